@@ -1,0 +1,187 @@
+//! One request, as a handler sees it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::fields::{Field, Form, check};
+use crate::clock::{Ids, Time};
+use crate::config::Config;
+use crate::error::{Error, Result, Text, not_found};
+
+/// The methods that a route can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    pub const ALL: [Method; 5] = [Method::Get, Method::Post, Method::Put, Method::Patch, Method::Delete];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_safe(self) -> bool {
+        self == Method::Get
+    }
+}
+
+/// Who calls, and by which right.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub user: Uuid,
+    pub via: Via,
+}
+
+#[derive(Clone, Debug)]
+pub enum Via {
+    /// A browser session: its stored hash, and when its password was last given.
+    Session { hash: [u8; 32], authenticated_at: Time },
+    /// A personal API key.
+    Key(Arc<KeyAccess>),
+}
+
+/// What a personal API key opens.
+#[derive(Debug)]
+pub struct KeyAccess {
+    /// The key's identifier.
+    pub id: String,
+    pub hash: [u8; 32],
+    pub scopes: Vec<String>,
+    /// Empty: all organizations of the user.
+    pub organizations: Vec<Uuid>,
+    /// Empty: all projects of the user.
+    pub projects: Vec<u32>,
+    pub last_used_at: Option<Time>,
+}
+
+/// A body that was read; why it could not be is told when somebody asks for it.
+#[derive(Debug)]
+pub enum Body {
+    /// JSON, or an empty body, which equals `{}`.
+    Json(Value),
+    /// Form fields: every value is text.
+    Form(Value),
+    Bad(BodyFault),
+}
+
+/// Why a body could not be read.
+#[derive(Clone, Debug)]
+pub enum BodyFault {
+    Unreadable(Text),
+    UnsupportedMedia(String),
+}
+
+impl Body {
+    pub fn value(&self) -> Result<&Value> {
+        match self {
+            Body::Json(value) | Body::Form(value) => Ok(value),
+            Body::Bad(BodyFault::Unreadable(detail)) => Err(Error::Unreadable(detail.clone())),
+            Body::Bad(BodyFault::UnsupportedMedia(media)) => Err(Error::UnsupportedMedia(media.clone())),
+        }
+    }
+}
+
+/// One request.
+pub struct Call {
+    pub method: Method,
+    /// The path as it was sent, without the query.
+    pub path: String,
+    pub params: Vec<(&'static str, String)>,
+    pub query: Vec<(String, String)>,
+    pub body: Body,
+    pub caller: Option<Caller>,
+    /// The one time of everything that the request does.
+    pub now: Time,
+    pub ids: Arc<Ids>,
+    pub config: Arc<Config>,
+    /// `https://host:port` as the caller addressed the server.
+    pub origin: String,
+    /// Where the request came from.
+    pub peer: IpAddr,
+    /// Whether a proxy stood in between.
+    pub forwarded: bool,
+    pub user_agent: String,
+    /// Whether the caller asks for JSON by name.
+    pub wants_json: bool,
+    /// The header of the one-time set-up code.
+    pub setup_code: Option<String>,
+}
+
+impl Call {
+    /// What the operator does at the machine itself: a call without a request.
+    pub fn by_operator(config: Arc<Config>, ids: Arc<Ids>, now: Time) -> Call {
+        Call {
+            method: Method::Post,
+            path: String::new(),
+            params: Vec::new(),
+            query: Vec::new(),
+            body: Body::Json(Value::Object(serde_json::Map::new())),
+            caller: None,
+            now,
+            ids,
+            config,
+            origin: String::new(),
+            peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            forwarded: false,
+            user_agent: String::new(),
+            wants_json: false,
+            setup_code: None,
+        }
+    }
+
+    /// A path parameter; empty where the route has none of that name.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
+
+    /// A path parameter that is a UUID; anything else can't name an object: 404.
+    pub fn uuid(&self, name: &str) -> Result<Uuid> {
+        parse_uuid(self.param(name)).ok_or_else(not_found)
+    }
+
+    /// The last query parameter of that name.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The caller. Routes that need one are not reached without.
+    pub fn caller(&self) -> Result<&Caller> {
+        self.caller.as_ref().ok_or_else(crate::error::unauthenticated)
+    }
+
+    /// The calling user.
+    pub fn user(&self) -> Result<Uuid> {
+        Ok(self.caller()?.user)
+    }
+
+    /// The body checked against `fields`. PATCH may leave out what POST and PUT require.
+    pub fn form(&self, fields: &'static [Field]) -> Result<Form> {
+        let value = self.body.value()?;
+        check(fields, value, matches!(self.body, Body::Form(_)), self.method == Method::Patch)
+    }
+
+    /// A new time-ordered identifier.
+    pub fn new_uuid(&self) -> Uuid {
+        self.ids.uuid(self.now)
+    }
+}
+
+/// A UUID in its usual form of 36 letters.
+pub fn parse_uuid(text: &str) -> Option<Uuid> {
+    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+}

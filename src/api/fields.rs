@@ -1,0 +1,653 @@
+//! The fields of an object, as data: what a body may hold, and how each value is checked. The same
+//! lists make the OpenAPI document.
+//!
+//! Texts and codes are those of Django REST framework, which PostHog's clients know. Only the first
+//! error is told, in the order of the list.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::clock::Time;
+use crate::error::{Error, Result, invalid, invalid_body};
+use crate::store::Json;
+
+/// What a field holds.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// Text of at most so many characters; blanks around it are cut off.
+    Text { chars_max: Option<usize> },
+    Email,
+    /// Text that is kept as it was sent: a password.
+    Secret { chars_max: usize },
+    Boolean,
+    Integer { min: i64, max: i64 },
+    /// A number between 0 and 1 with two decimals, answered as text.
+    Fraction,
+    Uuid,
+    Time,
+    /// One of these numbers, also as text.
+    Choice(&'static [i64]),
+    /// One of the texts for which this holds.
+    TextChoice(fn(&str) -> bool),
+    /// Texts of at most so many characters; `nullable_items` lets items be null.
+    Texts { chars_max: Option<usize>, nullable_items: bool },
+    Integers,
+    /// Any JSON.
+    Json,
+    /// An object with these fields.
+    Object(&'static [Field]),
+    /// A list of such objects.
+    Objects(&'static [Field]),
+}
+
+/// A rule on a value that passed its kind; for what kinds can't say.
+pub type Rule = fn(&'static str, &Checked) -> Result<()>;
+
+#[derive(Clone, Copy)]
+pub struct Field {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub required: bool,
+    pub nullable: bool,
+    pub blank: bool,
+    pub read_only: bool,
+    pub write_only: bool,
+    pub rule: Option<Rule>,
+}
+
+impl Field {
+    pub const fn new(name: &'static str, kind: Kind) -> Field {
+        Field {
+            name,
+            kind,
+            required: false,
+            nullable: false,
+            blank: false,
+            read_only: false,
+            write_only: false,
+            rule: None,
+        }
+    }
+
+    pub const fn text(name: &'static str, chars_max: usize) -> Field {
+        Field::new(name, Kind::Text { chars_max: Some(chars_max) })
+    }
+
+    pub const fn long_text(name: &'static str) -> Field {
+        Field::new(name, Kind::Text { chars_max: None })
+    }
+
+    pub const fn boolean(name: &'static str) -> Field {
+        Field::new(name, Kind::Boolean)
+    }
+
+    pub const fn integer(name: &'static str, min: i64, max: i64) -> Field {
+        Field::new(name, Kind::Integer { min, max })
+    }
+
+    pub const fn uuid(name: &'static str) -> Field {
+        Field::new(name, Kind::Uuid)
+    }
+
+    pub const fn time(name: &'static str) -> Field {
+        Field::new(name, Kind::Time)
+    }
+
+    pub const fn json(name: &'static str) -> Field {
+        Field::new(name, Kind::Json)
+    }
+
+    pub const fn texts(name: &'static str, chars_max: Option<usize>) -> Field {
+        Field::new(name, Kind::Texts { chars_max, nullable_items: false })
+    }
+
+    pub const fn required(mut self) -> Field {
+        self.required = true;
+        self
+    }
+
+    pub const fn nullable(mut self) -> Field {
+        self.nullable = true;
+        self
+    }
+
+    pub const fn blank(mut self) -> Field {
+        self.blank = true;
+        self
+    }
+
+    pub const fn read_only(mut self) -> Field {
+        self.read_only = true;
+        self
+    }
+
+    pub const fn write_only(mut self) -> Field {
+        self.write_only = true;
+        self
+    }
+
+    pub const fn rule(mut self, rule: Rule) -> Field {
+        self.rule = Some(rule);
+        self
+    }
+}
+
+/// A value that passed its checks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Checked {
+    Null,
+    Text(String),
+    Boolean(bool),
+    Integer(i64),
+    Uuid(Uuid),
+    Time(Time),
+    Texts(Vec<Option<String>>),
+    Integers(Vec<i64>),
+    Json(Value),
+}
+
+/// The checked body: what was sent, field by field.
+#[derive(Debug)]
+pub struct Form {
+    values: Vec<(&'static str, Checked)>,
+}
+
+impl Form {
+    /// Whether the body has the field.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.iter().any(|(known, _)| *known == name)
+    }
+
+    /// The value that was sent, left in the form.
+    pub fn peek(&self, name: &str) -> Option<&Checked> {
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// The value that was sent, out of the form.
+    pub fn take<T: FromChecked>(&mut self, name: &str) -> Option<T> {
+        let place = self.values.iter().position(|(known, _)| *known == name)?;
+        let (name, value) = self.values.swap_remove(place);
+        Some(T::from_checked(value).unwrap_or_else(|| panic!("field {name} is filled from another kind")))
+    }
+
+    /// Writes the value over `into` where one was sent.
+    pub fn set<T: FromChecked>(&mut self, name: &str, into: &mut T) {
+        if let Some(value) = self.take(name) {
+            *into = value;
+        }
+    }
+}
+
+/// A record's type for a kind of field.
+pub trait FromChecked: Sized {
+    /// `None` where the kind of the field and the type of the record do not go together.
+    fn from_checked(value: Checked) -> Option<Self>;
+}
+
+macro_rules! from_checked {
+    ($($type:ty, $pattern:pat => $value:expr;)*) => {$(
+        impl FromChecked for $type {
+            fn from_checked(value: Checked) -> Option<Self> {
+                match value {
+                    $pattern => $value,
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+from_checked! {
+    String, Checked::Text(text) => Some(text);
+    bool, Checked::Boolean(value) => Some(value);
+    i64, Checked::Integer(value) => Some(value);
+    u8, Checked::Integer(value) => u8::try_from(value).ok();
+    u32, Checked::Integer(value) => u32::try_from(value).ok();
+    Uuid, Checked::Uuid(value) => Some(value);
+    Time, Checked::Time(value) => Some(value);
+    Vec<Option<String>>, Checked::Texts(items) => Some(items);
+    Vec<String>, Checked::Texts(items) => items.into_iter().collect();
+    Vec<i64>, Checked::Integers(items) => Some(items);
+    Value, Checked::Json(value) => Some(value);
+    Json, Checked::Json(value) => Some(Json::of(&value));
+}
+
+impl<T: FromChecked> FromChecked for Option<T> {
+    fn from_checked(value: Checked) -> Option<Self> {
+        match value {
+            Checked::Null => Some(None),
+            other => T::from_checked(other).map(Some),
+        }
+    }
+}
+
+/// Checks `body` against `fields`. `partial` lets required fields be absent; `from_form` says that
+/// every value is text. Unknown and read-only fields are ignored.
+pub fn check(fields: &'static [Field], body: &Value, from_form: bool, partial: bool) -> Result<Form> {
+    let object = match body {
+        Value::Object(object) => object,
+        Value::Null => return Err(invalid_body("null", "No data provided")),
+        other => {
+            let detail = format!("Invalid data. Expected a dictionary, but got {}.", type_name(other));
+            return Err(invalid_body("invalid_input", detail));
+        }
+    };
+    let mut values = Vec::new();
+    for field in fields.iter().filter(|field| !field.read_only) {
+        let name = field.name;
+        let Some(value) = object.get(name) else {
+            if field.required && !partial {
+                return Err(invalid(name, "required", "This field is required."));
+            }
+            continue;
+        };
+        let checked = check_value(field, value, from_form)?;
+        if let Some(rule) = field.rule {
+            rule(name, &checked)?;
+        }
+        values.push((name, checked));
+    }
+    Ok(Form { values })
+}
+
+fn check_value(field: &Field, value: &Value, from_form: bool) -> Result<Checked> {
+    let name = field.name;
+    let is_text = matches!(field.kind, Kind::Text { .. } | Kind::Email | Kind::Secret { .. });
+    // A form has no null: an empty value stands for it where the field is no text.
+    let empty_in_form = from_form && !is_text && value.as_str() == Some("");
+    if value.is_null() || (empty_in_form && field.nullable) {
+        return if field.nullable {
+            Ok(Checked::Null)
+        } else {
+            Err(invalid(name, "null", "This field may not be null."))
+        };
+    }
+    match field.kind {
+        Kind::Text { chars_max } => text(field, value, chars_max, "Not a valid string."),
+        Kind::Secret { chars_max } => secret(field, value, chars_max),
+        Kind::Email => email(field, value),
+        Kind::Boolean => boolean(value)
+            .map(Checked::Boolean)
+            .ok_or_else(|| invalid(name, "invalid_input", "Must be a valid boolean.")),
+        Kind::Integer { min, max } => integer_between(name, value, min, max),
+        Kind::Fraction => fraction(name, value),
+        Kind::Uuid => value
+            .as_str()
+            .and_then(|text| Uuid::try_parse(text.trim()).ok())
+            .map(Checked::Uuid)
+            .ok_or_else(|| invalid(name, "invalid_input", "Must be a valid UUID.")),
+        Kind::Time => value.as_str().and_then(Time::parse).map(Checked::Time).ok_or_else(|| {
+            invalid(name, "invalid_input", "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].")
+        }),
+        Kind::Choice(choices) => shown(value)
+            .parse()
+            .ok()
+            .filter(|number| choices.contains(number))
+            .map(Checked::Integer)
+            .ok_or_else(|| not_a_choice(name, value)),
+        Kind::TextChoice(is_choice) => value
+            .as_str()
+            .filter(|text| is_choice(text))
+            .map(|text| Checked::Text(text.into()))
+            .ok_or_else(|| not_a_choice(name, value)),
+        Kind::Texts { chars_max, nullable_items } => {
+            texts(field, value, chars_max, nullable_items, from_form)
+        }
+        Kind::Integers => {
+            let items = list(name, value, from_form)?;
+            let numbers = items.iter().enumerate().map(|(place, item)| {
+                integer(item).ok_or_else(|| invalid(format!("{name}__{place}"), "invalid_input", INTEGER))
+            });
+            Ok(Checked::Integers(numbers.collect::<Result<_>>()?))
+        }
+        Kind::Json => match value.as_str() {
+            Some(text) if from_form => serde_json::from_str(text)
+                .map(Checked::Json)
+                .map_err(|_| invalid(name, "invalid_input", "Value must be valid JSON.")),
+            _ => Ok(Checked::Json(value.clone())),
+        },
+        Kind::Object(fields) => {
+            check(fields, value, from_form, false).map_err(|error| nested(name, error))?;
+            Ok(Checked::Json(value.clone()))
+        }
+        Kind::Objects(fields) => {
+            for (place, item) in list(name, value, from_form)?.iter().enumerate() {
+                check(fields, item, from_form, false)
+                    .map_err(|error| nested(&format!("{name}__{place}"), error))?;
+            }
+            Ok(Checked::Json(value.clone()))
+        }
+    }
+}
+
+fn nested(outer: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid { attr: None, code, detail } => {
+            Error::Invalid { attr: Some(outer.to_owned().into()), code, detail }
+        }
+        other => other.within(outer),
+    }
+}
+
+const INTEGER: &str = "A valid integer is required.";
+
+fn not_a_choice(name: &'static str, value: &Value) -> Error {
+    invalid(name, "invalid_choice", format!("\"{}\" is not a valid choice.", shown(value)))
+}
+
+fn text(field: &Field, value: &Value, chars_max: Option<usize>, otherwise: &'static str) -> Result<Checked> {
+    let name = field.name;
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        _ => return Err(invalid(name, "invalid_input", otherwise)),
+    };
+    if text.is_empty() {
+        return if field.blank {
+            Ok(Checked::Text(text))
+        } else {
+            Err(invalid(name, "blank", "This field may not be blank."))
+        };
+    }
+    if let Some(max) = chars_max.filter(|max| text.chars().count() > *max) {
+        return Err(too_long(name, max));
+    }
+    if text.contains('\0') {
+        return Err(invalid(name, "null_characters_not_allowed", "Null characters are not allowed."));
+    }
+    Ok(Checked::Text(text))
+}
+
+fn secret(field: &Field, value: &Value, chars_max: usize) -> Result<Checked> {
+    let name = field.name;
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return Err(invalid(name, "invalid_input", "Not a valid string.")),
+    };
+    if text.is_empty() && !field.blank {
+        return Err(invalid(name, "blank", "This field may not be blank."));
+    }
+    if text.chars().count() > chars_max {
+        return Err(too_long(name, chars_max));
+    }
+    Ok(Checked::Text(text))
+}
+
+fn too_long(name: &'static str, max: usize) -> Error {
+    invalid(name, "max_length", format!("Ensure this field has no more than {max} characters."))
+}
+
+const EMAIL_CHARS_MAX: usize = 254;
+
+fn email(field: &Field, value: &Value) -> Result<Checked> {
+    const INVALID: &str = "Enter a valid email address.";
+    let checked = text(field, value, Some(EMAIL_CHARS_MAX), INVALID)?;
+    match &checked {
+        Checked::Text(address) if is_email(address) => Ok(checked),
+        _ => Err(invalid(field.name, "invalid_input", INVALID)),
+    }
+}
+
+/// Django's rule: a dotted local part, and a domain of letters, digits and inner hyphens.
+fn is_email(address: &str) -> bool {
+    let Some((local, domain)) = address.rsplit_once('@') else { return false };
+    let is_atom = |atom: &str| {
+        !atom.is_empty()
+            && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-!#$%&'*+/=?^_`{}|~".contains(&byte))
+    };
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let labels: Vec<&str> = domain.split('.').collect();
+    local.split('.').all(is_atom)
+        && (domain.eq_ignore_ascii_case("localhost")
+            || (labels.len() > 1
+                && labels.iter().all(|label| is_label(label))
+                && labels.last().is_some_and(|last| last.len() > 1)))
+}
+
+fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) if number.as_f64() == Some(1.0) => Some(true),
+        Value::Number(number) if number.as_f64() == Some(0.0) => Some(false),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A whole number, also as text and with zeros behind a point.
+fn integer(value: &Value) -> Option<i64> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let whole = match text.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+        Some(_) => return None,
+        None => &text,
+    };
+    match whole.parse() {
+        Ok(number) => Some(number),
+        // Beyond 64 bits it is still a number, only one that no range allows.
+        Err(_) if is_digits(whole.strip_prefix('-').unwrap_or(whole)) => {
+            Some(if whole.starts_with('-') { i64::MIN } else { i64::MAX })
+        }
+        Err(_) => None,
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn integer_between(name: &'static str, value: &Value, min: i64, max: i64) -> Result<Checked> {
+    let number = integer(value).ok_or_else(|| invalid(name, "invalid_input", INTEGER))?;
+    if number > max {
+        return Err(above(name, max));
+    }
+    if number < min {
+        return Err(below(name, min));
+    }
+    Ok(Checked::Integer(number))
+}
+
+fn above(name: &'static str, max: impl std::fmt::Display) -> Error {
+    invalid(name, "max_value", format!("Ensure this value is less than or equal to {max}."))
+}
+
+fn below(name: &'static str, min: impl std::fmt::Display) -> Error {
+    invalid(name, "min_value", format!("Ensure this value is greater than or equal to {min}."))
+}
+
+/// Three digits in all, two of them behind the point; precision is judged before the range.
+fn fraction(name: &'static str, value: &Value) -> Result<Checked> {
+    let not_a_number = || invalid(name, "invalid_input", "A valid number is required.");
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return Err(not_a_number()),
+    };
+    let number: f64 = text.parse().map_err(|_| not_a_number())?;
+    let plain = text.trim_start_matches(['+', '-']);
+    let is_plain = !plain.is_empty() && plain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if !number.is_finite() || !is_plain {
+        return Err(not_a_number());
+    }
+    let (whole, decimals) = plain.split_once('.').unwrap_or((plain, ""));
+    let whole = whole.trim_start_matches('0');
+    if whole.len() + decimals.len() > 3 {
+        let detail = "Ensure that there are no more than 3 digits in total.";
+        return Err(invalid(name, "max_digits", detail));
+    }
+    if decimals.len() > 2 {
+        let detail = "Ensure that there are no more than 2 decimal places.";
+        return Err(invalid(name, "max_decimal_places", detail));
+    }
+    if number < 0.0 {
+        return Err(below(name, 0));
+    }
+    if number > 1.0 {
+        return Err(above(name, 1));
+    }
+    Ok(Checked::Text(format!("{number:.2}")))
+}
+
+fn list<'a>(name: &'static str, value: &'a Value, from_form: bool) -> Result<&'a [Value]> {
+    match value {
+        Value::Array(items) => Ok(items),
+        Value::String(_) if from_form => Ok(std::slice::from_ref(value)),
+        other => {
+            let detail = format!("Expected a list of items but got type \"{}\".", type_name(other));
+            Err(invalid(name, "not_a_list", detail))
+        }
+    }
+}
+
+fn texts(
+    field: &Field,
+    value: &Value,
+    chars_max: Option<usize>,
+    nullable_items: bool,
+    from_form: bool,
+) -> Result<Checked> {
+    let name = field.name;
+    let item_field = Field { nullable: nullable_items, blank: false, ..*field };
+    let mut items = Vec::new();
+    for (place, item) in list(name, value, from_form)?.iter().enumerate() {
+        let checked = if item.is_null() && !nullable_items {
+            Err(invalid(name, "null", "This field may not be null."))
+        } else if item.is_null() {
+            Ok(Checked::Null)
+        } else {
+            text(&item_field, item, chars_max, "Not a valid string.")
+        };
+        match checked {
+            Ok(Checked::Text(text)) => items.push(Some(text)),
+            Ok(_) => items.push(None),
+            Err(Error::Invalid { code, detail, .. }) => {
+                return Err(invalid(format!("{name}__{place}"), code, detail));
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(Checked::Texts(items))
+}
+
+/// The name of the value's type in Python, which PostHog's sentences use.
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    }
+}
+
+/// The value as Python would print it.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "True".into(),
+        Value::Bool(false) => "False".into(),
+        Value::Null => "None".into(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const FIELDS: &[Field] = &[
+        Field::text("name", 5).required(),
+        Field::boolean("on").nullable(),
+        Field::new("level", Kind::Choice(&[1, 8])),
+        Field::new("rate", Kind::Fraction).nullable(),
+        Field::texts("tags", Some(3)),
+        Field::new("mail", Kind::Email),
+        Field::integer("size", 0, 10),
+    ];
+
+    fn code(body: Value) -> String {
+        match check(FIELDS, &body, false, true) {
+            Err(Error::Invalid { attr, code, .. }) => format!("{}:{code}", attr.unwrap_or_default()),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_kind_refuses_what_it_cannot_hold() {
+        for (body, wanted) in [
+            (json!([]), ":invalid_input"),
+            (json!(null), ":null"),
+            (json!({"name": null}), "name:null"),
+            (json!({"name": "  "}), "name:blank"),
+            (json!({"name": "toolong"}), "name:max_length"),
+            (json!({"name": true}), "name:invalid_input"),
+            (json!({"name": "a\0"}), "name:null_characters_not_allowed"),
+            (json!({"on": "maybe"}), "on:invalid_input"),
+            (json!({"level": 7}), "level:invalid_choice"),
+            (json!({"level": true}), "level:invalid_choice"),
+            (json!({"rate": "x"}), "rate:invalid_input"),
+            (json!({"rate": "NaN"}), "rate:invalid_input"),
+            (json!({"rate": 0.555}), "rate:max_decimal_places"),
+            (json!({"rate": 1.555}), "rate:max_digits"),
+            (json!({"rate": -0.5}), "rate:min_value"),
+            (json!({"rate": 1.5}), "rate:max_value"),
+            (json!({"tags": "x"}), "tags:not_a_list"),
+            (json!({"tags": ["x", "long"]}), "tags__1:max_length"),
+            (json!({"tags": [null]}), "tags__0:null"),
+            (json!({"mail": "x"}), "mail:invalid_input"),
+            (json!({"mail": ["a@b.co"]}), "mail:invalid_input"),
+            (json!({"size": 11}), "size:max_value"),
+            (json!({"size": "0.5"}), "size:invalid_input"),
+        ] {
+            assert_eq!(code(body.clone()), wanted, "{body}");
+        }
+    }
+
+    #[test]
+    fn values_are_taken_in_the_forms_that_clients_send() {
+        let body = json!({"name": 12, "on": "yes", "level": "8", "rate": 0.5, "size": "7.0", "extra": {}});
+        let mut form = check(FIELDS, &body, false, false).unwrap();
+        assert_eq!(form.take::<String>("name").unwrap(), "12");
+        assert_eq!(form.take::<Option<bool>>("on").unwrap(), Some(true));
+        assert_eq!(form.take::<i64>("level").unwrap(), 8);
+        assert_eq!(form.take::<Option<String>>("rate").unwrap().as_deref(), Some("0.50"));
+        assert_eq!(form.take::<i64>("size").unwrap(), 7);
+        assert!(!form.has("extra"));
+    }
+
+    #[test]
+    fn a_form_spells_null_as_nothing_and_lists_as_repetition() {
+        let body = json!({"on": "", "tags": "a"});
+        let mut form = check(FIELDS, &body, true, true).unwrap();
+        assert_eq!(form.take::<Option<bool>>("on").unwrap(), None);
+        assert_eq!(form.take::<Vec<String>>("tags").unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn addresses_are_judged_as_django_does() {
+        for good in ["a@b.co", "a.b+c@d-e.example.com", "A@localhost", "a@b.c1"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in ["a", "@b.co", "a@", "a@b", "a..b@c.co", "a@-b.co", "a b@c.co", "a@b..co", "a@b.c"] {
+            assert!(!is_email(bad), "{bad}");
+        }
+    }
+}

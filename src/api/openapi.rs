@@ -1,0 +1,230 @@
+//! Route rows and field lists as an OpenAPI 3.0 document.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Kind};
+use super::route::{Needs, Route, Shape};
+
+/// The document, with the paths in order of their names.
+pub fn document(rows: &[Route]) -> Value {
+    let mut rows: Vec<&Route> = rows.iter().filter(|row| row.path != "/api/schema/").collect();
+    rows.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
+    let mut paths = Map::new();
+    for row in rows {
+        let path = paths.entry(row.path.clone()).or_insert_with(|| json!({}));
+        path[row.method.name().to_lowercase()] = operation(row);
+    }
+    json!({
+        "openapi": "3.0.3",
+        "info": {
+            "title": "orgd",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The PostHog-compatible organization management API.",
+            "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "PersonalAPIKeyAuth": {"type": "http", "scheme": "bearer"},
+                "SessionAuth": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+            },
+            "schemas": {"Error": error()},
+        },
+    })
+}
+
+fn error() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "type": {"type": "string"},
+            "code": {"type": "string"},
+            "detail": {"type": "string"},
+            "attr": {"type": "string", "nullable": true},
+        },
+        "required": ["type", "code", "detail", "attr"],
+    })
+}
+
+fn operation(row: &Route) -> Value {
+    let mut parameters: Vec<Value> = row
+        .params()
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .collect();
+    if matches!(row.gives, Shape::Page(_)) {
+        let number = |name| json!({"name": name, "in": "query", "required": false, "schema": {"type": "integer"}});
+        parameters.extend([number("limit"), number("offset")]);
+    }
+    let refused = json!({
+        "description": "The request was refused.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    });
+    let mut operation = json!({
+        "operationId": operation_id(row),
+        "tags": [tag(&row.path)],
+        "parameters": parameters,
+        "responses": {row.status.to_string(): answer(row), "4XX": refused},
+        "security": security(row.needs),
+    });
+    if let Some(fields) = row.takes {
+        let partial = row.method == super::Method::Patch;
+        let mut schema = object(fields, Side::Request { partial });
+        if row.takes_list {
+            schema = json!({"type": "array", "items": schema});
+        }
+        operation["requestBody"] = json!({
+            "content": {
+                "application/json": {"schema": schema},
+                "application/x-www-form-urlencoded": {"schema": schema},
+                "multipart/form-data": {"schema": schema},
+            },
+        });
+    }
+    operation
+}
+
+/// Method and path, in words: unique as the rows are.
+fn operation_id(row: &Route) -> String {
+    let words = row.path.split(['/', '{', '}', '@']).filter(|word| !word.is_empty());
+    let name: Vec<&str> = words.skip_while(|word| *word == "api").collect();
+    format!("{}_{}", row.method.name().to_lowercase(), name.join("_"))
+}
+
+fn tag(path: &str) -> &str {
+    let names = path.split('/').filter(|part| !part.is_empty() && !part.starts_with('{') && *part != "api");
+    names.take(2).last().unwrap_or("instance")
+}
+
+fn security(needs: Needs) -> Value {
+    match needs {
+        Needs::Public => json!([]),
+        Needs::Session => json!([{"SessionAuth": []}]),
+        Needs::SignedIn => json!([{"PersonalAPIKeyAuth": []}]),
+        Needs::Scope(scope) => json!([{"PersonalAPIKeyAuth": [scope]}, {"SessionAuth": []}]),
+    }
+}
+
+fn answer(row: &Route) -> Value {
+    let schema = match row.gives {
+        Shape::Nothing => return json!({"description": "Done; no body."}),
+        Shape::Free => return json!({"description": "Done."}),
+        Shape::One(fields) => object(fields, Side::Response),
+        Shape::List(fields) => json!({"type": "array", "items": object(fields, Side::Response)}),
+        Shape::Page(fields) => json!({
+            "type": "object",
+            "required": ["count", "results"],
+            "properties": {
+                "count": {"type": "integer"},
+                "next": {"type": "string", "format": "uri", "nullable": true},
+                "previous": {"type": "string", "format": "uri", "nullable": true},
+                "results": {"type": "array", "items": object(fields, Side::Response)},
+            },
+        }),
+    };
+    json!({"description": "Done.", "content": {"application/json": {"schema": schema}}})
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Request { partial: bool },
+    Response,
+}
+
+fn object(fields: &[Field], side: Side) -> Value {
+    let shown = |field: &&Field| match side {
+        Side::Request { .. } => !field.read_only,
+        Side::Response => !field.write_only,
+    };
+    let required = |field: &&Field| match side {
+        Side::Request { partial } => field.required && !partial,
+        Side::Response => true,
+    };
+    let fields: Vec<&Field> = fields.iter().filter(shown).collect();
+    let names: Vec<&str> = fields.iter().copied().filter(|field| required(field)).map(|field| field.name).collect();
+    let properties: Map<String, Value> =
+        fields.iter().map(|field| (field.name.to_owned(), property(field, side))).collect();
+    let mut schema = json!({"type": "object", "properties": properties});
+    if !names.is_empty() {
+        schema["required"] = json!(names);
+    }
+    schema
+}
+
+fn property(field: &Field, side: Side) -> Value {
+    let mut schema = match field.kind {
+        Kind::Text { chars_max: Some(max) } | Kind::Secret { chars_max: max } => {
+            json!({"type": "string", "maxLength": max})
+        }
+        Kind::Text { chars_max: None } | Kind::TextChoice(_) => json!({"type": "string"}),
+        Kind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
+        Kind::Boolean => json!({"type": "boolean"}),
+        Kind::Integer { min, max } => {
+            let mut schema = json!({"type": "integer"});
+            if min != i64::MIN {
+                schema["minimum"] = min.into();
+            }
+            if max != i64::MAX {
+                schema["maximum"] = max.into();
+            }
+            schema
+        }
+        Kind::Fraction => json!({"type": "string", "format": "decimal"}),
+        Kind::Uuid => json!({"type": "string", "format": "uuid"}),
+        Kind::Time => json!({"type": "string", "format": "date-time"}),
+        Kind::Choice(choices) => json!({"type": "integer", "enum": choices}),
+        Kind::Texts { nullable_items, .. } => {
+            json!({"type": "array", "items": {"type": "string", "nullable": nullable_items}})
+        }
+        Kind::Integers => json!({"type": "array", "items": {"type": "integer"}}),
+        Kind::Json => json!({}),
+        Kind::Object(fields) => object(fields, side),
+        Kind::Objects(fields) => json!({"type": "array", "items": object(fields, side)}),
+    };
+    if field.nullable {
+        schema["nullable"] = true.into();
+        if let Some(Value::Array(choices)) = schema.get_mut("enum") {
+            choices.push(Value::Null);
+        }
+    }
+    schema
+}
+
+/// The document as YAML. Every JSON string is a YAML string as well, so scalars stay as JSON has them.
+pub fn yaml(document: &Value) -> String {
+    let mut out = String::new();
+    write_yaml(document, 0, &mut out);
+    out
+}
+
+fn write_yaml(value: &Value, depth: usize, out: &mut String) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(object) if !object.is_empty() => {
+            for (name, value) in object {
+                out.push_str(&format!("{indent}{}:", Value::from(name.as_str())));
+                write_below(value, depth, out);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                out.push_str(&format!("{indent}-"));
+                write_below(item, depth, out);
+            }
+        }
+        scalar => out.push_str(&format!("{indent}{scalar}\n")),
+    }
+}
+
+fn write_below(value: &Value, depth: usize, out: &mut String) {
+    let is_block = match value {
+        Value::Object(object) => !object.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => false,
+    };
+    if is_block {
+        out.push('\n');
+        write_yaml(value, depth + 1, out);
+    } else {
+        out.push_str(&format!(" {value}\n"));
+    }
+}

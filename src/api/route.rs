@@ -1,0 +1,190 @@
+//! A row of the route table: what a path and method mean, who may call it, what goes in and out.
+//! The router, the scope check, the OpenAPI document and the permission test all read these rows.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::call::{Call, Method};
+use super::fields::Field;
+use super::reply::Reply;
+use crate::app::App;
+use crate::error::Result;
+use crate::store::{Tx, WriteTx};
+
+/// What a caller must show. There is no default: every row says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Public,
+    /// A session; keys are refused.
+    Session,
+    /// A session, or a key with this scope.
+    Scope(&'static str),
+    /// A session or any key.
+    SignedIn,
+}
+
+type Reading = Box<dyn Fn(&Call, &Tx) -> Result<Reply> + Send + Sync>;
+type Writing = Box<dyn Fn(&Call, &WriteTx) -> Result<Reply> + Send + Sync>;
+type Stepping = Box<dyn Fn(Arc<App>, Arc<Call>) -> Pending + Send + Sync>;
+/// An answer that takes time outside the store.
+pub type Pending = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
+
+pub enum Handler {
+    /// Runs on the newest committed state, right where the request is.
+    Read(Reading),
+    /// Runs on the writer thread, and is answered after the commit.
+    Write(Writing),
+    /// Hashes a password or asks the network, between transactions of its own.
+    Steps(Stepping),
+}
+
+/// A handler that reads.
+pub fn read(run: impl Fn(&Call, &Tx) -> Result<Reply> + Send + Sync + 'static) -> Handler {
+    Handler::Read(Box::new(run))
+}
+
+/// A handler that writes.
+pub fn write(run: impl Fn(&Call, &WriteTx) -> Result<Reply> + Send + Sync + 'static) -> Handler {
+    Handler::Write(Box::new(run))
+}
+
+/// A handler with steps outside the store.
+pub fn steps<F>(run: impl Fn(Arc<App>, Arc<Call>) -> F + Send + Sync + 'static) -> Handler
+where
+    F: Future<Output = Result<Reply>> + Send + 'static,
+{
+    Handler::Steps(Box::new(move |app, call| Box::pin(run(app, call))))
+}
+
+pub fn public() -> Needs {
+    Needs::Public
+}
+
+pub fn session() -> Needs {
+    Needs::Session
+}
+
+pub fn scope(scope: &'static str) -> Needs {
+    Needs::Scope(scope)
+}
+
+pub fn signed_in() -> Needs {
+    Needs::SignedIn
+}
+
+/// What the body of an answer looks like.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    Nothing,
+    One(&'static [Field]),
+    Page(&'static [Field]),
+    List(&'static [Field]),
+    /// Text, or JSON that no client should rely on the inside of.
+    Free,
+}
+
+/// One row.
+pub struct Route {
+    pub method: Method,
+    /// The path with its slash at the end and its parameters in braces, as the API page has it.
+    pub path: String,
+    pub needs: Needs,
+    pub handler: Handler,
+    pub takes: Option<&'static [Field]>,
+    /// Whether the body is an array of what it takes.
+    pub takes_list: bool,
+    pub status: u16,
+    pub gives: Shape,
+}
+
+impl Route {
+    fn new(method: Method, path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
+        Route {
+            method,
+            path: path.into(),
+            needs,
+            handler,
+            takes: None,
+            takes_list: false,
+            status: 200,
+            gives: Shape::Free,
+        }
+    }
+
+    pub fn get(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
+        Route::new(Method::Get, path, needs, handler)
+    }
+
+    pub fn post(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
+        Route::new(Method::Post, path, needs, handler)
+    }
+
+    pub fn put(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
+        Route::new(Method::Put, path, needs, handler)
+    }
+
+    pub fn patch(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
+        Route::new(Method::Patch, path, needs, handler)
+    }
+
+    pub fn delete(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
+        Route::new(Method::Delete, path, needs, handler)
+    }
+
+    pub fn takes(mut self, fields: &'static [Field]) -> Route {
+        self.takes = Some(fields);
+        self
+    }
+
+    pub fn takes_list_of(mut self, fields: &'static [Field]) -> Route {
+        self.takes_list = true;
+        self.takes(fields)
+    }
+
+    pub fn gives(mut self, status: u16, fields: &'static [Field]) -> Route {
+        self.status = status;
+        self.gives = Shape::One(fields);
+        self
+    }
+
+    pub fn gives_page(mut self, fields: &'static [Field]) -> Route {
+        self.gives = Shape::Page(fields);
+        self
+    }
+
+    pub fn gives_list(mut self, fields: &'static [Field]) -> Route {
+        self.gives = Shape::List(fields);
+        self
+    }
+
+    pub fn gives_nothing(mut self) -> Route {
+        self.status = 204;
+        self.gives = Shape::Nothing;
+        self
+    }
+
+    /// The names of the path's parameters.
+    pub fn params(&self) -> impl Iterator<Item = &str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// The parameter that names an organization, where there is one.
+    pub fn organization_param(&self) -> Option<&'static str> {
+        if self.path.starts_with("/api/organizations/{organization_id}/") {
+            Some("organization_id")
+        } else {
+            self.path.starts_with("/api/organizations/{id}/").then_some("id")
+        }
+    }
+
+    /// The parameter that names a project, where there is one.
+    pub fn project_param(&self) -> Option<&'static str> {
+        if self.path.contains("/projects/{id}/") || self.path.contains("/environments/{id}/") {
+            Some("id")
+        } else {
+            self.path.contains("/projects/{project_id}/").then_some("project_id")
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What every request and every background task shares.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, Semaphore};
+
+use crate::auth::throttle::Throttles;
+use crate::clock::{Clock, Ids};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+pub struct App {
+    pub config: Arc<Config>,
+    pub store: Store,
+    pub clock: Arc<Clock>,
+    pub ids: Arc<Ids>,
+    pub throttles: Throttles,
+    /// Wakes the mailer after a commit that queued mail.
+    pub mail_waits: Notify,
+    /// Lets the first user of an empty file sign up from anywhere; known to the log only.
+    pub setup_code: String,
+    hashing: Semaphore,
+}
+
+impl App {
+    pub fn new(config: Config, store: Store, clock: Arc<Clock>) -> App {
+        let ids = Arc::new(Ids::default());
+        // Half of the cores hash passwords at most, so that log-ins don't slow reads down.
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        App {
+            config: Arc::new(config),
+            store,
+            clock,
+            setup_code: ids.letters(b"ABCDEFGHJKMNPQRSTUVWXYZ23456789", 10),
+            ids,
+            throttles: Throttles::default(),
+            mail_waits: Notify::new(),
+            hashing: Semaphore::new((cores / 2).max(1)),
+        }
+    }
+
+    /// Runs slow work, such as hashing a password, on a thread of its own, a few at a time.
+    pub async fn slowly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let _turn = self
+            .hashing
+            .acquire()
+            .await
+            .map_err(|_| Error::Unavailable("The server is shutting down.".into()))?;
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|cause| Error::Internal(format!("slow work failed: {cause}")))
+    }
+}

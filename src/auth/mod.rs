@@ -1,0 +1,151 @@
+//! From a request to its caller, and whether that caller may use a row of the route table.
+
+pub mod password;
+pub mod scopes;
+pub mod throttle;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::api::call::{Caller, KeyAccess, Via};
+use crate::api::route::Needs;
+use crate::api::{Call, Route};
+use crate::error::{Error, Result, denied, unauthenticated};
+use crate::resources::{api_keys, organizations, projects, sessions};
+use crate::store::Tx;
+
+/// What a request shows of its caller. The first credential found decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    Key { token: String, found_in: FoundIn },
+    Session { token: String, csrf: Csrf },
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundIn {
+    Header,
+    Body,
+    Query,
+}
+
+/// The double-submitted token: the cookie and what the request repeats of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Csrf {
+    pub cookie: Option<String>,
+    pub repeated: Option<String>,
+}
+
+/// Tokens are stored and looked up by this.
+pub fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Finds the caller of a request.
+///
+/// # Errors
+/// 401 for a key that is not known; 403 for a session without its CSRF token on an unsafe method. An
+/// unknown session is no error: nobody is logged in.
+pub fn authenticate(tx: &Tx, call: &Call, credential: &Credential) -> Result<Option<Caller>> {
+    match credential {
+        Credential::Nothing => Ok(None),
+        Credential::Key { token, found_in } => {
+            let hash = hash(token);
+            let Some(key) = api_keys::by_hash(tx, &hash)? else {
+                let place = match found_in {
+                    FoundIn::Header => "Authorization header",
+                    FoundIn::Body => "body",
+                    FoundIn::Query => "query string",
+                };
+                return Err(Error::Unauthenticated {
+                    code: "authentication_failed",
+                    detail: format!("Personal API key found in request {place} is invalid.").into(),
+                });
+            };
+            let access = KeyAccess {
+                id: key.id,
+                hash,
+                scopes: key.scopes,
+                organizations: key.scoped_organizations,
+                projects: key.scoped_projects,
+                last_used_at: key.last_used_at,
+            };
+            Ok(Some(Caller { user: key.user, via: Via::Key(access.into()) }))
+        }
+        Credential::Session { token, csrf } => {
+            let hash = hash(token);
+            let Some(session) = sessions::live(tx, &hash, call.now)? else { return Ok(None) };
+            if !call.method.is_safe() {
+                check_csrf(csrf)?;
+            }
+            let via = Via::Session { hash, authenticated_at: session.authenticated_at };
+            Ok(Some(Caller { user: session.user, via }))
+        }
+    }
+}
+
+fn check_csrf(csrf: &Csrf) -> Result<()> {
+    let refuse = |reason: &str| Err(denied(format!("CSRF Failed: {reason}")));
+    let Some(cookie) = &csrf.cookie else { return refuse("CSRF cookie not set.") };
+    let Some(repeated) = &csrf.repeated else { return refuse("CSRF token missing.") };
+    if cookie.len() != repeated.len() {
+        return refuse("CSRF token from the 'X-Csrftoken' HTTP header has incorrect length.");
+    }
+    // Hashes are compared, so that the time taken tells nothing of the token.
+    if hash(cookie) != hash(repeated) {
+        return refuse("CSRF token from the 'X-Csrftoken' HTTP header incorrect.");
+    }
+    Ok(())
+}
+
+/// Whether the caller may use the row at all: signed in, with a key that has the scope, the
+/// organization and the project. Levels are the room's own business.
+pub fn cover(tx: &Tx, route: &Route, call: &Call) -> Result<()> {
+    let Some(caller) = &call.caller else {
+        return if route.needs == Needs::Public { Ok(()) } else { Err(unauthenticated()) };
+    };
+    let Via::Key(key) = &caller.via else { return Ok(()) };
+    match route.needs {
+        Needs::Public | Needs::SignedIn => return Ok(()),
+        Needs::Session => return Err(unauthenticated()),
+        Needs::Scope(scope) => {
+            if !scopes::restricted(scope) {
+                return scopes::covers(&key.scopes, scope);
+            }
+            check_places(tx, route, call, caller.user, key)?;
+            scopes::covers(&key.scopes, scope)
+        }
+    }
+}
+
+/// A key that is limited to some organizations or projects opens nothing else.
+fn check_places(tx: &Tx, route: &Route, call: &Call, user: Uuid, key: &KeyAccess) -> Result<()> {
+    if key.organizations.is_empty() && key.projects.is_empty() {
+        return Ok(());
+    }
+    let project = match route.project_param() {
+        Some(param) => projects::named(tx, call.param(param), user)?,
+        None => None,
+    };
+    if !key.projects.is_empty() {
+        return match project {
+            _ if route.project_param().is_none() => {
+                Err(denied("API keys with scoped projects are only supported on project-based endpoints."))
+            }
+            Some((_, id)) if !key.projects.contains(&id) => {
+                Err(denied(format!("API key does not have access to the requested project: ID {id}.")))
+            }
+            _ => Ok(()),
+        };
+    }
+    let organization = match route.organization_param() {
+        Some(param) => organizations::named(tx, call.param(param), user)?,
+        None => project.map(|(organization, _)| organization),
+    };
+    match organization {
+        Some(id) if !key.organizations.contains(&id) => {
+            Err(denied(format!("API key does not have access to the requested organization: ID {id}.")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,89 @@
+//! Passwords: strength, hash, proof.
+
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+
+use crate::clock::Ids;
+use crate::error::{Error, Result, invalid};
+
+const CHARS_MIN: usize = 8;
+/// zxcvbn scores go from 0 to 4.
+const SCORE_MIN: u8 = 3;
+/// zxcvbn's time grows with the length; what lies behind this adds nothing.
+const JUDGED_CHARS_MAX: usize = 100;
+/// Longer passwords are refused before they are hashed.
+pub const CHARS_MAX: usize = 128;
+
+/// Refuses short and guessable passwords.
+pub fn check_strength(password: &str) -> Result<()> {
+    if password.chars().count() < CHARS_MIN {
+        let detail =
+            format!("This password is too short. It must contain at least {CHARS_MIN} characters.");
+        return Err(invalid("password", "password_too_short", detail));
+    }
+    let judged: String = password.chars().take(JUDGED_CHARS_MAX).collect();
+    let estimate = zxcvbn::zxcvbn(&judged, &[]);
+    if u8::from(estimate.score()) >= SCORE_MIN {
+        return Ok(());
+    }
+    let suggestions: Vec<String> = estimate
+        .feedback()
+        .map(|feedback| feedback.suggestions().iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
+    let detail = if suggestions.is_empty() {
+        "This password is too weak.".to_owned()
+    } else {
+        suggestions.join(" ")
+    };
+    Err(invalid("password", "password_too_weak", detail))
+}
+
+/// Argon2id with 19 MiB, two passes and one lane: the recommendation of OWASP for servers.
+fn hasher() -> Argon2<'static> {
+    let params = Params::new(19 * 1024, 2, 1, None).expect("the parameters are within Argon2's bounds");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+/// The hash to store.
+pub fn hash(ids: &Ids, password: &str) -> Result<String> {
+    let fail = |cause| Error::Internal(format!("a password could not be hashed: {cause}"));
+    let salt = SaltString::encode_b64(&ids.bytes::<16>()).map_err(fail)?;
+    Ok(hasher().hash_password(password.as_bytes(), &salt).map_err(fail)?.to_string())
+}
+
+/// Whether the password is the one that was hashed. Takes as long where there is no hash, so that an
+/// unknown address cannot be told from a wrong password.
+pub fn verify(password: &str, hash: Option<&str>) -> bool {
+    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm8$fOqoTX6d6WzTDqJpNd7HBl9zMB+Z1DSwD9YwkrZ0o6o";
+    let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else { return false };
+    hasher().verify_password(password.as_bytes(), &parsed).is_ok() && hash.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weak_passwords_are_refused_with_advice() {
+        let advice = |password| match check_strength(password) {
+            Err(Error::Invalid { code, detail, .. }) => format!("{code}: {detail}"),
+            _ => "fine".into(),
+        };
+        assert!(advice("short").starts_with("password_too_short"));
+        let another = "password_too_weak: Add another word or two. Uncommon words are better.";
+        assert_eq!(advice("12345678"), another);
+        assert_eq!(advice("password1"), another);
+        assert_eq!(advice("abcdefgh"), format!("{another} Avoid sequences."));
+        assert_eq!(advice("aaaaaaaa"), format!("{another} Avoid repeated words and characters."));
+        assert_eq!(advice("Tr0ub4dor&3"), "fine");
+    }
+
+    #[test]
+    fn only_the_right_password_opens_a_hash() {
+        let stored = hash(&Ids::default(), "correct horse").unwrap();
+        assert!(verify("correct horse", Some(&stored)));
+        assert!(!verify("wrong horse", Some(&stored)));
+        assert!(!verify("correct horse", None));
+        assert!(PasswordHash::new(&stored).is_ok());
+    }
+}

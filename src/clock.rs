@@ -1,0 +1,196 @@
+//! Time and randomness: the only source of either, so that tests can move the one and everything
+//! that happens can be traced to the other.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use rand::RngCore;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::{Month, OffsetDateTime};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+/// A moment in UTC, in microseconds since 1970; records hold that number. On the wire: ISO 8601 with `Z`, six digits of
+/// fraction, none at all where they are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub i64);
+
+pub const SECOND_MICROS: i64 = 1_000_000;
+
+impl Time {
+    /// The moment `seconds` after this one.
+    pub fn plus_seconds(self, seconds: i64) -> Time {
+        Time(self.0.saturating_add(seconds.saturating_mul(SECOND_MICROS)))
+    }
+
+    /// Whole seconds since 1970.
+    pub fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(SECOND_MICROS)
+    }
+
+    /// Reads an ISO 8601 date-time with an offset (RFC 3339), or a bare date.
+    pub fn parse(text: &str) -> Option<Time> {
+        use time::format_description::well_known::Rfc3339;
+        let text = text.trim();
+        let moment = OffsetDateTime::parse(text, &Rfc3339)
+            .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
+            .or_else(|_| OffsetDateTime::parse(&format!("{text}T00:00:00Z"), &Rfc3339))
+            .ok()?;
+        i64::try_from(moment.unix_timestamp_nanos() / 1000).ok().map(Time)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = OffsetDateTime::from_unix_timestamp(self.unix_seconds())
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (year, month, day) = moment.to_calendar_date();
+        let (hour, minute, second) = moment.to_hms();
+        let month: u8 = Month::into(month);
+        let micros = self.0.rem_euclid(SECOND_MICROS);
+        // Digits by hand: this runs several times for every row of every answer.
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        digits(&mut text[0..4], i64::from(year));
+        digits(&mut text[5..7], i64::from(month));
+        digits(&mut text[8..10], i64::from(day));
+        digits(&mut text[11..13], i64::from(hour));
+        digits(&mut text[14..16], i64::from(minute));
+        digits(&mut text[17..19], i64::from(second));
+        digits(&mut text[20..26], micros);
+        let shown: &[u8] = if micros == 0 {
+            text[19] = b'Z';
+            &text[..20]
+        } else {
+            &text
+        };
+        out.write_str(std::str::from_utf8(shown).expect("digits and punctuation are ASCII"))
+    }
+}
+
+fn digits(out: &mut [u8], mut number: i64) {
+    for place in out.iter_mut().rev() {
+        *place = b'0' + u8::try_from(number.rem_euclid(10)).unwrap_or(0);
+        number /= 10;
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+/// Out of records only.
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i64::deserialize(deserializer).map(Time)
+    }
+}
+
+/// The wall clock, moved forward by what a test asked for.
+#[derive(Default)]
+pub struct Clock {
+    ahead_micros: AtomicI64,
+}
+
+impl Clock {
+    /// The time now.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    pub fn now(&self) -> Time {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        Time(micros + self.ahead_micros.load(Ordering::Relaxed))
+    }
+
+    /// Moves the clock forward for good.
+    pub fn advance(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(0);
+        self.ahead_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
+/// Makes identifiers and secrets.
+#[derive(Default)]
+pub struct Ids {
+    order: Mutex<ContextV7>,
+}
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+impl Ids {
+    /// A UUIDv7. Later calls give greater values, so that new rows land at the end of their table.
+    pub fn uuid(&self, now: Time) -> Uuid {
+        let order = self.order.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
+        let nanos = u32::try_from(now.0.rem_euclid(SECOND_MICROS)).unwrap_or(0) * 1000;
+        Uuid::new_v7(Timestamp::from_unix(&*order, seconds, nanos))
+    }
+
+    /// Random bytes fit for secrets.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random values")]
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        rand::rng().fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// `N` random bytes written in base 62, without leading zeros: 32 bytes give about 43 letters.
+    pub fn base62<const N: usize>(&self) -> String {
+        let mut number = self.bytes::<N>();
+        let mut letters = Vec::with_capacity(N * 2);
+        while number.iter().any(|byte| *byte != 0) {
+            let mut rest = 0u32;
+            for byte in &mut number {
+                let value = rest * 256 + u32::from(*byte);
+                *byte = u8::try_from(value / 62).expect("a remainder below 62 keeps the quotient below 256");
+                rest = value % 62;
+            }
+            letters.push(BASE62[rest as usize]);
+        }
+        letters.reverse();
+        String::from_utf8(letters).expect("the alphabet is ASCII")
+    }
+
+    /// `length` random letters out of `alphabet`.
+    pub fn letters(&self, alphabet: &[u8], length: usize) -> String {
+        (0..length)
+            .map(|_| char::from(alphabet[usize::from(self.bytes::<2>()[0]) % alphabet.len()]))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shown_with_six_digits_or_none() {
+        assert_eq!(Time(1_728_396_939_123_456).to_string(), "2024-10-08T14:15:39.123456Z");
+        assert_eq!(Time(1_728_396_939_000_000).to_string(), "2024-10-08T14:15:39Z");
+        assert_eq!(Time(0).to_string(), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_time_is_read_back_as_it_was_shown() {
+        for micros in [0, 1, 1_728_396_939_123_456, 1_728_396_939_000_000] {
+            assert_eq!(Time::parse(&Time(micros).to_string()), Some(Time(micros)));
+        }
+        assert_eq!(Time::parse("1970-01-02"), Some(Time(86_400 * SECOND_MICROS)));
+        assert_eq!(Time::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn identifiers_only_grow() {
+        let ids = Ids::default();
+        let made: Vec<Uuid> = (0..1000).map(|_| ids.uuid(Time(1_728_396_939_123_456))).collect();
+        assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn thirty_two_bytes_make_about_forty_three_letters() {
+        let text = Ids::default().base62::<32>();
+        assert!((36..=43).contains(&text.len()), "{text}");
+        assert!(text.bytes().all(|letter| letter.is_ascii_alphanumeric()));
+    }
+}

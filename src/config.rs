@@ -1,0 +1,191 @@
+//! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Settings of `orgd serve`.
+#[derive(Clone, Args)]
+pub struct Config {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, env = "ORGD_LISTEN", default_value = "127.0.0.1:8010", value_name = "HOST:PORT")]
+    pub listen: String,
+
+    /// The data file; made where there is none.
+    #[arg(long, env = "ORGD_DATA", default_value = "./orgd.redb", value_name = "FILE")]
+    pub data: PathBuf,
+
+    /// For local work: makes a demo owner and prints a ready key. Listens on loopback only.
+    #[arg(long, env = "ORGD_DEV")]
+    pub dev: bool,
+
+    /// The address under which people reach this server; links in mails begin with it.
+    #[arg(long, env = "ORGD_SITE_URL", value_name = "URL")]
+    pub site_url: Option<String>,
+
+    /// Lets anybody sign up at any time, not only the first user.
+    #[arg(long, env = "ORGD_OPEN_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub open_signup: bool,
+
+    /// Limits: `on` throttles keys (480 a minute, 4800 an hour) and the user's own settings; `off` also
+    /// switches the log-in lock-out off. Unset: only the lock-out.
+    #[arg(long, env = "ORGD_RATE_LIMIT", value_name = "on|off")]
+    pub rate_limit: Option<Switch>,
+
+    /// Believes the X-Forwarded-* headers of the proxy in front.
+    #[arg(long, env = "ORGD_TRUST_PROXY", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub trust_proxy: bool,
+
+    /// Mail server, as smtp://, smtps:// or smtp://…?tls=required, with user and password where needed.
+    #[arg(long, env = "ORGD_SMTP_URL", value_name = "URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+
+    /// Sender of mails.
+    #[arg(long, env = "ORGD_MAIL_FROM", default_value = "orgd <orgd@localhost>", value_name = "ADDRESS")]
+    pub mail_from: String,
+
+    /// Form of the log.
+    #[arg(long, env = "ORGD_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// How much is logged.
+    #[arg(long, env = "ORGD_LOG_LEVEL", default_value = "info")]
+    pub log_level: LogLevel,
+
+    /// Memory for cached pages of the data file, in MiB.
+    #[arg(long, env = "ORGD_CACHE_MIB", default_value_t = 16, value_name = "MIB")]
+    pub cache_mib: usize,
+
+    /// Open connections at once; more have to wait.
+    #[arg(long, env = "ORGD_CONNECTIONS_MAX", default_value_t = 4096, value_name = "COUNT", value_parser = positive)]
+    pub connections_max: usize,
+
+    /// Largest request body, in bytes.
+    #[arg(long, env = "ORGD_BODY_BYTES_MAX", default_value_t = 20 * 1024 * 1024, value_name = "BYTES")]
+    pub body_bytes_max: usize,
+
+    /// Seconds in which a request's head must arrive; also how long an idle connection stays open.
+    #[arg(long, env = "ORGD_HEADER_SECONDS_MAX", default_value_t = 30, value_name = "SECONDS")]
+    pub header_seconds_max: u64,
+
+    /// Seconds in which a request's body must arrive.
+    #[arg(long, env = "ORGD_BODY_SECONDS_MAX", default_value_t = 60, value_name = "SECONDS")]
+    pub body_seconds_max: u64,
+
+    /// Seconds that requests under way get to finish when the server stops.
+    #[arg(long, env = "ORGD_DRAIN_SECONDS_MAX", default_value_t = 20, value_name = "SECONDS")]
+    pub drain_seconds_max: u64,
+
+    #[command(flatten)]
+    pub bootstrap: Bootstrap,
+}
+
+/// The first owner of an empty file, made at the start.
+#[derive(Clone, Args)]
+pub struct Bootstrap {
+    /// E-mail address of the first owner, made when the file is empty.
+    #[arg(id = "bootstrap_email", long, env = "ORGD_BOOTSTRAP_EMAIL", value_name = "ADDRESS")]
+    pub email: Option<String>,
+
+    /// Name of the first organization.
+    #[arg(
+        id = "bootstrap_organization",
+        long,
+        env = "ORGD_BOOTSTRAP_ORGANIZATION",
+        value_name = "NAME"
+    )]
+    pub organization: Option<String>,
+
+    /// Password of the first owner; without one, only the key opens anything.
+    #[arg(skip)]
+    pub password: Option<String>,
+
+    /// Value of the first owner's personal API key.
+    #[arg(skip)]
+    pub api_key: Option<String>,
+}
+
+impl Bootstrap {
+    /// Secrets come from the environment only: a flag would show them in the list of processes.
+    pub fn with_secrets_of_environment(mut self) -> Bootstrap {
+        let secret = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        self.password = secret("ORGD_BOOTSTRAP_PASSWORD");
+        self.api_key = secret("ORGD_BOOTSTRAP_API_KEY");
+        self
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// Invites are open for three days.
+pub const INVITE_SECONDS: i64 = 3 * 24 * 60 * 60;
+/// Sessions last two weeks.
+pub const SESSION_SECONDS: i64 = 14 * 24 * 60 * 60;
+/// How fresh a log-in must be to change personal API keys.
+pub const SENSITIVE_SESSION_SECONDS: i64 = 6 * 60 * 60;
+/// Personal API keys of one user.
+pub const KEYS_MAX: usize = 10;
+/// Invites in one bulk request.
+pub const BULK_INVITES_MAX: usize = 20;
+/// How long a project's live events token is good for.
+pub const LIVE_EVENTS_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// Answers from this size on are compressed for callers who accept it, in bytes.
+pub const GZIP_BYTES_MIN: usize = 4096;
+/// Largest request head, in bytes.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Path and query together, in bytes.
+pub const URI_BYTES_MAX: usize = 16 * 1024;
+/// How deep JSON in a body may nest (the parser's own limit).
+pub const JSON_DEPTH_MAX: usize = 128;
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse::<usize>()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "a whole number from 1 on".to_owned())
+}
+
+impl Config {
+    /// Whether the log-in lock-out is on.
+    pub fn lock_out(&self) -> bool {
+        self.rate_limit != Some(Switch::Off)
+    }
+
+    /// Whether keys and user settings are throttled.
+    pub fn throttles(&self) -> bool {
+        self.rate_limit == Some(Switch::On)
+    }
+}
+
+impl fmt::Debug for Config {
+    /// Without the parts that hold secrets.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("data", &self.data)
+            .field("site_url", &self.site_url)
+            .field("open_signup", &self.open_signup)
+            .field("rate_limit", &self.rate_limit)
+            .field("mail", &self.smtp_url.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! Replies and errors as HTTP answers.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body_util::Full;
+use hyper::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+};
+use hyper::{HeaderMap, Response, StatusCode};
+
+use crate::api::Reply;
+use crate::api::reply::JSON;
+use crate::config::GZIP_BYTES_MIN;
+use crate::error::Error;
+
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// The answer of a handler, compressed where it is large and the caller can undo it.
+pub(super) fn reply(reply: Reply, asked: &HeaderMap) -> Answer {
+    let compress = reply.body.len() >= GZIP_BYTES_MIN && accepts_gzip(asked);
+    let large = reply.body.len() >= GZIP_BYTES_MIN;
+    let body = if compress { gzip(&reply.body) } else { reply.body };
+    let empty = body.is_empty();
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    if !empty {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    }
+    if large {
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    if compress {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    for (name, value) in reply.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.append(HeaderName::from_static(name), value);
+        }
+    }
+    answer
+}
+
+fn accepts_gzip(asked: &HeaderMap) -> bool {
+    let accepted = asked.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|part| {
+        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
+        name.trim() == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+    })
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(body);
+    encoder.finish().unwrap_or_default()
+}
+
+/// The answer to a request that was refused.
+pub(super) fn error(error: &Error) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(error.body())));
+    *answer.status_mut() =
+        StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    match error {
+        Error::NotAllowed { allow, .. } => {
+            if let Ok(allow) = HeaderValue::from_str(allow) {
+                headers.insert(ALLOW, allow);
+            }
+        }
+        Error::Throttled { retry_after_seconds } => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
+        }
+        _ => {}
+    }
+    answer
+}

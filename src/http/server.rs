@@ -1,0 +1,96 @@
+//! Accepting connections, within limits, until the server is told to stop.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::service;
+use crate::app::App;
+use crate::config::HEAD_BYTES_MAX;
+
+/// How long to wait after the system refused a connection, for want of file handles say.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Requests that one HTTP/2 connection may have under way.
+const STREAMS_MAX: u32 = 200;
+/// Every HTTP/2 connection begins with these letters; no HTTP/1 method does.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// Serves until `stop` comes, then lets requests under way finish, within the drain time.
+pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    let slots = Arc::new(Semaphore::new(app.config.connections_max));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            next = next => next,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connection(Arc::clone(&app), stream, peer.ip(), graceful.watcher());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(slot);
+                });
+            }
+            Err(cause) => {
+                warn!(%cause, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let time = Duration::from_secs(app.config.drain_seconds_max);
+    if tokio::time::timeout(time, graceful.shutdown()).await.is_err() {
+        warn!("some requests were still under way when the time to drain was over");
+    }
+}
+
+async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, watcher: Watcher) {
+    // An IPv4 caller on an IPv6 socket is the same caller.
+    let peer = match peer {
+        IpAddr::V6(address) => address.to_ipv4_mapped().map_or(peer, IpAddr::V4),
+        IpAddr::V4(_) => peer,
+    };
+    let _ = stream.set_nodelay(true);
+    let head_time = Duration::from_secs(app.config.header_seconds_max);
+    let mut first = [0; HTTP2_PREFACE.len()];
+    let Ok(Ok(seen)) = tokio::time::timeout(head_time, stream.peek(&mut first)).await else { return };
+    let service = service_fn(move |request| {
+        let app = Arc::clone(&app);
+        async move { Ok::<_, Infallible>(service::answer(app, peer, request).await) }
+    });
+    let io = TokioIo::new(stream);
+    let outcome = if seen >= 3 && HTTP2_PREFACE.starts_with(&first[..seen]) {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(head_time)
+            .keep_alive_timeout(head_time)
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+        watcher.watch(builder.serve_connection(io, service)).await
+    } else {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(HEAD_BYTES_MAX);
+        watcher.watch(builder.serve_connection(io, service)).await
+    };
+    if let Err(cause) = outcome {
+        debug!(%cause, "a connection ended badly");
+    }
+}
+

@@ -1,0 +1,319 @@
+//! One request's journey, in order: find the path, see what the caller accepts, who he is, whether he
+//! may, read the body, run the handler, answer, log.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, USER_AGENT};
+use hyper::{HeaderMap, Request};
+use serde::Serialize;
+use tracing::{error, info};
+use uuid::Uuid;
+
+use super::respond::{self, Answer};
+use super::{body, cors, credentials};
+use crate::api::call::{Body, Method, Via};
+use crate::api::route::{Handler, Needs};
+use crate::api::{Call, Reply, Route};
+use crate::app::App;
+use crate::auth::{self, Credential};
+use crate::clock::Time;
+use crate::config::URI_BYTES_MAX;
+use crate::error::{Error, Result, not_found, unauthenticated};
+use crate::resources::api_keys;
+use crate::routes::{self, Node};
+
+/// How often a key's last use is written down, in seconds.
+const LAST_USED_SECONDS: i64 = 60 * 60;
+
+/// Answers one request. Never fails and never panics.
+pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incoming>) -> Answer {
+    let started = Instant::now();
+    let mut trace = Trace::of(request.headers(), &app);
+    let method = request.method().clone();
+    let wants_cors = request.headers().contains_key(ORIGIN);
+    let journey = AssertUnwindSafe(travel(&app, peer, request, &mut trace)).catch_unwind();
+    let outcome = journey.await.unwrap_or_else(|_| Err(Error::Internal("a handler panicked".into())));
+    let mut answer = match outcome {
+        Ok(answer) => answer,
+        Err(failure) => {
+            if let Error::Internal(cause) = &failure {
+                error!(request_id = trace.id_text(), row = trace.path, %cause, "a request failed");
+            }
+            respond::error(&failure)
+        }
+    };
+    let headers = answer.headers_mut();
+    headers.insert("x-request-id", trace.id.clone());
+    if wants_cors && trace.is_api {
+        cors::allow(headers);
+    }
+    info!(
+        target: "access",
+        method = method.as_str(),
+        path = trace.path,
+        status = answer.status().as_u16(),
+        ms = started.elapsed().as_micros() as f64 / 1000.0,
+        request_id = trace.id_text(),
+        user = trace.user.map(tracing::field::display),
+    );
+    answer
+}
+
+/// What the log says of a request.
+struct Trace {
+    id: HeaderValue,
+    /// The row's path, not the request's: the log holds no identifiers that callers chose.
+    path: &'static str,
+    is_api: bool,
+    user: Option<Uuid>,
+}
+
+impl Trace {
+    /// Takes the caller's request id over, if it is a usable one.
+    fn of(headers: &HeaderMap, app: &App) -> Trace {
+        let usable = |value: &&HeaderValue| {
+            (1..=128).contains(&value.len()) && value.as_bytes().iter().all(|byte| byte.is_ascii_graphic())
+        };
+        let id = headers.get("x-request-id").filter(usable).cloned().unwrap_or_else(|| {
+            let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+            let text = app.ids.uuid(Time(0)).hyphenated().encode_lower(&mut text);
+            HeaderValue::from_str(text).expect("a UUID is a header value")
+        });
+        Trace { id, path: "-", is_api: false, user: None }
+    }
+
+    fn id_text(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+}
+
+async fn travel(
+    app: &Arc<App>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+    trace: &mut Trace,
+) -> Result<Answer> {
+    let (head, incoming) = request.into_parts();
+    let sent_path = head.uri.path();
+    trace.is_api = sent_path.starts_with("/api/");
+    if cors::is_preflight(&head.method, &head.headers) && trace.is_api {
+        let mut answer = respond::reply(Reply::text(200, "text/plain", ""), &head.headers);
+        cors::allow_preflight(answer.headers_mut());
+        return Ok(answer);
+    }
+    if head.uri.path_and_query().is_some_and(|whole| whole.as_str().len() > URI_BYTES_MAX) {
+        return Err(not_found());
+    }
+    let path = decode_path(sent_path).ok_or_else(|| no_path(trace.is_api))?;
+    let (node, params) = routes::table().find(&path).ok_or_else(|| no_path(trace.is_api))?;
+    trace.path = node.name();
+    let query: Vec<(String, String)> = match head.uri.query() {
+        Some(query) => form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        None => Vec::new(),
+    };
+    check_format(node.name(), &head.headers, &query)?;
+
+    let asked = method_of(&head.method);
+    let row = asked.and_then(|method| node.row(method));
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let trusted = |name: &str| header(name).filter(|_| app.config.trust_proxy);
+    let scheme = trusted("x-forwarded-proto").unwrap_or("http");
+    let host = trusted("x-forwarded-host")
+        .or_else(|| header(HOST.as_str()))
+        .or_else(|| head.uri.authority().map(hyper::http::uri::Authority::as_str))
+        .unwrap_or("localhost");
+    let first_of = |list: &str| list.split(',').next().and_then(|first| first.trim().parse().ok());
+    let mut call = Call {
+        method: asked.unwrap_or(Method::Get),
+        path: sent_path.to_owned(),
+        params,
+        query,
+        body: Body::Json(serde_json::Value::Object(serde_json::Map::new())),
+        caller: None,
+        now: app.clock.now(),
+        ids: Arc::clone(&app.ids),
+        config: Arc::clone(&app.config),
+        origin: format!("{scheme}://{host}"),
+        peer: trusted("x-forwarded-for").and_then(first_of).unwrap_or(peer),
+        forwarded: !app.config.trust_proxy
+            && ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| header(name).is_some()),
+        user_agent: header(USER_AGENT.as_str()).unwrap_or_default().to_owned(),
+        wants_json: header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("application/json")),
+        setup_code: header("x-setup-code").map(str::to_owned),
+    };
+    let content_type = header(CONTENT_TYPE.as_str()).map(str::to_owned);
+
+    // A key in the header is judged before the body is even read: a stranger costs no memory. Without
+    // one the body must be read, for it may hold the key.
+    let mut incoming = Some(incoming);
+    let credential = match credentials::header_key(&head.headers) {
+        Some(key) => key,
+        None => {
+            read_body(&mut call, &mut incoming, content_type.as_deref(), app).await?;
+            call.body.value()?;
+            credentials::other(&head.headers, &call.body, &call.query)
+        }
+    };
+    call.caller = identify(app, &call, node, row, &credential)?;
+    trace.user = call.caller.as_ref().map(|caller| caller.user);
+
+    let Some(row) = row else {
+        if call.caller.is_none() && !node.is_public() {
+            return Err(unauthenticated());
+        }
+        if head.method == hyper::Method::OPTIONS {
+            return options(node, &head.headers);
+        }
+        return Err(Error::NotAllowed { method: head.method.to_string(), allow: node.allow.clone() });
+    };
+    app.store.read(|tx| auth::cover(tx, row, &call))?;
+    if let Some(Via::Key(key)) = call.caller.as_ref().map(|caller| &caller.via) {
+        if app.config.throttles() {
+            app.throttles.key(key.hash, call.now)?;
+        }
+        note_use(app, key, call.now);
+    }
+    read_body(&mut call, &mut incoming, content_type.as_deref(), app).await?;
+    let reply = run(app, row, call).await?;
+    Ok(respond::reply(reply, &head.headers))
+}
+
+fn no_path(is_api: bool) -> Error {
+    if is_api { Error::NotFound("Endpoint not found.".into()) } else { not_found() }
+}
+
+/// Segments are percent-decoded before they are matched; one that hides a slash names nothing.
+fn decode_path(path: &str) -> Option<Cow<'_, str>> {
+    if !path.contains('%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let mut decoded = String::with_capacity(path.len());
+    for (place, segment) in path.split('/').enumerate() {
+        let segment = percent_encoding::percent_decode_str(segment).decode_utf8().ok()?;
+        if segment.contains(['/', '\0']) {
+            return None;
+        }
+        if place > 0 {
+            decoded.push('/');
+        }
+        decoded.push_str(&segment);
+    }
+    Some(Cow::Owned(decoded))
+}
+
+fn method_of(method: &hyper::Method) -> Option<Method> {
+    match *method {
+        hyper::Method::GET | hyper::Method::HEAD => Some(Method::Get),
+        hyper::Method::POST => Some(Method::Post),
+        hyper::Method::PUT => Some(Method::Put),
+        hyper::Method::PATCH => Some(Method::Patch),
+        hyper::Method::DELETE => Some(Method::Delete),
+        _ => None,
+    }
+}
+
+/// The API speaks JSON: 406 for a caller who accepts none, 404 for another `?format=`.
+fn check_format(path: &str, headers: &HeaderMap, query: &[(String, String)]) -> Result<()> {
+    if !path.starts_with("/api/") || path == "/api/schema/" {
+        return Ok(());
+    }
+    if query.iter().any(|(name, value)| name == "format" && value != "json") {
+        return Err(not_found());
+    }
+    let Some(accept) = headers.get(ACCEPT) else { return Ok(()) };
+    let accept = accept.to_str().unwrap_or("*/*");
+    let is_json = |part: &str| {
+        let media = part.split(';').next().unwrap_or_default().trim();
+        media.is_empty() || ["*/*", "application/*", "application/json"].contains(&media)
+    };
+    if accept.split(',').any(is_json) { Ok(()) } else { Err(Error::NotAcceptable) }
+}
+
+async fn read_body(
+    call: &mut Call,
+    incoming: &mut Option<Incoming>,
+    content_type: Option<&str>,
+    app: &App,
+) -> Result<()> {
+    if let Some(incoming) = incoming.take() {
+        let bytes = body::read(incoming, &app.config).await?;
+        if !bytes.is_empty() {
+            call.body = body::parse(bytes, content_type).await;
+        }
+    }
+    Ok(())
+}
+
+fn identify(
+    app: &App,
+    call: &Call,
+    node: &Node,
+    row: Option<&Route>,
+    credential: &Credential,
+) -> Result<Option<crate::api::Caller>> {
+    // Rows that take sessions only do not look at keys.
+    let session_only = row.is_some_and(|row| row.needs == Needs::Session);
+    if session_only && matches!(credential, Credential::Key { .. }) {
+        return Err(unauthenticated());
+    }
+    // What needs nobody is not refused for a bad key.
+    if node.is_public() && matches!(credential, Credential::Key { .. }) {
+        return Ok(None);
+    }
+    app.store.read(|tx| auth::authenticate(tx, call, credential))
+}
+
+/// What the path can do, as Django REST framework describes it.
+fn options(node: &Node, asked: &HeaderMap) -> Result<Answer> {
+    #[derive(Serialize)]
+    struct Options<'a> {
+        name: &'a str,
+        description: &'a str,
+        renders: [&'a str; 1],
+        parses: [&'a str; 3],
+    }
+    let described = Reply::ok(&Options {
+        name: node.name(),
+        description: "",
+        renders: ["application/json"],
+        parses: ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"],
+    })?;
+    let mut answer = respond::reply(described, asked);
+    if let Ok(allow) = HeaderValue::from_str(&node.allow) {
+        answer.headers_mut().insert(ALLOW, allow);
+    }
+    Ok(answer)
+}
+
+/// Writes the key's last use down, now and then, behind the answer's back.
+fn note_use(app: &Arc<App>, key: &crate::api::KeyAccess, now: Time) {
+    if key.last_used_at.is_some_and(|last| last.plus_seconds(LAST_USED_SECONDS) > now) {
+        return;
+    }
+    let hash = key.hash;
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let noted = app.store.write(move |tx| api_keys::touch(tx, &hash, now)).await;
+        if let Err(cause) = noted {
+            error!(%cause, "the last use of a key could not be written down");
+        }
+    });
+}
+
+async fn run(app: &Arc<App>, row: &'static Route, call: Call) -> Result<Reply> {
+    match &row.handler {
+        Handler::Read(run) => app.store.read(|tx| run(&call, tx)),
+        Handler::Steps(run) => run(Arc::clone(app), Arc::new(call)).await,
+        Handler::Write(run) => {
+            let reply = app.store.write(move |tx| run(&call, tx)).await;
+            app.mail_waits.notify_one();
+            reply
+        }
+    }
+}

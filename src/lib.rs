@@ -1,0 +1,32 @@
+//! orgd: the PostHog-compatible organization management API as one program with one data file.
+//!
+//! A request travels `http::server` → `http::service` → `routes` → `auth` → a room in `resources` →
+//! `store` → the file. ARCHITECTURE.md has the map and what must always hold.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod background;
+pub mod clock;
+pub mod config;
+pub mod error;
+mod http;
+pub mod logging;
+pub mod operator;
+pub mod resources;
+pub mod routes;
+pub mod store;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use app::App;
+
+/// Serves on the listener until `stop` comes; then requests under way finish and background work ends.
+pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    let mut tasks = background::start(&app);
+    http::serve(Arc::clone(&app), listener, stop).await;
+    tasks.shutdown().await;
+}

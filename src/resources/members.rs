@@ -1,0 +1,296 @@
+//! Members: who belongs to an organization, and at which level.
+//! Holds always: a level-15 membership is never deleted, only demoted, so that somebody owns each
+//! organization; the level beside the user equals the one beside the organization.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{organizations, users};
+use crate::api::level::LEVELS;
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::clock::Time;
+use crate::error::{Error, Result, denied, forbidden, invalid_body, not_found};
+use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/organizations/{organization_id}/members/";
+    let one = "/api/organizations/{organization_id}/members/{user__uuid}/";
+    vec![
+        Route::get(all, scope("organization_member:read"), read(list)).gives_page(FIELDS),
+        Route::put(one, scope("organization_member:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(one, scope("organization_member:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(one, scope("organization_member:write"), write(remove)).gives_nothing(),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    pub id: Uuid,
+    pub level: Level,
+    pub joined_at: Time,
+    pub updated_at: Time,
+}
+
+/// By organization and user.
+pub(super) const MEMBERS: Table<(Uuid, Uuid), Member> = Table::new("members");
+/// By organization and membership, so in the order of joining.
+pub(super) const BY_JOINING: Table<(Uuid, Uuid), Uuid> = Table::new("members_by_joining").counted(by_uuid);
+/// By user and organization: the organizations of a user, in the order of their making.
+pub(super) const BY_USER: Table<(Uuid, Uuid), Level> = Table::new("members_by_user").counted(by_uuid);
+
+pub const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::new("user", Kind::Object(users::BASIC)).read_only(),
+    Field::new("level", Kind::Choice(LEVELS)),
+    Field::time("joined_at").read_only(),
+    Field::time("updated_at").read_only(),
+    Field::boolean("is_2fa_enabled").read_only(),
+    Field::boolean("has_social_auth").read_only(),
+];
+
+#[derive(Serialize)]
+pub struct Wire<'a> {
+    id: Uuid,
+    user: users::Basic<'a>,
+    level: Level,
+    joined_at: Time,
+    updated_at: Time,
+    is_2fa_enabled: bool,
+    has_social_auth: bool,
+}
+
+pub fn wire<'a>(member: &Member, uuid: Uuid, user: &'a users::User) -> Wire<'a> {
+    Wire {
+        id: member.id,
+        user: user.basic(uuid),
+        level: member.level,
+        joined_at: member.joined_at,
+        updated_at: member.updated_at,
+        is_2fa_enabled: false,
+        has_social_auth: false,
+    }
+}
+
+type Row = (Uuid, Member, users::User);
+
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = require(tx, call, Level::Member)?;
+    let paging = Paging::of(call);
+    let plain = ["order", "updated_after", "email"].iter().all(|name| call.query(name).is_none());
+    let (total, rows) = if plain {
+        let (total, page) =
+            tx.page(&BY_JOINING, &organization, Order::Descending, paging.offset, paging.limit)?;
+        (total, load(tx, organization, page)?)
+    } else {
+        let all = tx.scan(&BY_JOINING, &organization, Order::Descending)?;
+        let mut rows = load(tx, organization, all)?;
+        filter(call, &mut rows);
+        (rows.len() as u64, paging.cut(rows))
+    };
+    let rows: Vec<Wire<'_>> = rows.iter().map(|(uuid, member, user)| wire(member, *uuid, user)).collect();
+    paging.reply(call, total, &rows)
+}
+
+fn load(tx: &Tx, organization: Uuid, rows: Vec<((Uuid, Uuid), Uuid)>) -> Result<Vec<Row>> {
+    let row = |(_, user)| Ok((user, find(tx, organization, user)?, users::find(tx, user)?));
+    rows.into_iter().map(row).collect()
+}
+
+/// `?updated_after=`, `?email=` and `?order=`; a value that can't be understood is ignored.
+fn filter(call: &Call, rows: &mut Vec<Row>) {
+    if let Some(after) = call.query("updated_after").and_then(Time::parse) {
+        rows.retain(|(_, member, _)| member.updated_at > after);
+    }
+    if let Some(email) = call.query("email") {
+        rows.retain(|(_, _, user)| user.email == email);
+    }
+    let order = call.query("order").unwrap_or_default();
+    let (name, falling) = order.strip_prefix('-').map_or((order, false), |name| (name, true));
+    let compare: fn(&Row, &Row) -> Ordering = match name {
+        "joined_at" => |a, b| a.1.joined_at.cmp(&b.1.joined_at),
+        "updated_at" => |a, b| a.1.updated_at.cmp(&b.1.updated_at),
+        "level" => |a, b| a.1.level.cmp(&b.1.level),
+        "id" => |a, b| a.1.id.cmp(&b.1.id),
+        _ => return,
+    };
+    rows.sort_by(|a, b| if falling { compare(b, a) } else { compare(a, b) });
+}
+
+fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, mine) = require(tx, call, Level::Member)?;
+    let target = target(call)?;
+    let mut member = find(tx, organization, target)?;
+    let is_self = target == call.user()?;
+    may_edit(is_self, mine, member.level)?;
+    let mut form = call.form(FIELDS)?;
+    if let Some(number) = form.take::<i64>("level") {
+        let level = Level::of(number).ok_or_else(not_found)?;
+        may_grant(is_self, mine, level)?;
+        member.level = level;
+        member.updated_at = call.now;
+        put(tx, organization, target, &member)?;
+    }
+    Reply::ok(&wire(&member, target, &users::find(tx, target)?))
+}
+
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, mine) = require(tx, call, Level::Member)?;
+    let target = target(call)?;
+    let member = find(tx, organization, target)?;
+    may_edit(target == call.user()?, mine, member.level)?;
+    if member.level == Level::Owner {
+        return Err(invalid_body("invalid_input", "Cannot leave the organization as its owner!"));
+    }
+    delete(tx, organization, target, &member)?;
+    Reply::no_content()
+}
+
+fn target(call: &Call) -> Result<Uuid> {
+    match call.param("user__uuid") {
+        "@me" => call.user(),
+        _ => call.uuid("user__uuid"),
+    }
+}
+
+/// Whether I may touch this membership at all.
+fn may_edit(is_self: bool, mine: Level, theirs: Level) -> Result<()> {
+    if !is_self && mine < Level::Admin {
+        return Err(denied("You can only edit others if you are an admin."));
+    }
+    if theirs > mine {
+        return Err(denied("You can only edit others with level lower or equal to you."));
+    }
+    Ok(())
+}
+
+/// Whether I may give this level.
+fn may_grant(is_self: bool, mine: Level, level: Level) -> Result<()> {
+    if is_self {
+        return Err(denied("You can't change your own access level."));
+    }
+    if level == Level::Owner && mine != Level::Owner {
+        let detail = "You can only make another member owner if you're this organization's owner.";
+        return Err(denied(detail));
+    }
+    if level > mine {
+        let detail = "You can only change access level of others to lower or equal to your current one.";
+        return Err(denied(detail));
+    }
+    Ok(())
+}
+
+/// The organization of the path and the caller's level in it: 404 where there is none, 403 for a
+/// stranger and for a member below `least`.
+pub fn require(tx: &Tx, call: &Call, least: Level) -> Result<(Uuid, Level)> {
+    let user = call.user()?;
+    let organization = organizations::named(tx, call.param("organization_id"), user)?
+        .ok_or_else(|| Error::NotFound("Organization not found.".into()))?;
+    let level = level_of(tx, organization, user)?.ok_or_else(forbidden)?;
+    at_least(level, least)?;
+    Ok((organization, level))
+}
+
+/// 403 below `least`.
+pub fn at_least(level: Level, least: Level) -> Result<()> {
+    if level >= least { Ok(()) } else { Err(denied("Your organization access level is insufficient.")) }
+}
+
+/// The user's level in the organization, if he is a member.
+pub fn level_of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Option<Level>> {
+    Ok(tx.get(&BY_USER, &(user, organization))?)
+}
+
+/// How many members an organization has.
+pub fn count(tx: &Tx, organization: Uuid) -> Result<u64> {
+    Ok(tx.count(&BY_JOINING, &organization)?)
+}
+
+/// A membership, or 404.
+pub fn find(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Member> {
+    tx.get(&MEMBERS, &(organization, user))?.ok_or_else(not_found)
+}
+
+/// The first members of an organization, at most `limit`.
+pub fn first_users(tx: &Tx, organization: Uuid, limit: u64) -> Result<Vec<users::User>> {
+    let (_, page) = tx.page(&BY_JOINING, &organization, Order::Ascending, 0, limit)?;
+    page.into_iter().map(|(_, user)| users::find(tx, user)).collect()
+}
+
+/// The organizations of a user, oldest first, with his level in each.
+pub fn organizations_of(tx: &Tx, user: Uuid) -> Result<Vec<(Uuid, Level)>> {
+    let all = tx.scan(&BY_USER, &user, Order::Ascending)?;
+    Ok(all.into_iter().map(|((_, organization), level)| (organization, level)).collect())
+}
+
+/// One page of them, and how many there are.
+pub fn organizations_page(tx: &Tx, user: Uuid, paging: Paging) -> Result<(u64, Vec<(Uuid, Level)>)> {
+    let (total, page) = tx.page(&BY_USER, &user, Order::Ascending, paging.offset, paging.limit)?;
+    Ok((total, page.into_iter().map(|((_, organization), level)| (organization, level)).collect()))
+}
+
+/// The user's first organization.
+pub fn first_of(tx: &Tx, user: Uuid) -> Result<Option<(Uuid, Level)>> {
+    let (_, page) = tx.page(&BY_USER, &user, Order::Ascending, 0, 1)?;
+    Ok(page.first().map(|((_, organization), level)| (*organization, *level)))
+}
+
+/// Makes the user a member.
+pub fn join(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
+    let member = Member { id: call.new_uuid(), level, joined_at: call.now, updated_at: call.now };
+    tx.put(&BY_JOINING, &(organization, member.id), &user)?;
+    put(tx, organization, user, &member)
+}
+
+fn put(tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
+    tx.put(&BY_USER, &(user, organization), &member.level)?;
+    Ok(tx.put(&MEMBERS, &(organization, user), member)?)
+}
+
+fn delete(tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
+    tx.delete(&BY_JOINING, &(organization, member.id))?;
+    tx.delete(&BY_USER, &(user, organization))?;
+    Ok(tx.delete(&MEMBERS, &(organization, user))?)
+}
+
+/// Ends all memberships, together with the organization.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
+    for ((_, user), member) in tx.scan(&MEMBERS, &organization, Order::Ascending)? {
+        delete(tx, organization, user, &member)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(outcome: Result<()>) -> String {
+        outcome.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn who_may_edit_whom() {
+        use Level::{Admin, Member, Owner};
+        for (is_self, mine, theirs, allowed) in [
+            (false, Member, Member, false),
+            (true, Member, Member, true),
+            (false, Admin, Admin, true),
+            (false, Admin, Owner, false),
+            (false, Owner, Owner, true),
+        ] {
+            assert_eq!(may_edit(is_self, mine, theirs).is_ok(), allowed, "{mine:?} {theirs:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_grant_what() {
+        use Level::{Admin, Member, Owner};
+        assert!(told(may_grant(true, Owner, Owner)).contains("your own"));
+        assert!(told(may_grant(false, Admin, Owner)).contains("organization's owner"));
+        assert!(told(may_grant(false, Member, Admin)).contains("lower or equal"));
+        assert_eq!(told(may_grant(false, Admin, Admin)), "");
+        assert_eq!(told(may_grant(false, Owner, Owner)), "");
+    }
+}

@@ -1,0 +1,66 @@
+//! The rooms: each owns its record, its tables, its rules and its handlers. Only a room writes its
+//! tables; its neighbours call its functions.
+
+pub mod activity;
+pub mod api_keys;
+pub mod check;
+pub mod instance;
+pub mod invites;
+pub mod members;
+pub mod organizations;
+pub mod outbox;
+pub mod projects;
+pub mod schema;
+pub mod sessions;
+pub mod signup;
+pub mod users;
+
+use crate::api::Route;
+use crate::store::TableInfo;
+
+/// Every row of the route table but the schema's own.
+pub fn rows() -> Vec<Route> {
+    [
+        organizations::rows(),
+        projects::rows(),
+        members::rows(),
+        invites::rows(),
+        signup::rows(),
+        sessions::rows(),
+        users::rows(),
+        api_keys::rows(),
+        instance::rows(),
+        schema::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Every table of the data file but the store's own.
+pub fn tables() -> Vec<TableInfo> {
+    vec![
+        activity::ENTRIES.info(),
+        api_keys::KEYS.info(),
+        api_keys::BY_USER.info(),
+        instance::INSTANCE.info(),
+        invites::INVITES.info(),
+        invites::BY_ID.info(),
+        invites::BY_EMAIL.info(),
+        members::MEMBERS.info(),
+        members::BY_JOINING.info(),
+        members::BY_USER.info(),
+        organizations::ORGANIZATIONS.info(),
+        organizations::BY_SLUG.info(),
+        outbox::OUTBOX.info(),
+        projects::PROJECTS.info(),
+        projects::DETAILS.info(),
+        projects::BY_NUMBER.info(),
+        projects::BY_TOKEN.info(),
+        sessions::SESSIONS.info(),
+        sessions::BY_USER.info(),
+        sessions::BY_AGE.info(),
+        users::USERS.info(),
+        users::BY_EMAIL.info(),
+    ]
+}

@@ -1,0 +1,303 @@
+//! Organizations.
+//! Holds always: a slug is unique on the instance and never changes; an organization has an owner.
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use uuid::Uuid;
+
+use super::{invites, members, projects, users};
+use crate::api::call::{Via, parse_uuid};
+use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::clock::Time;
+use crate::error::{Error, Result, denied, not_found};
+use crate::store::{Table, Tx, WriteTx};
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/organizations/";
+    let one = "/api/organizations/{id}/";
+    vec![
+        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Organization {
+    pub name: String,
+    pub slug: String,
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub is_member_join_email_enabled: bool,
+    pub enforce_2fa: Option<bool>,
+}
+
+pub(super) const ORGANIZATIONS: Table<Uuid, Organization> = Table::new("organizations");
+pub(super) const BY_SLUG: Table<String, Uuid> = Table::new("organizations_by_slug");
+
+pub const NAME_CHARS_MAX: usize = 64;
+const SLUG_CHARS_MAX: usize = 48;
+
+pub const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::text("name", NAME_CHARS_MAX).required(),
+    Field::text("slug", SLUG_CHARS_MAX).read_only(),
+    Field::time("created_at").read_only(),
+    Field::time("updated_at").read_only(),
+    Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
+    Field::new("plugins_access_level", Kind::Choice(&[0, 3, 6, 9])).read_only(),
+    Field::new("teams", Kind::Objects(projects::SHORT)).read_only(),
+    Field::json("available_product_features").read_only(),
+    Field::boolean("is_member_join_email_enabled"),
+    Field::json("metadata").read_only(),
+    Field::text("customer_id", 200).nullable().read_only(),
+    Field::boolean("enforce_2fa").nullable(),
+    Field::integer("member_count", 0, i64::MAX).read_only(),
+];
+
+pub const BASIC: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::text("name", NAME_CHARS_MAX).read_only(),
+    Field::text("slug", SLUG_CHARS_MAX).read_only(),
+    Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
+];
+
+/// Every organization may install plugins for the whole instance, as on any self-hosted PostHog.
+const PLUGINS_ROOT: u8 = 9;
+
+#[derive(Serialize)]
+pub struct Wire {
+    id: Uuid,
+    name: String,
+    slug: String,
+    created_at: Time,
+    updated_at: Time,
+    membership_level: Option<Level>,
+    plugins_access_level: u8,
+    teams: Vec<projects::Short>,
+    /// Features that PostHog sells; all of orgd is free, so there are none to list.
+    available_product_features: [(); 0],
+    is_member_join_email_enabled: bool,
+    metadata: Metadata,
+    customer_id: Option<()>,
+    enforce_2fa: Option<bool>,
+    member_count: u64,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    instance_tag: &'static str,
+}
+
+#[derive(Serialize)]
+pub struct Basic {
+    id: Uuid,
+    name: String,
+    slug: String,
+    membership_level: Level,
+}
+
+/// The organization as somebody with this level sees it.
+pub fn wire(tx: &Tx, id: Uuid, level: Option<Level>) -> Result<Wire> {
+    let organization = find(tx, id)?;
+    Ok(Wire {
+        id,
+        name: organization.name,
+        slug: organization.slug,
+        created_at: organization.created_at,
+        updated_at: organization.updated_at,
+        membership_level: level,
+        plugins_access_level: PLUGINS_ROOT,
+        teams: match level {
+            Some(level) => projects::visible_in(tx, id, level)?,
+            None => Vec::new(),
+        },
+        available_product_features: [],
+        is_member_join_email_enabled: organization.is_member_join_email_enabled,
+        metadata: Metadata { instance_tag: "none" },
+        customer_id: None,
+        enforce_2fa: organization.enforce_2fa,
+        member_count: members::count(tx, id)?,
+    })
+}
+
+/// The user's organizations in brief.
+pub fn basics_of(tx: &Tx, user: Uuid) -> Result<Vec<Basic>> {
+    let all = members::organizations_of(tx, user)?;
+    let basic = |(id, level)| {
+        let Organization { name, slug, .. } = find(tx, id)?;
+        Ok(Basic { id, name, slug, membership_level: level })
+    };
+    all.into_iter().map(basic).collect()
+}
+
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let user = call.user()?;
+    let paging = Paging::of(call);
+    let allowed = match &call.caller()?.via {
+        Via::Key(key) => key.organizations.as_slice(),
+        Via::Session { .. } => &[],
+    };
+    let (total, page) = if allowed.is_empty() {
+        members::organizations_page(tx, user, paging)?
+    } else {
+        let mut all = members::organizations_of(tx, user)?;
+        all.retain(|(id, _)| allowed.contains(id));
+        (all.len() as u64, paging.cut(all))
+    };
+    if total == 0 && allowed.is_empty() {
+        return Err(Error::NotFound("You need to belong to an organization.".into()));
+    }
+    let rows = page.into_iter().map(|(id, level)| wire(tx, id, Some(level)));
+    paging.reply(call, total, &rows.collect::<Result<Vec<Wire>>>()?)
+}
+
+fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let user = call.user()?;
+    let mut organization = Organization::new("", call.now);
+    fill(&mut organization, call.form(FIELDS)?);
+    let id = found(call, tx, user, organization)?;
+    Reply::created(&wire(tx, id, Some(Level::Owner))?)
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (id, level) = own(call, tx)?;
+    Reply::ok(&wire(tx, id, Some(level))?)
+}
+
+fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (id, level) = own(call, tx)?;
+    members::at_least(level, Level::Admin)?;
+    let mut organization = find(tx, id)?;
+    fill(&mut organization, call.form(FIELDS)?);
+    organization.updated_at = call.now;
+    tx.put(&ORGANIZATIONS, &id, &organization)?;
+    Reply::ok(&wire(tx, id, Some(level))?)
+}
+
+/// Everything that hangs on the organization goes with it; users stay.
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (id, level) = own(call, tx)?;
+    members::at_least(level, Level::Owner)?;
+    let organization = find(tx, id)?;
+    projects::delete_all_of(tx, id)?;
+    invites::delete_all_of(tx, id)?;
+    members::delete_all_of(tx, id)?;
+    tx.delete(&BY_SLUG, &organization.slug)?;
+    tx.delete(&ORGANIZATIONS, &id)?;
+    Reply::no_content()
+}
+
+fn fill(organization: &mut Organization, mut form: Form) {
+    form.set("name", &mut organization.name);
+    form.set("is_member_join_email_enabled", &mut organization.is_member_join_email_enabled);
+    form.set("enforce_2fa", &mut organization.enforce_2fa);
+}
+
+/// The organization of `/api/organizations/{id}/` and the caller's level: only his own exist here.
+fn own(call: &Call, tx: &Tx) -> Result<(Uuid, Level)> {
+    let user = call.user()?;
+    let name = call.param("id");
+    if name == "@current" {
+        let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
+        return current.ok_or_else(|| Error::NotFound("Current organization not found.".into()));
+    }
+    let id = named(tx, name, user)?.ok_or_else(not_found)?;
+    let level = members::level_of(tx, id, user)?.ok_or_else(not_found)?;
+    Ok((id, level))
+}
+
+impl Organization {
+    /// A new organization with defaults; its slug comes with `found`.
+    pub fn new(name: &str, now: Time) -> Organization {
+        Organization {
+            name: name.into(),
+            slug: String::new(),
+            created_at: now,
+            updated_at: now,
+            is_member_join_email_enabled: true,
+            enforce_2fa: None,
+        }
+    }
+}
+
+/// Stores a new organization with its first owner and its default project, and makes both current.
+pub fn found(call: &Call, tx: &WriteTx, owner: Uuid, mut organization: Organization) -> Result<Uuid> {
+    let id = call.new_uuid();
+    organization.slug = free_slug(call, tx, &organization.name)?;
+    tx.put(&BY_SLUG, &organization.slug, &id)?;
+    tx.put(&ORGANIZATIONS, &id, &organization)?;
+    members::join(call, tx, id, owner, Level::Owner)?;
+    let project = projects::create_default(call, tx, id)?;
+    users::make_current(tx, owner, Some(id), Some(project))?;
+    Ok(id)
+}
+
+/// The slug of the name, with four random letters behind it where it is taken.
+fn free_slug(call: &Call, tx: &Tx, name: &str) -> Result<String> {
+    const TRIES: usize = 10;
+    let plain = slug(name);
+    let mut wanted = plain.clone();
+    for _ in 0..TRIES {
+        if tx.get(&BY_SLUG, &wanted)?.is_none() {
+            return Ok(wanted);
+        }
+        let front: String = plain.chars().take(SLUG_CHARS_MAX - 5).collect();
+        wanted = format!("{front}-{}", call.ids.letters(b"abcdefghijklmnopqrstuvwxyz", 4));
+    }
+    Err(denied("No free slug was found for this name; try another name."))
+}
+
+/// Django's slug: ASCII letters, digits, `_` and single hyphens.
+fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for letter in name.nfkd().filter(|letter| !is_combining_mark(*letter)) {
+        match letter.to_ascii_lowercase() {
+            kept if kept.is_ascii_alphanumeric() || kept == '_' => slug.push(kept),
+            gap if (gap.is_ascii_whitespace() || gap == '-') && !slug.ends_with('-') => slug.push('-'),
+            _ => {}
+        }
+    }
+    slug.trim_matches(['-', '_']).chars().take(SLUG_CHARS_MAX).collect()
+}
+
+/// An organization, or 404.
+pub fn find(tx: &Tx, id: Uuid) -> Result<Organization> {
+    tx.get(&ORGANIZATIONS, &id)?.ok_or_else(not_found)
+}
+
+/// The organization that a path names: by UUID, by slug, or as the caller's current one.
+pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<Uuid>> {
+    if name == "@current" {
+        let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
+        return Ok(current.map(|(id, _)| id));
+    }
+    match parse_uuid(name) {
+        Some(id) => Ok(tx.has(&ORGANIZATIONS, &id)?.then_some(id)),
+        None => Ok(tx.get(&BY_SLUG, &name.to_owned())?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slug;
+
+    #[test]
+    fn a_slug_is_what_django_makes_of_the_name() {
+        for (name, wanted) in [
+            ("Acme, Inc.", "acme-inc"),
+            ("  Zwölf  Bälle -- und_mehr ", "zwolf-balle-und_mehr"),
+            ("日本", ""),
+            ("--a--", "a"),
+            ("_x_", "x"),
+            ("ﬁne", "fine"),
+        ] {
+            assert_eq!(slug(name), wanted, "{name}");
+        }
+        assert_eq!(slug(&"a".repeat(64)).len(), 48);
+    }
+}

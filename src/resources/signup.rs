@@ -1,0 +1,300 @@
+//! Signing up: with an organization of one's own, or by an invite.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::organizations::{NAME_CHARS_MAX, Organization};
+use super::users::{self, User};
+use super::{invites, members, organizations, outbox, projects, sessions};
+use crate::api::call::parse_uuid;
+use crate::api::{Call, Field, Form, Kind, Reply, Route, public, read, steps};
+use crate::app::App;
+use crate::auth::{hash, password};
+use crate::error::{Error, Result, denied, invalid, invalid_body};
+use crate::store::{Tx, WriteTx};
+
+pub fn rows() -> Vec<Route> {
+    let one = "/api/signup/{id}/";
+    vec![
+        Route::post("/api/signup/", public(), steps(sign_up)).takes(SIGN_UP).gives(201, SIGNED_UP),
+        Route::get(one, public(), read(prevalidate)).gives(200, PREVALIDATED),
+        Route::post(one, public(), steps(accept)).takes(ACCEPT).gives(201, SIGNED_UP),
+    ]
+}
+
+const PASSWORD: Field = Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX });
+
+const SIGN_UP: &[Field] = &[
+    Field::text("first_name", 128).required(),
+    Field::text("last_name", 128).blank(),
+    Field::new("email", Kind::Email).required(),
+    PASSWORD.required().write_only(),
+    Field::text("organization_name", NAME_CHARS_MAX).blank().write_only(),
+    Field::text("role_at_organization", 128).blank().write_only(),
+    Field::text("referral_source", 1000).blank().write_only(),
+    Field::boolean("email_opt_in").write_only(),
+    Field::long_text("next_url").blank().nullable().write_only(),
+];
+
+const ACCEPT: &[Field] = &[
+    Field::text("first_name", 128).required(),
+    Field::text("last_name", 128).blank(),
+    PASSWORD.required().write_only(),
+    Field::text("role_at_organization", 128).blank().write_only(),
+    Field::boolean("email_opt_in").write_only(),
+];
+
+const SIGNED_UP: &[Field] = &[
+    Field::integer("id", 0, i64::MAX).read_only(),
+    Field::uuid("uuid").read_only(),
+    Field::text("distinct_id", 200).read_only(),
+    Field::text("first_name", 150).read_only(),
+    Field::text("last_name", 150).read_only(),
+    Field::new("email", Kind::Email).read_only(),
+    Field::boolean("is_email_verified").nullable().read_only(),
+    Field::json("hedgehog_config").nullable().read_only(),
+    Field::text("redirect_url", 2000).read_only(),
+];
+
+const PREVALIDATED: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::new("target_email", Kind::Email).read_only(),
+    Field::text("first_name", 30).read_only(),
+    Field::text("organization_name", NAME_CHARS_MAX).read_only(),
+];
+
+#[derive(Serialize)]
+struct SignedUp<'a> {
+    #[serde(flatten)]
+    user: users::Basic<'a>,
+    redirect_url: &'a str,
+}
+
+/// Who may sign up now. An empty file takes its first user from loopback, or with the set-up code that
+/// only the log shows, so that nobody takes a fresh server over from afar.
+fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
+    if call.config.open_signup {
+        return Ok(());
+    }
+    if !users::none_yet(tx)? {
+        let detail = "New organizations cannot be created in this instance. Contact your administrator if you think this is a mistake.";
+        return Err(denied(detail));
+    }
+    let is_local = call.peer.is_loopback() && !call.forwarded;
+    let has_code = call.setup_code.as_deref().is_some_and(|code| hash(code) == hash(setup_code));
+    if is_local || has_code {
+        return Ok(());
+    }
+    Err(denied("The first sign-up must come from this machine, or show the set-up code of the server's log in the header X-Setup-Code."))
+}
+
+async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    app.store.read(|tx| may_sign_up(&app.setup_code, &call, tx))?;
+    let mut form = call.form(SIGN_UP)?;
+    let email: String = form.take("email").unwrap_or_default();
+    if app.store.read(|tx| users::by_email(tx, &email))?.is_some() {
+        return Err(users::email_taken());
+    }
+    let password_hash = new_hash(&app, form.take("password").unwrap_or_default()).await?;
+    let write = app.store.write({
+        let setup_code = app.setup_code.clone();
+        move |tx| {
+            // Asked again: somebody else may have been first meanwhile.
+            may_sign_up(&setup_code, &call, tx)?;
+            let mut form = call.form(SIGN_UP)?;
+            let mut user = new_user(&call, tx, &email, &password_hash, &mut form)?;
+            user.is_staff = users::none_yet(tx)?;
+            let name = form
+                .take::<String>("organization_name")
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| own_organization(&user.first_name));
+            let uuid = call.new_uuid();
+            users::insert(tx, uuid, &user)?;
+            organizations::found(&call, tx, uuid, Organization::new(&name, call.now))?;
+            let next_url: Option<String> = form.take::<Option<String>>("next_url").flatten();
+            signed_up(&call, tx, uuid, next_url.as_deref())
+        }
+    });
+    write.await
+}
+
+/// The name of an organization that was given none.
+fn own_organization(first_name: &str) -> String {
+    let name: String = first_name.chars().take(NAME_CHARS_MAX - "'s Organization".len()).collect();
+    format!("{name}'s Organization")
+}
+
+/// Judges and hashes a new password, on a thread of its own.
+async fn new_hash(app: &Arc<App>, given: String) -> Result<String> {
+    let ids = Arc::clone(&app.ids);
+    app.slowly(move || {
+        password::check_strength(&given)?;
+        password::hash(&ids, &given)
+    })
+    .await?
+}
+
+/// A user record with what the form says.
+pub fn new_user(call: &Call, tx: &WriteTx, email: &str, password_hash: &str, form: &mut Form) -> Result<User> {
+    let mut user = blank_user(call, tx, email)?;
+    user.password_hash = Some(password_hash.to_owned());
+    form.set("first_name", &mut user.first_name);
+    form.set("last_name", &mut user.last_name);
+    form.set("role_at_organization", &mut user.role_at_organization);
+    Ok(user)
+}
+
+/// A user record with defaults.
+pub fn blank_user(call: &Call, tx: &WriteTx, email: &str) -> Result<User> {
+    Ok(User {
+        number: tx.next_id("users")?,
+        distinct_id: call.ids.base62::<32>(),
+        email: email.to_owned(),
+        password_hash: None,
+        first_name: String::new(),
+        last_name: String::new(),
+        is_staff: false,
+        date_joined: call.now,
+        role_at_organization: String::new(),
+        current_organization: None,
+        current_project: None,
+        settings: users::Settings::default(),
+    })
+}
+
+/// 201 with the new user, logged in.
+fn signed_up(call: &Call, tx: &WriteTx, uuid: Uuid, next_url: Option<&str>) -> Result<Reply> {
+    let user = users::find(tx, uuid)?;
+    let is_own = |url: &&str| url.starts_with('/') && !url.starts_with("//") && !url.starts_with("/\\");
+    let redirect_url = next_url.filter(is_own).unwrap_or("/");
+    let reply = Reply::created(&SignedUp { user: user.basic(uuid), redirect_url })?;
+    sessions::with_cookies(call, tx, uuid, reply)
+}
+
+#[derive(Serialize)]
+struct Prevalidated<'a> {
+    id: Uuid,
+    target_email: &'a str,
+    first_name: &'a str,
+    organization_name: &'a str,
+}
+
+fn prevalidate(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (id, organization, invite) = check(call, tx)?;
+    Reply::ok(&Prevalidated {
+        id,
+        target_email: &invite.target_email,
+        first_name: &invite.first_name,
+        organization_name: &organizations::find(tx, organization)?.name,
+    })
+}
+
+/// The invite of the path, if the caller may use it now.
+fn check(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, invites::Invite)> {
+    let unknown = || invalid_body("invalid_input", "The provided invite ID is not valid.");
+    let id = parse_uuid(call.param("id")).ok_or_else(unknown)?;
+    let (organization, invite) = invites::by_id(tx, id)?.ok_or_else(unknown)?;
+    let owner = users::by_email(tx, &invite.target_email)?;
+    let caller = call.caller.as_ref().map(|caller| caller.user);
+    if caller.is_some() && owner != caller {
+        let detail = "This invite is intended for another email address.";
+        return Err(invalid_body("invalid_recipient", detail));
+    }
+    if invite.is_expired(call.now) {
+        let detail = "This invite has expired. Please ask your admin for a new one.";
+        return Err(invalid_body("expired", detail));
+    }
+    if caller.is_none() && owner.is_some() {
+        return Err(invalid_body("account_exists", format!("/login?next=/signup/{id}")));
+    }
+    if let Some(user) = caller
+        && members::level_of(tx, organization, user)?.is_some()
+    {
+        return Err(invalid_body("user_already_member", "You already are a member of this organization."));
+    }
+    Ok((id, organization, invite))
+}
+
+async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    if call.caller.is_some() {
+        let write = app.store.write(move |tx| {
+            let (_, organization, invite) = check(&call, tx)?;
+            let user = call.user()?;
+            join(&call, tx, organization, &invite, user)?;
+            let record = users::find(tx, user)?;
+            Reply::created(&SignedUp { user: record.basic(user), redirect_url: "/" })
+        });
+        let reply = write.await;
+        app.mail_waits.notify_one();
+        return reply;
+    }
+    app.store.read(|tx| for_newcomer(check(&call, tx), &call, tx))?;
+    let mut form = call.form(ACCEPT)?;
+    let password_hash = new_hash(&app, form.take("password").unwrap_or_default()).await?;
+    let write = app.store.write(move |tx| {
+        let (_, organization, invite) = for_newcomer(check(&call, tx), &call, tx)?;
+        let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut call.form(ACCEPT)?)?;
+        let uuid = call.new_uuid();
+        users::insert(tx, uuid, &user)?;
+        join(&call, tx, organization, &invite, uuid)?;
+        signed_up(&call, tx, uuid, None)
+    });
+    let reply = write.await;
+    app.mail_waits.notify_one();
+    reply
+}
+
+/// Accepting tells of an existing account in other words than prevalidation.
+fn for_newcomer(
+    checked: Result<(Uuid, Uuid, invites::Invite)>,
+    call: &Call,
+    tx: &Tx,
+) -> Result<(Uuid, Uuid, invites::Invite)> {
+    match checked {
+        Err(Error::Invalid { code: "account_exists", .. }) => {
+            let id = call.uuid("id")?;
+            let email = invites::by_id(tx, id)?.map(|(_, invite)| invite.target_email).unwrap_or_default();
+            let detail =
+                format!("There already exists an account with email address {email}. Please log in instead.");
+            Err(invalid_body("invalid_input", detail))
+        }
+        other => other,
+    }
+}
+
+fn join(call: &Call, tx: &WriteTx, organization: Uuid, invite: &invites::Invite, user: Uuid) -> Result<()> {
+    let record = organizations::find(tx, organization)?;
+    if record.is_member_join_email_enabled && call.config.smtp_url.is_some() {
+        let newcomer = users::find(tx, user)?.first_name;
+        for member in members::first_users(tx, organization, u64::MAX)? {
+            outbox::push_joined(call, tx, &member.email, &newcomer, &record.name)?;
+        }
+    }
+    members::join(call, tx, organization, user, invite.level)?;
+    invites::use_up(tx, organization, &invite.target_email)?;
+    let project = projects::first_visible(tx, organization, invite.level)?;
+    users::make_current(tx, user, Some(organization), project)
+}
+
+/// A person without a form: made by the operator.
+pub fn operator_user(
+    call: &Call,
+    tx: &WriteTx,
+    email: &str,
+    first_name: &str,
+    hash: Option<String>,
+) -> Result<(Uuid, User)> {
+    if email.is_empty() {
+        return Err(invalid("email", "blank", "This field may not be blank."));
+    }
+    let mut user = blank_user(call, tx, email)?;
+    user.first_name = first_name.to_owned();
+    user.password_hash = hash;
+    user.is_staff = users::none_yet(tx)?;
+    let uuid = call.new_uuid();
+    users::insert(tx, uuid, &user)?;
+    Ok((uuid, user))
+}
+

@@ -1,0 +1,454 @@
+//! Users, and `/api/users/@me/`.
+//! Holds always: an address belongs to one user, whatever its case. The current organization and
+//! project are wishes: where one is gone, or closed to the user, the first one left stands in.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{members, organizations, projects};
+use crate::api::call::{Via, parse_uuid};
+use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, read, scope, steps};
+use crate::app::App;
+use crate::auth::password;
+use crate::clock::Time;
+use crate::config::SENSITIVE_SESSION_SECONDS;
+use crate::error::{Result, denied, invalid, not_found};
+use crate::store::{Json, Table, Tx, WriteTx};
+
+pub fn rows() -> Vec<Route> {
+    let one = "/api/users/{uuid}/";
+    vec![
+        Route::get(one, scope("user:read"), read(show)).gives(200, ME),
+        Route::put(one, scope("user:write"), steps(update)).takes(ME).gives(200, ME),
+        Route::patch(one, scope("user:write"), steps(update)).takes(ME).gives(200, ME),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    pub number: u32,
+    pub distinct_id: String,
+    pub email: String,
+    pub password_hash: Option<String>,
+    pub first_name: String,
+    pub last_name: String,
+    pub is_staff: bool,
+    pub date_joined: Time,
+    pub role_at_organization: String,
+    pub current_organization: Option<Uuid>,
+    pub current_project: Option<u32>,
+    pub settings: Settings,
+}
+
+/// What the web app remembers of a user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    pub notification_settings: Json,
+    pub anonymize_data: bool,
+    pub toolbar_mode: String,
+    pub events_column_config: Json,
+    pub has_seen_product_intro_for: Option<Json>,
+    pub hedgehog_config: Option<Json>,
+    pub theme_mode: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            notification_settings: Json::of(&serde_json::json!({"plugin_disabled": true})),
+            anonymize_data: false,
+            toolbar_mode: "toolbar".into(),
+            events_column_config: Json::of(&serde_json::json!({"active": "DEFAULT"})),
+            has_seen_product_intro_for: None,
+            hedgehog_config: None,
+            theme_mode: None,
+        }
+    }
+}
+
+pub(super) const USERS: Table<Uuid, User> = Table::new("users");
+/// By address in lower case.
+pub(super) const BY_EMAIL: Table<String, Uuid> = Table::new("users_by_email");
+
+/// The part of a user that other members see.
+pub const BASIC: &[Field] = &[
+    Field::integer("id", 0, i64::MAX).read_only(),
+    Field::uuid("uuid").read_only(),
+    Field::text("distinct_id", 200).read_only(),
+    Field::text("first_name", 150).read_only(),
+    Field::text("last_name", 150).read_only(),
+    Field::new("email", Kind::Email).read_only(),
+    Field::boolean("is_email_verified").nullable().read_only(),
+    Field::json("hedgehog_config").nullable().read_only(),
+];
+
+#[derive(Serialize)]
+pub struct Basic<'a> {
+    id: u32,
+    uuid: Uuid,
+    distinct_id: &'a str,
+    first_name: &'a str,
+    last_name: &'a str,
+    email: &'a str,
+    is_email_verified: Option<bool>,
+    hedgehog_config: &'a Option<Json>,
+}
+
+impl User {
+    pub fn basic(&self, uuid: Uuid) -> Basic<'_> {
+        Basic {
+            id: self.number,
+            uuid,
+            distinct_id: &self.distinct_id,
+            first_name: &self.first_name,
+            last_name: &self.last_name,
+            email: &self.email,
+            is_email_verified: Some(false),
+            hedgehog_config: &self.settings.hedgehog_config,
+        }
+    }
+}
+
+fn is_toolbar_mode(text: &str) -> bool {
+    ["disabled", "toolbar"].contains(&text)
+}
+
+fn is_theme_mode(text: &str) -> bool {
+    ["dark", "light", "system"].contains(&text)
+}
+
+pub const ME: &[Field] = &[
+    Field::time("date_joined").read_only(),
+    Field::uuid("uuid").read_only(),
+    Field::text("distinct_id", 200).read_only(),
+    Field::text("first_name", 150),
+    Field::text("last_name", 150).blank(),
+    Field::new("email", Kind::Email),
+    Field::new("pending_email", Kind::Email).nullable().read_only(),
+    Field::boolean("is_email_verified").nullable().read_only(),
+    Field::json("notification_settings"),
+    Field::boolean("anonymize_data"),
+    Field::new("toolbar_mode", Kind::TextChoice(is_toolbar_mode)),
+    Field::boolean("has_password").read_only(),
+    Field::boolean("is_staff").read_only(),
+    Field::boolean("is_impersonated").read_only(),
+    Field::time("is_impersonated_until").nullable().read_only(),
+    Field::time("sensitive_session_expires_at").nullable().read_only(),
+    Field::new("team", Kind::Object(projects::SHORT)).nullable().read_only(),
+    Field::new("organization", Kind::Object(organizations::FIELDS)).nullable().read_only(),
+    Field::new("organizations", Kind::Objects(organizations::BASIC)).read_only(),
+    Field::long_text("set_current_organization").write_only(),
+    Field::long_text("set_current_team").write_only(),
+    Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX }).write_only(),
+    Field::new("current_password", Kind::Secret { chars_max: password::CHARS_MAX }).blank().write_only(),
+    Field::json("events_column_config"),
+    Field::boolean("is_2fa_enabled").read_only(),
+    Field::boolean("has_social_auth").read_only(),
+    Field::json("has_seen_product_intro_for").nullable(),
+    Field::json("scene_personalisation").read_only(),
+    Field::new("theme_mode", Kind::TextChoice(is_theme_mode)).nullable(),
+    Field::json("hedgehog_config").nullable(),
+];
+
+#[derive(Serialize)]
+struct Me<'a> {
+    date_joined: Time,
+    uuid: Uuid,
+    distinct_id: &'a str,
+    first_name: &'a str,
+    last_name: &'a str,
+    email: &'a str,
+    pending_email: Option<&'a str>,
+    is_email_verified: Option<bool>,
+    notification_settings: &'a Json,
+    anonymize_data: bool,
+    toolbar_mode: &'a str,
+    has_password: bool,
+    is_staff: bool,
+    is_impersonated: bool,
+    is_impersonated_until: Option<Time>,
+    sensitive_session_expires_at: Option<Time>,
+    team: Option<projects::Short>,
+    organization: Option<organizations::Wire>,
+    organizations: Vec<organizations::Basic>,
+    events_column_config: &'a Json,
+    is_2fa_enabled: bool,
+    has_social_auth: bool,
+    has_seen_product_intro_for: &'a Option<Json>,
+    scene_personalisation: [(); 0],
+    theme_mode: Option<&'a str>,
+    hedgehog_config: &'a Option<Json>,
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let uuid = own(call)?;
+    me(call, tx, uuid, &find(tx, uuid)?)
+}
+
+/// Nobody sees or changes another user here; there is no staff view of users.
+fn own(call: &Call) -> Result<Uuid> {
+    let user = call.user()?;
+    match call.param("uuid") {
+        "@me" => Ok(user),
+        text => match parse_uuid(text) {
+            Some(uuid) if uuid == user => Ok(user),
+            Some(_) => {
+                Err(denied("As a non-staff user you're only allowed to access the `@me` user instance."))
+            }
+            None => Err(not_found()),
+        },
+    }
+}
+
+fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
+    let organization = current_organization(tx, uuid, user)?;
+    let team = match organization {
+        Some((id, level)) => current_project(tx, user, id, level)?,
+        None => None,
+    };
+    let session_until = match call.caller()?.via {
+        Via::Session { authenticated_at, .. } => Some(authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS)),
+        Via::Key(_) => None,
+    };
+    Reply::ok(&Me {
+        date_joined: user.date_joined,
+        uuid,
+        distinct_id: &user.distinct_id,
+        first_name: &user.first_name,
+        last_name: &user.last_name,
+        email: &user.email,
+        pending_email: None,
+        is_email_verified: Some(false),
+        notification_settings: &user.settings.notification_settings,
+        anonymize_data: user.settings.anonymize_data,
+        toolbar_mode: &user.settings.toolbar_mode,
+        has_password: user.password_hash.is_some(),
+        is_staff: user.is_staff,
+        is_impersonated: false,
+        is_impersonated_until: None,
+        sensitive_session_expires_at: session_until,
+        team,
+        organization: organization
+            .map(|(id, level)| organizations::wire(tx, id, Some(level)))
+            .transpose()?,
+        organizations: organizations::basics_of(tx, uuid)?,
+        events_column_config: &user.settings.events_column_config,
+        is_2fa_enabled: false,
+        has_social_auth: false,
+        has_seen_product_intro_for: &user.settings.has_seen_product_intro_for,
+        scene_personalisation: [],
+        theme_mode: user.settings.theme_mode.as_deref(),
+        hedgehog_config: &user.settings.hedgehog_config,
+    })
+}
+
+/// Two steps: the passwords are proved and hashed outside the store, then all changes are one write.
+async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    let uuid = own(&call)?;
+    let user = app.store.read(|tx| find(tx, uuid))?;
+    if app.config.throttles() {
+        app.throttles.user_write(uuid, call.now)?;
+    }
+    let mut form = call.form(ME)?;
+    let given: Option<String> = form.take("current_password");
+    let new_hash = match form.take::<String>("password") {
+        None => None,
+        Some(new) => {
+            let ids = Arc::clone(&app.ids);
+            let stored = user.password_hash.clone();
+            Some(app.slowly(move || change_password(&ids, &new, given, stored.as_deref())).await??)
+        }
+    };
+    let keep = match (&call.caller()?.via, &new_hash) {
+        (Via::Session { hash, .. }, Some(_)) => Some(*hash),
+        _ => None,
+    };
+    let reply = app.store.write({
+        let call = Arc::clone(&call);
+        move |tx| {
+            let before = find(tx, uuid)?;
+            let mut user = before.clone();
+            fill(tx, uuid, &mut user, call.form(ME)?)?;
+            if let Some(hash) = &new_hash {
+                user.password_hash = Some(hash.clone());
+                super::sessions::end_others(tx, uuid, keep)?;
+            }
+            replace(tx, uuid, &before, &user)?;
+            me(&call, tx, uuid, &user)
+        }
+    });
+    reply.await
+}
+
+fn change_password(
+    ids: &crate::clock::Ids,
+    new: &str,
+    given: Option<String>,
+    stored: Option<&str>,
+) -> Result<String> {
+    if stored.is_some() {
+        let required = "This field is required when updating your password.";
+        let given = given.ok_or_else(|| invalid("current_password", "required", required))?;
+        if !password::verify(&given, stored) {
+            let incorrect = "Your current password is incorrect.";
+            return Err(invalid("current_password", "incorrect_password", incorrect));
+        }
+    }
+    password::check_strength(new)?;
+    password::hash(ids, new)
+}
+
+fn fill(tx: &Tx, uuid: Uuid, user: &mut User, mut form: Form) -> Result<()> {
+    form.set("first_name", &mut user.first_name);
+    form.set("last_name", &mut user.last_name);
+    if let Some(email) = form.take::<String>("email") {
+        if by_email(tx, &email)?.is_some_and(|owner| owner != uuid) {
+            return Err(email_taken());
+        }
+        user.email = email;
+    }
+    let settings = &mut user.settings;
+    if let Some(wanted) = form.take::<Value>("notification_settings") {
+        settings.notification_settings = merged(&settings.notification_settings, wanted)?;
+    }
+    form.set("anonymize_data", &mut settings.anonymize_data);
+    form.set("toolbar_mode", &mut settings.toolbar_mode);
+    form.set("events_column_config", &mut settings.events_column_config);
+    form.set("has_seen_product_intro_for", &mut settings.has_seen_product_intro_for);
+    form.set("theme_mode", &mut settings.theme_mode);
+    form.set("hedgehog_config", &mut settings.hedgehog_config);
+    set_current(tx, uuid, user, &mut form)
+}
+
+/// Notification settings are switches; those not named stay as they are.
+fn merged(old: &Json, wanted: Value) -> Result<Json> {
+    let refuse = |detail: String| Err(invalid("notification_settings", "invalid_input", detail));
+    let Value::Object(wanted) = wanted else { return refuse("Must provide a dictionary.".into()) };
+    let mut all = old.value();
+    for (name, switch) in wanted {
+        if !switch.is_boolean() {
+            return refuse(format!("{} is not a valid type for notification settings.", crate::api::fields::type_name(&switch)));
+        }
+        all[name] = switch;
+    }
+    Ok(Json::of(&all))
+}
+
+fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<()> {
+    let missing = |attr: &'static str, value: &str| {
+        invalid(attr, "does_not_exist", format!("Object with id={value} does not exist."))
+    };
+    let mut organization = None;
+    if let Some(text) = form.take::<String>("set_current_organization") {
+        let attr = "set_current_organization";
+        let id = parse_uuid(&text)
+            .ok_or_else(|| invalid(attr, "invalid_input", format!("“{text}” is not a valid UUID.")))?;
+        let level = members::level_of(tx, id, uuid)?.ok_or_else(|| missing(attr, &text))?;
+        organization = Some((id, level, text));
+    }
+    if let Some(text) = form.take::<String>("set_current_team") {
+        let attr = "set_current_team";
+        let number: i64 = text.parse().map_err(|_| {
+            invalid(attr, "invalid_input", format!("Field 'id' expected a number but got '{text}'."))
+        })?;
+        let project = u32::try_from(number).ok().map(|id| projects::visible(tx, id, uuid)).transpose()?;
+        let (home, id) = project.flatten().ok_or_else(|| missing(attr, &text))?;
+        if organization.is_some_and(|(chosen, ..)| chosen != home) {
+            let detail = "Team must belong to the same organization in set_current_organization.";
+            return Err(invalid(attr, "invalid_input", detail));
+        }
+        user.current_organization = Some(home);
+        user.current_project = Some(id);
+    } else if let Some((id, level, _)) = organization {
+        user.current_organization = Some(id);
+        user.current_project = projects::first_visible(tx, id, level)?;
+    }
+    Ok(())
+}
+
+pub fn email_taken() -> crate::error::Error {
+    invalid("email", "unique", "There is already an account with this email address.")
+}
+
+/// A user, or 404.
+pub fn find(tx: &Tx, uuid: Uuid) -> Result<User> {
+    get(tx, uuid)?.ok_or_else(not_found)
+}
+
+pub fn get(tx: &Tx, uuid: Uuid) -> Result<Option<User>> {
+    Ok(tx.get(&USERS, &uuid)?)
+}
+
+/// The user with this address, whatever its case.
+pub fn by_email(tx: &Tx, email: &str) -> Result<Option<Uuid>> {
+    Ok(tx.get(&BY_EMAIL, &email.to_lowercase())?)
+}
+
+/// All users, oldest first.
+pub fn all(tx: &Tx) -> Result<Vec<(Uuid, User)>> {
+    Ok(tx.all(&USERS)?)
+}
+
+/// Whether nobody has signed up yet.
+pub fn none_yet(tx: &Tx) -> Result<bool> {
+    Ok(tx.first(&USERS, 1)?.is_empty())
+}
+
+/// The organization that `@current` means, with the user's level in it.
+pub fn current_organization(tx: &Tx, uuid: Uuid, user: &User) -> Result<Option<(Uuid, Level)>> {
+    if let Some(id) = user.current_organization
+        && let Some(level) = members::level_of(tx, id, uuid)?
+    {
+        return Ok(Some((id, level)));
+    }
+    members::first_of(tx, uuid)
+}
+
+/// The project that `@current` means within the current organization.
+pub fn current_project(
+    tx: &Tx,
+    user: &User,
+    organization: Uuid,
+    level: Level,
+) -> Result<Option<projects::Short>> {
+    let visible = projects::visible_in(tx, organization, level)?;
+    let wished = visible.iter().position(|project| Some(project.id) == user.current_project);
+    Ok(visible.into_iter().nth(wished.unwrap_or(0)))
+}
+
+/// Makes a user.
+pub fn insert(tx: &WriteTx, uuid: Uuid, user: &User) -> Result<()> {
+    if by_email(tx, &user.email)?.is_some() {
+        return Err(email_taken());
+    }
+    tx.put(&BY_EMAIL, &user.email.to_lowercase(), &uuid)?;
+    Ok(tx.put(&USERS, &uuid, user)?)
+}
+
+/// Replaces a user.
+pub fn replace(tx: &WriteTx, uuid: Uuid, before: &User, user: &User) -> Result<()> {
+    if before.email.to_lowercase() != user.email.to_lowercase() {
+        tx.delete(&BY_EMAIL, &before.email.to_lowercase())?;
+        tx.put(&BY_EMAIL, &user.email.to_lowercase(), &uuid)?;
+    }
+    Ok(tx.put(&USERS, &uuid, user)?)
+}
+
+/// Makes an organization and a project the user's current ones.
+pub fn make_current(
+    tx: &WriteTx,
+    uuid: Uuid,
+    organization: Option<Uuid>,
+    project: Option<u32>,
+) -> Result<()> {
+    let before = find(tx, uuid)?;
+    let mut user = before.clone();
+    if organization.is_some() {
+        user.current_organization = organization;
+    }
+    user.current_project = project;
+    replace(tx, uuid, &before, &user)
+}

@@ -1,0 +1,79 @@
+//! Records as bytes: one version byte, then bincode. The only file that names the serializer, so
+//! that a compatible successor can take its place.
+
+use bincode::config::{self, Config};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Failure;
+
+/// The encoding in front of every record. Changed only together with a migration of every table.
+const ENCODING: u8 = 1;
+
+fn layout() -> impl Config {
+    config::standard()
+}
+
+/// Anything that a table can hold.
+pub trait Record: Serialize + DeserializeOwned {}
+impl<T: Serialize + DeserializeOwned> Record for T {}
+
+/// A record's bytes.
+pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, Failure> {
+    let mut bytes = vec![ENCODING];
+    bincode::serde::encode_into_std_write(record, &mut bytes, layout())
+        .map_err(|cause| Failure::record(format!("a record could not be written: {cause}")))?;
+    Ok(bytes)
+}
+
+/// The record that `bytes` hold, every byte of them.
+pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, Failure> {
+    let Some((&ENCODING, rest)) = bytes.split_first() else {
+        return Err(Failure::record("a record has an unknown encoding".into()));
+    };
+    let (record, read) = bincode::serde::decode_from_slice(rest, layout())
+        .map_err(|cause| Failure::record(format!("a record could not be read: {cause}")))?;
+    if read == rest.len() {
+        Ok(record)
+    } else {
+        Err(Failure::record("a record has bytes left over".into()))
+    }
+}
+
+/// Free JSON: its text in the record, the same text on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Json(String);
+
+impl Json {
+    /// The JSON text of `value`.
+    pub fn of(value: &impl Serialize) -> Json {
+        Json(serde_json::to_string(value).unwrap_or_else(|_| "null".into()))
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The value, for rules that look into it.
+    pub fn value(&self) -> serde_json::Value {
+        serde_json::from_str(&self.0).unwrap_or(serde_json::Value::Null)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_str(&self.0);
+        }
+        let raw = <&serde_json::value::RawValue>::deserialize(&mut serde_json::Deserializer::from_str(&self.0));
+        raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// Out of records only.
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Json)
+    }
+}

@@ -1,0 +1,116 @@
+//! Keys as bytes whose order is the order of their values.
+
+use uuid::Uuid;
+
+/// A value that can be part of a key. `read` undoes `write`, and the bytes sort as the values do.
+pub trait Key: Sized {
+    fn write(&self, out: &mut Vec<u8>);
+    /// `None` where the bytes are not such a key; the rest of the bytes stays in `from`.
+    fn read(from: &mut &[u8]) -> Option<Self>;
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(40);
+        self.write(&mut out);
+        out
+    }
+}
+
+fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = from.split_first_chunk::<N>()?;
+    *from = rest;
+    Some(*head)
+}
+
+impl Key for Uuid {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
+    }
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        take(from).map(Uuid::from_bytes)
+    }
+}
+
+impl<const N: usize> Key for [u8; N] {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        take(from)
+    }
+}
+
+impl Key for u32 {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_be_bytes());
+    }
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        take(from).map(u32::from_be_bytes)
+    }
+}
+
+/// A string ends with two zero bytes, and a zero byte inside is followed by 0xff, so that a string
+/// sorts before every longer one that begins with it.
+impl Key for String {
+    fn write(&self, out: &mut Vec<u8>) {
+        for byte in self.bytes() {
+            out.push(byte);
+            if byte == 0 {
+                out.push(0xff);
+            }
+        }
+        out.extend_from_slice(&[0, 0]);
+    }
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let mut text = Vec::new();
+        loop {
+            match *take::<1>(from)?.first()? {
+                0 if take::<1>(from)?[0] == 0 => return String::from_utf8(text).ok(),
+                byte => text.push(byte),
+            }
+        }
+    }
+}
+
+impl<A: Key, B: Key> Key for (A, B) {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+        self.1.write(out);
+    }
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some((A::read(from)?, B::read(from)?))
+    }
+}
+
+impl<A: Key, B: Key, C: Key> Key for (A, B, C) {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+        self.1.write(out);
+        self.2.write(out);
+    }
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some((A::read(from)?, B::read(from)?, C::read(from)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_and_sort_as_their_values() {
+        let texts = ["", "a", "a\0", "a\0b", "ab", "b"].map(String::from);
+        for (place, text) in texts.iter().enumerate() {
+            let key = (text.clone(), u32::try_from(place).unwrap());
+            assert_eq!(<(String, u32)>::read(&mut key.bytes().as_slice()), Some(key));
+        }
+        let keys: Vec<Vec<u8>> = texts.iter().map(|text| (text.clone(), 7u32).bytes()).collect();
+        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(255u32.bytes() < 256u32.bytes());
+    }
+
+    #[test]
+    fn a_key_cut_short_is_no_key() {
+        assert_eq!(Uuid::read(&mut [0u8; 15].as_slice()), None);
+        assert_eq!(String::read(&mut b"abc".as_slice()), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! The file's schema number, and the steps from each number to the next.
+//!
+//! A step lives in a file of its own with frozen copies of the records it reads; once landed it is
+//! never edited.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase, TableHandle};
+
+use super::snapshot::{Snapshot, definition};
+use super::table::{Table, TableInfo};
+use super::tx::WriteTx;
+use super::writer::commit;
+use super::{Failure, Tx};
+
+/// The schema that this program reads and writes.
+pub const SCHEMA: u32 = 1;
+
+/// What the file says of itself.
+pub(super) const META: Table<String, String> = Table::new("meta");
+
+const APPLICATION: &str = "application";
+const SCHEMA_NUMBER: &str = "schema";
+
+/// Brings a file from the schema before `to` up to `to`.
+struct Step {
+    to: u32,
+    run: fn(&WriteTx) -> Result<(), Failure>,
+}
+
+const STEPS: &[Step] = &[];
+
+pub(super) fn bring_up(
+    database: &Database,
+    path: Option<&Path>,
+    tables: &[TableInfo],
+) -> Result<(), Failure> {
+    bring_up_by(database, path, tables, SCHEMA, STEPS)
+}
+
+fn bring_up_by(
+    database: &Database,
+    path: Option<&Path>,
+    tables: &[TableInfo],
+    target: u32,
+    steps: &[Step],
+) -> Result<(), Failure> {
+    let present = present_tables(database)?;
+    if present.is_empty() {
+        create_missing(database, &present, tables)?;
+        return change(database, tables, |tx| {
+            tx.put(&META, &APPLICATION.to_owned(), &"orgd".to_owned())?;
+            tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
+        });
+    }
+    let found = if present.contains(META.info().name) { schema_of(database)? } else { None };
+    let found = found.ok_or_else(|| Failure::record("this is a redb file, but not one of orgd".into()))?;
+    if found > target {
+        return Err(Failure::record(format!(
+            "the data file has schema {found} and this orgd knows {target}: use a newer orgd"
+        )));
+    }
+    let due: Vec<&Step> = steps.iter().filter(|step| step.to > found).collect();
+    if let (Some(path), false) = (path, due.is_empty()) {
+        let mut copy = path.as_os_str().to_owned();
+        copy.push(format!(".schema-{found}"));
+        std::fs::copy(path, &copy).map_err(|cause| {
+            Failure::record(format!("the data file could not be copied before its migration: {cause}"))
+        })?;
+    }
+    create_missing(database, &present, tables)?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    change(database, tables, |tx| {
+        for step in &due {
+            (step.run)(tx)?;
+        }
+        tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
+    })
+}
+
+fn present_tables(database: &Database) -> Result<HashSet<String>, Failure> {
+    let reading = database.begin_read().map_err(Failure::storage)?;
+    let tables = reading.list_tables().map_err(Failure::storage)?;
+    Ok(tables.map(|table| table.name().to_owned()).collect())
+}
+
+fn schema_of(database: &Database) -> Result<Option<u32>, Failure> {
+    let tx = Tx::read(Arc::new(Snapshot::take(database, [META.info().name].into_iter())?));
+    let ours = tx.get(&META, &APPLICATION.to_owned())?.is_some_and(|name| name == "orgd");
+    let number = tx.get(&META, &SCHEMA_NUMBER.to_owned())?.and_then(|text| text.parse().ok());
+    Ok(number.filter(|_| ours))
+}
+
+fn create_missing(
+    database: &Database,
+    present: &HashSet<String>,
+    tables: &[TableInfo],
+) -> Result<(), Failure> {
+    let missing: Vec<_> = tables.iter().filter(|table| !present.contains(table.name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = database.begin_write().map_err(Failure::storage)?;
+    transaction.set_quick_repair(true);
+    for table in missing {
+        transaction.open_table(definition(table.name)).map_err(Failure::storage)?;
+    }
+    transaction.commit().map_err(Failure::storage)
+}
+
+fn change(
+    database: &Database,
+    tables: &[TableInfo],
+    work: impl FnOnce(&WriteTx) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let names = tables.iter().map(|table| table.name);
+    let tx = WriteTx::new(Arc::new(Snapshot::take(database, names)?));
+    work(&tx)?;
+    tx.settle(true);
+    commit(database, tx.into_batch())
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    const NOTES: Table<u32, String> = Table::new("notes");
+
+    fn tables() -> Vec<TableInfo> {
+        vec![META.info(), NOTES.info()]
+    }
+
+    fn memory() -> Database {
+        Database::builder().create_with_backend(InMemoryBackend::new()).unwrap()
+    }
+
+    fn note(database: &Database) -> Option<String> {
+        let names = tables().into_iter().map(|table| table.name);
+        Tx::read(Arc::new(Snapshot::take(database, names).unwrap())).get(&NOTES, &1).unwrap()
+    }
+
+    #[test]
+    fn an_older_file_takes_every_missing_step_once_and_in_order() {
+        let database = memory();
+        let add = |tx: &WriteTx, word: &str| {
+            let before = tx.get(&NOTES, &1)?.unwrap_or_default();
+            tx.put(&NOTES, &1, &(before + word))
+        };
+        let steps = [
+            Step { to: 2, run: |tx| tx.put(&NOTES, &1, &"two ".into()) },
+            Step {
+                to: 3,
+                run: |tx| {
+                    let before = tx.get(&NOTES, &1)?.unwrap_or_default();
+                    tx.put(&NOTES, &1, &(before + "three"))
+                },
+            },
+        ];
+        bring_up_by(&database, None, &tables(), 1, &[]).unwrap();
+        change(&database, &tables(), |tx| add(tx, "one ")).unwrap();
+        bring_up_by(&database, None, &tables(), 3, &steps).unwrap();
+        assert_eq!(note(&database).as_deref(), Some("two three"));
+        bring_up_by(&database, None, &tables(), 3, &steps).unwrap();
+        assert_eq!(note(&database).as_deref(), Some("two three"));
+    }
+
+    #[test]
+    fn a_newer_file_is_refused_with_both_numbers() {
+        let database = memory();
+        bring_up_by(&database, None, &tables(), 7, &[]).unwrap();
+        let refusal = bring_up_by(&database, None, &tables(), 1, &[]).unwrap_err().to_string();
+        assert!(refusal.contains("schema 7") && refusal.contains("knows 1"), "{refusal}");
+    }
+
+    #[test]
+    fn a_redb_file_of_another_program_is_refused() {
+        let database = memory();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(definition("theirs")).unwrap();
+        transaction.commit().unwrap();
+        assert!(bring_up(&database, None, &tables()).is_err());
+        assert_eq!(present_tables(&database).unwrap(), HashSet::from(["theirs".to_owned()]));
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_file_as_it_was() {
+        let database = memory();
+        bring_up_by(&database, None, &tables(), 1, &[]).unwrap();
+        let steps = [Step {
+            to: 2,
+            run: |tx| {
+                tx.put(&NOTES, &1, &"half".into())?;
+                Err(Failure::record("no".into()))
+            },
+        }];
+        assert!(bring_up_by(&database, None, &tables(), 2, &steps).is_err());
+        assert_eq!(note(&database), None);
+        assert_eq!(schema_of(&database).unwrap(), Some(1));
+    }
+}

@@ -1,0 +1,44 @@
+//! The newest committed state, shared by all readers. The writer replaces it after each commit, so
+//! an idle thread never holds old pages back.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition};
+
+use super::Failure;
+
+pub(super) type Bytes = &'static [u8];
+pub(super) type Rows = ReadOnlyTable<Bytes, Bytes>;
+
+pub(super) fn definition(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
+    TableDefinition::new(name)
+}
+
+/// One committed state. Its tables are opened once, by whoever asks first.
+pub(super) struct Snapshot {
+    transaction: ReadTransaction,
+    tables: HashMap<&'static str, OnceLock<Rows>>,
+}
+
+impl Snapshot {
+    pub(super) fn take(
+        database: &Database,
+        names: impl Iterator<Item = &'static str>,
+    ) -> Result<Snapshot, Failure> {
+        let transaction = database.begin_read().map_err(Failure::storage)?;
+        Ok(Snapshot { transaction, tables: names.map(|name| (name, OnceLock::new())).collect() })
+    }
+
+    pub(super) fn table(&self, name: &'static str) -> Result<&Rows, Failure> {
+        let cell = self
+            .tables
+            .get(name)
+            .ok_or_else(|| Failure::record(format!("table {name} is missing from the list of tables")))?;
+        if let Some(table) = cell.get() {
+            return Ok(table);
+        }
+        let table = self.transaction.open_table(definition(name)).map_err(Failure::storage)?;
+        Ok(cell.get_or_init(|| table))
+    }
+}

@@ -1,0 +1,399 @@
+//! Reading and writing typed tables.
+//!
+//! `Tx` reads one committed state. `WriteTx` is a `Tx` that also stages changes: what it reads is the
+//! committed state with the changes of this batch, and of this write, laid over it. Staged changes
+//! reach the file in one commit for the whole batch; those of a write that fails are dropped.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::iter::Peekable;
+use std::ops::{Bound, Deref};
+use std::sync::Arc;
+
+use super::Failure;
+use super::codec::{Record, decode, encode};
+use super::key::Key;
+use super::snapshot::Snapshot;
+use super::table::{Table, TableInfo};
+
+/// Rows under each counted key front: the table's name, then the front.
+pub(super) const COUNTS: Table<String, u64> = Table::new("counts");
+/// The last number given out by each sequence.
+pub(super) const SEQUENCES: Table<String, u32> = Table::new("sequences");
+
+type KeyBytes = Vec<u8>;
+type Changes = BTreeMap<KeyBytes, Option<Vec<u8>>>;
+
+/// Changes that are not in the file yet, by table; `None` deletes.
+#[derive(Default)]
+pub(super) struct Staged {
+    pub(super) tables: HashMap<&'static str, Changes>,
+}
+
+impl Staged {
+    fn get(&self, table: &'static str, key: &[u8]) -> Option<&Option<Vec<u8>>> {
+        self.tables.get(table)?.get(key)
+    }
+
+    fn put(&mut self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {
+        self.tables.entry(table).or_default().insert(key, value);
+    }
+
+    /// Lays `newer` over these changes.
+    fn absorb(&mut self, newer: Staged) {
+        for (table, changes) in newer.tables {
+            self.tables.entry(table).or_default().extend(changes);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+}
+
+/// Which end of a range comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Ascending,
+    Descending,
+}
+
+/// A consistent view of all tables.
+pub struct Tx {
+    snapshot: Arc<Snapshot>,
+    layers: RefCell<Layers>,
+    writing: bool,
+}
+
+/// What a write sees over the committed state: first its batch, then itself.
+#[derive(Default)]
+struct Layers {
+    batch: Staged,
+    own: Staged,
+}
+
+impl Tx {
+    pub(super) fn read(snapshot: Arc<Snapshot>) -> Tx {
+        Tx { snapshot, layers: RefCell::default(), writing: false }
+    }
+
+    fn raw<T>(
+        &self,
+        table: &'static str,
+        key: &[u8],
+        look: impl FnOnce(&[u8]) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        if self.writing {
+            let layers = self.layers.borrow();
+            if let Some(staged) = layers.own.get(table, key).or_else(|| layers.batch.get(table, key)) {
+                return staged.as_deref().map(look).transpose();
+            }
+        }
+        match self.snapshot.table(table)?.get(key).map_err(Failure::storage)? {
+            Some(guard) => look(guard.value()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The record under `key`.
+    pub fn get<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, Failure> {
+        self.raw(table.info.name, &key.bytes(), decode)
+    }
+
+    /// Whether there is a record under `key`.
+    pub fn has<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<bool, Failure> {
+        Ok(self.raw(table.info.name, &key.bytes(), |_| Ok(()))?.is_some())
+    }
+
+    /// How many rows stand under a counted front.
+    pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, Failure> {
+        Ok(self.raw(COUNTS.info.name, &count_key(table.info.name, &front.bytes()), decode)?.unwrap_or(0))
+    }
+
+    /// The rows whose key begins with `front`, in key order.
+    pub fn scan<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        front: &impl Key,
+        order: Order,
+    ) -> Result<Vec<(K, V)>, Failure> {
+        self.window(table, front, order, 0, usize::MAX)
+    }
+
+    /// Every row of the table, in key order.
+    pub fn all<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Vec<(K, V)>, Failure> {
+        self.rows(table.info.name, Vec::new(), Order::Ascending)?.map(|row| typed(row?)).collect()
+    }
+
+    /// The first rows of the table, in key order.
+    pub fn first<K: Key, V: Record>(&self, table: &Table<K, V>, limit: u64) -> Result<Vec<(K, V)>, Failure> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let rows = self.rows(table.info.name, Vec::new(), Order::Ascending)?;
+        rows.take(limit).map(|row| typed(row?)).collect()
+    }
+
+    /// `limit` rows of a counted front, from the `offset`-th on. Walks keys from the nearer end, so
+    /// that the last page of a long list costs what the first one does.
+    pub fn page<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        front: &impl Key,
+        order: Order,
+        offset: u64,
+        limit: u64,
+    ) -> Result<(u64, Vec<(K, V)>), Failure> {
+        let total = self.count(table, front)?;
+        let last = offset.saturating_add(limit).min(total);
+        let wanted = usize::try_from(last.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let behind = total - last;
+        let rows = if behind < offset {
+            let mut rows = self.window(table, front, order.reverse(), behind, wanted)?;
+            rows.reverse();
+            rows
+        } else {
+            self.window(table, front, order, offset, wanted)?
+        };
+        Ok((total, rows))
+    }
+
+    fn window<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        front: &impl Key,
+        order: Order,
+        skip: u64,
+        wanted: usize,
+    ) -> Result<Vec<(K, V)>, Failure> {
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        self.rows(table.info.name, front.bytes(), order)?
+            .skip(skip)
+            .take(wanted)
+            .map(|row| typed(row?))
+            .collect()
+    }
+
+    fn rows(&self, table: &'static str, front: Vec<u8>, order: Order) -> Result<RowIter, Failure> {
+        let end = after(&front);
+        let upper = match &end {
+            Some(end) => Bound::Excluded(end.as_slice()),
+            None => Bound::Unbounded,
+        };
+        let committed = self
+            .snapshot
+            .table(table)?
+            .range::<&[u8]>((Bound::Included(front.as_slice()), upper))
+            .map_err(Failure::storage)?;
+        let mut staged = Changes::new();
+        if self.writing {
+            let layers = self.layers.borrow();
+            for layer in [&layers.batch, &layers.own] {
+                let changes = layer.tables.get(table).into_iter().flatten();
+                let inside = changes.filter(|(key, _)| key.starts_with(&front));
+                staged.extend(inside.map(|(key, value)| (key.clone(), value.clone())));
+            }
+        }
+        let mut staged: Vec<_> = staged.into_iter().collect();
+        if order == Order::Descending {
+            staged.reverse();
+        }
+        Ok(RowIter { committed, waiting: None, staged: staged.into_iter().peekable(), order })
+    }
+}
+
+impl Order {
+    fn reverse(self) -> Order {
+        match self {
+            Order::Ascending => Order::Descending,
+            Order::Descending => Order::Ascending,
+        }
+    }
+}
+
+/// The first key behind all that begin with `front`.
+fn after(front: &[u8]) -> Option<Vec<u8>> {
+    let mut end = front.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// A row as it lies in the file: bytes are copied only for rows that somebody looks at.
+enum Row {
+    Committed(redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, &'static [u8]>),
+    Staged(KeyBytes, Vec<u8>),
+}
+
+fn typed<K: Key, V: Record>(row: Row) -> Result<(K, V), Failure> {
+    let of = |mut key: &[u8], value: &[u8]| {
+        let name = K::read(&mut key).ok_or_else(|| Failure::record("a key could not be read".into()))?;
+        Ok((name, decode(value)?))
+    };
+    match row {
+        Row::Committed(key, value) => of(key.value(), value.value()),
+        Row::Staged(key, value) => of(&key, &value),
+    }
+}
+
+/// Committed rows with staged changes laid over them, in one order.
+struct RowIter {
+    committed: redb::Range<'static, &'static [u8], &'static [u8]>,
+    waiting: Option<Row>,
+    staged: Peekable<std::vec::IntoIter<(KeyBytes, Option<Vec<u8>>)>>,
+    order: Order,
+}
+
+impl RowIter {
+    fn next_committed(&mut self) -> Option<Result<Row, Failure>> {
+        if let Some(row) = self.waiting.take() {
+            return Some(Ok(row));
+        }
+        let row = match self.order {
+            Order::Ascending => self.committed.next(),
+            Order::Descending => self.committed.next_back(),
+        };
+        Some(row?.map(|(key, value)| Row::Committed(key, value)).map_err(Failure::storage))
+    }
+}
+
+impl Iterator for RowIter {
+    type Item = Result<Row, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let row = match self.next_committed() {
+                Some(Err(failure)) => return Some(Err(failure)),
+                Some(Ok(row)) => Some(row),
+                None => None,
+            };
+            let Some((staged_key, _)) = self.staged.peek() else { return row.map(Ok) };
+            let place = match &row {
+                Some(Row::Committed(key, _)) if self.order == Order::Ascending => {
+                    staged_key.as_slice().cmp(key.value())
+                }
+                Some(Row::Committed(key, _)) => key.value().cmp(staged_key),
+                _ => std::cmp::Ordering::Less,
+            };
+            match place {
+                std::cmp::Ordering::Greater => return row.map(Ok),
+                std::cmp::Ordering::Less => self.waiting = row,
+                std::cmp::Ordering::Equal => {}
+            }
+            if let Some((key, Some(value))) = self.staged.next() {
+                return Some(Ok(Row::Staged(key, value)));
+            }
+        }
+    }
+}
+
+fn count_key(table: &'static str, front: &[u8]) -> Vec<u8> {
+    let mut key = Key::bytes(&table.to_owned());
+    key.extend_from_slice(front);
+    key
+}
+
+/// A view that can also be changed. One thread at a time has one.
+pub struct WriteTx {
+    tx: Tx,
+}
+
+impl Deref for WriteTx {
+    type Target = Tx;
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl WriteTx {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> WriteTx {
+        WriteTx { tx: Tx { snapshot, layers: RefCell::default(), writing: true } }
+    }
+
+    /// Stores the record, in place of what was there.
+    pub fn put<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
+        let key = key.bytes();
+        if table.info.group.is_some() && self.tx.raw(table.info.name, &key, |_| Ok(()))?.is_none() {
+            self.recount(&table.info, &key, 1)?;
+        }
+        self.stage(table.info.name, key, Some(encode(record)?));
+        Ok(())
+    }
+
+    /// Removes the record; there need not be one.
+    pub fn delete<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<(), Failure> {
+        let key = key.bytes();
+        if self.tx.raw(table.info.name, &key, |_| Ok(()))?.is_some() {
+            self.recount(&table.info, &key, -1)?;
+            self.stage(table.info.name, key, None);
+        }
+        Ok(())
+    }
+
+    /// The next number of a sequence, from 1.
+    pub fn next_id(&self, sequence: &str) -> Result<u32, Failure> {
+        let name = sequence.to_owned();
+        let number = self
+            .get(&SEQUENCES, &name)?
+            .unwrap_or(0)
+            .checked_add(1)
+            .ok_or_else(|| Failure::record(format!("the numbers of {sequence} have run out")))?;
+        self.put(&SEQUENCES, &name, &number)?;
+        Ok(number)
+    }
+
+    fn recount(&self, info: &TableInfo, key: &[u8], by: i64) -> Result<(), Failure> {
+        let Some(group) = info.group else { return Ok(()) };
+        let front = &key[..group(key).min(key.len())];
+        let counter = count_key(info.name, front);
+        let before: u64 = self.tx.raw(COUNTS.info.name, &counter, decode)?.unwrap_or(0);
+        let now = before.saturating_add_signed(by);
+        self.stage(COUNTS.info.name, counter, if now == 0 { None } else { Some(encode(&now)?) });
+        Ok(())
+    }
+
+    fn stage(&self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {
+        self.tx.layers.borrow_mut().own.put(table, key, value);
+    }
+
+    /// Ends one write of the batch: keeps its changes for the commit, or forgets them.
+    pub(super) fn settle(&self, keep: bool) {
+        let layers = &mut *self.tx.layers.borrow_mut();
+        let own = std::mem::take(&mut layers.own);
+        if keep {
+            layers.batch.absorb(own);
+        }
+    }
+
+    /// Everything that the batch changes.
+    pub(super) fn into_batch(self) -> Staged {
+        self.tx.layers.into_inner().batch
+    }
+}
+
+/// What the counters should say, from the rows themselves.
+pub(super) fn recount_rows(tx: &Tx, info: &TableInfo, into: &mut BTreeMap<KeyBytes, u64>) -> Result<(), Failure> {
+    let Some(group) = info.group else { return Ok(()) };
+    for row in tx.rows(info.name, Vec::new(), Order::Ascending)? {
+        let key = match row? {
+            Row::Committed(key, _) => key.value().to_vec(),
+            Row::Staged(key, _) => key,
+        };
+        *into.entry(count_key(info.name, &key[..group(&key).min(key.len())])).or_default() += 1;
+    }
+    Ok(())
+}
+
+/// What the counters do say.
+pub(super) fn stored_counts(tx: &Tx) -> Result<BTreeMap<KeyBytes, u64>, Failure> {
+    let mut counts = BTreeMap::new();
+    for row in tx.rows(COUNTS.info.name, Vec::new(), Order::Ascending)? {
+        match row? {
+            Row::Committed(key, value) => counts.insert(key.value().to_vec(), decode(value.value())?),
+            Row::Staged(key, value) => counts.insert(key, decode(&value)?),
+        };
+    }
+    Ok(counts)
+}
