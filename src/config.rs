@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, FromArgMatches, ValueEnum};
 
 /// Settings of `orgd serve`.
 #[derive(Clone, Args)]
@@ -165,6 +165,15 @@ fn positive(text: &str) -> Result<usize, String> {
 }
 
 impl Config {
+    /// The settings of a program without flags: the `ORGD_*` variables, and the defaults.
+    ///
+    /// # Errors
+    /// A variable has a value that its setting can't take.
+    pub fn of_environment() -> Result<Config, clap::Error> {
+        let command = Config::augment_args(clap::Command::new("orgd"));
+        Config::from_arg_matches(&command.try_get_matches_from(["orgd"])?)
+    }
+
     /// Whether the log-in lock-out is on.
     pub fn lock_out(&self) -> bool {
         self.rate_limit != Some(Switch::Off)

@@ -170,19 +170,9 @@ fn read_line() -> Result<String, String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// The settings of a server that does not serve.
-fn offline(data: PathBuf) -> Result<Config, String> {
-    #[derive(Parser)]
-    struct Alone {
-        #[command(flatten)]
-        config: Config,
-    }
-    let parsed = Alone::try_parse_from(["orgd"]).map_err(|cause| cause.to_string())?;
-    Ok(Config { data, ..parsed.config })
-}
-
 async fn open(data: PathBuf) -> Result<Arc<App>, String> {
-    let config = offline(data)?;
+    let config = Config::of_environment().map_err(|cause| cause.to_string())?;
+    let config = Config { data, ..config };
     let place = Place::File(config.data.clone());
     operator::open(config, place, Arc::default()).await
 }

@@ -8,7 +8,7 @@ pub trait Key: Sized {
     /// `None` where the bytes are not such a key; the rest of the bytes stays in `from`.
     fn read(from: &mut &[u8]) -> Option<Self>;
 
-    fn bytes(&self) -> Vec<u8> {
+    fn key_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(40);
         self.write(&mut out);
         out
@@ -52,7 +52,7 @@ impl Key for u32 {
 /// sorts before every longer one that begins with it.
 impl Key for String {
     fn write(&self, out: &mut Vec<u8>) {
-        for byte in self.bytes() {
+        for byte in self.as_bytes().iter().copied() {
             out.push(byte);
             if byte == 0 {
                 out.push(0xff);
@@ -101,11 +101,11 @@ mod tests {
         let texts = ["", "a", "a\0", "a\0b", "ab", "b"].map(String::from);
         for (place, text) in texts.iter().enumerate() {
             let key = (text.clone(), u32::try_from(place).unwrap());
-            assert_eq!(<(String, u32)>::read(&mut key.bytes().as_slice()), Some(key));
+            assert_eq!(<(String, u32)>::read(&mut key.key_bytes().as_slice()), Some(key));
         }
-        let keys: Vec<Vec<u8>> = texts.iter().map(|text| (text.clone(), 7u32).bytes()).collect();
+        let keys: Vec<Vec<u8>> = texts.iter().map(|text| (text.clone(), 7u32).key_bytes()).collect();
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(255u32.bytes() < 256u32.bytes());
+        assert!(255u32.key_bytes() < 256u32.key_bytes());
     }
 
     #[test]

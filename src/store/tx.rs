@@ -97,17 +97,17 @@ impl Tx {
 
     /// The record under `key`.
     pub fn get<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, Failure> {
-        self.raw(table.info.name, &key.bytes(), decode)
+        self.raw(table.info.name, &key.key_bytes(), decode)
     }
 
     /// Whether there is a record under `key`.
     pub fn has<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<bool, Failure> {
-        Ok(self.raw(table.info.name, &key.bytes(), |_| Ok(()))?.is_some())
+        Ok(self.raw(table.info.name, &key.key_bytes(), |_| Ok(()))?.is_some())
     }
 
     /// How many rows stand under a counted front.
     pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, Failure> {
-        Ok(self.raw(COUNTS.info.name, &count_key(table.info.name, &front.bytes()), decode)?.unwrap_or(0))
+        Ok(self.raw(COUNTS.info.name, &count_key(table.info.name, &front.key_bytes()), decode)?.unwrap_or(0))
     }
 
     /// The rows whose key begins with `front`, in key order.
@@ -165,7 +165,7 @@ impl Tx {
         wanted: usize,
     ) -> Result<Vec<(K, V)>, Failure> {
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        self.rows(table.info.name, front.bytes(), order)?
+        self.rows(table.info.name, front.key_bytes(), order)?
             .skip(skip)
             .take(wanted)
             .map(|row| typed(row?))
@@ -290,7 +290,7 @@ impl Iterator for RowIter {
 }
 
 fn count_key(table: &'static str, front: &[u8]) -> Vec<u8> {
-    let mut key = Key::bytes(&table.to_owned());
+    let mut key = table.to_owned().key_bytes();
     key.extend_from_slice(front);
     key
 }
@@ -314,7 +314,7 @@ impl WriteTx {
 
     /// Stores the record, in place of what was there.
     pub fn put<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
-        let key = key.bytes();
+        let key = key.key_bytes();
         if table.info.group.is_some() && self.tx.raw(table.info.name, &key, |_| Ok(()))?.is_none() {
             self.recount(&table.info, &key, 1)?;
         }
@@ -324,7 +324,7 @@ impl WriteTx {
 
     /// Removes the record; there need not be one.
     pub fn delete<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<(), Failure> {
-        let key = key.bytes();
+        let key = key.key_bytes();
         if self.tx.raw(table.info.name, &key, |_| Ok(()))?.is_some() {
             self.recount(&table.info, &key, -1)?;
             self.stage(table.info.name, key, None);

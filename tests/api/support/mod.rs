@@ -1,0 +1,9 @@
+//! The fixture vocabulary: a server, the people who call it, and what they are told.
+
+mod answer;
+mod people;
+mod server;
+
+pub use answer::Answer;
+pub use people::{Org, Person};
+pub use server::Server;

@@ -1,0 +1,116 @@
+//! A server of its own for each test, in this process, with its file in memory.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use orgd::app::App;
+use orgd::clock::Clock;
+use orgd::config::{Config, Switch};
+use orgd::operator;
+use orgd::resources::check;
+use orgd::store::Place;
+use redb::backends::InMemoryBackend;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::{Org, Person};
+
+/// A running server. When it goes, it stops and its data file is checked.
+pub struct Server {
+    pub address: SocketAddr,
+    pub app: Arc<App>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// Tells people apart.
+    people: AtomicU32,
+}
+
+impl Server {
+    /// With open sign-up and no limits.
+    pub fn start() -> Server {
+        Server::with(|_| {})
+    }
+
+    /// With settings changed.
+    pub fn with(change: impl FnOnce(&mut Config)) -> Server {
+        Server::open(Place::Backend(Box::new(InMemoryBackend::new())), change)
+    }
+
+    /// On a file that outlives the server.
+    pub fn on_file(path: &Path) -> Server {
+        Server::open(Place::File(path.to_owned()), |_| {})
+    }
+
+    pub fn open(place: Place, change: impl FnOnce(&mut Config)) -> Server {
+        let mut config = Config::of_environment().expect("the environment holds no odd settings");
+        config.open_signup = true;
+        config.rate_limit = Some(Switch::Off);
+        change(&mut config);
+        let (started, running) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("a runtime starts").block_on(async {
+                let app = operator::open(config, place, Arc::new(Clock::default())).await.expect("the file opens");
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+                let address = listener.local_addr().expect("the socket has an address");
+                started.send((address, Arc::clone(&app))).expect("the test waits");
+                orgd::serve(app, listener, async { drop(stopped.await) }).await;
+            });
+        });
+        let (address, app) = running.recv().expect("the server starts");
+        Server { address, app, stop: Some(stop), thread: Some(thread), people: AtomicU32::new(0) }
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        self.app.clock.advance(time);
+    }
+
+    pub fn pass_days(&self, days: u64) {
+        self.pass(Duration::from_secs(days * 24 * 60 * 60));
+    }
+
+    /// Somebody who shows nothing.
+    pub fn anyone(&self) -> Person {
+        Person::unknown(self.address, String::new())
+    }
+
+    /// Somebody with an address that nobody else has, not signed up yet.
+    pub fn somebody(&self, name: &str) -> Person {
+        let number = self.people.fetch_add(1, Ordering::Relaxed);
+        Person::unknown(self.address, format!("{name}{number}@example.com"))
+    }
+
+    /// A new organization with its owner.
+    pub fn org(&self) -> Org {
+        Org::sign_up(self, self.somebody("owner"), "Acme")
+    }
+
+    /// The owner of another organization.
+    pub fn stranger(&self) -> Person {
+        Org::sign_up(self, self.somebody("stranger"), "Elsewhere").owner
+    }
+
+    fn stop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server does not panic");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.stop();
+        let problems = check::check(&self.app.store).expect("the file can be read");
+        assert!(problems.is_empty(), "the data file is not whole: {problems:#?}");
+    }
+}
