@@ -5,5 +5,5 @@ mod people;
 mod server;
 
 pub use answer::Answer;
-pub use people::{Org, Person};
+pub use people::{Org, PASSWORD, Person, Shows, text};
 pub use server::Server;
