@@ -158,11 +158,13 @@ impl Error {
         serde_json::to_vec(&Envelope { kind, code, detail: &detail, attr }).unwrap_or_default()
     }
 
-    /// The same error, told of a list item or a nested object: `attr` becomes `outer__attr`.
+    /// The same error, told of a list item or a nested object: `attr` becomes `outer__attr`, or `outer`
+    /// where the item as a whole is wrong.
     pub fn within(self, outer: impl fmt::Display) -> Error {
         match self {
-            Error::Invalid { attr: Some(attr), code, detail } => {
-                Error::Invalid { attr: Some(format!("{outer}__{attr}").into()), code, detail }
+            Error::Invalid { attr, code, detail } => {
+                let attr = attr.map_or_else(|| outer.to_string(), |attr| format!("{outer}__{attr}"));
+                Error::Invalid { attr: Some(attr.into()), code, detail }
             }
             other => other,
         }

@@ -307,25 +307,16 @@ fn check_value(field: &Field, value: &Value, from_form: bool) -> Result<Checked>
             _ => Ok(Checked::Json(value.clone())),
         },
         Kind::Object(fields) => {
-            check(fields, value, from_form, false).map_err(|error| nested(name, error))?;
+            check(fields, value, from_form, false).map_err(|error| error.within(name))?;
             Ok(Checked::Json(value.clone()))
         }
         Kind::Objects(fields) => {
             for (place, item) in list(name, value, from_form)?.iter().enumerate() {
                 check(fields, item, from_form, false)
-                    .map_err(|error| nested(&format!("{name}__{place}"), error))?;
+                    .map_err(|error| error.within(format!("{name}__{place}")))?;
             }
             Ok(Checked::Json(value.clone()))
         }
-    }
-}
-
-fn nested(outer: &str, error: Error) -> Error {
-    match error {
-        Error::Invalid { attr: None, code, detail } => {
-            Error::Invalid { attr: Some(outer.to_owned().into()), code, detail }
-        }
-        other => other.within(outer),
     }
 }
 

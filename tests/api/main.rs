@@ -1,7 +1,11 @@
 //! The API, over a real socket, as people use it.
 
+#![recursion_limit = "256"]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
 mod support;
 
+mod invites;
+mod members;
 mod organizations;
+mod projects;

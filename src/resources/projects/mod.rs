@@ -13,13 +13,12 @@ use uuid::Uuid;
 
 use super::activity::{self, Change};
 use super::{instance, members, organizations, users};
-use crate::api::fields::Checked;
 use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
-use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
+use crate::error::{Error, Result, denied, invalid_body, not_found};
 use crate::store::{Json, Order, Table, Tx, WriteTx, by_uuid};
-use settings::{Settings, dashboard, is_timezone, linked_flag, network_capture, optional_flag, replay_config, week_start};
+use settings::{Settings, is_timezone, linked_flag, network_capture, optional_flag, replay_config, week_start};
 
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/projects/";
@@ -133,7 +132,7 @@ pub const FIELDS: &[Field] = &[
     Field::boolean("access_control"),
     week_start("week_start_day"),
     Field::boolean("has_group_types").read_only(),
-    dashboard("primary_dashboard"),
+    Field::integer("primary_dashboard", i64::MIN, i64::MAX).nullable(),
     Field::texts("live_events_columns", None).nullable(),
     Field::new("recording_domains", Kind::Texts { chars_max: Some(200), nullable_items: true }).nullable(),
     Field::boolean("person_on_events_querying_enabled").read_only(),
@@ -407,10 +406,7 @@ fn may_restrict(level: Level, form: &Form) -> Result<()> {
 }
 
 fn fill(project: &mut Project, details: &mut Details, call: &Call, form: &mut Form) -> Result<()> {
-    if call.method == Method::Post && form.peek("primary_dashboard").is_some_and(|value| *value != Checked::Null) {
-        let detail = "Primary dashboard cannot be set on project creation.";
-        return Err(invalid("primary_dashboard", "invalid_input", detail));
-    }
+    settings::check_dashboard(form, call.method == Method::Post)?;
     settings::check_errors_to_ignore(form)?;
     form.set("name", &mut project.name);
     form.set("completed_snippet_onboarding", &mut project.completed_snippet_onboarding);
@@ -546,10 +542,17 @@ pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
         let Some((organization, level)) = users::current_organization(tx, user, &record)? else {
             return Ok(None);
         };
-        match users::current_project(tx, &record, organization, level)? {
-            Some(project) => project.id,
-            None => return Ok(None),
-        }
+        // A wish that has become private is still what the name means: 403, not another project.
+        let wished = match record.current_project {
+            Some(id) => tx.has(&PROJECTS, &(organization, id))?.then_some(id),
+            None => None,
+        };
+        let id = match wished {
+            None => users::current_project(tx, &record, organization, level)?.map(|project| project.id),
+            wished => wished,
+        };
+        let Some(id) = id else { return Ok(None) };
+        id
     } else {
         match name.parse() {
             Ok(id) => id,

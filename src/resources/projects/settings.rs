@@ -271,18 +271,15 @@ pub(super) const fn optional_flag(name: &'static str) -> Field {
     Field::boolean(name).nullable()
 }
 
-pub(super) const fn dashboard(name: &'static str) -> Field {
-    Field::integer(name, i64::MIN, i64::MAX).nullable().rule(no_dashboard)
-}
-
 /// There are no dashboards here, so none can be named.
-fn no_dashboard(attr: &'static str, value: &Checked) -> Result<()> {
-    match value {
-        Checked::Integer(id) => {
-            Err(invalid(attr, "does_not_exist", format!("Invalid pk \"{id}\" - object does not exist.")))
-        }
-        _ => Ok(()),
-    }
+pub(super) fn check_dashboard(form: &Form, at_creation: bool) -> Result<()> {
+    const NAME: &str = "primary_dashboard";
+    let Some(Checked::Integer(id)) = form.peek(NAME) else { return Ok(()) };
+    Err(if at_creation {
+        invalid(NAME, "invalid_input", "Primary dashboard cannot be set on project creation.")
+    } else {
+        invalid(NAME, "does_not_exist", format!("Invalid pk \"{id}\" - object does not exist."))
+    })
 }
 
 pub(super) const fn week_start(name: &'static str) -> Field {
