@@ -3,9 +3,13 @@
 #![recursion_limit = "256"]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
-mod support;
 
+mod api_keys;
 mod invites;
 mod members;
 mod organizations;
 mod projects;
+mod sessions;
+mod signup;
+mod support;
+mod users;
