@@ -150,7 +150,7 @@ pub const BULK_INVITES_MAX: usize = 20;
 pub const LIVE_EVENTS_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// Answers from this size on are compressed for callers who accept it, in bytes.
 pub const GZIP_BYTES_MIN: usize = 4096;
-/// Largest request head, in bytes.
+/// Largest request head, in bytes; one that arrives in large pieces may be about twice as large.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Path and query together, in bytes.
 pub const URI_BYTES_MAX: usize = 16 * 1024;

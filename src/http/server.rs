@@ -10,6 +10,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
@@ -23,7 +24,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Requests that one HTTP/2 connection may have under way.
 const STREAMS_MAX: u32 = 200;
 /// Every HTTP/2 connection begins with these letters; no HTTP/1 method does.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// As many of them as tell the two apart.
+const HTTP2_LETTERS: usize = 3;
 
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
 pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
@@ -68,14 +71,21 @@ async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, watcher: Wat
     };
     let _ = stream.set_nodelay(true);
     let head_time = Duration::from_secs(app.config.header_seconds_max);
-    let mut first = [0; HTTP2_PREFACE.len()];
+    let mut first = [0; HTTP2_LETTERS];
     let Ok(Ok(seen)) = tokio::time::timeout(head_time, stream.peek(&mut first)).await else { return };
     let service = service_fn(move |request| {
         let app = Arc::clone(&app);
         async move { Ok::<_, Infallible>(service::answer(app, peer, request).await) }
     });
-    let io = TokioIo::new(stream);
-    let outcome = if seen >= 3 && HTTP2_PREFACE.starts_with(&first[..seen]) {
+    let outcome = if first[..seen] == HTTP2_PREFACE[..HTTP2_LETTERS] {
+        // hyper waits for the whole preface as long as it takes, so it is read here, in time.
+        let (mut reading, writing) = stream.into_split();
+        let mut preface = [0; HTTP2_PREFACE.len()];
+        let arrived = tokio::time::timeout(head_time, reading.read_exact(&mut preface)).await;
+        if !matches!(arrived, Ok(Ok(_))) || preface != HTTP2_PREFACE {
+            return;
+        }
+        let io = TokioIo::new(tokio::io::join(HTTP2_PREFACE.chain(reading), writing));
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -87,7 +97,7 @@ async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, watcher: Wat
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(HEAD_BYTES_MAX);
-        watcher.watch(builder.serve_connection(io, service)).await
+        watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
     };
     if let Err(cause) = outcome {
         debug!(%cause, "a connection ended badly");

@@ -82,7 +82,7 @@ impl Trace {
         };
         let id = headers.get("x-request-id").filter(usable).cloned().unwrap_or_else(|| {
             let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-            let text = app.ids.uuid(Time(0)).hyphenated().encode_lower(&mut text);
+            let text = app.ids.uuid(app.clock.now()).hyphenated().encode_lower(&mut text);
             HeaderValue::from_str(text).expect("a UUID is a header value")
         });
         Trace { id, path: "-", is_api: false, user: None }

@@ -5,9 +5,12 @@
 
 
 mod api_keys;
+mod http;
+mod instance;
 mod invites;
 mod members;
 mod organizations;
+mod paging;
 mod projects;
 mod sessions;
 mod signup;

@@ -80,7 +80,7 @@ fn a_new_project_has_the_documented_defaults() {
 #[test]
 fn generic_addresses_make_no_filter() {
     let server = Server::start();
-    let person = Person::unknown(server.address, "somebody@gmail.com".into());
+    let person = Person::unknown(&server, "somebody@gmail.com".into());
     let org = Org::sign_up(&server, person, "Small");
     let filters = org.owner.get(&org.project_at("")).json(200)["test_account_filters"].clone();
     assert_eq!(filters.as_array().map(Vec::len), Some(1));

@@ -1,7 +1,6 @@
 //! People: who they are, how they show it, and the organizations that they found.
 
 use std::net::SocketAddr;
-use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -12,9 +11,12 @@ use super::{Answer, Server};
 /// A password that is strong enough.
 pub const PASSWORD: &str = "a-rather-Long-passphrase-7";
 
-static AGENT: LazyLock<Agent> = LazyLock::new(|| {
-    Agent::config_builder().http_status_as_error(false).max_redirects(0).allow_non_standard_methods(true).build().new_agent()
-});
+/// A client that follows no redirects and sends what it is told. Each server has one of its own: ports
+/// come again, and a kept connection would lead to a server that is gone.
+pub fn agent() -> Agent {
+    let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
+    config.allow_non_standard_methods(true).build().new_agent()
+}
 
 /// What somebody shows of himself.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ pub enum Shows {
 /// Somebody who calls the API.
 #[derive(Clone)]
 pub struct Person {
+    agent: Agent,
     pub address: SocketAddr,
     pub email: String,
     /// Empty until he has signed up.
@@ -35,8 +38,9 @@ pub struct Person {
 }
 
 impl Person {
-    pub fn unknown(address: SocketAddr, email: String) -> Person {
-        Person { address, email, uuid: String::new(), shows: Shows::Nothing }
+    /// Somebody with this address who has not signed up.
+    pub fn unknown(server: &Server, email: String) -> Person {
+        Person { agent: server.agent.clone(), address: server.address, email, uuid: String::new(), shows: Shows::Nothing }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -92,9 +96,9 @@ impl Person {
         }
         let body: Vec<u8> = body.into();
         let answer = if body.is_empty() {
-            AGENT.run(request.body(()).expect("a request"))
+            self.agent.run(request.body(()).expect("a request"))
         } else {
-            AGENT.run(request.body(body).expect("a request"))
+            self.agent.run(request.body(body).expect("a request"))
         };
         Answer::read(told, answer.unwrap_or_else(|cause| panic!("no answer: {cause}")))
     }

@@ -16,13 +16,16 @@ use orgd::store::Place;
 use redb::backends::InMemoryBackend;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use ureq::Agent;
 
+use super::people::agent;
 use super::{Org, Person};
 
 /// A running server. When it goes, it stops and its data file is checked.
 pub struct Server {
     pub address: SocketAddr,
     pub app: Arc<App>,
+    pub(super) agent: Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     /// Tells people apart.
@@ -63,7 +66,7 @@ impl Server {
             });
         });
         let (address, app) = running.recv().expect("the server starts");
-        Server { address, app, stop: Some(stop), thread: Some(thread), people: AtomicU32::new(0) }
+        Server { address, app, agent: agent(), stop: Some(stop), thread: Some(thread), people: AtomicU32::new(0) }
     }
 
     /// Lets time pass.
@@ -77,13 +80,13 @@ impl Server {
 
     /// Somebody who shows nothing.
     pub fn anyone(&self) -> Person {
-        Person::unknown(self.address, String::new())
+        Person::unknown(self, String::new())
     }
 
     /// Somebody with an address that nobody else has, not signed up yet.
     pub fn somebody(&self, name: &str) -> Person {
         let number = self.people.fetch_add(1, Ordering::Relaxed);
-        Person::unknown(self.address, format!("{name}{number}@example.com"))
+        Person::unknown(self, format!("{name}{number}@example.com"))
     }
 
     /// A new organization with its owner.
