@@ -142,10 +142,15 @@ fn check_places(tx: &Tx, route: &Route, call: &Call, user: Uuid, key: &KeyAccess
         Some(param) => organizations::named(tx, call.param(param), user)?,
         None => project.map(|(organization, _)| organization),
     };
-    match organization {
-        Some(id) if !key.organizations.contains(&id) => {
-            Err(denied(format!("API key does not have access to the requested organization: ID {id}.")))
-        }
+    organization.map_or(Ok(()), |id| covers_organization(&call.caller()?.via, id))
+}
+
+/// Whether a caller who is limited to some organizations may see this one.
+pub fn covers_organization(via: &Via, organization: Uuid) -> Result<()> {
+    match via {
+        Via::Key(key) if !key.organizations.is_empty() && !key.organizations.contains(&organization) => Err(denied(
+            format!("API key does not have access to the requested organization: ID {organization}."),
+        )),
         _ => Ok(()),
     }
 }

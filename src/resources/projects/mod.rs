@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::activity::{self, Change};
 use super::{instance, members, organizations, users};
 use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
+use crate::auth::covers_organization;
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
@@ -300,7 +301,10 @@ fn list_all(call: &Call, tx: &Tx) -> Result<Reply> {
     let user = call.user()?;
     let paging = Paging::of(call);
     let visible = match users::current_organization(tx, user, &users::find(tx, user)?)? {
-        Some((id, level)) => visible_in(tx, id, level)?,
+        Some((id, level)) => {
+            covers_organization(&call.caller()?.via, id)?;
+            visible_in(tx, id, level)?
+        }
         None => Vec::new(),
     };
     let total = visible.len() as u64;

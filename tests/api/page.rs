@@ -1,0 +1,195 @@
+//! The API page, as data in `tests/data/endpoints.json`: every row of it is served with its fields and
+//! its success code, and the OpenAPI document says the same.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::support::{Org, Person, Server, text};
+
+/// Resources of the page that this version does not serve.
+const ABSENT: &[&str] = &[
+    "batch_exports",
+    "domains",
+    "pipeline_destinations",
+    "pipeline_frontend_apps",
+    "pipeline_import_apps",
+    "pipeline_transformations",
+    "plugins",
+    "proxy_records",
+    "roles",
+];
+
+/// Rows whose answer the page's generator got wrong: these show something of their own.
+const OTHER_ANSWERS: &[&str] = &["/activity/", "/is_generating_demo_data/"];
+
+/// Fields whose type the page's generator got wrong.
+const OTHER_TYPES: &[&str] = &["metadata", "member_count"];
+
+/// Fields that later versions of the original take besides the page's.
+const TAKEN_BESIDES: &[&str] = &["send_email", "combine_pending_invites"];
+
+fn page() -> Vec<Value> {
+    let all: Vec<Value> = serde_json::from_str(include_str!("../data/endpoints.json")).expect("JSON");
+    all.into_iter().filter(|row| !ABSENT.iter().any(|name| path(row).contains(&format!("/{name}/")))).collect()
+}
+
+/// The path with its parameters in braces.
+fn path(row: &Value) -> String {
+    let text = row["path"].as_str().expect("a path");
+    let part = |part: &str| match part.strip_prefix(':') {
+        Some(name) => format!("{{{name}}}"),
+        None => part.to_owned(),
+    };
+    text.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+fn method(row: &Value) -> &str {
+    row["method"].as_str().expect("a method")
+}
+
+fn has_other_answer(row: &Value) -> bool {
+    OTHER_ANSWERS.iter().any(|tail| path(row).ends_with(tail))
+}
+
+fn document() -> Value {
+    Server::start().anyone().get("/api/schema/?format=json").json(200)
+}
+
+fn names(object: &Map<String, Value>) -> BTreeSet<&str> {
+    object.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn every_row_of_the_page_is_in_the_document_with_its_fields_scope_and_code() {
+    let document = document();
+    for row in page() {
+        let told = format!("{} {}", method(&row), path(&row));
+        let operation = &document["paths"][path(&row)][method(&row).to_lowercase()];
+        assert!(operation.is_object(), "{told} is not served");
+        let status = row["status"].to_string();
+        let answer = &operation["responses"][&status];
+        assert!(answer.is_object(), "{told} does not answer {status}");
+
+        let scopes = row["scopes"].as_array().expect("scopes");
+        if !scopes.is_empty() {
+            assert_eq!(operation["security"][0]["PersonalAPIKeyAuth"], json!(scopes), "{told}");
+        }
+        if let Some(wanted) = row["request"].as_object().filter(|fields| !fields.is_empty()) {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let schema = if schema["type"] == "array" { &schema["items"] } else { schema };
+            if !path(&row).ends_with("/reset_token/") {
+                let taken: BTreeSet<&str> = names(schema["properties"].as_object().expect("fields"))
+                    .into_iter()
+                    .filter(|name| !TAKEN_BESIDES.contains(name))
+                    .collect();
+                assert_eq!(taken, names(wanted), "{told} takes other fields");
+            }
+        }
+        if let Some(wanted) = row["response"].as_object().filter(|_| !has_other_answer(&row)) {
+            let schema = &answer["content"]["application/json"]["schema"];
+            let schema = if schema["type"] == "array" { &schema["items"] } else { schema };
+            let shown = schema["properties"].as_object().expect("fields");
+            assert_eq!(names(shown), names(wanted), "{told} shows other fields");
+            if let Some(wanted) = wanted.get("results") {
+                let shown = shown["results"]["items"]["properties"].as_object().expect("fields");
+                let wanted = wanted[0].as_object().expect("a row");
+                let missing: Vec<_> = names(wanted).difference(&names(shown)).copied().collect();
+                assert!(missing.is_empty(), "{told} lacks {missing:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_document_is_the_same_as_yaml_and_as_json() {
+    let server = Server::start();
+    let anyone = server.anyone();
+    let yaml = anyone.get("/api/schema/");
+    assert_eq!(yaml.header("content-type"), "application/vnd.oai.openapi");
+    let from_yaml: Value = serde_yaml_ng::from_str(&yaml.text()).expect("YAML");
+    assert_eq!(from_yaml, document());
+    let accepted = anyone.send(ureq::http::Method::GET, "/api/schema/", "", &[("accept", "application/json")]);
+    assert_eq!(accepted.json(200), from_yaml);
+}
+
+/// One call for each row of the page, in an order in which each finds what it needs.
+fn calls(org: &Org, member: &Person) -> Vec<(&'static str, String, Value)> {
+    let invites = org.at("invites/");
+    let invite = org.invite("spare@example.com", 1);
+    let spare = org.owner.post(&org.at("projects/"), json!({"name": "Spare"})).json(201)["id"].clone();
+    let doomed = org.owner.post("/api/organizations/", json!({"name": "Doomed"})).json(201)["id"].clone();
+    let person = org.at(&format!("members/{}/", member.uuid));
+    vec![
+        ("GET", "/api/organizations/".into(), json!({})),
+        ("POST", "/api/organizations/".into(), json!({"name": "New"})),
+        ("GET", org.at(""), json!({})),
+        ("PATCH", org.at(""), json!({"enforce_2fa": false})),
+        ("DELETE", format!("/api/organizations/{}/", text(&doomed)), json!({})),
+        ("GET", invites.clone(), json!({})),
+        ("POST", invites.clone(), json!({"target_email": "a@example.com", "message": "m"})),
+        ("DELETE", format!("{invites}{invite}/"), json!({})),
+        ("POST", format!("{invites}bulk/"), json!([{"target_email": "b@example.com"}])),
+        ("GET", org.at("members/"), json!({})),
+        ("PATCH", person.clone(), json!({"level": 8})),
+        ("DELETE", person, json!({})),
+        ("GET", org.at("projects/"), json!({})),
+        ("POST", org.at("projects/"), json!({})),
+        ("GET", org.project_at(""), json!({})),
+        ("PATCH", org.project_at(""), json!({"name": "N"})),
+        ("DELETE", org.at(&format!("projects/{spare}/")), json!({})),
+        ("GET", org.project_at("activity/"), json!({})),
+        ("GET", org.project_at("is_generating_demo_data/"), json!({})),
+        ("PATCH", org.project_at("reset_token/"), json!({})),
+    ]
+}
+
+#[test]
+fn every_row_of_the_page_answers_with_its_code_and_the_types_of_its_fields() {
+    let server = Server::start();
+    let org = server.org();
+    let member = org.member(&server);
+    let key = org.owner.key(&["*"]);
+    let calls = calls(&org, &member);
+    let rows = page();
+    assert_eq!(rows.len(), calls.len());
+    for (row, (verb, concrete, body)) in rows.iter().zip(calls) {
+        assert_eq!(method(row), verb, "{concrete} stands where {} should", path(row));
+        assert_eq!(path(row).split('/').count(), concrete.split('/').count(), "{concrete} is not {}", path(row));
+        let status = u16::try_from(row["status"].as_u64().expect("a status")).expect("a status");
+        let answer = key.call(verb, &concrete, &body);
+        if status == 204 {
+            answer.no_content();
+        } else {
+            let shown = answer.json(status);
+            let shown = if shown.is_array() { shown[0].clone() } else { shown };
+            if !has_other_answer(row) {
+                same_types(&row["response"], &shown, &format!("{verb} {concrete}"));
+            }
+        }
+    }
+}
+
+/// Whether `shown` has every field of the example, with a value of its type or null.
+fn same_types(example: &Value, shown: &Value, place: &str) {
+    match (example, shown) {
+        (Value::Object(wanted), Value::Object(fields)) => {
+            for (name, example) in wanted.iter().filter(|(name, _)| !name.starts_with("property")) {
+                let value = fields.get(name).unwrap_or_else(|| panic!("{place}: {name} is missing"));
+                if !OTHER_TYPES.contains(&name.as_str()) {
+                    same_types(example, value, &format!("{place} {name}"));
+                }
+            }
+        }
+        (Value::Array(wanted), Value::Array(rows)) => {
+            for row in rows {
+                same_types(&wanted[0], row, place);
+            }
+        }
+        (Value::Null, _) | (_, Value::Null) => {}
+        (wanted, value) => {
+            let kind = |value: &Value| std::mem::discriminant(value);
+            assert_eq!(kind(wanted), kind(value), "{place}: {value} is not of the type of {wanted}");
+        }
+    }
+}
