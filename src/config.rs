@@ -154,6 +154,12 @@ pub const GZIP_BYTES_MIN: usize = 4096;
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Path and query together, in bytes.
 pub const URI_BYTES_MAX: usize = 16 * 1024;
+/// Values in one body, lest a small text become a large structure.
+pub const BODY_VALUES_MAX: usize = 500_000;
+/// Memory for the bytes of all bodies under way, in KiB.
+pub const RAW_BODIES_KIB_MAX: u32 = 128 * 1024;
+/// Memory for what they are parsed into, in KiB.
+pub const PARSED_BODIES_KIB_MAX: u32 = 256 * 1024;
 /// How deep JSON in a body may nest (the parser's own limit).
 pub const JSON_DEPTH_MAX: usize = 128;
 

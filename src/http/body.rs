@@ -7,41 +7,102 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::api::call::{Body, BodyFault};
-use crate::config::Config;
+use crate::config::{BODY_VALUES_MAX, Config, PARSED_BODIES_KIB_MAX, RAW_BODIES_KIB_MAX};
 use crate::error::{Error, Result};
+
+/// Memory for bodies is the process's, shared by all servers in it, in KiB. Whoever finds none waits.
+static RAW: Semaphore = Semaphore::const_new(RAW_BODIES_KIB_MAX as usize);
+static PARSED: Semaphore = Semaphore::const_new(PARSED_BODIES_KIB_MAX as usize);
+
+/// Bodies up to this cost are not counted, in bytes.
+const UNCOUNTED_BYTES: usize = 16 * 1024;
+/// What a value in a body costs at the most beside its own text: a key, a slot in a map, room to grow.
+const VALUE_BYTES: usize = 100;
+
+/// A body as it came, with its share of the memory for bodies.
+pub(super) struct Raw {
+    bytes: Bytes,
+    share: Option<SemaphorePermit<'static>>,
+}
+
+/// Shares of the memory for bodies: for the bytes, and for what they became. They go back when the
+/// request is answered.
+pub(super) type Shares = [Option<SemaphorePermit<'static>>; 2];
+
+async fn share(of: &'static Semaphore, bytes: usize) -> Option<SemaphorePermit<'static>> {
+    if bytes <= UNCOUNTED_BYTES {
+        return None;
+    }
+    let all = if std::ptr::eq(of, &RAW) { RAW_BODIES_KIB_MAX } else { PARSED_BODIES_KIB_MAX };
+    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(all);
+    of.acquire_many(kib).await.ok()
+}
 
 /// Reads the whole body.
 ///
 /// # Errors
 /// 413 beyond the limit, 408 beyond the time, 400 where the connection broke.
-pub(super) async fn read(body: Incoming, config: &Config) -> Result<Bytes> {
+pub(super) async fn read(body: Incoming, config: &Config) -> Result<Raw> {
     let bytes_max = config.body_bytes_max;
     if body.is_end_stream() {
-        return Ok(Bytes::new());
+        return Ok(Raw { bytes: Bytes::new(), share: None });
     }
-    if body.size_hint().lower() > bytes_max as u64 {
+    let size = body.size_hint();
+    if size.lower() > bytes_max as u64 {
         return Err(Error::TooLarge { bytes_max });
     }
-    let reading = Limited::new(body, bytes_max).collect();
+    let expected = size.exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(bytes_max);
+    let reading = async {
+        let share = share(&RAW, expected).await;
+        (Limited::new(body, bytes_max).collect().await, share)
+    };
     let time = Duration::from_secs(config.body_seconds_max);
-    match tokio::time::timeout(time, reading).await {
-        Err(_) => Err(Error::TooSlow),
-        Ok(Ok(all)) => Ok(all.to_bytes()),
-        Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(Error::TooLarge { bytes_max }),
-        Ok(Err(_)) => Err(Error::Unreadable("The request body ended early.".into())),
+    let Ok((outcome, share)) = tokio::time::timeout(time, reading).await else { return Err(Error::TooSlow) };
+    match outcome {
+        Ok(all) => Ok(Raw { bytes: all.to_bytes(), share }),
+        Err(cause) if cause.is::<LengthLimitError>() => Err(Error::TooLarge { bytes_max }),
+        Err(_) => Err(Error::Unreadable("The request body ended early.".into())),
     }
 }
 
+/// Reads a body that nobody looked at to its end, so that the connection can be used again. Says whether
+/// the end was reached: a large or slow body is not worth the wait.
+pub(super) async fn discard(mut body: Incoming) -> bool {
+    const BYTES_MAX: u64 = 64 * 1024;
+    const TIME_MAX: Duration = Duration::from_secs(1);
+    let reading = async {
+        let mut left = BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => return false,
+            }
+        }
+        body.is_end_stream()
+    };
+    tokio::time::timeout(TIME_MAX, reading).await.unwrap_or(false)
+}
+
 /// Makes a value of the bytes. An empty body equals `{}`, whatever its type.
-pub(super) async fn parse(bytes: Bytes, content_type: Option<&str>) -> Body {
-    if bytes.is_empty() {
-        return Body::Json(Value::Object(Map::new()));
-    }
+pub(super) async fn parse(raw: Raw, content_type: Option<&str>) -> (Body, Shares) {
+    let Raw { bytes, share: raw_share } = raw;
     let content_type = content_type.unwrap_or("application/json");
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media.as_str() {
+    let values = match media.as_str() {
+        "application/json" => json_values(&bytes),
+        _ => bytes.iter().filter(|byte| [b'&', b'\n'].contains(byte)).count(),
+    };
+    if values > BODY_VALUES_MAX {
+        let detail = format!("The request body holds more than {BODY_VALUES_MAX} values.").into();
+        return (Body::Bad(BodyFault::Unreadable(detail)), [raw_share, None]);
+    }
+    let share = share(&PARSED, bytes.len() + values * VALUE_BYTES).await;
+    let body = match media.as_str() {
+        _ if bytes.is_empty() => Body::Json(Value::Object(Map::new())),
         "application/json" => json(&bytes),
         "application/x-www-form-urlencoded" => {
             let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
@@ -49,7 +110,8 @@ pub(super) async fn parse(bytes: Bytes, content_type: Option<&str>) -> Body {
         }
         "multipart/form-data" => multipart(bytes, content_type).await,
         _ => Body::Bad(BodyFault::UnsupportedMedia(content_type.to_owned())),
-    }
+    };
+    (body, [raw_share, share])
 }
 
 fn json(bytes: &[u8]) -> Body {
@@ -57,6 +119,21 @@ fn json(bytes: &[u8]) -> Body {
         Ok(value) => Body::Json(value),
         Err(cause) => Body::Bad(BodyFault::Unreadable(format!("JSON parse error - {cause}").into())),
     }
+}
+
+/// About how many values the JSON holds; what is in strings does not count.
+fn json_values(bytes: &[u8]) -> usize {
+    let (mut values, mut in_string, mut escaped) = (0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 /// Text parts become fields; files have no place in this API and are passed over.

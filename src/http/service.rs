@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, USER_AGENT};
-use hyper::{HeaderMap, Request};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, USER_AGENT};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Request, Version};
 use serde::Serialize;
 use tracing::{error, info};
 use uuid::Uuid;
@@ -37,7 +38,10 @@ pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incomin
     let mut trace = Trace::of(request.headers(), &app);
     let method = request.method().clone();
     let wants_cors = request.headers().contains_key(ORIGIN);
-    let journey = AssertUnwindSafe(travel(&app, peer, request, &mut trace)).catch_unwind();
+    let is_http_1 = request.version() <= Version::HTTP_11;
+    let (head, incoming) = request.into_parts();
+    let mut incoming = Some(incoming);
+    let journey = AssertUnwindSafe(travel(&app, peer, head, &mut incoming, &mut trace)).catch_unwind();
     let outcome = journey.await.unwrap_or_else(|_| Err(Error::Internal("a handler panicked".into())));
     let mut answer = match outcome {
         Ok(answer) => answer,
@@ -48,7 +52,15 @@ pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incomin
             respond::error(&failure)
         }
     };
+    let unread = incoming.filter(|incoming| !incoming.is_end_stream());
+    let at_the_end = match unread {
+        Some(unread) => body::discard(unread).await,
+        None => true,
+    };
     let headers = answer.headers_mut();
+    if is_http_1 && !at_the_end {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert("x-request-id", trace.id.clone());
     if wants_cors && trace.is_api {
         cors::allow(headers);
@@ -96,10 +108,10 @@ impl Trace {
 async fn travel(
     app: &Arc<App>,
     peer: IpAddr,
-    request: Request<Incoming>,
+    head: Parts,
+    incoming: &mut Option<Incoming>,
     trace: &mut Trace,
 ) -> Result<Answer> {
-    let (head, incoming) = request.into_parts();
     let sent_path = head.uri.path();
     trace.is_api = sent_path.starts_with("/api/");
     if cors::is_preflight(&head.method, &head.headers) && trace.is_api {
@@ -151,11 +163,11 @@ async fn travel(
 
     // A key in the header is judged before the body is even read: a stranger costs no memory. Without
     // one the body must be read, for it may hold the key.
-    let mut incoming = Some(incoming);
+    let mut shares = None;
     let credential = match credentials::header_key(&head.headers) {
         Some(key) => key,
         None => {
-            read_body(&mut call, &mut incoming, content_type.as_deref(), app).await?;
+            read_body(&mut call, incoming, &mut shares, content_type.as_deref(), app).await?;
             call.body.value()?;
             credentials::other(&head.headers, &call.body, &call.query)
         }
@@ -179,7 +191,7 @@ async fn travel(
         }
         note_use(app, key, call.now);
     }
-    read_body(&mut call, &mut incoming, content_type.as_deref(), app).await?;
+    read_body(&mut call, incoming, &mut shares, content_type.as_deref(), app).await?;
     let reply = run(app, row, call).await?;
     Ok(respond::reply(reply, &head.headers))
 }
@@ -235,17 +247,19 @@ fn check_format(path: &str, headers: &HeaderMap, query: &[(String, String)]) -> 
     if accept.split(',').any(is_json) { Ok(()) } else { Err(Error::NotAcceptable) }
 }
 
+/// Reads the body unless that was done before; `shares` lasts as long as what is read.
 async fn read_body(
     call: &mut Call,
     incoming: &mut Option<Incoming>,
+    shares: &mut Option<body::Shares>,
     content_type: Option<&str>,
     app: &App,
 ) -> Result<()> {
-    if let Some(incoming) = incoming.take() {
-        let bytes = body::read(incoming, &app.config).await?;
-        if !bytes.is_empty() {
-            call.body = body::parse(bytes, content_type).await;
-        }
+    if let Some(incoming) = incoming.take().filter(|incoming| !incoming.is_end_stream()) {
+        let raw = body::read(incoming, &app.config).await?;
+        let (body, share) = body::parse(raw, content_type).await;
+        call.body = body;
+        *shares = Some(share);
     }
     Ok(())
 }

@@ -262,3 +262,24 @@ fn whoever_sends_his_head_or_body_too_slowly_is_cut_off() {
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
 }
+
+#[test]
+fn a_body_that_nobody_read_does_not_cost_the_connection() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address).expect("the server listens");
+    let mut exchange = |head: &str, body: &str| {
+        stream.write_all(head.as_bytes()).expect("the connection is open");
+        stream.write_all(body.as_bytes()).expect("the connection is open");
+        let mut answer = [0; 2048];
+        let read = stream.read(&mut answer).expect("an answer");
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    };
+    let head = "POST /api/zzz/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    for _ in 0..20 {
+        let answer = exchange(head, "{}");
+        assert!(answer.starts_with("HTTP/1.1 404") && !answer.contains("connection: close"), "{answer}");
+    }
+    let large = head.replace("Content-Length: 2", "Content-Length: 2000000");
+    let answer = exchange(&large, &"x".repeat(100_000));
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");
+}
