@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The PostHog-compatible organization management API: one program, one data file.
 #[derive(Parser)]
-#[command(name = "orgd", version, propagate_version = true)]
+#[command(name = "orgd", version = env!("ORGD_VERSION"), propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

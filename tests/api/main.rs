@@ -9,6 +9,7 @@ mod hostile;
 mod http;
 mod instance;
 mod invites;
+mod mail;
 mod members;
 mod organizations;
 mod page;

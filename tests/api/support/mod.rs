@@ -3,6 +3,7 @@
 mod answer;
 mod people;
 mod server;
+pub mod smtp;
 
 pub use answer::Answer;
 pub use people::{Org, PASSWORD, Person, Shows, text};

@@ -1,0 +1,279 @@
+//! The program as its operator meets it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::support::{Serving, agent, ask, orgd, run};
+use redb::TableDefinition;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    (folder, file)
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().expect("a path of text")
+}
+
+/// Fails with code 1 and one line that holds these words.
+#[track_caller]
+fn refused(arguments: &[&str], words: &str) {
+    let output = run(arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("orgd: ")).collect();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(lines.len() == 1 && lines[0].contains(words), "{said}");
+}
+
+fn bootstrap(data: &Path) -> Value {
+    let output = run(&["bootstrap", "--data", shown(data), "--email", "ada@example.com", "--organization", "Acme"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+fn key_of(made: &Value) -> &str {
+    made["api_key"].as_str().expect("a key")
+}
+
+/// The curl that was printed, run by the shell as it stands.
+fn run_as_printed(line: &str) -> Value {
+    let output = std::process::Command::new("sh").args(["-c", &format!("{line} -s")]).output().expect("sh runs");
+    let body = String::from_utf8_lossy(&output.stdout).into_owned();
+    serde_json::from_str(&body).unwrap_or_else(|_| panic!("{line}: {body}"))
+}
+
+#[test]
+fn a_fresh_server_says_how_to_begin_and_its_line_works_as_printed() {
+    let (folder, file) = place();
+    let server = Serving::of(
+        orgd(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)]).current_dir(folder.path()),
+    );
+    let line = server.said.iter().find(|line| line.contains("curl ")).expect("a curl is printed");
+    let made = run_as_printed(&format!("cd {} && {}", shown(folder.path()), line.trim()));
+    assert_eq!(made["email"], "ada@example.com", "{made}");
+    assert!(server.said.iter().any(|line| line.contains("X-Setup-Code: ")));
+    assert_eq!(server.stop(), Some(0));
+    let again = Serving::start(&file, &[]);
+    assert!(!again.said.iter().any(|line| line.contains("curl ")), "{:?}", again.said);
+}
+
+#[test]
+fn dev_mode_prints_a_ready_key_and_the_same_one_again() {
+    let (_folder, file) = place();
+    let curl = |server: &Serving| {
+        server.said.iter().find(|line| line.contains("curl ")).expect("a curl is printed").trim().to_owned()
+    };
+    let first = Serving::start(&file, &["--dev"]);
+    let line = curl(&first);
+    assert_eq!(run_as_printed(&line)["name"], "Demo");
+    assert_eq!(first.stop(), Some(0));
+    let second = Serving::start(&file, &["--dev"]);
+    let key = |line: &str| line.split("Bearer ").nth(1).and_then(|rest| rest.split('\'').next()).map(str::to_owned);
+    assert_eq!(key(&curl(&second)), key(&line));
+    assert_eq!(run_as_printed(&curl(&second))["name"], "Demo");
+}
+
+#[test]
+fn dev_mode_listens_on_loopback_only_and_takes_no_foreign_file() {
+    let (_folder, file) = place();
+    refused(&["serve", "--dev", "--listen", "0.0.0.0:0", "--data", shown(&file)], "loopback only");
+    assert!(!file.exists());
+    bootstrap(&file);
+    refused(&["serve", "--dev", "--listen", "127.0.0.1:0", "--data", shown(&file)], "no demo owner");
+}
+
+#[test]
+fn a_signal_drains_and_ends_with_code_zero() {
+    for signal in ["TERM", "INT"] {
+        let (_folder, file) = place();
+        let server = Serving::start(&file, &[]);
+        server.signal(signal);
+        assert_eq!(server.wait(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn a_request_under_way_is_answered_before_the_end() {
+    use std::io::{Read, Write};
+    let (_folder, file) = place();
+    let server = Serving::start(&file, &["--open-signup"]);
+    let address = server.base.trim_start_matches("http://").to_owned();
+    let mut stream = std::net::TcpStream::connect(&address).expect("a connection");
+    let head = "POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("a head");
+    // The head is known to have arrived when the server asks for more by answering a second connection.
+    agent().get(format!("{}/_livez", server.base)).call().expect("an answer");
+    server.signal("TERM");
+    stream.write_all(b"{}").expect("a body");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn a_file_serves_one_process() {
+    let (_folder, file) = place();
+    let _server = Serving::start(&file, &[]);
+    refused(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)], "in use by another orgd process");
+    refused(&["check", "--data", shown(&file)], "in use by another orgd process");
+    refused(
+        &["bootstrap", "--data", shown(&file), "--email", "a@b.co", "--organization", "X"],
+        "in use by another orgd process",
+    );
+}
+
+#[test]
+fn files_that_are_not_ours_are_refused_and_left_alone() {
+    let (folder, file) = place();
+    std::fs::write(&file, "some text").expect("a file");
+    refused(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)], "not an orgd data file");
+    assert_eq!(std::fs::read(&file).expect("the file"), b"some text");
+
+    let theirs = folder.path().join("theirs.redb");
+    let database = redb::Database::create(&theirs).expect("a database");
+    let writing = database.begin_write().expect("a transaction");
+    writing.open_table(TableDefinition::<&str, u64>::new("theirs")).expect("a table");
+    writing.commit().expect("a commit");
+    drop(database);
+    refused(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&theirs)], "not one of orgd");
+
+    let nowhere = folder.path().join("no/such/folder/orgd.redb");
+    refused(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&nowhere)], "cannot open");
+    refused(&["check", "--data", shown(&nowhere)], "there is no data file");
+}
+
+#[test]
+fn a_newer_file_is_refused_with_both_numbers() {
+    let (_folder, file) = place();
+    bootstrap(&file);
+    let database = redb::Database::open(&file).expect("our file");
+    let writing = database.begin_write().expect("a transaction");
+    {
+        let mut meta = writing.open_table(TableDefinition::<&[u8], &[u8]>::new("meta")).expect("a table");
+        meta.insert(&b"schema\0\0"[..], &b"\x01\x0299"[..]).expect("a row");
+    }
+    writing.commit().expect("a commit");
+    drop(database);
+    let before = std::fs::read(&file).expect("the file");
+    refused(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)], "schema 99");
+    assert_eq!(std::fs::read(&file).expect("the file").len(), before.len());
+}
+
+#[test]
+fn a_taken_port_is_told_before_a_file_is_made() {
+    let (_folder, file) = place();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    refused(&["serve", "--listen", &address, "--data", shown(&file)], "cannot listen on");
+    assert!(!file.exists());
+    refused(&["serve", "--listen", "nonsense", "--data", shown(&file)], "cannot listen on nonsense");
+}
+
+#[test]
+fn a_mail_server_s_address_is_checked_at_the_start() {
+    let (_folder, file) = place();
+    refused(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file), "--smtp-url", "nonsense"], "ORGD_SMTP_URL");
+}
+
+#[test]
+fn bootstrap_makes_everything_once() {
+    let (_folder, file) = place();
+    let made = bootstrap(&file);
+    refused(
+        &["bootstrap", "--data", shown(&file), "--email", "b@example.com", "--organization", "B"],
+        "has users already",
+    );
+    let server = Serving::start(&file, &[]);
+    let url = format!("{}/api/organizations/@current/", server.base);
+    let (status, shown) = ask(&agent(), "GET", &url, Some(key_of(&made)), &json!({})).expect("an answer");
+    assert_eq!((status, &shown["name"], &shown["id"]), (200, &json!("Acme"), &made["organization_id"]));
+    assert_eq!(shown["teams"][0]["id"], made["project_id"]);
+}
+
+#[test]
+fn bootstrap_by_the_environment_is_done_once_and_shows_no_given_secret() {
+    let (_folder, file) = place();
+    let key = "phx_given-by-the-operator-0123456789";
+    let password = "a-rather-Long-passphrase-7";
+    let start = || {
+        Serving::of(
+            orgd(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)])
+                .env("ORGD_BOOTSTRAP_EMAIL", "ada@example.com")
+                .env("ORGD_BOOTSTRAP_ORGANIZATION", "Acme")
+                .env("ORGD_BOOTSTRAP_PASSWORD", password)
+                .env("ORGD_BOOTSTRAP_API_KEY", key),
+        )
+    };
+    for _ in 0..2 {
+        let server = start();
+        assert!(server.said.iter().all(|line| !line.contains(key) && !line.contains(password)), "{:?}", server.said);
+        let agent = agent();
+        let url = format!("{}/api/organizations/", server.base);
+        let (status, page) = ask(&agent, "GET", &url, Some(key), &json!({})).expect("an answer");
+        assert_eq!((status, &page["count"]), (200, &json!(1)));
+        let url = format!("{}/api/login/", server.base);
+        let body = json!({"email": "ada@example.com", "password": password});
+        assert_eq!(ask(&agent, "POST", &url, None, &body).expect("an answer").0, 200);
+        assert_eq!(server.stop(), Some(0));
+    }
+    let users = run(&["admin", "list-users", "--data", shown(&file)]);
+    assert_eq!(String::from_utf8_lossy(&users.stdout).lines().count(), 1);
+}
+
+#[test]
+fn the_locked_out_get_a_new_password_at_the_machine() {
+    let (_folder, file) = place();
+    bootstrap(&file);
+    let reset = ["admin", "reset-password", "--data", shown(&file), "--email", "ADA@example.com"];
+    let printed = run(&reset);
+    let first = String::from_utf8_lossy(&printed.stdout).trim().to_owned();
+    let log_in = |password: &str| {
+        let server = Serving::start(&file, &[]);
+        let body = json!({"email": "ada@example.com", "password": password});
+        ask(&agent(), "POST", &format!("{}/api/login/", server.base), None, &body).expect("an answer").0
+    };
+    assert_eq!(log_in(&first), 200);
+    let second = "another-Fine-passphrase-8";
+    let mut child = orgd(&reset).arg("--password-stdin").stdin(Stdio::piped()).spawn().expect("the program starts");
+    writeln!(child.stdin.take().expect("its input"), "{second}").expect("a line");
+    assert!(child.wait().expect("an end").success());
+    assert_eq!(log_in(second), 200);
+    assert_eq!(log_in(&first), 400);
+    refused(&["admin", "reset-password", "--data", shown(&file), "--email", "nobody@example.com"], "No user");
+}
+
+#[test]
+fn check_finds_a_whole_file_whole_and_a_damaged_one_damaged() {
+    let (_folder, file) = place();
+    bootstrap(&file);
+    let whole = run(&["check", "--data", shown(&file)]);
+    assert_eq!(String::from_utf8_lossy(&whole.stdout), "the data file is whole\n");
+    let database = redb::Database::open(&file).expect("our file");
+    let writing = database.begin_write().expect("a transaction");
+    {
+        let mut table =
+            writing.open_table(TableDefinition::<&[u8], &[u8]>::new("users_by_email")).expect("a table");
+        table.retain(|_, _| false).expect("rows");
+    }
+    writing.commit().expect("a commit");
+    drop(database);
+    refused(&["check", "--data", shown(&file)], "problems were found");
+}
+
+#[test]
+fn the_table_and_the_document_are_printed() {
+    let routes = run(&["routes"]);
+    let text = String::from_utf8_lossy(&routes.stdout);
+    assert!(text.lines().any(|line| {
+        line.split_whitespace().eq(["GET", "/api/organizations/{id}/", "organization:read", "200"])
+    }));
+    let document: Value = serde_json::from_slice(&run(&["openapi"]).stdout).expect("JSON");
+    assert_eq!(document["openapi"], "3.0.3");
+    let version = run(&["--version"]);
+    assert!(String::from_utf8_lossy(&version.stdout).starts_with("orgd 0."));
+}

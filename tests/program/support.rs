@@ -1,0 +1,101 @@
+//! The program itself, as a process.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Request;
+
+/// The program with these arguments, without the settings of the surroundings.
+pub fn orgd(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orgd"));
+    command.args(arguments);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ORGD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    orgd(arguments).stdin(Stdio::null()).output().expect("the program runs")
+}
+
+/// A server process that really listens.
+pub struct Serving {
+    pub child: Child,
+    pub base: String,
+    /// What it printed before it listened.
+    pub said: Vec<String>,
+}
+
+impl Serving {
+    /// `orgd serve` on the file and a free port.
+    pub fn start(data: &Path, more: &[&str]) -> Serving {
+        Serving::of(orgd(&["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(more))
+    }
+
+    pub fn of(command: &mut Command) -> Serving {
+        // Standard output and error come through one pipe, as an operator sees them.
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let output = writer.try_clone().expect("a pipe");
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(writer).spawn().expect("the program starts");
+        // The writing ends must be closed here, or the end of the output is never seen.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut lines = BufReader::new(reader).lines();
+        let mut said = Vec::new();
+        for line in lines.by_ref() {
+            let line = line.expect("text");
+            if let Some((_, base)) = line.split_once("listening on ") {
+                let base = base.trim().to_owned();
+                std::thread::spawn(move || lines.for_each(drop));
+                return Serving { child, base, said };
+            }
+            said.push(line);
+        }
+        panic!("it does not listen: {said:#?}");
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// The exit code, once it has one.
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.wait().expect("the process ends").code()
+    }
+
+    /// Asks to stop, and waits.
+    pub fn stop(self) -> Option<i32> {
+        self.signal("TERM");
+        self.wait()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One JSON request; `None` where the connection broke.
+pub fn ask(agent: &Agent, method: &str, url: &str, key: Option<&str>, body: &Value) -> Option<(u16, Value)> {
+    let mut request = Request::builder().method(method).uri(url).header("content-type", "application/json");
+    if let Some(key) = key {
+        request = request.header("authorization", format!("Bearer {key}"));
+    }
+    let mut answer = agent.run(request.body(body.to_string()).expect("a request")).ok()?;
+    let text = answer.body_mut().read_to_string().ok()?;
+    Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
+}
+
+/// A client of its own.
+pub fn agent() -> Agent {
+    let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
+    config.allow_non_standard_methods(true).build().new_agent()
+}
