@@ -4,6 +4,8 @@
 pub mod activity;
 pub mod api_keys;
 pub mod check;
+#[cfg(test)]
+mod golden;
 pub mod instance;
 pub mod invites;
 pub mod members;

@@ -5,6 +5,7 @@
 
 
 mod api_keys;
+mod faults;
 mod hostile;
 mod http;
 mod instance;

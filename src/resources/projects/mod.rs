@@ -615,3 +615,26 @@ pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
     activity::delete_all_of(tx, organization)
 }
 
+/// A project with something in every kind of field, for the test of the stored bytes.
+#[cfg(test)]
+pub(super) fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
+    let project = Project {
+        uuid,
+        api_token: "phc_x".into(),
+        name: "P".into(),
+        completed_snippet_onboarding: true,
+        has_completed_onboarding_for: Some(Json::of(&json!({"a": true}))),
+        ingested_event: false,
+        is_demo: false,
+        timezone: "UTC".into(),
+        access_control: true,
+    };
+    let mut settings = Settings::new(&[]);
+    settings.app_urls = vec![Some("https://a.example".into()), None];
+    settings.session_recording_sample_rate = Some("0.50".into());
+    settings.session_recording_minimum_duration_milliseconds = Some(15000);
+    settings.week_start_day = Some(1);
+    settings.surveys_opt_in = Some(false);
+    let extra = Json::of(&json!({"survey_config": 1}));
+    (project, Details { created_at: now, updated_at: now, settings, extra })
+}

@@ -1,0 +1,234 @@
+//! Requests over a socket, against a bare hyper server that answers the same bytes, in the same run.
+//!
+//! `cargo bench --bench api` prints ratios; those of processor time per request are the steadiest.
+
+mod harness;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use harness::{Process, Run, load, request, serve_if_asked};
+use serde_json::Value;
+
+const CLIENTS: usize = 64;
+const READS: u64 = 60_000;
+const LISTS: u64 = 6_000;
+
+/// A data file with one owner, and how to call for him.
+struct Filled {
+    folder: tempfile::TempDir,
+    key: String,
+    organization: String,
+}
+
+impl Filled {
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("orgd.redb")
+    }
+
+    /// The owner with this many organizations.
+    async fn with(organizations: u64) -> Filled {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let data = folder.path().join("orgd.redb");
+        let output = Command::new(env!("CARGO_BIN_EXE_orgd"))
+            .args(["bootstrap", "--email", "ada@example.com", "--organization", "Acme", "--data"])
+            .arg(&data)
+            .output()
+            .expect("it runs");
+        let made: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        let text = |name: &str| made[name].as_str().expect("text").to_owned();
+        let filled = Filled { folder, key: text("api_key"), organization: text("organization_id") };
+        let server = Process::orgd(&data);
+        let key = filled.key.clone();
+        let make = move |number| post(&key, number);
+        load(&server.address, 256, organizations.saturating_sub(1), 201, make).await;
+        server.kill();
+        filled
+    }
+
+    fn get(&self, path: &str) -> Vec<u8> {
+        request("GET", path, &self.key, "")
+    }
+
+    fn one(&self) -> Vec<u8> {
+        self.get(&format!("/api/organizations/{}/", self.organization))
+    }
+}
+
+fn post(key: &str, number: u64) -> Vec<u8> {
+    request("POST", "/api/organizations/", key, &format!("{{\"name\": \"Organization {number}\"}}"))
+}
+
+/// What a load cost the server.
+struct Cost {
+    run: Run,
+    cpu_micros: f64,
+}
+
+async fn cost(server: &Process, clients: usize, total: u64, bytes: Vec<u8>) -> Cost {
+    load(&server.address, clients, total / 10, 200, { let bytes = bytes.clone(); move |_| bytes.clone() }).await;
+    let before = server.cpu_seconds();
+    let run = load(&server.address, clients, total, 200, move |_| bytes.clone()).await;
+    let cpu_micros = (server.cpu_seconds() - before) * 1e6 / total as f64;
+    Cost { run, cpu_micros }
+}
+
+/// The body that the server answers with, in a file for the bare server.
+fn body_of(server: &Process, path: &str, key: &str, into: &Path) {
+    let agent = ureq::Agent::new_with_defaults();
+    let url = format!("http://{}{path}", server.address);
+    let mut answer = agent.get(url).header("authorization", format!("Bearer {key}")).call().expect("an answer");
+    let body = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("a body");
+    std::fs::write(into, body).expect("a file");
+}
+
+fn told(what: &str, ratio: f64, more: &str) {
+    println!("{what:<64} {ratio:>8.2}x   {more}");
+}
+
+/// The same request to both servers, turn about, so that noise hits both.
+async fn compare(what: &str, ours: &Process, bare: &Process, total: u64, bytes: Vec<u8>) {
+    let mut ratios = Vec::new();
+    for _ in 0..3 {
+        let mine = cost(ours, CLIENTS, total, bytes.clone()).await;
+        let theirs = cost(bare, CLIENTS, total, bytes.clone()).await;
+        ratios.push((mine.cpu_micros / theirs.cpu_micros, mine.run.per_second() / theirs.run.per_second(), mine, theirs));
+    }
+    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (cpu, rate, mine, theirs) = &ratios[1];
+    told(&format!("{what}: CPU"), *cpu, &format!("{:.1} us against {:.1} us", mine.cpu_micros, theirs.cpu_micros));
+    let p99 = mine.run.percentile(99).as_micros();
+    told(&format!("{what}: requests/s"), *rate, &format!("{:.0}/s, p99 {p99} us", mine.run.per_second()));
+}
+
+/// How many times a second a small append reaches this disk, one after the other.
+fn syncs_per_second(folder: &Path) -> f64 {
+    let mut file = File::create(folder.join("sync")).expect("a file");
+    let started = Instant::now();
+    let mut syncs = 0;
+    while started.elapsed().as_secs_f64() < 1.0 {
+        file.write_all(&[7; 512]).expect("a write");
+        file.sync_data().expect("a sync");
+        syncs += 1;
+    }
+    f64::from(syncs) / started.elapsed().as_secs_f64()
+}
+
+async fn reads() {
+    let filled = Filled::with(10_000).await;
+    let ours = Process::orgd(&filled.path());
+    let answers = filled.folder.path().join("answer");
+    println!("resident when idle: {:.1} MiB", ours.resident_mib());
+
+    let path = format!("/api/organizations/{}/", filled.organization);
+    body_of(&ours, &path, &filled.key, &answers);
+    let bare = Process::bare(&answers, "bytes");
+    compare("GET organization by key, 64 connections", &ours, &bare, READS, filled.one()).await;
+
+    let list = "/api/organizations/?limit=100";
+    body_of(&ours, list, &filled.key, &answers);
+    let bare = Process::bare(&answers, "page");
+    compare("list of 100 organizations against JSON from memory", &ours, &bare, LISTS, filled.get(list)).await;
+
+    let members = format!("/api/organizations/{}/members/", filled.organization);
+    body_of(&ours, &members, &filled.key, &answers);
+    let bare = Process::bare(&answers, "bytes");
+    compare("list of members, 64 connections", &ours, &bare, READS, filled.get(&members)).await;
+
+    // A minute of everything that was measured above, as far as memory goes.
+    let key = filled.key.clone();
+    let (one, many) = (filled.one(), filled.get(list));
+    let make = move |number: u64| match number % 8 {
+        0 => many.clone(),
+        1..=6 => one.clone(),
+        _ => request("PATCH", "/api/organizations/@current/", &key, "{\"enforce_2fa\": false}"),
+    };
+    let started = Instant::now();
+    while started.elapsed().as_secs() < 60 {
+        load(&ours.address, CLIENTS, 20_000, 200, make.clone()).await;
+    }
+    println!("resident after a minute of load on 10,000 organizations: {:.1} MiB", ours.resident_mib());
+}
+
+async fn writes() {
+    let filled = Filled::with(1).await;
+    let ours = Process::orgd(&filled.path());
+    let mut alone = 0.0;
+    for (clients, total) in [(1, 1_500), (8, 8_000), (64, 30_000)] {
+        let key = filled.key.clone();
+        let before = syncs_per_second(filled.folder.path());
+        let run = load(&ours.address, clients, total, 201, move |number| post(&key, number)).await;
+        let syncs = before.midpoint(syncs_per_second(filled.folder.path()));
+        if clients == 1 {
+            alone = run.per_second();
+        }
+        let more = format!(
+            "{:.0}/s; {:.1}x of one connection; p50 {} us, p99 {} us",
+            run.per_second(),
+            run.per_second() / alone,
+            run.percentile(50).as_micros(),
+            run.percentile(99).as_micros(),
+        );
+        told(&format!("durable POST, {clients} connections, against fdatasync/s"), run.per_second() / syncs, &more);
+    }
+}
+
+async fn growth() {
+    let small = Filled::with(1_000).await;
+    let large = Filled::with(100_000).await;
+    let first_answer = |filled: &Filled| {
+        let started = Instant::now();
+        let server = Process::orgd(&filled.path());
+        let url = format!("http://{}/_readyz", server.address);
+        ureq::get(&url).call().expect("an answer");
+        (server, started.elapsed().as_secs_f64() * 1e3)
+    };
+    let (few, _) = first_answer(&small);
+    // The file was left by a kill.
+    let (many, millis) = first_answer(&large);
+    println!("first 200 after kill -9 with 100,000 organizations: {millis:.0} ms");
+    let (a, b) = (cost(&few, CLIENTS, READS, small.one()).await, cost(&many, CLIENTS, READS, large.one()).await);
+    told("GET organization of 100,000 against 1,000: CPU", b.cpu_micros / a.cpu_micros, "");
+    let page = |offset: u64| large.get(&format!("/api/organizations/?limit=100&offset={offset}"));
+    let first = cost(&many, 1, 400, page(0)).await;
+    for (what, offset) in [("last page", 99_900), ("middle page", 50_000)] {
+        let there = cost(&many, 1, 400, page(offset)).await;
+        let more = format!("{:.0} us against {:.0} us", there.cpu_micros, first.cpu_micros);
+        told(&format!("{what} of a list of 100,000 against the first: CPU"), there.cpu_micros / first.cpu_micros, &more);
+    }
+}
+
+async fn log_ins() {
+    let filled = Filled::with(100).await;
+    let ours = Process::orgd(&filled.path());
+    let quiet = cost(&ours, 1, 3_000, filled.one()).await.run.percentile(50);
+    let address = ours.address.clone();
+    let hashing = tokio::spawn(async move {
+        let body = r#"{"email": "ada@example.com", "password": "not-his-password"}"#;
+        let bytes = request("POST", "/api/login/", "", body).to_vec();
+        let bytes = String::from_utf8(bytes).expect("text").replace("Authorization: Bearer \r\n", "").into_bytes();
+        load(&address, 8, 400, 400, move |_| bytes.clone()).await;
+    });
+    let busy = cost(&ours, 1, 3_000, filled.one()).await.run.percentile(50);
+    assert!(!hashing.is_finished(), "the log-ins ended before the measurement");
+    hashing.abort();
+    let more = format!("{} us against {} us", busy.as_micros(), quiet.as_micros());
+    told("p50 of GET while 8 log-ins hash passwords, against without", busy.as_secs_f64() / quiet.as_secs_f64(), &more);
+}
+
+fn main() {
+    serve_if_asked();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let size = std::fs::metadata(env!("CARGO_BIN_EXE_orgd")).map_or(0, |about| about.len());
+    println!("orgd {}, {cores} cores, binary {:.1} MB", env!("CARGO_PKG_VERSION"), size as f64 / 1e6);
+    runtime.block_on(async {
+        reads().await;
+        writes().await;
+        growth().await;
+        log_ins().await;
+    });
+}

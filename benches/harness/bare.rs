@@ -1,0 +1,102 @@
+//! A bare hyper server: the least that an answer over HTTP can cost here.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// What a bare server answers with.
+pub enum Fixed {
+    /// The same bytes each time.
+    Bytes(Bytes),
+    /// A page of organizations, written as JSON from memory each time.
+    Page(Page),
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Page {
+    count: u64,
+    next: Option<String>,
+    previous: Option<String>,
+    results: Vec<Organization>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Organization {
+    id: String,
+    name: String,
+    slug: String,
+    created_at: String,
+    updated_at: String,
+    membership_level: u8,
+    plugins_access_level: u8,
+    teams: Vec<Team>,
+    available_product_features: Vec<Value>,
+    is_member_join_email_enabled: bool,
+    metadata: Metadata,
+    customer_id: Option<String>,
+    enforce_2fa: Option<bool>,
+    member_count: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    instance_tag: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Team {
+    id: u32,
+    uuid: String,
+    organization: String,
+    api_token: String,
+    name: String,
+    completed_snippet_onboarding: bool,
+    has_completed_onboarding_for: Option<Value>,
+    ingested_event: bool,
+    is_demo: bool,
+    timezone: String,
+    access_control: bool,
+}
+
+/// Serves for ever where the arguments ask for a bare server.
+pub fn serve_if_asked() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let Some(place) = arguments.iter().position(|argument| argument == "--bare") else { return };
+    let bytes = std::fs::read(&arguments[place + 2]).expect("the answers");
+    let fixed = match arguments[place + 1].as_str() {
+        "page" => Fixed::Page(serde_json::from_slice(&bytes).expect("a page of organizations")),
+        _ => Fixed::Bytes(bytes.into()),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(serve(Arc::new(fixed)));
+}
+
+async fn serve(fixed: Arc<Fixed>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    eprintln!("listening on http://{}", listener.local_addr().expect("an address"));
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        stream.set_nodelay(true).expect("an option");
+        let fixed = Arc::clone(&fixed);
+        let answer = service_fn(move |_| {
+            let body = match &*fixed {
+                Fixed::Bytes(bytes) => bytes.clone(),
+                Fixed::Page(page) => serde_json::to_vec(page).expect("JSON").into(),
+            };
+            let mut answer = Response::new(Full::new(body));
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            std::future::ready(Ok::<_, Infallible>(answer))
+        });
+        tokio::spawn(async move { drop(http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await) });
+    }
+}

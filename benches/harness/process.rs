@@ -1,0 +1,75 @@
+//! A server process, and what it uses.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub struct Process {
+    child: Child,
+    pub address: String,
+    /// From the start to the line that says it listens.
+    pub started_in: Duration,
+}
+
+impl Process {
+    /// The program on this file.
+    pub fn orgd(data: &Path) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_orgd"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.env("ORGD_RATE_LIMIT", "off");
+        Process::of(command)
+    }
+
+    /// This very program as a bare server.
+    pub fn bare(answers: &Path, kind: &str) -> Process {
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.arg("--bare").arg(kind).arg(answers);
+        Process::of(command)
+    }
+
+    fn of(mut command: Command) -> Process {
+        let started = Instant::now();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("its output")).lines();
+        let address = lines
+            .find_map(|line| Some(line.ok()?.split_once("http://")?.1.trim().to_owned()))
+            .expect("it says where it listens");
+        let started_in = started.elapsed();
+        std::thread::spawn(move || lines.for_each(drop));
+        Process { child, address, started_in }
+    }
+
+    /// Processor time used so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = self.read("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks: f64 = fields[11..13].iter().map(|ticks| ticks.parse::<f64>().expect("ticks")).sum();
+        ticks / 100.0
+    }
+
+    /// Resident memory, in MiB.
+    pub fn resident_mib(&self) -> f64 {
+        let status = self.read("status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line of memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a size") / 1024.0
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("Linux tells of its processes")
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

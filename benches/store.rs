@@ -1,0 +1,96 @@
+//! The store alone: durable writes by many callers, against plain syncs of the same disk in the same run.
+//!
+//! `cargo bench --bench store`
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use orgd::clock::{Clock, Ids};
+use orgd::store::{Order, Place, Store, Table, by_uuid};
+use uuid::Uuid;
+
+const ROWS: Table<(Uuid, Uuid), Vec<u8>> = Table::new("rows").counted(by_uuid);
+const INDEX: Table<Uuid, Uuid> = Table::new("index");
+
+async fn writes(store: &Arc<Store>, callers: usize, total: u64) -> (f64, Duration) {
+    let (clock, ids, next) = (Clock::default(), Arc::new(Ids::default()), Arc::new(AtomicU64::new(0)));
+    let group = ids.uuid(clock.now());
+    let started = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..callers {
+        let (store, ids, next) = (Arc::clone(store), Arc::clone(&ids), Arc::clone(&next));
+        tasks.spawn(async move {
+            let mut latencies = Vec::new();
+            while next.fetch_add(1, Ordering::Relaxed) < total {
+                let id = ids.uuid(Clock::default().now());
+                let asked = Instant::now();
+                let write = store.write(move |tx| {
+                    tx.put(&ROWS, &(group, id), &vec![7; 300])?;
+                    Ok(tx.put(&INDEX, &id, &group)?)
+                });
+                write.await.expect("a write");
+                latencies.push(asked.elapsed());
+            }
+            latencies
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        latencies.extend(done.expect("no panic"));
+    }
+    latencies.sort_unstable();
+    (total as f64 / started.elapsed().as_secs_f64(), latencies[latencies.len() / 2])
+}
+
+fn syncs_per_second(file: &mut File) -> f64 {
+    let started = Instant::now();
+    let mut syncs = 0;
+    while started.elapsed().as_secs_f64() < 1.0 {
+        file.write_all(&[7; 512]).expect("a write");
+        file.sync_data().expect("a sync");
+        syncs += 1;
+    }
+    f64::from(syncs) / started.elapsed().as_secs_f64()
+}
+
+fn timed(what: &str, times: u32, mut work: impl FnMut()) {
+    let started = Instant::now();
+    for _ in 0..times {
+        work();
+    }
+    println!("{what:<48} {:>10.2} us", started.elapsed().as_secs_f64() * 1e6 / f64::from(times));
+}
+
+fn main() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let path = folder.path().join("store.redb");
+    let tables = || vec![ROWS.info(), INDEX.info()];
+    let open = || Arc::new(Store::open(Place::File(path.clone()), 16 << 20, tables()).expect("a store"));
+    let store = open();
+    let mut file = File::create(folder.path().join("sync")).expect("a file");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for (callers, total) in [(1, 1_500), (8, 10_000), (64, 60_000), (256, 150_000)] {
+            let before = syncs_per_second(&mut file);
+            let (rate, p50) = writes(&store, callers, total).await;
+            let syncs = before.midpoint(syncs_per_second(&mut file));
+            println!(
+                "durable writes, {callers:>3} callers against fdatasync/s   {:>8.2}x   {rate:.0}/s, p50 {} us",
+                rate / syncs,
+                p50.as_micros()
+            );
+        }
+    });
+    let some = store.read(|tx| Ok(tx.first(&ROWS, 1)?)).expect("rows").remove(0).0;
+    timed("get", 200_000, || {
+        store.read(|tx| Ok(tx.get(&ROWS, &some)?)).expect("a row").expect("a row");
+    });
+    timed("first page of 100", 5_000, || {
+        store.read(|tx| Ok(tx.page(&ROWS, &some.0, Order::Descending, 0, 100)?)).expect("rows");
+    });
+    drop(store);
+    timed("open", 20, || drop(open()));
+}

@@ -1,0 +1,148 @@
+//! The bytes of one sample of every table, compared with a committed file: a record that changes its
+//! layout without a migration fails here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::{activity, api_keys, invites, members, organizations, outbox, projects, sessions, users};
+use crate::api::Level;
+use crate::clock::Time;
+use crate::store::{Json, Key, Record, Table, encode};
+
+const ONE: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
+const TWO: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0002);
+const NOW: Time = Time(1_728_396_939_123_456);
+const HASH: [u8; 32] = [0xab; 32];
+
+#[derive(Default)]
+struct Samples(BTreeMap<&'static str, String>);
+
+impl Samples {
+    fn add<K: Key, V: Record>(&mut self, table: &Table<K, V>, key: K, record: V) {
+        let mut line = String::new();
+        for byte in key.key_bytes() {
+            let _ = write!(line, "{byte:02x}");
+        }
+        line.push_str(" = ");
+        for byte in encode(&record).expect("a sample is encoded") {
+            let _ = write!(line, "{byte:02x}");
+        }
+        self.0.insert(table.info().name, line);
+    }
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn samples() -> Samples {
+    let mut all = Samples::default();
+    let json = Json::of(&serde_json::json!({"a": [1, null]}));
+    all.add(
+        &activity::ENTRIES,
+        (ONE, (text("Team"), text("1")), TWO),
+        activity::Entry { user: TWO, activity: text("updated"), detail: json.clone(), created_at: NOW },
+    );
+    all.add(
+        &api_keys::KEYS,
+        HASH,
+        api_keys::ApiKey {
+            id: text("id"),
+            user: ONE,
+            label: text("label"),
+            mask: text("phx_...abcd"),
+            created_at: NOW,
+            last_used_at: Some(NOW),
+            scopes: vec![text("*")],
+            scoped_projects: vec![1, 300],
+            scoped_organizations: vec![TWO],
+        },
+    );
+    all.add(&api_keys::BY_USER, (ONE, text("id")), HASH);
+    all.add(&super::instance::INSTANCE, text("secret"), vec![1, 2, 255]);
+    all.add(
+        &invites::INVITES,
+        (ONE, TWO),
+        invites::Invite {
+            target_email: text("a@example.com"),
+            first_name: text("A"),
+            level: Level::Admin,
+            message: Some(text("m")),
+            emailing_attempt_made: true,
+            created_by: ONE,
+            created_at: NOW,
+            updated_at: NOW,
+        },
+    );
+    all.add(&invites::BY_ID, TWO, ONE);
+    all.add(&invites::BY_EMAIL, (text("a@example.com"), TWO), ONE);
+    let member = members::Member { id: TWO, level: Level::Owner, joined_at: NOW, updated_at: NOW };
+    all.add(&members::MEMBERS, (ONE, TWO), member);
+    all.add(&members::BY_JOINING, (ONE, TWO), ONE);
+    all.add(&members::BY_USER, (ONE, TWO), Level::Member);
+    let mut organization = organizations::Organization::new("Acme", NOW);
+    organization.slug = text("acme");
+    organization.enforce_2fa = Some(true);
+    all.add(&organizations::ORGANIZATIONS, ONE, organization);
+    all.add(&organizations::BY_SLUG, text("acme"), ONE);
+    all.add(
+        &outbox::OUTBOX,
+        ONE,
+        outbox::Mail {
+            to: text("a@example.com"),
+            subject: text("s"),
+            text: text("t"),
+            html: text("h"),
+            created_at: NOW,
+            attempts: 2,
+            next_attempt_at: NOW,
+        },
+    );
+    let (project, details) = projects::sample(ONE, NOW);
+    all.add(&projects::PROJECTS, (ONE, 7), project);
+    all.add(&projects::DETAILS, 7, details);
+    all.add(&projects::BY_NUMBER, 7, ONE);
+    all.add(&projects::BY_TOKEN, text("phc_x"), 7);
+    all.add(&sessions::SESSIONS, HASH, sessions::Session { user: ONE, created_at: NOW, authenticated_at: NOW });
+    all.add(&sessions::BY_USER, (ONE, HASH), ());
+    all.add(&sessions::BY_AGE, (ONE, HASH), ());
+    all.add(
+        &users::USERS,
+        ONE,
+        users::User {
+            number: 300,
+            distinct_id: text("d"),
+            email: text("a@example.com"),
+            password_hash: Some(text("$argon2id$")),
+            first_name: text("A"),
+            last_name: text("B"),
+            is_staff: true,
+            date_joined: NOW,
+            role_at_organization: text("r"),
+            current_organization: Some(ONE),
+            current_project: Some(7),
+            settings: users::Settings { hedgehog_config: Some(json), ..users::Settings::default() },
+        },
+    );
+    all.add(&users::BY_EMAIL, text("a@example.com"), ONE);
+    all
+}
+
+#[test]
+fn the_bytes_of_every_table_are_those_of_the_committed_file() {
+    let samples = samples().0;
+    let sampled: Vec<&str> = samples.keys().copied().collect();
+    let mut tables: Vec<&str> = super::tables().iter().map(|table| table.name).collect();
+    tables.sort_unstable();
+    assert_eq!(sampled, tables, "every table has a sample");
+    let found: String = samples.iter().map(|(name, line)| format!("{name}: {line}\n")).collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/records.txt");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(&path, &found).expect("the file can be written");
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, wanted, "a stored record has changed its bytes: add a migration, then UPDATE_EXPECTED=1");
+}
