@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench api` prints ratios; those of processor time per request are the steadiest.
 
+#![expect(unreachable_pub, reason = "everything here is of one crate")]
+
 mod harness;
 
 use std::fs::File;
@@ -69,7 +71,11 @@ struct Cost {
 }
 
 async fn cost(server: &Process, clients: usize, total: u64, bytes: Vec<u8>) -> Cost {
-    load(&server.address, clients, total / 10, 200, { let bytes = bytes.clone(); move |_| bytes.clone() }).await;
+    load(&server.address, clients, total / 10, 200, {
+        let bytes = bytes.clone();
+        move |_| bytes.clone()
+    })
+    .await;
     let before = server.cpu_seconds();
     let run = load(&server.address, clients, total, 200, move |_| bytes.clone()).await;
     let cpu_micros = (server.cpu_seconds() - before) * 1e6 / total as f64;
@@ -80,7 +86,8 @@ async fn cost(server: &Process, clients: usize, total: u64, bytes: Vec<u8>) -> C
 fn body_of(server: &Process, path: &str, key: &str, into: &Path) {
     let agent = ureq::Agent::new_with_defaults();
     let url = format!("http://{}{path}", server.address);
-    let mut answer = agent.get(url).header("authorization", format!("Bearer {key}")).call().expect("an answer");
+    let mut answer =
+        agent.get(url).header("authorization", format!("Bearer {key}")).call().expect("an answer");
     let body = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("a body");
     std::fs::write(into, body).expect("a file");
 }
@@ -95,11 +102,20 @@ async fn compare(what: &str, ours: &Process, bare: &Process, total: u64, bytes: 
     for _ in 0..3 {
         let mine = cost(ours, CLIENTS, total, bytes.clone()).await;
         let theirs = cost(bare, CLIENTS, total, bytes.clone()).await;
-        ratios.push((mine.cpu_micros / theirs.cpu_micros, mine.run.per_second() / theirs.run.per_second(), mine, theirs));
+        ratios.push((
+            mine.cpu_micros / theirs.cpu_micros,
+            mine.run.per_second() / theirs.run.per_second(),
+            mine,
+            theirs,
+        ));
     }
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (cpu, rate, mine, theirs) = &ratios[1];
-    told(&format!("{what}: CPU"), *cpu, &format!("{:.1} us against {:.1} us", mine.cpu_micros, theirs.cpu_micros));
+    told(
+        &format!("{what}: CPU"),
+        *cpu,
+        &format!("{:.1} us against {:.1} us", mine.cpu_micros, theirs.cpu_micros),
+    );
     let p99 = mine.run.percentile(99).as_micros();
     told(&format!("{what}: requests/s"), *rate, &format!("{:.0}/s, p99 {p99} us", mine.run.per_second()));
 }
@@ -131,7 +147,8 @@ async fn reads() {
     let list = "/api/organizations/?limit=100";
     body_of(&ours, list, &filled.key, &answers);
     let bare = Process::bare(&answers, "page");
-    compare("list of 100 organizations against JSON from memory", &ours, &bare, LISTS, filled.get(list)).await;
+    compare("list of 100 organizations against JSON from memory", &ours, &bare, LISTS, filled.get(list))
+        .await;
 
     let members = format!("/api/organizations/{}/members/", filled.organization);
     body_of(&ours, &members, &filled.key, &answers);
@@ -172,7 +189,11 @@ async fn writes() {
             run.percentile(50).as_micros(),
             run.percentile(99).as_micros(),
         );
-        told(&format!("durable POST, {clients} connections, against fdatasync/s"), run.per_second() / syncs, &more);
+        told(
+            &format!("durable POST, {clients} connections, against fdatasync/s"),
+            run.per_second() / syncs,
+            &more,
+        );
     }
 }
 
@@ -190,14 +211,19 @@ async fn growth() {
     // The file was left by a kill.
     let (many, millis) = first_answer(&large);
     println!("first 200 after kill -9 with 100,000 organizations: {millis:.0} ms");
-    let (a, b) = (cost(&few, CLIENTS, READS, small.one()).await, cost(&many, CLIENTS, READS, large.one()).await);
+    let (a, b) =
+        (cost(&few, CLIENTS, READS, small.one()).await, cost(&many, CLIENTS, READS, large.one()).await);
     told("GET organization of 100,000 against 1,000: CPU", b.cpu_micros / a.cpu_micros, "");
     let page = |offset: u64| large.get(&format!("/api/organizations/?limit=100&offset={offset}"));
     let first = cost(&many, 1, 400, page(0)).await;
     for (what, offset) in [("last page", 99_900), ("middle page", 50_000)] {
         let there = cost(&many, 1, 400, page(offset)).await;
         let more = format!("{:.0} us against {:.0} us", there.cpu_micros, first.cpu_micros);
-        told(&format!("{what} of a list of 100,000 against the first: CPU"), there.cpu_micros / first.cpu_micros, &more);
+        told(
+            &format!("{what} of a list of 100,000 against the first: CPU"),
+            there.cpu_micros / first.cpu_micros,
+            &more,
+        );
     }
 }
 
@@ -209,14 +235,19 @@ async fn log_ins() {
     let hashing = tokio::spawn(async move {
         let body = r#"{"email": "ada@example.com", "password": "not-his-password"}"#;
         let bytes = request("POST", "/api/login/", "", body).to_vec();
-        let bytes = String::from_utf8(bytes).expect("text").replace("Authorization: Bearer \r\n", "").into_bytes();
+        let bytes =
+            String::from_utf8(bytes).expect("text").replace("Authorization: Bearer \r\n", "").into_bytes();
         load(&address, 8, 400, 400, move |_| bytes.clone()).await;
     });
     let busy = cost(&ours, 1, 3_000, filled.one()).await.run.percentile(50);
     assert!(!hashing.is_finished(), "the log-ins ended before the measurement");
     hashing.abort();
     let more = format!("{} us against {} us", busy.as_micros(), quiet.as_micros());
-    told("p50 of GET while 8 log-ins hash passwords, against without", busy.as_secs_f64() / quiet.as_secs_f64(), &more);
+    told(
+        "p50 of GET while 8 log-ins hash passwords, against without",
+        busy.as_secs_f64() / quiet.as_secs_f64(),
+        &more,
+    );
 }
 
 fn main() {

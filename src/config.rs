@@ -85,7 +85,12 @@ pub struct Config {
 #[derive(Clone, Args)]
 pub struct Bootstrap {
     /// E-mail address of the first owner, made when the file is empty.
-    #[arg(id = "bootstrap_email", long = "bootstrap-email", env = "ORGD_BOOTSTRAP_EMAIL", value_name = "ADDRESS")]
+    #[arg(
+        id = "bootstrap_email",
+        long = "bootstrap-email",
+        env = "ORGD_BOOTSTRAP_EMAIL",
+        value_name = "ADDRESS"
+    )]
     pub email: Option<String>,
 
     /// Name of the first organization.

@@ -24,8 +24,10 @@ pub fn start(format: LogFormat, level: LogLevel) -> Flush {
         LogLevel::Info => tracing::Level::INFO,
         LogLevel::Debug => tracing::Level::DEBUG,
     };
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(Writer(Arc::clone(&lines)));
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_writer(Writer(Arc::clone(&lines)));
     // A second start, in a test say, keeps the first log.
     let _ = match format {
         LogFormat::Text => builder.try_init(),

@@ -166,7 +166,10 @@ fn read_line() -> Result<String, String> {
         println!("Password:");
     }
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|cause| format!("no password could be read: {cause}"))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|cause| format!("no password could be read: {cause}"))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -226,7 +229,10 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
     let told = |cause: orgd::error::Error| cause.to_string();
     if app.config.dev {
         let (made, password) = operator::demo(app).await.map_err(told)?;
-        println!("Demo owner {} with password {password}, project {} ({})", made.email, made.project_id, made.project_api_token);
+        println!(
+            "Demo owner {} with password {password}, project {} ({})",
+            made.email, made.project_id, made.project_api_token
+        );
         println!("API key: {}", made.api_key);
         println!("Try:\n  {}", example(address, &made));
         return Ok(());
@@ -246,7 +252,10 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
         };
         let has_key = owner.api_key.is_some();
         let made = operator::bootstrap(app, owner).await.map_err(told)?;
-        println!("Made the first owner {} of {} ({})", made.email, made.organization_name, made.organization_id);
+        println!(
+            "Made the first owner {} of {} ({})",
+            made.email, made.organization_name, made.organization_id
+        );
         if !has_key {
             println!("API key, shown this once: {}", made.api_key);
         }

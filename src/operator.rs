@@ -74,7 +74,10 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
         })
         .await??;
     if owner.api_key.as_deref().is_some_and(|key| key.len() < 20) {
-        return Err(crate::error::invalid_body("invalid_input", "The API key must have at least 20 letters."));
+        return Err(crate::error::invalid_body(
+            "invalid_input",
+            "The API key must have at least 20 letters.",
+        ));
     }
     let name_chars = owner.organization.trim().chars().count();
     if name_chars == 0 || name_chars > NAME_CHARS_MAX {
@@ -142,11 +145,15 @@ pub async fn demo(app: &Arc<App>) -> Result<(Made, String)> {
 
 fn told_again(tx: &Tx, api_key: &str) -> Result<Made> {
     let gone = || {
-        crate::error::invalid_body("invalid_input", "This data file has users, but no demo owner with his key and organization: start without --dev, or with another file.")
+        crate::error::invalid_body(
+            "invalid_input",
+            "This data file has users, but no demo owner with his key and organization: start without --dev, or with another file.",
+        )
     };
     let user = users::by_email(tx, DEMO_EMAIL)?.ok_or_else(gone)?;
     api_keys::by_hash(tx, &hash(api_key))?.filter(|key| key.user == user).ok_or_else(gone)?;
-    let (organization, _) = users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?;
+    let (organization, _) =
+        users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?;
     let (project_id, project_api_token) = first_project(tx, organization).map_err(|_| gone())?;
     Ok(Made {
         email: DEMO_EMAIL.into(),

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::sync::LazyLock;
 
+use crate::api::Route;
 use crate::api::call::Method;
 use crate::api::route::Needs;
-use crate::api::Route;
 use crate::resources;
 
 /// The rows of one path.
@@ -96,7 +96,8 @@ impl Routes {
 
     /// All rows, by path.
     pub fn rows(&self) -> impl Iterator<Item = &Route> {
-        let mut rows: Vec<&Route> = self.nodes.iter().flat_map(|(_, node)| node.rows.iter().flatten()).collect();
+        let mut rows: Vec<&Route> =
+            self.nodes.iter().flat_map(|(_, node)| node.rows.iter().flatten()).collect();
         rows.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
         rows.into_iter()
     }

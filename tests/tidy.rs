@@ -39,7 +39,21 @@ fn uses(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn layers_see_only_what_lies_below_them() {
     for (layer_name, forbidden) in [
-        ("clock", &["error", "store", "api", "auth", "resources", "routes", "http", "background", "operator", "app"][..]),
+        (
+            "clock",
+            &[
+                "error",
+                "store",
+                "api",
+                "auth",
+                "resources",
+                "routes",
+                "http",
+                "background",
+                "operator",
+                "app",
+            ][..],
+        ),
         ("error", &["api", "auth", "resources", "routes", "http", "background", "operator", "app"]),
         ("store", &["api", "auth", "resources", "routes", "http", "background", "operator", "app", "config"]),
         ("resources", &["routes", "http", "background", "operator"]),
@@ -69,14 +83,24 @@ fn each_library_is_named_where_it_belongs() {
         for (path, text) in sources("src") {
             let names = |line: &&str| line.contains(library) && !line.trim_start().starts_with("//");
             let here = layer(&path);
-            assert!(here == home || !text.lines().any(|line| names(&line)), "{} names {library}", path.display());
+            assert!(
+                here == home || !text.lines().any(|line| names(&line)),
+                "{} names {library}",
+                path.display()
+            );
         }
     }
 }
 
 #[test]
 fn nothing_is_left_lying_about() {
-    let words = [concat!("dbg", "!("), concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ign", "ore]"), concat!("thread::", "sleep(Duration::from_secs")];
+    let words = [
+        concat!("dbg", "!("),
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("#[ign", "ore]"),
+        concat!("thread::", "sleep(Duration::from_secs"),
+    ];
     for (path, text) in ["src", "tests", "benches"].into_iter().flat_map(sources) {
         for word in words {
             assert!(!text.contains(word), "{} holds {word}", path.display());

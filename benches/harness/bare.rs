@@ -97,6 +97,8 @@ async fn serve(fixed: Arc<Fixed>) {
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             std::future::ready(Ok::<_, Infallible>(answer))
         });
-        tokio::spawn(async move { drop(http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await) });
+        tokio::spawn(async move {
+            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await)
+        });
     }
 }

@@ -30,8 +30,12 @@ impl Process {
 
     fn of(mut command: Command) -> Process {
         let started = Instant::now();
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
         let mut lines = BufReader::new(child.stderr.take().expect("its output")).lines();
         let address = lines
             .find_map(|line| Some(line.ok()?.split_once("http://")?.1.trim().to_owned()))
@@ -57,7 +61,8 @@ impl Process {
     }
 
     fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("Linux tells of its processes")
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
+            .expect("Linux tells of its processes")
     }
 
     /// Ends it at once, as a crash does.

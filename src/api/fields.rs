@@ -15,12 +15,19 @@ use crate::store::Json;
 #[derive(Clone, Copy)]
 pub enum Kind {
     /// Text of at most so many characters; blanks around it are cut off.
-    Text { chars_max: Option<usize> },
+    Text {
+        chars_max: Option<usize>,
+    },
     Email,
     /// Text that is kept as it was sent: a password.
-    Secret { chars_max: usize },
+    Secret {
+        chars_max: usize,
+    },
     Boolean,
-    Integer { min: i64, max: i64 },
+    Integer {
+        min: i64,
+        max: i64,
+    },
     /// A number between 0 and 1 with two decimals, answered as text.
     Fraction,
     Uuid,
@@ -30,7 +37,10 @@ pub enum Kind {
     /// One of the texts for which this holds.
     TextChoice(fn(&str) -> bool),
     /// Texts of at most so many characters; `nullable_items` lets items be null.
-    Texts { chars_max: Option<usize>, nullable_items: bool },
+    Texts {
+        chars_max: Option<usize>,
+        nullable_items: bool,
+    },
     Integers,
     /// Any JSON.
     Json,

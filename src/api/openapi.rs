@@ -52,7 +52,8 @@ fn operation(row: &Route) -> Value {
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
         .collect();
     if matches!(row.gives, Shape::Page(_)) {
-        let number = |name| json!({"name": name, "in": "query", "required": false, "schema": {"type": "integer"}});
+        let number =
+            |name| json!({"name": name, "in": "query", "required": false, "schema": {"type": "integer"}});
         parameters.extend([number("limit"), number("offset")]);
     }
     let refused = json!({
@@ -140,7 +141,8 @@ fn object(fields: &[Field], side: Side) -> Value {
         Side::Response => true,
     };
     let fields: Vec<&Field> = fields.iter().filter(shown).collect();
-    let names: Vec<&str> = fields.iter().copied().filter(|field| required(field)).map(|field| field.name).collect();
+    let names: Vec<&str> =
+        fields.iter().copied().filter(|field| required(field)).map(|field| field.name).collect();
     let properties: Map<String, Value> =
         fields.iter().map(|field| (field.name.to_owned(), property(field, side))).collect();
     let mut schema = json!({"type": "object", "properties": properties});

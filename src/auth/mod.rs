@@ -148,9 +148,9 @@ fn check_places(tx: &Tx, route: &Route, call: &Call, user: Uuid, key: &KeyAccess
 /// Whether a caller who is limited to some organizations may see this one.
 pub fn covers_organization(via: &Via, organization: Uuid) -> Result<()> {
     match via {
-        Via::Key(key) if !key.organizations.is_empty() && !key.organizations.contains(&organization) => Err(denied(
-            format!("API key does not have access to the requested organization: ID {organization}."),
-        )),
+        Via::Key(key) if !key.organizations.is_empty() && !key.organizations.contains(&organization) => Err(
+            denied(format!("API key does not have access to the requested organization: ID {organization}.")),
+        ),
         _ => Ok(()),
     }
 }

@@ -17,8 +17,7 @@ pub const CHARS_MAX: usize = 128;
 /// Refuses short and guessable passwords.
 pub fn check_strength(password: &str) -> Result<()> {
     if password.chars().count() < CHARS_MIN {
-        let detail =
-            format!("This password is too short. It must contain at least {CHARS_MIN} characters.");
+        let detail = format!("This password is too short. It must contain at least {CHARS_MIN} characters.");
         return Err(invalid("password", "password_too_short", detail));
     }
     let judged: String = password.chars().take(JUDGED_CHARS_MAX).collect();
@@ -30,11 +29,8 @@ pub fn check_strength(password: &str) -> Result<()> {
         .feedback()
         .map(|feedback| feedback.suggestions().iter().map(ToString::to_string).collect())
         .unwrap_or_default();
-    let detail = if suggestions.is_empty() {
-        "This password is too weak.".to_owned()
-    } else {
-        suggestions.join(" ")
-    };
+    let detail =
+        if suggestions.is_empty() { "This password is too weak.".to_owned() } else { suggestions.join(" ") };
     Err(invalid("password", "password_too_weak", detail))
 }
 
@@ -54,7 +50,8 @@ pub fn hash(ids: &Ids, password: &str) -> Result<String> {
 /// Whether the password is the one that was hashed. Takes as long where there is no hash, so that an
 /// unknown address cannot be told from a wrong password.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
-    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm8$fOqoTX6d6WzTDqJpNd7HBl9zMB+Z1DSwD9YwkrZ0o6o";
+    const NOBODY: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm8$fOqoTX6d6WzTDqJpNd7HBl9zMB+Z1DSwD9YwkrZ0o6o";
     let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else { return false };
     hasher().verify_password(password.as_bytes(), &parsed).is_ok() && hash.is_some()
 }

@@ -44,9 +44,9 @@ const OBJECTS: &[&str] = &[
 /// Whether a key can be made with this scope.
 pub fn is_scope(scope: &str) -> bool {
     scope == "*"
-        || scope.split_once(':').is_some_and(|(object, action)| {
-            OBJECTS.contains(&object) && ["read", "write"].contains(&action)
-        })
+        || scope
+            .split_once(':')
+            .is_some_and(|(object, action)| OBJECTS.contains(&object) && ["read", "write"].contains(&action))
 }
 
 /// Whether keys that are limited to organizations or projects are limited here as well: the user's own

@@ -62,8 +62,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 /// The answer to a request that was refused.
 pub(super) fn error(error: &Error) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(error.body())));
-    *answer.status_mut() =
-        StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     match error {

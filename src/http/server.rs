@@ -103,4 +103,3 @@ async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, watcher: Wat
         debug!(%cause, "a connection ended badly");
     }
 }
-

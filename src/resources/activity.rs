@@ -40,7 +40,13 @@ pub struct Change {
 
 impl Change {
     pub fn created(item: impl ToString, name: &str) -> Change {
-        Change { scope: PROJECT, item: item.to_string(), activity: "created", name: name.into(), changes: None }
+        Change {
+            scope: PROJECT,
+            item: item.to_string(),
+            activity: "created",
+            name: name.into(),
+            changes: None,
+        }
     }
 
     pub fn updated(item: impl ToString, name: &str, changes: Vec<Value>) -> Change {
@@ -49,7 +55,13 @@ impl Change {
     }
 
     pub fn deleted(item: impl ToString, name: &str) -> Change {
-        Change { scope: PROJECT, item: item.to_string(), activity: "deleted", name: name.into(), changes: None }
+        Change {
+            scope: PROJECT,
+            item: item.to_string(),
+            activity: "deleted",
+            name: name.into(),
+            changes: None,
+        }
     }
 }
 
@@ -135,7 +147,8 @@ const LIMIT_DEFAULT: u64 = 10;
 
 /// 200 with the entries of one item, newest first; `?limit=` and `?page=`, from 1.
 pub fn page(call: &Call, tx: &Tx, organization: Uuid, scope: &str, item: &str) -> Result<Reply> {
-    let number = |name| call.query(name).and_then(|text| text.parse::<u64>().ok()).filter(|number| *number > 0);
+    let number =
+        |name| call.query(name).and_then(|text| text.parse::<u64>().ok()).filter(|number| *number > 0);
     let limit = number("limit").unwrap_or(LIMIT_DEFAULT);
     let page = number("page").unwrap_or(1);
     let front = (organization, (scope.to_owned(), item.to_owned()));

@@ -129,7 +129,8 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let user = call.user()?;
     let form = call.form(FIELDS)?;
     if of_user(tx, user)?.len() >= KEYS_MAX {
-        let detail = "You can only have 10 personal API keys. Remove an existing key before creating a new one.";
+        let detail =
+            "You can only have 10 personal API keys. Remove an existing key before creating a new one.";
         return Err(invalid_body("invalid_input", detail));
     }
     let mut key = blank(call, user);

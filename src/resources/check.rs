@@ -35,9 +35,7 @@ fn check_users(tx: &Tx, problems: &mut Problems) -> Result<()> {
         expect(problems, indexed, || format!("user {uuid} is not found by his address"));
     }
     let indexed = tx.all(&users::BY_EMAIL)?.len();
-    expect(problems, indexed == all.len(), || {
-        format!("{indexed} addresses stand for {} users", all.len())
-    });
+    expect(problems, indexed == all.len(), || format!("{indexed} addresses stand for {} users", all.len()));
     let sessions = tx.all(&sessions::SESSIONS)?;
     for (hash, session) in &sessions {
         let has_user = tx.has(&users::USERS, &session.user)?;

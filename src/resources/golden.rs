@@ -106,7 +106,11 @@ fn samples() -> Samples {
     all.add(&projects::DETAILS, 7, details);
     all.add(&projects::BY_NUMBER, 7, ONE);
     all.add(&projects::BY_TOKEN, text("phc_x"), 7);
-    all.add(&sessions::SESSIONS, HASH, sessions::Session { user: ONE, created_at: NOW, authenticated_at: NOW });
+    all.add(
+        &sessions::SESSIONS,
+        HASH,
+        sessions::Session { user: ONE, created_at: NOW, authenticated_at: NOW },
+    );
     all.add(&sessions::BY_USER, (ONE, HASH), ());
     all.add(&sessions::BY_AGE, (ONE, HASH), ());
     all.add(
@@ -144,5 +148,8 @@ fn the_bytes_of_every_table_are_those_of_the_committed_file() {
         std::fs::write(&path, &found).expect("the file can be written");
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(found, wanted, "a stored record has changed its bytes: add a migration, then UPDATE_EXPECTED=1");
+    assert_eq!(
+        found, wanted,
+        "a stored record has changed its bytes: add a migration, then UPDATE_EXPECTED=1"
+    );
 }

@@ -41,7 +41,11 @@ async fn ready(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let left_out = |name: &str| call.query.iter().any(|(known, value)| known == "exclude" && value == name);
     let counted: Vec<_> = checks.into_iter().filter(|(name, _)| !left_out(name)).collect();
     let status = if counted.iter().all(|(_, holds)| *holds) { 200 } else { 503 };
-    let body: Value = counted.into_iter().map(|(name, holds)| (name.to_owned(), Value::Bool(holds))).collect::<serde_json::Map<_, _>>().into();
+    let body: Value = counted
+        .into_iter()
+        .map(|(name, holds)| (name.to_owned(), Value::Bool(holds)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     Reply::json(status, &body)
 }
 

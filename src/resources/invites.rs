@@ -99,8 +99,7 @@ impl Invite {
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = members::require(tx, call, Level::Member)?;
     let paging = Paging::of(call);
-    let (total, page) =
-        tx.page(&INVITES, &organization, Order::Descending, paging.offset, paging.limit)?;
+    let (total, page) = tx.page(&INVITES, &organization, Order::Descending, paging.offset, paging.limit)?;
     let creators = page.iter().map(|(_, invite)| users::get(tx, invite.created_by));
     let creators = creators.collect::<Result<Vec<_>>>()?;
     let pairs = page.iter().zip(&creators);
@@ -139,7 +138,8 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
         made.push(make(call, tx, organization, mine, form)?);
     }
     let creator = users::find(tx, call.user()?)?;
-    let rows: Vec<Wire<'_>> = made.iter().map(|(id, invite)| wire(call, *id, invite, Some(&creator))).collect();
+    let rows: Vec<Wire<'_>> =
+        made.iter().map(|(id, invite)| wire(call, *id, invite, Some(&creator))).collect();
     Reply::ok(&rows)
 }
 
@@ -151,7 +151,13 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::no_content()
 }
 
-fn make(call: &Call, tx: &WriteTx, organization: Uuid, mine: Level, mut form: Form) -> Result<(Uuid, Invite)> {
+fn make(
+    call: &Call,
+    tx: &WriteTx,
+    organization: Uuid,
+    mine: Level,
+    mut form: Form,
+) -> Result<(Uuid, Invite)> {
     let mut invite = Invite {
         target_email: form.take("target_email").map(lower_domain).unwrap_or_default(),
         first_name: String::new(),

@@ -68,7 +68,8 @@ async fn login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         return Err(invalid_body("invalid_credentials", "Invalid email or password."));
     };
     app.throttles.login_worked(call.peer);
-    let reply = app.store.write(move |tx| with_cookies(&call, tx, user, Reply::ok(&Success { success: true })?));
+    let reply =
+        app.store.write(move |tx| with_cookies(&call, tx, user, Reply::ok(&Success { success: true })?));
     reply.await
 }
 

@@ -87,7 +87,9 @@ fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
     if is_local || has_code {
         return Ok(());
     }
-    Err(denied("The first sign-up must come from this machine, or show the set-up code of the server's log in the header X-Setup-Code."))
+    Err(denied(
+        "The first sign-up must come from this machine, or show the set-up code of the server's log in the header X-Setup-Code.",
+    ))
 }
 
 async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
@@ -137,7 +139,13 @@ async fn new_hash(app: &Arc<App>, given: String) -> Result<String> {
 }
 
 /// A user record with what the form says.
-pub fn new_user(call: &Call, tx: &WriteTx, email: &str, password_hash: &str, form: &mut Form) -> Result<User> {
+pub fn new_user(
+    call: &Call,
+    tx: &WriteTx,
+    email: &str,
+    password_hash: &str,
+    form: &mut Form,
+) -> Result<User> {
     let mut user = blank_user(call, tx, email)?;
     user.password_hash = Some(password_hash.to_owned());
     form.set("first_name", &mut user.first_name);
@@ -297,4 +305,3 @@ pub fn operator_user(
     users::insert(tx, uuid, &user)?;
     Ok((uuid, user))
 }
-

@@ -210,7 +210,9 @@ fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
         None => None,
     };
     let session_until = match call.caller()?.via {
-        Via::Session { authenticated_at, .. } => Some(authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS)),
+        Via::Session { authenticated_at, .. } => {
+            Some(authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS))
+        }
         Via::Key(_) => None,
     };
     Reply::ok(&Me {
@@ -231,9 +233,7 @@ fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
         is_impersonated_until: None,
         sensitive_session_expires_at: session_until,
         team,
-        organization: organization
-            .map(|(id, level)| organizations::wire(tx, id, Some(level)))
-            .transpose()?,
+        organization: organization.map(|(id, level)| organizations::wire(tx, id, Some(level))).transpose()?,
         organizations: organizations::basics_of(tx, uuid)?,
         events_column_config: &user.settings.events_column_config,
         is_2fa_enabled: false,
@@ -330,7 +330,10 @@ fn merged(old: &Json, wanted: Value) -> Result<Json> {
     let mut all = old.value();
     for (name, switch) in wanted {
         if !switch.is_boolean() {
-            return refuse(format!("{} is not a valid type for notification settings.", crate::api::fields::type_name(&switch)));
+            return refuse(format!(
+                "{} is not a valid type for notification settings.",
+                crate::api::fields::type_name(&switch)
+            ));
         }
         all[name] = switch;
     }

@@ -16,7 +16,8 @@ pub fn check_counts(store: &Store, tx: &Tx) -> Result<Problems, Failure> {
         recount_rows(tx, table, &mut counted)?;
     }
     let stored = stored_counts(tx)?;
-    let name = |key: &[u8]| String::from_utf8_lossy(key.split(|byte| *byte == 0).next().unwrap_or(key)).into_owned();
+    let name =
+        |key: &[u8]| String::from_utf8_lossy(key.split(|byte| *byte == 0).next().unwrap_or(key)).into_owned();
     let mut problems: Problems = Vec::new();
     for (key, rows) in &counted {
         let said = stored.get(key).copied().unwrap_or(0);
@@ -25,6 +26,8 @@ pub fn check_counts(store: &Store, tx: &Tx) -> Result<Problems, Failure> {
         }
     }
     let stale = stored.iter().filter(|(key, _)| !counted.contains_key(*key));
-    problems.extend(stale.map(|(key, said)| format!("{}: a count says {said} where there are no rows", name(key))));
+    problems.extend(
+        stale.map(|(key, said)| format!("{}: a count says {said} where there are no rows", name(key))),
+    );
     Ok(problems)
 }

@@ -33,11 +33,7 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, Failure> {
     };
     let (record, read) = bincode::serde::decode_from_slice(rest, layout())
         .map_err(|cause| Failure::record(format!("a record could not be read: {cause}")))?;
-    if read == rest.len() {
-        Ok(record)
-    } else {
-        Err(Failure::record("a record has bytes left over".into()))
-    }
+    if read == rest.len() { Ok(record) } else { Err(Failure::record("a record has bytes left over".into())) }
 }
 
 /// Free JSON: its text in the record, the same text on the wire.
@@ -66,7 +62,8 @@ impl Serialize for Json {
         if !serializer.is_human_readable() {
             return serializer.serialize_str(&self.0);
         }
-        let raw = <&serde_json::value::RawValue>::deserialize(&mut serde_json::Deserializer::from_str(&self.0));
+        let raw =
+            <&serde_json::value::RawValue>::deserialize(&mut serde_json::Deserializer::from_str(&self.0));
         raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }

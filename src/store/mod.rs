@@ -115,7 +115,9 @@ impl Store {
         };
         let database = match place {
             Place::File(path) => open_file(&builder, &path)?,
-            Place::Backend(backend) => builder.create_with_backend(Boxed(backend)).map_err(Failure::storage)?,
+            Place::Backend(backend) => {
+                builder.create_with_backend(Boxed(backend)).map_err(Failure::storage)?
+            }
         };
         migrate::bring_up(&database, path.as_deref(), &tables)?;
         let names = tables.iter().map(|table| table.name);

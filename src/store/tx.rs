@@ -374,7 +374,11 @@ impl WriteTx {
 }
 
 /// What the counters should say, from the rows themselves.
-pub(super) fn recount_rows(tx: &Tx, info: &TableInfo, into: &mut BTreeMap<KeyBytes, u64>) -> Result<(), Failure> {
+pub(super) fn recount_rows(
+    tx: &Tx,
+    info: &TableInfo,
+    into: &mut BTreeMap<KeyBytes, u64>,
+) -> Result<(), Failure> {
     let Some(group) = info.group else { return Ok(()) };
     for row in tx.rows(info.name, Vec::new(), Order::Ascending)? {
         let key = match row? {

@@ -98,7 +98,9 @@ pub(super) fn commit(database: &Database, batch: Staged) -> std::result::Result<
         let mut table = transaction.open_table(definition(name)).map_err(Failure::storage)?;
         for (key, value) in changes {
             match value {
-                Some(value) => drop(table.insert(key.as_slice(), value.as_slice()).map_err(Failure::storage)?),
+                Some(value) => {
+                    drop(table.insert(key.as_slice(), value.as_slice()).map_err(Failure::storage)?)
+                }
                 None => drop(table.remove(key.as_slice()).map_err(Failure::storage)?),
             }
         }

@@ -18,7 +18,8 @@ fn one(key: &Value) -> String {
 fn a_key_shows_its_value_once() {
     let server = Server::start();
     let owner = server.org().owner;
-    let body = json!({"label": "ci", "scopes": ["organization:read", "project:write"], "id": "mine", "value": "x"});
+    let body =
+        json!({"label": "ci", "scopes": ["organization:read", "project:write"], "id": "mine", "value": "x"});
     let made = owner.post(ALL, body).json(201);
     let value = text(&made["value"]);
     assert!(value.starts_with("phx_") && (40..=52).contains(&value.len()), "{value}");
@@ -51,8 +52,14 @@ fn keys_are_listed_newest_first_and_only_to_their_owner() {
     let first = owner.post(ALL, json!({"label": "a", "scopes": ["*"]})).json(201);
     server.pass(Duration::from_secs(1));
     let second = owner.post(ALL, json!({"label": "b", "scopes": ["*"]})).json(201);
-    let ids: Vec<Value> =
-        owner.get(ALL).json(200).as_array().expect("a bare array").iter().map(|key| key["id"].clone()).collect();
+    let ids: Vec<Value> = owner
+        .get(ALL)
+        .json(200)
+        .as_array()
+        .expect("a bare array")
+        .iter()
+        .map(|key| key["id"].clone())
+        .collect();
     assert_eq!(ids, [second["id"].clone(), first["id"].clone()]);
     assert_eq!(stranger.get(ALL).json(200), json!([]));
     stranger.get(&one(&first)).not_found();
@@ -69,10 +76,17 @@ fn a_key_is_changed_at_once_and_dies_at_once() {
     let key = org.owner.holding(&text(&made["value"]));
     key.get(&org.at("")).json(200);
     let changed = org.owner.patch(&one(&made), json!({"scopes": ["project:read"], "label": "b"})).json(200);
-    assert_eq!((&changed["label"], &changed["scopes"], &changed["value"]), (&json!("b"), &json!(["project:read"]), &json!(null)));
+    assert_eq!(
+        (&changed["label"], &changed["scopes"], &changed["value"]),
+        (&json!("b"), &json!(["project:read"]), &json!(null))
+    );
     key.get(&org.at("")).denied("API key missing required scope 'organization:read'");
     key.get(&org.at("projects/")).json(200);
-    org.owner.put(&one(&made), json!({"label": "c"})).invalid("scopes", "required", "This field is required.");
+    org.owner.put(&one(&made), json!({"label": "c"})).invalid(
+        "scopes",
+        "required",
+        "This field is required.",
+    );
     org.owner.put(&one(&made), json!({"label": "c", "scopes": ["*"]})).json(200);
     org.owner.delete(&one(&made)).no_content();
     org.owner.get(&one(&made)).not_found();
@@ -145,7 +159,10 @@ fn keys_are_managed_by_session_only() {
     key.get(ALL).unauthenticated();
     key.post(ALL, json!({"label": "a", "scopes": ["*"]})).unauthenticated();
     let current = key.get("/api/personal_api_keys/@current/").json(200);
-    assert_eq!((&current["label"], &current["scopes"], &current["value"]), (&json!("test"), &json!(["*"]), &json!(null)));
+    assert_eq!(
+        (&current["label"], &current["scopes"], &current["value"]),
+        (&json!("test"), &json!(["*"]), &json!(null))
+    );
     assert_eq!(key.get("/api/personal_api_keys/@current").json(200)["id"], current["id"]);
     owner.get("/api/personal_api_keys/@current/").unauthenticated();
     server.anyone().get(ALL).unauthenticated();
@@ -211,13 +228,21 @@ fn a_key_is_looked_for_in_header_body_and_query_and_only_the_first_is_tried() {
     let refused = |answer: crate::support::Answer, place: &str| {
         answer.refused(401, "authentication_error", "authentication_failed", &invalid(place), None);
     };
-    refused(anyone.send(Method::GET, &query, "", &[("authorization", "Bearer wrong")]), "Authorization header");
-    refused(org.owner.send(Method::GET, &path, "", &[("authorization", "Bearer wrong")]), "Authorization header");
+    refused(
+        anyone.send(Method::GET, &query, "", &[("authorization", "Bearer wrong")]),
+        "Authorization header",
+    );
+    refused(
+        org.owner.send(Method::GET, &path, "", &[("authorization", "Bearer wrong")]),
+        "Authorization header",
+    );
     let wrong_body = json!({"personal_api_key": "wrong"}).to_string();
     refused(anyone.send(Method::GET, &query, wrong_body, &[json_type]), "body");
     refused(anyone.get(&format!("{path}?personal_api_key=wrong")), "query string");
     for scheme in ["bearer", "Token", "Basic"] {
-        anyone.send(Method::GET, &path, "", &[("authorization", &format!("{scheme} {value}"))]).unauthenticated();
+        anyone
+            .send(Method::GET, &path, "", &[("authorization", &format!("{scheme} {value}"))])
+            .unauthenticated();
     }
 }
 
@@ -264,7 +289,9 @@ fn a_missing_scope_is_told_before_the_organization_is_looked_at() {
     let org = server.org();
     let stranger = server.stranger().key(&["project:read"]);
     stranger.get(&org.at("members/")).denied("API key missing required scope 'organization_member:read'");
-    stranger.get("/api/organizations/nope/members/").denied("API key missing required scope 'organization_member:read'");
+    stranger
+        .get("/api/organizations/nope/members/")
+        .denied("API key missing required scope 'organization_member:read'");
     stranger.patch(&org.project_at(""), json!([])).denied("API key missing required scope 'project:write'");
 }
 

@@ -24,7 +24,11 @@ impl Disk {
     /// The disk as it is found after a power cut.
     fn after_power_cut(&self) -> Arc<Disk> {
         let bytes = self.synced.lock().expect("no panic").clone();
-        Arc::new(Disk { now: Mutex::new(bytes.clone()), synced: Mutex::new(bytes), broken: AtomicBool::new(false) })
+        Arc::new(Disk {
+            now: Mutex::new(bytes.clone()),
+            synced: Mutex::new(bytes),
+            broken: AtomicBool::new(false),
+        })
     }
 }
 
@@ -84,8 +88,9 @@ fn a_power_cut_at_any_moment_leaves_all_that_was_acknowledged() {
         let again = on(cut);
         let owner = crate::support::Person::unknown(&again, org.owner.email.clone()).logged_in();
         let there = names(&owner.get("/api/organizations/").json(200));
-        let wanted: Vec<String> =
-            std::iter::once("Acme".to_owned()).chain((0..=number).map(|number| format!("O{number}"))).collect();
+        let wanted: Vec<String> = std::iter::once("Acme".to_owned())
+            .chain((0..=number).map(|number| format!("O{number}")))
+            .collect();
         assert_eq!(there, wanted);
     }
 }
@@ -104,7 +109,11 @@ fn a_disk_that_cannot_sync_acknowledges_nothing_and_is_told_of() {
         assert_eq!(answer.value()["type"], "server_error");
         assert!(!answer.text().contains("disk"), "the cause is for the log: {}", answer.text());
     }
-    assert_eq!(names(&org.owner.get("/api/organizations/").json(200)), ["Acme"], "readers see what is on disk");
+    assert_eq!(
+        names(&org.owner.get("/api/organizations/").json(200)),
+        ["Acme"],
+        "readers see what is on disk"
+    );
     let ready = server.anyone().get("/_readyz");
     assert_eq!((ready.status, ready.value()["database"].clone()), (503, json!(false)));
     drop(server);
@@ -122,7 +131,11 @@ fn a_failed_write_leaves_nothing_and_does_not_disturb_its_neighbours() {
             let org = &org;
             move || {
                 // Every third entry fails late, after others of the same request were staged.
-                let last = if number % 3 == 0 { json!({"target_email": org.owner.email}) } else { json!({"target_email": format!("z{number}@example.com")}) };
+                let last = if number % 3 == 0 {
+                    json!({"target_email": org.owner.email})
+                } else {
+                    json!({"target_email": format!("z{number}@example.com")})
+                };
                 let body = json!([{"target_email": format!("a{number}@example.com")}, last]);
                 org.owner.post(&org.at("invites/bulk/"), body).status
             }

@@ -15,7 +15,12 @@ const FAULTS: &[u16] = &[400, 401, 403, 404, 405, 406, 408, 413, 415, 429, 431];
 
 #[track_caller]
 fn his_own_fault(answer: &Answer, told: &str) {
-    assert!(answer.status < 300 || FAULTS.contains(&answer.status), "{told}: {} {}", answer.status, answer.text());
+    assert!(
+        answer.status < 300 || FAULTS.contains(&answer.status),
+        "{told}: {} {}",
+        answer.status,
+        answer.text()
+    );
     if answer.status >= 400 {
         let value = answer.value();
         let names: Vec<&String> = value.as_object().expect("an envelope").keys().collect();
@@ -31,7 +36,10 @@ fn odd_json(random: &mut StdRng, depth: u32) -> Value {
         2 => json!(random.random::<i64>()),
         3 => json!(random.random::<f64>() * 1e300),
         4 => json!(odd_text(random)),
-        5 => json!(["", "0", "-1", "1e999", "null", "\u{0}", "💥", "@current", "../..", "2024-01-01"][random.random_range(0..10)]),
+        5 => json!(
+            ["", "0", "-1", "1e999", "null", "\u{0}", "💥", "@current", "../..", "2024-01-01"]
+                [random.random_range(0..10)]
+        ),
         6 => (0..random.random_range(0..4)).map(|_| odd_json(random, depth - 1)).collect(),
         _ => {
             let field = |random: &mut StdRng| (odd_text(random), odd_json(random, depth - 1));
@@ -71,12 +79,18 @@ fn targets(org: &Org, member: &Person) -> Vec<(&'static str, String)> {
 fn fields_of(document: &Value, method: &str, path: &str) -> Vec<String> {
     let matches = |pattern: &str| {
         let (pattern, path) = (pattern.split('/'), path.split('/'));
-        pattern.clone().count() == path.clone().count() && pattern.zip(path).all(|(a, b)| a.starts_with('{') || a == b)
+        pattern.clone().count() == path.clone().count()
+            && pattern.zip(path).all(|(a, b)| a.starts_with('{') || a == b)
     };
     let paths = document["paths"].as_object().expect("paths");
-    let operations = paths.iter().filter(|(pattern, _)| matches(pattern)).map(|(_, node)| &node[method.to_lowercase()]);
-    let schemas = operations.map(|operation| &operation["requestBody"]["content"]["application/json"]["schema"]);
-    schemas.filter_map(|schema| schema["properties"].as_object()).flat_map(|fields| fields.keys().cloned()).collect()
+    let operations =
+        paths.iter().filter(|(pattern, _)| matches(pattern)).map(|(_, node)| &node[method.to_lowercase()]);
+    let schemas =
+        operations.map(|operation| &operation["requestBody"]["content"]["application/json"]["schema"]);
+    schemas
+        .filter_map(|schema| schema["properties"].as_object())
+        .flat_map(|fields| fields.keys().cloned())
+        .collect()
 }
 
 #[test]
@@ -89,9 +103,23 @@ fn wrong_types_in_every_writable_field_are_the_caller_s_fault() {
     for (method, path) in targets(&org, &member) {
         for field in fields_of(&document, method, &path) {
             for value in [
-                json!(null), json!(true), json!(0), json!(-1), json!(1.5), json!(1e300), json!(u64::MAX), json!(""),
-                json!("x"), json!("\u{0}"), json!([]), json!([null]), json!([[]]), json!([{}]), json!({}),
-                json!({"": {"": []}}), json!("x".repeat(70_000)),
+                json!(null),
+                json!(true),
+                json!(0),
+                json!(-1),
+                json!(1.5),
+                json!(1e300),
+                json!(u64::MAX),
+                json!(""),
+                json!("x"),
+                json!("\u{0}"),
+                json!([]),
+                json!([null]),
+                json!([[]]),
+                json!([{}]),
+                json!({}),
+                json!({"": {"": []}}),
+                json!("x".repeat(70_000)),
             ] {
                 let body = json!({&field: value});
                 let answer = org.owner.call(method, &path, &body);
@@ -110,7 +138,12 @@ fn random_json_and_random_bytes_never_break_anything() {
     let member = org.member(&server);
     let mut random = StdRng::seed_from_u64(7);
     let targets = targets(&org, &member);
-    let kinds = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"];
+    let kinds = [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/plain",
+    ];
     for round in 0..1500 {
         let (method, path) = &targets[random.random_range(0..targets.len())];
         let answer = if round % 2 == 0 {
@@ -131,21 +164,42 @@ fn malformed_identifiers_name_nothing() {
     let server = Server::start();
     let org = server.org();
     let odd = [
-        "nope", "0", "-1", "1.5", "@", "@me", "@current", "%20", "%F0%9F%92%A5", "'%20OR%201=1--", "..%2f..",
-        "00000000-0000-0000-0000-000000000000", "3E9C5DE9-1765-454A-BD9A-3C5E67ED9A23", "3e9c5de91765454abd9a3c5e67ed9a23",
+        "nope",
+        "0",
+        "-1",
+        "1.5",
+        "@",
+        "@me",
+        "@current",
+        "%20",
+        "%F0%9F%92%A5",
+        "'%20OR%201=1--",
+        "..%2f..",
+        "00000000-0000-0000-0000-000000000000",
+        "3E9C5DE9-1765-454A-BD9A-3C5E67ED9A23",
+        "3e9c5de91765454abd9a3c5e67ed9a23",
         "99999999999999999999999999999999999999999999999999",
     ];
     for id in odd.iter().map(|id| (*id).to_owned()).chain(["x".repeat(5000)]) {
         for pattern in [
-            "/api/organizations/{}/", "/api/organizations/{}/members/", "/api/organizations/{}/invites/",
-            "/api/organizations/{}/projects/1/", "/api/organizations/@current/members/{}/",
-            "/api/organizations/@current/invites/{}/", "/api/organizations/@current/projects/{}/",
-            "/api/organizations/@current/projects/{}/activity/", "/api/projects/{}/", "/api/environments/{}/",
-            "/api/personal_api_keys/{}/", "/api/users/{}/", "/api/signup/{}/",
+            "/api/organizations/{}/",
+            "/api/organizations/{}/members/",
+            "/api/organizations/{}/invites/",
+            "/api/organizations/{}/projects/1/",
+            "/api/organizations/@current/members/{}/",
+            "/api/organizations/@current/invites/{}/",
+            "/api/organizations/@current/projects/{}/",
+            "/api/organizations/@current/projects/{}/activity/",
+            "/api/projects/{}/",
+            "/api/environments/{}/",
+            "/api/personal_api_keys/{}/",
+            "/api/users/{}/",
+            "/api/signup/{}/",
         ] {
             // A session ends by no such call, and the owner of the last organization cannot lose it by a name.
             let path = pattern.replace("{}", &id);
-            let is_own = path.contains("@current/") && id == "@current" || path == "/api/organizations/@current/";
+            let is_own =
+                path.contains("@current/") && id == "@current" || path == "/api/organizations/@current/";
             for method in ["GET", "PATCH", "PUT", "POST"] {
                 his_own_fault(&org.owner.call(method, &path, &json!({})), &format!("{method} {path}"));
             }
@@ -164,7 +218,9 @@ fn nesting_length_and_number_have_their_limits() {
     let post = |body: Vec<u8>| {
         org.owner.send(Method::POST, "/api/organizations/", body, &[("content-type", "application/json")])
     };
-    let nested = |depth: usize| [b"{\"name\":".to_vec(), b"[".repeat(depth), b"]".repeat(depth), b"}".to_vec()].concat();
+    let nested = |depth: usize| {
+        [b"{\"name\":".to_vec(), b"[".repeat(depth), b"]".repeat(depth), b"}".to_vec()].concat()
+    };
     post(nested(100)).invalid("name", "invalid_input", "Not a valid string.");
     let too_deep = post(nested(10_000)).json(400);
     assert_eq!(too_deep["code"], "parse_error");
@@ -176,7 +232,8 @@ fn nesting_length_and_number_have_their_limits() {
     let detail = "The request body holds more than 500000 values.";
     post(too_many).refused(400, "invalid_request", "parse_error", detail, None);
     // What stands in a string is no value.
-    let quoted = [b"{\"name\": \"N\", \"x\": \"\\\"".to_vec(), b",[{".repeat(200_000), b"\"}".to_vec()].concat();
+    let quoted =
+        [b"{\"name\": \"N\", \"x\": \"\\\"".to_vec(), b",[{".repeat(200_000), b"\"}".to_vec()].concat();
     post(quoted).json(201);
 }
 
@@ -199,7 +256,8 @@ fn many_large_bodies_at_once_share_the_memory_and_are_all_answered() {
 #[test]
 fn idle_connections_do_not_stand_in_the_way() {
     let server = Server::start();
-    let idle: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(server.address).expect("a connection")).collect();
+    let idle: Vec<TcpStream> =
+        (0..400).map(|_| TcpStream::connect(server.address).expect("a connection")).collect();
     for mut stream in &idle {
         stream.write_all(b"GET /_health").expect("half a request");
     }

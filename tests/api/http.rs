@@ -24,7 +24,13 @@ fn the_slash_at_the_end_is_optional_and_never_redirected() {
     let org = server.org();
     let with = org.owner.get(&org.at("")).json(200);
     assert_eq!(org.owner.get(org.at("").trim_end_matches('/')).json(200), with);
-    for path in [org.at("members"), org.at("projects"), "/api/users/@me".into(), "/_health".into(), "/_preflight".into()] {
+    for path in [
+        org.at("members"),
+        org.at("projects"),
+        "/api/users/@me".into(),
+        "/_health".into(),
+        "/_preflight".into(),
+    ] {
         assert_eq!(org.owner.get(&path).status, 200, "{path}");
     }
 }
@@ -35,7 +41,9 @@ fn unknown_paths_are_missing_for_everybody_and_every_method() {
     let owner = server.org().owner;
     for person in [&owner, &server.anyone()] {
         for method in ["GET", "POST", "DELETE", "PATCH", "PUT"] {
-            for path in ["/api/zzz/", "/api/", "/api/organizations/@current/zzz/", "/api/organizations//members/"] {
+            for path in
+                ["/api/zzz/", "/api/", "/api/organizations/@current/zzz/", "/api/organizations//members/"]
+            {
                 person.call(method, path, &json!({})).missing("Endpoint not found.");
             }
         }
@@ -49,7 +57,12 @@ fn segments_are_decoded_before_they_are_matched() {
     let org = server.org();
     org.owner.get("/api/organizations/%40current/").json(200);
     org.owner.get("/%61pi/organ%69zations/").json(200);
-    for hidden in ["/api/organizations%2F@current/", "/api/organizations/a%2Fb/", "/api/organizations/%FF/", "/api/organizations/%00/"] {
+    for hidden in [
+        "/api/organizations%2F@current/",
+        "/api/organizations/a%2Fb/",
+        "/api/organizations/%FF/",
+        "/api/organizations/%00/",
+    ] {
         org.owner.get(hidden).missing("Endpoint not found.");
     }
     org.owner.get("/api/organizations/%zz/").not_found();
@@ -95,7 +108,9 @@ fn the_answer_is_json_or_nothing() {
     let server = Server::start();
     let org = server.org();
     let get = |accept: &str| org.owner.send(Method::GET, &org.at(""), "", &[("accept", accept)]);
-    for accept in ["application/json", "*/*", "application/*", "text/html, */*;q=0.1", "application/json; indent=4"] {
+    for accept in
+        ["application/json", "*/*", "application/*", "text/html, */*;q=0.1", "application/json; indent=4"]
+    {
         assert_eq!(get(accept).header("content-type"), "application/json", "{accept}");
     }
     let refused = "Could not satisfy the request Accept header.";
@@ -113,11 +128,24 @@ fn bodies_that_cannot_be_read_are_told_apart() {
     let server = Server::start();
     let org = server.org();
     let key = org.owner.key(&["organization:write"]);
-    let post = |kind: &str, body: &[u8]| key.send(Method::POST, "/api/organizations/", body, &[("content-type", kind)]);
-    for body in [&b"{"[..], b"{\"name\": }", b"nonsense", b"\xff\xfe", b"{\"name\": \"\xff\"}", b"{} {}", b"\"\\ud800\""] {
+    let post = |kind: &str, body: &[u8]| {
+        key.send(Method::POST, "/api/organizations/", body, &[("content-type", kind)])
+    };
+    for body in [
+        &b"{"[..],
+        b"{\"name\": }",
+        b"nonsense",
+        b"\xff\xfe",
+        b"{\"name\": \"\xff\"}",
+        b"{} {}",
+        b"\"\\ud800\"",
+    ] {
         let answer = post("application/json", body);
         let told = answer.json(400);
-        assert_eq!((&told["type"], &told["code"], &told["attr"]), (&json!("invalid_request"), &json!("parse_error"), &json!(null)));
+        assert_eq!(
+            (&told["type"], &told["code"], &told["attr"]),
+            (&json!("invalid_request"), &json!("parse_error"), &json!(null))
+        );
         assert!(text(&told["detail"]).starts_with("JSON parse error - "), "{told}");
     }
     for kind in ["text/plain", "application/xml", "nonsense"] {
@@ -139,7 +167,8 @@ fn a_key_in_the_header_is_judged_before_the_body_and_a_body_before_nobody() {
     let broken = |person: &crate::support::Person| {
         person.send(Method::PATCH, &org.at(""), "{", &[("content-type", "application/json")])
     };
-    broken(&org.owner.key(&["organization:read"])).denied("API key missing required scope 'organization:write'");
+    broken(&org.owner.key(&["organization:read"]))
+        .denied("API key missing required scope 'organization:write'");
     assert_eq!(broken(&org.owner.holding("wrong")).status, 401);
     assert_eq!(broken(&server.anyone()).status, 400);
     assert_eq!(broken(&org.owner).status, 400);
@@ -167,7 +196,8 @@ fn a_body_over_the_limit_is_refused_whether_its_length_is_told_or_not() {
 fn the_request_id_goes_in_and_out() {
     let server = Server::start();
     let anyone = server.anyone();
-    let with = |id: &str| anyone.send(Method::GET, "/_health", "", &[("x-request-id", id)]).header("x-request-id");
+    let with =
+        |id: &str| anyone.send(Method::GET, "/_health", "", &[("x-request-id", id)]).header("x-request-id");
     assert_eq!(with("abc-123"), "abc-123");
     let made = anyone.get("/_health").header("x-request-id");
     assert_eq!(made.len(), 36);
@@ -203,7 +233,8 @@ fn large_answers_are_compressed_for_those_who_can_read_them() {
     let plain = org.owner.get("/api/organizations/");
     assert!(!plain.headers.contains_key("content-encoding"));
     assert_eq!(plain.header("vary"), "accept-encoding");
-    let gzip = org.owner.send(Method::GET, "/api/organizations/", "", &[("accept-encoding", "br, gzip;q=0.8")]);
+    let gzip =
+        org.owner.send(Method::GET, "/api/organizations/", "", &[("accept-encoding", "br, gzip;q=0.8")]);
     assert_eq!(gzip.header("content-encoding"), "gzip");
     let mut inflated = Vec::new();
     flate2::read::GzDecoder::new(gzip.body.as_slice()).read_to_end(&mut inflated).expect("gzip");
@@ -223,7 +254,8 @@ fn http_2_is_spoken_by_prior_knowledge() {
         let stream = tokio::net::TcpStream::connect(server.address).await.expect("the server listens");
         let io = hyper_util::rt::TokioIo::new(stream);
         let executor = hyper_util::rt::TokioExecutor::new();
-        let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.expect("HTTP/2");
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(executor, io).await.expect("HTTP/2");
         tokio::spawn(connection);
         let request = hyper::Request::get(format!("http://{}/_livez", server.address));
         let request = request.body(Empty::<bytes::Bytes>::new()).expect("a request");
@@ -239,7 +271,10 @@ fn an_overlong_address_or_head_is_refused() {
     let server = Server::start();
     let long = "x".repeat(20_000);
     server.anyone().get(&format!("/api/organizations/?a={long}")).not_found();
-    let answer = raw(&server, format!("GET /_health HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(1_000_000)).as_bytes());
+    let answer = raw(
+        &server,
+        format!("GET /_health HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(1_000_000)).as_bytes(),
+    );
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     let answer = raw(&server, b"nonsense\r\n\r\n");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
@@ -274,7 +309,8 @@ fn a_body_that_nobody_read_does_not_cost_the_connection() {
         let read = stream.read(&mut answer).expect("an answer");
         String::from_utf8_lossy(&answer[..read]).into_owned()
     };
-    let head = "POST /api/zzz/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    let head =
+        "POST /api/zzz/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
     for _ in 0..20 {
         let answer = exchange(head, "{}");
         assert!(answer.starts_with("HTTP/1.1 404") && !answer.contains("connection: close"), "{answer}");

@@ -26,7 +26,10 @@ fn the_preflight_tells_more_to_those_who_are_logged_in() {
     let server = Server::with(|config| config.open_signup = false);
     let fresh = server.anyone().get("/_preflight").json(200);
     assert_eq!((&fresh["initiated"], &fresh["can_create_org"]), (&json!(false), &json!(true)));
-    assert_eq!((&fresh["realm"], &fresh["cloud"], &fresh["region"]), (&json!("hosted-clickhouse"), &json!(false), &json!(null)));
+    assert_eq!(
+        (&fresh["realm"], &fresh["cloud"], &fresh["region"]),
+        (&json!("hosted-clickhouse"), &json!(false), &json!(null))
+    );
     assert_eq!(fresh["email_service_available"], json!(false));
     for component in ["django", "redis", "plugins", "celery", "clickhouse", "kafka", "db", "object_storage"] {
         assert_eq!(fresh[component], json!(true), "{component}");

@@ -39,7 +39,10 @@ fn an_invite_shows_exactly_the_fields_of_the_page() {
         })
     );
     let plain = invite(&org.owner, &org, json!({"target_email": "plain@example.com"})).json(201);
-    assert_eq!((&plain["level"], &plain["first_name"], &plain["message"]), (&json!(1), &json!(""), &json!(null)));
+    assert_eq!(
+        (&plain["level"], &plain["first_name"], &plain["message"]),
+        (&json!(1), &json!(""), &json!(null))
+    );
 }
 
 #[test]
@@ -55,7 +58,15 @@ fn each_field_is_checked_on_both_sides_of_its_edge() {
     invite(&org.owner, &org, json!({})).invalid("target_email", "required", "This field is required.");
     send("target_email", json!(null)).invalid("target_email", "null", "This field may not be null.");
     send("target_email", json!(" ")).invalid("target_email", "blank", "This field may not be blank.");
-    for odd in [json!("x"), json!("x@"), json!("@x.com"), json!(["a@b.com"]), json!({}), json!(true), json!("a b@c.com")] {
+    for odd in [
+        json!("x"),
+        json!("x@"),
+        json!("@x.com"),
+        json!(["a@b.com"]),
+        json!({}),
+        json!(true),
+        json!("a b@c.com"),
+    ] {
         send("target_email", odd).invalid("target_email", "invalid_input", bad_address);
     }
     let long = format!("{}@example.com", "x".repeat(243));
@@ -86,7 +97,11 @@ fn nobody_invites_above_his_own_level() {
     let too_high = "You cannot invite a user with a higher permission level than your own.";
     for (person, highest) in [(org.member(&server), 1), (org.admin(&server), 8), (org.owner.clone(), 15)] {
         for level in [1, 8, 15] {
-            let answer = invite(&person, &org, json!({"target_email": format!("l{level}@example.com"), "level": level}));
+            let answer = invite(
+                &person,
+                &org,
+                json!({"target_email": format!("l{level}@example.com"), "level": level}),
+            );
             if level <= highest {
                 assert_eq!(answer.json(201)["level"], level);
             } else {
@@ -105,7 +120,10 @@ fn somebody_who_belongs_already_is_not_invited() {
     for email in [member.email.clone(), member.email.to_uppercase()] {
         invite(&org.owner, &org, json!({"target_email": email})).invalid(None, "invalid_input", belongs);
         org.owner
-            .post(&org.at("invites/bulk/"), json!([{"target_email": "b@example.com"}, {"target_email": email}]))
+            .post(
+                &org.at("invites/bulk/"),
+                json!([{"target_email": "b@example.com"}, {"target_email": email}]),
+            )
             .invalid(None, "invalid_input", belongs);
     }
     assert_eq!(listed(&org), [json!(0); 0]);
@@ -191,13 +209,16 @@ fn many_are_invited_at_once_in_their_order() {
     let server = Server::start();
     let org = server.org();
     let bulk = |body: Value| org.owner.post(&org.at("invites/bulk/"), body);
-    let entries: Vec<Value> = (0..20).map(|n| json!({"target_email": format!("b{n}@example.com"), "level": 8})).collect();
+    let entries: Vec<Value> =
+        (0..20).map(|n| json!({"target_email": format!("b{n}@example.com"), "level": 8})).collect();
     let made = bulk(json!(entries)).json(200);
-    let emails: Vec<&Value> = made.as_array().expect("an array").iter().map(|row| &row["target_email"]).collect();
+    let emails: Vec<&Value> =
+        made.as_array().expect("an array").iter().map(|row| &row["target_email"]).collect();
     assert_eq!(emails, entries.iter().map(|entry| &entry["target_email"]).collect::<Vec<_>>());
     assert_eq!(listed(&org).len(), 20);
     assert_eq!(bulk(json!([])).json(200), json!([]));
-    let too_many: Vec<Value> = (0..21).map(|n| json!({"target_email": format!("c{n}@example.com")})).collect();
+    let too_many: Vec<Value> =
+        (0..21).map(|n| json!({"target_email": format!("c{n}@example.com")})).collect();
     let detail = "A maximum of 20 invites can be sent in a single request.";
     bulk(json!(too_many)).invalid(None, "max_length", detail);
     let detail = "This endpoint needs an array of data for bulk invite creation.";
@@ -215,9 +236,16 @@ fn one_bad_entry_refuses_the_whole_bulk() {
     let good = json!({"target_email": "good@example.com"});
     let bulk = |second: Value| admin.post(&org.at("invites/bulk/"), json!([good, second]));
     bulk(json!({})).invalid("1__target_email", "required", "This field is required.");
-    bulk(json!({"target_email": "x"})).invalid("1__target_email", "invalid_input", "Enter a valid email address.");
-    bulk(json!({"target_email": "b@example.com", "level": 3}))
-        .invalid("1__level", "invalid_choice", "\"3\" is not a valid choice.");
+    bulk(json!({"target_email": "x"})).invalid(
+        "1__target_email",
+        "invalid_input",
+        "Enter a valid email address.",
+    );
+    bulk(json!({"target_email": "b@example.com", "level": 3})).invalid(
+        "1__level",
+        "invalid_choice",
+        "\"3\" is not a valid choice.",
+    );
     for (odd, name) in [(json!("x"), "str"), (json!([]), "list"), (json!(3), "int")] {
         let detail = format!("Invalid data. Expected a dictionary, but got {name}.");
         bulk(odd).invalid("1", "invalid_input", &detail);
@@ -310,10 +338,15 @@ fn why_an_invite_is_refused() {
     let id = org.invite(&stranger.email, 1);
     let path_of_stranger = format!("/api/signup/{id}/");
     anyone.get(&path_of_stranger).invalid(None, "account_exists", &format!("/login?next=/signup/{id}"));
-    let log_in = format!("There already exists an account with email address {}. Please log in instead.", stranger.email);
-    anyone
-        .post(&path_of_stranger, json!({"first_name": "X", "password": PASSWORD}))
-        .invalid(None, "invalid_input", &log_in);
+    let log_in = format!(
+        "There already exists an account with email address {}. Please log in instead.",
+        stranger.email
+    );
+    anyone.post(&path_of_stranger, json!({"first_name": "X", "password": PASSWORD})).invalid(
+        None,
+        "invalid_input",
+        &log_in,
+    );
 
     // The wall clock runs on meanwhile, so the edge is not touched to the second.
     server.pass(std::time::Duration::from_secs(3 * 24 * 60 * 60 - 60));
@@ -336,7 +369,11 @@ fn a_member_cannot_join_twice() {
     stranger.delete(&org.at("members/@me/")).no_content();
     let (first, path) = (org.invite(&stranger.email, 1), |id: &str| format!("/api/signup/{id}/"));
     stranger.accept(&first);
-    stranger.post(&path(&first), json!({})).invalid(None, "invalid_input", "The provided invite ID is not valid.");
+    stranger.post(&path(&first), json!({})).invalid(
+        None,
+        "invalid_input",
+        "The provided invite ID is not valid.",
+    );
     assert_eq!(org.owner.get(&org.at("")).json(200)["member_count"], 2);
 }
 

@@ -44,13 +44,18 @@ fn an_invite_is_mailed_as_text_and_as_html() {
     let smtp = Smtp::start(Manner::Takes);
     let server = with_mail(&smtp);
     let org = server.org();
-    let body = json!({"target_email": "new@example.com", "first_name": "Nora", "message": "See <b>you</b> & soon"});
+    let body =
+        json!({"target_email": "new@example.com", "first_name": "Nora", "message": "See <b>you</b> & soon"});
     let made = invite(&org, body);
     assert_eq!(made["emailing_attempt_made"], json!(true));
     let (recipient, message) = smtp.message();
     let message = plain(&message);
     assert_eq!(recipient, "new@example.com");
-    assert!(message.contains("From: Org <org@org.example>") || message.contains("From: \"Org\" <org@org.example>"), "{message}");
+    assert!(
+        message.contains("From: Org <org@org.example>")
+            || message.contains("From: \"Org\" <org@org.example>"),
+        "{message}"
+    );
     assert!(message.contains("Subject: Olive invites you to Acme"), "{message}");
     assert!(message.contains("multipart/alternative"), "{message}");
     assert!(message.contains("Hello Nora,") && message.contains("See <b>you</b> & soon"), "{message}");

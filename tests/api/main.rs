@@ -3,7 +3,6 @@
 #![recursion_limit = "256"]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
-
 mod api_keys;
 mod faults;
 mod hostile;

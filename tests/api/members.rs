@@ -12,7 +12,9 @@ fn one(org: &Org, person: &Person) -> String {
 
 fn level_of(org: &Org, person: &Person) -> Value {
     let rows = org.owner.get(&org.at("members/")).results();
-    rows.iter().find(|row| row["user"]["uuid"] == json!(person.uuid)).map_or(Value::Null, |row| row["level"].clone())
+    rows.iter()
+        .find(|row| row["user"]["uuid"] == json!(person.uuid))
+        .map_or(Value::Null, |row| row["level"].clone())
 }
 
 #[test]
@@ -116,7 +118,8 @@ fn who_may_change_whose_level() {
     let not_above = "You can only edit others with level lower or equal to you.";
     let not_self = "You can't change your own access level.";
     let owners_only = "You can only make another member owner if you're this organization's owner.";
-    let set = |who: &Person, whom: &Person, level: Value| who.patch(&one(&org, whom), json!({"level": level}));
+    let set =
+        |who: &Person, whom: &Person, level: Value| who.patch(&one(&org, whom), json!({"level": level}));
 
     set(&member, &second_member, json!(1)).denied(admins_only);
     set(&member, &org.owner, json!(1)).denied(admins_only);
@@ -174,7 +177,8 @@ fn members_leave_and_admins_remove_but_no_owner_goes() {
     let server = Server::start();
     let org = server.org();
     let (admin, second_admin) = (org.admin(&server), org.admin(&server));
-    let (member, second_member, third_member) = (org.member(&server), org.member(&server), org.member(&server));
+    let (member, second_member, third_member) =
+        (org.member(&server), org.member(&server), org.member(&server));
     let second_owner = org.second_owner(&server);
     let owner_stays = "Cannot leave the organization as its owner!";
 

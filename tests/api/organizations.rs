@@ -89,7 +89,10 @@ fn somebody_without_an_organization_is_told_so() {
     org.owner.get("/api/organizations/@current/").missing("Current organization not found.");
     org.owner.get("/api/organizations/@current/members/").missing("Organization not found.");
     let me = org.owner.me();
-    assert_eq!((&me["organization"], &me["team"], &me["organizations"]), (&json!(null), &json!(null), &json!([])));
+    assert_eq!(
+        (&me["organization"], &me["team"], &me["organizations"]),
+        (&json!(null), &json!(null), &json!([]))
+    );
     org.owner.post("/api/organizations/", json!({"name": "Again"})).json(201);
 }
 
@@ -97,15 +100,27 @@ fn somebody_without_an_organization_is_told_so() {
 fn a_name_is_checked_on_both_sides_of_its_limits() {
     let server = Server::start();
     let org = server.org();
-    let paths = [("POST", "/api/organizations/".to_owned(), 201), ("PUT", org.at(""), 200), ("PATCH", org.at(""), 200)];
+    let paths = [
+        ("POST", "/api/organizations/".to_owned(), 201),
+        ("PUT", org.at(""), 200),
+        ("PATCH", org.at(""), 200),
+    ];
     for (method, path, status) in &paths {
         let send = |name: Value| org.owner.call(method, path, &json!({"name": name}));
         assert_eq!(send(json!("x".repeat(64))).json(*status)["name"], "x".repeat(64));
         assert_eq!(send(json!(42)).json(*status)["name"], "42");
-        send(json!("x".repeat(65))).invalid("name", "max_length", "Ensure this field has no more than 64 characters.");
+        send(json!("x".repeat(65))).invalid(
+            "name",
+            "max_length",
+            "Ensure this field has no more than 64 characters.",
+        );
         send(json!("   ")).invalid("name", "blank", "This field may not be blank.");
         send(json!(null)).invalid("name", "null", "This field may not be null.");
-        send(json!("a\0b")).invalid("name", "null_characters_not_allowed", "Null characters are not allowed.");
+        send(json!("a\0b")).invalid(
+            "name",
+            "null_characters_not_allowed",
+            "Null characters are not allowed.",
+        );
         for odd in [json!(true), json!([]), json!({"a": 1})] {
             send(odd).invalid("name", "invalid_input", "Not a valid string.");
         }
@@ -147,7 +162,13 @@ fn a_body_that_is_no_object_is_refused() {
     let server = Server::start();
     let owner = server.org().owner;
     let post = |body: Value| owner.post("/api/organizations/", body);
-    for (body, name) in [(json!([]), "list"), (json!("x"), "str"), (json!(5), "int"), (json!(1.5), "float"), (json!(true), "bool")] {
+    for (body, name) in [
+        (json!([]), "list"),
+        (json!("x"), "str"),
+        (json!(5), "int"),
+        (json!(1.5), "float"),
+        (json!(true), "bool"),
+    ] {
         let detail = format!("Invalid data. Expected a dictionary, but got {name}.");
         post(body).invalid(None, "invalid_input", &detail);
     }
@@ -196,7 +217,10 @@ fn members_read_admins_change_and_only_owners_delete() {
     assert_eq!(member.get(&org.at("")).json(200)["membership_level"], 1);
     for method in ["PATCH", "PUT"] {
         member.call(method, &org.at(""), &json!({"name": "Mine"})).level_too_low();
-        assert_eq!(admin.call(method, &org.at(""), &json!({"name": "Ours"})).json(200)["membership_level"], 8);
+        assert_eq!(
+            admin.call(method, &org.at(""), &json!({"name": "Ours"})).json(200)["membership_level"],
+            8
+        );
     }
     member.delete(&org.at("")).level_too_low();
     admin.delete(&org.at("")).level_too_low();

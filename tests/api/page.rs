@@ -31,7 +31,9 @@ const TAKEN_BESIDES: &[&str] = &["send_email", "combine_pending_invites"];
 
 fn page() -> Vec<Value> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../data/endpoints.json")).expect("JSON");
-    all.into_iter().filter(|row| !ABSENT.iter().any(|name| path(row).contains(&format!("/{name}/")))).collect()
+    all.into_iter()
+        .filter(|row| !ABSENT.iter().any(|name| path(row).contains(&format!("/{name}/"))))
+        .collect()
 }
 
 /// The path with its parameters in braces.
@@ -109,7 +111,8 @@ fn the_document_is_the_same_as_yaml_and_as_json() {
     assert_eq!(yaml.header("content-type"), "application/vnd.oai.openapi");
     let from_yaml: Value = serde_yaml_ng::from_str(&yaml.text()).expect("YAML");
     assert_eq!(from_yaml, document());
-    let accepted = anyone.send(ureq::http::Method::GET, "/api/schema/", "", &[("accept", "application/json")]);
+    let accepted =
+        anyone.send(ureq::http::Method::GET, "/api/schema/", "", &[("accept", "application/json")]);
     assert_eq!(accepted.json(200), from_yaml);
 }
 
@@ -155,7 +158,12 @@ fn every_row_of_the_page_answers_with_its_code_and_the_types_of_its_fields() {
     assert_eq!(rows.len(), calls.len());
     for (row, (verb, concrete, body)) in rows.iter().zip(calls) {
         assert_eq!(method(row), verb, "{concrete} stands where {} should", path(row));
-        assert_eq!(path(row).split('/').count(), concrete.split('/').count(), "{concrete} is not {}", path(row));
+        assert_eq!(
+            path(row).split('/').count(),
+            concrete.split('/').count(),
+            "{concrete} is not {}",
+            path(row)
+        );
         let status = u16::try_from(row["status"].as_u64().expect("a status")).expect("a status");
         let answer = key.call(verb, &concrete, &body);
         if status == 204 {

@@ -57,14 +57,18 @@ fn the_path_stays_as_it_was_sent() {
 fn unusable_values_fall_back_to_the_defaults() {
     let server = Server::start();
     let owner = with_organizations(&server, 3).owner;
-    for odd in ["limit=abc", "limit=0", "limit=-1", "limit=", "offset=abc", "offset=-5", "limit=1.5", "offset=1e3"] {
+    for odd in
+        ["limit=abc", "limit=0", "limit=-1", "limit=", "offset=abc", "offset=-5", "limit=1.5", "offset=1e3"]
+    {
         let page = owner.get(&format!("/api/organizations/?{odd}")).json(200);
         assert_eq!((page["count"].as_u64(), names(&page).len()), (Some(3), 3), "{odd}");
     }
     for huge in ["18446744073709551615", "99999999999999999999999999"] {
         owner.get(&format!("/api/organizations/?limit={huge}")).json(200);
         owner.get(&format!("/api/organizations/?offset={huge}&limit={huge}")).json(200);
-        owner.get(&format!("/api/organizations/@current/members/?order=level&offset={huge}&limit={huge}")).json(200);
+        owner
+            .get(&format!("/api/organizations/@current/members/?order=level&offset={huge}&limit={huge}"))
+            .json(200);
         owner.get(&format!("/api/projects/@current/activity/?page={huge}&limit={huge}")).json(200);
     }
 }
@@ -89,7 +93,9 @@ fn walking_the_pages_shows_every_row_once() {
         org.owner.post(&org.at("projects/"), json!({"name": format!("P{number}")})).json(201);
         org.member(&server);
     }
-    for list in ["/api/organizations/".to_owned(), org.at("invites/"), org.at("projects/"), org.at("members/")] {
+    for list in
+        ["/api/organizations/".to_owned(), org.at("invites/"), org.at("projects/"), org.at("members/")]
+    {
         let all = org.owner.get(&list).results();
         for limit in 1..=9 {
             let mut seen = Vec::new();

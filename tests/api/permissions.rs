@@ -151,7 +151,8 @@ fn the_whole_table_is_asked_by_everybody() {
     let rows: Vec<&Route> = routes::table().rows().collect();
     let people = People::new(&server, &rows);
     let names: Vec<&str> = people.callers().iter().map(|(name, _)| *name).collect();
-    let mut table = format!("{:<72}{}\n", "", names.iter().map(|name| format!("{name:>14}")).collect::<String>());
+    let mut table =
+        format!("{:<72}{}\n", "", names.iter().map(|name| format!("{name:>14}")).collect::<String>());
     let mut uncovered = String::new();
     for row in rows {
         let told = format!("{:6} {}", row.method.name(), row.path);
@@ -188,8 +189,12 @@ fn judge(row: &Route, caller: &str, status: u16) {
         _ if caller == "anonymous" => assert_eq!(status, 401, "{told}"),
         Needs::Session if by_key => assert_eq!(status, 401, "{told}"),
         Needs::Scope(_) if caller == "no-scope" => assert_eq!(status, 403, "{told}"),
-        Needs::Scope(scope) if caller == "read-key" && scope.ends_with(":write") => assert_eq!(status, 403, "{told}"),
-        Needs::Scope(scope) if caller == "write-key" => assert!(![401, 403].contains(&status), "{scope}: {told}"),
+        Needs::Scope(scope) if caller == "read-key" && scope.ends_with(":write") => {
+            assert_eq!(status, 403, "{told}")
+        }
+        Needs::Scope(scope) if caller == "write-key" => {
+            assert!(![401, 403].contains(&status), "{scope}: {told}")
+        }
         _ => {}
     }
     let below_organization = row.organization_param().is_some() || row.project_param().is_some();

@@ -52,7 +52,8 @@ fn a_new_project_has_the_documented_defaults() {
     assert!(made["id"].take().is_u64());
     assert_eq!(made["default_modifiers"].take()["inCohortVia"], "auto");
     let local = json!({"key": "$host", "operator": "not_regex", "value": "^(localhost|127\\.0\\.0\\.1)($|:)", "type": "event"});
-    let ours = json!({"key": "email", "operator": "not_icontains", "value": "@example.com", "type": "person"});
+    let ours =
+        json!({"key": "email", "operator": "not_icontains", "value": "@example.com", "type": "person"});
     assert_eq!(
         made,
         json!({
@@ -107,8 +108,7 @@ fn who_creates_and_who_deletes() {
     member.post(&all, json!({"name": "No"})).level_too_low();
     let demo = member.post(&all, json!({"is_demo": true})).json(201);
     assert_eq!((&demo["is_demo"], &demo["effective_membership_level"]), (&json!(true), &json!(1)));
-    let second_demo =
-        "You must upgrade your PostHog plan to be able to create and manage multiple projects or environments.";
+    let second_demo = "You must upgrade your PostHog plan to be able to create and manage multiple projects or environments.";
     org.owner.post(&all, json!({"is_demo": true})).denied(second_demo);
     assert_eq!(admin.post(&all, json!({"name": "Yes"})).json(201)["effective_membership_level"], 8);
     let demo = org.at(&format!("projects/{}/", demo["id"]));
@@ -127,7 +127,9 @@ fn strangers_see_an_empty_list_and_no_project() {
     assert_eq!(stranger.get(&org.at("projects/")).json(200), empty);
     assert_eq!(stranger.get("/api/organizations/nope/projects/").json(200), empty);
     stranger.post(&org.at("projects/"), json!({"name": "X"})).forbidden();
-    stranger.post("/api/organizations/nope/projects/", json!({"name": "X"})).missing("Organization not found.");
+    stranger
+        .post("/api/organizations/nope/projects/", json!({"name": "X"}))
+        .missing("Organization not found.");
     let own = stranger.me()["team"]["id"].clone();
     let own_organization = text(&stranger.me()["organization"]["id"]);
     for path in [
@@ -285,7 +287,8 @@ fn every_setting_refuses_what_it_cannot_be() {
     let flag_keys =
         "Must provide a dictionary with only 'id' and 'key' keys. _or_ only 'id', 'key', and 'variant' keys.";
     let capture_keys = "Must provide a dictionary with only 'recordHeaders' and/or 'recordBody' keys.";
-    let replay_keys = "Must provide a dictionary with only known keys. One or more of record_canvas, ai_config.";
+    let replay_keys =
+        "Must provide a dictionary with only known keys. One or more of record_canvas, ai_config.";
     let ai_keys = "Must provide a dictionary with only allowed keys: included_event_properties, opt_in, preferred_events, excluded_events, important_user_properties.";
     let not_null = "This field may not be null.";
     let a_number = "A valid number is required.";
@@ -302,34 +305,100 @@ fn every_setting_refuses_what_it_cannot_be() {
         ("app_urls", json!([[]]), "app_urls__0", "invalid_input", "Not a valid string."),
         ("app_urls", json!([""]), "app_urls__0", "blank", "This field may not be blank."),
         ("recording_domains", json!([long(200)]), "recording_domains__0", "max_length", &max(200)),
-        ("person_display_name_properties", json!([null]), "person_display_name_properties__0", "null", not_null),
-        ("person_display_name_properties", json!([long(400)]), "person_display_name_properties__0", "max_length", &max(400)),
-        ("live_events_columns", json!(7), "live_events_columns", "not_a_list", "Expected a list of items but got type \"int\"."),
+        (
+            "person_display_name_properties",
+            json!([null]),
+            "person_display_name_properties__0",
+            "null",
+            not_null,
+        ),
+        (
+            "person_display_name_properties",
+            json!([long(400)]),
+            "person_display_name_properties__0",
+            "max_length",
+            &max(400),
+        ),
+        (
+            "live_events_columns",
+            json!(7),
+            "live_events_columns",
+            "not_a_list",
+            "Expected a list of items but got type \"int\".",
+        ),
         ("slack_incoming_webhook", long(500), "slack_incoming_webhook", "max_length", &max(500)),
         ("anonymize_ips", json!(null), "anonymize_ips", "null", not_null),
         ("access_control", json!("x"), "access_control", "invalid_input", "Must be a valid boolean."),
         ("test_account_filters", json!(null), "test_account_filters", "null", not_null),
         ("data_attributes", json!(null), "data_attributes", "null", not_null),
-        ("timezone", json!("America/I_Dont_Exist"), "timezone", "invalid_choice", "\"America/I_Dont_Exist\" is not a valid choice."),
+        (
+            "timezone",
+            json!("America/I_Dont_Exist"),
+            "timezone",
+            "invalid_choice",
+            "\"America/I_Dont_Exist\" is not a valid choice.",
+        ),
         ("timezone", json!("utc"), "timezone", "invalid_choice", "\"utc\" is not a valid choice."),
         ("timezone", json!(null), "timezone", "null", not_null),
         ("week_start_day", json!(2), "week_start_day", "invalid_choice", "\"2\" is not a valid choice."),
-        ("primary_dashboard", json!(2137), "primary_dashboard", "does_not_exist", "Invalid pk \"2137\" - object does not exist."),
+        (
+            "primary_dashboard",
+            json!(2137),
+            "primary_dashboard",
+            "does_not_exist",
+            "Invalid pk \"2137\" - object does not exist.",
+        ),
         (rate, json!("x"), rate, "invalid_input", a_number),
         (rate, json!(true), rate, "invalid_input", a_number),
         (rate, json!(-0.1), rate, "min_value", "Ensure this value is greater than or equal to 0."),
         (rate, json!(1.01), rate, "max_value", "Ensure this value is less than or equal to 1."),
-        (rate, json!(0.555), rate, "max_decimal_places", "Ensure that there are no more than 2 decimal places."),
+        (
+            rate,
+            json!(0.555),
+            rate,
+            "max_decimal_places",
+            "Ensure that there are no more than 2 decimal places.",
+        ),
         (rate, json!(12.55), rate, "max_digits", "Ensure that there are no more than 3 digits in total."),
         (duration, json!(15001), duration, "max_value", "Ensure this value is less than or equal to 15000."),
         (duration, json!(-1), duration, "min_value", "Ensure this value is greater than or equal to 0."),
         (duration, json!("0.5"), duration, "invalid_input", "A valid integer is required."),
-        ("session_recording_linked_flag", json!([]), "session_recording_linked_flag", "invalid_input", "Must provide a dictionary or None."),
-        ("session_recording_linked_flag", json!({"id": 1}), "session_recording_linked_flag", "invalid_input", flag_keys),
-        ("session_recording_linked_flag", json!({"id": 1, "key": "k", "x": 1}), "session_recording_linked_flag", "invalid_input", flag_keys),
-        ("session_recording_network_payload_capture_config", json!({"x": 1}), "session_recording_network_payload_capture_config", "invalid_input", capture_keys),
+        (
+            "session_recording_linked_flag",
+            json!([]),
+            "session_recording_linked_flag",
+            "invalid_input",
+            "Must provide a dictionary or None.",
+        ),
+        (
+            "session_recording_linked_flag",
+            json!({"id": 1}),
+            "session_recording_linked_flag",
+            "invalid_input",
+            flag_keys,
+        ),
+        (
+            "session_recording_linked_flag",
+            json!({"id": 1, "key": "k", "x": 1}),
+            "session_recording_linked_flag",
+            "invalid_input",
+            flag_keys,
+        ),
+        (
+            "session_recording_network_payload_capture_config",
+            json!({"x": 1}),
+            "session_recording_network_payload_capture_config",
+            "invalid_input",
+            capture_keys,
+        ),
         ("session_replay_config", json!({"x": 1}), "session_replay_config", "invalid_input", replay_keys),
-        ("session_replay_config", json!({"ai_config": {"x": 1}}), "session_replay_config", "invalid_input", ai_keys),
+        (
+            "session_replay_config",
+            json!({"ai_config": {"x": 1}}),
+            "session_replay_config",
+            "invalid_input",
+            ai_keys,
+        ),
         ("session_replay_config", json!({"ai_config": 7}), "session_replay_config", "invalid_input", ai_keys),
     ] {
         patch(&org, json!({field: value})).invalid(attr, code, detail);
@@ -339,7 +408,10 @@ fn every_setting_refuses_what_it_cannot_be() {
         (json!("x"), "Must provide a list for field: autocapture_exceptions_errors_to_ignore."),
         (json!(null), "Must provide a list for field: autocapture_exceptions_errors_to_ignore."),
         (json!([1]), "Must provide a list of strings to field: autocapture_exceptions_errors_to_ignore."),
-        (json!([long(296)]), "Field autocapture_exceptions_errors_to_ignore must be less than 300 characters. Complex config should be provided in posthog-js initialization."),
+        (
+            json!([long(296)]),
+            "Field autocapture_exceptions_errors_to_ignore must be less than 300 characters. Complex config should be provided in posthog-js initialization.",
+        ),
     ] {
         patch(&org, json!({errors: value})).invalid(None, "invalid_input", detail);
     }
@@ -353,7 +425,11 @@ fn a_dashboard_cannot_be_named_at_creation() {
     let server = Server::start();
     let org = server.org();
     let answer = org.owner.post(&org.at("projects/"), json!({"primary_dashboard": 1}));
-    answer.invalid("primary_dashboard", "invalid_input", "Primary dashboard cannot be set on project creation.");
+    answer.invalid(
+        "primary_dashboard",
+        "invalid_input",
+        "Primary dashboard cannot be set on project creation.",
+    );
     create(&org, json!({"primary_dashboard": null}));
 }
 
@@ -382,9 +458,15 @@ fn the_replay_settings_are_merged_and_the_others_replaced() {
     };
     replay(json!({"record_canvas": true}));
     let merged = replay(json!({"ai_config": {"opt_in": true, "preferred_events": ["a"]}}));
-    assert_eq!(merged, json!({"record_canvas": true, "ai_config": {"opt_in": true, "preferred_events": ["a"]}}));
+    assert_eq!(
+        merged,
+        json!({"record_canvas": true, "ai_config": {"opt_in": true, "preferred_events": ["a"]}})
+    );
     let merged = replay(json!({"ai_config": {"opt_in": false}, "record_canvas": false}));
-    assert_eq!(merged, json!({"record_canvas": false, "ai_config": {"opt_in": false, "preferred_events": ["a"]}}));
+    assert_eq!(
+        merged,
+        json!({"record_canvas": false, "ai_config": {"opt_in": false, "preferred_events": ["a"]}})
+    );
     assert_eq!(replay(json!(null)), json!(null));
     patch(&org, json!({"modifiers": {"a": 1}})).json(200);
     assert_eq!(patch(&org, json!({"modifiers": {"b": 2}})).json(200)["modifiers"], json!({"b": 2}));
@@ -449,14 +531,18 @@ fn a_reset_makes_a_new_token_and_the_log_shows_neither() {
     let member = org.member(&server);
     let before = org.owner.get(&org.project_at("")).json(200);
     member.patch(&org.project_at("reset_token/"), json!({})).denied(INSUFFICIENT);
-    let after = org.owner.patch(&org.project_at("reset_token/"), json!({"api_token": "phc_mine", "name": "X"})).json(200);
+    let after = org
+        .owner
+        .patch(&org.project_at("reset_token/"), json!({"api_token": "phc_mine", "name": "X"}))
+        .json(200);
     assert_ne!(after["api_token"], before["api_token"]);
     assert!(text(&after["api_token"]).starts_with("phc_"));
     assert_eq!(after["name"], "Default project");
     assert_eq!(org.owner.get(&org.project_at("")).json(200)["api_token"], after["api_token"]);
     let entry = org.owner.get(&org.project_at("activity/")).results()[0].clone();
     assert_eq!(entry["activity"], "updated");
-    let change = json!({"type": "Team", "action": "changed", "field": "api_token", "before": null, "after": null});
+    let change =
+        json!({"type": "Team", "action": "changed", "field": "api_token", "before": null, "after": null});
     assert_eq!(entry["detail"]["changes"], json!([change]));
 }
 
@@ -480,9 +566,7 @@ fn the_log_tells_who_changed_what_newest_first() {
         .iter()
         .map(|entry| (entry["activity"].as_str().expect("text"), entry["detail"]["changes"].clone()))
         .collect();
-    let change = |action: &str, field: &str, before: Value, after: Value| {
-        json!([{"type": "Team", "action": action, "field": field, "before": before, "after": after}])
-    };
+    let change = |action: &str, field: &str, before: Value, after: Value| json!([{"type": "Team", "action": action, "field": field, "before": before, "after": after}]);
     assert_eq!(
         told,
         [

@@ -33,7 +33,10 @@ fn posthog_s_own_way_out_leads_to_its_log_in_page() {
     let server = Server::start();
     let owner = server.org().owner;
     let answer = owner.get("/logout");
-    assert_eq!((answer.status, answer.header("location").as_str(), answer.text().as_str()), (302, "/login", ""));
+    assert_eq!(
+        (answer.status, answer.header("location").as_str(), answer.text().as_str()),
+        (302, "/login", "")
+    );
     owner.get("/api/users/@me/").unauthenticated();
     let again = owner.logged_in();
     let without_token = match &again.shows {
@@ -68,7 +71,9 @@ fn what_a_log_in_refuses() {
 fn unsafe_requests_by_session_repeat_the_token_of_the_cookie() {
     let server = Server::start();
     let org = server.org();
-    let Shows::Session { id, csrf } = org.owner.shows.clone() else { unreachable!("the founder has a session") };
+    let Shows::Session { id, csrf } = org.owner.shows.clone() else {
+        unreachable!("the founder has a session")
+    };
     let post = |cookie: &str, header: Option<&str>| {
         let mut headers = vec![("cookie", cookie), ("content-type", "application/json")];
         headers.extend(header.map(|token| ("x-csrftoken", token)));
@@ -79,7 +84,8 @@ fn unsafe_requests_by_session_repeat_the_token_of_the_cookie() {
     post(&both, None).denied("CSRF Failed: CSRF token missing.");
     let other = "x".repeat(csrf.len());
     post(&both, Some(&other)).denied("CSRF Failed: CSRF token from the 'X-Csrftoken' HTTP header incorrect.");
-    post(&both, Some("short")).denied("CSRF Failed: CSRF token from the 'X-Csrftoken' HTTP header has incorrect length.");
+    post(&both, Some("short"))
+        .denied("CSRF Failed: CSRF token from the 'X-Csrftoken' HTTP header has incorrect length.");
     assert_eq!(org.owner.get("/api/organizations/").json(200)["count"], 1);
     post(&both, Some(&csrf)).json(201);
     let form = format!("name=Y&csrfmiddlewaretoken={csrf}");

@@ -43,11 +43,21 @@ fn signing_up_makes_a_user_an_organization_and_a_project_and_logs_in() {
 fn the_cookies_are_set_as_browsers_need_them() {
     let server = Server::start();
     let answer = server.anyone().post("/api/signup/", body("a@example.com"));
-    let cookies: Vec<String> =
-        answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().expect("text").to_owned()).collect();
-    let of = |name: &str| cookies.iter().find(|cookie| cookie.starts_with(name)).expect("the cookie is set").clone();
+    let cookies: Vec<String> = answer
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .map(|value| value.to_str().expect("text").to_owned())
+        .collect();
+    let of = |name: &str| {
+        cookies.iter().find(|cookie| cookie.starts_with(name)).expect("the cookie is set").clone()
+    };
     let session = of("sessionid=");
-    assert!(session.contains("HttpOnly") && session.contains("SameSite=Lax") && session.contains("Max-Age=1209600"));
+    assert!(
+        session.contains("HttpOnly")
+            && session.contains("SameSite=Lax")
+            && session.contains("Max-Age=1209600")
+    );
     assert!(!of("posthog_csrftoken=").contains("HttpOnly"));
 }
 
@@ -61,7 +71,10 @@ fn an_organization_without_a_name_gets_the_founder_s() {
         }
         let answer = server.anyone().post("/api/signup/", sent);
         answer.json(201);
-        assert_eq!(server.anyone().with_cookies_of(&answer).me()["organization"]["name"], "Ada's Organization");
+        assert_eq!(
+            server.anyone().with_cookies_of(&answer).me()["organization"]["name"],
+            "Ada's Organization"
+        );
     }
     let mut sent = body("long@example.com");
     sent["first_name"] = json!("x".repeat(128));
@@ -94,7 +107,11 @@ fn the_first_wrong_field_is_told_and_nobody_is_made() {
     post("first_name", json!("x".repeat(129))).invalid("first_name", "max_length", &max(128));
     post("last_name", json!("x".repeat(129))).invalid("last_name", "max_length", &max(128));
     post("organization_name", json!("x".repeat(65))).invalid("organization_name", "max_length", &max(64));
-    post("role_at_organization", json!("x".repeat(129))).invalid("role_at_organization", "max_length", &max(128));
+    post("role_at_organization", json!("x".repeat(129))).invalid(
+        "role_at_organization",
+        "max_length",
+        &max(128),
+    );
     post("referral_source", json!("x".repeat(1001))).invalid("referral_source", "max_length", &max(1000));
     let short = "This password is too short. It must contain at least 8 characters.";
     post("password", json!("x7#Qz")).invalid("password", "password_too_short", short);

@@ -14,10 +14,28 @@ fn somebody_sees_himself_with_his_current_organization_and_project() {
     let me = org.owner.me();
     let names: Vec<&str> = me.as_object().expect("an object").keys().map(String::as_str).collect();
     for name in [
-        "date_joined", "uuid", "distinct_id", "first_name", "last_name", "email", "pending_email",
-        "is_email_verified", "notification_settings", "anonymize_data", "toolbar_mode", "has_password", "is_staff",
-        "is_impersonated", "team", "organization", "organizations", "events_column_config", "is_2fa_enabled",
-        "has_social_auth", "has_seen_product_intro_for", "hedgehog_config",
+        "date_joined",
+        "uuid",
+        "distinct_id",
+        "first_name",
+        "last_name",
+        "email",
+        "pending_email",
+        "is_email_verified",
+        "notification_settings",
+        "anonymize_data",
+        "toolbar_mode",
+        "has_password",
+        "is_staff",
+        "is_impersonated",
+        "team",
+        "organization",
+        "organizations",
+        "events_column_config",
+        "is_2fa_enabled",
+        "has_social_auth",
+        "has_seen_product_intro_for",
+        "hedgehog_config",
     ] {
         assert!(names.contains(&name), "{name} is missing");
     }
@@ -93,7 +111,11 @@ fn what_is_not_one_s_own_cannot_become_current() {
         answer.invalid("set_current_organization", "does_not_exist", &missing(id));
     }
     for id in [other.project, 9999] {
-        set(json!({"set_current_team": id})).invalid("set_current_team", "does_not_exist", &missing(&id.to_string()));
+        set(json!({"set_current_team": id})).invalid(
+            "set_current_team",
+            "does_not_exist",
+            &missing(&id.to_string()),
+        );
     }
     assert_eq!(set(json!({"set_current_organization": "nope"})).status, 400);
     assert_eq!(set(json!({"set_current_team": "nope"})).status, 400);
@@ -123,7 +145,15 @@ fn names_address_and_settings_change() {
         "is_staff": true, "uuid": "x",
     });
     let me = org.owner.patch(ME, body.clone()).json(200);
-    for field in ["first_name", "last_name", "email", "anonymize_data", "toolbar_mode", "theme_mode", "hedgehog_config"] {
+    for field in [
+        "first_name",
+        "last_name",
+        "email",
+        "anonymize_data",
+        "toolbar_mode",
+        "theme_mode",
+        "hedgehog_config",
+    ] {
         assert_eq!(me[field], body[field], "{field}");
     }
     assert_eq!(me["uuid"], json!(org.owner.uuid));
@@ -132,8 +162,16 @@ fn names_address_and_settings_change() {
         "unique",
         "There is already an account with this email address.",
     );
-    org.owner.patch(ME, json!({"toolbar_mode": "x"})).invalid("toolbar_mode", "invalid_choice", "\"x\" is not a valid choice.");
-    org.owner.patch(ME, json!({"first_name": ""})).invalid("first_name", "blank", "This field may not be blank.");
+    org.owner.patch(ME, json!({"toolbar_mode": "x"})).invalid(
+        "toolbar_mode",
+        "invalid_choice",
+        "\"x\" is not a valid choice.",
+    );
+    org.owner.patch(ME, json!({"first_name": ""})).invalid(
+        "first_name",
+        "blank",
+        "This field may not be blank.",
+    );
     let member = org.owner.get(&org.at("members/")).results()[0].clone();
     assert_eq!(member["user"]["email"], "olivia@example.com");
     let login = json!({"email": "olivia@example.com", "password": PASSWORD});

@@ -30,7 +30,8 @@ fn refused(arguments: &[&str], words: &str) {
 }
 
 fn bootstrap(data: &Path) -> Value {
-    let output = run(&["bootstrap", "--data", shown(data), "--email", "ada@example.com", "--organization", "Acme"]);
+    let output =
+        run(&["bootstrap", "--data", shown(data), "--email", "ada@example.com", "--organization", "Acme"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
@@ -41,7 +42,8 @@ fn key_of(made: &Value) -> &str {
 
 /// The curl that was printed, run by the shell as it stands.
 fn run_as_printed(line: &str) -> Value {
-    let output = std::process::Command::new("sh").args(["-c", &format!("{line} -s")]).output().expect("sh runs");
+    let output =
+        std::process::Command::new("sh").args(["-c", &format!("{line} -s")]).output().expect("sh runs");
     let body = String::from_utf8_lossy(&output.stdout).into_owned();
     serde_json::from_str(&body).unwrap_or_else(|_| panic!("{line}: {body}"))
 }
@@ -72,7 +74,8 @@ fn dev_mode_prints_a_ready_key_and_the_same_one_again() {
     assert_eq!(run_as_printed(&line)["name"], "Demo");
     assert_eq!(first.stop(), Some(0));
     let second = Serving::start(&file, &["--dev"]);
-    let key = |line: &str| line.split("Bearer ").nth(1).and_then(|rest| rest.split('\'').next()).map(str::to_owned);
+    let key =
+        |line: &str| line.split("Bearer ").nth(1).and_then(|rest| rest.split('\'').next()).map(str::to_owned);
     assert_eq!(key(&curl(&second)), key(&line));
     assert_eq!(run_as_printed(&curl(&second))["name"], "Demo");
 }
@@ -103,7 +106,8 @@ fn a_request_under_way_is_answered_before_the_end() {
     let server = Serving::start(&file, &["--open-signup"]);
     let address = server.base.trim_start_matches("http://").to_owned();
     let mut stream = std::net::TcpStream::connect(&address).expect("a connection");
-    let head = "POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    let head =
+        "POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("a head");
     // The head is known to have arrived when the server asks for more by answering a second connection.
     agent().get(format!("{}/_livez", server.base)).call().expect("an answer");
@@ -177,7 +181,10 @@ fn a_taken_port_is_told_before_a_file_is_made() {
 #[test]
 fn a_mail_server_s_address_is_checked_at_the_start() {
     let (_folder, file) = place();
-    refused(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file), "--smtp-url", "nonsense"], "ORGD_SMTP_URL");
+    refused(
+        &["serve", "--listen", "127.0.0.1:0", "--data", shown(&file), "--smtp-url", "nonsense"],
+        "ORGD_SMTP_URL",
+    );
 }
 
 #[test]
@@ -211,7 +218,11 @@ fn bootstrap_by_the_environment_is_done_once_and_shows_no_given_secret() {
     };
     for _ in 0..2 {
         let server = start();
-        assert!(server.said.iter().all(|line| !line.contains(key) && !line.contains(password)), "{:?}", server.said);
+        assert!(
+            server.said.iter().all(|line| !line.contains(key) && !line.contains(password)),
+            "{:?}",
+            server.said
+        );
         let agent = agent();
         let url = format!("{}/api/organizations/", server.base);
         let (status, page) = ask(&agent, "GET", &url, Some(key), &json!({})).expect("an answer");
@@ -239,7 +250,8 @@ fn the_locked_out_get_a_new_password_at_the_machine() {
     };
     assert_eq!(log_in(&first), 200);
     let second = "another-Fine-passphrase-8";
-    let mut child = orgd(&reset).arg("--password-stdin").stdin(Stdio::piped()).spawn().expect("the program starts");
+    let mut child =
+        orgd(&reset).arg("--password-stdin").stdin(Stdio::piped()).spawn().expect("the program starts");
     writeln!(child.stdin.take().expect("its input"), "{second}").expect("a line");
     assert!(child.wait().expect("an end").success());
     assert_eq!(log_in(second), 200);

@@ -40,7 +40,8 @@ fn no_acknowledged_write_is_lost_and_none_is_there_by_halves() {
         let lost: Vec<&String> = acknowledged.difference(&there).collect();
         assert!(lost.is_empty(), "round {round} lost {lost:?}");
         for row in rows {
-            let whole = row["member_count"] == 1 && row["teams"].as_array().is_some_and(|teams| teams.len() == 1);
+            let whole =
+                row["member_count"] == 1 && row["teams"].as_array().is_some_and(|teams| teams.len() == 1);
             assert!(whole, "round {round} left half of {row}");
         }
         assert_eq!(server.stop(), Some(0));
@@ -69,7 +70,10 @@ fn written_until_killed(server: &Serving, url: &str, key: &str, round: u32) -> B
                         Some((201, _)) => {}
                         Some((status, body)) => panic!("{status}: {body}"),
                         None => {
-                            assert!(killed.load(Ordering::SeqCst), "the server broke off before it was killed");
+                            assert!(
+                                killed.load(Ordering::SeqCst),
+                                "the server broke off before it was killed"
+                            );
                             return;
                         }
                     }

@@ -41,7 +41,8 @@ impl Serving {
         // Standard output and error come through one pipe, as an operator sees them.
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let output = writer.try_clone().expect("a pipe");
-        let child = command.stdin(Stdio::null()).stdout(output).stderr(writer).spawn().expect("the program starts");
+        let child =
+            command.stdin(Stdio::null()).stdout(output).stderr(writer).spawn().expect("the program starts");
         // The writing ends must be closed here, or the end of the output is never seen.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut lines = BufReader::new(reader).lines();

@@ -19,7 +19,9 @@ use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
 use crate::store::{Json, Order, Table, Tx, WriteTx, by_uuid};
-use settings::{Settings, is_timezone, linked_flag, network_capture, optional_flag, replay_config, week_start};
+use settings::{
+    Settings, is_timezone, linked_flag, network_capture, optional_flag, replay_config, week_start,
+};
 
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/projects/";
@@ -337,7 +339,8 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn is_true(value: &Value) -> bool {
-    value.as_bool() == Some(true) || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
+    value.as_bool() == Some(true)
+        || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
 }
 
 fn has_demo(tx: &Tx, organization: Uuid) -> Result<bool> {
@@ -403,7 +406,8 @@ fn reset_token(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 fn may_restrict(level: Level, form: &Form) -> Result<()> {
     if form.has("access_control") && level < Level::Admin {
-        let detail = "Your organization access level is insufficient to configure project access restrictions.";
+        let detail =
+            "Your organization access level is insufficient to configure project access restrictions.";
         return Err(denied(detail));
     }
     Ok(())

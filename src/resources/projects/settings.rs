@@ -193,7 +193,9 @@ const WEEK_DAYS: &[i64] = &[0, 1];
 fn only_keys(attr: &'static str, value: &Checked, allowed: &[&str], detail: &'static str) -> Result<()> {
     match value {
         Checked::Null => Ok(()),
-        Checked::Json(Value::Object(object)) if object.keys().all(|key| allowed.contains(&key.as_str())) => Ok(()),
+        Checked::Json(Value::Object(object)) if object.keys().all(|key| allowed.contains(&key.as_str())) => {
+            Ok(())
+        }
         _ => Err(invalid(attr, "invalid_input", detail)),
     }
 }
@@ -230,8 +232,7 @@ pub(super) fn replay_config(attr: &'static str, value: &Checked) -> Result<()> {
     {
         return Err(invalid(attr, "invalid_input", "Must provide a dictionary or None."));
     }
-    let known =
-        "Must provide a dictionary with only known keys. One or more of record_canvas, ai_config.";
+    let known = "Must provide a dictionary with only known keys. One or more of record_canvas, ai_config.";
     only_keys(attr, value, &["record_canvas", "ai_config"], known)?;
     let Checked::Json(object) = value else { return Ok(()) };
     let ai = object.get("ai_config").cloned().unwrap_or(Value::Null);

@@ -31,7 +31,8 @@ impl Answer {
     /// The JSON body, whatever the status.
     #[track_caller]
     pub fn value(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}: no JSON: {}", self.asked, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("{}: no JSON: {}", self.asked, self.text()))
     }
 
     pub fn text(&self) -> String {

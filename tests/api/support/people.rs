@@ -40,7 +40,13 @@ pub struct Person {
 impl Person {
     /// Somebody with this address who has not signed up.
     pub fn unknown(server: &Server, email: String) -> Person {
-        Person { agent: server.agent.clone(), address: server.address, email, uuid: String::new(), shows: Shows::Nothing }
+        Person {
+            agent: server.agent.clone(),
+            address: server.address,
+            email,
+            uuid: String::new(),
+            shows: Shows::Nothing,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -79,7 +85,13 @@ impl Person {
     }
 
     /// With any bytes and headers, beside what the person shows.
-    pub fn send(&self, method: Method, path: &str, body: impl Into<Vec<u8>>, headers: &[(&str, &str)]) -> Answer {
+    pub fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Vec<u8>>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let told = format!("{method} {path}");
         let mut request = Request::builder().method(method).uri(self.url(path));
         match &self.shows {
@@ -110,7 +122,8 @@ impl Person {
 
     /// The same person with what an answer's cookies say.
     pub fn with_cookies_of(&self, answer: &Answer) -> Person {
-        let shows = Shows::Session { id: answer.cookie("sessionid"), csrf: answer.cookie("posthog_csrftoken") };
+        let shows =
+            Shows::Session { id: answer.cookie("sessionid"), csrf: answer.cookie("posthog_csrftoken") };
         Person { shows, ..self.clone() }
     }
 

@@ -58,7 +58,8 @@ impl Server {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.expect("a runtime starts").block_on(async {
-                let app = operator::open(config, place, Arc::new(Clock::default())).await.expect("the file opens");
+                let app =
+                    operator::open(config, place, Arc::new(Clock::default())).await.expect("the file opens");
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
                 let address = listener.local_addr().expect("the socket has an address");
                 started.send((address, Arc::clone(&app))).expect("the test waits");
@@ -66,7 +67,14 @@ impl Server {
             });
         });
         let (address, app) = running.recv().expect("the server starts");
-        Server { address, app, agent: agent(), stop: Some(stop), thread: Some(thread), people: AtomicU32::new(0) }
+        Server {
+            address,
+            app,
+            agent: agent(),
+            stop: Some(stop),
+            thread: Some(thread),
+            people: AtomicU32::new(0),
+        }
     }
 
     /// Lets time pass.
