@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench api` prints ratios; those of processor time per request are the steadiest.
 
+#![expect(clippy::print_stdout, reason = "the figures are the product")]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
 mod harness;

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench store`
 
+#![expect(clippy::print_stdout, reason = "the figures are the product")]
+
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;

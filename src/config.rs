@@ -21,7 +21,7 @@ pub struct Config {
     pub dev: bool,
 
     /// The address under which people reach this server; links in mails begin with it.
-    #[arg(long, env = "ORGD_SITE_URL", value_name = "URL")]
+    #[arg(long, env = "ORGD_SITE_URL", value_name = "URL", value_parser = site)]
     pub site_url: Option<String>,
 
     /// Lets anybody sign up at any time, not only the first user.
@@ -167,6 +167,16 @@ pub const RAW_BODIES_KIB_MAX: u32 = 128 * 1024;
 pub const PARSED_BODIES_KIB_MAX: u32 = 256 * 1024;
 /// How deep JSON in a body may nest (the parser's own limit).
 pub const JSON_DEPTH_MAX: usize = 128;
+
+fn site(text: &str) -> Result<String, String> {
+    let is_site =
+        ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    if is_site {
+        Ok(text.to_owned())
+    } else {
+        Err("an address that begins with http:// or https://".to_owned())
+    }
+}
 
 fn positive(text: &str) -> Result<usize, String> {
     text.parse::<usize>()

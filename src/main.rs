@@ -196,7 +196,7 @@ async fn serve(mut config: Config) -> Outcome {
     // The port comes first: when it is taken, no file has been made.
     let listener = TcpListener::bind(&config.listen)
         .await
-        .map_err(|cause| format!("cannot listen on {}: {cause}", config.listen))?;
+        .map_err(|cause| format!("cannot listen on {} (HOST:PORT is wanted): {cause}", config.listen))?;
     let address = listener.local_addr().map_err(|cause| cause.to_string())?;
     if config.dev && !address.ip().is_loopback() {
         return Err(format!("--dev listens on loopback only, not on {}", config.listen));

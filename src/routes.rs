@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crate::api::Route;
 use crate::api::call::Method;
-use crate::api::route::Needs;
+use crate::api::route::{Needs, Slash};
 use crate::resources;
 
 /// The rows of one path.
@@ -29,6 +29,10 @@ impl Node {
     /// Whether nobody has to be signed in for any of the rows.
     pub fn is_public(&self) -> bool {
         self.rows.iter().flatten().all(|row| row.needs == Needs::Public)
+    }
+
+    fn slash(&self) -> Slash {
+        self.rows.iter().flatten().next().map_or(Slash::Optional, |row| row.slash)
     }
 
     /// The path as the table has it.
@@ -74,7 +78,10 @@ impl Routes {
     }
 
     fn add(&mut self, row: Route) {
-        let path = row.path.trim_end_matches('/').to_owned();
+        let path = match row.path.trim_end_matches('/') {
+            "" => "/".to_owned(),
+            path => path.to_owned(),
+        };
         let place = self.nodes.iter().position(|(known, _)| *known == path).unwrap_or_else(|| {
             let place = self.nodes.len();
             self.router.insert(&path, place).unwrap_or_else(|clash| panic!("{path}: {clash}"));
@@ -86,10 +93,19 @@ impl Routes {
         *cell = Some(row);
     }
 
-    /// The rows of a decoded path, and its parameters. The slash at the end does not matter.
+    /// The rows of a decoded path, and its parameters.
     pub fn find(&'static self, path: &str) -> Option<(&'static Node, Params)> {
-        let found = self.router.at(path.strip_suffix('/').unwrap_or(path)).ok()?;
+        let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty());
+        let found = self.router.at(bare.unwrap_or(path)).ok()?;
         let (_, node) = &self.nodes[*found.value];
+        let slash_fits = match node.slash() {
+            Slash::Optional => true,
+            Slash::Required => bare.is_some(),
+            Slash::Absent => bare.is_none(),
+        };
+        if !slash_fits {
+            return None;
+        }
         let values = found.params.iter().map(|(_, value)| value.to_owned());
         Some((node, node.params().zip(values).collect()))
     }

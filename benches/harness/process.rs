@@ -3,13 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 pub struct Process {
     child: Child,
     pub address: String,
-    /// From the start to the line that says it listens.
-    pub started_in: Duration,
 }
 
 impl Process {
@@ -29,7 +26,6 @@ impl Process {
     }
 
     fn of(mut command: Command) -> Process {
-        let started = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -40,9 +36,8 @@ impl Process {
         let address = lines
             .find_map(|line| Some(line.ok()?.split_once("http://")?.1.trim().to_owned()))
             .expect("it says where it listens");
-        let started_in = started.elapsed();
         std::thread::spawn(move || lines.for_each(drop));
-        Process { child, address, started_in }
+        Process { child, address }
     }
 
     /// Processor time used so far, in seconds.

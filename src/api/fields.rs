@@ -42,6 +42,8 @@ pub enum Kind {
         nullable_items: bool,
     },
     Integers,
+    /// A list of anything; a rule looks into it.
+    List,
     /// Any JSON.
     Json,
     /// An object with these fields.
@@ -310,6 +312,7 @@ fn check_value(field: &Field, value: &Value, from_form: bool) -> Result<Checked>
             });
             Ok(Checked::Integers(numbers.collect::<Result<_>>()?))
         }
+        Kind::List => Ok(Checked::Json(Value::Array(list(name, value, from_form)?.to_vec()))),
         Kind::Json => match value.as_str() {
             Some(text) if from_form => serde_json::from_str(text)
                 .map(Checked::Json)
@@ -391,7 +394,7 @@ fn email(field: &Field, value: &Value) -> Result<Checked> {
 }
 
 /// Django's rule: a dotted local part, and a domain of letters, digits and inner hyphens.
-fn is_email(address: &str) -> bool {
+pub fn is_email(address: &str) -> bool {
     let Some((local, domain)) = address.rsplit_once('@') else { return false };
     let is_atom = |atom: &str| {
         !atom.is_empty()

@@ -7,7 +7,7 @@ use super::route::{Needs, Route, Shape};
 
 /// The document, with the paths in order of their names.
 pub fn document(rows: &[Route]) -> Value {
-    let mut rows: Vec<&Route> = rows.iter().filter(|row| row.path != "/api/schema/").collect();
+    let mut rows: Vec<&Route> = rows.iter().filter(|row| !row.path.starts_with("/api/schema/")).collect();
     rows.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
     let mut paths = Map::new();
     for row in rows {
@@ -178,6 +178,7 @@ fn property(field: &Field, side: Side) -> Value {
             json!({"type": "array", "items": {"type": "string", "nullable": nullable_items}})
         }
         Kind::Integers => json!({"type": "array", "items": {"type": "integer"}}),
+        Kind::List => json!({"type": "array", "items": {}}),
         Kind::Json => json!({}),
         Kind::Object(fields) => object(fields, side),
         Kind::Objects(fields) => json!({"type": "array", "items": object(fields, side)}),
@@ -203,7 +204,7 @@ fn write_yaml(value: &Value, depth: usize, out: &mut String) {
     match value {
         Value::Object(object) if !object.is_empty() => {
             for (name, value) in object {
-                out.push_str(&format!("{indent}{}:", Value::from(name.as_str())));
+                out.push_str(&format!("{indent}{}:", yaml_key(name)));
                 write_below(value, depth, out);
             }
         }
@@ -214,6 +215,18 @@ fn write_yaml(value: &Value, depth: usize, out: &mut String) {
             }
         }
         scalar => out.push_str(&format!("{indent}{scalar}\n")),
+    }
+}
+
+/// Plain where YAML reads nothing else into it.
+fn yaml_key(name: &str) -> String {
+    let is_word = name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let means_other = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    if is_word && !means_other.contains(&name.to_ascii_lowercase().as_str()) {
+        name.to_owned()
+    } else {
+        Value::from(name).to_string()
     }
 }
 
@@ -229,4 +242,58 @@ fn write_below(value: &Value, depth: usize, out: &mut String) {
     } else {
         out.push_str(&format!(" {value}\n"));
     }
+}
+
+/// The document as one page for people: every operation with its access and its fields.
+pub fn html(document: &Value) -> String {
+    let mut out = String::from(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>orgd API</title><style>\
+         body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}\
+         summary{cursor:pointer;font-family:ui-monospace,monospace}b{display:inline-block;width:5em}\
+         table{margin:.5em 0 1em 5em;border-spacing:1em 0}td{vertical-align:top}i{color:#777}\
+         </style></head><body><h1>orgd API</h1><p>The same as <a href=\"/api/schema/\">YAML</a> and \
+         <a href=\"/api/schema/?format=json\">JSON</a>.</p>",
+    );
+    let none = Map::new();
+    for (path, node) in document["paths"].as_object().unwrap_or(&none) {
+        for (method, operation) in node.as_object().unwrap_or(&none) {
+            write_operation(method, path, operation, &mut out);
+        }
+    }
+    out.push_str("</body></html>");
+    out
+}
+
+fn write_operation(method: &str, path: &str, operation: &Value, out: &mut String) {
+    let access = match operation["security"].as_array().and_then(|all| all.first()) {
+        None => "anybody".to_owned(),
+        Some(first) => match first["PersonalAPIKeyAuth"][0].as_str() {
+            Some(scope) => scope.to_owned(),
+            None if first.get("PersonalAPIKeyAuth").is_some() => "any key".to_owned(),
+            None => "session".to_owned(),
+        },
+    };
+    out.push_str(&format!(
+        "<details><summary><b>{}</b> {path} <i>{access}</i></summary>",
+        method.to_uppercase()
+    ));
+    write_fields("takes", &operation["requestBody"], out);
+    for (status, answer) in
+        operation["responses"].as_object().into_iter().flatten().filter(|(code, _)| *code != "4XX")
+    {
+        write_fields(status, answer, out);
+    }
+    out.push_str("</details>");
+}
+
+fn write_fields(title: &str, side: &Value, out: &mut String) {
+    let schema = &side["content"]["application/json"]["schema"];
+    let schema = if schema["type"] == "array" { &schema["items"] } else { schema };
+    out.push_str(&format!("<table><tr><th>{title}</th></tr>"));
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let kind = field["type"].as_str().unwrap_or("any");
+        let nullable = if field["nullable"] == true { ", nullable" } else { "" };
+        out.push_str(&format!("<tr><td>{name}</td><td><i>{kind}{nullable}</i></td></tr>"));
+    }
+    out.push_str("</table>");
 }

@@ -44,8 +44,8 @@ impl Paging {
         let Paging { limit, offset } = self;
         let end = offset.saturating_add(limit);
         let at = |offset: u64| {
-            let offset = (offset > 0).then(|| ("offset", offset.to_string()));
-            link(call, [Some(("limit", limit.to_string())), offset])
+            let offset = (offset > 0).then(|| offset.to_string());
+            link(call, [("limit", Some(limit.to_string())), ("offset", offset)])
         };
         Reply::ok(&Page {
             count,
@@ -56,16 +56,13 @@ impl Paging {
     }
 }
 
-/// The address of the request with some parameters replaced, sorted by name.
-pub fn link(call: &Call, replaced: [Option<(&str, String)>; 2]) -> String {
-    let is_replaced = |name: &str| ["limit", "offset", "page"].contains(&name);
-    let mut pairs: Vec<(&str, &str)> = call
-        .query
-        .iter()
-        .filter(|(name, _)| !is_replaced(name))
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    pairs.extend(replaced.iter().flatten().map(|(name, value)| (*name, value.as_str())));
+/// The address of the request with some parameters replaced or, with `None`, left out; sorted by name. A
+/// key that came in the query does not go out again.
+pub fn link(call: &Call, replaced: [(&str, Option<String>); 2]) -> String {
+    let stays = |name: &str| name != "personal_api_key" && replaced.iter().all(|(known, _)| *known != name);
+    let kept = call.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut pairs: Vec<(&str, &str)> = kept.filter(|(name, _)| stays(name)).collect();
+    pairs.extend(replaced.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))));
     pairs.sort_by_key(|(name, _)| *name);
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     format!("{}{}?{query}", call.origin, call.path)

@@ -85,11 +85,23 @@ pub enum Shape {
     Free,
 }
 
+/// Whether the path ends with a slash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slash {
+    /// As the caller likes.
+    Optional,
+    /// Always.
+    Required,
+    /// Never.
+    Absent,
+}
+
 /// One row.
 pub struct Route {
     pub method: Method,
-    /// The path with its slash at the end and its parameters in braces, as the API page has it.
+    /// The path with its parameters in braces, as the API page has it.
     pub path: String,
+    pub slash: Slash,
     pub needs: Needs,
     pub handler: Handler,
     pub takes: Option<&'static [Field]>,
@@ -101,9 +113,13 @@ pub struct Route {
 
 impl Route {
     fn new(method: Method, path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
+        let path = path.into();
+        // A path that is written without a slash has none.
+        let slash = if path.ends_with('/') { Slash::Optional } else { Slash::Absent };
         Route {
             method,
-            path: path.into(),
+            path,
+            slash,
             needs,
             handler,
             takes: None,
@@ -156,6 +172,19 @@ impl Route {
 
     pub fn gives_list(mut self, fields: &'static [Field]) -> Route {
         self.gives = Shape::List(fields);
+        self
+    }
+
+    /// The path without its slash at the end names nothing.
+    pub fn with_slash_only(mut self) -> Route {
+        self.slash = Slash::Required;
+        self
+    }
+
+    /// 302, without a body.
+    pub fn redirects(mut self) -> Route {
+        self.status = 302;
+        self.gives = Shape::Nothing;
         self
     }
 

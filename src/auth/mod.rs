@@ -106,8 +106,8 @@ pub fn cover(tx: &Tx, route: &Route, call: &Call) -> Result<()> {
     };
     let Via::Key(key) = &caller.via else { return Ok(()) };
     match route.needs {
-        Needs::Public | Needs::SignedIn => return Ok(()),
-        Needs::Session => return Err(unauthenticated()),
+        Needs::Public | Needs::SignedIn => Ok(()),
+        Needs::Session => Err(unauthenticated()),
         Needs::Scope(scope) => {
             if !scopes::restricted(scope) {
                 return scopes::covers(&key.scopes, scope);

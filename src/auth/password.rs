@@ -12,7 +12,7 @@ const SCORE_MIN: u8 = 3;
 /// zxcvbn's time grows with the length; what lies behind this adds nothing.
 const JUDGED_CHARS_MAX: usize = 100;
 /// Longer passwords are refused before they are hashed.
-pub const CHARS_MAX: usize = 128;
+pub const CHARS_MAX: usize = 1000;
 
 /// Refuses short and guessable passwords.
 pub fn check_strength(password: &str) -> Result<()> {

@@ -63,7 +63,7 @@ impl Throttles {
     }
 }
 
-/// Sliding windows: the count of the window before fades out as this one passes.
+/// Sliding windows: what happened in the last so many seconds, told apart by slots of a window.
 struct Windows<W> {
     watched: Mutex<HashMap<W, Window>>,
 }
@@ -74,52 +74,77 @@ impl<W> Default for Windows<W> {
     }
 }
 
-#[derive(Clone, Copy, Default)]
+/// A window has this many slots; a count leaves it up to one slot later than to the second.
+const SLOTS: usize = 60;
+
+#[derive(Clone, Copy)]
 struct Window {
-    number: i64,
-    count: u32,
-    before: u32,
+    /// The slot of the last count, numbered since 1970.
+    newest: i64,
+    counts: [u16; SLOTS],
+}
+
+impl Default for Window {
+    fn default() -> Window {
+        Window { newest: 0, counts: [0; SLOTS] }
+    }
 }
 
 impl Window {
-    fn at(self, number: i64) -> Window {
-        match number - self.number {
-            0 => self,
-            1 => Window { number, count: 0, before: self.count },
-            _ => Window { number, count: 0, before: 0 },
-        }
+    fn place(slot: i64) -> usize {
+        usize::try_from(slot.rem_euclid(SLOTS as i64)).unwrap_or(0)
     }
 
-    fn weight(self, now: Time, seconds: i64) -> f64 {
-        let micros = seconds * SECOND_MICROS;
-        #[expect(clippy::cast_precision_loss, reason = "both are far below 2^52")]
-        let left = 1.0 - (now.0.rem_euclid(micros) as f64) / (micros as f64);
-        f64::from(self.count) + f64::from(self.before) * left
+    /// Forgets what has left the window by this slot.
+    fn advance(&mut self, slot: i64) {
+        let passed = (slot - self.newest).clamp(0, SLOTS as i64);
+        for gone in slot - passed + 1..=slot {
+            self.counts[Window::place(gone)] = 0;
+        }
+        self.newest = self.newest.max(slot);
+    }
+
+    fn total(&self) -> u32 {
+        self.counts.iter().map(|count| u32::from(*count)).sum()
+    }
+
+    /// How many slots it takes until the oldest count leaves.
+    fn slots_left(&self) -> i64 {
+        let oldest = (1..=SLOTS as i64).find(|age| self.counts[Window::place(self.newest + age)] > 0);
+        oldest.unwrap_or(1)
     }
 }
 
 impl<W: Hash + Eq + Copy> Windows<W> {
+    fn slot(now: Time, seconds: i64) -> i64 {
+        now.0.div_euclid(seconds * SECOND_MICROS / SLOTS as i64)
+    }
+
     fn take(&self, who: W, now: Time, seconds: i64, max: u32) -> Result<()> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = now.unix_seconds().div_euclid(seconds);
+        let slot = Self::slot(now, seconds);
         if watched.len() >= WATCHED_MAX {
-            watched.retain(|_, window| number - window.number <= 1);
+            watched.retain(|_, window| slot - window.newest <= SLOTS as i64);
         }
         let window = watched.entry(who).or_default();
-        *window = window.at(number);
-        if window.weight(now, seconds) >= f64::from(max) {
-            let left = seconds - now.unix_seconds().rem_euclid(seconds);
-            return Err(Error::Throttled { retry_after_seconds: u32::try_from(left.max(1)).unwrap_or(1) });
+        window.advance(slot);
+        if window.total() >= max {
+            let micros = seconds * SECOND_MICROS / SLOTS as i64;
+            let free = (slot + window.slots_left()) * micros - now.0;
+            let retry_after_seconds =
+                u32::try_from(((free + SECOND_MICROS - 1) / SECOND_MICROS).max(1)).unwrap_or(1);
+            return Err(Error::Throttled { retry_after_seconds });
         }
-        window.count = window.count.saturating_add(1);
+        let count = &mut window.counts[Window::place(slot)];
+        *count = count.saturating_add(1);
         Ok(())
     }
 
     fn used(&self, who: &W, now: Time, seconds: i64) -> u32 {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = now.unix_seconds().div_euclid(seconds);
-        let window = watched.get(who).copied().unwrap_or_default().at(number);
-        window.count + window.before
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(window) = watched.get_mut(who) else { return 0 };
+        window.advance(Self::slot(now, seconds));
+        window.total()
     }
 
     fn forget(&self, who: &W) {
@@ -140,7 +165,26 @@ mod tests {
         }
         assert!(matches!(windows.take(1, start, 60, 5), Err(Error::Throttled { .. })));
         assert!(windows.take(2, start, 60, 5).is_ok());
-        assert!(windows.take(1, start.plus_seconds(120), 60, 5).is_ok());
+        let refused = |seconds: i64| match windows.take(1, start.plus_seconds(seconds), 60, 5) {
+            Err(Error::Throttled { retry_after_seconds }) => Some(retry_after_seconds),
+            _ => None,
+        };
+        assert_eq!(refused(0), Some(60));
+        assert_eq!(refused(59), Some(1));
+        assert_eq!(refused(60), None);
+    }
+
+    #[test]
+    fn no_window_of_the_length_holds_more_than_the_limit() {
+        let windows = Windows::default();
+        let start = Time(1_000_000 * SECOND_MICROS);
+        let taken: Vec<i64> =
+            (0..300).filter(|second| windows.take(1, start.plus_seconds(*second), 60, 20).is_ok()).collect();
+        assert!(taken.len() > 80, "{taken:?}");
+        for from in 0..240 {
+            let inside = taken.iter().filter(|second| (from..from + 60).contains(*second)).count();
+            assert!(inside <= 20, "{inside} from {from}");
+        }
     }
 
     #[test]
@@ -155,6 +199,7 @@ mod tests {
         throttles.login_failed(peer, now);
         assert!(throttles.login(peer, now).is_err());
         assert!(throttles.login(IpAddr::from([127, 0, 0, 2]), now).is_ok());
-        assert!(throttles.login(peer, now.plus_seconds(2 * LOCK_OUT_SECONDS)).is_ok());
+        assert!(throttles.login(peer, now.plus_seconds(LOCK_OUT_SECONDS - 11)).is_err());
+        assert!(throttles.login(peer, now.plus_seconds(LOCK_OUT_SECONDS)).is_ok());
     }
 }

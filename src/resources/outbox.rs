@@ -122,8 +122,11 @@ pub fn cancel(tx: &WriteTx, id: Uuid) -> Result<()> {
     Ok(tx.delete(&OUTBOX, &id)?)
 }
 
-/// The mails whose turn has come, oldest first, and when the next one's comes.
-pub fn due(tx: &Tx, now: Time, limit: usize) -> Result<(Vec<(Uuid, Mail)>, Option<Time>)> {
+/// Mails whose turn has come, and when the next one's comes.
+pub type Due = (Vec<(Uuid, Mail)>, Option<Time>);
+
+/// The mails whose turn has come, oldest first, `limit` at most.
+pub fn due(tx: &Tx, now: Time, limit: usize) -> Result<Due> {
     let (due, later): (Vec<_>, Vec<_>) =
         tx.all(&OUTBOX)?.into_iter().partition(|(_, mail)| mail.next_attempt_at <= now);
     let next = later.iter().map(|(_, mail)| mail.next_attempt_at).min();

@@ -1,22 +1,35 @@
-//! The OpenAPI document of the server, made from the rows that it runs on.
+//! The OpenAPI document of the server, made from the rows that it runs on: for programs as YAML and
+//! JSON, for people as a page that needs nothing from elsewhere.
 
 use std::sync::OnceLock;
 
-use crate::api::openapi;
-use crate::api::{Call, Reply, Route, public, read};
+use serde_json::Value;
+
+use crate::api::{Call, Reply, Route, openapi, public, read};
 use crate::error::Result;
 use crate::store::Tx;
 
 pub fn rows() -> Vec<Route> {
-    vec![Route::get("/api/schema/", public(), read(show))]
+    vec![
+        Route::get("/api/schema/", public(), read(show)).with_slash_only(),
+        Route::get("/api/schema/swagger-ui/", public(), read(page)),
+        Route::get("/api/schema/redoc/", public(), read(page)),
+    ]
+}
+
+fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| openapi::document(&super::rows()))
 }
 
 /// YAML, unless JSON is asked for.
 fn show(call: &Call, _tx: &Tx) -> Result<Reply> {
-    static DOCUMENT: OnceLock<serde_json::Value> = OnceLock::new();
-    let document = DOCUMENT.get_or_init(|| openapi::document(&super::rows()));
     if call.query("format") == Some("json") || call.wants_json {
-        return Reply::ok(document);
+        return Reply::ok(document());
     }
-    Ok(Reply::text(200, "application/vnd.oai.openapi", openapi::yaml(document)))
+    Ok(Reply::text(200, "application/vnd.oai.openapi", openapi::yaml(document())))
+}
+
+fn page(_call: &Call, _tx: &Tx) -> Result<Reply> {
+    Ok(Reply::text(200, "text/html; charset=utf-8", openapi::html(document())))
 }

@@ -20,8 +20,8 @@ pub fn rows() -> Vec<Route> {
     vec![
         Route::post("/api/login/", public(), steps(login)).takes(LOGIN).gives(200, SUCCESS),
         Route::post("/api/logout/", session(), write(logout)).gives_nothing(),
-        Route::get("/logout/", public(), write(leave)),
-        Route::post("/logout/", public(), write(leave)),
+        Route::get("/logout", public(), write(leave)).redirects(),
+        Route::post("/logout", public(), write(leave)).redirects(),
     ]
 }
 
@@ -40,7 +40,7 @@ pub(super) const BY_USER: Table<(Uuid, [u8; 32]), ()> = Table::new("sessions_by_
 pub(super) const BY_AGE: Table<(Uuid, [u8; 32]), ()> = Table::new("sessions_by_age");
 
 const LOGIN: &[Field] = &[
-    Field::text("email", 254).required().write_only(),
+    Field::new("email", Kind::Email).required().write_only(),
     Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX }).required().write_only(),
 ];
 const SUCCESS: &[Field] = &[Field::boolean("success").read_only()];

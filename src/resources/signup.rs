@@ -9,6 +9,7 @@ use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
 use super::{invites, members, organizations, outbox, projects, sessions};
 use crate::api::call::parse_uuid;
+use crate::api::fields::is_email;
 use crate::api::{Call, Field, Form, Kind, Reply, Route, public, read, steps};
 use crate::app::App;
 use crate::auth::{hash, password};
@@ -19,8 +20,8 @@ pub fn rows() -> Vec<Route> {
     let one = "/api/signup/{id}/";
     vec![
         Route::post("/api/signup/", public(), steps(sign_up)).takes(SIGN_UP).gives(201, SIGNED_UP),
-        Route::get(one, public(), read(prevalidate)).gives(200, PREVALIDATED),
-        Route::post(one, public(), steps(accept)).takes(ACCEPT).gives(201, SIGNED_UP),
+        Route::get(one, public(), read(prevalidate)).gives(200, PREVALIDATED).with_slash_only(),
+        Route::post(one, public(), steps(accept)).takes(ACCEPT).gives(201, SIGNED_UP).with_slash_only(),
     ]
 }
 
@@ -294,8 +295,8 @@ pub fn operator_user(
     first_name: &str,
     hash: Option<String>,
 ) -> Result<(Uuid, User)> {
-    if email.is_empty() {
-        return Err(invalid("email", "blank", "This field may not be blank."));
+    if !is_email(email) {
+        return Err(invalid("email", "invalid_input", "Enter a valid email address."));
     }
     let mut user = blank_user(call, tx, email)?;
     user.first_name = first_name.to_owned();

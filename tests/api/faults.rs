@@ -131,7 +131,7 @@ fn a_failed_write_leaves_nothing_and_does_not_disturb_its_neighbours() {
             let org = &org;
             move || {
                 // Every third entry fails late, after others of the same request were staged.
-                let last = if number % 3 == 0 {
+                let last = if number.is_multiple_of(3) {
                     json!({"target_email": org.owner.email})
                 } else {
                     json!({"target_email": format!("z{number}@example.com")})

@@ -33,6 +33,12 @@ fn the_slash_at_the_end_is_optional_and_never_redirected() {
     ] {
         assert_eq!(org.owner.get(&path).status, 200, "{path}");
     }
+    for path in ["/api/schema", "/api/signup/3e9c5de9-1765-454a-bd9a-3c5e67ed9a23"] {
+        server.anyone().get(path).missing("Endpoint not found.");
+    }
+    for path in ["/_livez/", "/_readyz/", "/logout/"] {
+        server.anyone().get(path).not_found();
+    }
 }
 
 #[test]
@@ -92,6 +98,10 @@ fn options_describes_the_path() {
     );
     assert_eq!(answer.header("allow"), "GET, PUT, PATCH, DELETE, HEAD, OPTIONS");
     server.anyone().send(Method::OPTIONS, &org.at(""), "", &[]).unauthenticated();
+    let key = org.owner.key(&["organization_member:write"]);
+    let refused = "API key missing required scope 'organization:read'";
+    key.send(Method::OPTIONS, &org.at(""), "", &[]).denied(refused);
+    key.send(Method::OPTIONS, &org.at("members/"), "", &[]).json(200);
 }
 
 #[test]
@@ -120,6 +130,7 @@ fn the_answer_is_json_or_nothing() {
     let anyone = server.anyone().send(Method::GET, &org.at(""), "", &[("accept", "text/html")]);
     anyone.refused(406, "invalid_request", "not_acceptable", refused, None);
     org.owner.get(&org.at("?format=json")).json(200);
+    org.owner.get(&org.at("?format=")).json(200);
     org.owner.get(&org.at("?format=xml")).not_found();
 }
 

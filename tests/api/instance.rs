@@ -19,6 +19,7 @@ fn the_health_paths_answer_anybody() {
     }
     assert_eq!(anyone.get("/_readyz?role=x").json(400), json!({"error": "InvalidRole"}));
     anyone.holding("wrong").get("/_readyz").json(200);
+    assert!(anyone.get("/").text().contains("/api/schema/redoc/"));
 }
 
 #[test]

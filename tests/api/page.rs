@@ -109,11 +109,16 @@ fn the_document_is_the_same_as_yaml_and_as_json() {
     let anyone = server.anyone();
     let yaml = anyone.get("/api/schema/");
     assert_eq!(yaml.header("content-type"), "application/vnd.oai.openapi");
+    assert!(yaml.text().starts_with("openapi: "));
     let from_yaml: Value = serde_yaml_ng::from_str(&yaml.text()).expect("YAML");
     assert_eq!(from_yaml, document());
     let accepted =
         anyone.send(ureq::http::Method::GET, "/api/schema/", "", &[("accept", "application/json")]);
     assert_eq!(accepted.json(200), from_yaml);
+    for page in ["/api/schema/redoc/", "/api/schema/swagger-ui/"] {
+        let page = anyone.send(ureq::http::Method::GET, page, "", &[("accept", "text/html")]);
+        assert!(page.status == 200 && page.text().contains("/api/organizations/{organization_id}/members/"));
+    }
 }
 
 /// One call for each row of the page, in an order in which each finds what it needs.

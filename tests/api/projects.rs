@@ -159,7 +159,7 @@ fn a_project_is_named_by_its_number() {
         let detail = format!("Field 'id' expected a number but got '{name}'.");
         org.owner.get(&org.at(&format!("projects/{odd}/"))).invalid(None, "invalid_input", &detail);
     }
-    for unknown in ["0", "-1", "99999999", "99999999999999999999999999"] {
+    for unknown in ["0", "-1", "99999999", &"9".repeat(60)] {
         org.owner.get(&org.at(&format!("projects/{unknown}/"))).not_found();
     }
     let current = org.owner.get(&org.at("projects/@current/")).json(200);

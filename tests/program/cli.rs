@@ -175,12 +175,18 @@ fn a_taken_port_is_told_before_a_file_is_made() {
     let address = taken.local_addr().expect("an address").to_string();
     refused(&["serve", "--listen", &address, "--data", shown(&file)], "cannot listen on");
     assert!(!file.exists());
-    refused(&["serve", "--listen", "nonsense", "--data", shown(&file)], "cannot listen on nonsense");
+    refused(&["serve", "--listen", "nonsense", "--data", shown(&file)], "HOST:PORT");
 }
 
 #[test]
-fn a_mail_server_s_address_is_checked_at_the_start() {
+fn addresses_are_checked_at_the_start() {
     let (_folder, file) = place();
+    let site = run(&["serve", "--data", shown(&file), "--site-url", "nonsense"]);
+    assert_eq!(site.status.code(), Some(2));
+    refused(
+        &["bootstrap", "--data", shown(&file), "--email", "nope", "--organization", "X"],
+        "valid email address",
+    );
     refused(
         &["serve", "--listen", "127.0.0.1:0", "--data", shown(&file), "--smtp-url", "nonsense"],
         "ORGD_SMTP_URL",

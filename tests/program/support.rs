@@ -47,16 +47,15 @@ impl Serving {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut lines = BufReader::new(reader).lines();
         let mut said = Vec::new();
-        for line in lines.by_ref() {
-            let line = line.expect("text");
-            if let Some((_, base)) = line.split_once("listening on ") {
-                let base = base.trim().to_owned();
-                std::thread::spawn(move || lines.for_each(drop));
-                return Serving { child, base, said };
-            }
-            said.push(line);
-        }
-        panic!("it does not listen: {said:#?}");
+        let listening = lines.by_ref().map(|line| line.expect("text")).find_map(|line| {
+            let base = line.split_once("listening on ").map(|(_, base)| base.trim().to_owned());
+            said.extend(base.is_none().then_some(line));
+            base
+        });
+        let serving = Serving { child, base: listening.unwrap_or_default(), said };
+        assert!(!serving.base.is_empty(), "it does not listen: {:#?}", serving.said);
+        std::thread::spawn(move || lines.for_each(drop));
+        serving
     }
 
     /// Sends a signal by its name.

