@@ -6,8 +6,9 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::auth::throttle::Throttles;
 use crate::clock::{Clock, Ids};
-use crate::config::Config;
+use crate::config::{Config, INSTALLS_MAX};
 use crate::error::{Error, Result};
+use crate::outbound::Outbound;
 use crate::store::Store;
 
 pub struct App {
@@ -20,6 +21,9 @@ pub struct App {
     pub mail_waits: Notify,
     /// Lets the first user of an empty file sign up from anywhere; known to the log only.
     pub setup_code: String,
+    pub outbound: Outbound,
+    /// Turns to get plugins from elsewhere; each may cost some memory.
+    pub installs: Arc<Semaphore>,
     hashing: Semaphore,
 }
 
@@ -36,6 +40,8 @@ impl App {
             ids,
             throttles: Throttles::default(),
             mail_waits: Notify::new(),
+            outbound: Outbound::default(),
+            installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hashing: Semaphore::new((cores / 2).max(1)),
         }
     }

@@ -1,9 +1,13 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
+mod plugins;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches, ValueEnum};
+
+pub use plugins::{Plugins, reach_of};
 
 /// Settings of `orgd serve`.
 #[derive(Clone, Args)]
@@ -78,6 +82,9 @@ pub struct Config {
     pub drain_seconds_max: u64,
 
     #[command(flatten)]
+    pub plugins: Plugins,
+
+    #[command(flatten)]
     pub bootstrap: Bootstrap,
 }
 
@@ -114,11 +121,14 @@ pub struct Bootstrap {
 impl Bootstrap {
     /// Secrets come from the environment only: a flag would show them in the list of processes.
     pub fn with_secrets_of_environment(mut self) -> Bootstrap {
-        let secret = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
         self.password = secret("ORGD_BOOTSTRAP_PASSWORD");
         self.api_key = secret("ORGD_BOOTSTRAP_API_KEY");
         self
     }
+}
+
+fn secret(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -151,6 +161,8 @@ pub const SENSITIVE_SESSION_SECONDS: i64 = 6 * 60 * 60;
 pub const KEYS_MAX: usize = 10;
 /// Invites in one bulk request.
 pub const BULK_INVITES_MAX: usize = 20;
+/// How many plugins are got from elsewhere at once.
+pub const INSTALLS_MAX: usize = 4;
 /// How long a project's live events token is good for.
 pub const LIVE_EVENTS_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// Answers from this size on are compressed for callers who accept it, in bytes.

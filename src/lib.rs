@@ -13,6 +13,7 @@ pub mod error;
 mod http;
 pub mod logging;
 pub mod operator;
+pub mod outbound;
 pub mod resources;
 pub mod routes;
 pub mod store;

@@ -5,15 +5,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::check::expect;
 use super::users;
 use crate::api::page::link;
 use crate::api::{Call, Reply};
 use crate::clock::Time;
-use crate::error::Result;
-use crate::store::{Json, Order, Table, Tx, WriteTx, by_all_but_uuid};
+use crate::error::{Result, invalid, not_found};
+use crate::store::{Json, Order, Problems, Table, Tx, WriteTx, by_all_but_uuid};
 
 /// The scope under which changes of projects are told; PostHog calls them teams there.
 pub const PROJECT: &str = "Team";
+/// The scope under which plugins come and go.
+pub const PLUGIN: &str = "Plugin";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
@@ -28,40 +31,41 @@ type ItemKey = (Uuid, (String, String), Uuid);
 /// By organization, scope and item, and by time.
 pub(super) const ENTRIES: Table<ItemKey, Entry> = Table::new("activity").counted(by_all_but_uuid);
 
+/// The items of a scope by time: what a list of the whole scope walks.
+pub(super) const BY_SCOPE: Table<(Uuid, String, Uuid), String> =
+    Table::new("activity_by_scope").counted(by_all_but_uuid);
+
 /// A change to be told.
 pub struct Change {
     scope: &'static str,
     item: String,
     activity: &'static str,
-    name: String,
+    name: Option<String>,
     /// `None` where something was made or removed as a whole.
     changes: Option<Vec<Value>>,
 }
 
 impl Change {
+    /// Something came or went as a whole.
+    pub fn whole(
+        scope: &'static str,
+        activity: &'static str,
+        item: impl ToString,
+        name: Option<&str>,
+    ) -> Change {
+        Change { scope, item: item.to_string(), activity, name: name.map(str::to_owned), changes: None }
+    }
+
     pub fn created(item: impl ToString, name: &str) -> Change {
-        Change {
-            scope: PROJECT,
-            item: item.to_string(),
-            activity: "created",
-            name: name.into(),
-            changes: None,
-        }
+        Change::whole(PROJECT, "created", item, Some(name))
     }
 
     pub fn updated(item: impl ToString, name: &str, changes: Vec<Value>) -> Change {
-        let changes = Some(changes);
-        Change { scope: PROJECT, item: item.to_string(), activity: "updated", name: name.into(), changes }
+        Change { changes: Some(changes), ..Change::whole(PROJECT, "updated", item, Some(name)) }
     }
 
     pub fn deleted(item: impl ToString, name: &str) -> Change {
-        Change {
-            scope: PROJECT,
-            item: item.to_string(),
-            activity: "deleted",
-            name: name.into(),
-            changes: None,
-        }
+        Change::whole(PROJECT, "deleted", item, Some(name))
     }
 }
 
@@ -104,13 +108,16 @@ pub fn record(tx: &WriteTx, call: &Call, organization: Uuid, change: Change) -> 
         detail: Json::of(&detail),
         created_at: call.now,
     };
-    let key = (organization, (change.scope.to_owned(), change.item), call.new_uuid());
-    Ok(tx.put(&ENTRIES, &key, &entry)?)
+    let id = call.new_uuid();
+    let scope = change.scope.to_owned();
+    tx.put(&BY_SCOPE, &(organization, scope.clone(), id), &change.item)?;
+    Ok(tx.put(&ENTRIES, &(organization, (scope, change.item), id), &entry)?)
 }
 
 /// Removes all entries, together with the organization.
 pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
     for (key, _) in tx.scan(&ENTRIES, &organization, Order::Ascending)? {
+        tx.delete(&BY_SCOPE, &(organization, key.1.0.clone(), key.2))?;
         tx.delete(&ENTRIES, &key)?;
     }
     Ok(())
@@ -119,62 +126,115 @@ pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
 #[derive(Serialize)]
 struct Actor {
     first_name: String,
-    email: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    is_system: bool,
+    email: String,
 }
 
 #[derive(Serialize)]
-struct Wire<'a> {
+struct Wire {
     id: Uuid,
     user: Actor,
-    activity: &'a str,
-    scope: &'a str,
-    item_id: &'a str,
-    detail: &'a Json,
+    activity: String,
+    scope: String,
+    item_id: String,
+    detail: Json,
     created_at: Time,
 }
 
 #[derive(Serialize)]
-struct Page<'a> {
-    results: Vec<Wire<'a>>,
+struct Page {
+    results: Vec<Wire>,
     next: Option<String>,
     previous: Option<String>,
     total_count: u64,
 }
 
+/// Which page is asked for, from 1 on, and how long pages are.
+struct Paging {
+    page: u64,
+    limit: u64,
+}
+
 const LIMIT_DEFAULT: u64 = 10;
 
-/// 200 with the entries of one item, newest first; `?limit=` and `?page=`, from 1.
-pub fn page(call: &Call, tx: &Tx, organization: Uuid, scope: &str, item: &str) -> Result<Reply> {
-    let number =
-        |name| call.query(name).and_then(|text| text.parse::<u64>().ok()).filter(|number| *number > 0);
-    let limit = number("limit").unwrap_or(LIMIT_DEFAULT);
-    let page = number("page").unwrap_or(1);
-    let front = (organization, (scope.to_owned(), item.to_owned()));
-    let offset = (page - 1).saturating_mul(limit);
-    let (total, entries) = tx.page(&ENTRIES, &front, Order::Descending, offset, limit)?;
-    let at = |page: u64| link(call, [("limit", Some(limit.to_string())), ("page", Some(page.to_string()))]);
-    let mut results = Vec::with_capacity(entries.len());
-    for ((_, (_, _), id), entry) in &entries {
-        let user = match users::get(tx, entry.user)? {
-            Some(user) => Actor { first_name: user.first_name, email: Some(user.email), is_system: false },
-            None => Actor { first_name: "System".into(), email: None, is_system: true },
+impl Paging {
+    /// Unlike with other lists, unusable values are refused.
+    fn of(call: &Call) -> Result<Paging> {
+        let number = |name: &'static str, default| match call.query(name) {
+            None => Ok(default),
+            Some(text) => {
+                // A number beyond all pages is a number still.
+                let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let number = is_number.then(|| text.parse().unwrap_or(u64::MAX)).filter(|number| *number > 0);
+                number.ok_or_else(|| invalid(name, "invalid_input", "A whole number from 1 on is required."))
+            }
         };
-        results.push(Wire {
-            id: *id,
-            user,
-            activity: &entry.activity,
-            scope,
-            item_id: item,
-            detail: &entry.detail,
-            created_at: entry.created_at,
-        });
+        Ok(Paging { page: number("page", 1)?, limit: number("limit", LIMIT_DEFAULT)? })
     }
-    Reply::ok(&Page {
-        results,
-        next: (offset.saturating_add(limit) < total).then(|| at(page + 1)),
-        previous: (page > 1).then(|| at(page - 1)),
-        total_count: total,
+
+    fn offset(&self) -> u64 {
+        (self.page - 1).saturating_mul(self.limit)
+    }
+
+    fn reply(&self, call: &Call, total: u64, results: Vec<Wire>) -> Result<Reply> {
+        let Paging { page, limit } = *self;
+        let at =
+            |page: u64| link(call, [("limit", Some(limit.to_string())), ("page", Some(page.to_string()))]);
+        Reply::ok(&Page {
+            results,
+            next: (self.offset().saturating_add(limit) < total).then(|| at(page + 1)),
+            previous: (page > 1).then(|| at(page - 1)),
+            total_count: total,
+        })
+    }
+}
+
+/// 200 with the entries of one item, newest first.
+pub fn page(call: &Call, tx: &Tx, organization: Uuid, scope: &str, item: &str) -> Result<Reply> {
+    let paging = Paging::of(call)?;
+    let front = (organization, (scope.to_owned(), item.to_owned()));
+    let (total, entries) = tx.page(&ENTRIES, &front, Order::Descending, paging.offset(), paging.limit)?;
+    let results = entries.into_iter().map(|(key, entry)| wire(tx, key, entry)).collect::<Result<_>>()?;
+    paging.reply(call, total, results)
+}
+
+/// 200 with the entries of all items of a scope, newest first.
+pub fn page_of_scope(call: &Call, tx: &Tx, organization: Uuid, scope: &str) -> Result<Reply> {
+    let paging = Paging::of(call)?;
+    let front = (organization, scope.to_owned());
+    let (total, rows) = tx.page(&BY_SCOPE, &front, Order::Descending, paging.offset(), paging.limit)?;
+    let results = rows.into_iter().map(|((_, scope, id), item)| {
+        let key = (organization, (scope, item), id);
+        let entry = tx.get(&ENTRIES, &key)?.ok_or_else(not_found)?;
+        wire(tx, key, entry)
+    });
+    paging.reply(call, total, results.collect::<Result<_>>()?)
+}
+
+fn wire(tx: &Tx, (_, (scope, item_id), id): ItemKey, entry: Entry) -> Result<Wire> {
+    // A user who is gone has no name any more; what he did stays told.
+    let user = users::get(tx, entry.user)?;
+    let (first_name, email) = user.map(|user| (user.first_name, user.email)).unwrap_or_default();
+    Ok(Wire {
+        id,
+        user: Actor { first_name, email },
+        activity: entry.activity,
+        scope,
+        item_id,
+        detail: entry.detail,
+        created_at: entry.created_at,
     })
+}
+
+/// Every entry is found by its scope, and nothing else is.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let all = tx.all(&ENTRIES)?;
+    for ((organization, (scope, item), id), _) in &all {
+        let indexed = tx.get(&BY_SCOPE, &(*organization, scope.clone(), *id))?.as_ref() == Some(item);
+        expect(problems, indexed, || format!("entry {id} of the activity log is not found by its scope"));
+    }
+    let indexed = tx.all(&BY_SCOPE)?.len();
+    expect(problems, indexed == all.len(), || {
+        format!("{indexed} index rows stand for {} entries of the activity log", all.len())
+    });
+    Ok(())
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::{activity, api_keys, invites, members, organizations, outbox, projects, sessions, users};
+use super::{
+    activity, api_keys, invites, members, organizations, outbox, plugins, projects, sessions, users,
+};
 use crate::api::Level;
 use crate::clock::Time;
 use crate::store::{Json, Key, Record, Table, encode};
@@ -46,6 +48,7 @@ fn samples() -> Samples {
         (ONE, (text("Team"), text("1")), TWO),
         activity::Entry { user: TWO, activity: text("updated"), detail: json.clone(), created_at: NOW },
     );
+    all.add(&activity::BY_SCOPE, (ONE, text("Team"), TWO), text("1"));
     all.add(
         &api_keys::KEYS,
         HASH,
@@ -86,6 +89,7 @@ fn samples() -> Samples {
     let mut organization = organizations::Organization::new("Acme", NOW);
     organization.slug = text("acme");
     organization.enforce_2fa = Some(true);
+    organization.plugins_access_level = 9;
     all.add(&organizations::ORGANIZATIONS, ONE, organization);
     all.add(&organizations::BY_SLUG, text("acme"), ONE);
     all.add(
@@ -101,6 +105,34 @@ fn samples() -> Samples {
             next_attempt_at: NOW,
         },
     );
+    all.add(
+        &plugins::PLUGINS,
+        (ONE, 7),
+        plugins::Plugin {
+            plugin_type: Some(text("custom")),
+            name: Some(text("n")),
+            description: Some(text("d")),
+            url: Some(text("https://github.com/u/r")),
+            icon: None,
+            config_schema: json.clone(),
+            tag: Some(text("t")),
+            latest_tag: Some(text("l")),
+            is_global: true,
+            capabilities: json.clone(),
+            metrics: Some(json.clone()),
+            public_jobs: None,
+            archive: Some(plugins::Archive { sha256: HASH, bytes: 300 }),
+            created_at: NOW,
+            updated_at: NOW,
+        },
+    );
+    all.add(&plugins::BY_NUMBER, 7, ONE);
+    all.add(&plugins::GLOBAL, 7, ONE);
+    all.add(&plugins::BY_URL, text("https://github.com/u/r"), 7);
+    all.add(&plugins::PRIVATE_URLS, 7, text("https://github.com/u/r?private_token=t"));
+    all.add(&plugins::source::FILES, (7, text("index.ts")), text("code"));
+    let list = plugins::repository::List { text: text("[]"), fetched_at: NOW };
+    all.add(&plugins::repository::LISTS, text("https://example.com/list.json"), list);
     let (project, details) = projects::sample(ONE, NOW);
     all.add(&projects::PROJECTS, (ONE, 7), project);
     all.add(&projects::DETAILS, 7, details);

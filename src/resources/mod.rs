@@ -11,6 +11,7 @@ pub mod invites;
 pub mod members;
 pub mod organizations;
 pub mod outbox;
+pub mod plugins;
 pub mod projects;
 pub mod schema;
 pub mod sessions;
@@ -27,6 +28,7 @@ pub fn rows() -> Vec<Route> {
         projects::rows(),
         members::rows(),
         invites::rows(),
+        plugins::rows(),
         signup::rows(),
         sessions::rows(),
         users::rows(),
@@ -43,6 +45,7 @@ pub fn rows() -> Vec<Route> {
 pub fn tables() -> Vec<TableInfo> {
     vec![
         activity::ENTRIES.info(),
+        activity::BY_SCOPE.info(),
         api_keys::KEYS.info(),
         api_keys::BY_USER.info(),
         instance::INSTANCE.info(),
@@ -55,6 +58,13 @@ pub fn tables() -> Vec<TableInfo> {
         organizations::ORGANIZATIONS.info(),
         organizations::BY_SLUG.info(),
         outbox::OUTBOX.info(),
+        plugins::PLUGINS.info(),
+        plugins::BY_NUMBER.info(),
+        plugins::GLOBAL.info(),
+        plugins::BY_URL.info(),
+        plugins::PRIVATE_URLS.info(),
+        plugins::source::FILES.info(),
+        plugins::repository::LISTS.info(),
         projects::PROJECTS.info(),
         projects::DETAILS.info(),
         projects::BY_NUMBER.info(),

@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
 
-use super::{invites, members, projects, users};
+use super::{invites, members, plugins, projects, users};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, write};
 use crate::clock::Time;
@@ -34,6 +34,8 @@ pub struct Organization {
     pub updated_at: Time,
     pub is_member_join_email_enabled: bool,
     pub enforce_2fa: Option<bool>,
+    /// What the organization may do with plugins; greater may do more.
+    pub plugins_access_level: u8,
 }
 
 pub(super) const ORGANIZATIONS: Table<Uuid, Organization> = Table::new("organizations");
@@ -65,9 +67,6 @@ pub const BASIC: &[Field] = &[
     Field::text("slug", SLUG_CHARS_MAX).read_only(),
     Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
 ];
-
-/// Every organization may install plugins for the whole instance, as on any self-hosted PostHog.
-const PLUGINS_ROOT: u8 = 9;
 
 #[derive(Serialize)]
 pub struct Wire {
@@ -111,7 +110,7 @@ pub fn wire(tx: &Tx, id: Uuid, level: Option<Level>) -> Result<Wire> {
         created_at: organization.created_at,
         updated_at: organization.updated_at,
         membership_level: level,
-        plugins_access_level: PLUGINS_ROOT,
+        plugins_access_level: organization.plugins_access_level,
         teams: match level {
             Some(level) => projects::visible_in(tx, id, level)?,
             None => Vec::new(),
@@ -185,6 +184,7 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     members::at_least(level, Level::Owner)?;
     let organization = find(tx, id)?;
     projects::delete_all_of(tx, id)?;
+    plugins::delete_all_of(tx, id)?;
     invites::delete_all_of(tx, id)?;
     members::delete_all_of(tx, id)?;
     tx.delete(&BY_SLUG, &organization.slug)?;
@@ -212,7 +212,7 @@ fn own(call: &Call, tx: &Tx) -> Result<(Uuid, Level)> {
 }
 
 impl Organization {
-    /// A new organization with defaults; its slug comes with `found`.
+    /// A new organization with defaults; its slug and its plugins access level come with `found`.
     pub fn new(name: &str, now: Time) -> Organization {
         Organization {
             name: name.into(),
@@ -221,6 +221,7 @@ impl Organization {
             updated_at: now,
             is_member_join_email_enabled: true,
             enforce_2fa: None,
+            plugins_access_level: 0,
         }
     }
 }
@@ -229,6 +230,7 @@ impl Organization {
 pub fn found(call: &Call, tx: &WriteTx, owner: Uuid, mut organization: Organization) -> Result<Uuid> {
     let id = call.new_uuid();
     organization.slug = free_slug(call, tx, &organization.name)?;
+    organization.plugins_access_level = call.config.plugins.plugins_access_level;
     tx.put(&BY_SLUG, &organization.slug, &id)?;
     tx.put(&ORGANIZATIONS, &id, &organization)?;
     members::join(call, tx, id, owner, Level::Owner)?;

@@ -5,29 +5,34 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::support::{Org, Person, Server, text};
+use crate::support::archives::zip;
+use crate::support::mirror::Mirror;
+use crate::support::web::Page;
+use crate::support::{Person, Server, text};
 
 /// Resources of the page that this version does not serve.
-const ABSENT: &[&str] = &[
-    "batch_exports",
-    "domains",
-    "pipeline_destinations",
-    "pipeline_frontend_apps",
-    "pipeline_import_apps",
-    "pipeline_transformations",
-    "plugins",
-    "proxy_records",
-    "roles",
-];
+const ABSENT: &[&str] = &["batch_exports", "domains", "proxy_records", "roles"];
 
 /// Rows whose answer the page's generator got wrong: these show something of their own.
-const OTHER_ANSWERS: &[&str] = &["/activity/", "/is_generating_demo_data/"];
+const OTHER_ANSWERS: &[&str] = &[
+    "/activity/",
+    "/check_for_updates/",
+    "/exports_unsubscribe_configs/",
+    "/is_generating_demo_data/",
+    "/repository/",
+    "/source/",
+    "/unused/",
+    "/update_source/",
+];
+
+/// Rows whose body the page's generator got wrong: these take something of their own, or nothing.
+const OTHER_BODIES: &[&str] = &["/reset_token/", "/update_source/", "/upgrade/"];
 
 /// Fields whose type the page's generator got wrong.
 const OTHER_TYPES: &[&str] = &["metadata", "member_count"];
 
-/// Fields that later versions of the original take besides the page's.
-const TAKEN_BESIDES: &[&str] = &["send_email", "combine_pending_invites"];
+/// Fields that the original takes besides the page's.
+const TAKEN_BESIDES: &[&str] = &["send_email", "combine_pending_invites", "url"];
 
 fn page() -> Vec<Value> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../data/endpoints.json")).expect("JSON");
@@ -80,7 +85,7 @@ fn every_row_of_the_page_is_in_the_document_with_its_fields_scope_and_code() {
         if let Some(wanted) = row["request"].as_object().filter(|fields| !fields.is_empty()) {
             let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
             let schema = if schema["type"] == "array" { &schema["items"] } else { schema };
-            if !path(&row).ends_with("/reset_token/") {
+            if !OTHER_BODIES.iter().any(|tail| path(&row).ends_with(tail)) {
                 let taken: BTreeSet<&str> = names(schema["properties"].as_object().expect("fields"))
                     .into_iter()
                     .filter(|name| !TAKEN_BESIDES.contains(name))
@@ -122,13 +127,14 @@ fn the_document_is_the_same_as_yaml_and_as_json() {
 }
 
 /// One call for each row of the page, in an order in which each finds what it needs.
-fn calls(org: &Org, member: &Person) -> Vec<(&'static str, String, Value)> {
+fn calls(mirror: &Mirror, member: &Person) -> Vec<(&'static str, String, Value)> {
+    let org = &mirror.org;
     let invites = org.at("invites/");
     let invite = org.invite("spare@example.com", 1);
     let spare = org.owner.post(&org.at("projects/"), json!({"name": "Spare"})).json(201)["id"].clone();
     let doomed = org.owner.post("/api/organizations/", json!({"name": "Doomed"})).json(201)["id"].clone();
     let person = org.at(&format!("members/{}/", member.uuid));
-    vec![
+    let mut calls = vec![
         ("GET", "/api/organizations/".into(), json!({})),
         ("POST", "/api/organizations/".into(), json!({"name": "New"})),
         ("GET", org.at(""), json!({})),
@@ -141,6 +147,17 @@ fn calls(org: &Org, member: &Person) -> Vec<(&'static str, String, Value)> {
         ("GET", org.at("members/"), json!({})),
         ("PATCH", person.clone(), json!({"level": 8})),
         ("DELETE", person, json!({})),
+    ];
+    for (view, capabilities) in [
+        ("pipeline_destinations", json!({"methods": ["onEvent"]})),
+        ("pipeline_frontend_apps", json!({"jobs": ["a"]})),
+        ("pipeline_import_apps", json!({"scheduled_tasks": ["runEveryDay"]})),
+        ("pipeline_transformations", json!({"methods": ["processEvent"]})),
+        ("plugins", json!({})),
+    ] {
+        calls.extend(calls_of_view(mirror, view, &capabilities));
+    }
+    calls.extend([
         ("GET", org.at("projects/"), json!({})),
         ("POST", org.at("projects/"), json!({})),
         ("GET", org.project_at(""), json!({})),
@@ -149,16 +166,43 @@ fn calls(org: &Org, member: &Person) -> Vec<(&'static str, String, Value)> {
         ("GET", org.project_at("activity/"), json!({})),
         ("GET", org.project_at("is_generating_demo_data/"), json!({})),
         ("PATCH", org.project_at("reset_token/"), json!({})),
+    ]);
+    calls
+}
+
+fn calls_of_view(mirror: &Mirror, view: &str, capabilities: &Value) -> Vec<(&'static str, String, Value)> {
+    let at = |tail: &str| mirror.org.at(&format!("{view}/{tail}"));
+    let archive = zip(&[("plugin.json", br#"{"name": "p"}"#), ("frontend.tsx", b"")]);
+    mirror.put_archive(view, Page::Body(archive));
+    let url = format!("https://github.com/u/r/archive/{view}.zip");
+    let made = |body: Value| mirror.org.owner.post(&at(""), body).json(201)["id"].clone();
+    let fetched = made(json!({"url": url, "capabilities": capabilities}));
+    let doomed = made(json!({"plugin_type": "source", "capabilities": capabilities}));
+    let one = |tail: &str| at(&format!("{fetched}/{tail}"));
+    vec![
+        ("GET", at(""), json!({})),
+        ("POST", at(""), json!({"plugin_type": "source", "name": "p"})),
+        ("GET", one(""), json!({})),
+        ("PATCH", one(""), json!({"name": "N"})),
+        ("DELETE", at(&format!("{doomed}/")), json!({})),
+        ("GET", one("check_for_updates/"), json!({})),
+        ("GET", one("source/"), json!({})),
+        ("PATCH", one("update_source/"), json!({"site.ts": "s"})),
+        ("POST", one("upgrade/"), json!({})),
+        ("GET", at("activity/"), json!({})),
+        ("GET", at("exports_unsubscribe_configs/"), json!({})),
+        ("GET", at("repository/"), json!({})),
+        ("GET", at("unused/"), json!({})),
     ]
 }
 
 #[test]
 fn every_row_of_the_page_answers_with_its_code_and_the_types_of_its_fields() {
-    let server = Server::start();
-    let org = server.org();
-    let member = org.member(&server);
+    let mirror = Mirror::with(|config| config.plugins.plugin_repository_url = String::new());
+    let org = &mirror.org;
+    let member = org.member(&mirror.server);
     let key = org.owner.key(&["*"]);
-    let calls = calls(&org, &member);
+    let calls = calls(&mirror, &member);
     let rows = page();
     assert_eq!(rows.len(), calls.len());
     for (row, (verb, concrete, body)) in rows.iter().zip(calls) {

@@ -19,6 +19,10 @@ struct World {
     org: Org,
     victim: String,
     invite: String,
+    /// A plugin that runs in the browser only.
+    frontend_app: String,
+    /// A plugin that all other views show.
+    plugin: String,
 }
 
 /// The people who ask, by the names of the columns.
@@ -76,7 +80,19 @@ impl People {
             person.accept(&org.invite(&person.email, level));
         }
         let invite = org.invite("invited@example.com", 1);
-        World { victim: self.victim.uuid.clone(), invite, org }
+        let plugin = |capabilities: Value| {
+            let body = json!({"plugin_type": "source", "capabilities": capabilities});
+            self.owner.post(&org.at("plugins/"), body).json(201)["id"].to_string()
+        };
+        World {
+            victim: self.victim.uuid.clone(),
+            invite,
+            frontend_app: plugin(json!({})),
+            plugin: plugin(
+                json!({"methods": ["processEvent", "onEvent"], "scheduled_tasks": ["runEveryDay"]}),
+            ),
+            org,
+        }
     }
 
     fn callers(&self) -> Vec<(&'static str, &Person)> {
@@ -101,6 +117,11 @@ fn value(world: &World, front: &str) -> Option<String> {
         | "/api/environments/{id}" => world.org.project.to_string(),
         "/api/organizations/{organization_id}/members/{user__uuid}" => world.victim.clone(),
         "/api/organizations/{organization_id}/invites/{id}" | "/api/signup/{id}" => world.invite.clone(),
+        "/api/organizations/{organization_id}/pipeline_frontend_apps/{id}" => world.frontend_app.clone(),
+        "/api/organizations/{organization_id}/plugins/{id}"
+        | "/api/organizations/{organization_id}/pipeline_destinations/{id}"
+        | "/api/organizations/{organization_id}/pipeline_import_apps/{id}"
+        | "/api/organizations/{organization_id}/pipeline_transformations/{id}" => world.plugin.clone(),
         "/api/users/{uuid}" => "@me".into(),
         "/api/personal_api_keys/{id}" => "unknown".into(),
         _ => return None,
@@ -131,6 +152,16 @@ fn body(row: &Route) -> Value {
         ("POST", "organizations") => json!({"name": "N"}),
         ("PUT", _) if row.path == "/api/organizations/{id}/" => json!({"name": "N"}),
         ("POST", "invites") => json!({"target_email": "new@example.com"}),
+        (
+            "POST",
+            "plugins"
+            | "pipeline_destinations"
+            | "pipeline_frontend_apps"
+            | "pipeline_import_apps"
+            | "pipeline_transformations",
+        ) => {
+            json!({"plugin_type": "source"})
+        }
         ("POST", "bulk") => json!([{"target_email": "new@example.com"}]),
         _ => json!({}),
     }

@@ -2,6 +2,12 @@
 
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+#[path = "../api/support/archives.rs"]
+mod archives;
 mod cli;
 mod crash;
+mod outbound;
 mod support;
+#[path = "../api/support/web.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
+mod web;

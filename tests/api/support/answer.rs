@@ -63,6 +63,14 @@ impl Answer {
         self.refused(400, "validation_error", code, detail, attr.into());
     }
 
+    /// The sentence of a 400 of any kind.
+    #[track_caller]
+    pub fn reason(&self) -> String {
+        let value = self.json(400);
+        assert_eq!(value["type"], "validation_error", "{}: {value}", self.asked);
+        value["detail"].as_str().expect("a sentence").to_owned()
+    }
+
     #[track_caller]
     pub fn denied(&self, detail: &str) {
         self.refused(403, "authentication_error", "permission_denied", detail, None);

@@ -1,9 +1,13 @@
 //! The fixture vocabulary: a server, the people who call it, and what they are told.
 
 mod answer;
+pub mod archives;
+pub mod mirror;
 mod people;
 mod server;
 pub mod smtp;
+#[expect(dead_code, reason = "the tests of the program use the rest")]
+pub mod web;
 
 pub use answer::Answer;
 pub use people::{Org, PASSWORD, Person, Shows, text};

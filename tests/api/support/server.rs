@@ -47,6 +47,8 @@ impl Server {
         let mut config = Config::of_environment().expect("the environment holds no odd settings");
         config.open_signup = true;
         config.rate_limit = Some(Switch::Off);
+        // Nobody outside of this machine is asked for anything.
+        config.plugins.plugin_repository_url = String::new();
         change(&mut config);
         let (started, running) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();

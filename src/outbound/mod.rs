@@ -1,0 +1,167 @@
+//! Requests to other servers: the only place from which this program calls out over HTTP.
+//!
+//! Holds always: a request ends within its time, redirects included; no more of an answer is kept than
+//! was allowed; no connection is opened to an address out of reach; credentials go to no other host
+//! than the one they were meant for, and into no message.
+
+mod connect;
+mod reach;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use hyper::{Response, Uri};
+use url::Url;
+
+use connect::Clients;
+pub use reach::Reach;
+
+/// How many redirects are followed.
+const REDIRECTS_MAX: usize = 5;
+const AGENT: &str = concat!("orgd/", env!("CARGO_PKG_VERSION"));
+
+/// What to get, and how much time and room the answer may take.
+pub struct Request {
+    pub url: Url,
+    pub reach: Reach,
+    /// The value of the `Authorization` header.
+    pub authorization: Option<String>,
+    pub time_max: Duration,
+    pub bytes_max: usize,
+}
+
+/// The last answer, behind all redirects.
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer: the host and a reason, fit for the caller's eyes.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// The way out. Proxies are taken from `HTTPS_PROXY` and `NO_PROXY`, root certificates from the system.
+#[derive(Default)]
+pub struct Outbound {
+    clients: Clients,
+}
+
+impl Outbound {
+    /// Gets what the request names, following redirects.
+    pub async fn get(&self, request: Request) -> Result<Answer, Failure> {
+        let late = Failure(format!(
+            "{} did not answer in full within {} seconds.",
+            shown(&request.url),
+            request.time_max.as_secs()
+        ));
+        tokio::time::timeout(request.time_max, self.follow(request)).await.unwrap_or(Err(late))
+    }
+
+    async fn follow(&self, request: Request) -> Result<Answer, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(text) = &request.authorization {
+            let mut value = HeaderValue::from_str(text)
+                .map_err(|_| Failure("The access token holds characters that no header can.".into()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let mut url = request.url;
+        for _ in 0..=REDIRECTS_MAX {
+            let answer = self.exchange(&url, request.reach, &headers).await?;
+            let Some(next) = redirect(&url, &answer)? else {
+                return read(&url, answer, request.bytes_max).await;
+            };
+            if next.origin() != url.origin() {
+                headers.remove(AUTHORIZATION);
+            }
+            url = next;
+        }
+        Err(Failure(format!("{} redirects more than {REDIRECTS_MAX} times.", shown(&url))))
+    }
+
+    async fn exchange(
+        &self,
+        url: &Url,
+        reach: Reach,
+        headers: &HeaderMap,
+    ) -> Result<Response<Incoming>, Failure> {
+        let host = shown(url);
+        if !reach.allows_host(url) {
+            return Err(Failure(format!("{host} is not a public address.")));
+        }
+        let uri: Uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| Failure(format!("An address at {host} cannot be asked for.")))?;
+        let mut asked = hyper::Request::new(Empty::<Bytes>::new());
+        *asked.uri_mut() = uri;
+        *asked.headers_mut() = headers.clone();
+        self.clients
+            .of(reach)
+            .request(asked)
+            .await
+            .map_err(|cause| Failure(format!("{host} could not be reached: {}.", innermost(&cause))))
+    }
+}
+
+/// Where the answer sends us, if it does.
+fn redirect(from: &Url, answer: &Response<Incoming>) -> Result<Option<Url>, Failure> {
+    if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let next = target.and_then(|target| from.join(target).ok());
+    match next.filter(|next| matches!(next.scheme(), "http" | "https")) {
+        Some(next) => Ok(Some(next)),
+        None => Err(Failure(format!("{} redirects to where no request can go.", shown(from)))),
+    }
+}
+
+/// The body, counted as it comes: what the headers say of its size is not believed.
+async fn read(url: &Url, answer: Response<Incoming>, bytes_max: usize) -> Result<Answer, Failure> {
+    let host = shown(url);
+    let too_large = || Failure(format!("The answer of {host} is larger than {bytes_max} bytes."));
+    let said =
+        answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|said| said > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let status = answer.status().as_u16();
+    let mut incoming = answer.into_body();
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame
+            .map_err(|cause| Failure(format!("The answer of {host} broke off: {}.", innermost(&cause))))?;
+        let Some(part) = frame.data_ref() else { continue };
+        if body.len() + part.len() > bytes_max {
+            return Err(too_large());
+        }
+        body.extend_from_slice(part);
+    }
+    Ok(Answer { status, body })
+}
+
+/// Host and port: all that messages say of an address, for the rest may hold secrets.
+pub fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The cause behind all causes, which is the one that says something.
+fn innermost(failure: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = failure;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string().trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,182 @@
+//! Getting a plugin from where its address says, and finding out whether there is a newer one.
+//! Holds always: no transaction is open while others are asked or archives read; at most a few
+//! installations are under way at once.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::archive::Unpacker;
+use super::location::{Location, Question, Version};
+use super::package::Package;
+use super::views::View;
+use super::{
+    Archive, Wire, directory, enter, enter_as_installer, find, find_own, refused, replace, source, whole_url,
+    without_query,
+};
+use crate::api::{Call, Reply};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::outbound::{Request, shown};
+use crate::store::Tx;
+
+/// What an address begins with that names a directory of this machine.
+pub(super) const DIRECTORY: &str = "file:";
+/// Largest answer of another server, in bytes.
+pub(super) const BODY_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// Largest answer that only names a version.
+const VERSION_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Waits for a turn to ask other servers. An installation takes two requests, so after the time of two
+/// nobody need wait longer.
+pub(super) async fn turn(app: &App) -> Result<OwnedSemaphorePermit> {
+    let time = app.config.plugins.fetch_time() * 2;
+    match tokio::time::timeout(time, Arc::clone(&app.installs).acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) => Err(Error::Unavailable("The server is shutting down.".into())),
+        Err(_) => {
+            Err(Error::Throttled { retry_after_seconds: u32::try_from(time.as_secs()).unwrap_or(u32::MAX) })
+        }
+    }
+}
+
+/// The package that an address names.
+pub(super) async fn fetch(app: &Arc<App>, url: &str) -> Result<Package> {
+    let turn = turn(app).await?;
+    if let Some(directory) = url.strip_prefix(DIRECTORY) {
+        let (base, directory) =
+            (app.config.plugins.plugin_local_dir.clone(), without_query(directory).to_owned());
+        return in_background(turn, move || directory::read(base.as_deref(), &directory)).await;
+    }
+    let location = parse(url)?;
+    let tag = newest(app, &location).await?;
+    let question = location.archive(&app.config.plugins, &tag).ok_or_else(no_registry)?;
+    let failed = format!("Could not download archive from {}", location.host_name());
+    let body = ask(app, question, BODY_BYTES_MAX, &failed).await?;
+    in_background(turn, move || unpack(&body, &location, tag)).await
+}
+
+fn unpack(body: &[u8], location: &Location, tag: String) -> Result<Package> {
+    let unpacker = Unpacker::open(body, location.folder.as_deref())?;
+    let missing = "Could not find plugin.json in the plugin";
+    let mut package = Package::assemble(|wanted| unpacker.read(wanted), missing, None)?;
+    package.tag = Some(tag);
+    package.archive = Some(Archive { sha256: Sha256::digest(body).into(), bytes: body.len() as u64 });
+    Ok(package)
+}
+
+/// Runs work that takes its time on a thread of its own. The turn ends with the work, not with the
+/// caller's patience.
+async fn in_background<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let running = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    running.await.unwrap_or_else(|cause| {
+        // What makes a library stumble is bad input still, whoever else should look at it.
+        tracing::error!(%cause, "an archive could not be read");
+        Err(refused("The archive can't be read: it is damaged."))
+    })
+}
+
+fn parse(url: &str) -> Result<Location> {
+    Location::parse(url).ok_or_else(|| refused("Must be a GitHub/GitLab repository or npm package URL!"))
+}
+
+fn no_registry() -> Error {
+    refused(
+        "npm packages can't be installed on this server: its operator has to name a registry with ORGD_NPM_REGISTRY_URL.",
+    )
+}
+
+/// The version that the address names, or else the newest; only then somebody is asked.
+async fn newest(app: &App, location: &Location) -> Result<String> {
+    let branch = match &location.version {
+        Version::Fixed(tag) => return Ok(tag.clone()),
+        Version::Latest { branch } => branch.as_deref(),
+    };
+    let question = location.latest(&app.config.plugins, branch).ok_or_else(no_registry)?;
+    let (failed, host) = (location.no_latest(), shown(&question.url));
+    let body = ask(app, question, VERSION_BYTES_MAX, &failed).await?;
+    let version = serde_json::from_slice::<Value>(&body).ok().and_then(|answer| location.version_in(&answer));
+    version.ok_or_else(|| refused(format!("{failed}. Reason: {host} named no version.")))
+}
+
+async fn ask(app: &App, question: Question, bytes_max: usize, failed: &str) -> Result<Vec<u8>> {
+    let host = shown(&question.url);
+    let request = Request {
+        reach: question.reach,
+        url: question.url,
+        authorization: question.authorization,
+        time_max: app.config.plugins.fetch_time(),
+        bytes_max,
+    };
+    let reason = match app.outbound.get(request).await {
+        Ok(answer) if answer.status == 200 => return Ok(answer.body),
+        Ok(answer) => format!("{host} answered {}.", answer.status),
+        Err(cause) => cause.to_string(),
+    };
+    Err(refused(format!("{failed}. Reason: {reason}")))
+}
+
+#[derive(Serialize)]
+struct Updates<'a> {
+    plugin: Wire<'a>,
+}
+
+/// Asks for the newest version again. What is installed stays.
+pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'static View) -> Result<Reply> {
+    let open = |call: &Call, tx: &Tx| {
+        let otherwise = "Plugin installation is not available for the current organization!";
+        let organization = enter_as_installer(call, tx, otherwise)?;
+        find_own(call, tx, organization, view)
+    };
+    let url = app.store.read(|tx| {
+        let found = open(&call, tx)?;
+        let is_fetched = !matches!(found.plugin.plugin_type.as_deref(), Some("source" | "local" | "inline"));
+        Ok(whole_url(tx, &found)?.filter(|url| is_fetched && !url.starts_with(DIRECTORY)))
+    })?;
+    let url =
+        url.ok_or_else(|| refused("Only plugins from GitHub, GitLab or npm can be checked for updates."))?;
+    let turn = turn(&app).await?;
+    let latest = newest(&app, &parse(&url)?).await?;
+    drop(turn);
+    let write = app.store.write(move |tx| {
+        let mut found = open(&call, tx)?;
+        found.plugin.latest_tag = Some(latest.clone());
+        replace(tx, &found)?;
+        Reply::ok(&Updates { plugin: found.wire(tx)? })
+    });
+    write.await
+}
+
+/// Installs the plugin anew from its address, whatever the newest version is said to be.
+pub(super) async fn upgrade(app: Arc<App>, call: Arc<Call>, view: &'static View) -> Result<Reply> {
+    let open = |call: &Call, tx: &Tx| {
+        let (organization, _) = enter(call, tx)?;
+        find(call, tx, organization, view)?.owned_by(organization)
+    };
+    let found = app.store.read(|tx| open(&call, tx))?;
+    if matches!(found.plugin.plugin_type.as_deref(), Some("source" | "local")) {
+        return app.store.read(|tx| Reply::ok(&found.wire(tx)?));
+    }
+    let url = app.store.read(|tx| whole_url(tx, &found))?;
+    let url = url.ok_or_else(|| refused("This plugin has no address to upgrade it from."))?;
+    let package = fetch(&app, &url).await?;
+    let write = app.store.write(move |tx| {
+        let mut found = open(&call, tx)?;
+        let old_code = source::index(tx, found.id)?;
+        package.put_into(&mut found.plugin, old_code.as_deref());
+        found.plugin.updated_at = call.now;
+        source::replace_all(tx, found.id, &package.files)?;
+        replace(tx, &found)?;
+        Reply::ok(&found.wire(tx)?)
+    });
+    write.await
+}

@@ -1,0 +1,539 @@
+//! Plugins: the catalogue of each organization, and four pipeline views of it.
+//!
+//! A plugin's code is data here: stored, served as JSON and searched for names, never run.
+//! Holds always: an address, without its query, is installed once on the instance; a plugin is seen by
+//! its own organization, or by all where it is global, and changed by its own only; the access token in
+//! an address is kept apart from the plugin and never shown.
+
+mod archive;
+mod capabilities;
+mod directory;
+mod install;
+mod location;
+mod package;
+pub(super) mod repository;
+pub(super) mod source;
+mod views;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::activity::{self, Change};
+use super::check::expect;
+use super::{members, organizations};
+use crate::api::fields::{Checked, type_name};
+use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, steps, write};
+use crate::app::App;
+use crate::clock::Time;
+use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
+use crate::store::{Json, Order, Problems, Table, Tx, WriteTx};
+use views::{VIEWS, View};
+
+pub fn rows() -> Vec<Route> {
+    VIEWS.iter().flat_map(rows_of).collect()
+}
+
+fn rows_of(view: &'static View) -> Vec<Route> {
+    let at = |tail: &str| format!("/api/organizations/{{organization_id}}/{}/{tail}", view.segment);
+    let (reads, writes) = (scope("plugin:read"), scope("plugin:write"));
+    vec![
+        Route::get(at(""), reads, read(|call, tx| list(call, tx, view))).gives_page(FIELDS),
+        Route::post(at(""), writes, steps(create)).takes(NEW).gives(201, FIELDS),
+        Route::get(at("{id}/"), reads, read(|call, tx| show(call, tx, view))).gives(200, FIELDS),
+        Route::put(at("{id}/"), writes, write(|call, tx| update(call, tx, view)))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::patch(at("{id}/"), writes, write(|call, tx| update(call, tx, view)))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::delete(at("{id}/"), writes, write(|call, tx| remove(call, tx, view))).gives_nothing(),
+        Route::get(at("{id}/source/"), reads, read(|call, tx| source::show(call, tx, view))),
+        Route::patch(at("{id}/update_source/"), writes, write(|call, tx| source::update(call, tx, view))),
+        Route::get(
+            at("{id}/check_for_updates/"),
+            reads,
+            steps(move |app, call| install::check_for_updates(app, call, view)),
+        )
+        .gives(200, UPDATES),
+        Route::post(at("{id}/upgrade/"), writes, steps(move |app, call| install::upgrade(app, call, view)))
+            .gives(200, FIELDS),
+        Route::get(at("activity/"), reads, read(show_activity)),
+        Route::get(at("exports_unsubscribe_configs/"), reads, read(exports_unsubscribe_configs)),
+        Route::get(at("repository/"), reads, steps(repository::show)),
+        Route::get(at("unused/"), reads, read(unused)),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plugin {
+    pub plugin_type: Option<String>,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    /// Without its query, which may hold a token.
+    pub url: Option<String>,
+    pub icon: Option<String>,
+    pub config_schema: Json,
+    pub tag: Option<String>,
+    pub latest_tag: Option<String>,
+    pub is_global: bool,
+    pub capabilities: Json,
+    pub metrics: Option<Json>,
+    pub public_jobs: Option<Json>,
+    /// What was downloaded, where something was.
+    pub archive: Option<Archive>,
+    pub created_at: Time,
+    pub updated_at: Time,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Archive {
+    pub sha256: [u8; 32],
+    pub bytes: u64,
+}
+
+/// By the organization that owns the installation, and number.
+pub(super) const PLUGINS: Table<(Uuid, u32), Plugin> = Table::new("plugins");
+/// The organization of each plugin.
+pub(super) const BY_NUMBER: Table<u32, Uuid> = Table::new("plugins_by_number");
+/// The organization of each plugin that is there for everybody.
+pub(super) const GLOBAL: Table<u32, Uuid> = Table::new("plugins_global");
+/// By address without its query.
+pub(super) const BY_URL: Table<String, u32> = Table::new("plugins_by_url");
+/// The addresses that have a query, whole.
+pub(super) const PRIVATE_URLS: Table<u32, String> = Table::new("plugin_private_urls");
+
+/// What an organization may do with plugins: look at them, install them, install them for everybody.
+const CONFIG: u8 = 3;
+const INSTALL: u8 = 6;
+const ROOT: u8 = 9;
+
+const FIELDS: &[Field] = &fields(URL.read_only());
+/// The url decides what a new plugin is; later it can't be changed.
+const NEW: &[Field] = &fields(URL);
+const UPDATES: &[Field] = &[Field::new("plugin", Kind::Object(FIELDS)).read_only()];
+
+const URL: Field = Field::text("url", 800).blank().nullable();
+
+const fn fields(url: Field) -> [Field; 15] {
+    [
+        Field::integer("id", 0, i64::MAX).read_only(),
+        Field::new("plugin_type", Kind::TextChoice(is_plugin_type)).nullable(),
+        Field::text("name", 200).blank().nullable(),
+        Field::long_text("description").blank().nullable(),
+        url,
+        Field::text("icon", 800).blank().nullable(),
+        Field::json("config_schema"),
+        Field::text("tag", 200).blank().nullable(),
+        Field::text("latest_tag", 800).nullable().read_only(),
+        Field::boolean("is_global"),
+        Field::uuid("organization_id").read_only(),
+        Field::text("organization_name", organizations::NAME_CHARS_MAX).read_only(),
+        Field::json("capabilities").rule(is_object),
+        Field::json("metrics").nullable(),
+        Field::json("public_jobs").nullable(),
+    ]
+}
+
+fn is_plugin_type(text: &str) -> bool {
+    ["", "local", "custom", "repository", "source", "inline"].contains(&text)
+}
+
+fn is_object(attr: &'static str, value: &Checked) -> Result<()> {
+    match value {
+        Checked::Json(Value::Object(_)) => Ok(()),
+        Checked::Json(other) => {
+            let detail = format!("Expected a dictionary of items but got type \"{}\".", type_name(other));
+            Err(invalid(attr, "not_a_dict", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    id: u32,
+    plugin_type: Option<&'a str>,
+    name: Option<&'a str>,
+    description: Option<&'a str>,
+    url: Option<&'a str>,
+    icon: Option<&'a str>,
+    config_schema: &'a Json,
+    tag: Option<&'a str>,
+    latest_tag: Option<&'a str>,
+    is_global: bool,
+    organization_id: Uuid,
+    organization_name: String,
+    capabilities: &'a Json,
+    metrics: &'a Option<Json>,
+    public_jobs: &'a Option<Json>,
+}
+
+/// A plugin with its place.
+struct Found {
+    /// The one that owns the installation.
+    organization: Uuid,
+    id: u32,
+    plugin: Plugin,
+}
+
+impl Found {
+    fn wire(&self, tx: &Tx) -> Result<Wire<'_>> {
+        let Found { organization, id, plugin } = self;
+        Ok(Wire {
+            id: *id,
+            plugin_type: plugin.plugin_type.as_deref(),
+            name: plugin.name.as_deref(),
+            description: plugin.description.as_deref(),
+            url: plugin.url.as_deref(),
+            icon: plugin.icon.as_deref(),
+            config_schema: &plugin.config_schema,
+            tag: plugin.tag.as_deref(),
+            latest_tag: plugin.latest_tag.as_deref(),
+            is_global: plugin.is_global,
+            organization_id: *organization,
+            organization_name: organizations::find(tx, *organization)?.name,
+            capabilities: &plugin.capabilities,
+            metrics: &plugin.metrics,
+            public_jobs: &plugin.public_jobs,
+        })
+    }
+
+    fn told(&self, activity: &'static str) -> Change {
+        Change::whole(activity::PLUGIN, activity, self.id, self.plugin.name.as_deref())
+    }
+
+    /// 403 for a global plugin of somebody else: it can be looked at only.
+    fn owned_by(self, organization: Uuid) -> Result<Found> {
+        if self.organization == organization {
+            return Ok(self);
+        }
+        Err(denied("This plugin installation is managed by another organization"))
+    }
+}
+
+fn list(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
+    let (organization, _) = enter(call, tx)?;
+    let paging = Paging::of(call);
+    let all = visible(tx, organization, view)?;
+    let total = all.len() as u64;
+    let page = paging.cut(all);
+    let rows = page.iter().map(|found| found.wire(tx));
+    paging.reply(call, total, &rows.collect::<Result<Vec<Wire<'_>>>>()?)
+}
+
+/// What is sent as source is stored at once; what an address names is fetched first, outside the store.
+async fn create(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    let url = app.store.read(|tx| Draft::of(&call, tx))?.url_to_fetch();
+    let package = match url {
+        Some(url) => Some(install::fetch(&app, &url).await?),
+        None => None,
+    };
+    let write = app.store.write(move |tx| {
+        // Asked again: somebody may have been faster, or the caller shown out meanwhile.
+        let Draft { organization, mut plugin, url } = Draft::of(&call, tx)?;
+        let id = tx.next_id("plugins")?;
+        if let Some(package) = &package {
+            plugin.plugin_type = Some(fetched_type(&plugin).to_owned());
+            package.put_into(&mut plugin, None);
+            source::replace_all(tx, id, &package.files)?;
+        }
+        let found = Found { organization, id, plugin };
+        insert(tx, &found, url)?;
+        activity::record(tx, &call, organization, found.told("installed"))?;
+        Reply::created(&found.wire(tx)?)
+    });
+    write.await
+}
+
+/// A plugin that is to be made, as far as the body says.
+struct Draft {
+    organization: Uuid,
+    plugin: Plugin,
+    /// The address as it was given.
+    url: Option<String>,
+}
+
+impl Draft {
+    /// The body, checked against all rules that need no network.
+    fn of(call: &Call, tx: &Tx) -> Result<Draft> {
+        let (organization, level) = enter(call, tx)?;
+        let mut form = call.form(NEW)?;
+        if form.peek("is_global") == Some(&Checked::Boolean(true)) {
+            may_be_global(level)?;
+        }
+        let url = form.take::<Option<String>>("url").flatten().filter(|url| !url.is_empty());
+        let mut plugin = blank(call);
+        fill(&mut plugin, form);
+        match &url {
+            None if is_source(&plugin) => {}
+            None => return Err(invalid("url", "required", "This field is required.")),
+            Some(url) if url.matches('?').count() > 1 => {
+                return Err(invalid("url", "invalid_input", "An address has one question mark at most."));
+            }
+            Some(url) => is_free(tx, without_query(url))?,
+        }
+        plugin.url = url.as_deref().map(|url| without_query(url).to_owned());
+        Ok(Draft { organization, plugin, url })
+    }
+
+    fn url_to_fetch(self) -> Option<String> {
+        if is_source(&self.plugin) { None } else { self.url }
+    }
+}
+
+fn is_source(plugin: &Plugin) -> bool {
+    plugin.plugin_type.as_deref() == Some("source")
+}
+
+/// The type of a plugin that was fetched, where another was asked for.
+fn fetched_type(plugin: &Plugin) -> &'static str {
+    let is_local = plugin.url.as_deref().is_some_and(|url| url.starts_with(install::DIRECTORY));
+    match plugin.plugin_type.as_deref() {
+        _ if is_local => "local",
+        Some("repository") => "repository",
+        _ => "custom",
+    }
+}
+
+/// A url up to its query: what is shown, and what is unique.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
+}
+
+fn is_free(tx: &Tx, url: &str) -> Result<()> {
+    if tx.has(&BY_URL, &url.to_owned())? {
+        return Err(refused(format!("Plugin from URL \"{url}\" already installed!")));
+    }
+    Ok(())
+}
+
+fn may_be_global(level: u8) -> Result<()> {
+    if level >= ROOT { Ok(()) } else { Err(denied("This organization can't manage global plugins!")) }
+}
+
+fn blank(call: &Call) -> Plugin {
+    Plugin {
+        plugin_type: None,
+        name: None,
+        description: None,
+        url: None,
+        icon: None,
+        config_schema: Json::of(&json!({})),
+        tag: None,
+        latest_tag: None,
+        is_global: false,
+        capabilities: Json::of(&json!({})),
+        metrics: Some(Json::of(&json!({}))),
+        public_jobs: Some(Json::of(&json!({}))),
+        archive: None,
+        created_at: call.now,
+        updated_at: call.now,
+    }
+}
+
+fn fill(plugin: &mut Plugin, mut form: Form) {
+    form.set("plugin_type", &mut plugin.plugin_type);
+    form.set("name", &mut plugin.name);
+    form.set("description", &mut plugin.description);
+    form.set("icon", &mut plugin.icon);
+    form.set("config_schema", &mut plugin.config_schema);
+    form.set("tag", &mut plugin.tag);
+    form.set("is_global", &mut plugin.is_global);
+    form.set("capabilities", &mut plugin.capabilities);
+    form.set("metrics", &mut plugin.metrics);
+    form.set("public_jobs", &mut plugin.public_jobs);
+}
+
+fn show(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
+    let (organization, _) = enter(call, tx)?;
+    Reply::ok(&find(call, tx, organization, view)?.wire(tx)?)
+}
+
+/// Changes what is stored; nothing is fetched, and the activity log tells nothing of it.
+fn update(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
+    let (organization, level) = enter(call, tx)?;
+    let mut found = find(call, tx, organization, view)?.owned_by(organization)?;
+    let form = call.form(FIELDS)?;
+    if form.has("is_global") {
+        may_be_global(level)?;
+    }
+    fill(&mut found.plugin, form);
+    found.plugin.updated_at = call.now;
+    replace(tx, &found)?;
+    Reply::ok(&found.wire(tx)?)
+}
+
+fn remove(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
+    let (organization, _) = enter(call, tx)?;
+    let found = find(call, tx, organization, view)?.owned_by(organization)?;
+    if found.plugin.is_global {
+        return Err(refused("This plugin is marked as global! Make it local before uninstallation"));
+    }
+    activity::record(tx, call, organization, found.told("uninstalled"))?;
+    delete(tx, &found)?;
+    Reply::no_content()
+}
+
+fn show_activity(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = enter(call, tx)?;
+    activity::page_of_scope(call, tx, organization, activity::PLUGIN)
+}
+
+/// Plugins are not configured here, so none would go with an exports subscription.
+fn exports_unsubscribe_configs(call: &Call, tx: &Tx) -> Result<Reply> {
+    enter(call, tx)?;
+    Reply::ok(&[(); 0])
+}
+
+/// Plugins are not configured here, so all that are seen are unused.
+fn unused(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = enter(call, tx)?;
+    let all = visible(tx, organization, &VIEWS[0])?;
+    Reply::ok(&all.iter().map(|found| found.id).collect::<Vec<u32>>())
+}
+
+/// The organization of the path and what it may do with plugins: a member's first step into any view.
+fn enter(call: &Call, tx: &Tx) -> Result<(Uuid, u8)> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let level = organizations::find(tx, organization)?.plugins_access_level;
+    let least = if call.method.is_safe() { CONFIG } else { INSTALL };
+    if level < least {
+        return Err(denied("Your organization's plugin access level is insufficient."));
+    }
+    Ok((organization, level))
+}
+
+/// For what is read only by those who may install: the source, and whether there is a newer version.
+fn enter_as_installer(call: &Call, tx: &Tx, otherwise: &'static str) -> Result<Uuid> {
+    let (organization, level) = enter(call, tx)?;
+    if level < INSTALL { Err(denied(otherwise)) } else { Ok(organization) }
+}
+
+/// 400 for what no single field is to blame for.
+fn refused(detail: impl Into<crate::error::Text>) -> Error {
+    invalid_body("invalid_input", detail)
+}
+
+/// The plugin of the path, if the organization and the view show it, or 404.
+fn find(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> {
+    let id: u32 = call.param("id").parse().map_err(|_| not_found())?;
+    let found = get(tx, id)?.ok_or_else(not_found)?;
+    let is_seen = found.organization == organization || found.plugin.is_global;
+    let is_shown = is_seen && (view.admits)(&found.plugin.capabilities);
+    if is_shown { Ok(found) } else { Err(not_found()) }
+}
+
+/// The plugin of the path, if the organization owns it, or 404.
+fn find_own(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> {
+    let found = find(call, tx, organization, view)?;
+    if found.organization == organization { Ok(found) } else { Err(not_found()) }
+}
+
+fn get(tx: &Tx, id: u32) -> Result<Option<Found>> {
+    let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(None) };
+    let plugin = tx.get(&PLUGINS, &(organization, id))?;
+    Ok(plugin.map(|plugin| Found { organization, id, plugin }))
+}
+
+/// The organization's own plugins and everybody's global ones, by number.
+fn visible(tx: &Tx, organization: Uuid, view: &View) -> Result<Vec<Found>> {
+    let own = tx.scan(&PLUGINS, &organization, Order::Ascending)?;
+    let mut all: Vec<Found> =
+        own.into_iter().map(|((organization, id), plugin)| Found { organization, id, plugin }).collect();
+    for (id, owner) in tx.all(&GLOBAL)? {
+        if owner != organization {
+            all.extend(get(tx, id)?);
+        }
+    }
+    all.retain(|found| (view.admits)(&found.plugin.capabilities));
+    all.sort_by_key(|found| found.id);
+    Ok(all)
+}
+
+/// The address that a plugin was installed from, with its token.
+fn whole_url(tx: &Tx, found: &Found) -> Result<Option<String>> {
+    Ok(tx.get(&PRIVATE_URLS, &found.id)?.or_else(|| found.plugin.url.clone()))
+}
+
+/// Stores a new plugin; `url` is its address as it was given.
+fn insert(tx: &WriteTx, found: &Found, url: Option<String>) -> Result<()> {
+    tx.put(&BY_NUMBER, &found.id, &found.organization)?;
+    if let Some(shown) = &found.plugin.url {
+        tx.put(&BY_URL, shown, &found.id)?;
+    }
+    if url != found.plugin.url
+        && let Some(whole) = url
+    {
+        tx.put(&PRIVATE_URLS, &found.id, &whole)?;
+    }
+    replace(tx, found)
+}
+
+fn replace(tx: &WriteTx, found: &Found) -> Result<()> {
+    if found.plugin.is_global {
+        tx.put(&GLOBAL, &found.id, &found.organization)?;
+    } else {
+        tx.delete(&GLOBAL, &found.id)?;
+    }
+    Ok(tx.put(&PLUGINS, &(found.organization, found.id), &found.plugin)?)
+}
+
+fn delete(tx: &WriteTx, found: &Found) -> Result<()> {
+    let Found { organization, id, plugin } = found;
+    source::replace_all(tx, *id, &source::Files::new())?;
+    if let Some(shown) = &plugin.url {
+        tx.delete(&BY_URL, shown)?;
+    }
+    tx.delete(&PRIVATE_URLS, id)?;
+    tx.delete(&GLOBAL, id)?;
+    tx.delete(&BY_NUMBER, id)?;
+    Ok(tx.delete(&PLUGINS, &(*organization, *id))?)
+}
+
+/// Removes all plugins, global ones included, together with the organization.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
+    for ((organization, id), plugin) in tx.scan(&PLUGINS, &organization, Order::Ascending)? {
+        delete(tx, &Found { organization, id, plugin })?;
+    }
+    Ok(())
+}
+
+/// Every plugin has its organization and its index rows, and nothing is left of plugins that are gone.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let all = tx.all(&PLUGINS)?;
+    let (mut globals, mut urls) = (0, 0);
+    for ((organization, id), plugin) in &all {
+        let has_home = organizations::find(tx, *organization).is_ok();
+        expect(problems, has_home, || format!("plugin {id} belongs to no organization"));
+        let by_number = tx.get(&BY_NUMBER, id)? == Some(*organization);
+        let by_globality = tx.get(&GLOBAL, id)? == plugin.is_global.then_some(*organization);
+        let by_url = match &plugin.url {
+            Some(url) => tx.get(&BY_URL, url)? == Some(*id),
+            None => true,
+        };
+        let whole = tx.get(&PRIVATE_URLS, id)?;
+        let same_url = whole.is_none_or(|whole| Some(without_query(&whole)) == plugin.url.as_deref());
+        let is_whole = by_number && by_globality && by_url && same_url;
+        expect(problems, is_whole, || format!("plugin {id} is not whole"));
+        globals += usize::from(plugin.is_global);
+        urls += usize::from(plugin.url.is_some());
+    }
+    for (name, rows, wanted) in [
+        ("numbers", tx.all(&BY_NUMBER)?.len(), all.len()),
+        ("marks", tx.all(&GLOBAL)?.len(), globals),
+        ("addresses", tx.all(&BY_URL)?.len(), urls),
+    ] {
+        expect(problems, rows == wanted, || format!("{rows} {name} stand for {wanted} plugins"));
+    }
+    let private = tx.all(&PRIVATE_URLS)?.into_iter().map(|(id, _)| id);
+    let files = tx.all(&source::FILES)?.into_iter().map(|((id, _), _)| id);
+    for id in private.chain(files) {
+        let is_there = tx.has(&BY_NUMBER, &id)?;
+        expect(problems, is_there, || format!("something is left of plugin {id}, which is gone"));
+    }
+    tx.all(&repository::LISTS)?;
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! The source files of a plugin: a map of names to texts.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::package::{INDEX, MANIFEST, Manifest};
+use super::views::View;
+use super::{capabilities, enter, enter_as_installer, find, find_own, refused, replace};
+use crate::api::{Call, Reply};
+use crate::error::{Error, Result};
+use crate::store::{Json, Order, Table, Tx, WriteTx};
+
+/// By plugin and file name.
+pub(in crate::resources) const FILES: Table<(u32, String), String> = Table::new("plugin_files");
+
+/// All files of a plugin together, in bytes.
+const BYTES_MAX: usize = 10 * 1024 * 1024;
+const NAME_CHARS_MAX: usize = 200;
+
+/// File names and texts.
+pub(super) type Files = BTreeMap<String, String>;
+
+pub(super) fn show(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
+    let otherwise = "Plugin source editing is not available for the current organization!";
+    let organization = enter_as_installer(call, tx, otherwise)?;
+    let found = find_own(call, tx, organization, view)?;
+    Reply::ok(&all_of(tx, found.id)?)
+}
+
+/// Files that are not named stay, a file given as null goes. The plugin takes its name and its
+/// configuration from the new plugin.json.
+pub(super) fn update(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
+    let (organization, _) = enter(call, tx)?;
+    let mut found = find(call, tx, organization, view)?.owned_by(organization)?;
+    let before = all_of(tx, found.id)?;
+    let mut files = before.clone();
+    apply(&mut files, call.body.value()?)?;
+    if files == before {
+        return Reply::ok(&files);
+    }
+    if files.values().map(String::len).sum::<usize>() > BYTES_MAX {
+        return Err(Error::TooLarge { bytes_max: BYTES_MAX });
+    }
+    if let Some(text) = files.get(MANIFEST) {
+        let manifest = Manifest::parse(text)?;
+        if let Some(name) = manifest.name()? {
+            found.plugin.name = Some(name);
+        }
+        if let Some(config) = manifest.config()? {
+            found.plugin.config_schema = Json::of(config);
+        }
+    }
+    let [old, new] = [&before, &files].map(|files| files.get(INDEX).map(String::as_str));
+    capabilities::renew(&mut found.plugin.capabilities, old, new);
+    found.plugin.updated_at = call.now;
+    replace_all(tx, found.id, &files)?;
+    replace(tx, &found)?;
+    Reply::ok(&files)
+}
+
+/// The key that a caller shows in the body, and the token against forged forms, are no files.
+const CREDENTIALS: &[&str] = &["personal_api_key", "csrfmiddlewaretoken"];
+
+fn apply(files: &mut Files, body: &Value) -> Result<()> {
+    let Value::Object(changes) = body else {
+        return Err(refused("Send an object of file names and texts."));
+    };
+    for (name, text) in changes.iter().filter(|(name, _)| !CREDENTIALS.contains(&name.as_str())) {
+        if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
+            return Err(refused(format!("A file's name must have 1 to {NAME_CHARS_MAX} characters.")));
+        }
+        match text {
+            Value::String(text) => files.insert(name.clone(), text.clone()),
+            Value::Null => files.remove(name),
+            _ => return Err(refused(format!("The file {name} must be text, or null to delete it."))),
+        };
+    }
+    Ok(())
+}
+
+/// All files of a plugin.
+fn all_of(tx: &Tx, plugin: u32) -> Result<Files> {
+    let rows = tx.scan(&FILES, &plugin, Order::Ascending)?;
+    Ok(rows.into_iter().map(|((_, name), text)| (name, text)).collect())
+}
+
+/// The text of a plugin's code.
+pub(super) fn index(tx: &Tx, plugin: u32) -> Result<Option<String>> {
+    Ok(tx.get(&FILES, &(plugin, INDEX.to_owned()))?)
+}
+
+/// Makes these the files of a plugin; those that it had besides go.
+pub(super) fn replace_all(tx: &WriteTx, plugin: u32, files: &Files) -> Result<()> {
+    let before = all_of(tx, plugin)?;
+    for name in before.keys().filter(|name| !files.contains_key(*name)) {
+        tx.delete(&FILES, &(plugin, name.clone()))?;
+    }
+    for (name, text) in files.iter().filter(|(name, text)| before.get(*name) != Some(text)) {
+        tx.put(&FILES, &(plugin, name.clone()), text)?;
+    }
+    Ok(())
+}
