@@ -85,10 +85,14 @@ fn operation(row: &Route) -> Value {
 }
 
 /// Method and path, in words: unique as the rows are.
+/// Unique in the document: `/api/logout/` and `/logout` are told apart.
 fn operation_id(row: &Route) -> String {
-    let words = row.path.split(['/', '{', '}', '@']).filter(|word| !word.is_empty());
-    let name: Vec<&str> = words.skip_while(|word| *word == "api").collect();
-    format!("{}_{}", row.method.name().to_lowercase(), name.join("_"))
+    let mut words: Vec<&str> = row.path.split(['/', '{', '}', '@']).filter(|word| !word.is_empty()).collect();
+    match words.first() {
+        Some(&"api") => drop(words.remove(0)),
+        _ => words.insert(0, "site"),
+    }
+    format!("{}_{}", row.method.name().to_lowercase(), words.join("_"))
 }
 
 fn tag(path: &str) -> &str {

@@ -250,3 +250,13 @@ fn same_types(example: &Value, shown: &Value, place: &str) {
         }
     }
 }
+
+#[test]
+fn every_operation_has_an_identifier_of_its_own() {
+    let document = document();
+    let nodes = document["paths"].as_object().expect("paths").values().filter_map(Value::as_object);
+    let ids: Vec<&str> =
+        nodes.flat_map(Map::values).filter_map(|operation| operation["operationId"].as_str()).collect();
+    let unique: BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(ids.len(), unique.len());
+}
