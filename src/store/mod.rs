@@ -7,6 +7,7 @@
 mod check;
 mod codec;
 mod key;
+mod memo;
 mod migrate;
 mod snapshot;
 mod table;
@@ -32,6 +33,7 @@ pub use table::{Table, TableInfo, by_all_but_uuid, by_uuid};
 pub use tx::{Order, Tx, WriteTx};
 
 use crate::error::{Error, Result};
+use memo::Memos;
 use snapshot::Snapshot;
 use writer::{Job, Write};
 
@@ -63,6 +65,7 @@ impl std::error::Error for Failure {}
 struct Shared {
     tables: Vec<TableInfo>,
     newest: RwLock<Arc<Snapshot>>,
+    memos: Arc<Memos>,
     failed: AtomicBool,
 }
 
@@ -121,8 +124,9 @@ impl Store {
         };
         migrate::bring_up(&database, path.as_deref(), &tables)?;
         let names = tables.iter().map(|table| table.name);
-        let newest = RwLock::new(Arc::new(Snapshot::take(&database, names)?));
-        let shared = Arc::new(Shared { tables, newest, failed: AtomicBool::new(false) });
+        let memos = Arc::new(Memos::default());
+        let newest = RwLock::new(Arc::new(Snapshot::take(&database, names, 0, Arc::clone(&memos))?));
+        let shared = Arc::new(Shared { tables, newest, memos, failed: AtomicBool::new(false) });
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let writer = std::thread::Builder::new()
             .name("writer".into())

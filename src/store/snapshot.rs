@@ -2,11 +2,12 @@
 //! an idle thread never holds old pages back.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition};
 
 use super::Failure;
+use super::memo::Memos;
 
 pub(super) type Bytes = &'static [u8];
 pub(super) type Rows = ReadOnlyTable<Bytes, Bytes>;
@@ -17,6 +18,9 @@ pub(super) fn definition(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
 
 /// One committed state. Its tables are opened once, by whoever asks first.
 pub(super) struct Snapshot {
+    /// Counts the commits since the start.
+    pub(super) generation: u64,
+    pub(super) memos: Arc<Memos>,
     transaction: ReadTransaction,
     tables: HashMap<&'static str, OnceLock<Rows>>,
 }
@@ -25,9 +29,12 @@ impl Snapshot {
     pub(super) fn take(
         database: &Database,
         names: impl Iterator<Item = &'static str>,
+        generation: u64,
+        memos: Arc<Memos>,
     ) -> Result<Snapshot, Failure> {
         let transaction = database.begin_read().map_err(Failure::storage)?;
-        Ok(Snapshot { transaction, tables: names.map(|name| (name, OnceLock::new())).collect() })
+        let tables = names.map(|name| (name, OnceLock::new())).collect();
+        Ok(Snapshot { generation, memos, transaction, tables })
     }
 
     pub(super) fn table(&self, name: &'static str) -> Result<&Rows, Failure> {

@@ -17,17 +17,26 @@ pub struct TableInfo {
     pub name: &'static str,
     /// How much of a key's front names the group in which its row is counted.
     pub(super) group: Option<fn(&[u8]) -> usize>,
+    /// Whether answers made of its rows are remembered, by the UUID at the front of their keys.
+    pub(super) remembered: bool,
 }
 
 impl<K: Key, V: Record> Table<K, V> {
     pub const fn new(name: &'static str) -> Table<K, V> {
-        Table { info: TableInfo { name, group: None }, types: PhantomData }
+        Table { info: TableInfo { name, group: None, remembered: false }, types: PhantomData }
     }
 
     /// Keeps a count of the rows under each key front, `group` bytes long, so that no list has to
     /// walk its rows to say how many there are.
     pub const fn counted(mut self, group: fn(&[u8]) -> usize) -> Table<K, V> {
         self.info.group = Some(group);
+        self
+    }
+
+    /// Makes answers that were remembered under the UUID at the front of a key be forgotten when the row
+    /// changes; see `Tx::remember`.
+    pub const fn remembered(mut self) -> Table<K, V> {
+        self.info.remembered = true;
         self
     }
 

@@ -10,6 +10,9 @@ use std::iter::Peekable;
 use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
 use super::Failure;
 use super::codec::{Record, decode, encode};
 use super::key::Key;
@@ -118,6 +121,26 @@ impl Tx {
         order: Order,
     ) -> Result<Vec<(K, V)>, Failure> {
         self.window(table, front, order, 0, usize::MAX)
+    }
+
+    /// The JSON that `make` writes of the group's rows in tables declared `remembered`, and of nothing else:
+    /// from memory where none of them has changed. The tag tells apart what is made of one group.
+    pub fn remember(
+        &self,
+        group: Uuid,
+        tag: u8,
+        make: impl FnOnce() -> crate::error::Result<Arc<RawValue>>,
+    ) -> crate::error::Result<Arc<RawValue>> {
+        if self.writing {
+            return make();
+        }
+        let Snapshot { generation, memos, .. } = &*self.snapshot;
+        if let Some(text) = memos.get(*generation, group.as_bytes(), tag) {
+            return Ok(text);
+        }
+        let text = make()?;
+        memos.put(*generation, group.into_bytes(), tag, Arc::clone(&text));
+        Ok(text)
     }
 
     /// Every row of the table, in key order.

@@ -1,12 +1,14 @@
 //! The one thread that writes. It takes the writes that are waiting, runs each over the state so
 //! far, commits them together, and answers each caller after the commit that holds its change.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
+use super::memo::Group;
 use super::snapshot::{Snapshot, definition};
 use super::tx::{Staged, WriteTx};
 use super::{Failure, Shared};
@@ -72,11 +74,8 @@ pub(super) fn run(database: Database, shared: &Shared, mut queue: mpsc::Receiver
             tx.settle(keep);
         }
         let batch = tx.into_batch();
-        let committed = commit(&database, batch).and_then(|()| {
-            let names = shared.tables.iter().map(|table| table.name);
-            shared.publish(Arc::new(Snapshot::take(&database, names)?));
-            Ok(())
-        });
+        let changed = changed_groups(shared, &batch);
+        let committed = commit(&database, batch).and_then(|()| publish(&database, shared, changed));
         if let Err(failure) = &committed {
             shared.fail(failure);
         }
@@ -84,6 +83,29 @@ pub(super) fn run(database: Database, shared: &Shared, mut queue: mpsc::Receiver
             job.finish(committed.as_ref().copied());
         }
     }
+}
+
+/// The groups of which answers may be remembered and that the batch changes.
+fn changed_groups(shared: &Shared, batch: &Staged) -> HashSet<Group> {
+    let remembered = shared.tables.iter().filter(|table| table.remembered);
+    let changes = remembered.filter_map(|table| batch.tables.get(table.name));
+    changes.flat_map(|changes| changes.keys()).filter_map(|key| key.first_chunk().copied()).collect()
+}
+
+/// Lets readers see what was committed.
+fn publish(
+    database: &Database,
+    shared: &Shared,
+    changed: HashSet<Group>,
+) -> std::result::Result<(), Failure> {
+    let names = shared.tables.iter().map(|table| table.name);
+    let generation = shared.snapshot().generation + 1;
+    let snapshot = Snapshot::take(database, names, generation, Arc::clone(&shared.memos))?;
+    for group in changed {
+        shared.memos.changed(generation, group);
+    }
+    shared.publish(Arc::new(snapshot));
+    Ok(())
 }
 
 /// Writes the changes in one durable transaction; a failure leaves none of them.

@@ -1,0 +1,137 @@
+//! What was made of a group of rows, remembered until one of them changes. Answers that many requests
+//! ask for are written once and copied from then on.
+//!
+//! A group is named by the UUID at the front of its keys, in tables declared `remembered`. Each commit
+//! notes its generation for the groups that it changes. A memo may be used where neither the reader's
+//! state nor the memo itself is older than the last change of its group.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::value::RawValue;
+
+/// The front of a group's keys.
+pub(super) type Group = [u8; 16];
+
+const SHARDS: usize = 16;
+/// A shard that holds more forgets everything, in bytes of text.
+const SHARD_BYTES_MAX: usize = 256 * 1024;
+/// A shard that has seen more groups change forgets them, and everything made before.
+const SHARD_CHANGES_MAX: usize = 4096;
+
+#[derive(Default)]
+pub(super) struct Memos {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+#[derive(Default)]
+struct Shard {
+    made: HashMap<(Group, u8), Memo>,
+    bytes: usize,
+    /// The generation of each group's last change.
+    changed: HashMap<Group, u64>,
+    /// The same for every group that is not listed.
+    floor: u64,
+}
+
+struct Memo {
+    generation: u64,
+    text: Arc<RawValue>,
+}
+
+impl Shard {
+    fn last_change(&self, group: &Group) -> u64 {
+        self.changed.get(group).copied().unwrap_or(self.floor).max(self.floor)
+    }
+}
+
+impl Memos {
+    fn shard(&self, group: &Group) -> MutexGuard<'_, Shard> {
+        // The end of a UUIDv7 is random.
+        let shard = &self.shards[usize::from(group[15]) % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The memo, as somebody sees it who reads the state of this generation.
+    pub(super) fn get(&self, generation: u64, group: &Group, tag: u8) -> Option<Arc<RawValue>> {
+        let shard = self.shard(group);
+        let since = shard.last_change(group);
+        let memo = shard.made.get(&(*group, tag))?;
+        (generation >= since && memo.generation >= since).then(|| Arc::clone(&memo.text))
+    }
+
+    /// Remembers what was made of the state of this generation.
+    pub(super) fn put(&self, generation: u64, group: Group, tag: u8, text: Arc<RawValue>) {
+        let mut shard = self.shard(&group);
+        if generation < shard.last_change(&group) {
+            return;
+        }
+        if shard.bytes > SHARD_BYTES_MAX {
+            shard.made.clear();
+            shard.bytes = 0;
+        }
+        shard.bytes += text.get().len();
+        if let Some(old) = shard.made.insert((group, tag), Memo { generation, text }) {
+            shard.bytes -= old.text.get().len();
+        }
+    }
+
+    /// Notes that a commit changed the group; before readers see the commit.
+    pub(super) fn changed(&self, generation: u64, group: Group) {
+        let mut shard = self.shard(&group);
+        if shard.changed.len() >= SHARD_CHANGES_MAX {
+            shard.changed.clear();
+            shard.floor = generation;
+        }
+        shard.changed.insert(group, generation);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(number: u64) -> Arc<RawValue> {
+        Arc::from(RawValue::from_string(number.to_string()).unwrap())
+    }
+
+    fn shown(memos: &Memos, generation: u64, group: Group) -> Option<String> {
+        memos.get(generation, &group, 0).map(|text| text.get().to_owned())
+    }
+
+    #[test]
+    fn a_memo_is_used_only_between_the_changes_of_its_group() {
+        let memos = Memos::default();
+        let (one, two) = ([1; 16], [2; 16]);
+        memos.put(5, one, 0, text(5));
+        memos.put(5, two, 0, text(50));
+        assert_eq!(shown(&memos, 5, one).as_deref(), Some("5"));
+        assert_eq!(shown(&memos, 9, one).as_deref(), Some("5"));
+        memos.changed(10, one);
+        assert_eq!(shown(&memos, 10, one), None, "it is too old");
+        assert_eq!(shown(&memos, 9, one), None, "the reader is too old to tell");
+        assert_eq!(shown(&memos, 10, two).as_deref(), Some("50"));
+        memos.put(9, one, 0, text(9));
+        assert_eq!(shown(&memos, 10, one), None, "somebody slow remembers nothing old");
+        memos.put(10, one, 0, text(10));
+        assert_eq!(shown(&memos, 11, one).as_deref(), Some("10"));
+        assert_eq!(memos.get(11, &one, 1).map(|_| ()), None, "another tag is another memo");
+    }
+
+    #[test]
+    fn forgetting_changes_forgets_what_was_made_before() {
+        let memos = Memos::default();
+        let group = |number: u32| {
+            let mut group = [0; 16];
+            group[..4].copy_from_slice(&number.to_be_bytes());
+            group
+        };
+        memos.put(1, group(0), 0, text(1));
+        for number in 1..=5000 {
+            memos.changed(u64::from(number) + 1, group(number));
+        }
+        assert_eq!(shown(&memos, 9000, group(0)), None);
+        memos.put(9000, group(0), 0, text(2));
+        assert_eq!(shown(&memos, 9000, group(0)).as_deref(), Some("2"));
+    }
+}
