@@ -7,6 +7,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::auth::throttle::Throttles;
 use crate::clock::{Clock, Ids};
 use crate::config::{Config, INSTALLS_MAX};
+use crate::dns::Dns;
 use crate::error::{Error, Result};
 use crate::outbound::Outbound;
 use crate::store::Store;
@@ -19,6 +20,9 @@ pub struct App {
     pub throttles: Throttles,
     /// Wakes the mailer after a commit that queued mail.
     pub mail_waits: Notify,
+    pub dns: Dns,
+    /// Wakes the task that follows proxy records after a commit that changed one.
+    pub proxies_wait: Notify,
     /// Lets the first user of an empty file sign up from anywhere; known to the log only.
     pub setup_code: String,
     pub outbound: Outbound,
@@ -33,6 +37,7 @@ impl App {
         // Half of the cores hash passwords at most, so that log-ins don't slow reads down.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         App {
+            dns: Dns { server: config.dns_server },
             config: Arc::new(config),
             store,
             clock,
@@ -40,6 +45,7 @@ impl App {
             ids,
             throttles: Throttles::default(),
             mail_waits: Notify::new(),
+            proxies_wait: Notify::new(),
             outbound: Outbound::default(),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hashing: Semaphore::new((cores / 2).max(1)),

@@ -3,6 +3,7 @@
 mod plugins;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches, ValueEnum};
@@ -48,6 +49,23 @@ pub struct Config {
     /// Sender of mails.
     #[arg(long, env = "ORGD_MAIL_FROM", default_value = "orgd <orgd@localhost>", value_name = "ADDRESS")]
     pub mail_from: String,
+
+    /// Name server to send all DNS questions to; unset: the system's.
+    #[arg(long, env = "ORGD_DNS_SERVER", value_name = "IP:PORT")]
+    pub dns_server: Option<SocketAddr>,
+
+    /// The name below which proxy records get their targets.
+    #[arg(long, env = "ORGD_PROXY_BASE_CNAME", default_value = PROXY_BASE_LOCAL, value_name = "NAME", value_parser = host_name)]
+    pub proxy_base_cname: String,
+
+    /// Says where TLS for the names of proxy records ends: `external`, in a proxy of yours. Unset: nowhere.
+    #[arg(long, env = "ORGD_PROXY_TLS", value_name = "external")]
+    pub proxy_tls: Option<ProxyTls>,
+
+    /// Believes the address that somebody signs up with: one under a verified domain with
+    /// `jit_provisioning_enabled` makes him a member there. Only where strangers can't reach the server.
+    #[arg(long, env = "ORGD_JIT_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub jit_signup: bool,
 
     /// Form of the log.
     #[arg(long, env = "ORGD_LOG_FORMAT", default_value = "text")]
@@ -138,6 +156,11 @@ pub enum Switch {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProxyTls {
+    External,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
     Json,
@@ -151,6 +174,8 @@ pub enum LogLevel {
     Debug,
 }
 
+/// Names below `localhost` lead to the machine itself, so that a target works where the server does.
+pub const PROXY_BASE_LOCAL: &str = "proxy.localhost";
 /// Invites are open for three days.
 pub const INVITE_SECONDS: i64 = 3 * 24 * 60 * 60;
 /// Sessions last two weeks.
@@ -187,6 +212,18 @@ fn site(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("an address that begins with http:// or https://".to_owned())
+    }
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    let name = text.trim_matches('.');
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-')
+    };
+    if name.split('.').all(is_label) {
+        Ok(name.to_owned())
+    } else {
+        Err("a host name, such as proxy.example.com".to_owned())
     }
 }
 

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod background;
 pub mod clock;
 pub mod config;
+pub mod dns;
 pub mod error;
 mod http;
 pub mod logging;

@@ -74,6 +74,14 @@ enum Admin {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Takes the second factor from a user who has lost it; his password stays.
+    RemoveTwoFactor {
+        #[command(flatten)]
+        file: DataFile,
+        /// E-mail address of the user.
+        #[arg(long)]
+        email: String,
+    },
     /// Prints every user as a JSON object in a line.
     ListUsers {
         #[command(flatten)]
@@ -128,6 +136,10 @@ async fn run(command: Command) -> Outcome {
                 println!("{password}");
             }
             Ok(())
+        }
+        Command::Admin(Admin::RemoveTwoFactor { file, email }) => {
+            let app = open_existing(file.data).await?;
+            operator::remove_two_factor(&app, email).await.map_err(|cause| cause.to_string())
         }
         Command::Admin(Admin::ListUsers { file }) => {
             let app = open_existing(file.data).await?;

@@ -16,7 +16,9 @@ use crate::clock::{Clock, Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::resources::organizations::{NAME_CHARS_MAX, Organization};
-use crate::resources::{self, api_keys, instance, organizations, projects, sessions, signup, users};
+use crate::resources::{
+    self, api_keys, instance, organizations, projects, sessions, signup, two_factor, users,
+};
 use crate::store::{Place, Store, Tx, WriteTx};
 
 /// Opens the data file and gives a new one its secret.
@@ -103,7 +105,7 @@ fn make_owner(call: &Call, tx: &WriteTx, owner: &FirstOwner, password_hash: Opti
     key.label = "bootstrap".into();
     key.scopes = vec!["*".into()];
     api_keys::insert(tx, &mut key, &value)?;
-    let (project_id, project_api_token) = first_project(tx, organization)?;
+    let (project_id, project_api_token) = first_project(tx, organization, user)?;
     Ok(Made {
         email: owner.email.clone(),
         user_id: user,
@@ -115,8 +117,8 @@ fn make_owner(call: &Call, tx: &WriteTx, owner: &FirstOwner, password_hash: Opti
     })
 }
 
-fn first_project(tx: &Tx, organization: Uuid) -> Result<(u32, String)> {
-    let all = projects::visible_in(tx, organization, Level::Owner)?;
+fn first_project(tx: &Tx, organization: Uuid, owner: Uuid) -> Result<(u32, String)> {
+    let all = projects::visible_in(tx, organization, owner, Level::Owner)?;
     let first = all.first().ok_or_else(crate::error::not_found)?;
     Ok((first.id, first.api_token.clone()))
 }
@@ -154,7 +156,7 @@ fn told_again(tx: &Tx, api_key: &str) -> Result<Made> {
     api_keys::by_hash(tx, &hash(api_key))?.filter(|key| key.user == user).ok_or_else(gone)?;
     let (organization, _) =
         users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?;
-    let (project_id, project_api_token) = first_project(tx, organization).map_err(|_| gone())?;
+    let (project_id, project_api_token) = first_project(tx, organization, user).map_err(|_| gone())?;
     Ok(Made {
         email: DEMO_EMAIL.into(),
         user_id: user,
@@ -183,13 +185,27 @@ pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Resul
         })
         .await??;
     let write = app.store.write(move |tx| {
-        let unknown = || crate::error::invalid_body("invalid_input", "No user has this address.");
-        let uuid = users::by_email(tx, &email)?.ok_or_else(unknown)?;
+        let uuid = by_address(tx, &email)?;
         let before = users::find(tx, uuid)?;
         let mut user = before.clone();
         user.password_hash = Some(new_hash.clone());
         sessions::end_others(tx, uuid, None)?;
         users::replace(tx, uuid, &before, &user)
+    });
+    write.await
+}
+
+fn by_address(tx: &Tx, email: &str) -> Result<Uuid> {
+    let unknown = || crate::error::invalid_body("invalid_input", "No user has this address.");
+    users::by_email(tx, email)?.ok_or_else(unknown)
+}
+
+/// Takes the second factor from a user who has lost it, and ends all his sessions.
+pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
+    let write = app.store.write(move |tx| {
+        let uuid = by_address(tx, &email)?;
+        two_factor::remove(tx, uuid)?;
+        sessions::end_others(tx, uuid, None)
     });
     write.await
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -49,10 +50,20 @@ pub struct Caller {
 
 #[derive(Clone, Debug)]
 pub enum Via {
-    /// A browser session: its stored hash, and when its password was last given.
-    Session { hash: [u8; 32], authenticated_at: Time },
+    /// A browser session: its stored hash, when its password was last given, and its second step.
+    Session { hash: [u8; 32], authenticated_at: Time, second_step: SecondStep },
     /// A personal API key.
     Key(Arc<KeyAccess>),
+}
+
+/// The code that follows the password of a user with a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SecondStep {
+    /// None was asked for.
+    None,
+    /// The password was right; nobody is logged in yet.
+    Awaited,
+    Done,
 }
 
 /// What a personal API key opens.
@@ -105,6 +116,8 @@ pub struct Call {
     pub query: Vec<(String, String)>,
     pub body: Body,
     pub caller: Option<Caller>,
+    /// The hash of the session cookie that was shown, good or not.
+    pub session: Option<[u8; 32]>,
     /// The one time of everything that the request does.
     pub now: Time,
     pub ids: Arc<Ids>,
@@ -132,6 +145,7 @@ impl Call {
             query: Vec::new(),
             body: Body::Json(Value::Object(serde_json::Map::new())),
             caller: None,
+            session: None,
             now,
             ids,
             config,

@@ -7,11 +7,11 @@ pub mod throttle;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::api::call::{Caller, KeyAccess, Via};
+use crate::api::call::{Caller, KeyAccess, SecondStep, Via};
 use crate::api::route::Needs;
 use crate::api::{Call, Route};
 use crate::error::{Error, Result, denied, unauthenticated};
-use crate::resources::{api_keys, organizations, projects, sessions};
+use crate::resources::{api_keys, members, organizations, projects, sessions, two_factor};
 use crate::store::Tx;
 
 /// What a request shows of its caller. The first credential found decides.
@@ -27,6 +27,16 @@ pub enum FoundIn {
     Header,
     Body,
     Query,
+}
+
+impl Credential {
+    /// The hash of the session cookie.
+    pub fn session(&self) -> Option<[u8; 32]> {
+        match self {
+            Credential::Session { token, .. } => Some(hash(token)),
+            _ => None,
+        }
+    }
 }
 
 /// The double-submitted token: the cookie and what the request repeats of it.
@@ -74,11 +84,11 @@ pub fn authenticate(tx: &Tx, call: &Call, credential: &Credential) -> Result<Opt
         }
         Credential::Session { token, csrf } => {
             let hash = hash(token);
-            let Some(session) = sessions::live(tx, &hash, call.now)? else { return Ok(None) };
+            let Some((session, second_step)) = sessions::live(tx, &hash, call.now)? else { return Ok(None) };
             if !call.method.is_safe() {
                 check_csrf(csrf)?;
             }
-            let via = Via::Session { hash, authenticated_at: session.authenticated_at };
+            let via = Via::Session { hash, authenticated_at: session.authenticated_at, second_step };
             Ok(Some(Caller { user: session.user, via }))
         }
     }
@@ -104,7 +114,12 @@ pub fn cover(tx: &Tx, route: &Route, call: &Call) -> Result<()> {
     let Some(caller) = &call.caller else {
         return if route.needs == Needs::Public { Ok(()) } else { Err(unauthenticated()) };
     };
-    let Via::Key(key) = &caller.via else { return Ok(()) };
+    let key = match &caller.via {
+        Via::Key(key) => key,
+        Via::Session { second_step, .. } => {
+            return check_second_step(tx, route, call, caller.user, *second_step);
+        }
+    };
     match route.needs {
         Needs::Public | Needs::SignedIn => Ok(()),
         Needs::Session => Err(unauthenticated()),
@@ -118,30 +133,63 @@ pub fn cover(tx: &Tx, route: &Route, call: &Call) -> Result<()> {
     }
 }
 
+/// Organizations may demand a second factor of whoever comes by session; keys are never asked. A user's
+/// own record stays open, for that is where he sets it up.
+fn check_second_step(tx: &Tx, route: &Route, call: &Call, user: Uuid, done: SecondStep) -> Result<()> {
+    let exempt = route.needs == Needs::Public
+        || route.path.starts_with("/api/users/{uuid}/")
+        || route.path == "/api/logout/";
+    if exempt || done == SecondStep::Done {
+        return Ok(());
+    }
+    // What names no organization, such as making a key, must not be a way around the strictest one.
+    let concerned = match addressed(tx, route, call, user)?.1 {
+        Some(id) => members::level_of(tx, id, user)?.map(|_| id).into_iter().collect(),
+        None => members::organizations_of(tx, user)?.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>(),
+    };
+    for id in concerned {
+        if organizations::find(tx, id)?.enforce_2fa == Some(true) {
+            let has_device = two_factor::is_enabled(tx, user)?;
+            return Err(if has_device {
+                two_factor::verification_required()
+            } else {
+                two_factor::setup_required()
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The project and the organization that a path names.
+fn addressed(tx: &Tx, route: &Route, call: &Call, user: Uuid) -> Result<(Option<u32>, Option<Uuid>)> {
+    let project = match route.project_param() {
+        Some(param) => projects::named(tx, call.param(param), user)?,
+        None => None,
+    };
+    let organization = match route.organization_param() {
+        Some(param) => organizations::named(tx, call.param(param), user)?,
+        None => project.map(|(organization, _)| organization),
+    };
+    Ok((project.map(|(_, id)| id), organization))
+}
+
 /// A key that is limited to some organizations or projects opens nothing else.
 fn check_places(tx: &Tx, route: &Route, call: &Call, user: Uuid, key: &KeyAccess) -> Result<()> {
     if key.organizations.is_empty() && key.projects.is_empty() {
         return Ok(());
     }
-    let project = match route.project_param() {
-        Some(param) => projects::named(tx, call.param(param), user)?,
-        None => None,
-    };
+    let (project, organization) = addressed(tx, route, call, user)?;
     if !key.projects.is_empty() {
         return match project {
             _ if route.project_param().is_none() => {
                 Err(denied("API keys with scoped projects are only supported on project-based endpoints."))
             }
-            Some((_, id)) if !key.projects.contains(&id) => {
+            Some(id) if !key.projects.contains(&id) => {
                 Err(denied(format!("API key does not have access to the requested project: ID {id}.")))
             }
             _ => Ok(()),
         };
     }
-    let organization = match route.organization_param() {
-        Some(param) => organizations::named(tx, call.param(param), user)?,
-        None => project.map(|(organization, _)| organization),
-    };
     organization.map_or(Ok(()), |id| covers_organization(&call.caller()?.via, id))
 }
 

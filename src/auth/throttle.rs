@@ -16,6 +16,7 @@ const KEY_PER_MINUTE: u32 = 480;
 const KEY_PER_HOUR: u32 = 4800;
 const USER_WRITES_PER_MINUTE: u32 = 5;
 const FAILED_LOGINS_MAX: u32 = 30;
+const SECOND_STEPS_MAX: u32 = 10;
 const LOCK_OUT_SECONDS: i64 = 10 * 60;
 /// Whoever comes when this many are watched makes the stale ones forgotten.
 const WATCHED_MAX: usize = 10_000;
@@ -27,6 +28,7 @@ pub struct Throttles {
     key_hour: Windows<[u8; 32]>,
     user_writes: Windows<Uuid>,
     failed_logins: Windows<IpAddr>,
+    second_steps: Windows<Uuid>,
 }
 
 impl Throttles {
@@ -55,6 +57,16 @@ impl Throttles {
     /// Counts a failed log-in.
     pub fn login_failed(&self, peer: IpAddr, now: Time) {
         let _ = self.failed_logins.take(peer, now, LOCK_OUT_SECONDS, u32::MAX);
+    }
+
+    /// Counts a code that a user gives as his second step; refuses when too many were wrong.
+    pub fn second_step(&self, user: Uuid, now: Time) -> Result<()> {
+        self.second_steps.take(user, now, LOCK_OUT_SECONDS, SECOND_STEPS_MAX)
+    }
+
+    /// Forgives a user after a code that was right.
+    pub fn second_step_worked(&self, user: Uuid) {
+        self.second_steps.forget(&user);
     }
 
     /// Forgives an address after a log-in that worked.

@@ -1,6 +1,7 @@
 //! Work behind the requests' backs: tasks that look at stored state and act on it.
 
 pub mod mailer;
+pub mod proxies;
 mod sweep;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::app::App;
 pub fn start(app: &Arc<App>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(mailer::run(Arc::clone(app)));
+    tasks.spawn(proxies::run(Arc::clone(app)));
     tasks.spawn(sweep::run(Arc::clone(app)));
     tasks
 }

@@ -148,6 +148,7 @@ async fn travel(
         query,
         body: Body::Json(serde_json::Value::Object(serde_json::Map::new())),
         caller: None,
+        session: None,
         now: app.clock.now(),
         ids: Arc::clone(&app.ids),
         config: Arc::clone(&app.config),
@@ -172,6 +173,7 @@ async fn travel(
             credentials::other(&head.headers, &call.body, &call.query)
         }
     };
+    call.session = credential.session();
     call.caller = identify(app, &call, node, row, &credential)?;
     trace.user = call.caller.as_ref().map(|caller| caller.user);
 

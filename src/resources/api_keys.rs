@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{members, projects, users};
+use super::{members, projects, sessions, users};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::fields::{Checked, Kind, shown};
 use crate::api::{Call, Field, Form, Method, Reply, Route, read, session, signed_in, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
-use crate::config::{KEYS_MAX, SENSITIVE_SESSION_SECONDS};
-use crate::error::{Result, denied, invalid, invalid_body, not_found, unauthenticated};
+use crate::config::KEYS_MAX;
+use crate::error::{Result, invalid, invalid_body, not_found, unauthenticated};
 use crate::store::{Order, Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
@@ -111,7 +111,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    fresh(call)?;
+    sessions::fresh(call)?;
     let user = call.user()?;
     let form = call.form(FIELDS)?;
     if of_user(tx, user)?.len() >= KEYS_MAX {
@@ -140,7 +140,7 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    fresh(call)?;
+    sessions::fresh(call)?;
     let (hash, mut key) = find(call, tx)?;
     fill(tx, &mut key, call.form(FIELDS)?)?;
     tx.put(&KEYS, &hash, &key)?;
@@ -148,23 +148,11 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    fresh(call)?;
+    sessions::fresh(call)?;
     let (hash, key) = find(call, tx)?;
     tx.delete(&KEYS, &hash)?;
     tx.delete(&BY_USER, &(key.user, key.id))?;
     Reply::no_content()
-}
-
-/// Keys are changed only by somebody who gave the password lately.
-fn fresh(call: &Call) -> Result<()> {
-    match call.caller()?.via {
-        Via::Session { authenticated_at, .. }
-            if authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS) <= call.now =>
-        {
-            Err(denied("This action requires you to be recently authenticated."))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {

@@ -2,7 +2,8 @@
 //! everything that names something else names what is there.
 
 use super::{
-    activity, api_keys, invites, members, organizations, outbox, plugins, projects, sessions, users,
+    access_controls, activity, api_keys, domains, invites, members, organizations, outbox, plugins, projects,
+    proxy_records, role_memberships, roles, sessions, two_factor, users,
 };
 use crate::error::Result;
 use crate::store::{Problems, Store, Tx, check_counts};
@@ -19,12 +20,19 @@ pub fn check(store: &Store) -> Result<Problems> {
         check_invites(tx, &mut problems)?;
         activity::check(tx, &mut problems)?;
         plugins::check(tx, &mut problems)?;
+        domains::check(tx, &mut problems)?;
+        roles::check(tx, &mut problems)?;
+        role_memberships::check(tx, &mut problems)?;
+        proxy_records::check(tx, &mut problems)?;
+        access_controls::check(tx, &mut problems)?;
+        two_factor::check(tx, &mut problems)?;
         // Read to prove that every row can be read.
         tx.all(&outbox::OUTBOX)?;
         Ok(problems)
     })
 }
 
+/// Adds the sentence where the promise does not hold.
 pub(super) fn expect(problems: &mut Problems, holds: bool, sentence: impl FnOnce() -> String) {
     if !holds {
         problems.push(sentence());
@@ -40,6 +48,10 @@ fn check_users(tx: &Tx, problems: &mut Problems) -> Result<()> {
     let indexed = tx.all(&users::BY_EMAIL)?.len();
     expect(problems, indexed == all.len(), || format!("{indexed} addresses stand for {} users", all.len()));
     let sessions = tx.all(&sessions::SESSIONS)?;
+    for (hash, _) in tx.all(&sessions::SECOND_STEPS)? {
+        let has_session = tx.has(&sessions::SESSIONS, &hash)?;
+        expect(problems, has_session, || "a second step belongs to no session".to_owned());
+    }
     for (hash, session) in &sessions {
         let has_user = tx.has(&users::USERS, &session.user)?;
         expect(problems, has_user, || format!("a session belongs to no user: {}", session.user));

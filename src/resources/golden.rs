@@ -8,9 +8,11 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::{
-    activity, api_keys, invites, members, organizations, outbox, plugins, projects, sessions, users,
+    access_controls, activity, api_keys, domains, invites, members, organizations, outbox, plugins, projects,
+    proxy_records, role_memberships, roles, sessions, two_factor, users,
 };
 use crate::api::Level;
+use crate::api::call::SecondStep;
 use crate::clock::Time;
 use crate::store::{Json, Key, Record, Table, encode};
 
@@ -164,7 +166,71 @@ fn samples() -> Samples {
         },
     );
     all.add(&users::BY_EMAIL, text("a@example.com"), ONE);
+    all.add(&sessions::SECOND_STEPS, HASH, SecondStep::Done);
+    all.add(&two_factor::DEVICES, ONE, two_factor::sample(NOW));
+    add_access(&mut all);
     all
+}
+
+fn add_access(all: &mut Samples) {
+    all.add(
+        &access_controls::ENTRIES,
+        (ONE, 7, ((text("project"), text("7")), TWO)),
+        access_controls::AccessControl {
+            subject: access_controls::Subject::Role(TWO),
+            access_level: text("admin"),
+            created_by: ONE,
+            created_at: NOW,
+            updated_at: NOW,
+        },
+    );
+    all.add(
+        &domains::DOMAINS,
+        (ONE, TWO),
+        domains::Domain {
+            domain: text("example.com"),
+            verified_at: Some(NOW),
+            verification_challenge: text("c"),
+            last_verification_retry: Some(NOW),
+            jit_provisioning_enabled: true,
+            sso_enforcement: text("saml"),
+            saml_entity_id: Some(text("e")),
+            saml_acs_url: None,
+            saml_x509_cert: Some(text("x")),
+        },
+    );
+    all.add(&domains::BY_NAME, text("example.com"), (ONE, TWO));
+    all.add(&domains::IN_ORDER, (ONE, text("example.com")), TWO);
+    all.add(
+        &proxy_records::RECORDS,
+        (ONE, TWO),
+        proxy_records::ProxyRecord {
+            domain: text("e.example.com"),
+            target_cname: text("t.proxy.localhost"),
+            status: proxy_records::Status::TimedOut,
+            message: Some(text("m")),
+            created_at: NOW,
+            updated_at: NOW,
+            created_by: ONE,
+            waiting_since: NOW,
+            looks: 300,
+            next_look_at: Some(NOW),
+        },
+    );
+    all.add(&proxy_records::BY_DOMAIN, text("e.example.com"), (ONE, TWO));
+    all.add(&proxy_records::DUE, (NOW.0.to_be_bytes(), TWO), ONE);
+    all.add(
+        &role_memberships::MEMBERSHIPS,
+        (ONE, TWO),
+        role_memberships::RoleMembership { user: ONE, joined_at: NOW, updated_at: NOW },
+    );
+    all.add(&role_memberships::BY_USER, (ONE, TWO, ONE), TWO);
+    all.add(
+        &roles::ROLES,
+        (ONE, TWO),
+        roles::Role { name: text("Role"), feature_flags_access_level: 21, created_by: ONE, created_at: NOW },
+    );
+    all.add(&roles::BY_NAME, (ONE, text("role")), TWO);
 }
 
 #[test]

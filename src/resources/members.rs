@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{organizations, users};
+use super::{access_controls, organizations, role_memberships, two_factor, users};
 use crate::api::level::LEVELS;
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, write};
 use crate::clock::Time;
@@ -61,19 +61,26 @@ pub struct Wire<'a> {
     has_social_auth: bool,
 }
 
-pub fn wire<'a>(member: &Member, uuid: Uuid, user: &'a users::User) -> Wire<'a> {
+/// A membership with the person whom it is of.
+pub struct Row {
+    pub uuid: Uuid,
+    pub user: users::User,
+    member: Member,
+    is_2fa_enabled: bool,
+}
+
+pub fn wire(row: &Row) -> Wire<'_> {
+    let Row { uuid, user, member, is_2fa_enabled } = row;
     Wire {
         id: member.id,
-        user: user.basic(uuid),
+        user: user.basic(*uuid),
         level: member.level,
         joined_at: member.joined_at,
         updated_at: member.updated_at,
-        is_2fa_enabled: false,
+        is_2fa_enabled: *is_2fa_enabled,
         has_social_auth: false,
     }
 }
-
-type Row = (Uuid, Member, users::User);
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = require(tx, call, Level::Member)?;
@@ -82,37 +89,42 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let (total, rows) = if plain {
         let (total, page) =
             tx.page(&BY_JOINING, &organization, Order::Descending, paging.offset, paging.limit)?;
-        (total, load(tx, organization, page)?)
+        (total, load_all(tx, organization, page)?)
     } else {
         let all = tx.scan(&BY_JOINING, &organization, Order::Descending)?;
-        let mut rows = load(tx, organization, all)?;
+        let mut rows = load_all(tx, organization, all)?;
         filter(call, &mut rows);
         (rows.len() as u64, paging.cut(rows))
     };
-    let rows: Vec<Wire<'_>> = rows.iter().map(|(uuid, member, user)| wire(member, *uuid, user)).collect();
-    paging.reply(call, total, &rows)
+    paging.reply(call, total, &rows.iter().map(wire).collect::<Vec<_>>())
 }
 
-fn load(tx: &Tx, organization: Uuid, rows: Vec<((Uuid, Uuid), Uuid)>) -> Result<Vec<Row>> {
-    let row = |(_, user)| Ok((user, find(tx, organization, user)?, users::find(tx, user)?));
-    rows.into_iter().map(row).collect()
+fn load_all(tx: &Tx, organization: Uuid, rows: Vec<((Uuid, Uuid), Uuid)>) -> Result<Vec<Row>> {
+    rows.into_iter().map(|(_, user)| load(tx, organization, user)).collect()
+}
+
+/// A member with all that is shown of him, or 404.
+pub fn load(tx: &Tx, organization: Uuid, uuid: Uuid) -> Result<Row> {
+    let member = find(tx, organization, uuid)?;
+    let is_2fa_enabled = two_factor::is_enabled(tx, uuid)?;
+    Ok(Row { uuid, user: users::find(tx, uuid)?, member, is_2fa_enabled })
 }
 
 /// `?updated_after=`, `?email=` and `?order=`; a value that can't be understood is ignored.
 fn filter(call: &Call, rows: &mut Vec<Row>) {
     if let Some(after) = call.query("updated_after").and_then(Time::parse) {
-        rows.retain(|(_, member, _)| member.updated_at > after);
+        rows.retain(|row| row.member.updated_at > after);
     }
     if let Some(email) = call.query("email") {
-        rows.retain(|(_, _, user)| user.email == email);
+        rows.retain(|row| row.user.email == email);
     }
     let order = call.query("order").unwrap_or_default();
     let (name, falling) = order.strip_prefix('-').map_or((order, false), |name| (name, true));
     let compare: fn(&Row, &Row) -> Ordering = match name {
-        "joined_at" => |a, b| a.1.joined_at.cmp(&b.1.joined_at),
-        "updated_at" => |a, b| a.1.updated_at.cmp(&b.1.updated_at),
-        "level" => |a, b| a.1.level.cmp(&b.1.level),
-        "id" => |a, b| a.1.id.cmp(&b.1.id),
+        "joined_at" => |a, b| a.member.joined_at.cmp(&b.member.joined_at),
+        "updated_at" => |a, b| a.member.updated_at.cmp(&b.member.updated_at),
+        "level" => |a, b| a.member.level.cmp(&b.member.level),
+        "id" => |a, b| a.member.id.cmp(&b.member.id),
         _ => return,
     };
     rows.sort_by(|a, b| if falling { compare(b, a) } else { compare(a, b) });
@@ -132,7 +144,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
         member.updated_at = call.now;
         put(tx, organization, target, &member)?;
     }
-    Reply::ok(&wire(&member, target, &users::find(tx, target)?))
+    Reply::ok(&wire(&load(tx, organization, target)?))
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -143,6 +155,8 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if member.level == Level::Owner {
         return Err(invalid_body("invalid_input", "Cannot leave the organization as its owner!"));
     }
+    role_memberships::leave(tx, organization, target)?;
+    access_controls::forget(tx, organization, member.id)?;
     delete(tx, organization, target, &member)?;
     Reply::no_content()
 }
@@ -210,6 +224,11 @@ pub fn count(tx: &Tx, organization: Uuid) -> Result<u64> {
 /// A membership, or 404.
 pub fn find(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Member> {
     tx.get(&MEMBERS, &(organization, user))?.ok_or_else(not_found)
+}
+
+/// The user of a membership.
+pub fn by_id(tx: &Tx, organization: Uuid, id: Uuid) -> Result<Option<Uuid>> {
+    Ok(tx.get(&BY_JOINING, &(organization, id))?)
 }
 
 /// The first members of an organization, at most `limit`.

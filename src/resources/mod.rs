@@ -1,9 +1,11 @@
 //! The rooms: each owns its record, its tables, its rules and its handlers. Only a room writes its
 //! tables; its neighbours call its functions.
 
+pub mod access_controls;
 pub mod activity;
 pub mod api_keys;
 pub mod check;
+pub mod domains;
 #[cfg(test)]
 mod golden;
 pub mod instance;
@@ -13,9 +15,13 @@ pub mod organizations;
 pub mod outbox;
 pub mod plugins;
 pub mod projects;
+pub mod proxy_records;
+pub mod role_memberships;
+pub mod roles;
 pub mod schema;
 pub mod sessions;
 pub mod signup;
+pub mod two_factor;
 pub mod users;
 
 use crate::api::Route;
@@ -29,9 +35,15 @@ pub fn rows() -> Vec<Route> {
         members::rows(),
         invites::rows(),
         plugins::rows(),
+        domains::rows(),
+        roles::rows(),
+        role_memberships::rows(),
+        proxy_records::rows(),
+        access_controls::rows(),
         signup::rows(),
         sessions::rows(),
         users::rows(),
+        two_factor::rows(),
         api_keys::rows(),
         instance::rows(),
         schema::rows(),
@@ -44,10 +56,14 @@ pub fn rows() -> Vec<Route> {
 /// Every table of the data file but the store's own.
 pub fn tables() -> Vec<TableInfo> {
     vec![
+        access_controls::ENTRIES.info(),
         activity::ENTRIES.info(),
         activity::BY_SCOPE.info(),
         api_keys::KEYS.info(),
         api_keys::BY_USER.info(),
+        domains::DOMAINS.info(),
+        domains::BY_NAME.info(),
+        domains::IN_ORDER.info(),
         instance::INSTANCE.info(),
         invites::INVITES.info(),
         invites::BY_ID.info(),
@@ -69,9 +85,18 @@ pub fn tables() -> Vec<TableInfo> {
         projects::DETAILS.info(),
         projects::BY_NUMBER.info(),
         projects::BY_TOKEN.info(),
+        proxy_records::RECORDS.info(),
+        proxy_records::BY_DOMAIN.info(),
+        proxy_records::DUE.info(),
+        role_memberships::MEMBERSHIPS.info(),
+        role_memberships::BY_USER.info(),
+        roles::ROLES.info(),
+        roles::BY_NAME.info(),
         sessions::SESSIONS.info(),
+        sessions::SECOND_STEPS.info(),
         sessions::BY_USER.info(),
         sessions::BY_AGE.info(),
+        two_factor::DEVICES.info(),
         users::USERS.info(),
         users::BY_EMAIL.info(),
     ]

@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
 
-use super::{invites, members, plugins, projects, users};
+use super::{domains, invites, members, plugins, projects, proxy_records, roles, users};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, write};
 use crate::clock::Time;
@@ -100,8 +100,8 @@ pub struct Basic {
     membership_level: Level,
 }
 
-/// The organization as somebody with this level sees it.
-pub fn wire(tx: &Tx, id: Uuid, level: Option<Level>) -> Result<Wire> {
+/// The organization as a member sees it.
+pub fn wire(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Wire> {
     let organization = find(tx, id)?;
     Ok(Wire {
         id,
@@ -109,12 +109,9 @@ pub fn wire(tx: &Tx, id: Uuid, level: Option<Level>) -> Result<Wire> {
         slug: organization.slug,
         created_at: organization.created_at,
         updated_at: organization.updated_at,
-        membership_level: level,
+        membership_level: Some(level),
         plugins_access_level: organization.plugins_access_level,
-        teams: match level {
-            Some(level) => projects::visible_in(tx, id, level)?,
-            None => Vec::new(),
-        },
+        teams: projects::visible_in(tx, id, user, level)?,
         available_product_features: [],
         is_member_join_email_enabled: organization.is_member_join_email_enabled,
         metadata: Metadata { instance_tag: "none" },
@@ -151,7 +148,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     if total == 0 && allowed.is_empty() {
         return Err(Error::NotFound("You need to belong to an organization.".into()));
     }
-    let rows = page.into_iter().map(|(id, level)| wire(tx, id, Some(level)));
+    let rows = page.into_iter().map(|(id, level)| wire(tx, id, user, level));
     paging.reply(call, total, &rows.collect::<Result<Vec<Wire>>>()?)
 }
 
@@ -160,12 +157,12 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let mut organization = Organization::new("", call.now);
     fill(&mut organization, call.form(FIELDS)?);
     let id = found(call, tx, user, organization)?;
-    Reply::created(&wire(tx, id, Some(Level::Owner))?)
+    Reply::created(&wire(tx, id, user, Level::Owner)?)
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let (id, level) = own(call, tx)?;
-    Reply::ok(&wire(tx, id, Some(level))?)
+    Reply::ok(&wire(tx, id, call.user()?, level)?)
 }
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -175,7 +172,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     fill(&mut organization, call.form(FIELDS)?);
     organization.updated_at = call.now;
     tx.put(&ORGANIZATIONS, &id, &organization)?;
-    Reply::ok(&wire(tx, id, Some(level))?)
+    Reply::ok(&wire(tx, id, call.user()?, level)?)
 }
 
 /// Everything that hangs on the organization goes with it; users stay.
@@ -186,6 +183,9 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     projects::delete_all_of(tx, id)?;
     plugins::delete_all_of(tx, id)?;
     invites::delete_all_of(tx, id)?;
+    domains::delete_all_of(tx, id)?;
+    roles::delete_all_of(tx, id)?;
+    proxy_records::delete_all_of(tx, id)?;
     members::delete_all_of(tx, id)?;
     tx.delete(&BY_SLUG, &organization.slug)?;
     tx.delete(&ORGANIZATIONS, &id)?;

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
-use super::{invites, members, organizations, outbox, projects, sessions};
+use super::{domains, invites, members, organizations, outbox, projects, sessions};
 use crate::api::call::parse_uuid;
 use crate::api::fields::is_email;
-use crate::api::{Call, Field, Form, Kind, Reply, Route, public, read, steps};
+use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, public, read, steps};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
@@ -93,8 +93,26 @@ fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
     ))
 }
 
+/// The organization that takes in the address of the body, where the operator lets addresses be believed
+/// unproved; sign-up need not be open for that.
+fn provisioned(call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
+    match call.body.value()?.get("email").and_then(serde_json::Value::as_str) {
+        Some(email) if call.config.jit_signup => domains::provisions(tx, email.trim()),
+        _ => Ok(None),
+    }
+}
+
+/// Where somebody who signs up goes: into an organization, or with `None` into one of his own.
+fn admit(setup_code: &str, call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
+    let organization = provisioned(call, tx)?;
+    if organization.is_none() {
+        may_sign_up(setup_code, call, tx)?;
+    }
+    Ok(organization)
+}
+
 async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    app.store.read(|tx| may_sign_up(&app.setup_code, &call, tx))?;
+    app.store.read(|tx| admit(&app.setup_code, &call, tx))?;
     let mut form = call.form(SIGN_UP)?;
     let email: String = form.take("email").unwrap_or_default();
     if app.store.read(|tx| users::by_email(tx, &email))?.is_some() {
@@ -105,7 +123,7 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         let setup_code = app.setup_code.clone();
         move |tx| {
             // Asked again: somebody else may have been first meanwhile.
-            may_sign_up(&setup_code, &call, tx)?;
+            let organization = admit(&setup_code, &call, tx)?;
             let mut form = call.form(SIGN_UP)?;
             let mut user = new_user(&call, tx, &email, &password_hash, &mut form)?;
             user.is_staff = users::none_yet(tx)?;
@@ -115,12 +133,19 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
                 .unwrap_or_else(|| own_organization(&user.first_name));
             let uuid = call.new_uuid();
             users::insert(tx, uuid, &user)?;
-            organizations::found(&call, tx, uuid, Organization::new(&name, call.now))?;
+            match organization {
+                Some(organization) => enter(&call, tx, organization, uuid, Level::Member)?,
+                None => {
+                    organizations::found(&call, tx, uuid, Organization::new(&name, call.now)).map(drop)?
+                }
+            }
             let next_url: Option<String> = form.take::<Option<String>>("next_url").flatten();
             signed_up(&call, tx, uuid, next_url.as_deref())
         }
     });
-    write.await
+    let reply = write.await;
+    app.mail_waits.notify_one();
+    reply
 }
 
 /// The name of an organization that was given none.
@@ -231,7 +256,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         let write = app.store.write(move |tx| {
             let (_, organization, invite) = check(&call, tx)?;
             let user = call.user()?;
-            join(&call, tx, organization, &invite, user)?;
+            enter(&call, tx, organization, user, invite.level)?;
             let record = users::find(tx, user)?;
             Reply::created(&SignedUp { user: record.basic(user), redirect_url: "/" })
         });
@@ -247,7 +272,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut call.form(ACCEPT)?)?;
         let uuid = call.new_uuid();
         users::insert(tx, uuid, &user)?;
-        join(&call, tx, organization, &invite, uuid)?;
+        enter(&call, tx, organization, uuid, invite.level)?;
         signed_up(&call, tx, uuid, None)
     });
     let reply = write.await;
@@ -273,7 +298,8 @@ fn for_newcomer(
     }
 }
 
-fn join(call: &Call, tx: &WriteTx, organization: Uuid, invite: &invites::Invite, user: Uuid) -> Result<()> {
+/// Makes the user a member, and the organization his current one. An invite that he had is used up.
+fn enter(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
     let record = organizations::find(tx, organization)?;
     if record.is_member_join_email_enabled && call.config.smtp_url.is_some() {
         let newcomer = users::find(tx, user)?.first_name;
@@ -281,9 +307,9 @@ fn join(call: &Call, tx: &WriteTx, organization: Uuid, invite: &invites::Invite,
             outbox::push_joined(call, tx, &member.email, &newcomer, &record.name)?;
         }
     }
-    members::join(call, tx, organization, user, invite.level)?;
-    invites::use_up(tx, organization, &invite.target_email)?;
-    let project = projects::first_visible(tx, organization, invite.level)?;
+    members::join(call, tx, organization, user, level)?;
+    invites::use_up(tx, organization, &users::find(tx, user)?.email)?;
+    let project = projects::first_visible(tx, organization, user, level)?;
     users::make_current(tx, user, Some(organization), project)
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{members, organizations, projects};
+use super::{members, organizations, projects, two_factor};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, read, scope, steps};
 use crate::app::App;
@@ -189,7 +189,7 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 /// Nobody sees or changes another user here; there is no staff view of users.
-fn own(call: &Call) -> Result<Uuid> {
+pub(super) fn own(call: &Call) -> Result<Uuid> {
     let user = call.user()?;
     match call.param("uuid") {
         "@me" => Ok(user),
@@ -206,7 +206,7 @@ fn own(call: &Call) -> Result<Uuid> {
 fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
     let organization = current_organization(tx, uuid, user)?;
     let team = match organization {
-        Some((id, level)) => current_project(tx, user, id, level)?,
+        Some((id, level)) => current_project(tx, uuid, user, id, level)?,
         None => None,
     };
     let session_until = match call.caller()?.via {
@@ -233,10 +233,10 @@ fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
         is_impersonated_until: None,
         sensitive_session_expires_at: session_until,
         team,
-        organization: organization.map(|(id, level)| organizations::wire(tx, id, Some(level))).transpose()?,
+        organization: organization.map(|(id, level)| organizations::wire(tx, id, uuid, level)).transpose()?,
         organizations: organizations::basics_of(tx, uuid)?,
         events_column_config: &user.settings.events_column_config,
-        is_2fa_enabled: false,
+        is_2fa_enabled: two_factor::is_enabled(tx, uuid)?,
         has_social_auth: false,
         has_seen_product_intro_for: &user.settings.has_seen_product_intro_for,
         scene_personalisation: [],
@@ -367,7 +367,7 @@ fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<
         user.current_project = Some(id);
     } else if let Some((id, level, _)) = organization {
         user.current_organization = Some(id);
-        user.current_project = projects::first_visible(tx, id, level)?;
+        user.current_project = projects::first_visible(tx, id, uuid, level)?;
     }
     Ok(())
 }
@@ -413,11 +413,12 @@ pub fn current_organization(tx: &Tx, uuid: Uuid, user: &User) -> Result<Option<(
 /// The project that `@current` means within the current organization.
 pub fn current_project(
     tx: &Tx,
+    uuid: Uuid,
     user: &User,
     organization: Uuid,
     level: Level,
 ) -> Result<Option<projects::Short>> {
-    let visible = projects::visible_in(tx, organization, level)?;
+    let visible = projects::visible_in(tx, organization, uuid, level)?;
     let wished = visible.iter().position(|project| Some(project.id) == user.current_project);
     Ok(visible.into_iter().nth(wished.unwrap_or(0)))
 }

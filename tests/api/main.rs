@@ -3,7 +3,10 @@
 #![recursion_limit = "256"]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+mod access_controls;
 mod api_keys;
+mod clients;
+mod domains;
 mod faults;
 mod hostile;
 mod http;
@@ -19,7 +22,11 @@ mod plugin_attacks;
 mod plugin_installs;
 mod plugins;
 mod projects;
+mod proxy_records;
+mod role_memberships;
+mod roles;
 mod sessions;
 mod signup;
 mod support;
+mod two_factor;
 mod users;

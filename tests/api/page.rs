@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::roles::{new_role, put_in};
 use crate::support::archives::zip;
 use crate::support::mirror::Mirror;
 use crate::support::web::Page;
 use crate::support::{Person, Server, text};
 
 /// Resources of the page that this version does not serve.
-const ABSENT: &[&str] = &["batch_exports", "domains", "proxy_records", "roles"];
+const ABSENT: &[&str] = &["batch_exports"];
 
 /// Rows whose answer the page's generator got wrong: these show something of their own.
 const OTHER_ANSWERS: &[&str] = &[
@@ -29,7 +30,7 @@ const OTHER_ANSWERS: &[&str] = &[
 const OTHER_BODIES: &[&str] = &["/reset_token/", "/update_source/", "/upgrade/"];
 
 /// Fields whose type the page's generator got wrong.
-const OTHER_TYPES: &[&str] = &["metadata", "member_count"];
+const OTHER_TYPES: &[&str] = &["metadata", "member_count", "members", "associated_flags"];
 
 /// Fields that the original takes besides the page's.
 const TAKEN_BESIDES: &[&str] = &["send_email", "combine_pending_invites", "url"];
@@ -127,19 +128,33 @@ fn the_document_is_the_same_as_yaml_and_as_json() {
 }
 
 /// One call for each row of the page, in an order in which each finds what it needs.
-fn calls(mirror: &Mirror, member: &Person) -> Vec<(&'static str, String, Value)> {
+fn calls(mirror: &Mirror, member: &Person, admin: &Person) -> Vec<(&'static str, String, Value)> {
     let org = &mirror.org;
     let invites = org.at("invites/");
     let invite = org.invite("spare@example.com", 1);
     let spare = org.owner.post(&org.at("projects/"), json!({"name": "Spare"})).json(201)["id"].clone();
     let doomed = org.owner.post("/api/organizations/", json!({"name": "Doomed"})).json(201)["id"].clone();
     let person = org.at(&format!("members/{}/", member.uuid));
+    let domain = |name: &str| {
+        let made = org.owner.post(&org.at("domains/"), json!({"domain": name})).json(201);
+        org.at(&format!("domains/{}/", text(&made["id"])))
+    };
+    let made = org.owner.post(&org.at("proxy_records/"), json!({"domain": "e.example.com"})).json(201);
+    let proxy = org.at(&format!("proxy_records/{}/", text(&made["id"])));
+    let (role, kept) = (new_role(org, "Role"), new_role(org, "Kept"));
+    let role_membership = put_in(org, &kept, &org.owner);
     let mut calls = vec![
         ("GET", "/api/organizations/".into(), json!({})),
         ("POST", "/api/organizations/".into(), json!({"name": "New"})),
         ("GET", org.at(""), json!({})),
         ("PATCH", org.at(""), json!({"enforce_2fa": false})),
         ("DELETE", format!("/api/organizations/{}/", text(&doomed)), json!({})),
+        ("GET", org.at("domains/"), json!({})),
+        ("POST", org.at("domains/"), json!({"domain": "new.com"})),
+        ("GET", domain("a.com"), json!({})),
+        ("PATCH", domain("b.com"), json!({"saml_entity_id": "e"})),
+        ("DELETE", domain("c.com"), json!({})),
+        ("POST", format!("{}verify/", domain("d.com")), json!({})),
         ("GET", invites.clone(), json!({})),
         ("POST", invites.clone(), json!({"target_email": "a@example.com", "message": "m"})),
         ("DELETE", format!("{invites}{invite}/"), json!({})),
@@ -166,6 +181,19 @@ fn calls(mirror: &Mirror, member: &Person) -> Vec<(&'static str, String, Value)>
         ("GET", org.project_at("activity/"), json!({})),
         ("GET", org.project_at("is_generating_demo_data/"), json!({})),
         ("PATCH", org.project_at("reset_token/"), json!({})),
+        ("GET", org.at("proxy_records/"), json!({})),
+        ("POST", org.at("proxy_records/"), json!({"domain": "f.example.com"})),
+        ("GET", proxy.clone(), json!({})),
+        ("PATCH", proxy.clone(), json!({"domain": "g.example.com"})),
+        ("DELETE", proxy, json!({})),
+        ("GET", org.at("roles/"), json!({})),
+        ("POST", org.at("roles/"), json!({"name": "New"})),
+        ("GET", role.clone(), json!({})),
+        ("PATCH", role.clone(), json!({"name": "Other"})),
+        ("DELETE", role, json!({})),
+        ("GET", format!("{kept}role_memberships/"), json!({})),
+        ("POST", format!("{kept}role_memberships/"), json!({"user_uuid": admin.uuid})),
+        ("DELETE", role_membership, json!({})),
     ]);
     calls
 }
@@ -202,7 +230,8 @@ fn every_row_of_the_page_answers_with_its_code_and_the_types_of_its_fields() {
     let org = &mirror.org;
     let member = org.member(&mirror.server);
     let key = org.owner.key(&["*"]);
-    let calls = calls(&mirror, &member);
+    let admin = org.admin(&mirror.server);
+    let calls = calls(&mirror, &member, &admin);
     let rows = page();
     assert_eq!(rows.len(), calls.len());
     for (row, (verb, concrete, body)) in rows.iter().zip(calls) {

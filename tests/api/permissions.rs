@@ -25,6 +25,18 @@ struct World {
     plugin: String,
 }
 
+impl World {
+    /// The id of something that its owner makes.
+    fn made(&self, tail: &str, body: Value) -> String {
+        text(&self.org.owner.post(&self.org.at(tail), body).json(201)["id"])
+    }
+
+    /// A domain that no other world has.
+    fn name(&self, front: &str) -> String {
+        format!("{front}.{}.com", self.org.id.replace('-', "x"))
+    }
+}
+
 /// The people who ask, by the names of the columns.
 struct People {
     anonymous: Person,
@@ -122,6 +134,20 @@ fn value(world: &World, front: &str) -> Option<String> {
         | "/api/organizations/{organization_id}/pipeline_destinations/{id}"
         | "/api/organizations/{organization_id}/pipeline_import_apps/{id}"
         | "/api/organizations/{organization_id}/pipeline_transformations/{id}" => world.plugin.clone(),
+        "/api/organizations/{organization_id}/domains/{id}" => {
+            world.made("domains/", json!({"domain": world.name("old")}))
+        }
+        "/api/organizations/{organization_id}/proxy_records/{id}" => {
+            world.made("proxy_records/", json!({"domain": world.name("old")}))
+        }
+        "/api/organizations/{organization_id}/roles/{id}"
+        | "/api/organizations/{organization_id}/roles/{role_id}" => {
+            world.made("roles/", json!({"name": "Role"}))
+        }
+        "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/{id}" => {
+            let role = text(&world.org.owner.get(&world.org.at("roles/")).results()[0]["id"]);
+            world.made(&format!("roles/{role}/role_memberships/"), json!({"user_uuid": world.victim}))
+        }
         "/api/users/{uuid}" => "@me".into(),
         "/api/personal_api_keys/{id}" => "unknown".into(),
         _ => return None,
@@ -146,7 +172,7 @@ fn concrete(world: &World, path: &str) -> Option<String> {
 }
 
 /// A body that the row takes; rows without one get an empty object.
-fn body(row: &Route) -> Value {
+fn body(world: &World, row: &Route) -> Value {
     let tail = row.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     match (row.method.name(), tail) {
         ("POST", "organizations") => json!({"name": "N"}),
@@ -162,6 +188,16 @@ fn body(row: &Route) -> Value {
         ) => {
             json!({"plugin_type": "source"})
         }
+        ("POST", "domains" | "proxy_records") => json!({"domain": world.name("new")}),
+        ("POST", "roles") => json!({"name": "New"}),
+        ("POST", "role_memberships") => json!({"user_uuid": world.victim}),
+        ("PUT", "access_controls" | "resource_access_controls") => {
+            json!({"access_level": null, "resource": "dashboard"})
+        }
+        ("PUT", _) if row.path.contains("/domains/") || row.path.contains("/proxy_records/") => {
+            json!({"domain": world.name("other")})
+        }
+        ("PUT", _) if row.path.contains("/roles/") => json!({"name": "New"}),
         ("POST", "bulk") => json!([{"target_email": "new@example.com"}]),
         _ => json!({}),
     }
@@ -200,7 +236,7 @@ fn the_whole_table_is_asked_by_everybody() {
                 let _ = writeln!(uncovered, "{told}");
                 break;
             };
-            let status = person.call(row.method.name(), &path, &body(row)).status;
+            let status = person.call(row.method.name(), &path, &body(&world, row)).status;
             judge(row, name, status);
             let _ = write!(line, "{status:>14}");
         }

@@ -266,6 +266,15 @@ fn the_locked_out_get_a_new_password_at_the_machine() {
 }
 
 #[test]
+fn the_second_factor_is_taken_from_who_has_lost_it() {
+    let (_folder, file) = place();
+    bootstrap(&file);
+    let of = |email| ["admin", "remove-two-factor", "--data", shown(&file), "--email", email];
+    assert!(run(&of("ADA@example.com")).status.success());
+    refused(&of("nobody@example.com"), "No user");
+}
+
+#[test]
 fn check_finds_a_whole_file_whole_and_a_damaged_one_damaged() {
     let (_folder, file) = place();
     bootstrap(&file);

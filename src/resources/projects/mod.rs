@@ -1,5 +1,6 @@
 //! Projects: the same object under three addresses.
-//! Holds always: ids are never used twice; a private project is seen by admins and owners only.
+//! Holds always: ids are never used twice; admins and owners see every project, members those that are
+//! neither private nor closed to them by access control, and those opened to them.
 
 mod settings;
 
@@ -12,7 +13,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::activity::{self, Change};
-use super::{instance, members, organizations, users};
+use super::{access_controls, instance, members, organizations, users};
 use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
 use crate::auth::covers_organization;
 use crate::clock::Time;
@@ -291,7 +292,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
         None => None,
     };
     let visible = match level {
-        Some((id, level)) => visible_in(tx, id, level)?,
+        Some((id, level)) => visible_in(tx, id, user, level)?,
         None => Vec::new(),
     };
     let total = visible.len() as u64;
@@ -305,7 +306,7 @@ fn list_all(call: &Call, tx: &Tx) -> Result<Reply> {
     let visible = match users::current_organization(tx, user, &users::find(tx, user)?)? {
         Some((id, level)) => {
             covers_organization(&call.caller()?.via, id)?;
-            visible_in(tx, id, level)?
+            visible_in(tx, id, user, level)?
         }
         None => Vec::new(),
     };
@@ -355,7 +356,9 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let mut found = find(call, tx, Level::Member)?;
     let mut form = call.form(FIELDS)?;
-    may_restrict(found.level, &form)?;
+    // Being an admin of the project alone is not enough.
+    let level = members::level_of(tx, found.organization, call.user()?)?;
+    may_restrict(level.unwrap_or(Level::Member), &form)?;
     let before = (found.project.clone(), found.details.settings.clone());
     fill(&mut found.project, &mut found.details, call, &mut form)?;
     found.details.updated_at = call.now;
@@ -529,14 +532,45 @@ fn find(call: &Call, tx: &Tx, least: Level) -> Result<Found> {
     }
     let level = members::level_of(tx, organization, user)?.ok_or_else(not_found)?;
     let project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
-    if project.access_control && level < Level::Admin {
+    let Some(level) = effective(tx, organization, id, &project, user, level)? else {
         return Err(if name == "@current" { insufficient() } else { not_found() });
-    }
+    };
     if level < least {
         return Err(insufficient());
     }
     let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
     Ok(Found { organization, id, level, project, details })
+}
+
+/// The level in one project of somebody with this level in its organization; `None` where he does not
+/// see it.
+fn effective(
+    tx: &Tx,
+    organization: Uuid,
+    id: u32,
+    project: &Project,
+    user: Uuid,
+    level: Level,
+) -> Result<Option<Level>> {
+    if level >= Level::Admin {
+        return Ok(Some(level));
+    }
+    let grants = access_controls::Grants::in_project(tx, organization, id, user)?;
+    Ok(grants.level(id, project.access_control))
+}
+
+/// A project with the caller's effective level in it.
+pub struct Place {
+    pub organization: Uuid,
+    pub id: u32,
+    pub level: Level,
+}
+
+/// The project of the path, for a neighbouring room: 404 where the caller doesn't see it, 403 below
+/// `least`.
+pub fn open(call: &Call, tx: &Tx, least: Level) -> Result<Place> {
+    let Found { organization, id, level, .. } = find(call, tx, least)?;
+    Ok(Place { organization, id, level })
 }
 
 fn insufficient() -> Error {
@@ -553,11 +587,11 @@ pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
         };
         // A wish that has become private is still what the name means: 403, not another project.
         let wished = match record.current_project {
-            Some(id) => tx.has(&PROJECTS, &(organization, id))?.then_some(id),
+            Some(id) => is_of(tx, organization, id)?.then_some(id),
             None => None,
         };
         let id = match wished {
-            None => users::current_project(tx, &record, organization, level)?.map(|project| project.id),
+            None => users::current_project(tx, user, &record, organization, level)?.map(|project| project.id),
             wished => wished,
         };
         let Some(id) = id else { return Ok(None) };
@@ -571,24 +605,33 @@ pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
     Ok(tx.get(&BY_NUMBER, &id)?.map(|organization| (organization, id)))
 }
 
+/// Whether the organization has this project.
+pub fn is_of(tx: &Tx, organization: Uuid, id: u32) -> Result<bool> {
+    Ok(tx.has(&PROJECTS, &(organization, id))?)
+}
+
 /// The project with its organization, if the user sees it.
 pub fn visible(tx: &Tx, id: u32, user: Uuid) -> Result<Option<(Uuid, u32)>> {
     let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(None) };
     let Some(level) = members::level_of(tx, organization, user)? else { return Ok(None) };
-    let seen = visible_in(tx, organization, level)?.iter().any(|project| project.id == id);
-    Ok(seen.then_some((organization, id)))
+    let Some(project) = tx.get(&PROJECTS, &(organization, id))? else { return Ok(None) };
+    let level = effective(tx, organization, id, &project, user, level)?;
+    Ok(level.map(|_| (organization, id)))
 }
 
-/// The projects that somebody with this level sees, by number.
-pub fn visible_in(tx: &Tx, organization: Uuid, level: Level) -> Result<Vec<Short>> {
-    let all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
-    let seen = |project: &Project| !project.access_control || level >= Level::Admin;
-    Ok(all.into_iter().filter(|(_, project)| seen(project)).map(short).collect())
+/// The projects that a member sees, by number.
+pub fn visible_in(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> Result<Vec<Short>> {
+    let mut all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
+    if level < Level::Admin {
+        let grants = access_controls::Grants::of(tx, organization, user)?;
+        all.retain(|((_, id), project)| grants.level(*id, project.access_control).is_some());
+    }
+    Ok(all.into_iter().map(short).collect())
 }
 
 /// The first of them; public ones come first, so that nobody starts in a private project.
-pub fn first_visible(tx: &Tx, organization: Uuid, level: Level) -> Result<Option<u32>> {
-    let seen = visible_in(tx, organization, level)?;
+pub fn first_visible(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> Result<Option<u32>> {
+    let seen = visible_in(tx, organization, user, level)?;
     let open = seen.iter().find(|project| !project.access_control);
     Ok(open.or(seen.first()).map(|project| project.id))
 }
@@ -609,6 +652,7 @@ fn delete(tx: &WriteTx, organization: Uuid, id: u32, project: &Project) -> Resul
     tx.delete(&BY_TOKEN, &project.api_token)?;
     tx.delete(&BY_NUMBER, &id)?;
     tx.delete(&DETAILS, &id)?;
+    access_controls::delete_all_of(tx, organization, id)?;
     Ok(tx.delete(&PROJECTS, &(organization, id))?)
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod archives;
+mod dns;
 pub mod mirror;
 mod people;
 mod server;
@@ -10,5 +11,6 @@ pub mod smtp;
 pub mod web;
 
 pub use answer::Answer;
+pub use dns::NameServer;
 pub use people::{Org, PASSWORD, Person, Shows, text};
 pub use server::Server;

@@ -1,8 +1,8 @@
 //! A server of its own for each test, in this process, with its file in memory.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,7 +18,10 @@ use tokio::sync::oneshot;
 use ureq::Agent;
 
 use super::people::agent;
-use super::{Org, Person};
+use super::{NameServer, Org, Person};
+
+/// Knows no name. No test asks the name servers of the machine that it runs on.
+static EMPTY_DNS: LazyLock<NameServer> = LazyLock::new(NameServer::start);
 
 /// A running server. When it goes, it stops and its data file is checked.
 pub struct Server {
@@ -46,6 +49,7 @@ impl Server {
     pub fn open(place: Place, change: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::of_environment().expect("the environment holds no odd settings");
         config.open_signup = true;
+        config.dns_server = Some(EMPTY_DNS.address);
         config.rate_limit = Some(Switch::Off);
         // Nobody outside of this machine is asked for anything.
         config.plugins.plugin_repository_url = String::new();
@@ -81,6 +85,13 @@ impl Server {
 
     pub fn pass_days(&self, days: u64) {
         self.pass(Duration::from_secs(days * 24 * 60 * 60));
+    }
+
+    /// Lets every proxy record that is due be looked at.
+    pub fn follow_proxies(&self) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+        runtime.block_on(orgd::background::proxies::turn(&self.app)).expect("the store works");
     }
 
     /// Somebody who shows nothing.

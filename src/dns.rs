@@ -1,0 +1,106 @@
+//! Questions to the DNS, each within a few seconds.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use tokio::time::timeout;
+use tracing::debug;
+
+/// How long a question may take in all: callers wait for the answer.
+const QUESTION_TIME: Duration = Duration::from_secs(3);
+/// How long one server may take before it is asked again.
+const TRY_TIME: Duration = Duration::from_millis(1200);
+const TRIES: usize = 2;
+
+/// Nobody answered in time, or the answer was that there is none to be had.
+#[derive(Debug)]
+pub struct Silence;
+
+/// Where questions go.
+pub struct Dns {
+    /// `None`: to the servers that the system is set to.
+    pub server: Option<SocketAddr>,
+}
+
+impl Dns {
+    /// The first string of each TXT record of a name, behind any CNAMEs; empty where there is none.
+    pub async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, Silence> {
+        let first = |data: RData| match data {
+            RData::TXT(txt) => txt.txt_data.first().map(|text| text.to_vec()),
+            _ => None,
+        };
+        Ok(self.ask(name, RecordType::TXT).await?.into_iter().filter_map(|(_, data)| first(data)).collect())
+    }
+
+    /// The name that a name's own CNAME leads to, in lower case and without its final dot.
+    pub async fn cname(&self, name: &str) -> Result<Option<String>, Silence> {
+        let records = self.ask(name, RecordType::CNAME).await?;
+        let own = records.into_iter().find_map(|(owner, data)| match data {
+            RData::CNAME(target) if plain(&owner) == name.to_lowercase() => Some(plain(&target.0)),
+            _ => None,
+        });
+        Ok(own)
+    }
+
+    /// The IPv4 addresses of a name.
+    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Silence> {
+        let address = |data| match data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            _ => None,
+        };
+        Ok(self.ask(name, RecordType::A).await?.into_iter().filter_map(|(_, data)| address(data)).collect())
+    }
+
+    async fn ask(&self, name: &str, kind: RecordType) -> Result<Vec<(Name, RData)>, Silence> {
+        let silence = |cause: NetError| {
+            debug!(name, %kind, %cause, "the DNS gave no answer");
+            Silence
+        };
+        // With its final dot: no search list is tried.
+        let name = Name::from_ascii(format!("{name}.")).map_err(|_| Silence)?;
+        let resolver = self.resolver().map_err(silence)?;
+        match timeout(QUESTION_TIME, resolver.lookup(name, kind)).await {
+            Err(_) => Err(Silence),
+            Ok(Ok(found)) => {
+                Ok(found.answers().iter().map(|record| (record.name.clone(), record.data.clone())).collect())
+            }
+            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords {
+                response_code: ResponseCode::NXDomain | ResponseCode::NoError,
+                ..
+            })))) => Ok(Vec::new()),
+            Ok(Err(cause)) => Err(silence(cause)),
+        }
+    }
+
+    /// Made anew for each question, which are few: nothing is answered from memory, and a change of the
+    /// system's servers is seen at once.
+    fn resolver(&self) -> Result<TokioResolver, NetError> {
+        let mut builder = match self.server {
+            Some(address) => {
+                let mut server = NameServerConfig::udp_and_tcp(address.ip());
+                for connection in &mut server.connections {
+                    connection.port = address.port();
+                }
+                let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            }
+            None => TokioResolver::builder_tokio()?,
+        };
+        let options: &mut ResolverOpts = builder.options_mut();
+        options.cache_size = 0;
+        options.timeout = TRY_TIME;
+        options.attempts = TRIES;
+        options.use_hosts_file = ResolveHosts::Never;
+        builder.build()
+    }
+}
+
+fn plain(name: &Name) -> String {
+    name.to_ascii().trim_end_matches('.').to_lowercase()
+}

@@ -1,0 +1,403 @@
+//! Who may do what in one project: a default for everybody, and entries for members and roles.
+//! Holds always: an entry's member or role belongs to the organization of its project, and goes with
+//! it; admins and owners of the organization are never shut out.
+//!
+//! Entries for the project itself decide who sees it and at which level. Entries for other resources
+//! are kept and shown: nothing that they name lives here.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::check::expect;
+use super::{members, projects, role_memberships, roles};
+use crate::api::{Call, Field, Level, Reply, Route, read, scope, write};
+use crate::clock::Time;
+use crate::error::{Result, denied, invalid, invalid_body};
+use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+
+pub fn rows() -> Vec<Route> {
+    let own = "/api/projects/{id}/access_controls/";
+    let others = "/api/projects/{id}/resource_access_controls/";
+    vec![
+        Route::get(own, scope("access_control:read"), read(list)).gives(200, LIST),
+        Route::put(own, scope("access_control:write"), write(put)).takes(FIELDS).gives(200, FIELDS),
+        Route::get(others, scope("access_control:read"), read(list_resources)).gives(200, LIST),
+        Route::put(others, scope("access_control:write"), write(put_resource))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+    ]
+}
+
+/// Whom an entry is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subject {
+    Everybody,
+    /// A membership.
+    Member(Uuid),
+    Role(Uuid),
+}
+
+impl Subject {
+    /// Memberships and roles have time-ordered identifiers, so none of them is nil.
+    fn key(self) -> Uuid {
+        match self {
+            Subject::Everybody => Uuid::nil(),
+            Subject::Member(id) | Subject::Role(id) => id,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccessControl {
+    pub subject: Subject,
+    pub access_level: String,
+    pub created_by: Uuid,
+    pub created_at: Time,
+    pub updated_at: Time,
+}
+
+/// A kind of object, and one of them; empty for all of that kind.
+type Resource = (String, String);
+type EntryKey = (Uuid, u32, (Resource, Uuid));
+
+/// By organization, project, resource and subject.
+pub(super) const ENTRIES: Table<EntryKey, AccessControl> = Table::new("access_controls").counted(by_uuid);
+
+const PROJECT: &str = "project";
+const PROJECT_LEVELS: &[&str] = &["none", "member", "admin"];
+const PROJECT_LEVEL_DEFAULT: &str = "member";
+const RESOURCE_LEVELS: &[&str] = &["none", "viewer", "editor", "manager"];
+const RESOURCE_LEVEL_DEFAULT: &str = "editor";
+
+const FIELDS: &[Field] = &[
+    Field::text("access_level", 20).nullable().required(),
+    Field::text("resource", 50),
+    Field::text("resource_id", 100).nullable().blank(),
+    Field::uuid("organization_member").nullable(),
+    Field::uuid("role").nullable(),
+    Field::uuid("created_by").nullable().read_only(),
+    Field::time("created_at").read_only(),
+    Field::time("updated_at").read_only(),
+];
+
+const LIST: &[Field] = &[
+    Field::new("access_controls", crate::api::Kind::Objects(FIELDS)).read_only(),
+    Field::texts("available_access_levels", None).read_only(),
+    Field::text("default_access_level", 20).read_only(),
+    Field::text("user_access_level", 20).read_only(),
+    Field::boolean("user_can_edit_access_levels").read_only(),
+];
+
+#[derive(Serialize)]
+struct Wire {
+    access_level: String,
+    resource: String,
+    resource_id: Option<String>,
+    organization_member: Option<Uuid>,
+    role: Option<Uuid>,
+    created_by: Option<Uuid>,
+    created_at: Time,
+    updated_at: Time,
+}
+
+#[derive(Serialize)]
+struct List {
+    access_controls: Vec<Wire>,
+    available_access_levels: &'static [&'static str],
+    default_access_level: &'static str,
+    user_access_level: &'static str,
+    user_can_edit_access_levels: bool,
+}
+
+/// What a change is answered with: the entry as it is now, and the list that it is in.
+#[derive(Serialize)]
+struct Changed {
+    #[serde(flatten)]
+    entry: Wire,
+    #[serde(flatten)]
+    list: List,
+}
+
+fn wire((key, entry): (EntryKey, AccessControl)) -> Wire {
+    let (_, _, ((resource, resource_id), _)) = key;
+    Wire {
+        access_level: entry.access_level,
+        resource,
+        resource_id: Some(resource_id).filter(|id| !id.is_empty()),
+        organization_member: match entry.subject {
+            Subject::Member(id) => Some(id),
+            _ => None,
+        },
+        role: match entry.subject {
+            Subject::Role(id) => Some(id),
+            _ => None,
+        },
+        created_by: Some(entry.created_by),
+        created_at: entry.created_at,
+        updated_at: entry.updated_at,
+    }
+}
+
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    Reply::ok(&own_list(tx, &projects::open(call, tx, Level::Member)?)?)
+}
+
+fn list_resources(call: &Call, tx: &Tx) -> Result<Reply> {
+    Reply::ok(&resource_list(tx, &projects::open(call, tx, Level::Member)?)?)
+}
+
+fn own_list(tx: &Tx, project: &projects::Place) -> Result<List> {
+    let front = (project.organization, project.id, PROJECT.to_owned());
+    let entries = tx.scan(&ENTRIES, &front, Order::Ascending)?;
+    Ok(List {
+        access_controls: entries.into_iter().map(wire).collect(),
+        available_access_levels: PROJECT_LEVELS,
+        default_access_level: PROJECT_LEVEL_DEFAULT,
+        user_access_level: if project.level < Level::Admin { "member" } else { "admin" },
+        user_can_edit_access_levels: project.level >= Level::Admin,
+    })
+}
+
+fn resource_list(tx: &Tx, project: &projects::Place) -> Result<List> {
+    let entries = tx.scan(&ENTRIES, &(project.organization, project.id), Order::Ascending)?;
+    let of_resources = entries.into_iter().filter(|((_, _, ((resource, _), _)), _)| resource != PROJECT);
+    Ok(List {
+        access_controls: of_resources.map(wire).collect(),
+        available_access_levels: RESOURCE_LEVELS,
+        default_access_level: RESOURCE_LEVEL_DEFAULT,
+        user_access_level: if project.level < Level::Admin { RESOURCE_LEVEL_DEFAULT } else { "manager" },
+        user_can_edit_access_levels: project.level >= Level::Admin,
+    })
+}
+
+fn put(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let project = projects::open(call, tx, Level::Member)?;
+    if project.level < Level::Admin {
+        return Err(denied("Must be admin to modify project permissions."));
+    }
+    let resource = (PROJECT.to_owned(), project.id.to_string());
+    match change(call, tx, &project, resource, PROJECT_LEVELS)? {
+        Some(entry) => Reply::ok(&Changed { entry, list: own_list(tx, &project)? }),
+        None => Reply::no_content(),
+    }
+}
+
+fn put_resource(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let project = projects::open(call, tx, Level::Member)?;
+    if project.level < Level::Admin {
+        return Err(denied("Must be an Organization admin to modify project-wide permissions."));
+    }
+    let mut form = call.form(FIELDS)?;
+    let Some(kind) = form.take::<String>("resource") else {
+        return Err(invalid("resource", "required", "This field is required."));
+    };
+    let is_word = kind.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
+    if !is_word || kind == PROJECT || kind == "organization" {
+        return Err(invalid(
+            "resource",
+            "invalid_input",
+            "Invalid resource. Must be a kind of object in a project.",
+        ));
+    }
+    let one: Option<String> = form.take("resource_id").flatten();
+    match change(call, tx, &project, (kind, one.unwrap_or_default()), RESOURCE_LEVELS)? {
+        Some(entry) => Reply::ok(&Changed { entry, list: resource_list(tx, &project)? }),
+        None => Reply::no_content(),
+    }
+}
+
+/// Sets the entry that the body names, or removes it where its level is null.
+fn change(
+    call: &Call,
+    tx: &WriteTx,
+    project: &projects::Place,
+    resource: Resource,
+    levels: &'static [&'static str],
+) -> Result<Option<Wire>> {
+    let mut form = call.form(FIELDS)?;
+    let access_level: Option<String> = form.take("access_level").flatten();
+    if access_level.as_deref().is_some_and(|level| !levels.contains(&level)) {
+        let detail = format!("Invalid access level. Must be one of: {}", levels.join(", "));
+        return Err(invalid("access_level", "invalid_input", detail));
+    }
+    let subject = match (form.take("organization_member").flatten(), form.take("role").flatten()) {
+        (None, None) => Subject::Everybody,
+        (Some(id), None) => Subject::Member(id),
+        (None, Some(id)) => Subject::Role(id),
+        (Some(_), Some(_)) => {
+            let detail = "You can not scope an access control to both a member and a role.";
+            return Err(invalid_body("invalid_input", detail));
+        }
+    };
+    is_there(tx, project.organization, subject)?;
+    let key = (project.organization, project.id, (resource, subject.key()));
+    let Some(access_level) = access_level else {
+        tx.delete(&ENTRIES, &key)?;
+        return Ok(None);
+    };
+    let entry = match tx.get(&ENTRIES, &key)? {
+        Some(entry) => AccessControl { access_level, updated_at: call.now, ..entry },
+        None => AccessControl {
+            subject,
+            access_level,
+            created_by: call.user()?,
+            created_at: call.now,
+            updated_at: call.now,
+        },
+    };
+    tx.put(&ENTRIES, &key, &entry)?;
+    Ok(Some(wire((key, entry))))
+}
+
+fn is_there(tx: &Tx, organization: Uuid, subject: Subject) -> Result<()> {
+    let (attr, id, known) = match subject {
+        Subject::Everybody => return Ok(()),
+        Subject::Member(id) => ("organization_member", id, members::by_id(tx, organization, id)?.is_some()),
+        Subject::Role(id) => ("role", id, roles::exists(tx, organization, id)?),
+    };
+    if known {
+        return Ok(());
+    }
+    Err(invalid(attr, "does_not_exist", format!("Invalid pk \"{id}\" - object does not exist.")))
+}
+
+/// What the entries of an organization mean for one plain member: his level in each project that
+/// they speak of, `None` where they shut him out.
+#[derive(Default)]
+pub struct Grants {
+    /// What is granted to him by name, or through a role.
+    own: HashMap<u32, Option<Level>>,
+    /// What everybody gets.
+    default: HashMap<u32, Option<Level>>,
+}
+
+impl Grants {
+    /// Reads them; one look-up where the organization has none.
+    pub fn of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Grants> {
+        if tx.count(&ENTRIES, &organization)? == 0 {
+            return Ok(Grants::default());
+        }
+        let entries = tx.scan(&ENTRIES, &organization, Order::Ascending)?;
+        Grants::among(tx, organization, user, entries)
+    }
+
+    /// Reads those of one project.
+    pub fn in_project(tx: &Tx, organization: Uuid, project: u32, user: Uuid) -> Result<Grants> {
+        let entries = tx.scan(&ENTRIES, &(organization, project, PROJECT.to_owned()), Order::Ascending)?;
+        Grants::among(tx, organization, user, entries)
+    }
+
+    fn among(
+        tx: &Tx,
+        organization: Uuid,
+        user: Uuid,
+        entries: Vec<(EntryKey, AccessControl)>,
+    ) -> Result<Grants> {
+        let mut grants = Grants::default();
+        if entries.is_empty() {
+            return Ok(grants);
+        }
+        let member = members::find(tx, organization, user)?.id;
+        let roles: HashSet<Uuid> = role_memberships::roles_of(tx, organization, user)?.into_iter().collect();
+        for ((_, project, ((resource, _), _)), entry) in entries {
+            if resource != PROJECT {
+                continue;
+            }
+            let level = level_of(&entry.access_level);
+            match entry.subject {
+                Subject::Everybody => {
+                    grants.default.insert(project, level);
+                }
+                Subject::Member(id) if id == member => grants.grant(project, level),
+                Subject::Role(id) if roles.contains(&id) => grants.grant(project, level),
+                _ => {}
+            }
+        }
+        Ok(grants)
+    }
+
+    /// The highest of several wins.
+    fn grant(&mut self, project: u32, level: Option<Level>) {
+        let held = self.own.entry(project).or_insert(level);
+        *held = (*held).max(level);
+    }
+
+    /// The member's level in a project. What is granted to him beats the default, and nobody is let into
+    /// a private project by default.
+    pub fn level(&self, project: u32, is_private: bool) -> Option<Level> {
+        if let Some(level) = self.own.get(&project) {
+            return *level;
+        }
+        if is_private {
+            return None;
+        }
+        self.default.get(&project).copied().unwrap_or(Some(Level::Member))
+    }
+}
+
+fn level_of(access_level: &str) -> Option<Level> {
+    match access_level {
+        "admin" => Some(Level::Admin),
+        "member" => Some(Level::Member),
+        _ => None,
+    }
+}
+
+/// Removes the entries of a membership or role that goes.
+pub fn forget(tx: &WriteTx, organization: Uuid, subject: Uuid) -> Result<()> {
+    if tx.count(&ENTRIES, &organization)? == 0 {
+        return Ok(());
+    }
+    for (key, _) in tx.scan(&ENTRIES, &organization, Order::Ascending)? {
+        if key.2.1 == subject {
+            tx.delete(&ENTRIES, &key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the entries of a project that goes.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid, project: u32) -> Result<()> {
+    for (key, _) in tx.scan(&ENTRIES, &(organization, project), Order::Ascending)? {
+        tx.delete(&ENTRIES, &key)?;
+    }
+    Ok(())
+}
+
+/// What must hold of this table.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    for ((organization, project, (_, subject)), entry) in tx.all(&ENTRIES)? {
+        let whole = entry.subject.key() == subject
+            && projects::is_of(tx, organization, project)?
+            && is_there(tx, organization, entry.subject).is_ok();
+        expect(problems, whole, || format!("an access control of project {project} names what is not there"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_granted_beats_the_default_and_the_highest_wins() {
+        use Level::{Admin, Member};
+        let mut grants = Grants::default();
+        assert_eq!(grants.level(1, false), Some(Member));
+        assert_eq!(grants.level(1, true), None);
+        grants.default.insert(1, None);
+        assert_eq!(grants.level(1, false), None);
+        grants.default.insert(2, Some(Admin));
+        assert_eq!(grants.level(2, false), Some(Admin));
+        assert_eq!(grants.level(2, true), None);
+        grants.grant(1, None);
+        assert_eq!(grants.level(1, false), None);
+        grants.grant(1, Some(Admin));
+        grants.grant(1, Some(Member));
+        assert_eq!(grants.level(1, true), Some(Admin));
+        grants.grant(2, None);
+        assert_eq!(grants.level(2, false), None);
+    }
+}

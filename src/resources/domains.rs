@@ -1,0 +1,291 @@
+//! Domains of an organization, proved by a TXT record.
+//! Holds always: a name belongs to one organization of the instance, verified or not, and never changes;
+//! what a domain means is set only while it is verified.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::check::expect;
+use super::{members, organizations};
+use crate::api::{Call, Field, Level, Paging, Reply, Route, read, scope, steps, write};
+use crate::app::App;
+use crate::clock::Time;
+use crate::error::{Result, invalid, invalid_body, not_found};
+use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/organizations/{organization_id}/domains/";
+    let one = "/api/organizations/{organization_id}/domains/{id}/";
+    let verify_one = "/api/organizations/{organization_id}/domains/{id}/verify/";
+    vec![
+        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
+        Route::post(verify_one, scope("organization:write"), steps(verify)).takes(FIELDS).gives(200, FIELDS),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Domain {
+    pub domain: String,
+    pub verified_at: Option<Time>,
+    pub verification_challenge: String,
+    pub last_verification_retry: Option<Time>,
+    pub jit_provisioning_enabled: bool,
+    /// Kept and shown. There is no identity provider here that it could send anybody to.
+    pub sso_enforcement: String,
+    pub saml_entity_id: Option<String>,
+    pub saml_acs_url: Option<String>,
+    pub saml_x509_cert: Option<String>,
+}
+
+/// By organization, and by time.
+pub(super) const DOMAINS: Table<(Uuid, Uuid), Domain> = Table::new("domains").counted(by_uuid);
+/// Organization and domain of each name.
+pub(super) const BY_NAME: Table<String, (Uuid, Uuid)> = Table::new("domains_by_name");
+/// By organization and name, as they are listed.
+pub(super) const IN_ORDER: Table<(Uuid, String), Uuid> = Table::new("domains_in_order").counted(by_uuid);
+
+const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::text("domain", 128).required(),
+    Field::boolean("is_verified").read_only(),
+    Field::time("verified_at").nullable().read_only(),
+    Field::text("verification_challenge", 128).read_only(),
+    Field::boolean("jit_provisioning_enabled"),
+    Field::text("sso_enforcement", 28).blank(),
+    Field::boolean("has_saml").read_only(),
+    Field::text("saml_entity_id", 512).blank().nullable(),
+    Field::text("saml_acs_url", 512).blank().nullable(),
+    Field::long_text("saml_x509_cert").blank().nullable(),
+];
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    id: Uuid,
+    domain: &'a str,
+    is_verified: bool,
+    verified_at: Option<Time>,
+    verification_challenge: &'a str,
+    jit_provisioning_enabled: bool,
+    sso_enforcement: &'a str,
+    has_saml: bool,
+    saml_entity_id: Option<&'a str>,
+    saml_acs_url: Option<&'a str>,
+    saml_x509_cert: Option<&'a str>,
+}
+
+fn wire(id: Uuid, domain: &Domain) -> Wire<'_> {
+    let saml = [&domain.saml_entity_id, &domain.saml_acs_url, &domain.saml_x509_cert].map(Option::as_deref);
+    let [saml_entity_id, saml_acs_url, saml_x509_cert] = saml;
+    Wire {
+        id,
+        domain: &domain.domain,
+        is_verified: domain.verified_at.is_some(),
+        verified_at: domain.verified_at,
+        verification_challenge: &domain.verification_challenge,
+        jit_provisioning_enabled: domain.jit_provisioning_enabled,
+        sso_enforcement: &domain.sso_enforcement,
+        has_saml: saml.iter().all(|part| part.is_some_and(|text| !text.is_empty())),
+        saml_entity_id,
+        saml_acs_url,
+        saml_x509_cert,
+    }
+}
+
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let paging = Paging::of(call);
+    let (total, page) = tx.page(&IN_ORDER, &organization, Order::Ascending, paging.offset, paging.limit)?;
+    let rows = page.into_iter().map(|(_, id)| Ok((id, get(tx, organization, id)?)));
+    let rows = rows.collect::<Result<Vec<(Uuid, Domain)>>>()?;
+    paging.reply(call, total, &rows.iter().map(|(id, domain)| wire(*id, domain)).collect::<Vec<_>>())
+}
+
+/// What only a verified domain may say is checked, but a new domain starts without.
+fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let mut form = call.form(FIELDS)?;
+    let mut domain = Domain {
+        domain: form.take("domain").unwrap_or_default(),
+        verified_at: None,
+        verification_challenge: URL_SAFE_NO_PAD.encode(call.ids.bytes::<32>()),
+        last_verification_retry: None,
+        jit_provisioning_enabled: false,
+        sso_enforcement: String::new(),
+        saml_entity_id: None,
+        saml_acs_url: None,
+        saml_x509_cert: None,
+    };
+    fill_saml(&mut domain, &mut form);
+    if tx.has(&BY_NAME, &domain.domain)? {
+        return Err(invalid("domain", "unique", "domain with this domain already exists."));
+    }
+    if !is_domain(&domain.domain) {
+        return Err(invalid("domain", "invalid_input", "Please enter a valid domain or subdomain name."));
+    }
+    let id = call.new_uuid();
+    tx.put(&BY_NAME, &domain.domain, &(organization, id))?;
+    tx.put(&IN_ORDER, &(organization, domain.domain.clone()), &id)?;
+    tx.put(&DOMAINS, &(organization, id), &domain)?;
+    Reply::created(&wire(id, &domain))
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let id = call.uuid("id")?;
+    Reply::ok(&wire(id, &get(tx, organization, id)?))
+}
+
+/// The name itself can't be changed, for that would carry a proof over to another name; it is ignored.
+fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let id = call.uuid("id")?;
+    let mut domain = get(tx, organization, id)?;
+    let mut form = call.form(FIELDS)?;
+    let needs_proof = ["jit_provisioning_enabled", "sso_enforcement"].into_iter().find(|name| form.has(name));
+    if let (Some(name), None) = (needs_proof, domain.verified_at) {
+        let detail = "This attribute cannot be updated until the domain is verified.";
+        return Err(invalid(name, "verification_required", detail));
+    }
+    form.set("jit_provisioning_enabled", &mut domain.jit_provisioning_enabled);
+    form.set("sso_enforcement", &mut domain.sso_enforcement);
+    fill_saml(&mut domain, &mut form);
+    tx.put(&DOMAINS, &(organization, id), &domain)?;
+    Reply::ok(&wire(id, &domain))
+}
+
+fn fill_saml(domain: &mut Domain, form: &mut crate::api::Form) {
+    form.set("saml_entity_id", &mut domain.saml_entity_id);
+    form.set("saml_acs_url", &mut domain.saml_acs_url);
+    form.set("saml_x509_cert", &mut domain.saml_x509_cert);
+}
+
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let id = call.uuid("id")?;
+    let domain = get(tx, organization, id)?;
+    delete(tx, organization, id, &domain)?;
+    Reply::no_content()
+}
+
+/// Asks the DNS between two transactions. Whatever it says, the answer is 200 with the domain as it is.
+async fn verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    let domain = app.store.read(|tx| unverified(&call, tx))?;
+    let records = app.dns.txt(&format!("_posthog-challenge.{}", domain.domain)).await.unwrap_or_default();
+    let proved = records.iter().any(|text| text.as_slice() == domain.verification_challenge.as_bytes());
+    let write = app.store.write(move |tx| {
+        let mut domain = unverified(&call, tx)?;
+        if proved {
+            domain.verified_at = Some(call.now);
+        }
+        domain.last_verification_retry = Some(call.now);
+        let (organization, _) = members::require(tx, &call, Level::Admin)?;
+        let id = call.uuid("id")?;
+        tx.put(&DOMAINS, &(organization, id), &domain)?;
+        Reply::ok(&wire(id, &domain))
+    });
+    write.await
+}
+
+fn unverified(call: &Call, tx: &Tx) -> Result<Domain> {
+    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let domain = get(tx, organization, call.uuid("id")?)?;
+    if domain.verified_at.is_some() {
+        return Err(invalid_body("already_verified", "This domain has already been verified."));
+    }
+    Ok(domain)
+}
+
+/// PostHog's rule: lower-case labels with single hyphens inside, and letters only in the last one.
+fn is_domain(name: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
+    };
+    let Some((front, last)) = name.rsplit_once('.') else { return false };
+    front.split('.').all(|label| label.split('-').all(is_word))
+        && last.len() >= 2
+        && last.bytes().all(|letter| letter.is_ascii_lowercase())
+}
+
+fn get(tx: &Tx, organization: Uuid, id: Uuid) -> Result<Domain> {
+    tx.get(&DOMAINS, &(organization, id))?.ok_or_else(not_found)
+}
+
+/// The organization that takes in whoever signs up with this address: it has proved the address's
+/// domain and asks for it.
+pub fn provisions(tx: &Tx, email: &str) -> Result<Option<Uuid>> {
+    let Some((_, name)) = email.rsplit_once('@') else { return Ok(None) };
+    let Some((organization, id)) = tx.get(&BY_NAME, &name.to_lowercase())? else { return Ok(None) };
+    let domain = get(tx, organization, id)?;
+    Ok((domain.verified_at.is_some() && domain.jit_provisioning_enabled).then_some(organization))
+}
+
+fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, domain: &Domain) -> Result<()> {
+    tx.delete(&BY_NAME, &domain.domain)?;
+    tx.delete(&IN_ORDER, &(organization, domain.domain.clone()))?;
+    Ok(tx.delete(&DOMAINS, &(organization, id))?)
+}
+
+/// Removes all domains, together with the organization.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
+    for ((_, id), domain) in tx.scan(&DOMAINS, &organization, Order::Ascending)? {
+        delete(tx, organization, id, &domain)?;
+    }
+    Ok(())
+}
+
+/// What must hold of these tables.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let all = tx.all(&DOMAINS)?;
+    for ((organization, id), domain) in &all {
+        let whole = organizations::find(tx, *organization).is_ok()
+            && tx.get(&BY_NAME, &domain.domain)? == Some((*organization, *id))
+            && tx.get(&IN_ORDER, &(*organization, domain.domain.clone()))? == Some(*id);
+        expect(problems, whole, || format!("domain {id} is not whole"));
+    }
+    for indexed in [tx.all(&BY_NAME)?.len(), tx.all(&IN_ORDER)?.len()] {
+        expect(problems, indexed == all.len(), || {
+            format!("{indexed} index rows stand for {} domains", all.len())
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_domain;
+
+    #[test]
+    fn names_are_judged_as_posthog_does() {
+        for good in ["example.com", "a.b-c.d1.example.com", "1.io"] {
+            assert!(is_domain(good), "{good}");
+        }
+        for bad in [
+            "",
+            "com",
+            ".com",
+            "a..com",
+            "Example.com",
+            "a@b.com",
+            "--alpha.com",
+            "a--b.com",
+            "a-.com",
+            "one.two.c",
+            "a.c1",
+            "münchen.de",
+            "a.com.",
+            "a b.com",
+            "a_b.com",
+        ] {
+            assert!(!is_domain(bad), "{bad}");
+        }
+    }
+}

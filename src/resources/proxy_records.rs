@@ -1,0 +1,454 @@
+//! Proxy records: names of an organization that are to lead to a proxy here.
+//! Holds always: a name belongs to one record of the instance, whatever its case; a record has a row in
+//! `DUE` as long as the background task has to look at it again.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::check::expect;
+use super::{members, organizations, users};
+use crate::api::route::Handler;
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, steps};
+use crate::clock::{SECOND_MICROS, Time};
+use crate::config::{Config, PROXY_BASE_LOCAL};
+use crate::error::{Result, invalid, invalid_body, not_found};
+use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/organizations/{organization_id}/proxy_records/";
+    let one = "/api/organizations/{organization_id}/proxy_records/{id}/";
+    let again = "/api/organizations/{organization_id}/proxy_records/{id}/retry/";
+    vec![
+        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), waking(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), waking(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), waking(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), waking(remove)).gives_nothing(),
+        Route::post(again, scope("organization:write"), waking(retry)).gives(200, FIELDS),
+    ]
+}
+
+/// A handler that writes, and wakes the task that follows proxy records after the commit.
+fn waking(run: fn(&Call, &WriteTx) -> Result<Reply>) -> Handler {
+    steps(move |app, call| async move {
+        let reply = app.store.write(move |tx| run(&call, tx)).await;
+        app.proxies_wait.notify_one();
+        reply
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// For the name's CNAME.
+    Waiting,
+    /// For somebody to end TLS for the name.
+    Issuing,
+    Valid,
+    /// On the API page; nothing here warns.
+    Warning,
+    Erroring,
+    Deleting,
+    TimedOut,
+}
+
+fn is_status(text: &str) -> bool {
+    ["waiting", "issuing", "valid", "warning", "erroring", "deleting", "timed_out"].contains(&text)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyRecord {
+    pub domain: String,
+    pub target_cname: String,
+    pub status: Status,
+    pub message: Option<String>,
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub created_by: Uuid,
+    /// Since when the name's CNAME is waited for.
+    pub waiting_since: Time,
+    /// Looks in vain since then.
+    pub looks: u32,
+    /// When the next look is due; `None` where nothing more will happen by itself.
+    pub next_look_at: Option<Time>,
+}
+
+/// By organization, and by time.
+pub(super) const RECORDS: Table<(Uuid, Uuid), ProxyRecord> = Table::new("proxy_records").counted(by_uuid);
+/// By name in lower case.
+pub(super) const BY_DOMAIN: Table<String, (Uuid, Uuid)> = Table::new("proxy_records_by_domain");
+/// By the time of the next look: the organization of the record.
+pub(super) const DUE: Table<([u8; 8], Uuid), Uuid> = Table::new("proxy_records_due");
+
+/// A name that never gets its CNAME is given up after this.
+const WAITING_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
+/// The first look in vain is repeated after this; each later wait is longer by a tenth, up to the longest.
+const LOOK_SECONDS_FIRST: f64 = 3.0;
+const LOOK_SECONDS_GROWTH: f64 = 1.1;
+const LOOK_SECONDS_MAX: f64 = 300.0;
+/// How often a name that has had its CNAME is looked at again.
+const WATCH_SECONDS: i64 = 60 * 60;
+
+const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::text("domain", 64).required(),
+    Field::text("target_cname", 256).read_only(),
+    Field::new("status", Kind::TextChoice(is_status)).read_only(),
+    Field::text("message", 1024).nullable().read_only(),
+    Field::time("created_at").read_only(),
+    Field::time("updated_at").read_only(),
+    Field::integer("created_by", 0, i64::MAX).nullable().read_only(),
+];
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    id: Uuid,
+    domain: &'a str,
+    target_cname: &'a str,
+    status: Status,
+    message: Option<&'a str>,
+    created_at: Time,
+    updated_at: Time,
+    created_by: Option<u32>,
+}
+
+fn wire<'a>(tx: &Tx, id: Uuid, record: &'a ProxyRecord) -> Result<Wire<'a>> {
+    Ok(Wire {
+        id,
+        domain: &record.domain,
+        target_cname: &record.target_cname,
+        status: record.status,
+        message: record.message.as_deref(),
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+        created_by: users::get(tx, record.created_by)?.map(|user| user.number),
+    })
+}
+
+/// Newest first.
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let paging = Paging::of(call);
+    let (total, page) = tx.page(&RECORDS, &organization, Order::Descending, paging.offset, paging.limit)?;
+    let rows = page.iter().map(|((_, id), record)| wire(tx, *id, record));
+    paging.reply(call, total, &rows.collect::<Result<Vec<Wire<'_>>>>()?)
+}
+
+fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let domain = free_domain(call, tx)?;
+    let id = call.new_uuid();
+    let record = ProxyRecord {
+        target_cname: target_cname(&call.config, organization, &domain),
+        domain,
+        status: Status::Waiting,
+        message: None,
+        created_at: call.now,
+        updated_at: call.now,
+        created_by: call.user()?,
+        waiting_since: call.now,
+        looks: 0,
+        next_look_at: Some(call.now),
+    };
+    if call.config.proxy_base_cname == PROXY_BASE_LOCAL {
+        tracing::info!(
+            target_cname = record.target_cname,
+            "ORGD_PROXY_BASE_CNAME is not set: this proxy record leads to the machine itself"
+        );
+    }
+    replace(tx, organization, id, None, &record)?;
+    Reply::created(&wire(tx, id, &record)?)
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let id = call.uuid("id")?;
+    Reply::ok(&wire(tx, id, &get(tx, organization, id)?)?)
+}
+
+/// Another name starts from the beginning; the same name changes nothing.
+fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, id, before) = to_change(call, tx)?;
+    let wanted: Option<String> = call.form(FIELDS)?.take("domain");
+    if wanted.is_none_or(|domain| domain == before.domain) {
+        return Reply::ok(&wire(tx, id, &before)?);
+    }
+    let domain = free_domain(call, tx)?;
+    let target_cname = target_cname(&call.config, organization, &domain);
+    let record = ProxyRecord { domain, target_cname, ..before.clone() }.restarted(call.now);
+    replace(tx, organization, id, Some(&before), &record)?;
+    Reply::ok(&wire(tx, id, &record)?)
+}
+
+/// Gone at once where nothing was set up for it; otherwise the background task takes it down first.
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let id = call.uuid("id")?;
+    let before = get(tx, organization, id)?;
+    match before.status {
+        Status::Waiting | Status::Erroring | Status::TimedOut => delete(tx, organization, id, &before)?,
+        Status::Deleting => {}
+        Status::Issuing | Status::Valid | Status::Warning => {
+            let next_look_at = Some(call.now);
+            let record =
+                ProxyRecord { next_look_at, ..before.clone().turned(Status::Deleting, "", call.now) };
+            replace(tx, organization, id, Some(&before), &record)?;
+        }
+    }
+    Reply::no_content()
+}
+
+fn retry(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, id, before) = to_change(call, tx)?;
+    if !matches!(before.status, Status::Erroring | Status::TimedOut | Status::Issuing) {
+        let detail = "Only a proxy record that is issuing, erroring or timed out can be tried again.";
+        return Err(invalid_body("invalid_input", detail));
+    }
+    let record = before.clone().restarted(call.now);
+    replace(tx, organization, id, Some(&before), &record)?;
+    Reply::ok(&wire(tx, id, &record)?)
+}
+
+fn to_change(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, ProxyRecord)> {
+    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let id = call.uuid("id")?;
+    let record = get(tx, organization, id)?;
+    if record.status == Status::Deleting {
+        return Err(invalid_body("invalid_input", "This proxy record is being deleted."));
+    }
+    Ok((organization, id, record))
+}
+
+/// The body's name, if it is one and nobody has it.
+fn free_domain(call: &Call, tx: &Tx) -> Result<String> {
+    let domain: String = call.form(FIELDS)?.take("domain").unwrap_or_default();
+    if !is_host_name(&domain) {
+        let detail = "Enter a domain name on its own, like e.example.com, with no protocol, port, or path.";
+        return Err(invalid("domain", "invalid_input", detail));
+    }
+    let owner = tx.get(&BY_DOMAIN, &domain.to_lowercase())?;
+    // A record may change the case of its own name.
+    if owner.is_some_and(|(_, id)| id.to_string() != call.param("id")) {
+        return Err(invalid("domain", "unique", "proxy record with this domain already exists."));
+    }
+    Ok(domain)
+}
+
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-')
+    };
+    let Some((_, last)) = name.rsplit_once('.') else { return false };
+    // An IPv4 address looks like a name, but for its last part.
+    name.split('.').all(is_label) && !last.bytes().all(|letter| letter.is_ascii_digit())
+}
+
+/// Where the name's CNAME has to lead: the same for the same name of the same organization.
+fn target_cname(config: &Config, organization: Uuid, domain: &str) -> String {
+    let digest = Sha256::digest(format!("{organization}{domain}"));
+    let front: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    format!("{front}.{}", config.proxy_base_cname)
+}
+
+impl ProxyRecord {
+    /// In another state. `message` is for people; at most 1024 characters of it are kept.
+    fn turned(self, status: Status, message: &str, now: Time) -> ProxyRecord {
+        let message = Some(message.chars().take(1024).collect());
+        ProxyRecord { status, message, updated_at: now, ..self }
+    }
+
+    /// After a look: in another state, or as it was where nothing is new.
+    fn found(self, status: Status, message: &str, next_look_at: Option<Time>, now: Time) -> ProxyRecord {
+        let record = ProxyRecord { next_look_at, ..self };
+        if record.status == status && record.message.as_deref().unwrap_or_default() == message {
+            return record;
+        }
+        record.turned(status, message, now)
+    }
+
+    /// At the beginning.
+    fn restarted(self, now: Time) -> ProxyRecord {
+        let again = ProxyRecord { waiting_since: now, looks: 0, next_look_at: Some(now), ..self };
+        again.turned(Status::Waiting, "", now)
+    }
+}
+
+/// What a look at a name's DNS found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The CNAME is right.
+    Leads,
+    /// There is a CNAME to somewhere else.
+    LeadsTo(String),
+    /// There is no CNAME but an address of Cloudflare's.
+    Cloudflare,
+    /// There is no CNAME.
+    Nothing,
+    /// The DNS did not answer.
+    Silence,
+}
+
+/// The record after a look: the whole of its state machine.
+pub fn after_look(
+    record: ProxyRecord,
+    finding: &Finding,
+    tls_ends_elsewhere: bool,
+    now: Time,
+) -> ProxyRecord {
+    let is_over = record.waiting_since.plus_seconds(WAITING_SECONDS_MAX) <= now;
+    let watched = Some(now.plus_seconds(WATCH_SECONDS));
+    match (record.status, finding) {
+        (Status::Deleting | Status::TimedOut, _) => record,
+        (_, Finding::Leads) if tls_ends_elsewhere => record.found(Status::Valid, "", watched, now),
+        (_, Finding::Leads) => record.found(Status::Issuing, TLS_IS_MISSING, watched, now),
+        (Status::Waiting, _) if is_over => {
+            let message = "The CNAME did not appear within 7 days. Set it, then try again.";
+            record.found(Status::TimedOut, message, None, now)
+        }
+        (Status::Waiting, _) => {
+            let message = trouble(&record, finding);
+            let next_look_at = Some(Time(now.0 + wait_micros(record.looks)));
+            let looks = record.looks.saturating_add(1);
+            ProxyRecord { looks, ..record }.found(Status::Waiting, &message, next_look_at, now)
+        }
+        // Silence says nothing about a name that was right before.
+        (_, Finding::Silence) => ProxyRecord { next_look_at: watched, ..record },
+        _ => {
+            let message = trouble(&record, finding);
+            record.found(Status::Erroring, &message, watched, now)
+        }
+    }
+}
+
+const TLS_IS_MISSING: &str = "The CNAME is right. This server issues no certificates: let a proxy in front of it end TLS for this name, then set ORGD_PROXY_TLS=external.";
+
+/// What a finding means for the people who wait; empty while there is just nothing yet.
+fn trouble(record: &ProxyRecord, finding: &Finding) -> String {
+    let ProxyRecord { domain, target_cname, status, .. } = record;
+    match finding {
+        Finding::Leads => String::new(),
+        Finding::LeadsTo(other) => {
+            format!("The CNAME of {domain} leads to {other}. It has to lead to {target_cname}.")
+        }
+        Finding::Cloudflare => format!(
+            "Cloudflare proxying is enabled for {domain}: please disable it, so that its CNAME to {target_cname} can be seen."
+        ),
+        Finding::Nothing if *status == Status::Waiting => String::new(),
+        Finding::Nothing => format!("{domain} has lost its CNAME to {target_cname}."),
+        Finding::Silence => format!("The DNS gives no answer for {domain}; it is asked again."),
+    }
+}
+
+/// How long to wait after so many looks in vain.
+fn wait_micros(looks: u32) -> i64 {
+    let power = i32::try_from(looks.min(1000)).unwrap_or(i32::MAX);
+    let seconds = (LOOK_SECONDS_FIRST * LOOK_SECONDS_GROWTH.powi(power)).min(LOOK_SECONDS_MAX);
+    #[expect(clippy::cast_possible_truncation, reason = "at most 300 seconds")]
+    let micros = (seconds * SECOND_MICROS as f64) as i64;
+    micros
+}
+
+/// Organization and identifier of a record, and the record as it was looked at.
+pub type Due = (Uuid, Uuid, ProxyRecord);
+
+/// The records whose look is due, and when the next one's is.
+pub fn due(tx: &Tx, now: Time, limit: u64) -> Result<(Vec<Due>, Option<Time>)> {
+    let mut found = Vec::new();
+    for ((at, id), organization) in tx.first(&DUE, limit)? {
+        let at = Time(i64::from_be_bytes(at));
+        if at > now {
+            return Ok((found, Some(at)));
+        }
+        found.push((organization, id, get(tx, organization, id)?));
+    }
+    let next = found.last().map(|_| now);
+    Ok((found, next))
+}
+
+/// A look is over: stores what it means, unless the record was changed meanwhile.
+pub fn settle(
+    tx: &WriteTx,
+    (organization, id, looked_at): &Due,
+    finding: &Finding,
+    tls_ends_elsewhere: bool,
+    now: Time,
+) -> Result<()> {
+    let unchanged = tx.get(&RECORDS, &(*organization, *id))?.is_some_and(|record| record == *looked_at);
+    if !unchanged {
+        return Ok(());
+    }
+    if looked_at.status == Status::Deleting {
+        // Nothing was set up outside this file, so there is nothing more to take down.
+        return delete(tx, *organization, *id, looked_at);
+    }
+    let record = after_look(looked_at.clone(), finding, tls_ends_elsewhere, now);
+    replace(tx, *organization, *id, Some(looked_at), &record)
+}
+
+fn get(tx: &Tx, organization: Uuid, id: Uuid) -> Result<ProxyRecord> {
+    tx.get(&RECORDS, &(organization, id))?.ok_or_else(not_found)
+}
+
+fn due_key(at: Time, id: Uuid) -> ([u8; 8], Uuid) {
+    (at.0.to_be_bytes(), id)
+}
+
+fn replace(
+    tx: &WriteTx,
+    organization: Uuid,
+    id: Uuid,
+    before: Option<&ProxyRecord>,
+    record: &ProxyRecord,
+) -> Result<()> {
+    if let Some(before) = before {
+        delete(tx, organization, id, before)?;
+    }
+    tx.put(&BY_DOMAIN, &record.domain.to_lowercase(), &(organization, id))?;
+    if let Some(at) = record.next_look_at {
+        tx.put(&DUE, &due_key(at, id), &organization)?;
+    }
+    Ok(tx.put(&RECORDS, &(organization, id), record)?)
+}
+
+fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, record: &ProxyRecord) -> Result<()> {
+    tx.delete(&BY_DOMAIN, &record.domain.to_lowercase())?;
+    if let Some(at) = record.next_look_at {
+        tx.delete(&DUE, &due_key(at, id))?;
+    }
+    Ok(tx.delete(&RECORDS, &(organization, id))?)
+}
+
+/// Removes all proxy records, together with the organization.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
+    for ((_, id), record) in tx.scan(&RECORDS, &organization, Order::Ascending)? {
+        delete(tx, organization, id, &record)?;
+    }
+    Ok(())
+}
+
+/// What must hold of these tables.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let all = tx.all(&RECORDS)?;
+    let mut waiting = 0;
+    for ((organization, id), record) in &all {
+        let is_due = match record.next_look_at {
+            Some(at) => tx.get(&DUE, &due_key(at, *id))? == Some(*organization),
+            None => true,
+        };
+        waiting += usize::from(record.next_look_at.is_some());
+        let whole = is_due
+            && organizations::find(tx, *organization).is_ok()
+            && tx.get(&BY_DOMAIN, &record.domain.to_lowercase())? == Some((*organization, *id));
+        expect(problems, whole, || format!("proxy record {id} is not whole"));
+    }
+    let (named, due) = (tx.all(&BY_DOMAIN)?.len(), tx.all(&DUE)?.len());
+    expect(problems, (named, due) == (all.len(), waiting), || {
+        format!("{named} names and {due} due rows stand for {} proxy records", all.len())
+    });
+    Ok(())
+}

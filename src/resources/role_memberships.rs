@@ -1,0 +1,192 @@
+//! Who is in which role.
+//! Holds always: somebody is in a role at most once, and only while he belongs to its organization.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::check::expect;
+use super::{members, roles, users};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::clock::Time;
+use crate::error::{Result, invalid_body, not_found};
+use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/";
+    let one = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/{id}/";
+    vec![
+        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoleMembership {
+    pub user: Uuid,
+    pub joined_at: Time,
+    pub updated_at: Time,
+}
+
+/// By role, and by time.
+pub(super) const MEMBERSHIPS: Table<(Uuid, Uuid), RoleMembership> =
+    Table::new("role_memberships").counted(by_uuid);
+/// By organization, user and role: the roles of a user.
+pub(super) const BY_USER: Table<(Uuid, Uuid, Uuid), Uuid> = Table::new("role_memberships_by_user");
+
+pub const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::uuid("role_id").read_only(),
+    Field::new("organization_member", Kind::Object(members::FIELDS)).read_only(),
+    Field::new("user", Kind::Object(users::BASIC)).read_only(),
+    Field::time("joined_at").read_only(),
+    Field::time("updated_at").read_only(),
+    Field::uuid("user_uuid").required(),
+];
+
+#[derive(Serialize)]
+pub struct Wire<'a> {
+    id: Uuid,
+    role_id: Uuid,
+    organization_member: members::Wire<'a>,
+    user: users::Basic<'a>,
+    joined_at: Time,
+    updated_at: Time,
+    user_uuid: Uuid,
+}
+
+/// A membership with the member that it is of.
+pub struct Row {
+    id: Uuid,
+    role: Uuid,
+    membership: RoleMembership,
+    member: members::Row,
+}
+
+pub fn wire(row: &Row) -> Wire<'_> {
+    Wire {
+        id: row.id,
+        role_id: row.role,
+        organization_member: members::wire(&row.member),
+        user: row.member.user.basic(row.membership.user),
+        joined_at: row.membership.joined_at,
+        updated_at: row.membership.updated_at,
+        user_uuid: row.membership.user,
+    }
+}
+
+fn load(
+    tx: &Tx,
+    organization: Uuid,
+    ((role, id), membership): ((Uuid, Uuid), RoleMembership),
+) -> Result<Row> {
+    let member = members::load(tx, organization, membership.user)?;
+    Ok(Row { id, role, membership, member })
+}
+
+/// An unknown role is in nobody's way here: it has no members.
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let paging = Paging::of(call);
+    let role = call.uuid("role_id")?;
+    let (total, page) = if roles::exists(tx, organization, role)? {
+        tx.page(&MEMBERSHIPS, &role, Order::Ascending, paging.offset, paging.limit)?
+    } else {
+        (0, Vec::new())
+    };
+    let rows = page.into_iter().map(|row| load(tx, organization, row)).collect::<Result<Vec<Row>>>()?;
+    paging.reply(call, total, &rows.iter().map(wire).collect::<Vec<_>>())
+}
+
+fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let organization = roles::may_change(call, tx)?;
+    let role = call.uuid("role_id")?;
+    let user: Uuid = call.form(FIELDS)?.take("user_uuid").unwrap_or_default();
+    let refuse = |detail: &'static str| Err(invalid_body("invalid_input", detail));
+    if !roles::exists(tx, organization, role)? {
+        return refuse("Role does not exist.");
+    }
+    if members::level_of(tx, organization, user)?.is_none() {
+        return refuse("User does not exist.");
+    }
+    if tx.has(&BY_USER, &(organization, user, role))? {
+        return refuse("User is already part of the role.");
+    }
+    let id = call.new_uuid();
+    let membership = RoleMembership { user, joined_at: call.now, updated_at: call.now };
+    tx.put(&BY_USER, &(organization, user, role), &id)?;
+    tx.put(&MEMBERSHIPS, &(role, id), &membership)?;
+    Reply::created(&wire(&load(tx, organization, ((role, id), membership))?))
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (key, membership) = find(call, tx, organization)?;
+    Reply::ok(&wire(&load(tx, organization, (key, membership))?))
+}
+
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let organization = roles::may_change(call, tx)?;
+    let (key, membership) = find(call, tx, organization)?;
+    delete(tx, organization, key, membership.user)?;
+    Reply::no_content()
+}
+
+fn find(call: &Call, tx: &Tx, organization: Uuid) -> Result<((Uuid, Uuid), RoleMembership)> {
+    let key = (call.uuid("role_id")?, call.uuid("id")?);
+    if !roles::exists(tx, organization, key.0)? {
+        return Err(not_found());
+    }
+    let membership = tx.get(&MEMBERSHIPS, &key)?.ok_or_else(not_found)?;
+    Ok((key, membership))
+}
+
+/// Everybody who is in the role.
+pub fn of_role(tx: &Tx, organization: Uuid, role: Uuid) -> Result<Vec<Row>> {
+    let all = tx.scan(&MEMBERSHIPS, &role, Order::Ascending)?;
+    all.into_iter().map(|row| load(tx, organization, row)).collect()
+}
+
+/// The roles that a user has in an organization.
+pub fn roles_of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Vec<Uuid>> {
+    let all = tx.scan(&BY_USER, &(organization, user), Order::Ascending)?;
+    Ok(all.into_iter().map(|((_, _, role), _)| role).collect())
+}
+
+/// Takes somebody who leaves the organization out of its roles.
+pub fn leave(tx: &WriteTx, organization: Uuid, user: Uuid) -> Result<()> {
+    for ((_, _, role), id) in tx.scan(&BY_USER, &(organization, user), Order::Ascending)? {
+        delete(tx, organization, (role, id), user)?;
+    }
+    Ok(())
+}
+
+/// Empties a role that goes.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid, role: Uuid) -> Result<()> {
+    for (key, membership) in tx.scan(&MEMBERSHIPS, &role, Order::Ascending)? {
+        delete(tx, organization, key, membership.user)?;
+    }
+    Ok(())
+}
+
+fn delete(tx: &WriteTx, organization: Uuid, key: (Uuid, Uuid), user: Uuid) -> Result<()> {
+    tx.delete(&BY_USER, &(organization, user, key.0))?;
+    Ok(tx.delete(&MEMBERSHIPS, &key)?)
+}
+
+/// What must hold of these tables.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let indexed = tx.all(&BY_USER)?;
+    for ((organization, user, role), id) in &indexed {
+        let whole = roles::exists(tx, *organization, *role)?
+            && members::level_of(tx, *organization, *user)?.is_some()
+            && tx.get(&MEMBERSHIPS, &(*role, *id))?.is_some_and(|membership| membership.user == *user);
+        expect(problems, whole, || format!("role membership {id} is not whole"));
+    }
+    let rows = tx.all(&MEMBERSHIPS)?.len();
+    expect(problems, rows == indexed.len(), || {
+        format!("{} index rows stand for {rows} role memberships", indexed.len())
+    });
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! Roles: named groups of members inside one organization.
+//! Holds always: a name is unique in its organization, whatever its case; a role's memberships and
+//! access controls go with it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::check::expect;
+use super::{access_controls, members, organizations, role_memberships, users};
+use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
+use crate::clock::Time;
+use crate::error::{Result, denied, invalid, not_found};
+use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/organizations/{organization_id}/roles/";
+    let one = "/api/organizations/{organization_id}/roles/{id}/";
+    vec![
+        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
+    ]
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Role {
+    pub name: String,
+    pub feature_flags_access_level: u8,
+    pub created_by: Uuid,
+    pub created_at: Time,
+}
+
+/// By organization, and by time.
+pub(super) const ROLES: Table<(Uuid, Uuid), Role> = Table::new("roles").counted(by_uuid);
+/// By organization and name in lower case.
+pub(super) const BY_NAME: Table<(Uuid, String), Uuid> = Table::new("roles_by_name");
+
+/// May only view feature flags, or always edit them.
+const FLAG_LEVELS: &[i64] = &[21, CAN_ALWAYS_EDIT as i64];
+const CAN_ALWAYS_EDIT: u8 = 37;
+
+const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::text("name", 200).required(),
+    Field::new("feature_flags_access_level", Kind::Choice(FLAG_LEVELS)),
+    Field::time("created_at").read_only(),
+    Field::new("created_by", Kind::Object(users::BASIC)).nullable().read_only(),
+    Field::new("members", Kind::Objects(role_memberships::FIELDS)).read_only(),
+    Field::json("associated_flags").read_only(),
+];
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    id: Uuid,
+    name: &'a str,
+    feature_flags_access_level: u8,
+    created_at: Time,
+    created_by: Option<users::Basic<'a>>,
+    members: Vec<role_memberships::Wire<'a>>,
+    /// There are no feature flags here that a role could edit.
+    associated_flags: [(); 0],
+}
+
+/// A role with everybody who is shown with it.
+struct Found {
+    id: Uuid,
+    role: Role,
+    creator: Option<users::User>,
+    members: Vec<role_memberships::Row>,
+}
+
+impl Found {
+    fn load(call: &Call, tx: &Tx, organization: Uuid, id: Uuid, role: Role) -> Result<Found> {
+        let creator = if hides_creator(call) { None } else { users::get(tx, role.created_by)? };
+        let members = role_memberships::of_role(tx, organization, id)?;
+        Ok(Found { id, role, creator, members })
+    }
+
+    fn wire(&self) -> Wire<'_> {
+        let Found { id, role, creator, members } = self;
+        Wire {
+            id: *id,
+            name: &role.name,
+            feature_flags_access_level: role.feature_flags_access_level,
+            created_at: role.created_at,
+            created_by: creator.as_ref().map(|user| user.basic(role.created_by)),
+            members: members.iter().map(role_memberships::wire).collect(),
+            associated_flags: [],
+        }
+    }
+}
+
+/// The official Terraform provider reads a role's `created_by` as text or null and fails on the object
+/// that the API page shows. This is the only answer that depends on the client.
+fn hides_creator(call: &Call) -> bool {
+    call.user_agent.starts_with("posthog/terraform-provider")
+}
+
+/// `?name=` finds the role of exactly this name.
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let paging = Paging::of(call);
+    let (total, page) = match call.query("name") {
+        Some(name) => {
+            let named = by_name(tx, organization, name)?.filter(|(_, role)| role.name == name);
+            (u64::from(named.is_some()), paging.cut(named.into_iter().collect()))
+        }
+        None => {
+            let (total, page) =
+                tx.page(&ROLES, &organization, Order::Ascending, paging.offset, paging.limit)?;
+            (total, page.into_iter().map(|((_, id), role)| (id, role)).collect())
+        }
+    };
+    let found = page.into_iter().map(|(id, role)| Found::load(call, tx, organization, id, role));
+    let found = found.collect::<Result<Vec<Found>>>()?;
+    paging.reply(call, total, &found.iter().map(Found::wire).collect::<Vec<_>>())
+}
+
+/// `feature_flags_access_level` is checked but not taken over: a new role has the organization's
+/// default, and changing that is no part of this API.
+fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let organization = may_change(call, tx)?;
+    let mut role = Role {
+        name: String::new(),
+        feature_flags_access_level: CAN_ALWAYS_EDIT,
+        created_by: call.user()?,
+        created_at: call.now,
+    };
+    let id = call.new_uuid();
+    fill(call, tx, organization, id, &mut role, call.form(FIELDS)?)?;
+    tx.put(&BY_NAME, &(organization, role.name.to_lowercase()), &id)?;
+    tx.put(&ROLES, &(organization, id), &role)?;
+    Reply::created(&Found::load(call, tx, organization, id, role)?.wire())
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (id, role) = find(call, tx, organization)?;
+    Reply::ok(&Found::load(call, tx, organization, id, role)?.wire())
+}
+
+fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let organization = may_change(call, tx)?;
+    let (id, mut role) = find(call, tx, organization)?;
+    let old_name = role.name.to_lowercase();
+    fill(call, tx, organization, id, &mut role, call.form(FIELDS)?)?;
+    tx.delete(&BY_NAME, &(organization, old_name))?;
+    tx.put(&BY_NAME, &(organization, role.name.to_lowercase()), &id)?;
+    tx.put(&ROLES, &(organization, id), &role)?;
+    Reply::ok(&Found::load(call, tx, organization, id, role)?.wire())
+}
+
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let organization = may_change(call, tx)?;
+    let (id, role) = find(call, tx, organization)?;
+    access_controls::forget(tx, organization, id)?;
+    delete(tx, organization, id, &role)?;
+    Reply::no_content()
+}
+
+fn fill(call: &Call, tx: &Tx, organization: Uuid, id: Uuid, role: &mut Role, mut form: Form) -> Result<()> {
+    form.set("name", &mut role.name);
+    if call.method != Method::Post {
+        form.set("feature_flags_access_level", &mut role.feature_flags_access_level);
+    }
+    let taken = by_name(tx, organization, &role.name)?.is_some_and(|(other, _)| other != id);
+    if taken { Err(invalid("name", "unique", "There is already a role with this name.")) } else { Ok(()) }
+}
+
+/// The organization of the path, for somebody who may change its roles and who is in them.
+pub(super) fn may_change(call: &Call, tx: &Tx) -> Result<Uuid> {
+    let (organization, level) = members::require(tx, call, Level::Member)?;
+    if level < Level::Admin {
+        return Err(denied("You need to have admin level or higher."));
+    }
+    Ok(organization)
+}
+
+fn find(call: &Call, tx: &Tx, organization: Uuid) -> Result<(Uuid, Role)> {
+    let id = call.uuid("id")?;
+    let role = tx.get(&ROLES, &(organization, id))?.ok_or_else(not_found)?;
+    Ok((id, role))
+}
+
+fn by_name(tx: &Tx, organization: Uuid, name: &str) -> Result<Option<(Uuid, Role)>> {
+    let Some(id) = tx.get(&BY_NAME, &(organization, name.to_lowercase()))? else { return Ok(None) };
+    Ok(tx.get(&ROLES, &(organization, id))?.map(|role| (id, role)))
+}
+
+/// Whether the organization has this role.
+pub fn exists(tx: &Tx, organization: Uuid, id: Uuid) -> Result<bool> {
+    Ok(tx.has(&ROLES, &(organization, id))?)
+}
+
+fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, role: &Role) -> Result<()> {
+    role_memberships::delete_all_of(tx, organization, id)?;
+    tx.delete(&BY_NAME, &(organization, role.name.to_lowercase()))?;
+    Ok(tx.delete(&ROLES, &(organization, id))?)
+}
+
+/// Removes all roles, together with the organization.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
+    for ((_, id), role) in tx.scan(&ROLES, &organization, Order::Ascending)? {
+        delete(tx, organization, id, &role)?;
+    }
+    Ok(())
+}
+
+/// What must hold of these tables.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let all = tx.all(&ROLES)?;
+    for ((organization, id), role) in &all {
+        let whole = organizations::find(tx, *organization).is_ok()
+            && tx.get(&BY_NAME, &(*organization, role.name.to_lowercase()))? == Some(*id);
+        expect(problems, whole, || format!("role {id} is not whole"));
+    }
+    let indexed = tx.all(&BY_NAME)?.len();
+    expect(problems, indexed == all.len(), || format!("{indexed} names stand for {} roles", all.len()));
+    Ok(())
+}
