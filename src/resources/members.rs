@@ -36,7 +36,8 @@ pub struct Member {
 /// By organization and user.
 pub(super) const MEMBERS: Table<(Uuid, Uuid), Member> = Table::new("members");
 /// By organization and membership, so in the order of joining.
-pub(super) const BY_JOINING: Table<(Uuid, Uuid), Uuid> = Table::new("members_by_joining").counted(by_uuid);
+pub(super) const BY_JOINING: Table<(Uuid, Uuid), Uuid> =
+    Table::new("members_by_joining").counted(by_uuid).remembered();
 /// By user and organization: the organizations of a user, in the order of their making.
 pub(super) const BY_USER: Table<(Uuid, Uuid), Level> = Table::new("members_by_user").counted(by_uuid);
 

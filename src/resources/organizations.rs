@@ -1,7 +1,10 @@
 //! Organizations.
 //! Holds always: a slug is unique on the instance and never changes; an organization has an owner.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
@@ -38,7 +41,7 @@ pub struct Organization {
     pub plugins_access_level: u8,
 }
 
-pub(super) const ORGANIZATIONS: Table<Uuid, Organization> = Table::new("organizations");
+pub(super) const ORGANIZATIONS: Table<Uuid, Organization> = Table::new("organizations").remembered();
 pub(super) const BY_SLUG: Table<String, Uuid> = Table::new("organizations_by_slug");
 
 pub const NAME_CHARS_MAX: usize = 64;
@@ -69,7 +72,7 @@ pub const BASIC: &[Field] = &[
 ];
 
 #[derive(Serialize)]
-pub struct Wire {
+struct Wire {
     id: Uuid,
     name: String,
     slug: String,
@@ -100,8 +103,15 @@ pub struct Basic {
     membership_level: Level,
 }
 
-/// The organization as a member sees it.
-pub fn wire(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Wire> {
+/// The organization as a member sees it, as JSON. It is asked for so often, and changed so seldom, that it
+/// is remembered; but for what plain members see, which access control decides.
+pub fn json(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Arc<RawValue>> {
+    let write = || Ok(Arc::from(to_raw_value(&wire(tx, id, user, level)?)?));
+    if level < Level::Admin { write() } else { tx.remember(id, level.number(), write) }
+}
+
+/// Made of nothing but the organization, its projects and the count of its members: see `json`.
+fn wire(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Wire> {
     let organization = find(tx, id)?;
     Ok(Wire {
         id,
@@ -148,8 +158,8 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     if total == 0 && allowed.is_empty() {
         return Err(Error::NotFound("You need to belong to an organization.".into()));
     }
-    let rows = page.into_iter().map(|(id, level)| wire(tx, id, user, level));
-    paging.reply(call, total, &rows.collect::<Result<Vec<Wire>>>()?)
+    let rows = page.into_iter().map(|(id, level)| json(tx, id, user, level)).collect::<Result<Vec<_>>>()?;
+    paging.reply(call, total, &rows.iter().map(AsRef::as_ref).collect::<Vec<&RawValue>>())
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -157,12 +167,12 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let mut organization = Organization::new("", call.now);
     fill(&mut organization, call.form(FIELDS)?);
     let id = found(call, tx, user, organization)?;
-    Reply::created(&wire(tx, id, user, Level::Owner)?)
+    Reply::created(&json(tx, id, user, Level::Owner)?.as_ref())
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let (id, level) = own(call, tx)?;
-    Reply::ok(&wire(tx, id, call.user()?, level)?)
+    Reply::ok(&json(tx, id, call.user()?, level)?.as_ref())
 }
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -172,7 +182,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     fill(&mut organization, call.form(FIELDS)?);
     organization.updated_at = call.now;
     tx.put(&ORGANIZATIONS, &id, &organization)?;
-    Reply::ok(&wire(tx, id, call.user()?, level)?)
+    Reply::ok(&json(tx, id, call.user()?, level)?.as_ref())
 }
 
 /// Everything that hangs on the organization goes with it; users stay.
@@ -206,7 +216,11 @@ fn own(call: &Call, tx: &Tx) -> Result<(Uuid, Level)> {
         let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
         return current.ok_or_else(|| Error::NotFound("Current organization not found.".into()));
     }
-    let id = named(tx, name, user)?.ok_or_else(not_found)?;
+    // A membership proves that the organization is there.
+    let id = match parse_uuid(name) {
+        Some(id) => id,
+        None => named(tx, name, user)?.ok_or_else(not_found)?,
+    };
     let level = members::level_of(tx, id, user)?.ok_or_else(not_found)?;
     Ok((id, level))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{members, organizations, projects, two_factor};
@@ -172,7 +173,7 @@ struct Me<'a> {
     is_impersonated_until: Option<Time>,
     sensitive_session_expires_at: Option<Time>,
     team: Option<projects::Short>,
-    organization: Option<organizations::Wire>,
+    organization: Option<&'a RawValue>,
     organizations: Vec<organizations::Basic>,
     events_column_config: &'a Json,
     is_2fa_enabled: bool,
@@ -205,10 +206,9 @@ pub(super) fn own(call: &Call) -> Result<Uuid> {
 
 fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
     let organization = current_organization(tx, uuid, user)?;
-    let team = match organization {
-        Some((id, level)) => current_project(tx, uuid, user, id, level)?,
-        None => None,
-    };
+    let team = current_project(tx, uuid, user, organization)?;
+    let organization =
+        organization.map(|(id, level)| organizations::json(tx, id, uuid, level)).transpose()?;
     let session_until = match call.caller()?.via {
         Via::Session { authenticated_at, .. } => {
             Some(authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS))
@@ -233,7 +233,7 @@ fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
         is_impersonated_until: None,
         sensitive_session_expires_at: session_until,
         team,
-        organization: organization.map(|(id, level)| organizations::wire(tx, id, uuid, level)).transpose()?,
+        organization: organization.as_deref(),
         organizations: organizations::basics_of(tx, uuid)?,
         events_column_config: &user.settings.events_column_config,
         is_2fa_enabled: two_factor::is_enabled(tx, uuid)?,
@@ -367,7 +367,7 @@ fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<
         user.current_project = Some(id);
     } else if let Some((id, level, _)) = organization {
         user.current_organization = Some(id);
-        user.current_project = projects::first_visible(tx, id, uuid, level)?;
+        user.current_project = projects::visible_in(tx, id, uuid, level)?.first().map(|project| project.id);
     }
     Ok(())
 }
@@ -410,17 +410,23 @@ pub fn current_organization(tx: &Tx, uuid: Uuid, user: &User) -> Result<Option<(
     members::first_of(tx, uuid)
 }
 
-/// The project that `@current` means within the current organization.
+/// The project that `@current` means: the last one chosen, in whichever organization it lies, or else the
+/// first of the current organization.
 pub fn current_project(
     tx: &Tx,
     uuid: Uuid,
     user: &User,
-    organization: Uuid,
-    level: Level,
+    organization: Option<(Uuid, Level)>,
 ) -> Result<Option<projects::Short>> {
-    let visible = projects::visible_in(tx, organization, uuid, level)?;
-    let wished = visible.iter().position(|project| Some(project.id) == user.current_project);
-    Ok(visible.into_iter().nth(wished.unwrap_or(0)))
+    if let Some(id) = user.current_project
+        && let Some(project) = projects::seen(tx, id, uuid)?
+    {
+        return Ok(Some(project));
+    }
+    match organization {
+        Some((id, level)) => Ok(projects::visible_in(tx, id, uuid, level)?.into_iter().next()),
+        None => Ok(None),
+    }
 }
 
 /// Makes a user.

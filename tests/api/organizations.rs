@@ -315,3 +315,43 @@ fn a_form_is_as_good_as_json() {
     let changed = org.owner.send(ureq::http::Method::PATCH, &org.at(""), body, &kind).json(200);
     assert_eq!((&changed["name"], &changed["enforce_2fa"]), (&json!("Parts"), &json!(false)));
 }
+
+/// Answers are remembered between changes; every change of what they show must be seen at once.
+#[test]
+fn what_an_organization_shows_is_never_out_of_date() {
+    let server = Server::start();
+    let org = server.org();
+    let key = org.owner.key(&["organization:read"]);
+    let shown = |person: &Person| {
+        let one = person.get(&org.at("")).json(200);
+        let listed =
+            person.get("/api/organizations/").results().into_iter().find(|row| row["id"] == json!(org.id));
+        assert_eq!(Some(&one), listed.as_ref());
+        one
+    };
+    let names = |person: &Person| -> Vec<Value> {
+        shown(person)["teams"].as_array().expect("teams").iter().map(|team| team["name"].clone()).collect()
+    };
+    assert_eq!(shown(&key)["name"], "Acme");
+    org.owner.patch(&org.at(""), json!({"name": "B"})).json(200);
+    assert_eq!(shown(&key)["name"], "B");
+    org.owner.patch(&org.project_at(""), json!({"name": "P"})).json(200);
+    assert_eq!(names(&key), ["P"]);
+    let second = org.owner.post(&org.at("projects/"), json!({"name": "Q"})).json(201);
+    assert_eq!(names(&key), ["P", "Q"]);
+    let token = org.owner.patch(&org.project_at("reset_token/"), json!({})).json(200)["api_token"].clone();
+    assert_eq!(shown(&key)["teams"][0]["api_token"], token);
+    let admin = org.admin(&server);
+    assert_eq!((&shown(&key)["member_count"], &shown(&admin)["membership_level"]), (&json!(2), &json!(8)));
+    org.owner.patch(&org.at(&format!("members/{}/", admin.uuid)), json!({"level": 15})).json(200);
+    assert_eq!(shown(&admin)["membership_level"], 15);
+    org.owner.delete(&org.at(&format!("projects/{}/", second["id"]))).no_content();
+    assert_eq!(names(&admin), ["P"]);
+    org.owner.patch(&org.at(&format!("members/{}/", admin.uuid)), json!({"level": 1})).json(200);
+    org.owner.patch(&org.project_at(""), json!({"access_control": true})).json(200);
+    assert_eq!(names(&admin), [""; 0]);
+    admin.delete(&org.at("members/@me/")).no_content();
+    assert_eq!(shown(&key)["member_count"], 1);
+    org.owner.delete(&org.at("")).no_content();
+    key.get(&org.at("")).not_found();
+}

@@ -96,6 +96,8 @@ fn a_new_project_becomes_current_and_its_organization_is_that_of_the_path() {
     assert_eq!(made["organization"], json!(org.id));
     let me = org.owner.me();
     assert_eq!(me["organization"]["id"], second["id"], "the current organization stays");
+    assert_eq!(me["team"]["id"], made["id"]);
+    assert_eq!(org.owner.get("/api/projects/@current/").json(200)["id"], made["id"]);
     assert_eq!(org.owner.get(&org.at("projects/")).json(200)["count"], 2);
 }
 

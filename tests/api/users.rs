@@ -98,6 +98,9 @@ fn the_current_organization_and_project_are_chosen() {
         "Team must belong to the same organization in set_current_organization.",
     );
     assert_eq!(current(&org.owner.me()), (json!(org.id), extra["id"].clone()));
+    org.owner.patch(&org.project_at(""), json!({"access_control": true})).json(200);
+    let me = set(json!({"set_current_organization": org.id})).json(200);
+    assert_eq!(me["team"]["id"], json!(org.project), "the first project, private or not");
 }
 
 #[test]

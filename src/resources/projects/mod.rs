@@ -75,7 +75,7 @@ pub struct Details {
 }
 
 /// By organization and number.
-pub(super) const PROJECTS: Table<(Uuid, u32), Project> = Table::new("projects").counted(by_uuid);
+pub(super) const PROJECTS: Table<(Uuid, u32), Project> = Table::new("projects").counted(by_uuid).remembered();
 pub(super) const DETAILS: Table<u32, Details> = Table::new("project_details");
 /// The organization of each project.
 pub(super) const BY_NUMBER: Table<u32, Uuid> = Table::new("projects_by_number");
@@ -582,19 +582,19 @@ fn insufficient() -> Error {
 pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
     let id = if name == "@current" {
         let record = users::find(tx, user)?;
-        let Some((organization, level)) = users::current_organization(tx, user, &record)? else {
-            return Ok(None);
-        };
         // A wish that has become private is still what the name means: 403, not another project.
         let wished = match record.current_project {
-            Some(id) => is_of(tx, organization, id)?.then_some(id),
+            Some(id) => is_of_a_member(tx, id, user)?.then_some(id),
             None => None,
         };
-        let id = match wished {
-            None => users::current_project(tx, user, &record, organization, level)?.map(|project| project.id),
-            wished => wished,
+        let current = match wished {
+            Some(id) => Some(id),
+            None => {
+                let organization = users::current_organization(tx, user, &record)?;
+                users::current_project(tx, user, &record, organization)?.map(|project| project.id)
+            }
         };
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = current else { return Ok(None) };
         id
     } else {
         match name.parse() {
@@ -610,13 +610,24 @@ pub fn is_of(tx: &Tx, organization: Uuid, id: u32) -> Result<bool> {
     Ok(tx.has(&PROJECTS, &(organization, id))?)
 }
 
+/// Whether the user belongs to the organization that has this project.
+fn is_of_a_member(tx: &Tx, id: u32, user: Uuid) -> Result<bool> {
+    let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(false) };
+    Ok(members::level_of(tx, organization, user)?.is_some())
+}
+
 /// The project with its organization, if the user sees it.
 pub fn visible(tx: &Tx, id: u32, user: Uuid) -> Result<Option<(Uuid, u32)>> {
+    Ok(seen(tx, id, user)?.map(|project| (project.organization, project.id)))
+}
+
+/// The project in brief, if the user sees it.
+pub fn seen(tx: &Tx, id: u32, user: Uuid) -> Result<Option<Short>> {
     let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(None) };
     let Some(level) = members::level_of(tx, organization, user)? else { return Ok(None) };
     let Some(project) = tx.get(&PROJECTS, &(organization, id))? else { return Ok(None) };
     let level = effective(tx, organization, id, &project, user, level)?;
-    Ok(level.map(|_| (organization, id)))
+    Ok(level.map(|_| short(((organization, id), project))))
 }
 
 /// The projects that a member sees, by number.
