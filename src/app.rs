@@ -11,18 +11,22 @@ use crate::dns::Dns;
 use crate::error::{Error, Result};
 use crate::outbound::Outbound;
 use crate::store::Store;
+use crate::vault::Vault;
 
 pub struct App {
     pub config: Arc<Config>,
     pub store: Store,
     pub clock: Arc<Clock>,
     pub ids: Arc<Ids>,
+    pub vault: Arc<Vault>,
     pub throttles: Throttles,
     /// Wakes the mailer after a commit that queued mail.
     pub mail_waits: Notify,
     pub dns: Dns,
     /// Wakes the task that follows proxy records after a commit that changed one.
     pub proxies_wait: Notify,
+    /// Wakes the driver of batch exports after a commit that may concern it.
+    pub exports_wait: Notify,
     /// Lets the first user of an empty file sign up from anywhere; known to the log only.
     pub setup_code: String,
     pub outbound: Outbound,
@@ -32,8 +36,7 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(config: Config, store: Store, clock: Arc<Clock>) -> App {
-        let ids = Arc::new(Ids::default());
+    pub fn new(config: Config, store: Store, clock: Arc<Clock>, ids: Ids, vault: Vault) -> App {
         // Half of the cores hash passwords at most, so that log-ins don't slow reads down.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         App {
@@ -42,10 +45,12 @@ impl App {
             store,
             clock,
             setup_code: ids.letters(b"ABCDEFGHJKMNPQRSTUVWXYZ23456789", 10),
-            ids,
+            ids: Arc::new(ids),
+            vault: Arc::new(vault),
             throttles: Throttles::default(),
             mail_waits: Notify::new(),
             proxies_wait: Notify::new(),
+            exports_wait: Notify::new(),
             outbound: Outbound::default(),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hashing: Semaphore::new((cores / 2).max(1)),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rand::RngCore;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{Month, OffsetDateTime};
+use tokio::sync::Notify;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 /// A moment in UTC, in microseconds since 1970; records hold that number. On the wire: ISO 8601 with `Z`, six digits of
@@ -19,6 +20,9 @@ pub struct Time(pub i64);
 pub const SECOND_MICROS: i64 = 1_000_000;
 
 impl Time {
+    /// The years from 0 to 9999, which can be shown.
+    pub const CALENDAR: std::ops::Range<Time> = Time(-62_167_219_200_000_000)..Time(253_402_300_800_000_000);
+
     /// The moment `seconds` after this one.
     pub fn plus_seconds(self, seconds: i64) -> Time {
         Time(self.0.saturating_add(seconds.saturating_mul(SECOND_MICROS)))
@@ -29,10 +33,12 @@ impl Time {
         self.0.div_euclid(SECOND_MICROS)
     }
 
-    /// Reads an ISO 8601 date-time with an offset (RFC 3339), or a bare date.
+    /// Reads an ISO 8601 date-time (RFC 3339), or a bare date; without an offset it is meant in UTC. A blank
+    /// may stand for the `T`.
     pub fn parse(text: &str) -> Option<Time> {
         use time::format_description::well_known::Rfc3339;
-        let text = text.trim();
+        let text = text.trim().replacen(' ', "T", 1);
+        let text = text.as_str();
         let moment = OffsetDateTime::parse(text, &Rfc3339)
             .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
             .or_else(|_| OffsetDateTime::parse(&format!("{text}T00:00:00Z"), &Rfc3339))
@@ -96,6 +102,7 @@ impl<'de> Deserialize<'de> for Time {
 #[derive(Default)]
 pub struct Clock {
     ahead_micros: AtomicI64,
+    moved: Notify,
 }
 
 impl Clock {
@@ -111,6 +118,17 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(0);
         self.ahead_micros.fetch_add(micros, Ordering::Relaxed);
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until the time `due`, however the clock gets there. Comes back early now and then, so that a
+    /// clock that the system has set is noticed: look at the time again.
+    pub async fn until(&self, due: Time) {
+        const NAP_MAX: Duration = Duration::from_secs(30);
+        let moved = self.moved.notified();
+        let left = u64::try_from(due.0.saturating_sub(self.now().0)).unwrap_or(0);
+        // A clock that is moved ends the wait.
+        let _ = tokio::time::timeout(Duration::from_micros(left).min(NAP_MAX), moved).await;
     }
 }
 
@@ -129,6 +147,13 @@ impl Ids {
         let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
         let nanos = u32::try_from(now.0.rem_euclid(SECOND_MICROS)).unwrap_or(0) * 1000;
         Uuid::new_v7(Timestamp::from_unix(&*order, seconds, nanos))
+    }
+
+    /// When an identifier was made, in whole milliseconds. Of two identifiers the later one never has the
+    /// earlier time.
+    pub fn time_of(id: Uuid) -> Time {
+        let millis = id.as_u128() >> 80;
+        Time(i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(1000))
     }
 
     /// Random bytes fit for secrets.

@@ -1,5 +1,6 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
+mod exports;
 mod plugins;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches, ValueEnum};
 
+pub use exports::Exports;
 pub use plugins::{Plugins, reach_of};
 
 /// Settings of `orgd serve`.
@@ -98,6 +100,9 @@ pub struct Config {
     /// Seconds that requests under way get to finish when the server stops.
     #[arg(long, env = "ORGD_DRAIN_SECONDS_MAX", default_value_t = 20, value_name = "SECONDS")]
     pub drain_seconds_max: u64,
+
+    #[command(flatten)]
+    pub exports: Exports,
 
     #[command(flatten)]
     pub plugins: Plugins,

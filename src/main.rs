@@ -202,6 +202,7 @@ async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
 async fn serve(mut config: Config) -> Outcome {
     let _log = logging::start(config.log_format, config.log_level);
     config.bootstrap = config.bootstrap.with_secrets_of_environment();
+    config.exports = config.exports.with_secrets_of_environment();
     config.plugins = config.plugins.with_secrets_of_environment();
     if let Some(url) = &config.smtp_url {
         mailer::check(url, &config.mail_from)?;

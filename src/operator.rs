@@ -20,6 +20,7 @@ use crate::resources::{
     self, api_keys, instance, organizations, projects, sessions, signup, two_factor, users,
 };
 use crate::store::{Place, Store, Tx, WriteTx};
+use crate::vault::Vault;
 
 /// Opens the data file and gives a new one its secret.
 ///
@@ -27,8 +28,18 @@ use crate::store::{Place, Store, Tx, WriteTx};
 /// One sentence for the operator.
 pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::result::Result<Arc<App>, String> {
     let cache_bytes = config.cache_mib.saturating_mul(1024 * 1024);
+    let file = match &place {
+        Place::File(path) => Some(path.clone()),
+        Place::Backend(_) => None,
+    };
     let store = Store::open(place, cache_bytes, resources::tables()).map_err(|cause| cause.to_string())?;
-    let app = App::new(config, store, clock);
+    let ids = Ids::default();
+    let vault = match (&config.exports.secret_key, file) {
+        (Some(text), _) => Vault::of(text).map_err(|cause| format!("ORGD_SECRET_KEY: {cause}"))?,
+        (None, Some(path)) => Vault::beside(&path, &ids)?,
+        (None, None) => Vault::of(&ids.base62::<32>())?,
+    };
+    let app = App::new(config, store, clock, ids, vault);
     let fresh = app.ids.bytes::<32>();
     app.store.write(move |tx| instance::prepare(tx, fresh)).await.map_err(|cause| cause.to_string())?;
     Ok(Arc::new(app))
@@ -86,7 +97,12 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
         let detail = format!("The organization's name must have 1 to {NAME_CHARS_MAX} characters.");
         return Err(crate::error::invalid_body("invalid_input", detail));
     }
-    let call = Call::by_operator(Arc::clone(&app.config), Arc::clone(&app.ids), app.clock.now());
+    let call = Call::by_operator(
+        Arc::clone(&app.config),
+        Arc::clone(&app.ids),
+        Arc::clone(&app.vault),
+        app.clock.now(),
+    );
     let write = app.store.write(move |tx| {
         if !users::none_yet(tx)? {
             return Err(crate::error::invalid_body("invalid_input", "This data file has users already."));

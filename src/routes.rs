@@ -31,6 +31,11 @@ impl Node {
         self.rows.iter().flatten().all(|row| row.needs == Needs::Public)
     }
 
+    /// Whether a row reads its body itself; then it is the path's only one.
+    pub fn takes_bytes(&self) -> bool {
+        self.rows.iter().flatten().any(|row| row.takes_bytes.is_some())
+    }
+
     fn slash(&self) -> Slash {
         self.rows.iter().flatten().next().map_or(Slash::Optional, |row| row.slash)
     }

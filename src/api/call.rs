@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use super::fields::{Field, Form, check};
 use crate::clock::{Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result, Text, not_found};
+use crate::vault::Vault;
 
 /// The methods that a route can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +89,8 @@ pub enum Body {
     Json(Value),
     /// Form fields: every value is text.
     Form(Value),
+    /// As it was sent, for rows that read it themselves.
+    Bytes(Bytes),
     Bad(BodyFault),
 }
 
@@ -95,14 +99,17 @@ pub enum Body {
 pub enum BodyFault {
     Unreadable(Text),
     UnsupportedMedia(String),
+    TooLarge { bytes_max: usize },
 }
 
 impl Body {
     pub fn value(&self) -> Result<&Value> {
         match self {
             Body::Json(value) | Body::Form(value) => Ok(value),
+            Body::Bytes(_) => Err(Error::Internal("a body was left as bytes".into())),
             Body::Bad(BodyFault::Unreadable(detail)) => Err(Error::Unreadable(detail.clone())),
             Body::Bad(BodyFault::UnsupportedMedia(media)) => Err(Error::UnsupportedMedia(media.clone())),
+            Body::Bad(BodyFault::TooLarge { bytes_max }) => Err(Error::TooLarge { bytes_max: *bytes_max }),
         }
     }
 }
@@ -122,6 +129,8 @@ pub struct Call {
     pub now: Time,
     pub ids: Arc<Ids>,
     pub config: Arc<Config>,
+    /// Seals what must not lie open in the data file.
+    pub vault: Arc<Vault>,
     /// `https://host:port` as the caller addressed the server.
     pub origin: String,
     /// Where the request came from.
@@ -137,7 +146,7 @@ pub struct Call {
 
 impl Call {
     /// What the operator does at the machine itself: a call without a request.
-    pub fn by_operator(config: Arc<Config>, ids: Arc<Ids>, now: Time) -> Call {
+    pub fn by_operator(config: Arc<Config>, ids: Arc<Ids>, vault: Arc<Vault>, now: Time) -> Call {
         Call {
             method: Method::Post,
             path: String::new(),
@@ -149,6 +158,7 @@ impl Call {
             now,
             ids,
             config,
+            vault,
             origin: String::new(),
             peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             forwarded: false,
@@ -198,4 +208,19 @@ impl Call {
 /// A UUID in its usual form of 36 letters.
 pub fn parse_uuid(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+}
+
+/// About how many values the JSON holds; what is in strings does not count.
+pub fn json_values(bytes: &[u8]) -> usize {
+    let (mut values, mut in_string, mut escaped) = (0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
 }

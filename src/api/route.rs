@@ -107,6 +107,9 @@ pub struct Route {
     pub takes: Option<&'static [Field]>,
     /// Whether the body is an array of what it takes.
     pub takes_list: bool,
+    /// Reads the body itself, as bytes, at most so many. No credentials are looked for in such a request,
+    /// and pages of any site may send it.
+    pub takes_bytes: Option<usize>,
     pub status: u16,
     pub gives: Shape,
 }
@@ -124,6 +127,7 @@ impl Route {
             handler,
             takes: None,
             takes_list: false,
+            takes_bytes: None,
             status: 200,
             gives: Shape::Free,
         }
@@ -157,6 +161,11 @@ impl Route {
     pub fn takes_list_of(mut self, fields: &'static [Field]) -> Route {
         self.takes_list = true;
         self.takes(fields)
+    }
+
+    pub fn takes_bytes(mut self, bytes_max: usize) -> Route {
+        self.takes_bytes = Some(bytes_max);
+        self
     }
 
     pub fn gives(mut self, status: u16, fields: &'static [Field]) -> Route {

@@ -1,7 +1,9 @@
 //! Work behind the requests' backs: tasks that look at stored state and act on it.
 
+mod exports;
 pub mod mailer;
 pub mod proxies;
+mod retention;
 mod sweep;
 
 use std::sync::Arc;
@@ -16,5 +18,7 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
     tasks.spawn(mailer::run(Arc::clone(app)));
     tasks.spawn(proxies::run(Arc::clone(app)));
     tasks.spawn(sweep::run(Arc::clone(app)));
+    tasks.spawn(exports::run(Arc::clone(app)));
+    tasks.spawn(retention::run(Arc::clone(app)));
     tasks
 }

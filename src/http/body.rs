@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::api::call::{Body, BodyFault};
+use crate::api::call::{Body, BodyFault, json_values};
 use crate::config::{BODY_VALUES_MAX, Config, PARSED_BODIES_KIB_MAX, RAW_BODIES_KIB_MAX};
 use crate::error::{Error, Result};
 
@@ -45,8 +45,7 @@ async fn share(of: &'static Semaphore, bytes: usize) -> Option<SemaphorePermit<'
 ///
 /// # Errors
 /// 413 beyond the limit, 408 beyond the time, 400 where the connection broke.
-pub(super) async fn read(body: Incoming, config: &Config) -> Result<Raw> {
-    let bytes_max = config.body_bytes_max;
+pub(super) async fn read(body: Incoming, config: &Config, bytes_max: usize) -> Result<Raw> {
     if body.is_end_stream() {
         return Ok(Raw { bytes: Bytes::new(), share: None });
     }
@@ -87,6 +86,22 @@ pub(super) async fn discard(mut body: Incoming) -> bool {
     tokio::time::timeout(TIME_MAX, reading).await.unwrap_or(false)
 }
 
+/// The body as it was sent. A row that reads it itself also says itself that it is too large.
+pub(super) async fn read_bytes(body: Incoming, config: &Config, bytes_max: usize) -> Result<(Body, Shares)> {
+    match read(body, config, bytes_max).await {
+        Ok(Raw { bytes, share: raw }) => {
+            // What a packed body will take is not known yet, so it counts as the most that it may.
+            let is_small = bytes.len() <= UNCOUNTED_BYTES && !bytes.starts_with(&[0x1f, 0x8b]);
+            let unpacked = if is_small { 0 } else { bytes_max };
+            Ok((Body::Bytes(bytes), [raw, share(&PARSED, unpacked).await]))
+        }
+        Err(Error::TooLarge { bytes_max }) => {
+            Ok((Body::Bad(BodyFault::TooLarge { bytes_max }), [None, None]))
+        }
+        Err(other) => Err(other),
+    }
+}
+
 /// Makes a value of the bytes. An empty body equals `{}`, whatever its type.
 pub(super) async fn parse(raw: Raw, content_type: Option<&str>) -> (Body, Shares) {
     let Raw { bytes, share: raw_share } = raw;
@@ -119,21 +134,6 @@ fn json(bytes: &[u8]) -> Body {
         Ok(value) => Body::Json(value),
         Err(cause) => Body::Bad(BodyFault::Unreadable(format!("JSON parse error - {cause}").into())),
     }
-}
-
-/// About how many values the JSON holds; what is in strings does not count.
-fn json_values(bytes: &[u8]) -> usize {
-    let (mut values, mut in_string, mut escaped) = (0, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b',' | b'[' | b'{' if !in_string => values += 1,
-            _ => {}
-        }
-    }
-    values
 }
 
 /// Text parts become fields; files have no place in this API and are passed over.

@@ -1,9 +1,9 @@
 //! Browsers of any site may call the API, without cookies, as with PostHog.
 
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderValue,
-    ORIGIN,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
 };
 use hyper::{HeaderMap, Method};
 
@@ -34,4 +34,19 @@ pub(super) fn allow_preflight(answer: &mut HeaderMap) {
         ),
     );
     answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+}
+
+/// Mirrors what the page asks for: events may come from any site, cookies or not, for none are looked at.
+pub(super) fn mirror(asked: &HeaderMap, answer: &mut HeaderMap) {
+    let Some(origin) = asked.get(ORIGIN) else { return };
+    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    answer.append(VARY, HeaderValue::from_static("origin"));
+    if let Some(headers) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
+    }
+    if asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("OPTIONS, POST"));
+        answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    }
 }

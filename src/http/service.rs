@@ -37,7 +37,8 @@ pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incomin
     let started = Instant::now();
     let mut trace = Trace::of(request.headers(), &app);
     let method = request.method().clone();
-    let wants_cors = request.headers().contains_key(ORIGIN);
+    // Only what pages of other sites send is copied.
+    let asked = request.headers().contains_key(ORIGIN).then(|| request.headers().clone());
     let is_http_1 = request.version() <= Version::HTTP_11;
     let (head, incoming) = request.into_parts();
     let mut incoming = Some(incoming);
@@ -62,8 +63,10 @@ pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incomin
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert("x-request-id", trace.id.clone());
-    if wants_cors && trace.is_api {
-        cors::allow(headers);
+    match asked {
+        Some(asked) if trace.is_capture => cors::mirror(&asked, headers),
+        Some(_) if trace.is_api => cors::allow(headers),
+        _ => {}
     }
     info!(
         target: "access",
@@ -83,6 +86,7 @@ struct Trace {
     /// The row's path, not the request's: the log holds no identifiers that callers chose.
     path: &'static str,
     is_api: bool,
+    is_capture: bool,
     user: Option<Uuid>,
 }
 
@@ -97,7 +101,7 @@ impl Trace {
             let text = app.ids.uuid(app.clock.now()).hyphenated().encode_lower(&mut text);
             HeaderValue::from_str(text).expect("a UUID is a header value")
         });
-        Trace { id, path: "-", is_api: false, user: None }
+        Trace { id, path: "-", is_api: false, is_capture: false, user: None }
     }
 
     fn id_text(&self) -> &str {
@@ -125,6 +129,10 @@ async fn travel(
     let path = decode_path(sent_path).ok_or_else(|| no_path(trace.is_api))?;
     let (node, params) = routes::table().find(&path).ok_or_else(|| no_path(trace.is_api))?;
     trace.path = node.name();
+    trace.is_capture = node.takes_bytes();
+    if trace.is_capture && head.method == hyper::Method::OPTIONS {
+        return Ok(respond::reply(Reply::text(200, "text/plain", ""), &head.headers));
+    }
     let query: Vec<(String, String)> = match head.uri.query() {
         Some(query) => form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         None => Vec::new(),
@@ -152,6 +160,7 @@ async fn travel(
         now: app.clock.now(),
         ids: Arc::clone(&app.ids),
         config: Arc::clone(&app.config),
+        vault: Arc::clone(&app.vault),
         origin: format!("{scheme}://{host}"),
         peer: trusted("x-forwarded-for").and_then(first_of).unwrap_or(peer),
         forwarded: !app.config.trust_proxy
@@ -161,6 +170,18 @@ async fn travel(
         setup_code: header("x-setup-code").map(str::to_owned),
     };
     let content_type = header(CONTENT_TYPE.as_str()).map(str::to_owned);
+
+    if let Some((row, bytes_max)) = row.and_then(|row| Some((row, row.takes_bytes?))) {
+        let _shares = match incoming.take().filter(|incoming| !incoming.is_end_stream()) {
+            Some(incoming) => {
+                let (body, shares) = body::read_bytes(incoming, &app.config, bytes_max).await?;
+                call.body = body;
+                Some(shares)
+            }
+            None => None,
+        };
+        return Ok(respond::reply(run(app, row, call).await?, &head.headers));
+    }
 
     // A key in the header is judged before the body is even read: a stranger costs no memory. Without
     // one the body must be read, for it may hold the key.
@@ -263,7 +284,7 @@ async fn read_body(
     app: &App,
 ) -> Result<()> {
     if let Some(incoming) = incoming.take().filter(|incoming| !incoming.is_end_stream()) {
-        let raw = body::read(incoming, &app.config).await?;
+        let raw = body::read(incoming, &app.config, app.config.body_bytes_max).await?;
         let (body, share) = body::parse(raw, content_type).await;
         call.body = body;
         *shares = Some(share);
@@ -334,6 +355,7 @@ async fn run(app: &Arc<App>, row: &'static Route, call: Call) -> Result<Reply> {
         Handler::Write(run) => {
             let reply = app.store.write(move |tx| run(&call, tx)).await;
             app.mail_waits.notify_one();
+            app.exports_wait.notify_one();
             reply
         }
     }

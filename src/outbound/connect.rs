@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -26,7 +26,7 @@ use super::Reach;
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-pub(super) type HttpsClient = Client<HttpsConnector<Connector>, Empty<Bytes>>;
+pub(super) type HttpsClient = Client<HttpsConnector<Connector>, Full<Bytes>>;
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 

@@ -6,11 +6,12 @@
 
 mod connect;
 mod reach;
+mod send;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Response, Uri};
@@ -18,6 +19,7 @@ use url::Url;
 
 use connect::Clients;
 pub use reach::Reach;
+pub use send::{Delivery, Receipt};
 
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 5;
@@ -103,7 +105,7 @@ impl Outbound {
             .as_str()
             .parse()
             .map_err(|_| Failure(format!("An address at {host} cannot be asked for.")))?;
-        let mut asked = hyper::Request::new(Empty::<Bytes>::new());
+        let mut asked = hyper::Request::new(Full::<Bytes>::default());
         *asked.uri_mut() = uri;
         *asked.headers_mut() = headers.clone();
         self.clients

@@ -2,8 +2,8 @@
 //! everything that names something else names what is there.
 
 use super::{
-    access_controls, activity, api_keys, domains, invites, members, organizations, outbox, plugins, projects,
-    proxy_records, role_memberships, roles, sessions, two_factor, users,
+    access_controls, activity, api_keys, batch_exports, domains, events, invites, members, organizations,
+    outbox, persons, plugins, projects, proxy_records, role_memberships, roles, sessions, two_factor, users,
 };
 use crate::error::Result;
 use crate::store::{Problems, Store, Tx, check_counts};
@@ -18,6 +18,9 @@ pub fn check(store: &Store) -> Result<Problems> {
         check_members(tx, &mut problems)?;
         check_projects(tx, &mut problems)?;
         check_invites(tx, &mut problems)?;
+        batch_exports::check(tx, &mut problems)?;
+        events::check(tx, &mut problems)?;
+        persons::check(tx, &mut problems)?;
         activity::check(tx, &mut problems)?;
         plugins::check(tx, &mut problems)?;
         domains::check(tx, &mut problems)?;

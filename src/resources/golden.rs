@@ -7,9 +7,12 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use super::batch_exports::destination::Destination;
+use super::batch_exports::interval::Interval;
+use super::batch_exports::{self, Model, backfills, logs, runs};
 use super::{
-    access_controls, activity, api_keys, domains, invites, members, organizations, outbox, plugins, projects,
-    proxy_records, role_memberships, roles, sessions, two_factor, users,
+    access_controls, activity, api_keys, domains, events, invites, members, organizations, outbox, persons,
+    plugins, projects, proxy_records, role_memberships, roles, sessions, two_factor, users,
 };
 use crate::api::Level;
 use crate::api::call::SecondStep;
@@ -162,8 +165,105 @@ fn samples() -> Samples {
             role_at_organization: text("r"),
             current_organization: Some(ONE),
             current_project: Some(7),
-            settings: users::Settings { hedgehog_config: Some(json), ..users::Settings::default() },
+            settings: users::Settings { hedgehog_config: Some(json.clone()), ..users::Settings::default() },
         },
+    );
+    all.add(
+        &events::EVENTS,
+        (7, ONE),
+        events::Event {
+            uuid: Some(TWO),
+            event: text("$pageview"),
+            distinct_id: text("d"),
+            timestamp: NOW,
+            person: ONE,
+            properties: json.clone(),
+            elements_chain: text("a"),
+            person_properties: Some(json.clone()),
+        },
+    );
+    all.add(&events::BY_TIME, (7, NOW, ONE), ());
+    all.add(&events::BY_UUID, (7, TWO, [1, 2, 3, 4, 5, 6, 7, 8]), ONE);
+    all.add(&events::KEPT, 7, events::Kept { events: 3, bytes: 900 });
+    all.add(
+        &persons::PERSONS,
+        (7, ONE),
+        persons::Person {
+            properties: json.clone(),
+            version: 2,
+            created_at: NOW,
+            updated_at: NOW,
+            touched_at: NOW,
+            is_identified: true,
+        },
+    );
+    let mapping = persons::Mapping { person: ONE, version: 1, updated_at: NOW };
+    all.add(&persons::MAPPINGS, (7, text("d")), mapping);
+    all.add(&persons::DISTINCT_IDS, (7, ONE, text("d")), ());
+    all.add(&persons::BY_TOUCH, (7, NOW, ONE), ());
+    let destination = Destination::sample(json.clone());
+    all.add(
+        &batch_exports::EXPORTS,
+        (ONE, TWO),
+        batch_exports::BatchExport {
+            project: 7,
+            name: text("n"),
+            model: Some(Model::Persons),
+            destination: destination.clone(),
+            interval: Interval::Day,
+            paused: true,
+            created_at: NOW,
+            last_updated_at: NOW,
+            last_paused_at: Some(NOW),
+            start_at: None,
+            end_at: Some(NOW),
+            schema: Some(json.clone()),
+            next_run_at: Some(NOW),
+        },
+    );
+    all.add(&batch_exports::BY_ID, TWO, ONE);
+    all.add(&batch_exports::SCHEDULE, (NOW, TWO), ());
+    let plan =
+        runs::Plan { project: 7, model: Model::Events, interval: Interval::Hour, destination, schema: None };
+    all.add(
+        &runs::RUNS,
+        (TWO, ONE),
+        runs::Run {
+            status: runs::Status::Running,
+            backfill: Some(ONE),
+            records_completed: Some(5),
+            records_total: Some(6),
+            latest_error: Some(text("e")),
+            start: None,
+            end: NOW,
+            created_at: NOW,
+            finished_at: Some(NOW),
+            last_updated_at: NOW,
+            attempts: 2,
+            next_attempt_at: NOW,
+            plan: Some(plan),
+            progress: runs::Progress { place: Some(events::Place { time: NOW, id: ONE }), records: 4 },
+        },
+    );
+    all.add(&runs::OPEN, ONE, TWO);
+    all.add(
+        &backfills::BACKFILLS,
+        (TWO, ONE),
+        backfills::Backfill {
+            status: backfills::Status::Cancelled,
+            start: Some(NOW),
+            end: None,
+            created_at: NOW,
+            finished_at: Some(NOW),
+            run: Some(ONE),
+            next: Some(NOW),
+        },
+    );
+    all.add(&backfills::OPEN, ONE, TWO);
+    all.add(
+        &logs::LOGS,
+        (TWO, ONE),
+        logs::Entry { instance: text("i"), timestamp: NOW, level: logs::Level::Warning, message: text("m") },
     );
     all.add(&users::BY_EMAIL, text("a@example.com"), ONE);
     all.add(&sessions::SECOND_STEPS, HASH, SecondStep::Done);

@@ -4,8 +4,12 @@
 pub mod access_controls;
 pub mod activity;
 pub mod api_keys;
+pub mod batch_exports;
+pub mod capture;
 pub mod check;
 pub mod domains;
+mod elements;
+pub mod events;
 #[cfg(test)]
 mod golden;
 pub mod instance;
@@ -13,6 +17,7 @@ pub mod invites;
 pub mod members;
 pub mod organizations;
 pub mod outbox;
+pub mod persons;
 pub mod plugins;
 pub mod projects;
 pub mod proxy_records;
@@ -34,6 +39,8 @@ pub fn rows() -> Vec<Route> {
         projects::rows(),
         members::rows(),
         invites::rows(),
+        batch_exports::rows(),
+        capture::rows(),
         plugins::rows(),
         domains::rows(),
         roles::rows(),
@@ -64,6 +71,18 @@ pub fn tables() -> Vec<TableInfo> {
         domains::DOMAINS.info(),
         domains::BY_NAME.info(),
         domains::IN_ORDER.info(),
+        batch_exports::EXPORTS.info(),
+        batch_exports::BY_ID.info(),
+        batch_exports::SCHEDULE.info(),
+        batch_exports::backfills::BACKFILLS.info(),
+        batch_exports::backfills::OPEN.info(),
+        batch_exports::logs::LOGS.info(),
+        batch_exports::runs::RUNS.info(),
+        batch_exports::runs::OPEN.info(),
+        events::EVENTS.info(),
+        events::BY_TIME.info(),
+        events::BY_UUID.info(),
+        events::KEPT.info(),
         instance::INSTANCE.info(),
         invites::INVITES.info(),
         invites::BY_ID.info(),
@@ -74,6 +93,10 @@ pub fn tables() -> Vec<TableInfo> {
         organizations::ORGANIZATIONS.info(),
         organizations::BY_SLUG.info(),
         outbox::OUTBOX.info(),
+        persons::PERSONS.info(),
+        persons::MAPPINGS.info(),
+        persons::DISTINCT_IDS.info(),
+        persons::BY_TOUCH.info(),
         plugins::PLUGINS.info(),
         plugins::BY_NUMBER.info(),
         plugins::GLOBAL.info(),

@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
 
-use super::{domains, invites, members, plugins, projects, proxy_records, roles, users};
+use super::{batch_exports, domains, invites, members, plugins, projects, proxy_records, roles, users};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, write};
 use crate::clock::Time;
@@ -190,6 +190,7 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (id, level) = own(call, tx)?;
     members::at_least(level, Level::Owner)?;
     let organization = find(tx, id)?;
+    batch_exports::delete_all_of(tx, id)?;
     projects::delete_all_of(tx, id)?;
     plugins::delete_all_of(tx, id)?;
     invites::delete_all_of(tx, id)?;

@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::clock::Time;
+
 /// A value that can be part of a key. `read` undoes `write`, and the bytes sort as the values do.
 pub trait Key: Sized {
     fn write(&self, out: &mut Vec<u8>);
@@ -36,6 +38,16 @@ impl<const N: usize> Key for [u8; N] {
     }
     fn read(from: &mut &[u8]) -> Option<Self> {
         take(from)
+    }
+}
+
+/// Moments before 1970 sort before those after it.
+impl Key for Time {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.0.cast_unsigned() ^ (1 << 63)).to_be_bytes());
+    }
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        take(from).map(|bytes| Time((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed()))
     }
 }
 
@@ -106,6 +118,15 @@ mod tests {
         let keys: Vec<Vec<u8>> = texts.iter().map(|text| (text.clone(), 7u32).key_bytes()).collect();
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(255u32.key_bytes() < 256u32.key_bytes());
+    }
+
+    #[test]
+    fn moments_sort_across_1970() {
+        let times = [Time(i64::MIN), Time(-1), Time(0), Time(1), Time(i64::MAX)];
+        let keys: Vec<Vec<u8>> = times.iter().map(Key::key_bytes).collect();
+        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
+        let read = keys.iter().map(|key| Time::read(&mut key.as_slice()));
+        assert_eq!(read.collect::<Option<Vec<Time>>>(), Some(times.to_vec()));
     }
 
     #[test]

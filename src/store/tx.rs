@@ -195,8 +195,34 @@ impl Tx {
             .collect()
     }
 
+    /// The rows from those whose key begins with `from` up to, and without, those that begin with `to`.
+    /// Each is read when it is asked for, so that a caller can stop early.
+    pub fn range<K: Key, V: Record, F: Key, T: Key>(
+        &self,
+        table: &Table<K, V>,
+        from: &F,
+        to: &T,
+        order: Order,
+    ) -> Result<impl Iterator<Item = Result<(K, V), Failure>> + use<K, V, F, T>, Failure> {
+        let rows = self.rows_between(table.info.name, from.key_bytes(), Some(to.key_bytes()), order)?;
+        Ok(rows.map(|row| typed(row?)))
+    }
+
     fn rows(&self, table: &'static str, front: Vec<u8>, order: Order) -> Result<RowIter, Failure> {
         let end = after(&front);
+        self.rows_between(table, front, end, order)
+    }
+
+    fn rows_between(
+        &self,
+        table: &'static str,
+        from: Vec<u8>,
+        end: Option<Vec<u8>>,
+        order: Order,
+    ) -> Result<RowIter, Failure> {
+        if end.as_ref().is_some_and(|end| *end < from) {
+            return Err(Failure::record("a range ends before it begins".into()));
+        }
         let upper = match &end {
             Some(end) => Bound::Excluded(end.as_slice()),
             None => Bound::Unbounded,
@@ -204,14 +230,14 @@ impl Tx {
         let committed = self
             .snapshot
             .table(table)?
-            .range::<&[u8]>((Bound::Included(front.as_slice()), upper))
+            .range::<&[u8]>((Bound::Included(from.as_slice()), upper))
             .map_err(Failure::storage)?;
         let mut staged = Changes::new();
         if self.writing {
             let layers = self.layers.borrow();
             for layer in [&layers.batch, &layers.own] {
-                let changes = layer.tables.get(table).into_iter().flatten();
-                let inside = changes.filter(|(key, _)| key.starts_with(&front));
+                let Some(changes) = layer.tables.get(table) else { continue };
+                let inside = changes.range::<[u8], _>((Bound::Included(from.as_slice()), upper));
                 staged.extend(inside.map(|(key, value)| (key.clone(), value.clone())));
             }
         }

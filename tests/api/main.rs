@@ -5,7 +5,11 @@
 
 mod access_controls;
 mod api_keys;
+mod batch_exports;
+mod buckets;
+mod capture;
 mod clients;
+mod deliveries;
 mod domains;
 mod faults;
 mod hostile;

@@ -12,7 +12,7 @@ use crate::support::web::Page;
 use crate::support::{Person, Server, text};
 
 /// Resources of the page that this version does not serve.
-const ABSENT: &[&str] = &["batch_exports"];
+const ABSENT: &[&str] = &[];
 
 /// Rows whose answer the page's generator got wrong: these show something of their own.
 const OTHER_ANSWERS: &[&str] = &[
@@ -20,6 +20,7 @@ const OTHER_ANSWERS: &[&str] = &[
     "/check_for_updates/",
     "/exports_unsubscribe_configs/",
     "/is_generating_demo_data/",
+    "/logs/",
     "/repository/",
     "/source/",
     "/unused/",
@@ -143,12 +144,27 @@ fn calls(mirror: &Mirror, member: &Person, admin: &Person) -> Vec<(&'static str,
     let proxy = org.at(&format!("proxy_records/{}/", text(&made["id"])));
     let (role, kept) = (new_role(org, "Role"), new_role(org, "Kept"));
     let role_membership = put_in(org, &kept, &org.owner);
+    let exports = org.at("batch_exports/");
+    let export = json!({"name": "E", "interval": "day", "destination": {"type": "NoOp", "config": {}}});
+    let made = org.owner.post(&exports, export.clone()).json(201);
+    let doomed_export = org.owner.post(&exports, export.clone()).json(201);
+    let one = format!("{exports}{}/", text(&made["id"]));
+    let range = json!({"start_at": "2021-01-01T00:00:00Z", "end_at": "2021-01-02T00:00:00Z"});
     let mut calls = vec![
         ("GET", "/api/organizations/".into(), json!({})),
         ("POST", "/api/organizations/".into(), json!({"name": "New"})),
         ("GET", org.at(""), json!({})),
         ("PATCH", org.at(""), json!({"enforce_2fa": false})),
         ("DELETE", format!("/api/organizations/{}/", text(&doomed)), json!({})),
+        ("GET", exports.clone(), json!({})),
+        ("POST", exports, export),
+        ("GET", one.clone(), json!({})),
+        ("PATCH", one.clone(), json!({"name": "F"})),
+        ("DELETE", org.at(&format!("batch_exports/{}/", text(&doomed_export["id"]))), json!({})),
+        ("POST", format!("{one}backfill/"), range),
+        ("GET", format!("{one}logs/"), json!({})),
+        ("POST", format!("{one}pause/"), json!({})),
+        ("POST", format!("{one}unpause/"), json!({})),
         ("GET", org.at("domains/"), json!({})),
         ("POST", org.at("domains/"), json!({"domain": "new.com"})),
         ("GET", domain("a.com"), json!({})),

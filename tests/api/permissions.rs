@@ -19,6 +19,7 @@ struct World {
     org: Org,
     victim: String,
     invite: String,
+    export: String,
     /// A plugin that runs in the browser only.
     frontend_app: String,
     /// A plugin that all other views show.
@@ -92,11 +93,14 @@ impl People {
             person.accept(&org.invite(&person.email, level));
         }
         let invite = org.invite("invited@example.com", 1);
+        let export = json!({"name": "E", "interval": "day", "destination": {"type": "NoOp", "config": {}}});
+        let export = text(&self.owner.post(&org.at("batch_exports/"), export).json(201)["id"]);
         let plugin = |capabilities: Value| {
             let body = json!({"plugin_type": "source", "capabilities": capabilities});
             self.owner.post(&org.at("plugins/"), body).json(201)["id"].to_string()
         };
         World {
+            export,
             victim: self.victim.uuid.clone(),
             invite,
             frontend_app: plugin(json!({})),
@@ -129,6 +133,7 @@ fn value(world: &World, front: &str) -> Option<String> {
         | "/api/environments/{id}" => world.org.project.to_string(),
         "/api/organizations/{organization_id}/members/{user__uuid}" => world.victim.clone(),
         "/api/organizations/{organization_id}/invites/{id}" | "/api/signup/{id}" => world.invite.clone(),
+        "/api/organizations/{organization_id}/batch_exports/{id}" => world.export.clone(),
         "/api/organizations/{organization_id}/pipeline_frontend_apps/{id}" => world.frontend_app.clone(),
         "/api/organizations/{organization_id}/plugins/{id}"
         | "/api/organizations/{organization_id}/pipeline_destinations/{id}"
@@ -177,6 +182,9 @@ fn body(world: &World, row: &Route) -> Value {
     match (row.method.name(), tail) {
         ("POST", "organizations") => json!({"name": "N"}),
         ("PUT", _) if row.path == "/api/organizations/{id}/" => json!({"name": "N"}),
+        ("POST" | "PUT", "batch_exports") | ("PUT", "{id}") if row.path.contains("/batch_exports/") => {
+            json!({"name": "N", "interval": "day", "destination": {"type": "NoOp", "config": {}}})
+        }
         ("POST", "invites") => json!({"target_email": "new@example.com"}),
         (
             "POST",

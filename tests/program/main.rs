@@ -6,7 +6,10 @@
 mod archives;
 mod cli;
 mod crash;
+mod exports;
 mod outbound;
+#[path = "../api/support/receiver.rs"]
+mod receiver;
 mod support;
 #[path = "../api/support/web.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::activity::{self, Change};
-use super::{access_controls, instance, members, organizations, users};
+use super::{access_controls, batch_exports, instance, members, organizations, users};
 use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
 use crate::auth::covers_organization;
 use crate::clock::Time;
@@ -374,6 +374,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let found = find(call, tx, Level::Admin)?;
     activity::record(tx, call, found.organization, Change::deleted(found.id, &found.project.name))?;
+    batch_exports::delete_all_of_project(tx, found.organization, found.id)?;
     delete(tx, found.organization, found.id, &found.project)?;
     Reply::no_content()
 }
@@ -628,6 +629,40 @@ pub fn seen(tx: &Tx, id: u32, user: Uuid) -> Result<Option<Short>> {
     let Some(project) = tx.get(&PROJECTS, &(organization, id))? else { return Ok(None) };
     let level = effective(tx, organization, id, &project, user, level)?;
     Ok(level.map(|_| short(((organization, id), project))))
+}
+
+/// Whether there is such a project.
+pub fn exists(tx: &Tx, id: u32) -> Result<bool> {
+    Ok(tx.has(&BY_NUMBER, &id)?)
+}
+
+/// A project that is sent events.
+pub struct Receiver {
+    pub id: u32,
+    pub anonymize_ips: bool,
+}
+
+/// The project whose token this is.
+pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Receiver>> {
+    let Some(id) = tx.get(&BY_TOKEN, &token.to_owned())? else { return Ok(None) };
+    let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
+    Ok(Some(Receiver { id, anonymize_ips: details.settings.anonymize_ips }))
+}
+
+/// Notes that events have reached the project.
+pub fn note_event(tx: &WriteTx, id: u32) -> Result<()> {
+    let organization = tx.get(&BY_NUMBER, &id)?.ok_or_else(not_found)?;
+    let mut project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
+    if project.ingested_event {
+        return Ok(());
+    }
+    project.ingested_event = true;
+    Ok(tx.put(&PROJECTS, &(organization, id), &project)?)
+}
+
+/// The time zone that the project is shown in.
+pub fn timezone(tx: &Tx, organization: Uuid, id: u32) -> Result<String> {
+    Ok(tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?.timezone)
 }
 
 /// The projects that a member sees, by number.

@@ -5,6 +5,8 @@ pub mod archives;
 mod dns;
 pub mod mirror;
 mod people;
+mod receiver;
+pub mod s3;
 mod server;
 pub mod smtp;
 #[expect(dead_code, reason = "the tests of the program use the rest")]
@@ -13,4 +15,6 @@ pub mod web;
 pub use answer::Answer;
 pub use dns::NameServer;
 pub use people::{Org, PASSWORD, Person, Shows, text};
+pub use receiver::Receiver;
+pub use s3::S3;
 pub use server::Server;

@@ -1,6 +1,7 @@
 //! A server of its own for each test, in this process, with its file in memory.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
@@ -43,6 +44,11 @@ impl Server {
     /// With settings changed.
     pub fn with(change: impl FnOnce(&mut Config)) -> Server {
         Server::open(Place::Backend(Box::new(InMemoryBackend::new())), change)
+    }
+
+    /// On a file that outlives the server.
+    pub fn on_file(path: &Path) -> Server {
+        Server::open(Place::File(path.to_owned()), |_| {})
     }
 
     /// On any place, with settings changed.
@@ -92,6 +98,16 @@ impl Server {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
         runtime.block_on(orgd::background::proxies::turn(&self.app)).expect("the store works");
+    }
+
+    /// Waits for what happens behind the requests' backs.
+    #[track_caller]
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let started = std::time::Instant::now();
+        while !holds() {
+            assert!(started.elapsed() < Duration::from_secs(60), "it never came true that {what}");
+            std::thread::yield_now();
+        }
     }
 
     /// Somebody who shows nothing.

@@ -1,0 +1,190 @@
+//! One attempt at a run: what is to be delivered, read piece by piece, and what has been confirmed.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::arrivals;
+use crate::app::App;
+use crate::clock::Time;
+use crate::error::{Error, Result};
+use crate::outbound::Outbound;
+use crate::resources::batch_exports::destination::{self, Kind};
+use crate::resources::batch_exports::runs::{self, Context, Open, Plan, Progress, Run};
+use crate::resources::events::{self, Event, Place, Span};
+use crate::resources::persons::{self, Row};
+
+/// Events are read in pieces of about this size.
+const PIECE_BYTES: u64 = 1024 * 1024;
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+/// Why an attempt ends before its time.
+pub(super) enum Stop {
+    /// The run was ended, or its export deleted.
+    Gone,
+    /// Another attempt may go better.
+    Retryable(String),
+    /// It would not.
+    Fatal(String),
+    /// Our own store failed.
+    Broken(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(cause: Error) -> Stop {
+        Stop::Broken(cause)
+    }
+}
+
+pub(super) type Outcome<T> = std::result::Result<T, Stop>;
+
+pub(super) struct Job {
+    app: Arc<App>,
+    export: Uuid,
+    id: Uuid,
+    pub(super) run: Run,
+    pub(super) plan: Plan,
+    config: Map<String, Value>,
+    secrets: Vec<String>,
+}
+
+impl Job {
+    /// Begins an attempt; `None` where the run is over.
+    pub(super) async fn begin(app: &Arc<App>, open: Open) -> Result<Option<Job>> {
+        let Open { export, id, .. } = open;
+        let Some(plan) = app.store.read(|tx| runs::plan(tx, export, id))? else { return Ok(None) };
+        let config = plan.destination.open(&app.vault, export);
+        let secrets = plan.destination.secrets(&app.vault, export);
+        let to = described(plan.destination.kind, &config);
+        let arrivals = arrivals(app);
+        let begun =
+            app.store.write(move |tx| runs::begin(tx, &Context { arrivals: &arrivals, export, id }, &to));
+        let Some(run) = begun.await? else { return Ok(None) };
+        Ok(Some(Job { app: Arc::clone(app), export, id, run, plan, config, secrets }))
+    }
+
+    pub(super) fn outbound(&self) -> &Outbound {
+        &self.app.outbound
+    }
+
+    /// A text of the configuration.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.config.get(name).and_then(Value::as_str)
+    }
+
+    /// A number of the configuration, where it is a positive one.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.config.get(name).and_then(Value::as_u64).filter(|number| *number > 0)
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.config.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.app.clock.now()
+    }
+
+    /// A required key that the configuration does not have.
+    pub(super) fn lacks(&self) -> Option<&'static str> {
+        destination::lacking(self.plan.destination.kind, &self.config)
+    }
+
+    /// The text with every secret of the destination blotted out.
+    pub(super) fn without_secrets(&self, text: String) -> String {
+        // Very short secrets would blot out ordinary words as well, and are none.
+        const CHARS_MIN: usize = 4;
+        let secrets = self.secrets.iter().filter(|secret| secret.len() >= CHARS_MIN);
+        secrets.fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+    }
+
+    fn span(&self) -> Span {
+        match (self.run.backfill, self.run.start) {
+            (None, Some(start)) => Span::Arrived { start, end: self.run.end },
+            (_, start) => Span::Happened { start, end: self.run.end },
+        }
+    }
+
+    /// The next events behind `after` that are to be exported, and the place behind them; `None` at the end.
+    pub(super) async fn next(&self, after: Option<Place>) -> Outcome<Option<(Vec<(Uuid, Event)>, Place)>> {
+        let (project, span) = (self.plan.project, self.span());
+        let mut after = after;
+        loop {
+            let app = Arc::clone(&self.app);
+            let from = after;
+            let read = move || app.store.read(|tx| events::next(tx, project, span, from, PIECE_BYTES));
+            let read = tokio::task::spawn_blocking(read).await;
+            let mut piece =
+                read.map_err(|cause| Error::Internal(format!("events could not be read: {cause}")))??;
+            let Some((id, last)) = piece.last() else { return Ok(None) };
+            let place = Place { time: last.timestamp, id: *id };
+            piece.retain(|(_, event)| self.admits(event));
+            if !piece.is_empty() {
+                return Ok(Some((piece, place)));
+            }
+            after = Some(place);
+        }
+    }
+
+    fn admits(&self, event: &Event) -> bool {
+        let listed = |name: &str| {
+            let list = self.config.get(name).and_then(Value::as_array).filter(|list| !list.is_empty())?;
+            Some(list.iter().any(|item| item.as_str() == Some(event.event.as_str())))
+        };
+        // What claims to be of tomorrow waits for a backfill of that day.
+        let is_of_the_future = matches!(self.span(), Span::Arrived { end, .. } if event.timestamp >= end.plus_seconds(DAY_SECONDS));
+        !is_of_the_future
+            && listed("include_events").unwrap_or(true)
+            && !listed("exclude_events").unwrap_or(false)
+    }
+
+    /// The next distinct ids of persons that are to be exported, and the place behind them.
+    pub(super) async fn next_persons(&self, after: Option<Place>) -> Outcome<Option<(Vec<Row>, Place)>> {
+        let (project, start, end) = (self.plan.project, self.run.start, self.run.end);
+        let app = Arc::clone(&self.app);
+        let bytes_max = usize::try_from(PIECE_BYTES).unwrap_or(usize::MAX);
+        let read = move || app.store.read(|tx| persons::changed(tx, project, start, end, after, bytes_max));
+        let read = tokio::task::spawn_blocking(read).await;
+        Ok(read.map_err(|cause| Error::Internal(format!("persons could not be read: {cause}")))??)
+    }
+
+    /// Whether events are chosen by when they arrived, not by when they happened.
+    pub(super) fn goes_by_arrival(&self) -> bool {
+        matches!(self.span(), Span::Arrived { .. })
+    }
+
+    /// Writes down what the destination has confirmed.
+    pub(super) async fn advance(&self, progress: Progress) -> Outcome<()> {
+        let (export, id) = (self.export, self.id);
+        let arrivals = arrivals(&self.app);
+        let noted = self
+            .app
+            .store
+            .write(move |tx| runs::advance(tx, &Context { arrivals: &arrivals, export, id }, progress));
+        if noted.await? { Ok(()) } else { Err(Stop::Gone) }
+    }
+}
+
+/// The event's identifier for receivers.
+pub(super) fn uuid_of(id: Uuid, event: &Event) -> Uuid {
+    event.uuid.unwrap_or(id)
+}
+
+/// Where the data goes, for the log; nothing secret.
+fn described(kind: Kind, config: &Map<String, Value>) -> String {
+    let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
+    match kind {
+        Kind::Http => format!(" to HTTP endpoint: {}", without_user(text("url"))),
+        Kind::NoOp => String::new(),
+        Kind::S3 => format!(" to S3: {}/{}", text("bucket_name"), text("prefix")),
+        kind => format!(" to {}", kind.name()),
+    }
+}
+
+/// The address without a name and password in it.
+fn without_user(address: &str) -> String {
+    let Ok(mut url) = url::Url::parse(address) else { return "(not an address)".into() };
+    let plain = url.set_username("").is_ok() && url.set_password(None).is_ok();
+    if plain { url.to_string() } else { url.scheme().to_owned() }
+}

@@ -1,0 +1,179 @@
+//! Runs batch exports: makes the runs whose time has come, takes the next steps of backfills, and works
+//! on what is open, a few runs at a time. All that it knows stands in the file, so that a restart goes on
+//! where the last confirmed step ended.
+
+mod http;
+mod job;
+mod lines;
+mod pack;
+mod s3;
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{error, info};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::clock::Time;
+use crate::error::Result;
+use crate::resources::batch_exports::destination::Kind;
+use crate::resources::batch_exports::runs::{self, Context, Open, Outcome};
+use crate::resources::batch_exports::{self, backfills};
+use crate::resources::events::Arrivals;
+use job::{Job, Stop};
+
+/// The longest time without a look at the file.
+const NAP_SECONDS_MAX: i64 = 60 * 60;
+/// One attempt may take as long as its interval, but at least this.
+const ATTEMPT_SECONDS_MIN: i64 = 10 * 60;
+
+/// An attempt that is being made.
+struct UnderWay {
+    run: Open,
+    task: AbortHandle,
+}
+
+/// Runs as long as the server does.
+pub(super) async fn run(app: Arc<App>) {
+    let mut tasks = JoinSet::new();
+    let mut under_way: HashMap<Uuid, UnderWay> = HashMap::new();
+    loop {
+        let now = app.clock.now();
+        let mut wake = now.plus_seconds(NAP_SECONDS_MAX);
+        match turn(&app).await {
+            Ok((open, next)) => {
+                under_way.retain(|id, attempt| {
+                    let is_open = open.iter().any(|run| run.id == *id);
+                    if !is_open {
+                        attempt.task.abort();
+                    }
+                    is_open
+                });
+                start(&app, &mut tasks, &mut under_way, &open, now);
+                let later = open.iter().map(|run| run.next_attempt_at).filter(|time| *time > now);
+                wake = later.chain(next).fold(wake, Time::min);
+            }
+            Err(cause) => {
+                error!(%cause, "batch exports could not be looked at");
+                wake = now.plus_seconds(ATTEMPT_SECONDS_MIN);
+            }
+        }
+        tokio::select! {
+            () = app.exports_wait.notified() => {}
+            () = app.clock.until(wake) => {}
+            Some(ended) = tasks.join_next() => {
+                if let Ok(id) = ended {
+                    under_way.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+/// Brings the file up to now, where there is something to do. Says which runs are open and when the next
+/// one will be made.
+async fn turn(app: &Arc<App>) -> Result<(Vec<Open>, Option<Time>)> {
+    let now = app.clock.now();
+    if app.store.read(|tx| batch_exports::is_due(tx, now))? {
+        let arrivals = arrivals(app);
+        let write = app.store.write(move |tx| {
+            backfills::advance_all(tx, &arrivals)?;
+            batch_exports::schedule(tx, &arrivals)
+        });
+        write.await?;
+    }
+    app.store.read(|tx| Ok((runs::all_open(tx)?, batch_exports::next_due(tx, now)?)))
+}
+
+/// Starts as many attempts as there is room for. Two runs of an export over the same interval are never
+/// worked on at once.
+fn start(
+    app: &Arc<App>,
+    tasks: &mut JoinSet<Uuid>,
+    under_way: &mut HashMap<Uuid, UnderWay>,
+    open: &[Open],
+    now: Time,
+) {
+    for run in open.iter().filter(|run| run.next_attempt_at <= now) {
+        if under_way.len() >= app.config.exports.export_workers {
+            return;
+        }
+        let is_taken = |other: &UnderWay| other.run.export == run.export && other.run.end == run.end;
+        if under_way.contains_key(&run.id) || under_way.values().any(is_taken) {
+            continue;
+        }
+        let task = tasks.spawn(attempt(Arc::clone(app), *run));
+        under_way.insert(run.id, UnderWay { run: *run, task });
+    }
+}
+
+/// Makes one attempt at a run and writes down how it ended.
+async fn attempt(app: Arc<App>, run: Open) -> Uuid {
+    let working = AssertUnwindSafe(work(&app, run)).catch_unwind();
+    let outcome = match working.await {
+        Ok(Ok(Some(outcome))) => outcome,
+        Ok(Ok(None)) => return run.id,
+        Ok(Err(cause)) => {
+            error!(%cause, run = %run.id, "a run of a batch export failed");
+            Outcome::Retryable("An unexpected error has ocurred".into())
+        }
+        Err(_) => {
+            error!(run = %run.id, "a run of a batch export panicked");
+            Outcome::Retryable("An unexpected error has ocurred".into())
+        }
+    };
+    info!(run = %run.id, export = %run.export, ?outcome, "an attempt at a run of a batch export ended");
+    let arrivals = arrivals(&app);
+    let settled = app.store.write(move |tx| {
+        let context = Context { arrivals: &arrivals, export: run.export, id: run.id };
+        runs::settle(tx, &context, &outcome)
+    });
+    if let Err(cause) = settled.await {
+        error!(%cause, run = %run.id, "the end of a run could not be written down");
+    }
+    run.id
+}
+
+/// The attempt itself; `None` where the run was ended meanwhile.
+async fn work(app: &Arc<App>, run: Open) -> Result<Option<Outcome>> {
+    let Some(job) = Job::begin(app, run).await? else { return Ok(None) };
+    let seconds = job.plan.interval.seconds().max(ATTEMPT_SECONDS_MIN);
+    let time = Duration::from_secs(seconds.unsigned_abs());
+    let exporting = export(&job);
+    let outcome = match tokio::time::timeout(time, exporting).await {
+        Ok(Ok(records)) => Outcome::Completed { records },
+        Ok(Err(Stop::Gone)) => return Ok(None),
+        Ok(Err(Stop::Retryable(error))) => Outcome::Retryable(job.without_secrets(error)),
+        Ok(Err(Stop::Fatal(error))) => Outcome::Fatal(job.without_secrets(error)),
+        Ok(Err(Stop::Broken(cause))) => return Err(cause),
+        Err(_) => Outcome::Retryable(format!("TimeoutError: The attempt took longer than {seconds} seconds")),
+    };
+    Ok(Some(outcome))
+}
+
+/// Delivers what the job asks for; the number of records.
+async fn export(job: &Job) -> std::result::Result<u64, Stop> {
+    if let Some(name) = job.lacks() {
+        return Err(Stop::Fatal(format!(
+            "ConfigurationError: The configuration lacks '{name}'. If the secret key of this server has changed, the secrets of this batch export must be entered again."
+        )));
+    }
+    match job.plan.destination.kind {
+        Kind::NoOp => Ok(0),
+        Kind::Http => http::export(job).await,
+        Kind::S3 => s3::export(job).await,
+        kind => Err(Stop::Fatal(format!(
+            "NotImplementedError: This version of orgd cannot deliver to {}. Nothing was exported.",
+            kind.name()
+        ))),
+    }
+}
+
+fn arrivals(app: &Arc<App>) -> Arrivals {
+    Arrivals { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) }
+}

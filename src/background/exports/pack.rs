@@ -1,0 +1,115 @@
+//! Compression of a file while it is written.
+
+use std::io::Write;
+
+use brotli::CompressorWriter;
+use flate2::write::GzEncoder;
+
+/// The compressions of JSON lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Gzip,
+    Brotli,
+}
+
+impl Compression {
+    /// By its name in a configuration, which was checked.
+    pub(super) fn named(name: Option<&str>) -> Compression {
+        match name {
+            Some("gzip") => Compression::Gzip,
+            Some("brotli") => Compression::Brotli,
+            _ => Compression::None,
+        }
+    }
+
+    /// How names of such files end.
+    pub(super) fn ending(self) -> &'static str {
+        match self {
+            Compression::None => "",
+            Compression::Gzip => ".gz",
+            Compression::Brotli => ".br",
+        }
+    }
+}
+
+/// Takes plain bytes and gives packed ones as they come.
+pub(super) enum Packer {
+    None,
+    Gzip(GzEncoder<Vec<u8>>),
+    Brotli(Option<Box<CompressorWriter<Vec<u8>>>>),
+}
+
+impl Packer {
+    pub(super) fn new(compression: Compression) -> Packer {
+        const BUFFER_BYTES: usize = 64 * 1024;
+        /// Quality and window that pack a few times better than gzip's fastest at its speed.
+        const QUALITY: u32 = 4;
+        const WINDOW: u32 = 22;
+        match compression {
+            Compression::None => Packer::None,
+            Compression::Gzip => Packer::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())),
+            Compression::Brotli => {
+                let inner = CompressorWriter::new(Vec::new(), BUFFER_BYTES, QUALITY, WINDOW);
+                Packer::Brotli(Some(Box::new(inner)))
+            }
+        }
+    }
+
+    /// Packs more bytes; what comes out may be nothing yet.
+    pub(super) fn pack(&mut self, plain: &[u8]) -> Vec<u8> {
+        // Writing to memory does not fail.
+        match self {
+            Packer::None => plain.to_vec(),
+            Packer::Gzip(encoder) => {
+                let _ = encoder.write_all(plain);
+                std::mem::take(encoder.get_mut())
+            }
+            Packer::Brotli(Some(encoder)) => {
+                let _ = encoder.write_all(plain);
+                std::mem::take(encoder.get_mut())
+            }
+            Packer::Brotli(None) => Vec::new(),
+        }
+    }
+
+    /// The last bytes.
+    pub(super) fn end(&mut self) -> Vec<u8> {
+        match self {
+            Packer::None => Vec::new(),
+            Packer::Gzip(encoder) => {
+                let _ = encoder.try_finish();
+                std::mem::take(encoder.get_mut())
+            }
+            Packer::Brotli(encoder) => encoder.take().map(|encoder| encoder.into_inner()).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn what_is_packed_piece_by_piece_unpacks_as_a_whole() {
+        let pieces: Vec<Vec<u8>> =
+            (0..50).map(|number| format!("line {number}\n").repeat(997).into_bytes()).collect();
+        for compression in [Compression::None, Compression::Gzip, Compression::Brotli] {
+            let mut packer = Packer::new(compression);
+            let mut packed: Vec<u8> = pieces.iter().flat_map(|piece| packer.pack(piece)).collect();
+            packed.extend(packer.end());
+            let mut plain = Vec::new();
+            let mut reader: Box<dyn Read> = match compression {
+                Compression::None => Box::new(packed.as_slice()),
+                Compression::Gzip => Box::new(flate2::read::GzDecoder::new(packed.as_slice())),
+                Compression::Brotli => Box::new(brotli::Decompressor::new(packed.as_slice(), 4096)),
+            };
+            reader.read_to_end(&mut plain).unwrap();
+            drop(reader);
+            assert_eq!(plain, pieces.concat(), "{compression:?}");
+            assert!(compression == Compression::None || packed.len() * 3 < plain.len());
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Delivery to S3 and what speaks its language: one file of JSON lines for each run, or several numbered
+//! ones with a list of them.
+//! Holds always: a file appears when it is whole, or not at all. An attempt begins from the beginning and
+//! replaces what an earlier one has left.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusty_s3::actions::CreateMultipartUpload;
+use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
+use serde_json::json;
+use url::Url;
+
+use super::job::{Job, Outcome, Stop};
+use super::lines::Lines;
+use super::pack::{Compression, Packer};
+use crate::clock::Time;
+use crate::outbound::{Delivery, Receipt};
+use crate::resources::batch_exports::isoformat;
+use crate::resources::batch_exports::runs::Progress;
+
+/// Files larger than this are uploaded in parts of this size; S3 takes at least 5 MiB and at most 10,000.
+const PART_BYTES: usize = 16 * 1024 * 1024;
+/// How long the signature of a request is good for, and how long a request may take.
+const SIGNED_TIME: Duration = Duration::from_secs(15 * 60);
+const TIME_MAX: Duration = Duration::from_secs(10 * 60);
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const TOLD_CHARS_MAX: usize = 500;
+
+/// Where the files go.
+struct Target<'a> {
+    job: &'a Job,
+    bucket: Bucket,
+    credentials: Option<Credentials>,
+    /// What is asked for each file: its encryption.
+    headers: Vec<(&'static str, String)>,
+}
+
+/// Uploads all records of the job; the number of them.
+pub(super) async fn export(job: &Job) -> Outcome<u64> {
+    if job.text("file_format") == Some("Parquet") {
+        return Err(Stop::Fatal(
+            "NotImplementedError: This version of orgd cannot write Parquet files. Nothing was exported."
+                .into(),
+        ));
+    }
+    let names = Names::of(job)?;
+    let target = Target::of(job)?;
+    let bytes_max = job.number("max_file_size_mb").map(|megabytes| megabytes.saturating_mul(1024 * 1024));
+    let mut lines = Lines::of(job);
+    let mut file = None;
+    let mut keys = Vec::new();
+    while let Some(piece) = lines.next().await? {
+        // Says whether the run is still wanted.
+        job.advance(Progress::default()).await?;
+        let open = match &mut file {
+            Some(open) => open,
+            None => {
+                let key = names.file(bytes_max.map(|_| keys.len()));
+                keys.push(key.clone());
+                file.insert(Upload::new(&target, key, names.compression))
+            }
+        };
+        if let Err(stop) = open.write(&piece).await {
+            open.abort().await;
+            return Err(stop);
+        }
+        if bytes_max.is_some_and(|max| open.written >= max)
+            && let Some(whole) = file.take()
+        {
+            whole.finish().await?;
+        }
+    }
+    if let Some(last) = file {
+        last.finish().await?;
+    }
+    if bytes_max.is_some() && !keys.is_empty() {
+        let list = json!({"files": keys}).to_string();
+        target.put(&names.manifest(), list.into()).await?;
+    }
+    Ok(lines.records())
+}
+
+/// The names of a run's files.
+struct Names {
+    /// Without a number and an ending.
+    base: String,
+    compression: Compression,
+}
+
+impl Names {
+    fn of(job: &Job) -> Outcome<Names> {
+        let (start, end) = (job.run.start, job.run.end);
+        let prefix = filled(job.text("prefix").unwrap_or_default(), start, end, job.plan.model.name())
+            .map_err(|name| {
+                Stop::Fatal(format!(
+                    "InvalidS3Key: An invalid S3 key was provided: unknown template '{name}'"
+                ))
+            })?;
+        let range = format!("{}-{}", bound(start), isoformat(end));
+        let prefix = prefix.trim_start_matches('/');
+        let gap = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
+        let compression = Compression::named(job.text("compression"));
+        Ok(Names { base: format!("{prefix}{gap}{range}"), compression })
+    }
+
+    fn file(&self, number: Option<usize>) -> String {
+        let number = number.map(|number| format!("-{number}")).unwrap_or_default();
+        format!("{}{number}.jsonl{}", self.base, self.compression.ending())
+    }
+
+    fn manifest(&self) -> String {
+        format!("{}_manifest.json", self.base)
+    }
+}
+
+fn bound(time: Option<Time>) -> String {
+    time.map_or_else(|| "START".to_owned(), isoformat)
+}
+
+/// The prefix with its templates filled in; an unknown one is the error.
+fn filled(prefix: &str, start: Option<Time>, end: Time, table: &str) -> Result<String, String> {
+    let shown = end.to_string();
+    let mut filled = String::new();
+    let mut rest = prefix;
+    while let Some((front, behind)) = rest.split_once('{') {
+        let (name, behind) = behind.split_once('}').ok_or_else(|| behind.to_owned())?;
+        filled.push_str(front);
+        let value = match name {
+            "year" => shown[0..4].to_owned(),
+            "month" => shown[5..7].to_owned(),
+            "day" => shown[8..10].to_owned(),
+            "hour" => shown[11..13].to_owned(),
+            "minute" => shown[14..16].to_owned(),
+            "second" => shown[17..19].to_owned(),
+            "data_interval_start" => bound(start),
+            "data_interval_end" => isoformat(end),
+            "table" => table.to_owned(),
+            unknown => return Err(unknown.to_owned()),
+        };
+        filled.push_str(&value);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+impl<'a> Target<'a> {
+    fn of(job: &'a Job) -> Outcome<Target<'a>> {
+        let wrong = |what: String| Stop::Fatal(format!("InvalidS3EndpointError: {what}"));
+        let region = job.text("region").unwrap_or_default().to_owned();
+        let given = job.text("endpoint_url").filter(|text| !text.is_empty());
+        let endpoint = given.map_or_else(|| format!("https://s3.{region}.amazonaws.com"), str::to_owned);
+        let endpoint =
+            Url::parse(&endpoint).map_err(|cause| wrong(format!("Endpoint URL is invalid: {cause}")))?;
+        let by_host = given.is_none() || job.flag("use_virtual_style_addressing");
+        let style = if by_host { UrlStyle::VirtualHost } else { UrlStyle::Path };
+        let name = job.text("bucket_name").unwrap_or_default().to_owned();
+        let bucket = Bucket::new(endpoint, style, name, region).map_err(|cause| wrong(cause.to_string()))?;
+        let keys = job.text("aws_access_key_id").zip(job.text("aws_secret_access_key"));
+        let header = |name, setting| Some((name, job.text(setting)?.to_owned()));
+        let headers = [
+            header("x-amz-server-side-encryption", "encryption"),
+            header("x-amz-server-side-encryption-aws-kms-key-id", "kms_key_id"),
+        ];
+        Ok(Target {
+            job,
+            bucket,
+            credentials: keys.map(|(key, secret)| Credentials::new(key, secret)),
+            headers: headers.into_iter().flatten().collect(),
+        })
+    }
+
+    /// Uploads a whole small file.
+    async fn put(&self, key: &str, body: Bytes) -> Outcome<()> {
+        let mut action = self.bucket.put_object(self.credentials.as_ref(), key);
+        self.send("PUT", self.with_headers(&mut action), self.headers.clone(), body).await.map(drop)
+    }
+
+    /// The signed address of a request that carries the file's headers.
+    fn with_headers<'b>(&'b self, action: &mut impl S3Action<'b>) -> Url {
+        for (name, value) in &self.headers {
+            action.headers_mut().insert(*name, value.as_str());
+        }
+        action.sign_with_time(SIGNED_TIME, &self.now())
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.job.now().0).unwrap_or_default()
+    }
+
+    async fn send(
+        &self,
+        method: &'static str,
+        url: Url,
+        headers: Vec<(&'static str, String)>,
+        body: Bytes,
+    ) -> Outcome<Receipt> {
+        let delivery =
+            Delivery { method, url, headers, body, time_max: TIME_MAX, bytes_max: ANSWER_BYTES_MAX };
+        let receipt = self.job.outbound().send(delivery).await;
+        // An endpoint that is not there is a wrong one; upstream gives up as well.
+        let receipt = receipt.map_err(|cause| Stop::Fatal(format!("EndpointConnectionError: {cause}")))?;
+        let told = || -> String { told(&receipt.text()).chars().take(TOLD_CHARS_MAX).collect() };
+        match receipt.status {
+            200..=299 => Ok(receipt),
+            408 | 429 | 500..=599 => Err(Stop::Retryable(format!(
+                "IntermittentUploadPartTimeoutError: (status: {}) {}",
+                receipt.status,
+                told()
+            ))),
+            _ if told().starts_with("RequestTimeout") => {
+                Err(Stop::Retryable(format!("IntermittentUploadPartTimeoutError: {}", told())))
+            }
+            _ => Err(Stop::Fatal(format!("ClientError: (status: {}) {}", receipt.status, told()))),
+        }
+    }
+}
+
+/// Code and sentence of an error of S3.
+fn told(xml: &str) -> String {
+    let part = |name: &str| {
+        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+    };
+    match (part("Code"), part("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => xml.trim().to_owned(),
+    }
+}
+
+/// A file on its way.
+struct Upload<'a> {
+    target: &'a Target<'a>,
+    key: String,
+    packer: Packer,
+    /// Packed, and not sent yet.
+    waiting: Vec<u8>,
+    /// Packed bytes so far.
+    written: u64,
+    /// The upload in parts, once there is one, and the marks of its parts.
+    parts: Option<(String, Vec<String>)>,
+}
+
+impl<'a> Upload<'a> {
+    fn new(target: &'a Target<'a>, key: String, compression: Compression) -> Upload<'a> {
+        let packer = Packer::new(compression);
+        Upload { target, key, packer, waiting: Vec::new(), written: 0, parts: None }
+    }
+
+    async fn write(&mut self, piece: &[u8]) -> Outcome<()> {
+        let packed = self.packer.pack(piece);
+        self.written += packed.len() as u64;
+        self.waiting.extend_from_slice(&packed);
+        while self.waiting.len() >= PART_BYTES {
+            let rest = self.waiting.split_off(PART_BYTES);
+            let part = std::mem::replace(&mut self.waiting, rest);
+            self.send_part(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_part(&mut self, part: Vec<u8>) -> Outcome<()> {
+        let Target { bucket, credentials, headers, .. } = self.target;
+        if self.parts.is_none() {
+            let mut action = bucket.create_multipart_upload(credentials.as_ref(), &self.key);
+            let url = self.target.with_headers(&mut action);
+            let receipt = self.target.send("POST", url, headers.clone(), Bytes::new()).await?;
+            let begun = CreateMultipartUpload::parse_response(&receipt.text());
+            let begun = begun
+                .map_err(|cause| Stop::Fatal(format!("ClientError: The answer makes no sense: {cause}")))?;
+            self.parts = Some((begun.upload_id().to_owned(), Vec::new()));
+        }
+        let Some((id, marks)) = &mut self.parts else { return Ok(()) };
+        let number = u16::try_from(marks.len() + 1)
+            .map_err(|_| Stop::Fatal("ValueError: The file has too many parts".into()))?;
+        let action = bucket.upload_part(credentials.as_ref(), &self.key, number, id);
+        let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
+        let receipt = self.target.send("PUT", url, Vec::new(), part.into()).await?;
+        let mark = receipt.header("etag").map(str::to_owned);
+        marks.push(mark.ok_or_else(|| Stop::Fatal("ClientError: A part has no ETag".into()))?);
+        Ok(())
+    }
+
+    /// Makes the file appear.
+    async fn finish(mut self) -> Outcome<()> {
+        let outcome = self.complete().await;
+        if outcome.is_err() {
+            self.abort().await;
+        }
+        outcome
+    }
+
+    async fn complete(&mut self) -> Outcome<()> {
+        let end = self.packer.end();
+        self.waiting.extend_from_slice(&end);
+        let last = std::mem::take(&mut self.waiting);
+        if self.parts.is_none() {
+            return self.target.put(&self.key, last.into()).await;
+        }
+        if !last.is_empty() {
+            self.send_part(last).await?;
+        }
+        let Some((id, marks)) = &self.parts else { return Ok(()) };
+        let Target { bucket, credentials, .. } = self.target;
+        let marks = marks.iter().map(String::as_str);
+        let action = bucket.complete_multipart_upload(credentials.as_ref(), &self.key, id, marks);
+        let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
+        let receipt = self.target.send("POST", url, Vec::new(), action.body().into()).await?;
+        // S3 may say 200 first and think better of it later.
+        let text = receipt.text();
+        if text.contains("<Error>") {
+            return Err(Stop::Retryable(format!("ClientError: {}", told(&text))));
+        }
+        Ok(())
+    }
+
+    /// Forgets the parts that were sent.
+    async fn abort(&mut self) {
+        let Some((id, _)) = self.parts.take() else { return };
+        let Target { bucket, credentials, .. } = self.target;
+        let action = bucket.abort_multipart_upload(credentials.as_ref(), &self.key, &id);
+        let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
+        // Whoever pays for the bucket has rules for what is left; there is nobody else to tell.
+        let _ = self.target.send("DELETE", url, Vec::new(), Bytes::new()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_of_the_prefix_are_filled_from_the_end_of_the_interval() {
+        let (start, end) =
+            (Time::parse("2023-04-25T13:30:00Z"), Time::parse("2023-04-25T14:30:05Z").unwrap());
+        let fill = |prefix: &str| filled(prefix, start, end, "events");
+        assert_eq!(
+            fill("a/{year}-{month}-{day}/{hour}{minute}{second}/{table}").unwrap(),
+            "a/2023-04-25/143005/events"
+        );
+        let both = fill("{data_interval_start}_{data_interval_end}").unwrap();
+        assert_eq!(both, "2023-04-25T13:30:00+00:00_2023-04-25T14:30:05+00:00");
+        assert_eq!(fill("plain").unwrap(), "plain");
+        assert_eq!(fill("{unknown}"), Err("unknown".into()));
+        assert_eq!(fill("{year"), Err("year".into()));
+    }
+
+    #[test]
+    fn an_error_is_told_by_its_code_and_sentence() {
+        let xml = "<Error><Code>NoSuchBucket</Code><Message>The bucket is not there</Message></Error>";
+        assert_eq!(told(xml), "NoSuchBucket: The bucket is not there");
+        assert_eq!(told("plain"), "plain");
+    }
+}

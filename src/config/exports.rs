@@ -1,0 +1,35 @@
+//! Events and where they are exported to.
+
+use clap::Args;
+
+/// Settings of the event store and of batch exports.
+#[derive(Clone, Args)]
+pub struct Exports {
+    /// Events are kept for so many days; 0 keeps them for ever.
+    #[arg(long, env = "ORGD_EVENTS_DAYS_MAX", default_value_t = 90, value_name = "DAYS")]
+    pub events_days_max: u32,
+
+    /// All events together take so many MiB at most, then the oldest go; 0 is without limit.
+    #[arg(long, env = "ORGD_EVENTS_MIB_MAX", default_value_t = 10 * 1024, value_name = "MIB")]
+    pub events_mib_max: u64,
+
+    /// Batch exports that run at once; more have to wait.
+    #[arg(long, env = "ORGD_EXPORT_WORKERS", default_value_t = 4, value_name = "COUNT", value_parser = super::positive)]
+    pub export_workers: usize,
+
+    /// Lets batch exports run every 5 or 15 minutes.
+    #[arg(long, env = "ORGD_EXPORT_HIGH_FREQUENCY", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub export_high_frequency: bool,
+
+    /// The key that seals the secrets of export destinations; without one, the key file beside the data file.
+    #[arg(skip)]
+    pub secret_key: Option<String>,
+}
+
+impl Exports {
+    /// The key comes from the environment only: a flag would show it in the list of processes.
+    pub fn with_secrets_of_environment(mut self) -> Exports {
+        self.secret_key = super::secret("ORGD_SECRET_KEY");
+        self
+    }
+}

@@ -1,0 +1,305 @@
+//! Backfills: runs over a range of the past, one after the other.
+//! Holds always: a backfill that is not over stands in `OPEN`; a step that is over is never taken again.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::destination::Kind;
+use super::logs::{self, Author, Level};
+use super::runs::{self, Context, Data};
+use super::{BatchExport, find, get, isoformat, unpause_by_itself, wire};
+use crate::api::fields::shown;
+use crate::api::{Call, Reply};
+use crate::clock::{SECOND_MICROS, Time};
+use crate::error::{Error, Result, invalid_body};
+use crate::resources::events::Arrivals;
+use crate::resources::projects;
+use crate::store::{Order, Table, Tx, WriteTx};
+
+/// How far a backfill is. Records hold the place in this list: add at the end only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    Running,
+    Completed,
+    Cancelled,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Backfill {
+    pub status: Status,
+    /// `None`: from the beginning, in one run.
+    pub start: Option<Time>,
+    /// `None`: until the present is reached.
+    pub end: Option<Time>,
+    pub created_at: Time,
+    pub finished_at: Option<Time>,
+    /// The run of the step under way, or of the last one.
+    pub run: Option<Uuid>,
+    /// Where the next step begins.
+    pub next: Option<Time>,
+}
+
+/// By export and time.
+pub(in crate::resources) const BACKFILLS: Table<(Uuid, Uuid), Backfill> =
+    Table::new("batch_export_backfills");
+/// The export of every backfill that is not over.
+pub(in crate::resources) const OPEN: Table<Uuid, Uuid> = Table::new("batch_export_backfills_open");
+
+/// Backfills of one export that are remembered.
+const BACKFILLS_MAX: usize = 100;
+
+impl Backfill {
+    fn name(&self, export: Uuid) -> String {
+        let bound = |time: Option<Time>, none: &str| time.map_or_else(|| none.to_owned(), isoformat);
+        format!("{export}-Backfill-{}-{}", bound(self.start, "START"), bound(self.end, "END"))
+    }
+
+    fn range(&self) -> String {
+        let bound = |time: Option<Time>, none: &str| time.map_or_else(|| none.to_owned(), isoformat);
+        format!("{} - {}", bound(self.start, "START"), bound(self.end, "END"))
+    }
+}
+
+/// 200 with the export and the backfill's name.
+pub(super) fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, id, export) = find(call, tx)?;
+    let body = call.body.value()?;
+    let (start, end) = (bound(body.get("start_at"))?, bound(body.get("end_at"))?);
+    check_bounds(start, end)?;
+    let latest = call.now.plus_seconds(export.interval.seconds());
+    if let Some(end) = end.filter(|end| *end > latest) {
+        let zone = projects::timezone(tx, organization, export.project)?;
+        let shown = in_zone(end, &zone);
+        return Err(refused(format!(
+            "The provided 'end_at' ({shown}) is too far into the future. Cannot backfill beyond 1 batch period into the future."
+        )));
+    }
+    let is_endless = matches!(export.destination.kind, Kind::Http | Kind::NoOp);
+    if end.is_none() && !is_endless {
+        return Err(refused("Backfilling a BatchExport with no end date is not allowed"));
+    }
+    let name = start_one(call, tx, id, start, end)?;
+    Reply::ok(&wire(tx, id, &export, Some(name))?)
+}
+
+/// Queues a backfill and says its name.
+pub(super) fn start_one(
+    call: &Call,
+    tx: &WriteTx,
+    export: Uuid,
+    start: Option<Time>,
+    end: Option<Time>,
+) -> Result<String> {
+    let others = tx.scan(&BACKFILLS, &export, Order::Ascending)?;
+    let is_same =
+        |other: &Backfill| other.status == Status::Running && other.start == start && other.end == end;
+    if others.iter().any(|(_, other)| is_same(other)) {
+        return Err(refused("Backfill already running"));
+    }
+    let oldest = others.iter().find(|(_, other)| other.status != Status::Running);
+    if let Some((key, _)) = oldest.filter(|_| others.len() >= BACKFILLS_MAX) {
+        tx.delete(&BACKFILLS, key)?;
+    }
+    let id = call.new_uuid();
+    let backfill = Backfill {
+        status: Status::Running,
+        start,
+        end,
+        created_at: call.now,
+        finished_at: None,
+        run: None,
+        next: start,
+    };
+    tx.put(&OPEN, &id, &export)?;
+    tx.put(&BACKFILLS, &(export, id), &backfill)?;
+    let name = backfill.name(export);
+    let author = Author { export, instance: &name, id: call.new_uuid(), now: call.now };
+    let told = format!("Creating historical export for batches in range {}", backfill.range());
+    logs::write(tx, &author, Level::Info, told)?;
+    Ok(name)
+}
+
+fn refused(detail: impl Into<crate::error::Text>) -> Error {
+    invalid_body("invalid_input", detail)
+}
+
+fn check_bounds(start: Option<Time>, end: Option<Time>) -> Result<()> {
+    match (start, end) {
+        (Some(start), Some(end)) if start >= end => {
+            Err(refused("The initial backfill datetime 'start_at' happens after 'end_at'"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A bound must say its offset.
+fn bound(value: Option<&Value>) -> Result<Option<Time>> {
+    let value = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    let not_a_time = || refused(format!("Input {} is not a valid ISO formatted datetime.", shown(value)));
+    let text = value.as_str().ok_or_else(not_a_time)?;
+    let time = Time::parse(text).filter(|time| Time::CALENDAR.contains(time)).ok_or_else(not_a_time)?;
+    // What can still be read with an offset behind it has none of its own.
+    let is_naive =
+        Time::parse(&format!("{}Z", text.trim())).is_some() || text.trim().len() <= "2021-01-01".len();
+    if is_naive { Err(refused(format!("Input {text} is naive."))) } else { Ok(Some(time)) }
+}
+
+fn in_zone(time: Time, zone: &str) -> String {
+    let moment = jiff::Timestamp::from_microsecond(time.0).unwrap_or_default();
+    let zoned = moment.to_zoned(jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC));
+    let form = if time.0 % SECOND_MICROS == 0 { "%Y-%m-%dT%H:%M:%S%:z" } else { "%Y-%m-%dT%H:%M:%S.%6f%:z" };
+    zoned.strftime(form).to_string()
+}
+
+/// Whether any backfill is not over.
+pub(super) fn any_open(tx: &Tx) -> Result<bool> {
+    Ok(!tx.first(&OPEN, 1)?.is_empty())
+}
+
+/// Takes the next step of every backfill whose last step is over.
+pub fn advance_all(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
+    for (id, export) in tx.all(&OPEN)? {
+        let Some(mut backfill) = tx.get(&BACKFILLS, &(export, id))? else { continue };
+        let is_under_way = match backfill.run {
+            Some(run) => runs::is_open(tx, run)?,
+            None => false,
+        };
+        let Some((_, of)) = get(tx, export)? else { continue };
+        if !is_under_way {
+            advance(tx, arrivals, (export, id), &of, &mut backfill)?;
+        }
+    }
+    Ok(())
+}
+
+fn advance(
+    tx: &WriteTx,
+    arrivals: &Arrivals,
+    key: (Uuid, Uuid),
+    of: &BatchExport,
+    backfill: &mut Backfill,
+) -> Result<()> {
+    let now = arrivals.clock.now();
+    match step(backfill, of, now) {
+        Some(data) => {
+            backfill.run = Some(runs::create(tx, arrivals, key.0, of, Some(key.1), data)?);
+            backfill.next = Some(data.end);
+            Ok(tx.put(&BACKFILLS, &key, backfill)?)
+        }
+        None => {
+            if backfill.end.is_none() {
+                unpause_by_itself(tx, now, key.0)?;
+            }
+            let told = format!("Successfully finished exporting historical batches in {}", backfill.range());
+            finish(tx, arrivals, key, backfill, Status::Completed, (Level::Info, told))
+        }
+    }
+}
+
+/// The next step: whole intervals from the start on. One without a start is a single step.
+fn step(backfill: &Backfill, of: &BatchExport, now: Time) -> Option<Data> {
+    let Some(start) = backfill.start else {
+        let end = backfill.end.unwrap_or_else(|| of.interval.floor(now));
+        return backfill.run.is_none().then_some(Data { start: None, end });
+    };
+    let start = backfill.next.unwrap_or(start);
+    let end = start.plus_seconds(of.interval.seconds());
+    (end <= backfill.end.unwrap_or(now)).then_some(Data { start: Some(start), end })
+}
+
+fn finish(
+    tx: &WriteTx,
+    arrivals: &Arrivals,
+    (export, id): (Uuid, Uuid),
+    backfill: &mut Backfill,
+    status: Status,
+    (level, told): (Level, String),
+) -> Result<()> {
+    let now = arrivals.clock.now();
+    backfill.status = status;
+    backfill.finished_at = Some(now);
+    let name = backfill.name(export);
+    logs::write(tx, &Author { export, instance: &name, id: arrivals.id(), now }, level, told)?;
+    tx.delete(&OPEN, &id)?;
+    Ok(tx.put(&BACKFILLS, &(export, id), backfill)?)
+}
+
+/// Ends every backfill of the export that is not over, with its run.
+pub(super) fn cancel_all_of(tx: &WriteTx, arrivals: &Arrivals, export: Uuid) -> Result<()> {
+    for (key, mut backfill) in tx.scan(&BACKFILLS, &export, Order::Ascending)? {
+        if backfill.status != Status::Running {
+            continue;
+        }
+        if let Some(id) = backfill.run {
+            runs::cancel(tx, &Context { arrivals, export, id })?;
+        }
+        let told = (Level::Warning, "Historical export was cancelled.".to_owned());
+        finish(tx, arrivals, key, &mut backfill, Status::Cancelled, told)?;
+    }
+    Ok(())
+}
+
+pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
+    for (key, _) in tx.scan(&BACKFILLS, &export, Order::Ascending)? {
+        tx.delete(&OPEN, &key.1)?;
+        tx.delete(&BACKFILLS, &key)?;
+    }
+    Ok(())
+}
+
+/// How many backfills stand open that are not.
+pub(super) fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
+    let all: Vec<((Uuid, Uuid), Backfill)> = tx.all(&BACKFILLS)?;
+    for ((export, id), backfill) in &all {
+        let is_open = tx.get(&OPEN, id)? == Some(*export);
+        if is_open != (backfill.status == Status::Running) || get(tx, *export)?.is_none() {
+            problems.push(format!("backfill {id} is not whole"));
+        }
+    }
+    let running = all.iter().filter(|(_, backfill)| backfill.status == Status::Running).count();
+    let open = tx.all(&OPEN)?.len();
+    if open != running {
+        problems.push(format!("{open} index rows stand for {running} running backfills"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(value: Value) -> String {
+        match bound(Some(&value)) {
+            Ok(time) => time.map(|time| time.to_string()).unwrap_or_default(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_bound_is_a_moment_with_an_offset() {
+        for (value, wanted) in [
+            (json!("2021-01-01T00:00:00-05:00"), "2021-01-01T05:00:00Z"),
+            (json!("2021-01-01T00:00:00.5Z"), "2021-01-01T00:00:00.500000Z"),
+            (json!(null), ""),
+            (json!("not a date"), "Input not a date is not a valid ISO formatted datetime."),
+            (json!(12345), "Input 12345 is not a valid ISO formatted datetime."),
+            (json!("2021-01-01T00:00:00"), "Input 2021-01-01T00:00:00 is naive."),
+            (json!("2021-01-01"), "Input 2021-01-01 is naive."),
+        ] {
+            assert_eq!(told(value.clone()), wanted, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_told_in_the_zone_of_the_project() {
+        let time = Time::parse("2024-07-01T12:00:00Z").unwrap();
+        assert_eq!(in_zone(time, "US/Pacific"), "2024-07-01T05:00:00-07:00");
+        assert_eq!(in_zone(Time(time.0 + 5), "UTC"), "2024-07-01T12:00:00.000005+00:00");
+    }
+}

@@ -1,0 +1,540 @@
+//! Where an export delivers to: the types, the settings of each, and what is wrong with a configuration.
+//! Holds always: settings that are secret lie sealed in the record and are never shown.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::api::Call;
+use crate::api::fields::type_name;
+use crate::error::{Error, Result, invalid};
+use crate::store::Json;
+use crate::vault::{Sealed, Vault};
+
+/// The type of a destination. Records hold the place in this list: add at the end only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    S3,
+    Snowflake,
+    Postgres,
+    Redshift,
+    BigQuery,
+    Http,
+    NoOp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    Text,
+    Integer,
+    Boolean,
+    /// A list of texts.
+    Texts,
+    /// Anything; it is not looked at.
+    Anything,
+}
+
+/// One key of a configuration.
+struct Setting {
+    name: &'static str,
+    holds: Holds,
+    required: bool,
+    nullable: bool,
+    secret: bool,
+}
+
+const fn setting(name: &'static str, holds: Holds) -> Setting {
+    Setting { name, holds, required: false, nullable: false, secret: false }
+}
+
+const fn text(name: &'static str) -> Setting {
+    setting(name, Holds::Text)
+}
+
+impl Setting {
+    const fn required(mut self) -> Setting {
+        self.required = true;
+        self
+    }
+
+    const fn nullable(mut self) -> Setting {
+        self.nullable = true;
+        self
+    }
+
+    const fn secret(mut self) -> Setting {
+        self.secret = true;
+        self
+    }
+}
+
+const S3: &[Setting] = &[
+    text("bucket_name").required(),
+    text("region").required(),
+    text("prefix").required(),
+    text("aws_access_key_id").nullable().secret(),
+    text("aws_secret_access_key").nullable().secret(),
+    text("compression").nullable(),
+    text("encryption").nullable(),
+    text("kms_key_id").nullable(),
+    text("endpoint_url").nullable(),
+    text("file_format"),
+    setting("max_file_size_mb", Holds::Integer).nullable(),
+    setting("use_virtual_style_addressing", Holds::Boolean),
+];
+
+const SNOWFLAKE: &[Setting] = &[
+    text("account").required(),
+    text("user").required().secret(),
+    text("database").required(),
+    text("warehouse").required(),
+    text("schema").required(),
+    text("table_name"),
+    text("authentication_type"),
+    text("password").nullable().secret(),
+    text("private_key").nullable().secret(),
+    text("private_key_passphrase").nullable().secret(),
+    text("role").nullable(),
+];
+
+const POSTGRES: &[Setting] = &[
+    text("user").required().secret(),
+    text("password").required().secret(),
+    text("host").required(),
+    text("database").required(),
+    text("schema"),
+    text("table_name"),
+    setting("port", Holds::Integer),
+    setting("has_self_signed_cert", Holds::Boolean),
+];
+
+/// What Redshift takes besides.
+const REDSHIFT: &[Setting] = &[text("properties_data_type")];
+
+const BIG_QUERY: &[Setting] = &[
+    text("project_id").required(),
+    text("dataset_id").required(),
+    text("table_id"),
+    text("private_key").required().secret(),
+    text("private_key_id").required().secret(),
+    text("token_uri").required().secret(),
+    text("client_email").required().secret(),
+    setting("use_json_type", Holds::Boolean),
+];
+
+const HTTP: &[Setting] = &[text("url").required(), text("token").required().secret()];
+
+const NO_OP: &[Setting] = &[text("arg")];
+
+/// What every type takes besides: filters, and names of PostHog's own that say nothing here.
+const COMMON: &[Setting] = &[
+    setting("exclude_events", Holds::Texts).nullable(),
+    setting("include_events", Holds::Texts).nullable(),
+    setting("batch_export_id", Holds::Anything),
+    setting("team_id", Holds::Anything),
+    setting("interval", Holds::Anything),
+    setting("data_interval_end", Holds::Anything),
+    setting("is_backfill", Holds::Anything),
+    setting("batch_export_model", Holds::Anything),
+    setting("batch_export_schema", Holds::Anything),
+];
+
+impl Kind {
+    pub const ALL: [Kind; 7] =
+        [Kind::S3, Kind::Snowflake, Kind::Postgres, Kind::Redshift, Kind::BigQuery, Kind::Http, Kind::NoOp];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::S3 => "S3",
+            Kind::Snowflake => "Snowflake",
+            Kind::Postgres => "Postgres",
+            Kind::Redshift => "Redshift",
+            Kind::BigQuery => "BigQuery",
+            Kind::Http => "HTTP",
+            Kind::NoOp => "NoOp",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    fn own_settings(self) -> impl Iterator<Item = &'static Setting> {
+        let (settings, besides): (_, &[Setting]) = match self {
+            Kind::S3 => (S3, &[]),
+            Kind::Snowflake => (SNOWFLAKE, &[]),
+            Kind::Postgres => (POSTGRES, &[]),
+            Kind::Redshift => (POSTGRES, REDSHIFT),
+            Kind::BigQuery => (BIG_QUERY, &[]),
+            Kind::Http => (HTTP, &[]),
+            Kind::NoOp => (NO_OP, &[]),
+        };
+        settings.iter().chain(besides)
+    }
+
+    fn setting(self, name: &str) -> Option<&'static Setting> {
+        self.own_settings().chain(COMMON).find(|setting| setting.name == name)
+    }
+}
+
+/// A type with its configuration, as records hold it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Destination {
+    pub kind: Kind,
+    /// All that may be shown, as it was sent.
+    pub config: Json,
+    /// The rest, sealed for its export.
+    sealed: Sealed,
+}
+
+impl Destination {
+    /// The whole configuration. What was sealed with another key is left out.
+    pub fn open(&self, vault: &Vault, export: Uuid) -> Map<String, Value> {
+        let secrets = vault.open(export.as_bytes(), &self.sealed).unwrap_or_default();
+        let mut all = object(self.config.value());
+        all.extend(object(serde_json::from_str(&secrets).unwrap_or_default()));
+        all
+    }
+
+    /// The texts that must never be shown.
+    pub fn secrets(&self, vault: &Vault, export: Uuid) -> Vec<String> {
+        let secrets = vault.open(export.as_bytes(), &self.sealed).unwrap_or_default();
+        let secrets = object(serde_json::from_str(&secrets).unwrap_or_default());
+        secrets.into_iter().filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect()
+    }
+
+    fn of(call: &Call, export: Uuid, kind: Kind, all: Map<String, Value>) -> Result<Destination> {
+        let is_secret = |name: &str| kind.setting(name).is_some_and(|setting| setting.secret);
+        let (secrets, shown): (Map<_, _>, Map<_, _>) = all.into_iter().partition(|(name, _)| is_secret(name));
+        let secrets = Value::Object(secrets).to_string();
+        let sealed = call.vault.seal(&call.ids, export.as_bytes(), &secrets)?;
+        Ok(Destination { kind, config: Json::of(&shown), sealed })
+    }
+}
+
+#[cfg(test)]
+impl Destination {
+    /// One for the test of the stored bytes.
+    pub fn sample(config: Json) -> Destination {
+        Destination { kind: Kind::Http, config, sealed: Sealed::sample() }
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+fn fault(detail: String) -> Error {
+    invalid("destination", "invalid_input", detail)
+}
+
+/// The destination that a body asks for. What was stored stays where the body says nothing, as long as the
+/// type stays: that is how secrets survive a client that sends back what it was shown.
+pub fn read(
+    call: &Call,
+    export: Uuid,
+    before: Option<&Destination>,
+    partial: bool,
+) -> Result<Option<Destination>> {
+    const NAME: &str = "destination";
+    let Some(sent) = call.body.value()?.get(NAME) else {
+        return if partial { Ok(None) } else { Err(invalid(NAME, "required", "This field is required.")) };
+    };
+    let sent = match sent {
+        Value::Object(sent) => sent.clone(),
+        Value::Null => return Err(invalid(NAME, "null", "This field may not be null.")),
+        // A form can only hold it as text.
+        Value::String(text) if matches!(call.body, crate::api::Body::Form(_)) => {
+            match serde_json::from_str(text) {
+                Ok(Value::Object(sent)) => sent,
+                _ => return Err(fault("Value must be valid JSON.".into())),
+            }
+        }
+        other => {
+            let detail = format!("Invalid data. Expected a dictionary, but got {}.", type_name(other));
+            return Err(fault(detail));
+        }
+    };
+    let kind = match (sent.get("type"), before) {
+        (Some(value), _) => kind_of(value)?,
+        (None, Some(before)) if partial => before.kind,
+        (None, _) => return Err(invalid("destination__type", "required", "This field is required.")),
+    };
+    let config = match sent.get("config") {
+        Some(Value::Object(config)) => config.clone(),
+        None if partial => Map::new(),
+        None => return Err(invalid("destination__config", "required", "This field is required.")),
+        Some(Value::Null) => {
+            return Err(invalid("destination__config", "null", "This field may not be null."));
+        }
+        Some(other) => {
+            let detail = format!("Invalid data. Expected a dictionary, but got {}.", type_name(other));
+            return Err(invalid("destination__config", "invalid_input", detail));
+        }
+    };
+    let kept = before.filter(|before| before.kind == kind);
+    check_names(kind, &config)?;
+    let mut all = kept.map(|kept| kept.open(&call.vault, export)).unwrap_or_default();
+    let is_whole_new = kept.is_none();
+    if is_whole_new || !partial {
+        let mut merged = all.clone();
+        merged.extend(config.clone());
+        check_required(kind, &merged)?;
+    }
+    all.extend(converted(kind, config)?);
+    check_values(kind, &all)?;
+    Destination::of(call, export, kind, all).map(Some)
+}
+
+fn kind_of(value: &Value) -> Result<Kind> {
+    const NAME: &str = "destination__type";
+    if value.is_null() {
+        return Err(invalid(NAME, "null", "This field may not be null."));
+    }
+    value.as_str().and_then(Kind::named).ok_or_else(|| {
+        let shown = crate::api::fields::shown(value);
+        invalid(NAME, "invalid_choice", format!("\"{shown}\" is not a valid choice."))
+    })
+}
+
+fn check_names(kind: Kind, config: &Map<String, Value>) -> Result<()> {
+    let mut unknown: Vec<&str> =
+        config.keys().map(String::as_str).filter(|name| kind.setting(name).is_none()).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    unknown.sort_unstable();
+    let quoted: Vec<String> = unknown.iter().map(|name| format!("'{name}'")).collect();
+    Err(fault(format!("Configuration has unknown field/s: {}", quoted.join(", "))))
+}
+
+fn check_required(kind: Kind, config: &Map<String, Value>) -> Result<()> {
+    match lacking(kind, config) {
+        Some(name) => Err(fault(format!("Configuration missing required field: '{name}'"))),
+        None => Ok(()),
+    }
+}
+
+/// The first required key that a configuration lacks. One that was stored lacks some when its secrets were
+/// sealed with a key that is lost.
+pub fn lacking(kind: Kind, config: &Map<String, Value>) -> Option<&'static str> {
+    let missing = kind.own_settings().find(|setting| setting.required && !config.contains_key(setting.name));
+    missing.map(|setting| setting.name)
+}
+
+/// The values with the types that their keys have, numbers and truth words read out of texts.
+fn converted(kind: Kind, config: Map<String, Value>) -> Result<Map<String, Value>> {
+    let value = |(name, value): (String, Value)| {
+        let Some(setting) = kind.setting(&name) else { return Ok((name, value)) };
+        Ok((name, convert(setting, value)?))
+    };
+    config.into_iter().map(value).collect()
+}
+
+fn convert(setting: &Setting, value: Value) -> Result<Value> {
+    let expected = match setting.holds {
+        Holds::Text => "str",
+        Holds::Integer => "int",
+        Holds::Boolean => "bool",
+        Holds::Texts => "list",
+        Holds::Anything => return Ok(value),
+    };
+    if value.is_null() && setting.nullable {
+        return Ok(value);
+    }
+    let wrong = |got: &Value| {
+        fault(format!("Configuration has invalid type: got '{}', expected '{expected}'", type_name(got)))
+    };
+    match (setting.holds, &value) {
+        (Holds::Text, Value::String(_)) | (Holds::Boolean, Value::Bool(_)) => Ok(value),
+        // As in Python, where a truth value is a number.
+        (Holds::Integer, Value::Bool(_)) => Ok(value),
+        (Holds::Integer, Value::Number(number)) if !number.is_f64() => Ok(value),
+        (Holds::Integer, Value::String(text)) => {
+            text.trim().parse::<i64>().map(Value::from).map_err(|_| wrong(&value))
+        }
+        (Holds::Boolean, Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true.into()),
+            "false" | "f" | "no" | "n" | "off" | "0" => Ok(false.into()),
+            _ => Err(wrong(&value)),
+        },
+        (Holds::Texts, Value::Array(items)) => match items.iter().find(|item| !item.is_string()) {
+            None => Ok(value),
+            Some(item) => Err(fault(format!(
+                "Configuration has invalid type: got '{}', expected 'str'",
+                type_name(item)
+            ))),
+        },
+        _ => Err(wrong(&value)),
+    }
+}
+
+/// The file formats of S3, with the compressions of each.
+const FORMATS: [(&str, &[&str]); 2] =
+    [("Parquet", &["zstd", "lz4", "snappy", "gzip", "brotli"]), ("JSONLines", &["gzip", "brotli"])];
+
+/// Rules on values that belong together.
+fn check_values(kind: Kind, config: &Map<String, Value>) -> Result<()> {
+    let text = |name: &str| config.get(name).and_then(Value::as_str);
+    let list = |items: &[&str]| {
+        let quoted: Vec<String> = items.iter().map(|item| format!("'{item}'")).collect();
+        format!("[{}]", quoted.join(", "))
+    };
+    if kind == Kind::S3 {
+        let format = text("file_format").unwrap_or("JSONLines");
+        let Some((_, compressions)) = FORMATS.into_iter().find(|(name, _)| *name == format) else {
+            let formats = list(&FORMATS.map(|(name, _)| name));
+            return Err(fault(format!(
+                "File format {format} is not supported. Supported file formats are {formats}"
+            )));
+        };
+        if let Some(compression) = text("compression").filter(|name| !compressions.contains(name)) {
+            let supported = list(compressions);
+            return Err(fault(format!(
+                "Compression {compression} is not supported for file format {format}. Supported compressions are {supported}"
+            )));
+        }
+    }
+    if kind == Kind::Snowflake {
+        match text("authentication_type") {
+            Some("password") if text("password").is_none() => {
+                return Err(fault("Password is required if authentication type is password".into()));
+            }
+            Some("keypair") if text("private_key").is_none() => {
+                return Err(fault("Private key is required if authentication type is key pair".into()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a whole new configuration is told.
+    fn told(kind: Kind, config: Value) -> String {
+        let config = object(config);
+        let judged = check_names(kind, &config)
+            .and_then(|()| check_required(kind, &config))
+            .and_then(|()| converted(kind, config))
+            .and_then(|config| check_values(kind, &config));
+        judged.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    fn s3(more: Value) -> Value {
+        let mut config = json!({"bucket_name": "b", "region": "r", "prefix": ""});
+        config.as_object_mut().unwrap().extend(object(more));
+        config
+    }
+
+    #[test]
+    fn every_fault_of_a_configuration_is_told() {
+        for (kind, config, wanted) in [
+            (
+                Kind::S3,
+                s3(json!({"hello2": 1, "hello": 1})),
+                "Configuration has unknown field/s: 'hello', 'hello2'",
+            ),
+            (Kind::S3, json!({"region": "r"}), "Configuration missing required field: 'bucket_name'"),
+            (Kind::S3, s3(json!({"prefix": 1})), "Configuration has invalid type: got 'int', expected 'str'"),
+            (
+                Kind::S3,
+                s3(json!({"prefix": null})),
+                "Configuration has invalid type: got 'NoneType', expected 'str'",
+            ),
+            (
+                Kind::S3,
+                s3(json!({"compression": 1.5})),
+                "Configuration has invalid type: got 'float', expected 'str'",
+            ),
+            (
+                Kind::S3,
+                s3(json!({"max_file_size_mb": "x"})),
+                "Configuration has invalid type: got 'str', expected 'int'",
+            ),
+            (
+                Kind::S3,
+                s3(json!({"use_virtual_style_addressing": "maybe"})),
+                "Configuration has invalid type: got 'str', expected 'bool'",
+            ),
+            (
+                Kind::S3,
+                s3(json!({"exclude_events": "x"})),
+                "Configuration has invalid type: got 'str', expected 'list'",
+            ),
+            (
+                Kind::S3,
+                s3(json!({"exclude_events": [{}]})),
+                "Configuration has invalid type: got 'dict', expected 'str'",
+            ),
+            (
+                Kind::S3,
+                s3(json!({"file_format": "unknown"})),
+                "File format unknown is not supported. Supported file formats are ['Parquet', 'JSONLines']",
+            ),
+            (
+                Kind::S3,
+                s3(json!({"compression": "zstd"})),
+                "Compression zstd is not supported for file format JSONLines. Supported compressions are ['gzip', 'brotli']",
+            ),
+            (
+                Kind::S3,
+                s3(json!({"compression": "zip", "file_format": "Parquet"})),
+                "Compression zip is not supported for file format Parquet. Supported compressions are ['zstd', 'lz4', 'snappy', 'gzip', 'brotli']",
+            ),
+            (
+                Kind::S3,
+                s3(
+                    json!({"compression": null, "exclude_events": null, "max_file_size_mb": "7", "team_id": {}}),
+                ),
+                "",
+            ),
+            (Kind::Http, json!({"url": "u"}), "Configuration missing required field: 'token'"),
+            (
+                Kind::Postgres,
+                json!({"user": "u", "password": "p", "host": "h", "database": "d", "port": true, "has_self_signed_cert": "yes"}),
+                "",
+            ),
+            (
+                Kind::Redshift,
+                json!({"user": "u", "password": "p", "host": "h", "database": "d", "mode": "COPY"}),
+                "Configuration has unknown field/s: 'mode'",
+            ),
+            (Kind::NoOp, json!({}), ""),
+        ] {
+            assert_eq!(told(kind, config.clone()), wanted, "{config}");
+        }
+    }
+
+    #[test]
+    fn snowflake_needs_what_its_authentication_uses() {
+        let config = |more: Value| {
+            let mut config =
+                json!({"account": "a", "user": "u", "database": "d", "warehouse": "w", "schema": "s"});
+            config.as_object_mut().unwrap().extend(object(more));
+            config
+        };
+        for (more, wanted) in [
+            (json!({}), ""),
+            (json!({"authentication_type": "password", "password": "p"}), ""),
+            (
+                json!({"authentication_type": "password"}),
+                "Password is required if authentication type is password",
+            ),
+            (
+                json!({"authentication_type": "keypair", "password": "p"}),
+                "Private key is required if authentication type is key pair",
+            ),
+        ] {
+            assert_eq!(told(Kind::Snowflake, config(more.clone())), wanted, "{more}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What runs and backfills tell of themselves.
+//! Holds always: an export has at most so many entries; the oldest go first.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::find;
+use crate::api::{Call, Field, Reply};
+use crate::clock::Time;
+use crate::error::{Result, invalid};
+use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
+
+/// How much an entry matters. Records hold the place in this list: add at the end only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    Debug,
+    Info,
+    Warning,
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "DEBUG",
+            Level::Info => "INFO",
+            Level::Warning => "WARNING",
+            Level::Error => "ERROR",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The run, or the backfill, that it tells of.
+    pub instance: String,
+    pub timestamp: Time,
+    pub level: Level,
+    pub message: String,
+}
+
+/// By export and time.
+pub(in crate::resources) const LOGS: Table<(Uuid, Uuid), Entry> =
+    Table::new("batch_export_logs").counted(by_uuid);
+
+/// Entries of one export.
+const ENTRIES_MAX: u64 = 10_000;
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 500;
+
+pub(super) const FIELDS: &[Field] = &[
+    Field::uuid("log_source_id").read_only(),
+    Field::long_text("instance_id").read_only(),
+    Field::time("timestamp").read_only(),
+    Field::text("level", 10).read_only(),
+    Field::long_text("message").read_only(),
+];
+
+#[derive(Serialize)]
+struct Wire {
+    log_source_id: Uuid,
+    instance_id: String,
+    timestamp: Time,
+    level: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Page {
+    count: usize,
+    next: Option<()>,
+    previous: Option<()>,
+    results: Vec<Wire>,
+}
+
+/// The newest entries that are asked for; `count` is theirs.
+pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (_, id, _) = find(call, tx)?;
+    let asked = Asked::of(call)?;
+    let mut results = Vec::new();
+    for row in tx.range(&LOGS, &(id, Uuid::nil()), &(id, Uuid::max()), Order::Descending)? {
+        let (_, entry) = row?;
+        if results.len() == asked.limit || asked.after.is_some_and(|after| entry.timestamp <= after) {
+            break;
+        }
+        if asked.admits(&entry) {
+            let Entry { instance, timestamp, level, message } = entry;
+            results.push(Wire {
+                log_source_id: id,
+                instance_id: instance,
+                timestamp,
+                level: level.name(),
+                message,
+            });
+        }
+    }
+    Reply::ok(&Page { count: results.len(), next: None, previous: None, results })
+}
+
+/// Which entries are asked for.
+struct Asked {
+    limit: usize,
+    after: Option<Time>,
+    before: Option<Time>,
+    levels: Vec<String>,
+    search: Option<String>,
+    instance: Option<String>,
+}
+
+impl Asked {
+    fn of(call: &Call) -> Result<Asked> {
+        let limit = match call.query("limit") {
+            None => LIMIT_DEFAULT,
+            Some(text) => {
+                text.trim().parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+                    invalid(
+                        "limit",
+                        "invalid_input",
+                        format!("A whole number from 1 to {LIMIT_MAX} is required."),
+                    )
+                })?
+            }
+        };
+        let time = |name: &'static str| {
+            match call.query(name) {
+            None => Ok(None),
+            Some(text) => Time::parse(text).map(Some).ok_or_else(|| {
+                invalid(name, "invalid_input", "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].")
+            }),
+        }
+        };
+        let levels = call.query.iter().filter(|(name, _)| name == "level");
+        Ok(Asked {
+            limit,
+            after: time("after")?,
+            before: time("before")?,
+            levels: levels.map(|(_, level)| level.to_uppercase()).collect(),
+            search: call.query("search").map(str::to_lowercase),
+            instance: call.query("instance_id").map(str::to_owned),
+        })
+    }
+
+    fn admits(&self, entry: &Entry) -> bool {
+        self.before.is_none_or(|before| entry.timestamp < before)
+            && (self.levels.is_empty() || self.levels.iter().any(|level| level == entry.level.name()))
+            && self.search.as_ref().is_none_or(|search| entry.message.to_lowercase().contains(search))
+            && self.instance.as_ref().is_none_or(|instance| *instance == entry.instance)
+    }
+}
+
+/// Who writes an entry, and when: `id` is a new identifier of that time.
+pub(super) struct Author<'a> {
+    pub export: Uuid,
+    pub instance: &'a str,
+    pub id: Uuid,
+    pub now: Time,
+}
+
+/// Writes an entry.
+pub(super) fn write(
+    tx: &WriteTx,
+    author: &Author<'_>,
+    level: Level,
+    message: impl Into<String>,
+) -> Result<()> {
+    let export = author.export;
+    if tx.count(&LOGS, &export)? >= ENTRIES_MAX {
+        let (_, oldest) = tx.page(&LOGS, &export, Order::Ascending, 0, 1)?;
+        for (key, _) in oldest {
+            tx.delete(&LOGS, &key)?;
+        }
+    }
+    let entry =
+        Entry { instance: author.instance.to_owned(), timestamp: author.now, level, message: message.into() };
+    Ok(tx.put(&LOGS, &(export, author.id), &entry)?)
+}
+
+pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
+    for (key, _) in tx.scan(&LOGS, &export, Order::Ascending)? {
+        tx.delete(&LOGS, &key)?;
+    }
+    Ok(())
+}

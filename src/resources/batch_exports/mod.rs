@@ -1,0 +1,525 @@
+//! Batch exports: what leaves a project, where to and how often.
+//! Holds always: an export that is to run again stands in `SCHEDULE` under the end of its next interval;
+//! a paused one does not.
+
+pub mod backfills;
+pub mod destination;
+pub mod interval;
+pub mod logs;
+pub mod runs;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::events::Arrivals;
+use super::{members, projects, users};
+use crate::api::{Call, Field, Kind as FieldKind, Level, Paging, Reply, Route, read, scope, write};
+use crate::clock::Time;
+use crate::error::{Result, denied, invalid, invalid_body, not_found};
+use crate::store::{Json, Order, Problems, Table, Tx, WriteTx, by_uuid};
+use destination::{Destination, Kind};
+use interval::Interval;
+use runs::Data;
+
+pub fn rows() -> Vec<Route> {
+    let all = "/api/organizations/{organization_id}/batch_exports/";
+    let at = |tail: &str| format!("/api/organizations/{{organization_id}}/batch_exports/{{id}}/{tail}");
+    vec![
+        Route::get(all, scope("batch_export:read"), read(list)).gives_page(FIELDS),
+        Route::post(all, scope("batch_export:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get(at(""), scope("batch_export:read"), read(show)).gives(200, FIELDS),
+        Route::put(at(""), scope("batch_export:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(at(""), scope("batch_export:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(at(""), scope("batch_export:write"), write(remove)).gives_nothing(),
+        Route::post(at("backfill/"), scope("batch_export:write"), write(backfills::create))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::post(at("pause/"), scope("batch_export:write"), write(pause)).takes(FIELDS).gives(200, FIELDS),
+        Route::post(at("unpause/"), scope("batch_export:write"), write(unpause))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        // The page shows no scope for it; a key that may read exports may read what they tell.
+        Route::get(at("logs/"), scope("batch_export:read"), read(logs::list)).gives_page(logs::FIELDS),
+    ]
+}
+
+/// What is exported. Records hold the place in this list: add at the end only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Model {
+    Events,
+    Persons,
+}
+
+impl Model {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Model::Events => "events",
+            Model::Persons => "persons",
+        }
+    }
+
+    fn named(name: &str) -> Option<Model> {
+        [Model::Events, Model::Persons].into_iter().find(|model| model.name() == name)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BatchExport {
+    pub project: u32,
+    pub name: String,
+    pub model: Option<Model>,
+    pub destination: Destination,
+    pub interval: Interval,
+    pub paused: bool,
+    pub created_at: Time,
+    pub last_updated_at: Time,
+    pub last_paused_at: Option<Time>,
+    pub start_at: Option<Time>,
+    pub end_at: Option<Time>,
+    /// The columns that a query chose.
+    pub schema: Option<Json>,
+    /// The end of the next interval to be exported; `None` where there is none.
+    pub next_run_at: Option<Time>,
+}
+
+/// By organization and time.
+pub(super) const EXPORTS: Table<(Uuid, Uuid), BatchExport> = Table::new("batch_exports").counted(by_uuid);
+/// The organization of each export.
+pub(super) const BY_ID: Table<Uuid, Uuid> = Table::new("batch_exports_by_id");
+/// By the time of the next run.
+pub(super) const SCHEDULE: Table<(Time, Uuid), ()> = Table::new("batch_exports_schedule");
+
+/// Scheduled runs of one export that may be open; after a downtime the others are made as these end.
+const OPEN_RUNS_MAX: usize = 3;
+
+const DESTINATION: &[Field] = &[
+    Field::new("type", FieldKind::TextChoice(|name| Kind::named(name).is_some())).required(),
+    Field::json("config").required(),
+];
+
+pub const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::integer("team_id", 0, i64::MAX).read_only(),
+    Field::long_text("name").required(),
+    Field::new("model", FieldKind::TextChoice(|name| Model::named(name).is_some())).nullable(),
+    Field::new("destination", FieldKind::Object(DESTINATION)).required(),
+    Field::new("interval", FieldKind::TextChoice(|name| Interval::named(name).is_some())).required(),
+    Field::boolean("paused"),
+    Field::time("created_at").read_only(),
+    Field::time("last_updated_at").read_only(),
+    Field::time("last_paused_at").nullable(),
+    Field::time("start_at").nullable(),
+    Field::time("end_at").nullable(),
+    Field::new("latest_runs", FieldKind::Objects(runs::FIELDS)).read_only(),
+    Field::json("hogql_query"),
+    Field::json("schema").nullable().read_only(),
+];
+
+/// The place of `destination` in the list: its rules need what is stored, so it is judged by itself, in
+/// its turn.
+const DESTINATION_PLACE: usize = 4;
+
+#[derive(Serialize)]
+struct Wire {
+    id: Uuid,
+    team_id: u32,
+    name: String,
+    model: Option<&'static str>,
+    destination: WireDestination,
+    interval: &'static str,
+    paused: bool,
+    created_at: Time,
+    last_updated_at: Time,
+    last_paused_at: Option<Time>,
+    start_at: Option<Time>,
+    end_at: Option<Time>,
+    latest_runs: Vec<runs::Wire>,
+    hogql_query: Option<String>,
+    schema: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backfill_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WireDestination {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    config: Json,
+}
+
+fn wire(tx: &Tx, id: Uuid, export: &BatchExport, backfill_id: Option<String>) -> Result<Wire> {
+    let query =
+        export.schema.as_ref().and_then(|schema| schema.value()["hogql_query"].as_str().map(str::to_owned));
+    Ok(Wire {
+        id,
+        team_id: export.project,
+        name: export.name.clone(),
+        model: export.model.map(Model::name),
+        destination: WireDestination {
+            kind: export.destination.kind.name(),
+            config: export.destination.config.clone(),
+        },
+        interval: export.interval.name(),
+        paused: export.paused,
+        created_at: export.created_at,
+        last_updated_at: export.last_updated_at,
+        last_paused_at: export.last_paused_at,
+        start_at: export.start_at,
+        end_at: export.end_at,
+        latest_runs: runs::latest(tx, id)?,
+        hogql_query: query,
+        schema: export.schema.clone(),
+        backfill_id,
+    })
+}
+
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let paging = Paging::of(call);
+    let (total, page) = tx.page(&EXPORTS, &organization, Order::Descending, paging.offset, paging.limit)?;
+    let rows = page.into_iter().map(|((_, id), export)| wire(tx, id, &export, None));
+    paging.reply(call, total, &rows.collect::<Result<Vec<Wire>>>()?)
+}
+
+fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, level) = members::require(tx, call, Level::Member)?;
+    let id = call.new_uuid();
+    let read = Read::of(call, id, None)?;
+    let (Some(name), Some(destination), Some(interval)) = (read.name, read.destination, read.interval) else {
+        return Err(invalid_body("required", "This field is required."));
+    };
+    let mut export = BatchExport {
+        project: project_of(call, tx, organization, level)?,
+        name,
+        model: read.model.unwrap_or(Some(Model::Events)),
+        destination,
+        interval,
+        paused: read.paused.unwrap_or(false),
+        created_at: call.now,
+        last_updated_at: call.now,
+        last_paused_at: read.last_paused_at.flatten(),
+        start_at: read.start_at.flatten(),
+        end_at: read.end_at.flatten(),
+        schema: None,
+        next_run_at: None,
+    };
+    check_whole(call, &export, true)?;
+    export.next_run_at = export.next_after(call.now);
+    tx.put(&BY_ID, &id, &organization)?;
+    put(tx, organization, id, None, &export)?;
+    Reply::created(&wire(tx, id, &export, None)?)
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (_, id, export) = find(call, tx)?;
+    Reply::ok(&wire(tx, id, &export, None)?)
+}
+
+fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, id, before) = find(call, tx)?;
+    let read = Read::of(call, id, Some(&before.destination))?;
+    let mut export = before.clone();
+    let set = |wanted: Option<Option<Time>>, old: Option<Time>| wanted.unwrap_or(old);
+    export.name = read.name.unwrap_or(export.name);
+    export.model = read.model.unwrap_or(export.model);
+    export.destination = read.destination.unwrap_or(export.destination);
+    export.interval = read.interval.unwrap_or(export.interval);
+    export.paused = read.paused.unwrap_or(export.paused);
+    export.last_paused_at = set(read.last_paused_at, export.last_paused_at);
+    export.start_at = set(read.start_at, export.start_at);
+    export.end_at = set(read.end_at, export.end_at);
+    check_whole(call, &export, export.interval != before.interval)?;
+    export.last_updated_at = call.now;
+    let timing = |export: &BatchExport| (export.interval, export.paused, export.start_at, export.end_at);
+    if timing(&export) != timing(&before) {
+        // Intervals that are still to be caught up on stay due, as long as they mean the same.
+        let due = before.next_run_at.filter(|due| *due <= call.now && export.interval == before.interval);
+        let since = due.map_or(call.now, |due| due.plus_seconds(-1));
+        export.next_run_at = export.next_after(since);
+    }
+    put(tx, organization, id, Some(&before), &export)?;
+    Reply::ok(&wire(tx, id, &export, None)?)
+}
+
+fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (organization, id, export) = find(call, tx)?;
+    delete(tx, organization, id, &export)?;
+    Reply::no_content()
+}
+
+fn pause(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (_, id, _) = find(call, tx)?;
+    pause_by_itself(tx, call.now, id)?;
+    show(call, tx)
+}
+
+/// `backfill` makes up for what the pause has left out.
+fn unpause(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    const UNPAUSE: &[Field] = &[Field::boolean("backfill")];
+    let (_, id, export) = find(call, tx)?;
+    let wants_backfill = call.form(UNPAUSE)?.take::<bool>("backfill").unwrap_or(false);
+    let mut name = None;
+    if unpause_by_itself(tx, call.now, id)? && wants_backfill {
+        let since = export.last_paused_at.unwrap_or(export.created_at);
+        name = Some(backfills::start_one(call, tx, id, Some(since), Some(call.now))?);
+    }
+    let (_, id, export) = find(call, tx)?;
+    Reply::ok(&wire(tx, id, &export, name)?)
+}
+
+/// What a body says, checked field by field in the order of the list.
+struct Read {
+    name: Option<String>,
+    model: Option<Option<Model>>,
+    destination: Option<Destination>,
+    interval: Option<Interval>,
+    paused: Option<bool>,
+    last_paused_at: Option<Option<Time>>,
+    start_at: Option<Option<Time>>,
+    end_at: Option<Option<Time>>,
+}
+
+impl Read {
+    fn of(call: &Call, id: Uuid, before: Option<&Destination>) -> Result<Read> {
+        let is_partial = call.method == crate::api::Method::Patch;
+        let mut front = call.form(&FIELDS[..DESTINATION_PLACE])?;
+        let destination = destination::read(call, id, before, is_partial)?;
+        let mut back = call.form(&FIELDS[DESTINATION_PLACE + 1..])?;
+        check_query(&back)?;
+        Ok(Read {
+            name: front.take("name"),
+            model: front.take::<Option<String>>("model").map(|name| name.as_deref().and_then(Model::named)),
+            destination,
+            interval: back.take::<String>("interval").as_deref().and_then(Interval::named),
+            paused: back.take("paused"),
+            last_paused_at: back.take("last_paused_at"),
+            start_at: back.take("start_at"),
+            end_at: back.take("end_at"),
+        })
+    }
+}
+
+/// Queries are not evaluated by this version, so none is accepted.
+fn check_query(form: &crate::api::Form) -> Result<()> {
+    match form.peek("hogql_query") {
+        None => Ok(()),
+        Some(crate::api::fields::Checked::Json(serde_json::Value::String(text)))
+            if !text.trim().is_empty() =>
+        {
+            Err(invalid("hogql_query", "invalid_input", "Unsupported HogQL query"))
+        }
+        Some(_) => Err(invalid("hogql_query", "invalid_input", "Failed to parse query")),
+    }
+}
+
+/// Rules on the export as a whole.
+fn check_whole(call: &Call, export: &BatchExport, is_new_interval: bool) -> Result<()> {
+    if export.destination.kind == Kind::Http && export.model.is_some_and(|model| model != Model::Events) {
+        return Err(invalid_body("invalid_input", "HTTP batch exports only support the events model."));
+    }
+    let is_refused = export.interval.is_high_frequency() && !call.config.exports.export_high_frequency;
+    if is_new_interval && is_refused {
+        return Err(denied("Higher frequency exports are not enabled for this team."));
+    }
+    Ok(())
+}
+
+/// The caller's current project where it lies in the organization, else the first that he sees.
+fn project_of(call: &Call, tx: &Tx, organization: Uuid, level: Level) -> Result<u32> {
+    let user = call.user()?;
+    let seen = projects::visible_in(tx, organization, user, level)?;
+    let current = users::find(tx, user)?.current_project;
+    let project = seen.iter().find(|project| Some(project.id) == current).or_else(|| seen.first());
+    project.map(|project| project.id).ok_or_else(|| {
+        invalid_body(
+            "invalid_input",
+            "A project is needed for a batch export, and this organization has none.",
+        )
+    })
+}
+
+impl BatchExport {
+    /// The end of the first interval to be exported behind `time`.
+    fn next_after(&self, time: Time) -> Option<Time> {
+        let mut next = self.interval.next(time);
+        if let Some(start) = self.start_at.filter(|start| *start > next) {
+            next = self.interval.ceil(start);
+        }
+        let is_over = self.end_at.is_some_and(|end| next > end);
+        (!self.paused && !is_over).then_some(next)
+    }
+}
+
+/// Python's form of a moment in UTC.
+pub fn isoformat(time: Time) -> String {
+    format!("{}+00:00", time.to_string().trim_end_matches('Z'))
+}
+
+/// The export of the path, for any member of its organization; 404 where it is not one of it.
+fn find(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, BatchExport)> {
+    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let id = call.uuid("id")?;
+    let export = tx.get(&EXPORTS, &(organization, id))?.ok_or_else(not_found)?;
+    Ok((organization, id, export))
+}
+
+/// An export with its organization.
+fn get(tx: &Tx, id: Uuid) -> Result<Option<(Uuid, BatchExport)>> {
+    let Some(organization) = tx.get(&BY_ID, &id)? else { return Ok(None) };
+    Ok(tx.get(&EXPORTS, &(organization, id))?.map(|export| (organization, export)))
+}
+
+fn put(
+    tx: &WriteTx,
+    organization: Uuid,
+    id: Uuid,
+    before: Option<&BatchExport>,
+    export: &BatchExport,
+) -> Result<()> {
+    if let Some(due) = before.and_then(|before| before.next_run_at) {
+        tx.delete(&SCHEDULE, &(due, id))?;
+    }
+    if let Some(due) = export.next_run_at {
+        tx.put(&SCHEDULE, &(due, id), &())?;
+    }
+    Ok(tx.put(&EXPORTS, &(organization, id), export)?)
+}
+
+/// Pauses the export; false where it is paused already, and nothing changes.
+fn pause_by_itself(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
+    let Some((organization, before)) = get(tx, id)?.filter(|(_, export)| !export.paused) else {
+        return Ok(false);
+    };
+    let mut export = before.clone();
+    export.paused = true;
+    export.last_paused_at = Some(now);
+    export.last_updated_at = now;
+    export.next_run_at = None;
+    put(tx, organization, id, Some(&before), &export)?;
+    Ok(true)
+}
+
+/// Lets the export run again from its next interval on; false where it is not paused.
+fn unpause_by_itself(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
+    let Some((organization, before)) = get(tx, id)?.filter(|(_, export)| export.paused) else {
+        return Ok(false);
+    };
+    let mut export = before.clone();
+    export.paused = false;
+    export.last_updated_at = now;
+    export.next_run_at = export.next_after(now);
+    put(tx, organization, id, Some(&before), &export)?;
+    Ok(true)
+}
+
+/// Makes the runs whose time has come, oldest first.
+pub fn schedule(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
+    const AT_ONCE: usize = 100;
+    let now = arrivals.clock.now();
+    let due = tx.range(&SCHEDULE, &Time(i64::MIN), &just_after(now), Order::Ascending)?;
+    let due: Vec<((Time, Uuid), ())> = due.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
+    for ((end, id), ()) in due {
+        let Some((organization, before)) = get(tx, id)? else { continue };
+        let mut export = before.clone();
+        let mut end = Some(end);
+        while let Some(due) = end.filter(|due| *due <= now) {
+            if runs::count_open(tx, id)? >= OPEN_RUNS_MAX {
+                break;
+            }
+            let start = Some(due.plus_seconds(-export.interval.seconds()));
+            runs::create(tx, arrivals, id, &export, None, Data { start, end: due })?;
+            end = export.next_after(due);
+        }
+        export.next_run_at = end;
+        put(tx, organization, id, Some(&before), &export)?;
+    }
+    Ok(())
+}
+
+/// When the next run that is not due yet will be.
+pub fn next_due(tx: &Tx, now: Time) -> Result<Option<Time>> {
+    let first = tx.range(&SCHEDULE, &just_after(now), &Time(i64::MAX), Order::Ascending)?.next();
+    Ok(first.transpose()?.map(|((due, _), ())| due))
+}
+
+/// Whether there may be a run to be made.
+pub fn is_due(tx: &Tx, now: Time) -> Result<bool> {
+    let scheduled = tx.range(&SCHEDULE, &Time(i64::MIN), &just_after(now), Order::Ascending)?.next();
+    Ok(scheduled.transpose()?.is_some() || backfills::any_open(tx)?)
+}
+
+fn just_after(time: Time) -> Time {
+    Time(time.0.saturating_add(1))
+}
+
+fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, export: &BatchExport) -> Result<()> {
+    runs::delete_all_of(tx, id)?;
+    backfills::delete_all_of(tx, id)?;
+    logs::delete_all_of(tx, id)?;
+    if let Some(due) = export.next_run_at {
+        tx.delete(&SCHEDULE, &(due, id))?;
+    }
+    tx.delete(&BY_ID, &id)?;
+    Ok(tx.delete(&EXPORTS, &(organization, id))?)
+}
+
+/// Removes all exports, together with the organization.
+pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
+    for ((_, id), export) in tx.scan(&EXPORTS, &organization, Order::Ascending)? {
+        delete(tx, organization, id, &export)?;
+    }
+    Ok(())
+}
+
+/// Removes all exports of a project, together with the project.
+pub fn delete_all_of_project(tx: &WriteTx, organization: Uuid, project: u32) -> Result<()> {
+    for ((_, id), export) in tx.scan(&EXPORTS, &organization, Order::Ascending)? {
+        if export.project == project {
+            delete(tx, organization, id, &export)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every export belongs to a project and is found by its time; what is open belongs to one.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let all = tx.all(&EXPORTS)?;
+    let mut scheduled = 0;
+    for ((organization, id), export) in &all {
+        let by_id = tx.get(&BY_ID, id)? == Some(*organization) && projects::exists(tx, export.project)?;
+        let by_time = match export.next_run_at {
+            Some(due) => {
+                scheduled += 1;
+                !export.paused && tx.has(&SCHEDULE, &(due, *id))?
+            }
+            None => true,
+        };
+        if !(by_id && by_time) {
+            problems.push(format!("batch export {id} is not whole"));
+        }
+    }
+    for (indexed, rows) in [(tx.all(&BY_ID)?.len(), all.len()), (tx.all(&SCHEDULE)?.len(), scheduled)] {
+        if indexed != rows {
+            problems.push(format!("{indexed} index rows stand for {rows} batch exports"));
+        }
+    }
+    let runs = tx.all(&runs::RUNS)?;
+    for ((export, id), run) in &runs {
+        let is_open = tx.get(&runs::OPEN, id)? == Some(*export);
+        if is_open != run.plan.is_some() || !tx.has(&BY_ID, export)? {
+            problems.push(format!("run {id} is not whole"));
+        }
+    }
+    let (open, with_plan) =
+        (tx.all(&runs::OPEN)?.len(), runs.iter().filter(|(_, run)| run.plan.is_some()).count());
+    if open != with_plan {
+        problems.push(format!("{open} index rows stand for {with_plan} open runs"));
+    }
+    for ((export, id), _) in tx.all(&logs::LOGS)? {
+        if !tx.has(&BY_ID, &export)? {
+            problems.push(format!("log entry {id} belongs to no batch export"));
+        }
+    }
+    backfills::check(tx, problems)
+}

@@ -1,0 +1,391 @@
+//! Runs: one interval of an export, from its making to its end.
+//! Holds always: a run that is not over stands in `OPEN`, and has the plan that it was made with; one that
+//! is over has neither, and never changes again.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::destination::Destination;
+use super::interval::Interval;
+use super::logs::{self, Author, Level};
+use super::{BatchExport, Model, backfills, isoformat};
+use crate::api::{Field, Kind};
+use crate::clock::Time;
+use crate::error::Result;
+use crate::resources::events::{Arrivals, Place};
+use crate::store::{Json, Order, Table, Tx, WriteTx, by_uuid};
+
+/// How far a run is. Records hold the place in this list: add at the end only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    Starting,
+    Running,
+    Completed,
+    Failed,
+    FailedRetryable,
+    Cancelled,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Status::Starting => "Starting",
+            Status::Running => "Running",
+            Status::Completed => "Completed",
+            Status::Failed => "Failed",
+            Status::FailedRetryable => "FailedRetryable",
+            Status::Cancelled => "Cancelled",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Run {
+    pub status: Status,
+    pub backfill: Option<Uuid>,
+    pub records_completed: Option<u64>,
+    pub records_total: Option<u64>,
+    pub latest_error: Option<String>,
+    /// `None`: from the beginning.
+    pub start: Option<Time>,
+    pub end: Time,
+    pub created_at: Time,
+    pub finished_at: Option<Time>,
+    pub last_updated_at: Time,
+    /// Attempts begun.
+    pub attempts: u32,
+    pub next_attempt_at: Time,
+    pub plan: Option<Plan>,
+    pub progress: Progress,
+}
+
+/// What a run was told to do: changes of the export do not reach it any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    pub project: u32,
+    pub model: Model,
+    pub interval: Interval,
+    pub destination: Destination,
+    pub schema: Option<Json>,
+}
+
+/// What the destination has confirmed, so that another attempt goes on from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Behind the last record.
+    pub place: Option<Place>,
+    pub records: u64,
+}
+
+/// By export and time.
+pub(in crate::resources) const RUNS: Table<(Uuid, Uuid), Run> =
+    Table::new("batch_export_runs").counted(by_uuid);
+/// The export of every run that is not over.
+pub(in crate::resources) const OPEN: Table<Uuid, Uuid> = Table::new("batch_export_runs_open");
+
+/// Runs of one export that are remembered.
+const RUNS_MAX: u64 = 10_000;
+/// Runs that an object shows.
+const LATEST: u64 = 10;
+/// An export with so many failures among its last runs is paused.
+const FAILURES_MAX: usize = 10;
+const FAILURES_AMONG: usize = 50;
+/// Attempts of one run.
+const ATTEMPTS_MAX: u32 = 15;
+/// The wait for the second attempt; each further one takes twice as long, up to the longest.
+const RETRY_SECONDS_FIRST: i64 = 30;
+const RETRY_SECONDS_MAX: i64 = 120;
+
+pub(super) const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::new("status", Kind::Text { chars_max: None }).read_only(),
+    Field::integer("records_completed", 0, i64::MAX).nullable().read_only(),
+    Field::long_text("latest_error").nullable().read_only(),
+    Field::time("data_interval_start").nullable().read_only(),
+    Field::time("data_interval_end").read_only(),
+    Field::long_text("cursor").nullable().read_only(),
+    Field::time("created_at").read_only(),
+    Field::time("finished_at").nullable().read_only(),
+    Field::time("last_updated_at").read_only(),
+    Field::integer("records_total_count", 0, i64::MAX).nullable().read_only(),
+    Field::uuid("batch_export").read_only(),
+];
+
+#[derive(Serialize)]
+pub(super) struct Wire {
+    id: Uuid,
+    status: &'static str,
+    records_completed: Option<u64>,
+    latest_error: Option<String>,
+    data_interval_start: Option<Time>,
+    data_interval_end: Time,
+    cursor: Option<String>,
+    created_at: Time,
+    finished_at: Option<Time>,
+    last_updated_at: Time,
+    records_total_count: Option<u64>,
+    batch_export: Uuid,
+}
+
+/// The newest runs of an export.
+pub(super) fn latest(tx: &Tx, export: Uuid) -> Result<Vec<Wire>> {
+    let (_, rows) = tx.page(&RUNS, &export, Order::Descending, 0, LATEST)?;
+    let wire = |((_, id), run): ((Uuid, Uuid), Run)| Wire {
+        id,
+        status: run.status.name(),
+        records_completed: run.records_completed,
+        latest_error: run.latest_error,
+        data_interval_start: run.start,
+        data_interval_end: run.end,
+        cursor: None,
+        created_at: run.created_at,
+        finished_at: run.finished_at,
+        last_updated_at: run.last_updated_at,
+        records_total_count: run.records_total,
+        batch_export: export,
+    };
+    Ok(rows.into_iter().map(wire).collect())
+}
+
+/// The data that a run exports.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Data {
+    pub start: Option<Time>,
+    pub end: Time,
+}
+
+impl Data {
+    /// As log entries tell it.
+    pub(super) fn range(self) -> String {
+        format!("{} - {}", self.start.map_or_else(|| "START".to_owned(), isoformat), isoformat(self.end))
+    }
+}
+
+impl Run {
+    /// As log entries tell it.
+    pub fn range(&self) -> String {
+        Data { start: self.start, end: self.end }.range()
+    }
+}
+
+/// Makes a run that waits for its first attempt. Its identifier is drawn here: events that arrive later
+/// have later ones.
+pub(super) fn create(
+    tx: &WriteTx,
+    arrivals: &Arrivals,
+    export: Uuid,
+    of: &BatchExport,
+    backfill: Option<Uuid>,
+    data: Data,
+) -> Result<Uuid> {
+    let id = arrivals.id();
+    let now = arrivals.clock.now();
+    let run = Run {
+        status: Status::Starting,
+        backfill,
+        records_completed: None,
+        records_total: None,
+        latest_error: None,
+        start: data.start,
+        end: data.end,
+        created_at: now,
+        finished_at: None,
+        last_updated_at: now,
+        attempts: 0,
+        next_attempt_at: now,
+        plan: Some(Plan {
+            project: of.project,
+            model: of.model.unwrap_or(Model::Events),
+            interval: of.interval,
+            destination: of.destination.clone(),
+            schema: of.schema.clone(),
+        }),
+        progress: Progress::default(),
+    };
+    if tx.count(&RUNS, &export)? >= RUNS_MAX {
+        let (_, oldest) = tx.page(&RUNS, &export, Order::Ascending, 0, 1)?;
+        for (key, _) in oldest.into_iter().filter(|(_, run)| run.plan.is_none()) {
+            tx.delete(&RUNS, &key)?;
+        }
+    }
+    tx.put(&OPEN, &id, &export)?;
+    tx.put(&RUNS, &(export, id), &run)?;
+    Ok(id)
+}
+
+/// A run that is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub export: Uuid,
+    pub id: Uuid,
+    pub end: Time,
+    pub next_attempt_at: Time,
+}
+
+/// Every run that is not over, oldest first.
+pub fn all_open(tx: &Tx) -> Result<Vec<Open>> {
+    let mut open = Vec::new();
+    for (id, export) in tx.all(&OPEN)? {
+        if let Some(run) = tx.get(&RUNS, &(export, id))? {
+            open.push(Open { export, id, end: run.end, next_attempt_at: run.next_attempt_at });
+        }
+    }
+    Ok(open)
+}
+
+/// How many scheduled runs of an export are not over.
+pub(super) fn count_open(tx: &Tx, export: Uuid) -> Result<usize> {
+    let mut count = 0;
+    for (id, of) in tx.all(&OPEN)? {
+        if of == export && tx.get(&RUNS, &(export, id))?.is_some_and(|run| run.backfill.is_none()) {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// Whether the run is not over.
+pub(super) fn is_open(tx: &Tx, run: Uuid) -> Result<bool> {
+    Ok(tx.has(&OPEN, &run)?)
+}
+
+/// The run where it is not over.
+fn get_open(tx: &Tx, export: Uuid, id: Uuid) -> Result<Option<Run>> {
+    if tx.has(&OPEN, &id)? { Ok(tx.get(&RUNS, &(export, id))?) } else { Ok(None) }
+}
+
+/// What a run that is not over was told to do.
+pub fn plan(tx: &Tx, export: Uuid, id: Uuid) -> Result<Option<Plan>> {
+    Ok(get_open(tx, export, id)?.and_then(|run| run.plan))
+}
+
+/// Where a write about a run comes from.
+pub struct Context<'a> {
+    pub arrivals: &'a Arrivals,
+    pub export: Uuid,
+    pub id: Uuid,
+}
+
+impl Context<'_> {
+    /// Writes an entry of this run.
+    pub(super) fn log(&self, tx: &WriteTx, level: Level, message: impl Into<String>) -> Result<()> {
+        let instance = self.id.to_string();
+        let author = Author {
+            export: self.export,
+            instance: &instance,
+            id: self.arrivals.id(),
+            now: self.arrivals.clock.now(),
+        };
+        logs::write(tx, &author, level, message)
+    }
+}
+
+/// Begins an attempt; `None` where the run is over or gone. `to` says where the data goes.
+pub fn begin(tx: &WriteTx, context: &Context<'_>, to: &str) -> Result<Option<Run>> {
+    let Some(mut run) = get_open(tx, context.export, context.id)? else { return Ok(None) };
+    if run.attempts == 0 {
+        context.log(tx, Level::Info, format!("Starting batch export for range {}", run.range()))?;
+    }
+    context.log(tx, Level::Info, format!("Batch exporting range {}{to}", run.range()))?;
+    run.status = Status::Running;
+    run.attempts += 1;
+    run.last_updated_at = context.arrivals.clock.now();
+    tx.put(&RUNS, &(context.export, context.id), &run)?;
+    Ok(Some(run))
+}
+
+/// Notes what the destination has confirmed; false where the run is over or gone, and the work must stop.
+pub fn advance(tx: &WriteTx, context: &Context<'_>, progress: Progress) -> Result<bool> {
+    let Some(mut run) = get_open(tx, context.export, context.id)? else { return Ok(false) };
+    run.progress = progress;
+    run.last_updated_at = context.arrivals.clock.now();
+    tx.put(&RUNS, &(context.export, context.id), &run)?;
+    Ok(true)
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Completed {
+        records: u64,
+    },
+    /// Another attempt may go better.
+    Retryable(String),
+    /// It would not.
+    Fatal(String),
+}
+
+/// Ends an attempt, and with it the run unless another attempt follows.
+pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<()> {
+    let Some(mut run) = get_open(tx, context.export, context.id)? else { return Ok(()) };
+    match outcome {
+        Outcome::Completed { records } => {
+            run.records_completed = Some(*records);
+            run.records_total = Some(*records);
+            let told = format!("Successfully finished exporting batch {}", run.range());
+            context.log(tx, Level::Info, told)?;
+            finish(tx, context, &mut run, Status::Completed)
+        }
+        Outcome::Retryable(error) => {
+            context.log(tx, Level::Error, format!("Batch export failed with error: {error}"))?;
+            if run.attempts >= ATTEMPTS_MAX {
+                run.latest_error = Some(error.clone());
+                return finish(tx, context, &mut run, Status::FailedRetryable);
+            }
+            let doublings = run.attempts.saturating_sub(1).min(8);
+            let wait = (RETRY_SECONDS_FIRST << doublings).min(RETRY_SECONDS_MAX);
+            run.last_updated_at = context.arrivals.clock.now();
+            run.next_attempt_at = run.last_updated_at.plus_seconds(wait);
+            Ok(tx.put(&RUNS, &(context.export, context.id), &run)?)
+        }
+        Outcome::Fatal(error) => {
+            context.log(
+                tx,
+                Level::Error,
+                format!("Batch export failed with non-retryable error: {error}"),
+            )?;
+            run.latest_error = Some(error.clone());
+            finish(tx, context, &mut run, Status::Failed)?;
+            pause_after_failures(tx, context)
+        }
+    }
+}
+
+fn finish(tx: &WriteTx, context: &Context<'_>, run: &mut Run, status: Status) -> Result<()> {
+    let now = context.arrivals.clock.now();
+    run.status = status;
+    run.plan = None;
+    run.finished_at = Some(now);
+    run.last_updated_at = now;
+    tx.delete(&OPEN, &context.id)?;
+    Ok(tx.put(&RUNS, &(context.export, context.id), run)?)
+}
+
+/// Ends the run as cancelled, where it is not over.
+pub(super) fn cancel(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
+    let Some(mut run) = get_open(tx, context.export, context.id)? else { return Ok(()) };
+    run.latest_error = Some("Cancelled".into());
+    context.log(tx, Level::Warning, "Batch export was cancelled")?;
+    finish(tx, context, &mut run, Status::Cancelled)
+}
+
+fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
+    let (_, newest) = tx.page(&RUNS, &context.export, Order::Descending, 0, 2 * FAILURES_AMONG as u64)?;
+    let mut runs: Vec<Run> = newest.into_iter().map(|(_, run)| run).collect();
+    runs.sort_by_key(|run| std::cmp::Reverse(run.last_updated_at));
+    let failed = runs.iter().take(FAILURES_AMONG).filter(|run| run.status == Status::Failed).count();
+    if failed < FAILURES_MAX || !super::pause_by_itself(tx, context.arrivals.clock.now(), context.export)? {
+        return Ok(());
+    }
+    let told = format!("The batch export was automatically paused: {failed} of its last runs have failed");
+    context.log(tx, Level::Warning, told)?;
+    backfills::cancel_all_of(tx, context.arrivals, context.export)
+}
+
+pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
+    for (key, _) in tx.scan(&RUNS, &export, Order::Ascending)? {
+        tx.delete(&OPEN, &key.1)?;
+        tx.delete(&RUNS, &key)?;
+    }
+    Ok(())
+}

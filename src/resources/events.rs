@@ -1,0 +1,298 @@
+//! Events: what was captured, kept until it is too old or too much.
+//! Holds always: an event is stored once, however often it is sent; identifiers of a project's events grow
+//! in the order of their arrival, and an event that arrives after a run was made has an identifier later
+//! than the run's.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{persons, projects};
+use crate::clock::{Clock, Ids, Time};
+use crate::error::Result;
+use crate::store::{Json, Order, Table, Tx, WriteTx};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// The sender's identifier; without one, the event's own stands for it.
+    pub uuid: Option<Uuid>,
+    pub event: String,
+    pub distinct_id: String,
+    pub timestamp: Time,
+    pub person: Uuid,
+    pub properties: Json,
+    pub elements_chain: String,
+    /// The person's properties when the event arrived; `None` where there were none.
+    pub person_properties: Option<Json>,
+}
+
+/// By project and arrival.
+pub(super) const EVENTS: Table<(u32, Uuid), Event> = Table::new("events");
+/// By project and the event's own time.
+pub(super) const BY_TIME: Table<(u32, Time, Uuid), ()> = Table::new("events_by_time");
+/// By project, the sender's identifier and a hash of name and distinct id: what was sent before.
+pub(super) const BY_UUID: Table<(u32, Uuid, [u8; 8]), Uuid> = Table::new("events_by_uuid");
+/// What each project keeps.
+pub(super) const KEPT: Table<u32, Kept> = Table::new("events_kept");
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pub events: u64,
+    pub bytes: u64,
+}
+
+/// An event as it was sent, checked.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub uuid: Option<Uuid>,
+    pub event: String,
+    pub distinct_id: String,
+    pub timestamp: Time,
+    pub properties: serde_json::Map<String, serde_json::Value>,
+    pub elements_chain: String,
+}
+
+/// What an event takes beside its texts, indexes included: a round figure for the limit by size.
+const EVENT_BYTES: usize = 200;
+
+impl Event {
+    fn bytes(&self) -> u64 {
+        let person = self.person_properties.as_ref().map_or(0, |json| json.text().len());
+        let texts = [&self.event, &self.distinct_id, &self.elements_chain].map(String::len);
+        (EVENT_BYTES + self.properties.text().len() + person + texts.iter().sum::<usize>()) as u64
+    }
+
+    fn uuid_key(&self, project: u32) -> Option<(u32, Uuid, [u8; 8])> {
+        Some((project, self.uuid?, fingerprint(&self.event, &self.distinct_id)))
+    }
+}
+
+fn fingerprint(event: &str, distinct_id: &str) -> [u8; 8] {
+    let mut hash = Sha256::new();
+    hash.update((event.len() as u64).to_be_bytes());
+    hash.update(event);
+    hash.update(distinct_id);
+    let mut front = [0; 8];
+    front.copy_from_slice(&hash.finalize()[..8]);
+    front
+}
+
+/// Where identifiers of arriving events come from.
+pub struct Arrivals {
+    pub clock: Arc<Clock>,
+    pub ids: Arc<Ids>,
+}
+
+impl Arrivals {
+    /// An identifier of now. Drawn inside of writes only, which follow each other: that is what makes
+    /// identifiers and commits come in the same order.
+    pub fn id(&self) -> Uuid {
+        self.ids.uuid(self.clock.now())
+    }
+}
+
+/// Stores what a project was sent; what it was sent before is passed over.
+pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> Result<()> {
+    let mut kept = tx.get(&KEPT, &project)?.unwrap_or_default();
+    for sent in sent {
+        let seen = match sent.uuid {
+            Some(uuid) => tx.has(&BY_UUID, &(project, uuid, fingerprint(&sent.event, &sent.distinct_id)))?,
+            None => false,
+        };
+        if seen {
+            continue;
+        }
+        let id = arrivals.id();
+        let (person, person_properties) = persons::meet(tx, arrivals, project, id, sent)?;
+        let event = Event {
+            uuid: sent.uuid,
+            event: sent.event.clone(),
+            distinct_id: sent.distinct_id.clone(),
+            timestamp: sent.timestamp,
+            person,
+            properties: Json::of(&sent.properties),
+            elements_chain: sent.elements_chain.clone(),
+            person_properties,
+        };
+        if let Some(key) = event.uuid_key(project) {
+            tx.put(&BY_UUID, &key, &id)?;
+        }
+        tx.put(&BY_TIME, &(project, event.timestamp, id), &())?;
+        tx.put(&EVENTS, &(project, id), &event)?;
+        kept.events += 1;
+        kept.bytes += event.bytes();
+    }
+    Ok(tx.put(&KEPT, &project, &kept)?)
+}
+
+fn delete(tx: &WriteTx, project: u32, id: Uuid, event: &Event) -> Result<()> {
+    if let Some(key) = event.uuid_key(project) {
+        tx.delete(&BY_UUID, &key)?;
+    }
+    tx.delete(&BY_TIME, &(project, event.timestamp, id))?;
+    Ok(tx.delete(&EVENTS, &(project, id))?)
+}
+
+/// How many events of a project are kept.
+pub fn count(tx: &Tx, project: u32) -> Result<u64> {
+    Ok(tx.get(&KEPT, &project)?.unwrap_or_default().events)
+}
+
+/// Which of a project's events are wanted.
+#[derive(Clone, Copy, Debug)]
+pub enum Span {
+    /// Those that arrived from `start` up to, and without, `end`.
+    Arrived { start: Time, end: Time },
+    /// Those that happened then, by their own time; without a start, all before the end.
+    Happened { start: Option<Time>, end: Time },
+}
+
+/// A place between events: behind the one with this time and identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub time: Time,
+    pub id: Uuid,
+}
+
+impl Place {
+    /// The least identifier behind this place's.
+    pub fn next_id(self) -> Uuid {
+        behind(self.id)
+    }
+}
+
+/// The next events of the span behind `after`, at most about `bytes_max` of them but at least one, with
+/// their identifiers. Empty at the end.
+pub fn next(
+    tx: &Tx,
+    project: u32,
+    span: Span,
+    after: Option<Place>,
+    bytes_max: u64,
+) -> Result<Vec<(Uuid, Event)>> {
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    let mut take = |id, event: Event| {
+        bytes += event.bytes();
+        found.push((id, event));
+        bytes < bytes_max
+    };
+    match span {
+        Span::Arrived { start, end } => {
+            let from = after.map_or_else(|| first_at(start), |place| behind(place.id));
+            for row in tx.range(&EVENTS, &(project, from), &(project, first_at(end)), Order::Ascending)? {
+                let ((_, id), event) = row?;
+                if !take(id, event) {
+                    break;
+                }
+            }
+        }
+        Span::Happened { start, end } => {
+            let from = after.map_or((start.unwrap_or(Time(i64::MIN)), Uuid::nil()), |place| {
+                (place.time, behind(place.id))
+            });
+            let from = (project, from.0, from.1);
+            for row in tx.range(&BY_TIME, &from, &(project, end), Order::Ascending)? {
+                let ((_, _, id), ()) = row?;
+                let Some(event) = tx.get(&EVENTS, &(project, id))? else { continue };
+                if !take(id, event) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The least identifier of that time.
+fn first_at(time: Time) -> Uuid {
+    let millis = u128::from(time.0.max(0).cast_unsigned() / 1000);
+    Uuid::from_u128(millis << 80)
+}
+
+fn behind(id: Uuid) -> Uuid {
+    Uuid::from_u128(id.as_u128().saturating_add(1))
+}
+
+/// The limits of what is kept; `None` is no limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub oldest: Option<Time>,
+    pub bytes_max: Option<u64>,
+}
+
+/// Removes some of what is too old or too much, or belongs to a project that is gone; true where more may
+/// be left.
+pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<bool> {
+    const AT_ONCE: usize = 500;
+    let all = tx.all(&KEPT)?;
+    let total: u64 = all.iter().map(|(_, kept)| kept.bytes).sum();
+    let mut excess = limits.bytes_max.map_or(0, |max| total.saturating_sub(max));
+    for (project, mut kept) in all {
+        let is_gone = !projects::exists(tx, project)?;
+        let mut removed = 0;
+        let oldest = tx.range(&EVENTS, &(project, Uuid::nil()), &(project, Uuid::max()), Order::Ascending)?;
+        for row in oldest.take(AT_ONCE) {
+            let ((_, id), event) = row?;
+            let is_old = limits.oldest.is_some_and(|oldest| Ids::time_of(id) < oldest);
+            if !(is_gone || is_old || excess > 0) {
+                break;
+            }
+            delete(tx, project, id, &event)?;
+            excess = excess.saturating_sub(event.bytes());
+            kept.events = kept.events.saturating_sub(1);
+            kept.bytes = kept.bytes.saturating_sub(event.bytes());
+            removed += 1;
+        }
+        if is_gone && kept.events == 0 && !persons::sweep(tx, project)? {
+            tx.delete(&KEPT, &project)?;
+            return Ok(true);
+        }
+        if removed > 0 {
+            tx.put(&KEPT, &project, &kept)?;
+        }
+        if removed > 0 || is_gone {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is kept is what was counted, and every event is found by its time and its sender's identifier.
+pub(super) fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
+    let mut counted: std::collections::BTreeMap<u32, Kept> = std::collections::BTreeMap::new();
+    let (mut events, mut with_uuid) = (0, 0);
+    for row in tx.range(&EVENTS, &(0, Uuid::nil()), &(u32::MAX, Uuid::max()), Order::Ascending)? {
+        let ((project, id), event) = row?;
+        let kept = counted.entry(project).or_default();
+        kept.events += 1;
+        kept.bytes += event.bytes();
+        events += 1;
+        let by_time = tx.has(&BY_TIME, &(project, event.timestamp, id))?;
+        let by_uuid = match event.uuid_key(project) {
+            Some(key) => {
+                with_uuid += 1;
+                tx.get(&BY_UUID, &key)? == Some(id)
+            }
+            None => true,
+        };
+        if !(by_time && by_uuid) {
+            problems.push(format!("event {id} of project {project} is not indexed"));
+        }
+    }
+    for (project, kept) in tx.all(&KEPT)? {
+        if counted.remove(&project).unwrap_or_default() != kept {
+            problems.push(format!("project {project} keeps other events than were counted"));
+        }
+    }
+    problems.extend(counted.keys().map(|project| format!("events of project {project} were not counted")));
+    for (indexed, rows) in [(tx.all(&BY_TIME)?.len(), events), (tx.all(&BY_UUID)?.len(), with_uuid)] {
+        if indexed != rows {
+            problems.push(format!("{indexed} index rows stand for {rows} events"));
+        }
+    }
+    Ok(())
+}

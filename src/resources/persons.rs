@@ -1,0 +1,351 @@
+//! Persons: whom events are about. A person has any number of distinct ids and some properties.
+//! Holds always: a distinct id belongs to one person; a person has at least one.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::events::{Arrivals, Place, Sent};
+use crate::clock::{Ids, Time};
+use crate::error::Result;
+use crate::store::{Json, Order, Problems, Table, Tx, WriteTx};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Person {
+    pub properties: Json,
+    pub version: u64,
+    pub created_at: Time,
+    pub updated_at: Time,
+    /// When the person or one of its distinct ids last changed.
+    pub touched_at: Time,
+    pub is_identified: bool,
+}
+
+/// A distinct id's person.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Mapping {
+    pub person: Uuid,
+    pub version: u64,
+    pub updated_at: Time,
+}
+
+/// By project.
+pub(super) const PERSONS: Table<(u32, Uuid), Person> = Table::new("persons");
+/// By project and distinct id.
+pub(super) const MAPPINGS: Table<(u32, String), Mapping> = Table::new("persons_by_distinct_id");
+/// The distinct ids of a person.
+pub(super) const DISTINCT_IDS: Table<(u32, Uuid, String), ()> = Table::new("person_distinct_ids");
+/// By project and the time of the last change.
+pub(super) const BY_TOUCH: Table<(u32, Time, Uuid), ()> = Table::new("persons_by_touch");
+
+/// Properties may grow to this size; an update beyond it is passed over, as in PostHog.
+const PROPERTIES_BYTES_MAX: usize = 512 * 1024;
+
+/// Ids that clients send by mistake; they never join people together.
+const NOBODY: &[&str] = &[
+    "",
+    "0",
+    "[object object]",
+    "anonymous",
+    "distinct_id",
+    "distinctid",
+    "email",
+    "false",
+    "guest",
+    "id",
+    "nan",
+    "none",
+    "not_authenticated",
+    "null",
+    "true",
+    "undefined",
+];
+
+/// The person of an event, made, changed or joined with another as the event says, and its properties.
+pub fn meet(
+    tx: &WriteTx,
+    arrivals: &Arrivals,
+    project: u32,
+    event: Uuid,
+    sent: &Sent,
+) -> Result<(Uuid, Option<Json>)> {
+    let now = Ids::time_of(event);
+    let known = tx.get(&MAPPINGS, &(project, sent.distinct_id.clone()))?;
+    if sent.properties.get("$process_person_profile") == Some(&Value::Bool(false)) {
+        return Ok((
+            known.map_or_else(|| unprofiled(project, &sent.distinct_id), |found| found.person),
+            None,
+        ));
+    }
+    let text = |name: &str| sent.properties.get(name).and_then(Value::as_str);
+    let other = match sent.event.as_str() {
+        "$identify" => text("$anon_distinct_id"),
+        "$create_alias" | "$merge_dangerously" => text("alias"),
+        _ => None,
+    };
+    let names_others = other.is_some_and(|other| {
+        other != sent.distinct_id && is_somebody(other) && is_somebody(&sent.distinct_id)
+    });
+    let id = match (other.filter(|_| names_others), known) {
+        (Some(other), _) => {
+            let forced = sent.event == "$merge_dangerously";
+            join(tx, arrivals, project, now, &sent.distinct_id, other, forced)?
+        }
+        (None, Some(mapping)) => mapping.person,
+        (None, None) => make(tx, arrivals, project, now, &sent.distinct_id)?,
+    };
+    let Some(person) = tx.get(&PERSONS, &(project, id))? else { return Ok((id, None)) };
+    let person = change(tx, project, now, id, person, sent)?;
+    let has_some = person.properties.text() != "{}";
+    Ok((id, has_some.then_some(person.properties)))
+}
+
+fn is_somebody(distinct_id: &str) -> bool {
+    let plain = distinct_id.trim().trim_matches(['"', '\'']).to_lowercase();
+    !NOBODY.contains(&plain.as_str())
+}
+
+/// The identifier that stands for a distinct id without a person; the same each time.
+fn unprofiled(project: u32, distinct_id: &str) -> Uuid {
+    let hash = Sha256::new().chain_update(project.to_be_bytes()).chain_update(distinct_id).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+fn make(tx: &WriteTx, arrivals: &Arrivals, project: u32, now: Time, distinct_id: &str) -> Result<Uuid> {
+    let id = arrivals.id();
+    let person = Person {
+        properties: Json::of(&Map::new()),
+        version: 0,
+        created_at: now,
+        updated_at: now,
+        touched_at: now,
+        is_identified: false,
+    };
+    tx.put(&BY_TOUCH, &(project, now, id), &())?;
+    tx.put(&PERSONS, &(project, id), &person)?;
+    point(tx, project, now, distinct_id, id, 0)?;
+    Ok(id)
+}
+
+/// Makes `distinct_id` one of the person's.
+fn point(tx: &WriteTx, project: u32, now: Time, distinct_id: &str, person: Uuid, version: u64) -> Result<()> {
+    let mapping = Mapping { person, version, updated_at: now };
+    tx.put(&MAPPINGS, &(project, distinct_id.to_owned()), &mapping)?;
+    Ok(tx.put(&DISTINCT_IDS, &(project, person, distinct_id.to_owned()), &())?)
+}
+
+fn put(tx: &WriteTx, project: u32, now: Time, id: Uuid, mut person: Person) -> Result<Person> {
+    tx.delete(&BY_TOUCH, &(project, person.touched_at, id))?;
+    person.touched_at = now;
+    tx.put(&BY_TOUCH, &(project, now, id), &())?;
+    tx.put(&PERSONS, &(project, id), &person)?;
+    Ok(person)
+}
+
+/// The one person of two distinct ids. Two that exist become one, but for an `other` who is identified:
+/// that could be somebody else on the same device.
+fn join(
+    tx: &WriteTx,
+    arrivals: &Arrivals,
+    project: u32,
+    now: Time,
+    distinct_id: &str,
+    other: &str,
+    forced: bool,
+) -> Result<Uuid> {
+    let of = |name: &str| tx.get(&MAPPINGS, &(project, name.to_owned()));
+    let id = match (of(distinct_id)?, of(other)?) {
+        (Some(mine), Some(theirs)) if mine.person == theirs.person => mine.person,
+        (Some(mine), Some(theirs)) => {
+            merge(tx, project, now, mine.person, theirs.person, forced)?;
+            mine.person
+        }
+        (Some(mine), None) => {
+            point(tx, project, now, other, mine.person, 0)?;
+            mine.person
+        }
+        (None, Some(theirs)) => {
+            point(tx, project, now, distinct_id, theirs.person, 0)?;
+            theirs.person
+        }
+        (None, None) => {
+            let id = make(tx, arrivals, project, now, distinct_id)?;
+            point(tx, project, now, other, id, 0)?;
+            id
+        }
+    };
+    if let Some(mut person) = tx.get(&PERSONS, &(project, id))? {
+        if !person.is_identified {
+            person.is_identified = true;
+            person.version += 1;
+            person.updated_at = now;
+        }
+        put(tx, project, now, id, person)?;
+    }
+    Ok(id)
+}
+
+fn merge(tx: &WriteTx, project: u32, now: Time, into: Uuid, from: Uuid, forced: bool) -> Result<()> {
+    let (Some(mut kept), Some(gone)) =
+        (tx.get(&PERSONS, &(project, into))?, tx.get(&PERSONS, &(project, from))?)
+    else {
+        return Ok(());
+    };
+    if gone.is_identified && !forced {
+        return Ok(());
+    }
+    let mut properties = object(&gone.properties);
+    properties.extend(object(&kept.properties));
+    set_properties(&mut kept, &properties);
+    kept.created_at = kept.created_at.min(gone.created_at);
+    kept.version = kept.version.max(gone.version) + 1;
+    kept.updated_at = now;
+    for ((_, _, distinct_id), ()) in tx.scan(&DISTINCT_IDS, &(project, from), Order::Ascending)? {
+        tx.delete(&DISTINCT_IDS, &(project, from, distinct_id.clone()))?;
+        let version =
+            tx.get(&MAPPINGS, &(project, distinct_id.clone()))?.map_or(0, |mapping| mapping.version + 1);
+        point(tx, project, now, &distinct_id, into, version)?;
+    }
+    tx.delete(&BY_TOUCH, &(project, gone.touched_at, from))?;
+    tx.delete(&PERSONS, &(project, from))?;
+    put(tx, project, now, into, kept)?;
+    Ok(())
+}
+
+/// `$set` overwrites, `$set_once` only fills, `$unset` removes.
+fn change(
+    tx: &WriteTx,
+    project: u32,
+    now: Time,
+    id: Uuid,
+    mut person: Person,
+    sent: &Sent,
+) -> Result<Person> {
+    let part = |name: &str| sent.properties.get(name);
+    if ["$set", "$set_once", "$unset"].iter().all(|name| part(name).is_none()) {
+        return Ok(person);
+    }
+    let before = object(&person.properties);
+    let mut after = before.clone();
+    for (name, value) in part("$set_once").and_then(Value::as_object).into_iter().flatten() {
+        after.entry(name).or_insert_with(|| value.clone());
+    }
+    for (name, value) in part("$set").and_then(Value::as_object).into_iter().flatten() {
+        after.insert(name.clone(), value.clone());
+    }
+    for name in part("$unset").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        after.shift_remove(name);
+    }
+    if after == before || !set_properties(&mut person, &after) {
+        return Ok(person);
+    }
+    person.version += 1;
+    person.updated_at = now;
+    put(tx, project, now, id, person)
+}
+
+fn object(json: &Json) -> Map<String, Value> {
+    match json.value() {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+/// Whether the properties are small enough to be kept.
+fn set_properties(person: &mut Person, properties: &Map<String, Value>) -> bool {
+    let json = Json::of(properties);
+    let fits = json.text().len() <= PROPERTIES_BYTES_MAX;
+    if fits {
+        person.properties = json;
+    }
+    fits
+}
+
+/// A distinct id with its person, as exports show them.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub distinct_id: String,
+    pub mapping: Mapping,
+    pub id: Uuid,
+    pub person: Person,
+}
+
+/// The next distinct ids behind the person at `after` that changed, or whose person did, from `start` up
+/// to, and without, `end`; those of so many persons that they take about `bytes_max`, but of one at least.
+/// Says also behind which person they end; `None` at the end of all.
+pub fn changed(
+    tx: &Tx,
+    project: u32,
+    start: Option<Time>,
+    end: Time,
+    after: Option<Place>,
+    bytes_max: usize,
+) -> Result<Option<(Vec<Row>, Place)>> {
+    let first = (project, start.unwrap_or(Time(i64::MIN)), Uuid::nil());
+    let from = after.map_or(first, |place| (project, place.time, place.next_id()));
+    let is_inside = |time: Time| start.is_none_or(|start| time >= start) && time < end;
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    let mut reached = None;
+    for row in tx.range(&BY_TOUCH, &from, &(project, end), Order::Ascending)? {
+        let ((_, time, id), ()) = row?;
+        reached = Some(Place { time, id });
+        let Some(person) = tx.get(&PERSONS, &(project, id))? else { continue };
+        for ((_, _, distinct_id), ()) in tx.scan(&DISTINCT_IDS, &(project, id), Order::Ascending)? {
+            let Some(mapping) = tx.get(&MAPPINGS, &(project, distinct_id.clone()))? else { continue };
+            if is_inside(person.updated_at) || is_inside(mapping.updated_at) {
+                bytes += person.properties.text().len() + distinct_id.len() + 100;
+                rows.push(Row { distinct_id, mapping, id, person: person.clone() });
+            }
+        }
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(reached.map(|place| (rows, place)))
+}
+
+/// Removes some persons of a project that is gone; true where more are left.
+pub(super) fn sweep(tx: &WriteTx, project: u32) -> Result<bool> {
+    const AT_ONCE: usize = 200;
+    let all = tx.range(&PERSONS, &(project, Uuid::nil()), &(project, Uuid::max()), Order::Ascending)?;
+    let some: Vec<((u32, Uuid), Person)> = all.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
+    for ((_, id), person) in &some {
+        for (key, ()) in tx.scan(&DISTINCT_IDS, &(project, *id), Order::Ascending)? {
+            tx.delete(&MAPPINGS, &(project, key.2.clone()))?;
+            tx.delete(&DISTINCT_IDS, &key)?;
+        }
+        tx.delete(&BY_TOUCH, &(project, person.touched_at, *id))?;
+        tx.delete(&PERSONS, &(project, *id))?;
+    }
+    Ok(!some.is_empty())
+}
+
+/// Every distinct id has a person who knows of it, and every person is found by its last change.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let persons = tx.all(&PERSONS)?;
+    for ((project, id), person) in &persons {
+        if !tx.has(&BY_TOUCH, &(*project, person.touched_at, *id))? {
+            problems.push(format!("person {id} is not found by its last change"));
+        }
+        if tx.scan(&DISTINCT_IDS, &(*project, *id), Order::Ascending)?.is_empty() {
+            problems.push(format!("person {id} has no distinct id"));
+        }
+    }
+    let mappings = tx.all(&MAPPINGS)?;
+    for ((project, distinct_id), mapping) in &mappings {
+        let whole = tx.has(&PERSONS, &(*project, mapping.person))?
+            && tx.has(&DISTINCT_IDS, &(*project, mapping.person, distinct_id.clone()))?;
+        if !whole {
+            problems.push(format!("a distinct id of project {project} has no person {}", mapping.person));
+        }
+    }
+    let others = [(tx.all(&BY_TOUCH)?.len(), persons.len()), (tx.all(&DISTINCT_IDS)?.len(), mappings.len())];
+    for (indexed, rows) in others.into_iter().filter(|(indexed, rows)| indexed != rows) {
+        problems.push(format!("{indexed} index rows stand for {rows} persons or distinct ids"));
+    }
+    Ok(())
+}

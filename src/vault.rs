@@ -1,0 +1,135 @@
+//! Secrets that must be read again, such as the passwords of export destinations, are sealed before they
+//! reach the data file.
+//!
+//! The key comes from `ORGD_SECRET_KEY` or lies in a file beside the data file. Without it nothing sealed
+//! opens again: the secrets have to be entered anew, everything else stays.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::clock::Ids;
+use crate::error::{Error, Result};
+
+/// Fewer letters than this are no key.
+const KEY_CHARS_MIN: usize = 32;
+
+/// Sealed bytes: a nonce, then what ChaCha20-Poly1305 makes of the text. The form in records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed(Vec<u8>);
+
+/// Seals and opens with one key.
+pub struct Vault {
+    key: LessSafeKey,
+}
+
+impl Vault {
+    /// A vault with the key made of `text`.
+    ///
+    /// # Errors
+    /// One sentence for the operator where the text is too short.
+    pub fn of(text: &str) -> std::result::Result<Vault, String> {
+        let text = text.trim();
+        if text.chars().count() < KEY_CHARS_MIN {
+            return Err(format!("the secret key must have at least {KEY_CHARS_MIN} letters"));
+        }
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &Sha256::digest(text.as_bytes()))
+            .expect("a SHA-256 hash has the length of a key");
+        Ok(Vault { key: LessSafeKey::new(key) })
+    }
+
+    /// The vault with the key in the file beside `data`; the file is made where there is none.
+    ///
+    /// # Errors
+    /// One sentence for the operator.
+    pub fn beside(data: &Path, ids: &Ids) -> std::result::Result<Vault, String> {
+        let path = key_path(data);
+        let shown = path.display();
+        match fs::read_to_string(&path) {
+            Ok(text) => Vault::of(&text).map_err(|cause| format!("{shown}: {cause}")),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                let text = ids.base62::<32>();
+                make(&path, &text).map_err(|cause| format!("cannot make {shown}: {cause}"))?;
+                Vault::of(&text)
+            }
+            Err(cause) => Err(format!("cannot read {shown}: {cause}")),
+        }
+    }
+
+    /// Seals `text`; it opens for the same `purpose` only.
+    pub fn seal(&self, ids: &Ids, purpose: &[u8], text: &str) -> Result<Sealed> {
+        let nonce = ids.bytes::<NONCE_LEN>();
+        let mut bytes = text.as_bytes().to_vec();
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut bytes)
+            .map_err(|_| Error::Internal("a secret could not be sealed".into()))?;
+        Ok(Sealed([nonce.as_slice(), &bytes].concat()))
+    }
+
+    /// What was sealed; `None` where it was sealed with another key.
+    pub fn open(&self, purpose: &[u8], sealed: &Sealed) -> Option<String> {
+        let (nonce, bytes) = sealed.0.split_first_chunk::<NONCE_LEN>()?;
+        let mut bytes = bytes.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let text = self.key.open_in_place(nonce, Aad::from(purpose), &mut bytes).ok()?;
+        String::from_utf8(text.to_vec()).ok()
+    }
+}
+
+#[cfg(test)]
+impl Sealed {
+    /// Bytes for the test of the stored ones.
+    pub fn sample() -> Sealed {
+        Sealed(vec![1, 2, 255])
+    }
+}
+
+fn key_path(data: &Path) -> PathBuf {
+    let mut path = data.as_os_str().to_owned();
+    path.push(".key");
+    path.into()
+}
+
+fn make(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_with_the_same_key_for_the_same_purpose() {
+        let ids = Ids::default();
+        let vault = Vault::of(&"k".repeat(32)).unwrap();
+        let sealed = vault.seal(&ids, b"one", "secret").unwrap();
+        assert_ne!(sealed, vault.seal(&ids, b"one", "secret").unwrap());
+        assert!(!sealed.0.windows(6).any(|part| part == b"secret"));
+        assert_eq!(vault.open(b"one", &sealed).as_deref(), Some("secret"));
+        assert_eq!(vault.open(b"two", &sealed), None);
+        assert_eq!(Vault::of(&"l".repeat(32)).unwrap().open(b"one", &sealed), None);
+        assert_eq!(vault.open(b"one", &Sealed(vec![1, 2, 3])), None);
+        assert!(Vault::of("short").is_err());
+    }
+
+    #[test]
+    fn the_key_beside_the_file_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("orgd.redb");
+        let ids = Ids::default();
+        let sealed = Vault::beside(&data, &ids).unwrap().seal(&ids, b"", "secret").unwrap();
+        assert_eq!(Vault::beside(&data, &ids).unwrap().open(b"", &sealed).as_deref(), Some("secret"));
+        fs::write(key_path(&data), "short").unwrap();
+        assert!(Vault::beside(&data, &ids).is_err());
+    }
+}
