@@ -2,12 +2,14 @@
 //! does not pay for a system call of its own.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
+use uuid::Uuid;
 
+use crate::clock::Time;
 use crate::config::{LogFormat, LogLevel};
 
 /// Lines wait this long at most.
@@ -33,9 +35,55 @@ pub fn start(format: LogFormat, level: LogLevel) -> Flush {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    if level >= tracing::Level::INFO {
+        let _ = ACCESS.set((Arc::clone(&lines), format));
+    }
     let flusher = Arc::clone(&lines);
     let _ = thread::Builder::new().name("log".into()).spawn(move || flusher.flush_forever());
     Flush(lines)
+}
+
+/// One request, as the log tells of it.
+pub struct Access<'a, N: Fn() -> Time> {
+    pub method: &'a str,
+    /// The row's path.
+    pub path: &'a str,
+    pub status: u16,
+    pub micros: u128,
+    pub request_id: &'a str,
+    pub user: Option<Uuid>,
+    pub now: N,
+}
+
+/// Where lines about requests go, if they are wanted.
+static ACCESS: OnceLock<(Arc<Lines>, LogFormat)> = OnceLock::new();
+
+/// Writes the line about a request, in the form of all others. Every request pays for it, so it is written
+/// straight into the waiting lines; nothing in it needs escaping: methods are tokens, identifiers that need it are not taken over.
+pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
+    let Some((lines, format)) = ACCESS.get() else { return };
+    let Access { method, path, status, request_id, .. } = line;
+    let now = (line.now)();
+    let (millis, micros) = (line.micros / 1000, line.micros % 1000);
+    let mut text = Vec::with_capacity(256);
+    // Writing to memory does not fail.
+    let _ = match format {
+        LogFormat::Text => write!(
+            text,
+            "{now}  INFO access: method=\"{method}\" path=\"{path}\" status={status} ms={millis}.{micros:03} request_id=\"{request_id}\""
+        ),
+        LogFormat::Json => write!(
+            text,
+            "{{\"timestamp\":\"{now}\",\"level\":\"INFO\",\"method\":\"{method}\",\"path\":\"{path}\",\"status\":{status},\"ms\":{millis}.{micros:03},\"request_id\":\"{request_id}\""
+        ),
+    };
+    let _ = match (line.user, format) {
+        (Some(user), LogFormat::Text) => writeln!(text, " user={user}"),
+        (None, LogFormat::Text) => writeln!(text),
+        (Some(user), LogFormat::Json) => writeln!(text, ",\"user\":\"{user}\",\"target\":\"access\"}}"),
+        (None, LogFormat::Json) => writeln!(text, ",\"target\":\"access\"}}"),
+    };
+    lines.push(&text);
 }
 
 /// Writes what waits when it goes.
@@ -58,6 +106,20 @@ struct Lines {
 impl Lines {
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut waiting = self.lock();
+        let was_empty = waiting.is_empty();
+        waiting.extend_from_slice(line);
+        let too_much = waiting.len() > WAITING_BYTES_MAX;
+        drop(waiting);
+        if was_empty {
+            self.some.notify_one();
+        }
+        if too_much {
+            self.flush();
+        }
     }
 
     fn flush(&self) {
@@ -90,17 +152,7 @@ struct LineWriter<'a>(&'a Lines);
 
 impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut waiting = self.0.lock();
-        let was_empty = waiting.is_empty();
-        waiting.extend_from_slice(line);
-        let too_much = waiting.len() > WAITING_BYTES_MAX;
-        drop(waiting);
-        if was_empty {
-            self.0.some.notify_one();
-        }
-        if too_much {
-            self.0.flush();
-        }
+        self.0.push(line);
         Ok(line.len())
     }
 

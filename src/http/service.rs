@@ -13,7 +13,7 @@ use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, 
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Version};
 use serde::Serialize;
-use tracing::{error, info};
+use tracing::error;
 use uuid::Uuid;
 
 use super::respond::{self, Answer};
@@ -26,6 +26,7 @@ use crate::auth::{self, Credential};
 use crate::clock::Time;
 use crate::config::URI_BYTES_MAX;
 use crate::error::{Error, Result, not_found, unauthenticated};
+use crate::logging::{self, Access};
 use crate::resources::api_keys;
 use crate::routes::{self, Node};
 
@@ -68,15 +69,15 @@ pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incomin
         Some(_) if trace.is_api => cors::allow(headers),
         _ => {}
     }
-    info!(
-        target: "access",
-        method = method.as_str(),
-        path = trace.path,
-        status = answer.status().as_u16(),
-        ms = started.elapsed().as_micros() as f64 / 1000.0,
-        request_id = trace.id_text(),
-        user = trace.user.map(tracing::field::display),
-    );
+    logging::access(&Access {
+        method: method.as_str(),
+        path: trace.path,
+        status: answer.status().as_u16(),
+        micros: started.elapsed().as_micros(),
+        request_id: trace.id_text(),
+        user: trace.user,
+        now: || app.clock.now(),
+    });
     answer
 }
 
@@ -94,11 +95,12 @@ impl Trace {
     /// Takes the caller's request id over, if it is a usable one.
     fn of(headers: &HeaderMap, app: &App) -> Trace {
         let usable = |value: &&HeaderValue| {
-            (1..=128).contains(&value.len()) && value.as_bytes().iter().all(|byte| byte.is_ascii_graphic())
+            let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
+            (1..=128).contains(&value.len()) && value.as_bytes().iter().all(plain)
         };
         let id = headers.get("x-request-id").filter(usable).cloned().unwrap_or_else(|| {
             let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-            let text = app.ids.uuid(app.clock.now()).hyphenated().encode_lower(&mut text);
+            let text = app.ids.request().hyphenated().encode_lower(&mut text);
             HeaderValue::from_str(text).expect("a UUID is a header value")
         });
         Trace { id, path: "-", is_api: false, is_capture: false, user: None }

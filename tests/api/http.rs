@@ -214,6 +214,7 @@ fn the_request_id_goes_in_and_out() {
     assert_eq!(made.len(), 36);
     assert_ne!(anyone.get("/_health").header("x-request-id"), made);
     assert_eq!(with(&"x".repeat(129)).len(), 36);
+    assert_eq!(with("quoted\"").len(), 36);
     assert_eq!(anyone.get("/api/zzz/").header("x-request-id").len(), 36);
 }
 
