@@ -304,3 +304,33 @@ fn the_table_and_the_document_are_printed() {
     let version = run(&["--version"]);
     assert!(String::from_utf8_lossy(&version.stdout).starts_with("orgd 0."));
 }
+
+#[test]
+fn the_log_has_a_line_for_each_request_as_text_or_as_json() {
+    for format in ["text", "json"] {
+        let (_folder, file) = place();
+        let made = bootstrap(&file);
+        let mut server = Serving::start(&file, &["--log-format", format]);
+        let log = server.log.take().expect("a log").into_inner().expect("no panic");
+        let agent = agent();
+        let url = format!("{}/api/organizations/@current/?personal_api_key=phx_seen", server.base);
+        assert_eq!(ask(&agent, "GET", &url, Some(key_of(&made)), &json!({})).expect("an answer").0, 200);
+        assert_eq!(server.stop(), Some(0));
+        let lines: Vec<String> = log.iter().filter(|line| line.contains("access")).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line = &lines[0];
+        assert!(!line.contains("phx_seen") && !line.contains(key_of(&made)), "{line}");
+        let user = made["user_id"].as_str().expect("a user");
+        if format == "json" {
+            let told: Value = serde_json::from_str(line).expect("a JSON object");
+            assert_eq!((&told["method"], &told["path"]), (&json!("GET"), &json!("/api/organizations/{id}/")));
+            assert_eq!((&told["status"], &told["user"]), (&json!(200), &json!(user)));
+            assert!(
+                told["ms"].is_number() && told["request_id"].is_string() && told["timestamp"].is_string()
+            );
+        } else {
+            let wanted = "INFO access: method=\"GET\" path=\"/api/organizations/{id}/\" status=200 ms=";
+            assert!(line.contains(wanted) && line.ends_with(&format!(" user={user}")), "{line}");
+        }
+    }
+}

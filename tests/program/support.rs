@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 use ureq::Agent;
@@ -29,6 +31,8 @@ pub struct Serving {
     pub base: String,
     /// What it printed before it listened.
     pub said: Vec<String>,
+    /// What it has printed since; ends with the process.
+    pub log: Option<Mutex<Receiver<String>>>,
 }
 
 impl Serving {
@@ -48,13 +52,17 @@ impl Serving {
         let mut lines = BufReader::new(reader).lines();
         let mut said = Vec::new();
         let listening = lines.by_ref().map(|line| line.expect("text")).find_map(|line| {
-            let base = line.split_once("listening on ").map(|(_, base)| base.trim().to_owned());
+            let base = line
+                .split_once("listening on ")
+                .map(|(_, base)| base.trim().split('"').next().unwrap_or_default().to_owned());
             said.extend(base.is_none().then_some(line));
             base
         });
-        let serving = Serving { child, base: listening.unwrap_or_default(), said };
+        let (told, log) = channel();
+        let serving =
+            Serving { child, base: listening.unwrap_or_default(), said, log: Some(Mutex::new(log)) };
         assert!(!serving.base.is_empty(), "it does not listen: {:#?}", serving.said);
-        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(told.send(line))));
         serving
     }
 
