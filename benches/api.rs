@@ -7,13 +7,11 @@
 
 mod harness;
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use harness::{Process, Run, load, request, serve_if_asked};
+use harness::{Process, Run, load, request, serve_if_asked, syncs_per_second};
 use serde_json::Value;
 
 const CLIENTS: usize = 64;
@@ -119,19 +117,6 @@ async fn compare(what: &str, ours: &Process, bare: &Process, total: u64, bytes: 
     );
     let p99 = mine.run.percentile(99).as_micros();
     told(&format!("{what}: requests/s"), *rate, &format!("{:.0}/s, p99 {p99} us", mine.run.per_second()));
-}
-
-/// How many times a second a small append reaches this disk, one after the other.
-fn syncs_per_second(folder: &Path) -> f64 {
-    let mut file = File::create(folder.join("sync")).expect("a file");
-    let started = Instant::now();
-    let mut syncs = 0;
-    while started.elapsed().as_secs_f64() < 1.0 {
-        file.write_all(&[7; 512]).expect("a write");
-        file.sync_data().expect("a sync");
-        syncs += 1;
-    }
-    f64::from(syncs) / started.elapsed().as_secs_f64()
 }
 
 async fn reads() {

@@ -3,13 +3,16 @@
 //! `cargo bench --bench store`
 
 #![expect(clippy::print_stdout, reason = "the figures are the product")]
+#![expect(unreachable_pub, reason = "everything here is of one crate")]
 
-use std::fs::File;
-use std::io::Write;
+#[path = "harness/disk.rs"]
+mod disk;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use disk::syncs_per_second;
 use orgd::clock::{Clock, Ids};
 use orgd::store::{Order, Place, Store, Table, by_uuid};
 use uuid::Uuid;
@@ -47,17 +50,6 @@ async fn writes(store: &Arc<Store>, callers: usize, total: u64) -> (f64, Duratio
     (total as f64 / started.elapsed().as_secs_f64(), latencies[latencies.len() / 2])
 }
 
-fn syncs_per_second(file: &mut File) -> f64 {
-    let started = Instant::now();
-    let mut syncs = 0;
-    while started.elapsed().as_secs_f64() < 1.0 {
-        file.write_all(&[7; 512]).expect("a write");
-        file.sync_data().expect("a sync");
-        syncs += 1;
-    }
-    f64::from(syncs) / started.elapsed().as_secs_f64()
-}
-
 fn timed(what: &str, times: u32, mut work: impl FnMut()) {
     let started = Instant::now();
     for _ in 0..times {
@@ -72,13 +64,12 @@ fn main() {
     let tables = || vec![ROWS.info(), INDEX.info()];
     let open = || Arc::new(Store::open(Place::File(path.clone()), 16 << 20, tables()).expect("a store"));
     let store = open();
-    let mut file = File::create(folder.path().join("sync")).expect("a file");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         for (callers, total) in [(1, 1_500), (8, 10_000), (64, 60_000), (256, 150_000)] {
-            let before = syncs_per_second(&mut file);
+            let before = syncs_per_second(folder.path());
             let (rate, p50) = writes(&store, callers, total).await;
-            let syncs = before.midpoint(syncs_per_second(&mut file));
+            let syncs = before.midpoint(syncs_per_second(folder.path()));
             println!(
                 "durable writes, {callers:>3} callers against fdatasync/s   {:>8.2}x   {rate:.0}/s, p50 {} us",
                 rate / syncs,

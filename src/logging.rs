@@ -59,7 +59,8 @@ pub struct Access<'a, N: Fn() -> Time> {
 static ACCESS: OnceLock<(Arc<Lines>, LogFormat)> = OnceLock::new();
 
 /// Writes the line about a request, in the form of all others. Every request pays for it, so it is written
-/// straight into the waiting lines; nothing in it needs escaping: methods are tokens, identifiers that need it are not taken over.
+/// straight into the waiting lines. Nothing in it needs escaping: methods are tokens, and identifiers that
+/// would need it are not taken over.
 pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
     let Some((lines, format)) = ACCESS.get() else { return };
     let Access { method, path, status, request_id, .. } = line;
