@@ -59,6 +59,11 @@ pub struct Sent {
 const EVENT_BYTES: usize = 200;
 
 impl Event {
+    /// The identifier for receivers: the sender's, else the event's own.
+    pub fn uuid_or(&self, id: Uuid) -> Uuid {
+        self.uuid.unwrap_or(id)
+    }
+
     fn bytes(&self) -> u64 {
         let person = self.person_properties.as_ref().map_or(0, |json| json.text().len());
         let texts = [&self.event, &self.distinct_id, &self.elements_chain].map(String::len);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::job::{Job, Outcome, Stop, uuid_of};
+use super::job::{Job, Outcome, Stop};
 use crate::clock::Time;
 use crate::outbound::Delivery;
 use crate::resources::batch_exports::runs::Progress;
@@ -108,7 +108,7 @@ fn event_body(id: Uuid, event: &Event) -> Outcome<Vec<u8>> {
         properties["$elements_chain"] = event.elements_chain.as_str().into();
     }
     let sent = Sent {
-        uuid: uuid_of(id, event),
+        uuid: event.uuid_or(id),
         distinct_id: &event.distinct_id,
         timestamp: event.timestamp,
         event: &event.event,

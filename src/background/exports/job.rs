@@ -166,11 +166,6 @@ impl Job {
     }
 }
 
-/// The event's identifier for receivers.
-pub(super) fn uuid_of(id: Uuid, event: &Event) -> Uuid {
-    event.uuid.unwrap_or(id)
-}
-
 /// Where the data goes, for the log; nothing secret.
 fn described(kind: Kind, config: &Map<String, Value>) -> String {
     let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();

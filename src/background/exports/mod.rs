@@ -6,6 +6,7 @@ mod http;
 mod job;
 mod lines;
 mod pack;
+mod records;
 mod s3;
 
 use std::collections::HashMap;

@@ -12,8 +12,9 @@ use serde_json::json;
 use url::Url;
 
 use super::job::{Job, Outcome, Stop};
-use super::lines::Lines;
+use super::lines;
 use super::pack::{Compression, Packer};
+use super::records::Records;
 use crate::clock::Time;
 use crate::outbound::{Delivery, Receipt};
 use crate::resources::batch_exports::isoformat;
@@ -47,12 +48,18 @@ pub(super) async fn export(job: &Job) -> Outcome<u64> {
     let names = Names::of(job)?;
     let target = Target::of(job)?;
     let bytes_max = job.number("max_file_size_mb").map(|megabytes| megabytes.saturating_mul(1024 * 1024));
-    let mut lines = Lines::of(job);
+    let mut records = Records::of(job);
+    let columns: Vec<String> = records.columns().into_iter().map(|(name, _)| name.to_owned()).collect();
     let mut file = None;
     let mut keys = Vec::new();
-    while let Some(piece) = lines.next().await? {
+    let mut piece = Vec::new();
+    while records.next(&mut |values| lines::push(&columns, values, &mut piece)).await? {
         // Says whether the run is still wanted.
         job.advance(Progress::default()).await?;
+        // A person may have changed without any of its distinct ids having to leave.
+        if piece.is_empty() {
+            continue;
+        }
         let open = match &mut file {
             Some(open) => open,
             None => {
@@ -65,6 +72,7 @@ pub(super) async fn export(job: &Job) -> Outcome<u64> {
             open.abort().await;
             return Err(stop);
         }
+        piece.clear();
         if bytes_max.is_some_and(|max| open.written >= max)
             && let Some(whole) = file.take()
         {
@@ -78,7 +86,7 @@ pub(super) async fn export(job: &Job) -> Outcome<u64> {
         let list = json!({"files": keys}).to_string();
         target.put(&names.manifest(), list.into()).await?;
     }
-    Ok(lines.records())
+    Ok(records.count())
 }
 
 /// The names of a run's files.

@@ -3,6 +3,7 @@
 //! a paused one does not.
 
 pub mod backfills;
+pub mod columns;
 pub mod destination;
 pub mod interval;
 pub mod logs;
