@@ -5,63 +5,17 @@
 #![expect(clippy::print_stdout, reason = "the figures are the product")]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+#[expect(dead_code, reason = "the bench of ingest uses the rest")]
 mod harness;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
-use harness::{Process, Run, load, request, serve_if_asked, syncs_per_second};
-use serde_json::Value;
+use harness::{Filled, Process, Run, load, post, request, serve_if_asked, syncs_per_second, told};
 
 const CLIENTS: usize = 64;
 const READS: u64 = 60_000;
 const LISTS: u64 = 6_000;
-
-/// A data file with one owner, and how to call for him.
-struct Filled {
-    folder: tempfile::TempDir,
-    key: String,
-    organization: String,
-}
-
-impl Filled {
-    fn path(&self) -> std::path::PathBuf {
-        self.folder.path().join("orgd.redb")
-    }
-
-    /// The owner with this many organizations.
-    async fn with(organizations: u64) -> Filled {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let data = folder.path().join("orgd.redb");
-        let output = Command::new(env!("CARGO_BIN_EXE_orgd"))
-            .args(["bootstrap", "--email", "ada@example.com", "--organization", "Acme", "--data"])
-            .arg(&data)
-            .output()
-            .expect("it runs");
-        let made: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
-        let text = |name: &str| made[name].as_str().expect("text").to_owned();
-        let filled = Filled { folder, key: text("api_key"), organization: text("organization_id") };
-        let server = Process::orgd(&data);
-        let key = filled.key.clone();
-        let make = move |number| post(&key, number);
-        load(&server.address, 256, organizations.saturating_sub(1), 201, make).await;
-        server.kill();
-        filled
-    }
-
-    fn get(&self, path: &str) -> Vec<u8> {
-        request("GET", path, &self.key, "")
-    }
-
-    fn one(&self) -> Vec<u8> {
-        self.get(&format!("/api/organizations/{}/", self.organization))
-    }
-}
-
-fn post(key: &str, number: u64) -> Vec<u8> {
-    request("POST", "/api/organizations/", key, &format!("{{\"name\": \"Organization {number}\"}}"))
-}
 
 /// What a load cost the server.
 struct Cost {
@@ -89,10 +43,6 @@ fn body_of(server: &Process, path: &str, key: &str, into: &Path) {
         agent.get(url).header("authorization", format!("Bearer {key}")).call().expect("an answer");
     let body = answer.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("a body");
     std::fs::write(into, body).expect("a file");
-}
-
-fn told(what: &str, ratio: f64, more: &str) {
-    println!("{what:<64} {ratio:>8.2}x   {more}");
 }
 
 /// The same request to both servers, turn about, so that noise hits both.

@@ -4,11 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Response;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -88,14 +89,19 @@ async fn serve(fixed: Arc<Fixed>) {
         let (stream, _) = listener.accept().await.expect("a connection");
         stream.set_nodelay(true).expect("an option");
         let fixed = Arc::clone(&fixed);
-        let answer = service_fn(move |_| {
-            let body = match &*fixed {
-                Fixed::Bytes(bytes) => bytes.clone(),
-                Fixed::Page(page) => serde_json::to_vec(page).expect("JSON").into(),
-            };
-            let mut answer = Response::new(Full::new(body));
-            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            std::future::ready(Ok::<_, Infallible>(answer))
+        let answer = service_fn(move |asked: Request<Incoming>| {
+            let fixed = Arc::clone(&fixed);
+            async move {
+                let mut asked = asked.into_body();
+                while asked.frame().await.is_some() {}
+                let body = match &*fixed {
+                    Fixed::Bytes(bytes) => bytes.clone(),
+                    Fixed::Page(page) => serde_json::to_vec(page).expect("JSON").into(),
+                };
+                let mut answer = Response::new(Full::new(body));
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                Ok::<_, Infallible>(answer)
+            }
         });
         tokio::spawn(async move {
             drop(http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await)

@@ -50,8 +50,17 @@ impl Process {
 
     /// Resident memory, in MiB.
     pub fn resident_mib(&self) -> f64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most resident memory that it has had, in MiB.
+    pub fn peak_mib(&self) -> f64 {
+        self.memory_mib("VmHWM:")
+    }
+
+    fn memory_mib(&self, name: &str) -> f64 {
         let status = self.read("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line of memory");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("a line of memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a size") / 1024.0
     }
 
