@@ -1,88 +1,223 @@
-//! The process is killed in the middle of a batch export: nothing is lost, and what was delivered before
-//! is not delivered again, but for the one request that was under way.
+//! The process is killed in the middle of batch exports: nothing is lost, and what was delivered before is
+//! not delivered again, but for the one request that was under way.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::gate::{Gate, Passes};
 use crate::receiver::Receiver;
+use crate::s3::{self, S3};
 use crate::support::{Serving, agent, ask, run};
 
-const BATCHES: usize = 10;
-const BATCH_EVENTS: usize = 2500;
-/// What one request of an export holds at the most.
-const REQUEST_EVENTS: usize = 5000;
+/// Events of one run; `ORGD_EXPORT_EVENTS` asks for more.
+const EVENTS: usize = 16_000;
+const BATCH_EVENTS: usize = 2_000;
+/// What one request of an export over HTTP holds at the most.
+const REQUEST_EVENTS: usize = 5_000;
+const RANGE: &str = "2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00";
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(120), "it never came true that {what}");
+        assert!(started.elapsed() < Duration::from_secs(300), "it never came true that {what}");
         std::thread::yield_now();
     }
 }
 
-#[test]
-fn a_backfill_that_was_killed_goes_on_where_it_was() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("orgd.redb");
-    let data = file.to_str().expect("a path of text");
-    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
-    let made: Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
-    let (key, token) = (made["api_key"].as_str().expect("a key"), made["project_api_token"].clone());
-    let receiver = Receiver::answering(&[]);
-    let agent = agent();
-    let one = {
-        let server = Serving::start(&file, &[]);
-        for batch in 0..BATCHES {
-            let event = |number: usize| {
-                let seconds = (batch * BATCH_EVENTS + number) / 10;
-                let time = format!("2021-01-01T10:{:02}:{:02}Z", seconds / 60 % 60, seconds % 60);
-                json!({"event": "seen", "distinct_id": format!("d{number}"), "timestamp": time})
-            };
-            let events: Vec<Value> = (0..BATCH_EVENTS).map(event).collect();
-            let body = json!({"api_key": token, "batch": events});
-            let (status, _) =
-                ask(&agent, "POST", &format!("{}/batch/", server.base), None, &body).expect("an answer");
-            assert_eq!(status, 200);
-        }
-        let config = json!({"url": receiver.url("/"), "token": "phc_receiver"});
-        let export =
-            json!({"name": "n", "interval": "hour", "destination": {"type": "HTTP", "config": config}});
+/// Events of one hour, large enough that they make files of several parts, and hard to compress.
+fn event(number: usize) -> Value {
+    let mut fill = String::new();
+    let mut state = number as u64 + 1;
+    while fill.len() < 1_400 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        fill.push_str(&format!("{:014x}", state >> 8));
+    }
+    let second = number % 3600;
+    json!({
+        "event": "seen", "distinct_id": format!("d{}", number % 1000), "uuid": uuid(number),
+        "timestamp": format!("2021-01-01T10:{:02}:{:02}Z", second / 60, second % 60), "properties": {"fill": fill},
+    })
+}
+
+fn uuid(number: usize) -> String {
+    format!("018c0d7e-1111-7000-8000-{number:012x}")
+}
+
+/// What a person with a key does.
+struct Owner {
+    server: String,
+    key: String,
+}
+
+impl Owner {
+    fn asks(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        ask(&agent(), method, &format!("{}{path}", self.server), Some(&self.key), body).expect("an answer")
+    }
+
+    /// The path of a new export whose backfill over the hour has begun.
+    fn backfills(&self, destination: &Value) -> String {
         let all = "/api/organizations/@current/batch_exports/";
-        let (status, export) =
-            ask(&agent, "POST", &format!("{}{all}", server.base), Some(key), &export).expect("an answer");
+        let export = json!({"name": "n", "interval": "hour", "paused": true, "destination": destination});
+        let (status, export) = self.asks("POST", all, &export);
         assert_eq!(status, 201, "{export}");
         let one = format!("{all}{}/", export["id"].as_str().expect("an id"));
         let range = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
-        let backfill = format!("{}{one}backfill/", server.base);
-        assert_eq!(ask(&agent, "POST", &backfill, Some(key), &range).expect("an answer").0, 200);
-        until("two requests have come", || receiver.received().len() >= 2);
-        server.signal("KILL");
-        server.wait();
+        assert_eq!(self.asks("POST", &format!("{one}backfill/"), &range).0, 200);
         one
+    }
+
+    fn run(&self, one: &str) -> Value {
+        self.asks("GET", one, &json!({})).1["latest_runs"][0].clone()
+    }
+
+    /// What the log says of a run, oldest first.
+    fn story(&self, one: &str, run: &Value) -> Vec<String> {
+        let id = run["id"].as_str().expect("an id");
+        let (_, page) = self.asks("GET", &format!("{one}logs/?limit=500&instance_id={id}"), &json!({}));
+        let entries = page["results"].as_array().expect("entries");
+        entries.iter().rev().filter_map(|entry| Some(entry["message"].as_str()?.to_owned())).collect()
+    }
+}
+
+/// Where an export delivers to, behind a gate that closes when it is in the middle.
+struct Elsewhere {
+    name: &'static str,
+    gate: Gate,
+    destination: Value,
+    /// The uuids of all records that arrived.
+    arrived: Box<dyn Fn() -> Vec<String>>,
+    /// Records that may have arrived twice: those of a request whose answer was lost.
+    twice: usize,
+    secret: &'static str,
+}
+
+fn uuids(records: impl IntoIterator<Item = Value>) -> Vec<String> {
+    records.into_iter().filter_map(|record| Some(record["uuid"].as_str()?.to_owned())).collect()
+}
+
+/// The third request has arrived, but not its answer.
+fn over_http() -> Elsewhere {
+    let receiver = Receiver::answering(&[]);
+    let gate = Gate::to(receiver.address, Passes::Answers(150));
+    let config = json!({"url": gate.url(), "token": "phc_receiver"});
+    let arrived = move || {
+        for request in receiver.received() {
+            assert!(request.line == "POST /" && request.head.contains("orgd/"), "{}", request.head);
+        }
+        uuids(receiver.events())
     };
-    let server = Serving::start(&file, &[]);
-    let mut run_of = Value::Null;
-    until("the run is over", || {
-        let (_, export) =
-            ask(&agent, "GET", &format!("{}{one}", server.base), Some(key), &json!({})).expect("an answer");
-        run_of = export["latest_runs"][0].clone();
-        run_of["finished_at"].is_string()
+    Elsewhere {
+        name: "HTTP",
+        gate,
+        destination: json!({"type": "HTTP", "config": config}),
+        arrived: Box::new(arrived),
+        twice: REQUEST_EVENTS,
+        secret: "phc_receiver",
+    }
+}
+
+/// The first part of a file has arrived, and a piece of the second. What is read at the end is the one
+/// object of a bucket that has no other.
+fn into_a_bucket(
+    name: &'static str,
+    more: &Value,
+    ending: &'static str,
+    read: fn(Vec<u8>) -> Vec<String>,
+) -> Elsewhere {
+    let bucket = S3::with_bucket("events");
+    let gate = Gate::to(bucket.address, Passes::Requests(20 * 1024 * 1024));
+    let mut config = json!({
+        "bucket_name": "events", "region": "us-east-1", "prefix": "p", "endpoint_url": gate.url(),
+        "aws_access_key_id": s3::KEY, "aws_secret_access_key": s3::SECRET,
     });
-    let total = BATCHES * BATCH_EVENTS;
-    assert_eq!((&run_of["status"], &run_of["records_completed"]), (&json!("Completed"), &json!(total)));
-    assert!(
-        receiver.received().iter().all(|request| request.line == "POST /" && request.head.contains("orgd/"))
-    );
-    let events = receiver.events();
-    let uuids: BTreeSet<&str> = events.iter().filter_map(|event| event["uuid"].as_str()).collect();
-    assert_eq!(uuids.len(), total);
-    assert!(events.len() <= total + REQUEST_EVENTS, "{} events came for {total}", events.len());
+    config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    let arrived = move || {
+        let key = format!("p/{RANGE}.{ending}");
+        assert_eq!(bucket.keys("events"), std::slice::from_ref(&key));
+        read(bucket.object("events", &key))
+    };
+    Elsewhere {
+        name,
+        gate,
+        destination: json!({"type": "S3", "config": config}),
+        arrived: Box::new(arrived),
+        twice: 0,
+        secret: s3::SECRET,
+    }
+}
+
+fn of_lines(bytes: Vec<u8>) -> Vec<String> {
+    let text = String::from_utf8(bytes).expect("UTF-8");
+    uuids(text.lines().map(|line| serde_json::from_str(line).expect("JSON")))
+}
+
+/// A data file with so many events of one hour.
+fn captured(file: &Path, total: usize) -> Owner {
+    let data = file.to_str().expect("a path of text");
+    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
+    let made: Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
+    let key = made["api_key"].as_str().expect("a key").to_owned();
+    let server = Serving::start(file, &[]);
+    let owner = Owner { server: server.base.clone(), key };
+    for first in (0..total).step_by(BATCH_EVENTS) {
+        let events: Vec<Value> = (first..total.min(first + BATCH_EVENTS)).map(event).collect();
+        let (status, answer) =
+            owner.asks("POST", "/batch/", &json!({"api_key": made["project_api_token"], "batch": events}));
+        assert_eq!(status, 200, "{answer}");
+    }
     assert_eq!(server.stop(), Some(0));
-    let check = run(&["check", "--data", data]);
+    owner
+}
+
+#[test]
+fn exports_that_were_killed_go_on_and_each_event_arrives_once() {
+    let total = std::env::var("ORGD_EXPORT_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(EVENTS);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    let mut owner = captured(&file, total);
+    let all = [over_http(), into_a_bucket("S3 as JSON lines", &json!({}), "jsonl", of_lines)];
+
+    let server = Serving::start(&file, &[]);
+    owner.server.clone_from(&server.base);
+    let paths = all.each_ref().map(|elsewhere| owner.backfills(&elsewhere.destination));
+    until("every export is stuck in the middle", || all.iter().all(|elsewhere| elsewhere.gate.is_stuck()));
+    server.signal("KILL");
+    server.wait();
+    for elsewhere in &all {
+        elsewhere.gate.open();
+    }
+
+    let server = Serving::start(&file, &[]);
+    owner.server.clone_from(&server.base);
+    let wanted: BTreeSet<String> = (0..total).map(uuid).collect();
+    for (elsewhere, one) in all.iter().zip(&paths) {
+        let name = elsewhere.name;
+        until("the run is over", || owner.run(one)["finished_at"].is_string());
+        let run = owner.run(one);
+        let shown = (&run["status"], &run["records_completed"], &run["latest_error"]);
+        assert_eq!(shown, (&json!("Completed"), &json!(total), &Value::Null), "{name}");
+        let arrived = (elsewhere.arrived)();
+        assert_eq!(arrived.len(), total + elsewhere.twice, "{name}");
+        assert!(arrived.into_iter().collect::<BTreeSet<_>>() == wanted, "{name}");
+        let story = owner.story(one, &run);
+        let told: Vec<&str> = story.iter().filter_map(|told| told.split(" 2021-").next()).collect();
+        let wanted = [
+            "Starting batch export for range",
+            "Batch exporting range",
+            "Batch exporting range",
+            "Successfully finished exporting batch",
+        ];
+        assert_eq!(told, wanted, "{name}: {story:#?}");
+    }
+    assert_eq!(server.stop(), Some(0));
+    let check = run(&["check", "--data", file.to_str().expect("a path of text")]);
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
-    // The secret lies neither in the data file nor, in plain, beside it.
+    // The secrets lie neither in the data file nor, in plain, beside it.
     let bytes = std::fs::read(&file).expect("the data file");
-    assert!(!bytes.windows(12).any(|part| part == b"phc_receiver"));
+    for secret in all.iter().map(|elsewhere| elsewhere.secret.as_bytes()) {
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret));
+    }
 }

@@ -7,9 +7,12 @@ mod archives;
 mod cli;
 mod crash;
 mod exports;
+mod gate;
 mod outbound;
 #[path = "../api/support/receiver.rs"]
 mod receiver;
+#[path = "../api/support/s3.rs"]
+mod s3;
 mod support;
 #[path = "../api/support/web.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
