@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::gate::{Gate, Passes};
 use crate::receiver::Receiver;
 use crate::s3::{self, S3};
-use crate::support::{Serving, agent, ask, run};
+use crate::support::{Serving, agent, ask, run, until};
 
 /// Events of one run; `ORGD_EXPORT_EVENTS` asks for more.
 const EVENTS: usize = 16_000;
@@ -18,14 +17,6 @@ const BATCH_EVENTS: usize = 2_000;
 /// What one request of an export over HTTP holds at the most.
 const REQUEST_EVENTS: usize = 5_000;
 const RANGE: &str = "2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00";
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(300), "it never came true that {what}");
-        std::thread::yield_now();
-    }
-}
 
 /// Events of one hour, large enough that they make files of several parts, and hard to compress.
 fn event(number: usize) -> Value {
@@ -101,7 +92,7 @@ fn uuids(records: impl IntoIterator<Item = Value>) -> Vec<String> {
 /// The third request has arrived, but not its answer.
 fn over_http() -> Elsewhere {
     let receiver = Receiver::answering(&[]);
-    let gate = Gate::to(receiver.address, Passes::Answers(150));
+    let gate = Gate::to(&receiver.url(""), Passes::Answers(150));
     let config = json!({"url": gate.url(), "token": "phc_receiver"});
     let arrived = move || {
         for request in receiver.received() {
@@ -128,7 +119,7 @@ fn into_a_bucket(
     read: fn(Vec<u8>) -> Vec<String>,
 ) -> Elsewhere {
     let bucket = S3::with_bucket("events");
-    let gate = Gate::to(bucket.address, Passes::Requests(20 * 1024 * 1024));
+    let gate = Gate::to(&bucket.url(), Passes::Requests(20 * 1024 * 1024));
     let mut config = json!({
         "bucket_name": "events", "region": "us-east-1", "prefix": "p", "endpoint_url": gate.url(),
         "aws_access_key_id": s3::KEY, "aws_secret_access_key": s3::SECRET,

@@ -26,7 +26,9 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub fn to(target: SocketAddr, passes: Passes) -> Gate {
+    /// To the server at `target`, a host and port with or without `http://`.
+    pub fn to(target: &str, passes: Passes) -> Gate {
+        let target = target.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("the socket has an address");
         let state = Arc::new((Mutex::default(), Condvar::new()));
@@ -34,7 +36,7 @@ impl Gate {
         // Ends with the process: it waits for connections as long as the test may open one.
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(target) else { continue };
+                let Ok(server) = TcpStream::connect(&target) else { continue };
                 let (requests, answers) = match passes {
                     Passes::Requests(max) => (Some(max), None),
                     Passes::Answers(max) => (None, Some(max)),

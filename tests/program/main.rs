@@ -13,6 +13,7 @@ mod outbound;
 mod receiver;
 #[path = "../api/support/s3.rs"]
 mod s3;
+mod secrets;
 mod support;
 #[path = "../api/support/web.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
@@ -106,4 +107,14 @@ pub fn ask(agent: &Agent, method: &str, url: &str, key: Option<&str>, body: &Val
 pub fn agent() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
     config.allow_non_standard_methods(true).build().new_agent()
+}
+
+/// Waits for what happens behind the requests' backs.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(300), "it never came true that {what}");
+        std::thread::yield_now();
+    }
 }

@@ -17,8 +17,6 @@ use crate::resources::events::{Event, Place};
 /// What one request holds at the most.
 const EVENTS_MAX: usize = 5000;
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// How much of a refusal is told.
-const TOLD_CHARS_MAX: usize = 500;
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How long one request may take.
 const TIME_MAX: Duration = Duration::from_secs(120);
@@ -128,7 +126,7 @@ async fn send(job: &Job, url: &Url, body: Bytes) -> Outcome<()> {
     };
     let answer = job.outbound().send(delivery).await;
     let answer = answer.map_err(|cause| Stop::Retryable(format!("ClientConnectionError: {cause}")))?;
-    let told: String = answer.text().chars().take(TOLD_CHARS_MAX).collect();
+    let told = job.told(answer.text());
     let error = |name: &str| format!("{name}: {name} (status: {}): {told}", answer.status);
     match answer.status {
         200..=299 => Ok(()),

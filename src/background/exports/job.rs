@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ use crate::resources::persons::{self, Row};
 /// Events are read in pieces of about this size.
 const PIECE_BYTES: u64 = 1024 * 1024;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
+/// How much is told of a refusal.
+const TOLD_CHARS_MAX: usize = 500;
 
 /// Why an attempt ends before its time.
 pub(super) enum Stop {
@@ -55,7 +58,7 @@ impl Job {
         let Open { export, id, .. } = open;
         let Some(plan) = app.store.read(|tx| runs::plan(tx, export, id))? else { return Ok(None) };
         let config = plan.destination.open(&app.vault, export);
-        let secrets = plan.destination.secrets(&app.vault, export);
+        let secrets = disguises(&plan.destination.secrets(&app.vault, export));
         let to = described(plan.destination.kind, &config);
         let arrivals = arrivals(app);
         let begun =
@@ -93,10 +96,13 @@ impl Job {
 
     /// The text with every secret of the destination blotted out.
     pub(super) fn without_secrets(&self, text: String) -> String {
-        // Very short secrets would blot out ordinary words as well, and are none.
-        const CHARS_MIN: usize = 4;
-        let secrets = self.secrets.iter().filter(|secret| secret.len() >= CHARS_MIN);
-        secrets.fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+        self.secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+    }
+
+    /// The beginning of what a destination says. Secrets are blotted out before it is cut: half a secret
+    /// would not be known again.
+    pub(super) fn told(&self, text: String) -> String {
+        self.without_secrets(text).chars().take(TOLD_CHARS_MAX).collect()
     }
 
     fn span(&self) -> Span {
@@ -164,6 +170,23 @@ impl Job {
             .write(move |tx| runs::advance(tx, &Context { arrivals: &arrivals, export, id }, progress));
         if noted.await? { Ok(()) } else { Err(Stop::Gone) }
     }
+}
+
+/// The secrets in every form in which a text may hold them, longer ones first: one may hold another.
+fn disguises(secrets: &[String]) -> Vec<String> {
+    // Very short secrets would blot out ordinary words as well, and are none.
+    const CHARS_MIN: usize = 4;
+    const IN_ADDRESSES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let in_json = |secret: &str| {
+        let quoted = Value::from(secret).to_string();
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let in_address = |secret: &str| utf8_percent_encode(secret, IN_ADDRESSES).to_string();
+    let forms = |secret: &String| [secret.clone(), in_json(secret), in_address(secret)];
+    let secrets = secrets.iter().filter(|secret| secret.len() >= CHARS_MIN);
+    let mut all: Vec<String> = secrets.flat_map(forms).collect();
+    all.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+    all
 }
 
 /// Where the data goes, for the log; nothing secret.

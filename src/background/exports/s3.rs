@@ -26,7 +26,6 @@ const PART_BYTES: usize = 16 * 1024 * 1024;
 const SIGNED_TIME: Duration = Duration::from_secs(15 * 60);
 const TIME_MAX: Duration = Duration::from_secs(10 * 60);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-const TOLD_CHARS_MAX: usize = 500;
 
 /// Where the files go.
 struct Target<'a> {
@@ -209,7 +208,7 @@ impl<'a> Target<'a> {
         let receipt = self.job.outbound().send(delivery).await;
         // An endpoint that is not there is a wrong one; upstream gives up as well.
         let receipt = receipt.map_err(|cause| Stop::Fatal(format!("EndpointConnectionError: {cause}")))?;
-        let told = || -> String { told(&receipt.text()).chars().take(TOLD_CHARS_MAX).collect() };
+        let told = || self.job.told(told(&receipt.text()));
         match receipt.status {
             200..=299 => Ok(receipt),
             408 | 429 | 500..=599 => Err(Stop::Retryable(format!(
@@ -319,7 +318,7 @@ impl<'a> Upload<'a> {
         // S3 may say 200 first and think better of it later.
         let text = receipt.text();
         if text.contains("<Error>") {
-            return Err(Stop::Retryable(format!("ClientError: {}", told(&text))));
+            return Err(Stop::Retryable(format!("ClientError: {}", self.target.job.told(told(&text)))));
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ pub const KEY: &str = "AKIA-of-the-test";
 pub const SECRET: &str = "hidden-secret-of-the-test";
 
 pub struct S3 {
-    pub address: SocketAddr,
+    address: SocketAddr,
     folder: TempDir,
 }
 
