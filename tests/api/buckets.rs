@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use crate::support::{Org, S3, Server, s3, text};
 
-const RANGE: &str = "2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00";
+pub const RANGE: &str = "2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00";
 
-fn capture(server: &Server, org: &Org, events: &[Value]) {
+pub fn capture(server: &Server, org: &Org, events: &[Value]) {
     let token = text(&org.owner.get(&org.project_at("")).json(200)["api_token"]);
     server.anyone().post("/batch/", json!({"api_key": token, "batch": events})).json(200);
 }
 
-fn seen(number: usize) -> Value {
+pub fn seen(number: usize) -> Value {
     json!({"event": "seen", "distinct_id": format!("d{number}"), "timestamp": "2021-01-01T10:00:00Z", "properties": {"number": number}})
 }
 
-fn config(s3: &S3, more: Value) -> Value {
+pub fn config(s3: &S3, more: Value) -> Value {
     let mut config = json!({
         "bucket_name": "events", "region": "us-east-1", "prefix": "p", "endpoint_url": s3.url(),
         "aws_access_key_id": s3::KEY, "aws_secret_access_key": s3::SECRET,
@@ -28,7 +28,7 @@ fn config(s3: &S3, more: Value) -> Value {
 }
 
 /// The run of an export of that hour.
-fn run_of(server: &Server, org: &Org, model: &str, config: Value) -> Value {
+pub fn run_of(server: &Server, org: &Org, model: &str, config: Value) -> Value {
     let destination = json!({"type": "S3", "config": config});
     let body = json!({"name": "n", "model": model, "interval": "hour", "destination": destination});
     let export = org.owner.post(&org.at("batch_exports/"), body).json(201);
@@ -51,12 +51,12 @@ fn run_of(server: &Server, org: &Org, model: &str, config: Value) -> Value {
     run
 }
 
-fn completed(run: &Value, records: usize) {
+pub fn completed(run: &Value, records: usize) {
     let shown = (&run["status"], &run["records_completed"], &run["latest_error"]);
     assert_eq!(shown, (&json!("Completed"), &json!(records), &Value::Null));
 }
 
-fn lines(bytes: &[u8]) -> Vec<Value> {
+pub fn lines(bytes: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
     assert!(text.ends_with('\n'));
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -209,6 +209,7 @@ fn what_the_bucket_refuses_fails_at_once() {
             json!({"prefix": "{unknown}"}),
             "InvalidS3Key: An invalid S3 key was provided: unknown template 'unknown'",
         ),
+        #[cfg(not(feature = "parquet"))]
         (
             json!({"file_format": "Parquet"}),
             "NotImplementedError: This version of orgd cannot write Parquet files.",

@@ -21,6 +21,8 @@ mod members;
 mod organizations;
 mod page;
 mod paging;
+#[cfg(feature = "parquet")]
+mod parquet_files;
 mod permissions;
 mod plugin_attacks;
 mod plugin_installs;

@@ -2,10 +2,13 @@
 //! on what is open, a few runs at a time. All that it knows stands in the file, so that a restart goes on
 //! where the last confirmed step ended.
 
+mod file;
 mod http;
 mod job;
 mod lines;
 mod pack;
+#[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
+mod parquet;
 mod records;
 mod s3;
 

@@ -5,12 +5,15 @@ use std::io::Write;
 use brotli::CompressorWriter;
 use flate2::write::GzEncoder;
 
-/// The compressions of JSON lines.
+/// The compressions of files, each of some formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
     Gzip,
     Brotli,
+    Zstd,
+    Lz4,
+    Snappy,
 }
 
 impl Compression {
@@ -19,6 +22,9 @@ impl Compression {
         match name {
             Some("gzip") => Compression::Gzip,
             Some("brotli") => Compression::Brotli,
+            Some("zstd") => Compression::Zstd,
+            Some("lz4") => Compression::Lz4,
+            Some("snappy") => Compression::Snappy,
             _ => Compression::None,
         }
     }
@@ -29,11 +35,14 @@ impl Compression {
             Compression::None => "",
             Compression::Gzip => ".gz",
             Compression::Brotli => ".br",
+            Compression::Zstd => ".zst",
+            Compression::Lz4 => ".lz4",
+            Compression::Snappy => ".sz",
         }
     }
 }
 
-/// Takes plain bytes and gives packed ones as they come.
+/// Takes plain bytes and gives packed ones as they come, for files that are packed as a whole.
 pub(super) enum Packer {
     None,
     Gzip(GzEncoder<Vec<u8>>),
@@ -41,18 +50,22 @@ pub(super) enum Packer {
 }
 
 impl Packer {
-    pub(super) fn new(compression: Compression) -> Packer {
+    /// `None` for a compression that only formats with one of their own have.
+    pub(super) fn new(compression: Compression) -> Option<Packer> {
         const BUFFER_BYTES: usize = 64 * 1024;
         /// Quality and window that pack a few times better than gzip's fastest at its speed.
         const QUALITY: u32 = 4;
         const WINDOW: u32 = 22;
         match compression {
-            Compression::None => Packer::None,
-            Compression::Gzip => Packer::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())),
+            Compression::None => Some(Packer::None),
+            Compression::Gzip => {
+                Some(Packer::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())))
+            }
             Compression::Brotli => {
                 let inner = CompressorWriter::new(Vec::new(), BUFFER_BYTES, QUALITY, WINDOW);
-                Packer::Brotli(Some(Box::new(inner)))
+                Some(Packer::Brotli(Some(Box::new(inner))))
             }
+            Compression::Zstd | Compression::Lz4 | Compression::Snappy => None,
         }
     }
 
@@ -97,14 +110,14 @@ mod tests {
         let pieces: Vec<Vec<u8>> =
             (0..50).map(|number| format!("line {number}\n").repeat(997).into_bytes()).collect();
         for compression in [Compression::None, Compression::Gzip, Compression::Brotli] {
-            let mut packer = Packer::new(compression);
+            let mut packer = Packer::new(compression).unwrap();
             let mut packed: Vec<u8> = pieces.iter().flat_map(|piece| packer.pack(piece)).collect();
             packed.extend(packer.end());
             let mut plain = Vec::new();
             let mut reader: Box<dyn Read> = match compression {
                 Compression::None => Box::new(packed.as_slice()),
                 Compression::Gzip => Box::new(flate2::read::GzDecoder::new(packed.as_slice())),
-                Compression::Brotli => Box::new(brotli::Decompressor::new(packed.as_slice(), 4096)),
+                _ => Box::new(brotli::Decompressor::new(packed.as_slice(), 4096)),
             };
             reader.read_to_end(&mut plain).unwrap();
             drop(reader);

@@ -1,5 +1,5 @@
-//! Delivery to S3 and what speaks its language: one file of JSON lines for each run, or several numbered
-//! ones with a list of them.
+//! Delivery to S3 and what speaks its language: one file for each run, or several numbered ones with a list
+//! of them.
 //! Holds always: a file appears when it is whole, or not at all. An attempt begins from the beginning and
 //! replaces what an earlier one has left.
 
@@ -11,12 +11,12 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use serde_json::json;
 use url::Url;
 
+use super::file::{Encoder, Format};
 use super::job::{Job, Outcome, Stop};
-use super::lines;
-use super::pack::{Compression, Packer};
 use super::records::Records;
 use crate::clock::Time;
 use crate::outbound::{Delivery, Receipt};
+use crate::resources::batch_exports::columns::Value;
 use crate::resources::batch_exports::isoformat;
 use crate::resources::batch_exports::runs::Progress;
 
@@ -38,65 +38,84 @@ struct Target<'a> {
 
 /// Uploads all records of the job; the number of them.
 pub(super) async fn export(job: &Job) -> Outcome<u64> {
-    if job.text("file_format") == Some("Parquet") {
-        return Err(Stop::Fatal(
-            "NotImplementedError: This version of orgd cannot write Parquet files. Nothing was exported."
-                .into(),
-        ));
-    }
-    let names = Names::of(job)?;
-    let target = Target::of(job)?;
-    let bytes_max = job.number("max_file_size_mb").map(|megabytes| megabytes.saturating_mul(1024 * 1024));
     let mut records = Records::of(job);
-    let columns: Vec<String> = records.columns().into_iter().map(|(name, _)| name.to_owned()).collect();
-    let mut file = None;
-    let mut keys = Vec::new();
-    let mut piece = Vec::new();
-    while records.next(&mut |values| lines::push(&columns, values, &mut piece)).await? {
+    let format = Format::of(job, &records.columns());
+    let names = Names::of(job, format.ending())?;
+    let target = Target::of(job)?;
+    let mut files = Files::of(&target, names, format)?;
+    let outcome = upload(job, &mut records, &mut files).await;
+    if outcome.is_err() {
+        files.open.abort().await;
+    }
+    outcome
+}
+
+async fn upload(job: &Job, records: &mut Records<'_>, files: &mut Files<'_>) -> Outcome<u64> {
+    while records.next(&mut |values| files.open.push(values)).await? {
         // Says whether the run is still wanted.
         job.advance(Progress::default()).await?;
-        // A person may have changed without any of its distinct ids having to leave.
-        if piece.is_empty() {
-            continue;
-        }
-        let open = match &mut file {
-            Some(open) => open,
-            None => {
-                let key = names.file(bytes_max.map(|_| keys.len()));
-                keys.push(key.clone());
-                file.insert(Upload::new(&target, key, names.compression))
-            }
-        };
-        if let Err(stop) = open.write(&piece).await {
-            open.abort().await;
-            return Err(stop);
-        }
-        piece.clear();
-        if bytes_max.is_some_and(|max| open.written >= max)
-            && let Some(whole) = file.take()
-        {
-            whole.finish().await?;
-        }
+        files.flush().await?;
     }
-    if let Some(last) = file {
-        last.finish().await?;
-    }
-    if bytes_max.is_some() && !keys.is_empty() {
-        let list = json!({"files": keys}).to_string();
-        target.put(&names.manifest(), list.into()).await?;
-    }
+    files.finish().await?;
     Ok(records.count())
+}
+
+/// The files of a run.
+struct Files<'a> {
+    target: &'a Target<'a>,
+    names: Names,
+    format: Format,
+    /// Those that are whole.
+    keys: Vec<String>,
+    open: Upload<'a>,
+}
+
+impl<'a> Files<'a> {
+    fn of(target: &'a Target<'a>, names: Names, format: Format) -> Outcome<Files<'a>> {
+        let number = format.is_split().then_some(0);
+        let open = Upload::new(target, names.file(number), format.begin()?);
+        Ok(Files { target, names, format, keys: Vec::new(), open })
+    }
+
+    /// Sends what is ready, and begins another file where this one is large enough.
+    async fn flush(&mut self) -> Outcome<()> {
+        self.open.flush().await?;
+        if self.format.bytes_max().is_some_and(|max| self.open.written >= max) {
+            self.end_file().await?;
+            let key = self.names.file(Some(self.keys.len()));
+            self.open = Upload::new(self.target, key, self.format.begin()?);
+        }
+        Ok(())
+    }
+
+    async fn end_file(&mut self) -> Outcome<()> {
+        self.open.finish().await?;
+        self.keys.push(self.open.key.clone());
+        Ok(())
+    }
+
+    /// Ends the last file, and lists them where there may be several.
+    async fn finish(&mut self) -> Outcome<()> {
+        if !self.open.is_empty {
+            self.end_file().await?;
+        }
+        if self.format.is_split() && !self.keys.is_empty() {
+            let list = json!({"files": self.keys}).to_string();
+            self.target.put(&self.names.manifest(), list.into()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The names of a run's files.
 struct Names {
     /// Without a number and an ending.
     base: String,
-    compression: Compression,
+    ending: String,
 }
 
 impl Names {
-    fn of(job: &Job) -> Outcome<Names> {
+    fn of(job: &Job, ending: String) -> Outcome<Names> {
         let (start, end) = (job.run.start, job.run.end);
         let prefix = filled(job.text("prefix").unwrap_or_default(), start, end, job.plan.model.name())
             .map_err(|name| {
@@ -107,13 +126,12 @@ impl Names {
         let range = format!("{}-{}", bound(start), isoformat(end));
         let prefix = prefix.trim_start_matches('/');
         let gap = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
-        let compression = Compression::named(job.text("compression"));
-        Ok(Names { base: format!("{prefix}{gap}{range}"), compression })
+        Ok(Names { base: format!("{prefix}{gap}{range}"), ending })
     }
 
     fn file(&self, number: Option<usize>) -> String {
         let number = number.map(|number| format!("-{number}")).unwrap_or_default();
-        format!("{}{number}.jsonl{}", self.base, self.compression.ending())
+        format!("{}{number}{}", self.base, self.ending)
     }
 
     fn manifest(&self) -> String {
@@ -237,29 +255,41 @@ fn told(xml: &str) -> String {
     }
 }
 
-/// A file on its way.
+/// A file on its way; nothing is sent before there is a record.
 struct Upload<'a> {
     target: &'a Target<'a>,
     key: String,
-    packer: Packer,
-    /// Packed, and not sent yet.
+    encoder: Box<dyn Encoder>,
+    is_empty: bool,
+    /// Encoded, and not sent yet.
     waiting: Vec<u8>,
-    /// Packed bytes so far.
+    /// Encoded bytes so far.
     written: u64,
     /// The upload in parts, once there is one, and the marks of its parts.
     parts: Option<(String, Vec<String>)>,
 }
 
 impl<'a> Upload<'a> {
-    fn new(target: &'a Target<'a>, key: String, compression: Compression) -> Upload<'a> {
-        let packer = Packer::new(compression);
-        Upload { target, key, packer, waiting: Vec::new(), written: 0, parts: None }
+    fn new(target: &'a Target<'a>, key: String, encoder: Box<dyn Encoder>) -> Upload<'a> {
+        Upload { target, key, encoder, is_empty: true, waiting: Vec::new(), written: 0, parts: None }
     }
 
-    async fn write(&mut self, piece: &[u8]) -> Outcome<()> {
-        let packed = self.packer.pack(piece);
-        self.written += packed.len() as u64;
-        self.waiting.extend_from_slice(&packed);
+    fn push(&mut self, values: &[Value<'_>]) -> Outcome<()> {
+        self.is_empty = false;
+        self.encoder.push(values)
+    }
+
+    /// Sends what is ready.
+    async fn flush(&mut self) -> Outcome<()> {
+        // Compression may take a second: the requests of this thread go on elsewhere meanwhile.
+        let bytes = tokio::task::block_in_place(|| self.encoder.encode())?;
+        self.write(bytes).await
+    }
+
+    async fn write(&mut self, bytes: Vec<u8>) -> Outcome<()> {
+        self.written += bytes.len() as u64;
+        self.waiting.extend_from_slice(&bytes);
+        drop(bytes);
         while self.waiting.len() >= PART_BYTES {
             let rest = self.waiting.split_off(PART_BYTES);
             let part = std::mem::replace(&mut self.waiting, rest);
@@ -291,17 +321,9 @@ impl<'a> Upload<'a> {
     }
 
     /// Makes the file appear.
-    async fn finish(mut self) -> Outcome<()> {
-        let outcome = self.complete().await;
-        if outcome.is_err() {
-            self.abort().await;
-        }
-        outcome
-    }
-
-    async fn complete(&mut self) -> Outcome<()> {
-        let end = self.packer.end();
-        self.waiting.extend_from_slice(&end);
+    async fn finish(&mut self) -> Outcome<()> {
+        let end = tokio::task::block_in_place(|| self.encoder.end())?;
+        self.write(end).await?;
         let last = std::mem::take(&mut self.waiting);
         if self.parts.is_none() {
             return self.target.put(&self.key, last.into()).await;
