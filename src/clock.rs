@@ -142,6 +142,32 @@ pub struct Ids {
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// The number that the bytes are, the greatest byte first, in base 62.
+fn base62(bytes: &[u8]) -> String {
+    // As many digits as fit into a word are split off at a time.
+    const DIGITS: u32 = 5;
+    const SPLIT: u64 = 62u64.pow(DIGITS);
+    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let mut words: Vec<u64> = bytes.rchunks(4).rev().map(word).collect();
+    let mut letters = Vec::with_capacity(bytes.len() * 3 / 2);
+    while words.iter().any(|word| *word != 0) {
+        let mut rest = 0;
+        for word in &mut words {
+            let value = rest << 32 | *word;
+            *word = value / SPLIT;
+            rest = value % SPLIT;
+        }
+        for _ in 0..DIGITS {
+            letters.push(BASE62[(rest % 62) as usize]);
+            rest /= 62;
+        }
+    }
+    while letters.last() == Some(&b'0') {
+        letters.pop();
+    }
+    letters.iter().rev().map(|letter| char::from(*letter)).collect()
+}
+
 impl Ids {
     /// Tells requests apart, of this start of the program and of others; cheaper than a UUIDv7.
     pub fn request(&self) -> Uuid {
@@ -175,19 +201,16 @@ impl Ids {
 
     /// `N` random bytes written in base 62, without leading zeros: 32 bytes give about 43 letters.
     pub fn base62<const N: usize>(&self) -> String {
-        let mut number = self.bytes::<N>();
-        let mut letters = Vec::with_capacity(N * 2);
-        while number.iter().any(|byte| *byte != 0) {
-            let mut rest = 0u32;
-            for byte in &mut number {
-                let value = rest * 256 + u32::from(*byte);
-                *byte = u8::try_from(value / 62).expect("a remainder below 62 keeps the quotient below 256");
-                rest = value % 62;
-            }
-            letters.push(BASE62[rest as usize]);
-        }
-        letters.reverse();
-        String::from_utf8(letters).expect("the alphabet is ASCII")
+        base62(&self.bytes::<N>())
+    }
+
+    /// 42 letters in base 62: the time in milliseconds, then 26 random bytes. As with identifiers, later
+    /// ones are greater, so that an index of them grows at its end.
+    pub fn ordered_base62(&self, now: Time) -> String {
+        let mut bytes = self.bytes::<32>();
+        let millis = u64::try_from(now.0 / 1000).unwrap_or(0);
+        bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        base62(&bytes)
     }
 
     /// `length` random letters out of `alphabet`.
@@ -230,5 +253,26 @@ mod tests {
         let text = Ids::default().base62::<32>();
         assert!((36..=43).contains(&text.len()), "{text}");
         assert!(text.bytes().all(|letter| letter.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn base_62_writes_the_number_that_the_bytes_are() {
+        for (bytes, written) in [
+            (&[0, 0][..], ""),
+            (&[0, 61], "z"),
+            (&[62], "10"),
+            (&[1, 0, 0, 0, 0], "4gfFC4"),
+            (&[255; 9], "1SkYaaiXSSTS3"),
+        ] {
+            assert_eq!(base62(bytes), written, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn ordered_letters_are_greater_when_they_are_later() {
+        let ids = Ids::default();
+        let at = |text| ids.ordered_base62(Time::parse(text).unwrap());
+        let (before, after) = (at("2026-11-25T00:00:00.001Z"), at("2026-11-25T00:00:00.002Z"));
+        assert!(before < after && before.len() == 42 && after.len() == 42, "{before} {after}");
     }
 }

@@ -249,7 +249,7 @@ pub fn found(call: &Call, tx: &WriteTx, owner: Uuid, mut organization: Organizat
     tx.put(&BY_SLUG, &organization.slug, &id)?;
     tx.put(&ORGANIZATIONS, &id, &organization)?;
     members::join(call, tx, id, owner, Level::Owner)?;
-    let project = projects::create_default(call, tx, id)?;
+    let project = projects::create_default(call, tx, id, &users::find(tx, owner)?)?;
     users::make_current(tx, owner, Some(id), Some(project))?;
     Ok(id)
 }

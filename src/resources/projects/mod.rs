@@ -13,6 +13,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::activity::{self, Change};
+use super::users::User;
 use super::{access_controls, batch_exports, instance, members, organizations, users};
 use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
 use crate::auth::covers_organization;
@@ -331,7 +332,8 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         ));
     }
     let id = tx.next_id("projects")?;
-    let (mut project, mut details) = blank(call, tx, organization, wants_demo)?;
+    let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
+    let (mut project, mut details) = blank(call, &first_members, wants_demo);
     fill(&mut project, &mut details, call, &mut form)?;
     insert(tx, organization, id, &project, &details)?;
     users::make_current(tx, call.user()?, None, Some(id))?;
@@ -484,10 +486,10 @@ fn changes(before: &(Project, Settings), found: &Found) -> Result<Vec<Value>> {
 }
 
 fn new_token(call: &Call) -> String {
-    format!("phc_{}", call.ids.base62::<32>())
+    format!("phc_{}", call.ids.ordered_base62(call.now))
 }
 
-fn blank(call: &Call, tx: &Tx, organization: Uuid, is_demo: bool) -> Result<(Project, Details)> {
+fn blank(call: &Call, first_members: &[User], is_demo: bool) -> (Project, Details) {
     let project = Project {
         uuid: call.new_uuid(),
         api_token: new_token(call),
@@ -499,18 +501,18 @@ fn blank(call: &Call, tx: &Tx, organization: Uuid, is_demo: bool) -> Result<(Pro
         timezone: "UTC".into(),
         access_control: false,
     };
-    let mut settings = Settings::new(&members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?);
+    let mut settings = Settings::new(first_members);
     if is_demo {
         settings.test_account_filters = Json::of(&json!([]));
     }
     let extra = Json::of(&json!({}));
-    Ok((project, Details { created_at: call.now, updated_at: call.now, settings, extra }))
+    (project, Details { created_at: call.now, updated_at: call.now, settings, extra })
 }
 
-/// The project that comes with an organization; it has no entry in the activity log.
-pub fn create_default(call: &Call, tx: &WriteTx, organization: Uuid) -> Result<u32> {
+/// The project that comes with its owner's organization; it has no entry in the activity log.
+pub fn create_default(call: &Call, tx: &WriteTx, organization: Uuid, owner: &User) -> Result<u32> {
     let id = tx.next_id("projects")?;
-    let (project, details) = blank(call, tx, organization, false)?;
+    let (project, details) = blank(call, std::slice::from_ref(owner), false);
     insert(tx, organization, id, &project, &details)?;
     Ok(id)
 }
