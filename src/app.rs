@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::auth::throttle::Throttles;
 use crate::clock::{Clock, Ids};
@@ -20,13 +20,7 @@ pub struct App {
     pub ids: Arc<Ids>,
     pub vault: Arc<Vault>,
     pub throttles: Throttles,
-    /// Wakes the mailer after a commit that queued mail.
-    pub mail_waits: Notify,
     pub dns: Dns,
-    /// Wakes the task that follows proxy records after a commit that changed one.
-    pub proxies_wait: Notify,
-    /// Wakes the driver of batch exports after a commit that may concern it.
-    pub exports_wait: Notify,
     /// Lets the first user of an empty file sign up from anywhere; known to the log only.
     pub setup_code: String,
     pub outbound: Outbound,
@@ -48,9 +42,6 @@ impl App {
             ids: Arc::new(ids),
             vault: Arc::new(vault),
             throttles: Throttles::default(),
-            mail_waits: Notify::new(),
-            proxies_wait: Notify::new(),
-            exports_wait: Notify::new(),
             outbound: Outbound::default(),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hashing: Semaphore::new((cores / 2).max(1)),

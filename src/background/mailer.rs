@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::clock::Time;
 use crate::error::Result;
 use crate::resources::outbox::{self, Mail};
 
@@ -16,8 +17,8 @@ type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
 /// Mails of one turn.
 const BATCH: usize = 20;
-/// The longest sleep, so that a moved clock is noticed.
-const NAP_MAX: Duration = Duration::from_secs(30);
+/// The longest time without a look at the outbox.
+const NAP_SECONDS_MAX: i64 = 30;
 /// How long the mail server may take for each step.
 const SMTP_TIME: Duration = Duration::from_secs(20);
 
@@ -40,21 +41,24 @@ pub async fn run(app: Arc<App>) {
         (Ok(transport), Ok(from)) => (transport, from),
         _ => return,
     };
+    let mail = app.store.watch(&[outbox::OUTBOX.info()]);
     loop {
-        let pause = match turn(&app, &transport, &from).await {
-            Ok(pause) => pause,
+        let wake = match turn(&app, &transport, &from).await {
+            Ok(next) => next,
             Err(cause) => {
                 error!(%cause, "the outbox could not be read");
-                NAP_MAX
+                app.clock.now().plus_seconds(NAP_SECONDS_MAX)
             }
         };
-        // Woken by a commit that may have queued mail, or when the next try is due.
-        let _ = tokio::time::timeout(pause, app.mail_waits.notified()).await;
+        tokio::select! {
+            () = mail.notified() => {}
+            () = app.clock.until(wake) => {}
+        }
     }
 }
 
-/// Sends what is due; says how long nothing more will be.
-async fn turn(app: &Arc<App>, transport: &Transport, from: &Mailbox) -> Result<Duration> {
+/// Sends what is due; says when more will be.
+async fn turn(app: &Arc<App>, transport: &Transport, from: &Mailbox) -> Result<Time> {
     let now = app.clock.now();
     let (due, next) = app.store.read(|tx| outbox::due(tx, now, BATCH))?;
     let all_sent = due.len() < BATCH;
@@ -62,10 +66,10 @@ async fn turn(app: &Arc<App>, transport: &Transport, from: &Mailbox) -> Result<D
         send(app, transport, from, id, mail).await?;
     }
     if !all_sent {
-        return Ok(Duration::ZERO);
+        return Ok(now);
     }
-    let until = next.map(|next| Duration::from_micros(u64::try_from(next.0 - now.0).unwrap_or(0)));
-    Ok(until.unwrap_or(NAP_MAX).min(NAP_MAX))
+    let nap_end = now.plus_seconds(NAP_SECONDS_MAX);
+    Ok(next.map_or(nap_end, |next| next.min(nap_end)))
 }
 
 async fn send(app: &Arc<App>, transport: &Transport, from: &Mailbox, id: Uuid, mail: Mail) -> Result<()> {

@@ -20,12 +20,13 @@ const NAP_MAX: Duration = Duration::from_secs(30);
 
 /// Runs as long as the server does.
 pub(super) async fn run(app: Arc<App>) {
+    let changes = app.store.watch(&[proxy_records::DUE.info()]);
     loop {
         let pause = turn(&app).await.unwrap_or_else(|cause| {
             error!(%cause, "proxy records could not be followed");
             NAP_MAX
         });
-        let _ = tokio::time::timeout(pause, app.proxies_wait.notified()).await;
+        let _ = tokio::time::timeout(pause, changes.notified()).await;
     }
 }
 

@@ -354,11 +354,6 @@ async fn run(app: &Arc<App>, row: &'static Route, call: Call) -> Result<Reply> {
     match &row.handler {
         Handler::Read(run) => app.store.read(|tx| run(&call, tx)),
         Handler::Steps(run) => run(Arc::clone(app), Arc::new(call)).await,
-        Handler::Write(run) => {
-            let reply = app.store.write(move |tx| run(&call, tx)).await;
-            app.mail_waits.notify_one();
-            app.exports_wait.notify_one();
-            reply
-        }
+        Handler::Write(run) => app.store.write(move |tx| run(&call, tx)).await,
     }
 }

@@ -23,7 +23,7 @@ pub struct Mail {
 }
 
 /// By identifier, so in the order of their making. The mail of an invite has the invite's.
-pub(super) const OUTBOX: Table<Uuid, Mail> = Table::new("outbox");
+pub const OUTBOX: Table<Uuid, Mail> = Table::new("outbox");
 
 /// Mails are given up after this.
 pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;

@@ -8,8 +8,7 @@ use uuid::Uuid;
 
 use super::check::expect;
 use super::{members, organizations, users};
-use crate::api::route::Handler;
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, steps};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, write};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::config::{Config, PROXY_BASE_LOCAL};
 use crate::error::{Result, invalid, invalid_body, not_found};
@@ -21,22 +20,13 @@ pub fn rows() -> Vec<Route> {
     let again = "/api/organizations/{organization_id}/proxy_records/{id}/retry/";
     vec![
         Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
-        Route::post(all, scope("organization:write"), waking(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
         Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
-        Route::put(one, scope("organization:write"), waking(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, scope("organization:write"), waking(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), waking(remove)).gives_nothing(),
-        Route::post(again, scope("organization:write"), waking(retry)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
+        Route::post(again, scope("organization:write"), write(retry)).gives(200, FIELDS),
     ]
-}
-
-/// A handler that writes, and wakes the task that follows proxy records after the commit.
-fn waking(run: fn(&Call, &WriteTx) -> Result<Reply>) -> Handler {
-    steps(move |app, call| async move {
-        let reply = app.store.write(move |tx| run(&call, tx)).await;
-        app.proxies_wait.notify_one();
-        reply
-    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +70,7 @@ pub(super) const RECORDS: Table<(Uuid, Uuid), ProxyRecord> = Table::new("proxy_r
 /// By name in lower case.
 pub(super) const BY_DOMAIN: Table<String, (Uuid, Uuid)> = Table::new("proxy_records_by_domain");
 /// By the time of the next look: the organization of the record.
-pub(super) const DUE: Table<([u8; 8], Uuid), Uuid> = Table::new("proxy_records_due");
+pub const DUE: Table<([u8; 8], Uuid), Uuid> = Table::new("proxy_records_due");
 
 /// A name that never gets its CNAME is given up after this.
 const WAITING_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;

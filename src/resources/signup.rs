@@ -143,9 +143,7 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             signed_up(&call, tx, uuid, next_url.as_deref())
         }
     });
-    let reply = write.await;
-    app.mail_waits.notify_one();
-    reply
+    write.await
 }
 
 /// The name of an organization that was given none.
@@ -260,9 +258,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             let record = users::find(tx, user)?;
             Reply::created(&SignedUp { user: record.basic(user), redirect_url: "/" })
         });
-        let reply = write.await;
-        app.mail_waits.notify_one();
-        return reply;
+        return write.await;
     }
     app.store.read(|tx| for_newcomer(check(&call, tx), &call, tx))?;
     let mut form = call.form(ACCEPT)?;
@@ -275,9 +271,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         enter(&call, tx, organization, uuid, invite.level)?;
         signed_up(&call, tx, uuid, None)
     });
-    let reply = write.await;
-    app.mail_waits.notify_one();
-    reply
+    write.await
 }
 
 /// Accepting tells of an existing account in other words than prevalidation.

@@ -6,6 +6,7 @@
 
 mod check;
 mod codec;
+mod commit;
 mod key;
 mod memo;
 mod migrate;
@@ -23,7 +24,7 @@ use std::thread::JoinHandle;
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageBackend};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use check::{Problems, check_counts};
 pub use codec::{Json, Record, decode, encode};
@@ -66,7 +67,14 @@ struct Shared {
     tables: Vec<TableInfo>,
     newest: RwLock<Arc<Snapshot>>,
     memos: Arc<Memos>,
+    watches: RwLock<Vec<Watch>>,
     failed: AtomicBool,
+}
+
+/// Somebody who waits for commits that change one of these tables.
+struct Watch {
+    tables: Vec<&'static str>,
+    changed: Arc<Notify>,
 }
 
 impl Shared {
@@ -76,6 +84,15 @@ impl Shared {
 
     fn publish(&self, snapshot: Arc<Snapshot>) {
         *self.newest.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    /// Wakes those who wait for one of the changed tables.
+    fn wake(&self, changed: &[&'static str]) {
+        for watch in self.watches.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            if watch.tables.iter().any(|table| changed.contains(table)) {
+                watch.changed.notify_one();
+            }
+        }
     }
 
     fn fail(&self, failure: &Failure) {
@@ -126,7 +143,13 @@ impl Store {
         let names = tables.iter().map(|table| table.name);
         let memos = Arc::new(Memos::default());
         let newest = RwLock::new(Arc::new(Snapshot::take(&database, names, 0, Arc::clone(&memos))?));
-        let shared = Arc::new(Shared { tables, newest, memos, failed: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            tables,
+            newest,
+            memos,
+            watches: RwLock::default(),
+            failed: AtomicBool::new(false),
+        });
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let writer = std::thread::Builder::new()
             .name("writer".into())
@@ -156,6 +179,15 @@ impl Store {
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue.send(job).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?
+    }
+
+    /// Is notified after every commit, from now on, that changes one of the tables.
+    pub fn watch(&self, tables: &[TableInfo]) -> Arc<Notify> {
+        let changed = Arc::new(Notify::new());
+        let watch =
+            Watch { tables: tables.iter().map(|table| table.name).collect(), changed: Arc::clone(&changed) };
+        self.shared.watches.write().unwrap_or_else(PoisonError::into_inner).push(watch);
+        changed
     }
 
     /// Whether the last commits went through.

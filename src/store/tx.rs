@@ -1,7 +1,7 @@
 //! Reading and writing typed tables.
 //!
 //! `Tx` reads one committed state. `WriteTx` is a `Tx` that also stages changes: what it reads is the
-//! committed state with the changes of this batch, and of this write, laid over it. Staged changes
+//! committed state with the changes of earlier writes, and of this one, laid over it. Staged changes
 //! reach the file in one commit for the whole batch; those of a write that fails are dropped.
 
 use std::cell::RefCell;
@@ -48,10 +48,6 @@ impl Staged {
             self.tables.entry(table).or_default().extend(changes);
         }
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.tables.is_empty()
-    }
 }
 
 /// Which end of a range comes first.
@@ -68,9 +64,11 @@ pub struct Tx {
     writing: bool,
 }
 
-/// What a write sees over the committed state: first its batch, then itself.
+/// What a write sees over the committed state, from below: what is on its way to the disk, its batch,
+/// itself.
 #[derive(Default)]
 struct Layers {
+    sent: Arc<Staged>,
     batch: Staged,
     own: Staged,
 }
@@ -88,7 +86,8 @@ impl Tx {
     ) -> Result<Option<T>, Failure> {
         if self.writing {
             let layers = self.layers.borrow();
-            if let Some(staged) = layers.own.get(table, key).or_else(|| layers.batch.get(table, key)) {
+            let mut staged = [&layers.own, &layers.batch, &*layers.sent].into_iter();
+            if let Some(staged) = staged.find_map(|layer| layer.get(table, key)) {
                 return staged.as_deref().map(look).transpose();
             }
         }
@@ -235,7 +234,7 @@ impl Tx {
         let mut staged = Changes::new();
         if self.writing {
             let layers = self.layers.borrow();
-            for layer in [&layers.batch, &layers.own] {
+            for layer in [&*layers.sent, &layers.batch, &layers.own] {
                 let Some(changes) = layer.tables.get(table) else { continue };
                 let inside = changes.range::<[u8], _>((Bound::Included(from.as_slice()), upper));
                 staged.extend(inside.map(|(key, value)| (key.clone(), value.clone())));
@@ -416,9 +415,17 @@ impl WriteTx {
         }
     }
 
-    /// Everything that the batch changes.
-    pub(super) fn into_batch(self) -> Staged {
-        self.tx.layers.into_inner().batch
+    /// Everything that the batch changes, which is on its way to the disk from now on.
+    pub(super) fn hand_over(&self) -> Arc<Staged> {
+        let layers = &mut *self.tx.layers.borrow_mut();
+        layers.sent = Arc::new(std::mem::take(&mut layers.batch));
+        Arc::clone(&layers.sent)
+    }
+
+    /// Goes on over a state that holds what was on its way to the disk.
+    pub(super) fn rebase(&mut self, snapshot: Arc<Snapshot>) {
+        self.tx.snapshot = snapshot;
+        self.tx.layers.get_mut().sent = Arc::default();
     }
 }
 

@@ -1,15 +1,16 @@
-//! The one thread that writes. It takes the writes that are waiting, runs each over the state so
-//! far, commits them together, and answers each caller after the commit that holds its change.
+//! Runs writes, one after the other, and has them committed in batches.
+//!
+//! While one batch is on its way to the disk, the next is run over it, and over the committed state. Each
+//! caller is answered after the commit that holds its change. Where a commit fails, what was run over it is
+//! run again without it.
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::memo::Group;
-use super::snapshot::{Snapshot, definition};
+use super::commit::{self, Committed};
 use super::tx::{Staged, WriteTx};
 use super::{Failure, Shared};
 use crate::error::{Error, Result};
@@ -58,74 +59,115 @@ where
 }
 
 /// Runs until every sender is gone.
-pub(super) fn run(database: Database, shared: &Shared, mut queue: mpsc::Receiver<Box<dyn Job>>) {
-    let mut jobs: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH_MAX);
-    while let Some(first) = queue.blocking_recv() {
-        jobs.push(first);
-        while jobs.len() < BATCH_MAX {
-            match queue.try_recv() {
-                Ok(job) => jobs.push(job),
-                Err(_) => break,
-            }
+pub(super) fn run(database: Database, shared: &Shared, queue: mpsc::Receiver<Box<dyn Job>>) {
+    // A runtime of this thread alone, to wait for two things at once.
+    let runtime = match tokio::runtime::Builder::new_current_thread().build() {
+        Ok(runtime) => runtime,
+        Err(cause) => return shared.fail(&Failure::record(format!("writes cannot be waited for: {cause}"))),
+    };
+    std::thread::scope(|scope| {
+        let database = &database;
+        let (batches, to_commit) = mpsc::channel(1);
+        let (report, reports) = mpsc::channel(1);
+        let committer = std::thread::Builder::new().name("committer".into());
+        let started =
+            committer.spawn_scoped(scope, move || commit::run(database, shared, to_commit, &report));
+        if let Err(cause) = started {
+            return shared.fail(&Failure::record(format!("the committer cannot be started: {cause}")));
         }
         let tx = WriteTx::new(shared.snapshot());
-        for job in &mut jobs {
-            let keep = job.run(&tx);
-            tx.settle(keep);
-        }
-        let batch = tx.into_batch();
-        let changed = changed_groups(shared, &batch);
-        let committed = commit(&database, batch).and_then(|()| publish(&database, shared, changed));
-        if let Err(failure) = &committed {
-            shared.fail(failure);
-        }
-        for job in jobs.drain(..) {
-            job.finish(committed.as_ref().copied());
-        }
-    }
+        let writer = Writer { shared, tx, ran: Vec::new(), sent: None, batches, reports };
+        runtime.block_on(writer.run(queue));
+    });
 }
 
-/// The groups of which answers may be remembered and that the batch changes.
-fn changed_groups(shared: &Shared, batch: &Staged) -> HashSet<Group> {
-    let remembered = shared.tables.iter().filter(|table| table.remembered);
-    let changes = remembered.filter_map(|table| batch.tables.get(table.name));
-    changes.flat_map(|changes| changes.keys()).filter_map(|key| key.first_chunk().copied()).collect()
+/// A batch on its way to the disk.
+struct Sent {
+    jobs: Vec<Box<dyn Job>>,
+    tables: Vec<&'static str>,
 }
 
-/// Lets readers see what was committed.
-fn publish(
-    database: &Database,
-    shared: &Shared,
-    changed: HashSet<Group>,
-) -> std::result::Result<(), Failure> {
-    let names = shared.tables.iter().map(|table| table.name);
-    let generation = shared.snapshot().generation + 1;
-    let snapshot = Snapshot::take(database, names, generation, Arc::clone(&shared.memos))?;
-    for group in changed {
-        shared.memos.changed(generation, group);
-    }
-    shared.publish(Arc::new(snapshot));
-    Ok(())
+struct Writer<'a> {
+    shared: &'a Shared,
+    /// The committed state, with what is on its way to the disk and what ran since laid over it.
+    tx: WriteTx,
+    ran: Vec<Box<dyn Job>>,
+    sent: Option<Sent>,
+    batches: mpsc::Sender<Arc<Staged>>,
+    reports: mpsc::Receiver<Committed>,
 }
 
-/// Writes the changes in one durable transaction; a failure leaves none of them.
-pub(super) fn commit(database: &Database, batch: Staged) -> std::result::Result<(), Failure> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let mut transaction = database.begin_write().map_err(Failure::storage)?;
-    // Two-phase commit with the allocator's state: the start after a crash takes milliseconds.
-    transaction.set_quick_repair(true);
-    for (name, changes) in batch.tables {
-        let mut table = transaction.open_table(definition(name)).map_err(Failure::storage)?;
-        for (key, value) in changes {
-            match value {
-                Some(value) => {
-                    drop(table.insert(key.as_slice(), value.as_slice()).map_err(Failure::storage)?)
+impl Writer<'_> {
+    async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+        let mut is_open = true;
+        while is_open || self.sent.is_some() {
+            tokio::select! {
+                biased;
+                report = self.reports.recv(), if self.sent.is_some() => {
+                    let gone = || Err(Failure::record("the committer has stopped".into()));
+                    self.settle(report.unwrap_or_else(gone)).await;
                 }
-                None => drop(table.remove(key.as_slice()).map_err(Failure::storage)?),
+                job = queue.recv(), if is_open && self.ran.len() < BATCH_MAX => match job {
+                    Some(job) => self.take(job),
+                    None => is_open = false,
+                },
+            }
+            if self.sent.is_none() {
+                while self.ran.len() < BATCH_MAX
+                    && let Ok(job) = queue.try_recv()
+                {
+                    self.take(job);
+                }
+                self.send().await;
             }
         }
     }
-    transaction.commit().map_err(Failure::storage)
+
+    fn take(&mut self, mut job: Box<dyn Job>) {
+        let keep = job.run(&self.tx);
+        self.tx.settle(keep);
+        self.ran.push(job);
+    }
+
+    /// Hands what ran over to be committed. Nothing may be on its way.
+    async fn send(&mut self) {
+        if self.ran.is_empty() {
+            return;
+        }
+        let jobs = std::mem::take(&mut self.ran);
+        let staged = self.tx.hand_over();
+        if staged.tables.is_empty() {
+            return finish(jobs, &Ok(()));
+        }
+        self.sent = Some(Sent { jobs, tables: staged.tables.keys().copied().collect() });
+        // Whether the committer is still there is found out when its report is waited for.
+        let _ = self.batches.send(staged).await;
+    }
+
+    /// What was on its way has arrived, or not.
+    async fn settle(&mut self, committed: Committed) {
+        let Some(sent) = self.sent.take() else { return };
+        match &committed {
+            Ok(()) => self.tx.rebase(self.shared.snapshot()),
+            Err(failure) => {
+                self.shared.fail(failure);
+                self.tx = WriteTx::new(self.shared.snapshot());
+                for job in std::mem::take(&mut self.ran) {
+                    self.take(job);
+                }
+            }
+        }
+        // The disk first, then the callers.
+        self.send().await;
+        finish(sent.jobs, &committed);
+        if committed.is_ok() {
+            self.shared.wake(&sent.tables);
+        }
+    }
+}
+
+fn finish(jobs: Vec<Box<dyn Job>>, committed: &Committed) {
+    for job in jobs {
+        job.finish(committed.as_ref().copied());
+    }
 }

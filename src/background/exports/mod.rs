@@ -44,6 +44,7 @@ struct UnderWay {
 
 /// Runs as long as the server does.
 pub(super) async fn run(app: Arc<App>) {
+    let work = app.store.watch(&batch_exports::WORK);
     let mut tasks = JoinSet::new();
     let mut under_way: HashMap<Uuid, UnderWay> = HashMap::new();
     loop {
@@ -68,7 +69,7 @@ pub(super) async fn run(app: Arc<App>) {
             }
         }
         tokio::select! {
-            () = app.exports_wait.notified() => {}
+            () = work.notified() => {}
             () = app.clock.until(wake) => {}
             Some(ended) = tasks.join_next() => {
                 if let Ok(id) = ended {

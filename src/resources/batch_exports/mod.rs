@@ -17,7 +17,7 @@ use super::{members, projects, users};
 use crate::api::{Call, Field, Kind as FieldKind, Level, Paging, Reply, Route, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
-use crate::store::{Json, Order, Problems, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Json, Order, Problems, Table, TableInfo, Tx, WriteTx, by_uuid};
 use destination::{Destination, Kind};
 use interval::Interval;
 use runs::Data;
@@ -90,6 +90,9 @@ pub(super) const EXPORTS: Table<(Uuid, Uuid), BatchExport> = Table::new("batch_e
 pub(super) const BY_ID: Table<Uuid, Uuid> = Table::new("batch_exports_by_id");
 /// By the time of the next run.
 pub(super) const SCHEDULE: Table<(Time, Uuid), ()> = Table::new("batch_exports_schedule");
+
+/// The tables that say what there is to do.
+pub const WORK: [TableInfo; 3] = [SCHEDULE.info(), runs::OPEN.info(), backfills::OPEN.info()];
 
 /// Scheduled runs of one export that may be open; after a downtime the others are made as these end.
 const OPEN_RUNS_MAX: usize = 3;

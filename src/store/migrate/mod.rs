@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, TableHandle};
 
+use super::commit::commit;
 use super::snapshot::{Snapshot, definition};
 use super::table::{Table, TableInfo};
 use super::tx::WriteTx;
-use super::writer::commit;
 use super::{Failure, Tx};
 
 /// The schema that this program reads and writes.
@@ -121,7 +121,7 @@ fn change(
     let tx = WriteTx::new(Arc::new(Snapshot::take(database, names, 0, Arc::default())?));
     work(&tx)?;
     tx.settle(true);
-    commit(database, tx.into_batch())
+    commit(database, &tx.hand_over())
 }
 
 #[cfg(test)]
