@@ -187,7 +187,8 @@ fn read_line() -> Result<String, String> {
 
 async fn open(data: PathBuf) -> Result<Arc<App>, String> {
     let config = Config::of_environment().map_err(|cause| cause.to_string())?;
-    let config = Config { data, ..config };
+    let exports = config.exports.clone().with_secrets_of_environment();
+    let config = Config { data, exports, ..config };
     let place = Place::File(config.data.clone());
     operator::open(config, place, Arc::default()).await
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use serde_json::{Value, json};
 
 use crate::receiver::Receiver;
-use crate::support::{Serving, agent, ask, run, until};
+use crate::support::{Serving, agent, ask, orgd, run, until};
 
 /// Every secret begins with it, and nothing else holds it.
 const MARK: &str = "sesame";
@@ -167,4 +167,24 @@ fn no_secret_of_a_destination_is_told_anywhere() {
     assert!(told.is_empty(), "{told:#?}");
     let bytes = std::fs::read(&file).expect("the data file");
     assert!(!bytes.windows(MARK.len()).any(|part| part == MARK.as_bytes()));
+}
+
+#[test]
+fn where_the_operator_gives_a_key_none_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("orgd.redb");
+    let data = data.to_str().expect("a path of text");
+    let files = || std::fs::read_dir(folder.path()).expect("a folder").count();
+    let bootstrap = ["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"];
+    let given = |arguments: &[&str], key: &str| {
+        let output = orgd(arguments).env("ORGD_SECRET_KEY", key).output().expect("the program runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let key = "a key of at least thirty-two letters";
+    assert!(given(&bootstrap, key).0 && given(&["check", "--data", data], key).0);
+    assert_eq!(files(), 1);
+    let (_, told) = given(&["check", "--data", data], "short");
+    assert!(told.contains("ORGD_SECRET_KEY: the secret key must have at least 32 letters"), "{told}");
+    assert!(run(&["check", "--data", data]).status.success());
+    assert_eq!(files(), 2);
 }
