@@ -130,6 +130,13 @@ impl Clock {
         // A clock that is moved ends the wait.
         let _ = tokio::time::timeout(Duration::from_micros(left).min(NAP_MAX), moved).await;
     }
+
+    /// Waits until it is `due`.
+    pub async fn reached(&self, due: Time) {
+        while self.now() < due {
+            self.until(due).await;
+        }
+    }
 }
 
 /// Makes identifiers and secrets.

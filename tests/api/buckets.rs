@@ -5,14 +5,10 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
+use crate::support::exports::{capture, completed};
 use crate::support::{Org, S3, Server, s3, text};
 
 pub const RANGE: &str = "2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00";
-
-pub fn capture(server: &Server, org: &Org, events: &[Value]) {
-    let token = text(&org.owner.get(&org.project_at("")).json(200)["api_token"]);
-    server.anyone().post("/batch/", json!({"api_key": token, "batch": events})).json(200);
-}
 
 pub fn seen(number: usize) -> Value {
     json!({"event": "seen", "distinct_id": format!("d{number}"), "timestamp": "2021-01-01T10:00:00Z", "properties": {"number": number}})
@@ -49,11 +45,6 @@ pub fn run_of(server: &Server, org: &Org, model: &str, config: Value) -> Value {
     let log = org.owner.get(&format!("{one}logs/?limit=500")).text();
     assert!(!log.contains(s3::KEY) && !log.contains(s3::SECRET), "{log}");
     run
-}
-
-pub fn completed(run: &Value, records: usize) {
-    let shown = (&run["status"], &run["records_completed"], &run["latest_error"]);
-    assert_eq!(shown, (&json!("Completed"), &json!(records), &Value::Null));
 }
 
 pub fn lines(bytes: &[u8]) -> Vec<Value> {

@@ -6,71 +6,11 @@ use std::time::Duration;
 use orgd::clock::Time;
 use serde_json::{Value, json};
 
+use crate::support::exports::{
+    at, backfill, capture, completed, event, export_to, last_run, latest, log, names, scheduled_export_to,
+    token,
+};
 use crate::support::{Org, Receiver, Server, text};
-
-fn token(org: &Org) -> String {
-    text(&org.owner.get(&org.project_at("")).json(200)["api_token"])
-}
-
-fn capture(server: &Server, org: &Org, events: &[Value]) {
-    let body = json!({"api_key": token(org), "batch": events});
-    server.anyone().post("/batch/", body).json(200);
-}
-
-/// An event at a time of the first of January 2021.
-fn event(name: &str, time: &str) -> Value {
-    json!({"event": name, "distinct_id": "d", "timestamp": format!("2021-01-01T{time}Z")})
-}
-
-/// An export that runs by backfills only: a full hour may pass while a test lets time pass.
-fn export_to(org: &Org, url: &str, more: Value) -> Value {
-    export_by(org, url, more, true)
-}
-
-fn scheduled_export_to(org: &Org, url: &str) -> Value {
-    export_by(org, url, json!({}), false)
-}
-
-fn export_by(org: &Org, url: &str, more: Value, paused: bool) -> Value {
-    let mut config = json!({"url": url, "token": "phc_receiver"});
-    config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-    let destination = json!({"type": "HTTP", "config": config});
-    let body = json!({"name": "n", "interval": "hour", "paused": paused, "destination": destination});
-    org.owner.post(&org.at("batch_exports/"), body).json(201)
-}
-
-fn at(org: &Org, export: &Value, tail: &str) -> String {
-    org.at(&format!("batch_exports/{}/{tail}", text(&export["id"])))
-}
-
-fn backfill(org: &Org, export: &Value, start: &str, end: &str) {
-    let day = |time: &str| format!("2021-01-01T{time}:00Z");
-    let body = json!({"start_at": day(start), "end_at": day(end)});
-    org.owner.post(&at(org, export, "backfill/"), body).json(200);
-}
-
-fn latest(org: &Org, export: &Value) -> Value {
-    org.owner.get(&at(org, export, "")).json(200)["latest_runs"][0].clone()
-}
-
-/// The newest run, when it is over.
-fn last_run(server: &Server, org: &Org, export: &Value) -> Value {
-    let mut run = Value::Null;
-    server.until("a run is over", || {
-        run = latest(org, export);
-        run["finished_at"].is_string()
-    });
-    run
-}
-
-fn names(events: &[Value]) -> Vec<String> {
-    events.iter().map(|event| text(&event["event"])).collect()
-}
-
-fn completed(run: &Value, records: u64) {
-    let shown = (&run["status"], &run["records_completed"], &run["latest_error"]);
-    assert_eq!(shown, (&json!("Completed"), &json!(records), &Value::Null));
-}
 
 #[test]
 fn an_event_arrives_in_the_form_of_the_batch_endpoint() {
@@ -180,7 +120,7 @@ fn events_are_chosen_by_name() {
         capture(&server, &org, &["a", "b", "c"].map(|name| event(name, "10:00:00")));
         let export = export_to(&org, &receiver.url("/"), config);
         backfill(&org, &export, "10:00", "11:00");
-        completed(&last_run(&server, &org, &export), wanted.len() as u64);
+        completed(&last_run(&server, &org, &export), wanted.len());
         assert_eq!(names(&receiver.events()), wanted);
     }
 }
@@ -197,15 +137,7 @@ fn many_events_go_in_several_requests_and_a_refused_one_is_all_that_is_sent_agai
     }
     let export = export_to(&org, &receiver.url("/"), json!({}));
     backfill(&org, &export, "10:00", "11:00");
-    let log = |search: &str| {
-        let page = org.owner.get(&at(&org, &export, &format!("logs/?search={search}"))).json(200);
-        page["results"]
-            .as_array()
-            .expect("entries")
-            .iter()
-            .map(|row| text(&row["message"]))
-            .collect::<Vec<_>>()
-    };
+    let log = |search: &str| log(&org, &export, search);
     server.until("the first failure is told", || log("error").len() == 1);
     assert_eq!(
         (&latest(&org, &export)["status"], &latest(&org, &export)["latest_error"]),

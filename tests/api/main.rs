@@ -31,6 +31,7 @@ mod projects;
 mod proxy_records;
 mod role_memberships;
 mod roles;
+mod runs;
 mod sessions;
 mod signup;
 mod support;

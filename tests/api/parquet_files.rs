@@ -7,7 +7,8 @@ use parquet::record::{Field, Row};
 use parquet::schema::printer::print_schema;
 use serde_json::{Map, Value, json};
 
-use crate::buckets::{RANGE, capture, completed, config, lines, run_of, seen};
+use crate::buckets::{RANGE, config, lines, run_of, seen};
+use crate::support::exports::{capture, completed};
 use crate::support::{Org, S3, Server, text};
 
 fn reader(bucket: &S3, key: &str) -> SerializedFileReader<Bytes> {

@@ -145,6 +145,15 @@ fn of_lines(bytes: Vec<u8>) -> Vec<String> {
     uuids(text.lines().map(|line| serde_json::from_str(line).expect("JSON")))
 }
 
+#[cfg(feature = "parquet")]
+fn of_parquet(bytes: Vec<u8>) -> Vec<String> {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+    let file = SerializedFileReader::new(bytes::Bytes::from(bytes)).expect("a Parquet file");
+    let rows = file.get_row_iter(None).expect("rows");
+    rows.map(|row| row.expect("a row").get_string(0).expect("a uuid").clone()).collect()
+}
+
 /// A data file with so many events of one hour.
 fn captured(file: &Path, total: usize) -> Owner {
     let data = file.to_str().expect("a path of text");
@@ -169,7 +178,12 @@ fn exports_that_were_killed_go_on_and_each_event_arrives_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
     let mut owner = captured(&file, total);
-    let all = [over_http(), into_a_bucket("S3 as JSON lines", &json!({}), "jsonl", of_lines)];
+    let all = [
+        over_http(),
+        into_a_bucket("S3 as JSON lines", &json!({}), "jsonl", of_lines),
+        #[cfg(feature = "parquet")]
+        into_a_bucket("S3 as Parquet", &json!({"file_format": "Parquet"}), "parquet", of_parquet),
+    ];
 
     let server = Serving::start(&file, &[]);
     owner.server.clone_from(&server.base);

@@ -15,7 +15,6 @@ mod s3;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::{AbortHandle, JoinSet};
@@ -26,6 +25,7 @@ use crate::app::App;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::resources::batch_exports::destination::Kind;
+use crate::resources::batch_exports::interval::Interval;
 use crate::resources::batch_exports::runs::{self, Context, Open, Outcome};
 use crate::resources::batch_exports::{self, backfills};
 use crate::resources::events::Arrivals;
@@ -147,18 +147,27 @@ async fn attempt(app: Arc<App>, run: Open) -> Uuid {
 /// The attempt itself; `None` where the run was ended meanwhile.
 async fn work(app: &Arc<App>, run: Open) -> Result<Option<Outcome>> {
     let Some(job) = Job::begin(app, run).await? else { return Ok(None) };
-    let seconds = job.plan.interval.seconds().max(ATTEMPT_SECONDS_MIN);
-    let time = Duration::from_secs(seconds.unsigned_abs());
-    let exporting = export(&job);
-    let outcome = match tokio::time::timeout(time, exporting).await {
-        Ok(Ok(records)) => Outcome::Completed { records },
-        Ok(Err(Stop::Gone)) => return Ok(None),
-        Ok(Err(Stop::Retryable(error))) => Outcome::Retryable(job.without_secrets(error)),
-        Ok(Err(Stop::Fatal(error))) => Outcome::Fatal(job.without_secrets(error)),
-        Ok(Err(Stop::Broken(cause))) => return Err(cause),
-        Err(_) => Outcome::Retryable(format!("TimeoutError: The attempt took longer than {seconds} seconds")),
+    let seconds = attempt_seconds_max(job.plan.interval);
+    let late = job.now().plus_seconds(seconds);
+    let ended = tokio::select! {
+        biased;
+        ended = export(&job) => ended,
+        () = app.clock.reached(late) => {
+            Err(Stop::Retryable(format!("TimeoutError: The attempt took longer than {seconds} seconds")))
+        }
     };
-    Ok(Some(outcome))
+    match ended {
+        Ok(records) => Ok(Some(Outcome::Completed { records })),
+        Err(Stop::Gone) => Ok(None),
+        Err(Stop::Retryable(error)) => Ok(Some(Outcome::Retryable(job.without_secrets(error)))),
+        Err(Stop::Fatal(error)) => Ok(Some(Outcome::Fatal(job.without_secrets(error)))),
+        Err(Stop::Broken(cause)) => Err(cause),
+    }
+}
+
+/// How long one attempt may take: as long as its interval, but not less than ten minutes.
+fn attempt_seconds_max(interval: Interval) -> i64 {
+    interval.seconds().max(ATTEMPT_SECONDS_MIN)
 }
 
 /// Delivers what the job asks for; the number of records.
@@ -181,4 +190,15 @@ async fn export(job: &Job) -> std::result::Result<u64, Stop> {
 
 fn arrivals(app: &Arc<App>) -> Arrivals {
     Arrivals { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_may_take_as_long_as_its_interval_but_ten_minutes_at_least() {
+        let seconds = Interval::ALL.map(attempt_seconds_max);
+        assert_eq!(seconds, [3600, 24 * 3600, 7 * 24 * 3600, 600, 900]);
+    }
 }

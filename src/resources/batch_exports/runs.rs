@@ -332,10 +332,8 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
                 run.latest_error = Some(error.clone());
                 return finish(tx, context, &mut run, Status::FailedRetryable);
             }
-            let doublings = run.attempts.saturating_sub(1).min(8);
-            let wait = (RETRY_SECONDS_FIRST << doublings).min(RETRY_SECONDS_MAX);
             run.last_updated_at = context.arrivals.clock.now();
-            run.next_attempt_at = run.last_updated_at.plus_seconds(wait);
+            run.next_attempt_at = run.last_updated_at.plus_seconds(retry_seconds(run.attempts));
             Ok(tx.put(&RUNS, &(context.export, context.id), &run)?)
         }
         Outcome::Fatal(error) => {
@@ -349,6 +347,12 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
             pause_after_failures(tx, context)
         }
     }
+}
+
+/// The wait behind so many attempts.
+fn retry_seconds(attempts: u32) -> i64 {
+    let doublings = attempts.saturating_sub(1).min(8);
+    (RETRY_SECONDS_FIRST << doublings).min(RETRY_SECONDS_MAX)
 }
 
 fn finish(tx: &WriteTx, context: &Context<'_>, run: &mut Run, status: Status) -> Result<()> {
@@ -388,4 +392,14 @@ pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
         tx.delete(&RUNS, &key)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_between_attempts_double_up_to_two_minutes() {
+        assert_eq!([1, 2, 3, 4, 14].map(retry_seconds), [30, 60, 120, 120, 120]);
+    }
 }

@@ -3,6 +3,7 @@
 mod answer;
 pub mod archives;
 mod dns;
+pub mod exports;
 pub mod mirror;
 mod people;
 mod receiver;
