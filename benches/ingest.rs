@@ -151,6 +151,7 @@ async fn memory() {
         ("HTTP", to_receiver),
         ("S3, JSON lines", to_bucket(json!({}))),
         ("S3, JSON lines, gzip", to_bucket(json!({"compression": "gzip"}))),
+        ("S3, Parquet, zstd", to_bucket(json!({"file_format": "Parquet", "compression": "zstd"}))),
     ] {
         let server = Process::orgd(&filled.path());
         let before = server.resident_mib();
