@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::outbound::postgres::Roots;
+
 /// Settings of the event store and of batch exports.
 #[derive(Clone, Args)]
 pub struct Exports {
@@ -20,6 +22,11 @@ pub struct Exports {
     /// Lets batch exports run every 5 or 15 minutes.
     #[arg(long, env = "ORGD_EXPORT_HIGH_FREQUENCY", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub export_high_frequency: bool,
+
+    /// Checks the certificates of PostgreSQL and Redshift on other machines: `system` for the system's root
+    /// certificates, or a file with others in PEM form. Unset: connections are encrypted to any certificate.
+    #[arg(long, env = "ORGD_EXPORT_ROOT_CERTS", value_name = "system|FILE", value_parser = Roots::named)]
+    pub export_root_certs: Option<Roots>,
 
     /// The key that seals the secrets of export destinations; without one, the key file beside the data file.
     #[arg(skip)]

@@ -53,7 +53,7 @@ fn client(reach: Reach) -> HttpsClient {
     let connector =
         Connector { direct, to_proxy: HttpConnector::new(), proxies: Arc::new(Matcher::from_env()) };
     let https = HttpsConnectorBuilder::new()
-        .with_tls_config(tls())
+        .with_tls_config(tls(system_roots()))
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector);
@@ -64,14 +64,19 @@ fn client(reach: Reach) -> HttpsClient {
         .build(https)
 }
 
-/// Trusts the system's root certificates. A machine that has none can still reach servers without TLS.
-fn tls() -> ClientConfig {
+/// The system's root certificates. A machine that has none can still reach servers without TLS.
+pub(super) fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for cause in &found.errors {
         tracing::warn!(%cause, "root certificates could not be loaded");
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
+    roots
+}
+
+/// Trusts these certificates.
+pub(super) fn tls(roots: RootCertStore) -> ClientConfig {
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider knows the default versions")

@@ -1,10 +1,12 @@
-//! Requests to other servers: the only place from which this program calls out over HTTP.
+//! Requests to other servers: the only place from which this program calls out over HTTP, and connects to
+//! databases.
 //!
 //! Holds always: a request ends within its time, redirects included; no more of an answer is kept than
 //! was allowed; no connection is opened to an address out of reach; credentials go to no other host
 //! than the one they were meant for, and into no message.
 
 mod connect;
+pub mod postgres;
 mod reach;
 mod send;
 
@@ -160,7 +162,7 @@ pub fn shown(url: &Url) -> String {
 }
 
 /// The cause behind all causes, which is the one that says something.
-fn innermost(failure: &(dyn std::error::Error + 'static)) -> String {
+pub fn innermost(failure: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = failure;
     while let Some(source) = cause.source() {
         cause = source;

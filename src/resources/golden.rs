@@ -246,6 +246,7 @@ fn samples() -> Samples {
         },
     );
     all.add(&runs::OPEN, ONE, TWO);
+    all.add(&runs::COMMITS, ONE, runs::Commit { transaction: 300, records: 4 });
     all.add(
         &backfills::BACKFILLS,
         (TWO, ONE),

@@ -79,6 +79,7 @@ pub fn tables() -> Vec<TableInfo> {
         batch_exports::logs::LOGS.info(),
         batch_exports::runs::RUNS.info(),
         batch_exports::runs::OPEN.info(),
+        batch_exports::runs::COMMITS.info(),
         events::EVENTS.info(),
         events::BY_TIME.info(),
         events::BY_UUID.info(),

@@ -35,5 +35,6 @@ mod runs;
 mod sessions;
 mod signup;
 mod support;
+mod tables;
 mod two_factor;
 mod users;

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::gate::{Gate, Passes};
+use crate::postgres::{PASSWORD, Postgres};
 use crate::receiver::Receiver;
 use crate::s3::{self, S3};
 use crate::support::{Serving, agent, ask, run, until};
@@ -140,6 +141,22 @@ fn into_a_bucket(
     }
 }
 
+/// A part of a transaction has arrived. `None`, said aloud, where this machine has no PostgreSQL.
+fn into_a_table() -> Option<Elsewhere> {
+    let database = Postgres::start()?;
+    let gate = Gate::to(&format!("127.0.0.1:{}", database.port), Passes::Requests(10 * 1024 * 1024));
+    let mut config = database.config();
+    config["port"] = gate.address.port().into();
+    Some(Elsewhere {
+        name: "PostgreSQL",
+        gate,
+        destination: json!({"type": "Postgres", "config": config}),
+        arrived: Box::new(move || uuids(database.rows("SELECT uuid FROM events"))),
+        twice: 0,
+        secret: PASSWORD,
+    })
+}
+
 fn of_lines(bytes: Vec<u8>) -> Vec<String> {
     let text = String::from_utf8(bytes).expect("UTF-8");
     uuids(text.lines().map(|line| serde_json::from_str(line).expect("JSON")))
@@ -178,16 +195,20 @@ fn exports_that_were_killed_go_on_and_each_event_arrives_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
     let mut owner = captured(&file, total);
-    let all = [
-        over_http(),
-        into_a_bucket("S3 as JSON lines", &json!({}), "jsonl", of_lines),
+    let all: Vec<Elsewhere> = [
+        Some(over_http()),
+        Some(into_a_bucket("S3 as JSON lines", &json!({}), "jsonl", of_lines)),
         #[cfg(feature = "parquet")]
-        into_a_bucket("S3 as Parquet", &json!({"file_format": "Parquet"}), "parquet", of_parquet),
-    ];
+        Some(into_a_bucket("S3 as Parquet", &json!({"file_format": "Parquet"}), "parquet", of_parquet)),
+        into_a_table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
 
     let server = Serving::start(&file, &[]);
     owner.server.clone_from(&server.base);
-    let paths = all.each_ref().map(|elsewhere| owner.backfills(&elsewhere.destination));
+    let paths: Vec<String> = all.iter().map(|elsewhere| owner.backfills(&elsewhere.destination)).collect();
     until("every export is stuck in the middle", || all.iter().all(|elsewhere| elsewhere.gate.is_stuck()));
     server.signal("KILL");
     server.wait();

@@ -9,6 +9,9 @@ mod crash;
 mod exports;
 mod gate;
 mod outbound;
+#[path = "../api/support/postgres.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
+mod postgres;
 #[path = "../api/support/receiver.rs"]
 mod receiver;
 #[path = "../api/support/s3.rs"]

@@ -6,15 +6,17 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::arrivals;
+use super::{arrivals, postgres};
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Error, Result};
 use crate::outbound::Outbound;
+use crate::outbound::postgres::Roots;
 use crate::resources::batch_exports::destination::{self, Kind};
-use crate::resources::batch_exports::runs::{self, Context, Open, Plan, Progress, Run};
+use crate::resources::batch_exports::runs::{self, Commit, Context, Open, Plan, Progress, Run};
 use crate::resources::events::{self, Event, Place, Span};
 use crate::resources::persons::{self, Row};
+use crate::store::WriteTx;
 
 /// Events are read in pieces of about this size.
 const PIECE_BYTES: u64 = 1024 * 1024;
@@ -71,6 +73,10 @@ impl Job {
         &self.app.outbound
     }
 
+    pub(super) fn config(&self) -> &Map<String, Value> {
+        &self.config
+    }
+
     /// A text of the configuration.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.config.get(name).and_then(Value::as_str)
@@ -81,12 +87,22 @@ impl Job {
         self.config.get(name).and_then(Value::as_u64).filter(|number| *number > 0)
     }
 
+    /// The certificates that those of databases are checked against.
+    pub(super) fn roots(&self) -> Option<Roots> {
+        self.app.config.exports.export_root_certs.clone()
+    }
+
     pub(super) fn flag(&self, name: &str) -> bool {
         self.config.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
     pub(super) fn now(&self) -> Time {
         self.app.clock.now()
+    }
+
+    /// Waits until then by the clock of the program.
+    pub(super) async fn until(&self, due: Time) {
+        self.app.clock.reached(due).await;
     }
 
     /// A required key that the configuration does not have.
@@ -162,13 +178,34 @@ impl Job {
 
     /// Writes down what the destination has confirmed.
     pub(super) async fn advance(&self, progress: Progress) -> Outcome<()> {
+        self.while_wanted(move |tx, context| runs::advance(tx, context, progress)).await
+    }
+
+    /// The transaction that an earlier attempt meant to commit.
+    pub(super) fn commit_before(&self) -> Outcome<Option<Commit>> {
+        Ok(self.app.store.read(|tx| runs::commit_of(tx, self.id))?)
+    }
+
+    /// Writes down the transaction that is about to be committed.
+    pub(super) async fn note_commit(&self, commit: Commit) -> Outcome<()> {
+        self.while_wanted(move |tx, context| runs::note_commit(tx, context, commit)).await
+    }
+
+    /// Writes into the log of the export what its owner should know.
+    pub(super) async fn warn(&self, message: String) -> Outcome<()> {
+        let message = self.without_secrets(message);
+        self.while_wanted(move |tx, context| runs::warn(tx, context, &message)).await
+    }
+
+    /// A write about the run, which says whether the run is still to be worked on.
+    async fn while_wanted(
+        &self,
+        write: impl Fn(&WriteTx, &Context<'_>) -> Result<bool> + Send + 'static,
+    ) -> Outcome<()> {
         let (export, id) = (self.export, self.id);
         let arrivals = arrivals(&self.app);
-        let noted = self
-            .app
-            .store
-            .write(move |tx| runs::advance(tx, &Context { arrivals: &arrivals, export, id }, progress));
-        if noted.await? { Ok(()) } else { Err(Stop::Gone) }
+        let written = self.app.store.write(move |tx| write(tx, &Context { arrivals: &arrivals, export, id }));
+        if written.await? { Ok(()) } else { Err(Stop::Gone) }
     }
 }
 
@@ -196,6 +233,11 @@ fn described(kind: Kind, config: &Map<String, Value>) -> String {
         Kind::Http => format!(" to HTTP endpoint: {}", without_user(text("url"))),
         Kind::NoOp => String::new(),
         Kind::S3 => format!(" to S3: {}/{}", text("bucket_name"), text("prefix")),
+        Kind::Postgres | Kind::Redshift => {
+            let name = if kind == Kind::Postgres { "PostgreSQL" } else { kind.name() };
+            let (schema, table) = postgres::schema_and_table(config);
+            format!(" to {name}: {}.{schema}.{table}", text("database"))
+        }
         kind => format!(" to {}", kind.name()),
     }
 }

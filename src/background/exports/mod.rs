@@ -9,6 +9,7 @@ mod lines;
 mod pack;
 #[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
 mod parquet;
+mod postgres;
 mod records;
 mod s3;
 
@@ -181,6 +182,7 @@ async fn export(job: &Job) -> std::result::Result<u64, Stop> {
         Kind::NoOp => Ok(0),
         Kind::Http => http::export(job).await,
         Kind::S3 => s3::export(job).await,
+        Kind::Postgres | Kind::Redshift => postgres::export(job).await,
         kind => Err(Stop::Fatal(format!(
             "NotImplementedError: This version of orgd cannot deliver to {}. Nothing was exported.",
             kind.name()

@@ -520,6 +520,11 @@ pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     if open != with_plan {
         problems.push(format!("{open} index rows stand for {with_plan} open runs"));
     }
+    for (id, _) in tx.all(&runs::COMMITS)? {
+        if !runs::is_open(tx, id)? {
+            problems.push(format!("a commit is noted for run {id}, which is over"));
+        }
+    }
     for ((export, id), _) in tx.all(&logs::LOGS)? {
         if !tx.has(&BY_ID, &export)? {
             problems.push(format!("log entry {id} belongs to no batch export"));

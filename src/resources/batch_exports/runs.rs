@@ -1,6 +1,6 @@
 //! Runs: one interval of an export, from its making to its end.
 //! Holds always: a run that is not over stands in `OPEN`, and has the plan that it was made with; one that
-//! is over has neither, and never changes again.
+//! is over has neither, nor a commit, and never changes again.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -77,11 +77,22 @@ pub struct Progress {
     pub records: u64,
 }
 
+/// A transaction in a database that holds all that a run delivers, noted before it is committed: an attempt
+/// that never heard of its end leaves the question to the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The database's number of the transaction.
+    pub transaction: i64,
+    pub records: u64,
+}
+
 /// By export and time.
 pub(in crate::resources) const RUNS: Table<(Uuid, Uuid), Run> =
     Table::new("batch_export_runs").counted(by_uuid);
 /// The export of every run that is not over.
 pub(in crate::resources) const OPEN: Table<Uuid, Uuid> = Table::new("batch_export_runs_open");
+/// By run.
+pub(in crate::resources) const COMMITS: Table<Uuid, Commit> = Table::new("batch_export_run_commits");
 
 /// Runs of one export that are remembered.
 const RUNS_MAX: u64 = 10_000;
@@ -303,6 +314,30 @@ pub fn advance(tx: &WriteTx, context: &Context<'_>, progress: Progress) -> Resul
     Ok(true)
 }
 
+/// Notes the transaction that is about to be committed; false where the run is over or gone, and it must
+/// not be.
+pub fn note_commit(tx: &WriteTx, context: &Context<'_>, commit: Commit) -> Result<bool> {
+    let is_wanted = is_open(tx, context.id)?;
+    if is_wanted {
+        tx.put(&COMMITS, &context.id, &commit)?;
+    }
+    Ok(is_wanted)
+}
+
+/// The transaction that an earlier attempt meant to commit.
+pub fn commit_of(tx: &Tx, run: Uuid) -> Result<Option<Commit>> {
+    Ok(tx.get(&COMMITS, &run)?)
+}
+
+/// Tells of something in a run that does not end it; false where the run is over or gone.
+pub fn warn(tx: &WriteTx, context: &Context<'_>, message: &str) -> Result<bool> {
+    let is_wanted = is_open(tx, context.id)?;
+    if is_wanted {
+        context.log(tx, Level::Warning, message)?;
+    }
+    Ok(is_wanted)
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -362,6 +397,7 @@ fn finish(tx: &WriteTx, context: &Context<'_>, run: &mut Run, status: Status) ->
     run.finished_at = Some(now);
     run.last_updated_at = now;
     tx.delete(&OPEN, &context.id)?;
+    tx.delete(&COMMITS, &context.id)?;
     Ok(tx.put(&RUNS, &(context.export, context.id), run)?)
 }
 
@@ -389,6 +425,7 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
 pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
     for (key, _) in tx.scan(&RUNS, &export, Order::Ascending)? {
         tx.delete(&OPEN, &key.1)?;
+        tx.delete(&COMMITS, &key.1)?;
         tx.delete(&RUNS, &key)?;
     }
     Ok(())

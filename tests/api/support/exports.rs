@@ -72,6 +72,7 @@ pub fn names(events: &[Value]) -> Vec<String> {
     events.iter().map(|event| text(&event["event"])).collect()
 }
 
+#[track_caller]
 pub fn completed(run: &Value, records: usize) {
     let shown = (&run["status"], &run["records_completed"], &run["latest_error"]);
     assert_eq!(shown, (&json!("Completed"), &json!(records), &Value::Null));

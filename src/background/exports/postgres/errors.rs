@@ -1,0 +1,128 @@
+//! What the errors of a database are called, and which of them another attempt cannot mend.
+
+use tokio_postgres::Error;
+
+use crate::background::exports::job::{Job, Stop};
+
+/// SQLSTATEs that another attempt cannot mend, by the names that psycopg, and so PostHog, gives them.
+const FATAL: &[(&str, &str)] = &[
+    ("22001", "StringDataRightTruncation"),
+    ("23502", "NotNullViolation"),
+    ("23505", "UniqueViolation"),
+    ("28000", "InvalidAuthorizationSpecification"),
+    ("28P01", "InvalidPassword"),
+    ("3D000", "InvalidCatalogName"),
+    ("3F000", "InvalidSchemaName"),
+    ("42501", "InsufficientPrivilege"),
+    ("42703", "UndefinedColumn"),
+    // There is no unique key for insert-or-update.
+    ("42P10", "MissingPrimaryKeyError"),
+    ("53100", "DiskFull"),
+];
+
+/// Others with a name that says more than their class does.
+const NAMED: &[(&str, &str)] = &[
+    ("22003", "NumericValueOutOfRange"),
+    ("22007", "InvalidDatetimeFormat"),
+    ("22P02", "InvalidTextRepresentation"),
+    ("22P05", "UntranslatableCharacter"),
+    ("23503", "ForeignKeyViolation"),
+    ("23514", "CheckViolation"),
+    ("25006", "ReadOnlySqlTransaction"),
+    ("40001", "SerializationFailure"),
+    ("40P01", "DeadlockDetected"),
+    ("42601", "SyntaxError"),
+    ("42804", "DatatypeMismatch"),
+    ("42883", "UndefinedFunction"),
+    ("42P01", "UndefinedTable"),
+    ("53200", "OutOfMemory"),
+    ("53300", "TooManyConnections"),
+    ("55P03", "LockNotAvailable"),
+    ("57014", "QueryCanceled"),
+    ("57P01", "AdminShutdown"),
+    ("57P02", "CrashShutdown"),
+    ("57P03", "CannotConnectNow"),
+];
+
+const CLASSES: &[(&str, &str)] = &[
+    ("0A", "NotSupportedError"),
+    ("22", "DataError"),
+    ("23", "IntegrityError"),
+    ("42", "ProgrammingError"),
+    ("25", "InternalError"),
+    ("XX", "InternalError"),
+];
+
+/// What an error means for the attempt. A connection that is lost on the way counts as one that may come
+/// back: connecting has its own, smaller number of attempts.
+pub(super) fn stop(job: &Job, error: &Error) -> Stop {
+    let code = error.code().map_or("", |code| code.code());
+    let told = |name: &str| format!("{name}: {}", job.told(message(error)));
+    match of(FATAL, code) {
+        Some(name) => Stop::Fatal(told(name)),
+        None => Stop::Retryable(told(name(code))),
+    }
+}
+
+fn name(code: &str) -> &'static str {
+    let class = code.get(..2).unwrap_or_default();
+    of(NAMED, code).or_else(|| of(CLASSES, class)).unwrap_or("OperationalError")
+}
+
+fn of(names: &[(&str, &'static str)], code: &str) -> Option<&'static str> {
+    names.iter().find(|(known, _)| *known == code).map(|(_, name)| *name)
+}
+
+/// The server's sentence with the place in the data that it means, but none of the data.
+pub(super) fn message(error: &Error) -> String {
+    let Some(told) = error.as_db_error() else { return crate::outbound::innermost(error) };
+    let place = told.where_().and_then(|place| place.lines().next()).map(without_data);
+    match place {
+        Some(place) => format!("{} ({place})", told.message()),
+        None => told.message().to_owned(),
+    }
+}
+
+/// `COPY events, line 1, column event: "the value"` without the value.
+fn without_data(place: &str) -> &str {
+    place.split_once(": ").map_or(place, |(front, _)| front)
+}
+
+/// Whether a server that does not let us in will never do.
+pub(super) fn is_refusal_for_good(error: &Error) -> bool {
+    error.code().is_some_and(|code| of(FATAL, code.code()).is_some())
+}
+
+/// Whether something could not be made because it has just been made.
+pub(super) fn says_that_it_is_there(error: &Error) -> bool {
+    error.code().is_some_and(|code| matches!(code.code(), "23505" | "42P07" | "42710"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_the_names_of_psycopg() {
+        for (code, wanted) in [
+            ("57P01", "AdminShutdown"),
+            ("22012", "DataError"),
+            ("42704", "ProgrammingError"),
+            ("08006", "OperationalError"),
+            ("58030", "OperationalError"),
+            ("XX001", "InternalError"),
+            ("", "OperationalError"),
+        ] {
+            assert_eq!(name(code), wanted, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_an_error_is_told_without_the_data() {
+        assert_eq!(
+            without_data("COPY events, line 1, column event: \"hidden: 1\""),
+            "COPY events, line 1, column event"
+        );
+        assert_eq!(without_data("COPY a\"b, line 2"), "COPY a\"b, line 2");
+    }
+}

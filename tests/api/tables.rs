@@ -1,0 +1,602 @@
+//! What batch exports put into tables, judged by a PostgreSQL server; it stands in for Redshift as well, as
+//! far as their SQL is one.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::exports::{self, completed, event};
+use crate::support::postgres::{Mishap, PASSWORD, Way};
+use crate::support::{Org, Postgres, Server, text};
+
+/// All there is of a test that needs a database: an organization with events, and the database.
+struct Scene {
+    server: Server,
+    org: Org,
+    db: Postgres,
+}
+
+impl Scene {
+    /// `None`, said aloud, where this machine has no PostgreSQL.
+    fn open() -> Option<Scene> {
+        Scene::with(Postgres::start()?, Server::start())
+    }
+
+    fn with(db: Postgres, server: Server) -> Option<Scene> {
+        let org = server.org();
+        Some(Scene { server, org, db })
+    }
+
+    fn capture(&self, events: &[Value]) {
+        exports::capture(&self.server, &self.org, events);
+    }
+
+    /// An export of events to the database, which runs by backfills only.
+    fn export(&self, more: Value) -> Export<'_> {
+        self.export_of("events", "Postgres", more)
+    }
+
+    fn export_of(&self, model: &str, kind: &str, more: Value) -> Export<'_> {
+        let mut config = self.db.config();
+        config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let destination = json!({"type": kind, "config": config});
+        let body = json!({"name": "n", "model": model, "interval": "hour", "paused": true, "destination": destination});
+        let export = self.org.owner.post(&self.org.at("batch_exports/"), body).json(201);
+        Export { scene: self, at: self.org.at(&format!("batch_exports/{}/", text(&export["id"]))) }
+    }
+}
+
+struct Export<'a> {
+    scene: &'a Scene,
+    at: String,
+}
+
+impl Export<'_> {
+    /// Asks for the hour of the events; what is to come is another matter.
+    fn begin(&self) {
+        let range = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
+        self.scene.org.owner.post(&format!("{}backfill/", self.at), range).json(200);
+    }
+
+    /// Asks for everything up to a moment from now, which is all there is of persons.
+    fn begin_all(&self) {
+        let end = self.scene.server.app.clock.now().plus_seconds(60);
+        self.scene
+            .org
+            .owner
+            .post(&format!("{}backfill/", self.at), json!({"end_at": end.to_string()}))
+            .json(200);
+    }
+
+    fn log(&self) -> String {
+        self.scene.org.owner.get(&format!("{}logs/?limit=500", self.at)).text()
+    }
+
+    fn latest(&self) -> Value {
+        self.scene.org.owner.get(&self.at).json(200)["latest_runs"][0].clone()
+    }
+
+    /// The newest run, when its backfill is over.
+    fn ended(&self, backfills: usize) -> Value {
+        self.scene.server.until("the backfill is over", || {
+            self.log().matches("Successfully finished exporting historical").count() == backfills
+        });
+        assert!(!self.log().contains(PASSWORD));
+        self.latest()
+    }
+
+    /// Delivers the hour of the events, for the first time.
+    #[track_caller]
+    fn completes(&self, records: usize) {
+        self.begin();
+        completed(&self.ended(1), records);
+    }
+
+    /// Fails for good, and says so.
+    #[track_caller]
+    fn fails(&self) -> String {
+        self.begin();
+        let run = self.ended(1);
+        assert_eq!((&run["status"], &run["records_completed"]), (&json!("Failed"), &Value::Null));
+        text(&run["latest_error"])
+    }
+
+    /// Lets time pass until the log says `words` so many times.
+    fn wait_for(&self, words: &str, times: usize) {
+        self.scene.server.until(words, || self.log().matches(words).count() >= times);
+    }
+}
+
+/// Several statements' worth of events.
+fn large_events(count: usize) -> Vec<Value> {
+    let large = |number: usize| {
+        let mut event = event(&format!("e{number}"), "10:00:00");
+        event["properties"] = json!({"fill": "x".repeat(1_000_000)});
+        event
+    };
+    (0..count).map(large).collect()
+}
+
+#[test]
+fn an_event_is_a_row_with_the_documented_columns() {
+    let Some(scene) = Scene::open() else { return };
+    let uuid = "018c0d7e-1111-7000-8000-000000000001";
+    let clicked = json!({
+        "event": "$autocapture", "distinct_id": "d", "uuid": uuid, "timestamp": "2021-01-01T10:00:00.25Z",
+        "properties": {
+            "$ip": "1.2.3.4", "$set": {"name": "Zoë"}, "$set_once": {}, "$elements_chain": "a:b=\"c\"",
+            "text": "tab\tline\nreturn\rback\\slash \\N 'quoted' \"twice\" \\.",
+        },
+    });
+    scene.capture(&[clicked, event("plain", "10:00:01")]);
+    let export = scene.export(json!({}));
+    export.completes(2);
+    let told = format!("to PostgreSQL: {}.public.events", scene.db.name);
+    assert!(export.log().contains(&told), "{}", export.log());
+    let team = scene.org.project;
+    let rows = scene.db.rows("SELECT * FROM events ORDER BY timestamp");
+    let properties = json!({
+        "$ip": "1.2.3.4", "$set": {"name": "Zoë"}, "$set_once": {},
+        "text": "tab\tline\nreturn\rback\\slash \\N 'quoted' \"twice\" \\.",
+    });
+    assert_eq!(
+        rows[0],
+        json!({
+            "uuid": uuid, "event": "$autocapture", "properties": properties, "elements": "a:b=\"c\"", "set": {"name": "Zoë"},
+            "set_once": null, "distinct_id": "d", "team_id": team, "ip": "1.2.3.4", "site_url": null,
+            "timestamp": "2021-01-01T10:00:00.25+00:00",
+        })
+    );
+    assert_eq!(
+        (&rows[1]["elements"], &rows[1]["set"], &rows[1]["ip"]),
+        (&json!(""), &Value::Null, &json!("127.0.0.1"))
+    );
+    let types = scene.db.rows(
+        "SELECT attname, format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = 'events'::regclass AND attnum > 0 ORDER BY attnum",
+    );
+    let types: Vec<(String, String)> =
+        types.iter().map(|row| (text(&row["attname"]), text(&row["type"]))).collect();
+    let name = "character varying(200)";
+    let wanted = [
+        ("uuid", name),
+        ("event", name),
+        ("properties", "jsonb"),
+        ("elements", "jsonb"),
+        ("set", "jsonb"),
+        ("set_once", "jsonb"),
+        ("distinct_id", name),
+        ("team_id", "integer"),
+        ("ip", name),
+        ("site_url", name),
+        ("timestamp", "timestamp with time zone"),
+    ];
+    assert_eq!(types, wanted.map(|(name, kind)| (name.to_owned(), kind.to_owned())));
+}
+
+#[test]
+fn rows_are_added_each_time_start_included_end_not() {
+    let Some(scene) = Scene::open() else { return };
+    let times = ["09:59:59.999999", "10:00:00", "10:59:59.999999", "11:00:00"];
+    scene.capture(&times.map(|time| event(time, time)));
+    let export = scene.export(json!({}));
+    export.completes(2);
+    let names = || {
+        scene
+            .db
+            .rows("SELECT event FROM events ORDER BY event")
+            .iter()
+            .map(|row| text(&row["event"]))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(), times[1..3]);
+    export.begin();
+    completed(&export.ended(2), 2);
+    assert_eq!(names(), [times[1], times[1], times[2], times[2]]);
+}
+
+#[test]
+fn an_empty_interval_makes_no_table() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("elsewhere", "12:00:00")]);
+    scene.export(json!({})).completes(0);
+    assert!(scene.db.rows("SELECT 1 FROM pg_class WHERE relname = 'events'").is_empty());
+}
+
+#[test]
+fn events_are_chosen_by_name() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&["a", "b", "c"].map(|name| event(name, "10:00:00")));
+    scene.export(json!({"include_events": ["a", "b"], "exclude_events": ["b"]})).completes(1);
+    assert_eq!(scene.db.rows("SELECT event FROM events"), [json!({"event": "a"})]);
+}
+
+#[test]
+fn names_with_quotes_are_names() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("a", "10:00:00")]);
+    scene.db.run(&format!("CREATE SCHEMA \"it's \"\"x\"\" \\\" AUTHORIZATION \"{}\"", scene.db.user()));
+    let odd = "t\"; DROP TABLE users; -- ' \\";
+    let export = scene.export(json!({"schema": "it's \"x\" \\", "table_name": odd}));
+    export.completes(1);
+    export.begin();
+    completed(&export.ended(2), 1);
+    let found = scene.db.rows("SELECT nspname, relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE relname LIKE 't\"%'");
+    assert_eq!(found, [json!({"nspname": "it's \"x\" \\", "relname": odd})]);
+    let persons = scene.export_of(
+        "persons",
+        "Postgres",
+        json!({"schema": "it's \"x\" \\", "table_name": "p \"\" \\ '"}),
+    );
+    persons.begin_all();
+    completed(&persons.ended(1), 1);
+}
+
+#[test]
+fn what_the_database_cannot_hold_is_replaced_or_shortened() {
+    let Some(scene) = Scene::open() else { return };
+    let long = "é".repeat(300);
+    let odd = json!({
+        "event": "nul\0byte", "distinct_id": "d\0", "timestamp": "2021-01-01T10:00:00Z",
+        "properties": {"$ip": long, "nul\0": "a\0b", "escaped": "\\u0000", "long": "x".repeat(1_500_000)},
+    });
+    scene.capture(&[odd, event("next", "10:00:01")]);
+    let export = scene.export(json!({}));
+    export.completes(2);
+    let row = scene.db.rows("SELECT event, distinct_id, ip, properties->'nul\u{fffd}' AS nul, properties->'escaped' AS escaped, length(properties->>'long') AS long FROM events ORDER BY timestamp").remove(0);
+    assert_eq!(
+        row,
+        json!({
+            "event": "nul\u{fffd}byte", "distinct_id": "d\u{fffd}", "ip": "é".repeat(200), "nul": "a\u{fffd}b",
+            "escaped": "\\u0000", "long": 1_500_000,
+        })
+    );
+    assert!(export.log().contains("1 values were too long for their columns, and were shortened"));
+}
+
+#[test]
+fn years_of_all_calendars_arrive() {
+    let Some(scene) = Scene::open() else { return };
+    let times = ["0000-01-01T00:00:00Z", "1970-01-01T00:00:00Z"];
+    scene.capture(&times.map(|time| json!({"event": time, "distinct_id": "d", "timestamp": time})));
+    let export = scene.export(json!({}));
+    export.begin_all();
+    completed(&export.ended(1), 2);
+    let rows = scene.db.rows(
+        "SELECT to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD BC') AS day FROM events ORDER BY timestamp",
+    );
+    assert_eq!(rows, [json!({"day": "0001-01-01 BC"}), json!({"day": "1970-01-01 AD"})]);
+}
+
+/// One row of persons, by its distinct id.
+fn person(scene: &Scene, distinct_id: &str) -> Value {
+    scene.db.rows(&format!("SELECT * FROM persons WHERE distinct_id = '{distinct_id}'")).remove(0)
+}
+
+/// Persons come with every distinct id, and what is newer replaces what is there: the same for both.
+fn persons_are_merged(scene: &Scene, kind: &str) {
+    scene.capture(&[
+        json!({"event": "$identify", "distinct_id": "ada", "properties": {"$anon_distinct_id": "anon-1", "$set": {"name": "Ada"}}}),
+        json!({"event": "seen", "distinct_id": "bob", "properties": {"$set": {"name": "Bob"}}}),
+        json!({"event": "seen", "distinct_id": "cleo"}),
+    ]);
+    let export = scene.export_of("persons", kind, json!({"table_name": "persons"}));
+    export.begin_all();
+    completed(&export.ended(1), 4);
+    assert_eq!(scene.db.count("persons"), 4);
+    let ada = person(scene, "ada");
+    assert_eq!(
+        (&ada["team_id"], &ada["person_id"]),
+        (&json!(scene.org.project), &person(scene, "anon-1")["person_id"])
+    );
+    assert!(ada["created_at"].is_string() && ada["person_distinct_id_version"].is_i64(), "{ada}");
+    // What is there and newer stays, what is older by either version goes, what is equal stays.
+    scene.db.run(
+        "UPDATE persons SET person_id = 'kept', person_version = 1000 WHERE distinct_id = 'ada';
+         UPDATE persons SET person_id = 'gone', person_version = person_version - 1 WHERE distinct_id = 'anon-1';
+         UPDATE persons SET person_id = 'gone', person_distinct_id_version = -1, person_version = person_version WHERE distinct_id = 'bob';
+         UPDATE persons SET person_id = 'kept' WHERE distinct_id = 'cleo'",
+    );
+    scene.server.pass(Duration::from_secs(1));
+    export.begin_all();
+    completed(&export.ended(2), 4);
+    let id = |distinct_id: &str| text(&person(scene, distinct_id)["person_id"]);
+    assert_eq!((id("ada").as_str(), id("cleo").as_str()), ("kept", "kept"));
+    assert_eq!(id("anon-1"), text(&ada["person_id"]));
+    assert_ne!(id("bob"), "gone");
+    assert_eq!(scene.db.count("persons"), 4);
+    assert!(scene.db.rows("SELECT 1 FROM pg_class WHERE relname LIKE 'stage%'").is_empty());
+}
+
+#[test]
+fn persons_are_added_or_renewed() {
+    let Some(scene) = Scene::open() else { return };
+    persons_are_merged(&scene, "Postgres");
+    let person = person(&scene, "bob");
+    assert_eq!(person["properties"], json!({"name": "Bob"}));
+    let key = scene.db.rows("SELECT pg_get_constraintdef(oid) AS key FROM pg_constraint WHERE conrelid = 'persons'::regclass AND contype = 'p'");
+    assert_eq!(key, [json!({"key": "PRIMARY KEY (team_id, distinct_id)"})]);
+}
+
+#[test]
+fn persons_need_a_table_with_a_key() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("seen", "10:00:00")]);
+    scene.db.run(&format!(
+        "CREATE TABLE persons (team_id bigint, distinct_id text, person_id text, properties jsonb, person_distinct_id_version bigint, person_version bigint, created_at timestamptz); ALTER TABLE persons OWNER TO \"{}\"",
+        scene.db.user()
+    ));
+    let export = scene.export_of("persons", "Postgres", json!({"table_name": "persons"}));
+    export.begin_all();
+    let told = text(&export.ended(1)["latest_error"]);
+    assert!(told.starts_with("MissingPrimaryKeyError: there is no unique or exclusion constraint"), "{told}");
+    assert_eq!(scene.db.count("persons"), 0);
+    assert!(scene.db.rows("SELECT 1 FROM pg_class WHERE relname LIKE 'stage%'").is_empty());
+}
+
+#[test]
+fn what_no_attempt_can_mend_fails_at_once() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("a", "10:00:00"), event("a", "10:00:01"), event("long", "10:00:02")]);
+    let user = scene.db.user();
+    scene.db.run("CREATE SCHEMA closed");
+    let table = |name: &str, change: &str| {
+        let columns = "uuid varchar, event varchar, properties jsonb, elements jsonb, \"set\" jsonb, set_once jsonb, distinct_id varchar, team_id int, ip varchar, site_url varchar, \"timestamp\" timestamptz";
+        scene.db.run(&format!("CREATE TABLE {name} ({columns}); ALTER TABLE {name} {change}; ALTER TABLE {name} OWNER TO \"{user}\""));
+    };
+    table("narrow", "ALTER event TYPE varchar(1)");
+    table("needing", "ALTER site_url SET NOT NULL");
+    table("keyed", "ADD UNIQUE (event)");
+    table("lacking", "DROP COLUMN ip");
+    for (more, wanted) in [
+        (json!({"schema": "nowhere"}), "InvalidSchemaName: schema \"nowhere\" does not exist"),
+        (json!({"schema": "closed"}), "InsufficientPrivilege: permission denied for schema closed"),
+        (
+            json!({"table_name": "narrow"}),
+            "StringDataRightTruncation: value too long for type character varying(1) (COPY narrow, line 3, column event)",
+        ),
+        (
+            json!({"table_name": "needing"}),
+            "NotNullViolation: null value in column \"site_url\" of relation \"needing\" violates not-null constraint (COPY needing, line 1)",
+        ),
+        (
+            json!({"table_name": "keyed"}),
+            "UniqueViolation: duplicate key value violates unique constraint \"keyed_event_key\" (COPY keyed, line 2)",
+        ),
+        (
+            json!({"table_name": "lacking"}),
+            "UndefinedColumn: column \"ip\" of relation \"lacking\" does not exist",
+        ),
+        (
+            json!({"password": "not the password"}),
+            "OperationalError: connection failed: password authentication failed for user \"***\"",
+        ),
+        (
+            json!({"database": "nowhere"}),
+            "OperationalError: connection failed: database \"nowhere\" does not exist",
+        ),
+        (json!({"port": 70_000}), "ValueError: 70000 is not the number of a port"),
+        (json!({"table_name": "a\0b"}), "ValueError: 'table_name' holds a character that no name can have"),
+    ] {
+        let export = scene.export(more);
+        assert_eq!(export.fails(), wanted);
+    }
+    for table in ["narrow", "needing", "keyed", "lacking"] {
+        assert_eq!(scene.db.count(table), 0, "{table}");
+    }
+}
+
+#[test]
+fn who_may_only_add_rows_can_deliver() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("a", "10:00:00")]);
+    scene.export(json!({})).completes(1);
+    let user = scene.db.user();
+    scene.db.run(&format!(
+        "ALTER TABLE events OWNER TO CURRENT_USER; REVOKE ALL ON SCHEMA public FROM PUBLIC; ALTER SCHEMA public OWNER TO CURRENT_USER; ALTER DATABASE \"{}\" OWNER TO CURRENT_USER; GRANT USAGE ON SCHEMA public TO \"{user}\"; GRANT INSERT ON events TO \"{user}\"",
+        scene.db.name
+    ));
+    scene.export(json!({})).completes(1);
+    assert_eq!(scene.db.count("events"), 2);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_tried_five_times() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("a", "10:00:00")]);
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let export = scene.export(json!({"port": port}));
+    export.begin();
+    for (attempt, pause) in [1, 2, 4, 8].into_iter().enumerate() {
+        export.wait_for("to connect failed: ", attempt + 1);
+        scene.server.pass(Duration::from_secs(pause));
+    }
+    let run = export.ended(1);
+    let told = "PostgreSQLConnectionError: Failed to connect after 5 attempts. Please review connection configuration.";
+    assert_eq!((&run["status"], &run["latest_error"]), (&json!("Failed"), &json!(told)));
+    assert!(
+        export.log().contains("Attempt 5 of 5 to connect failed: Connection refused"),
+        "{}",
+        export.log()
+    );
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_thirty_seconds_each_time() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("a", "10:00:00")]);
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = silent.local_addr().expect("an address").port();
+    let export = scene.export(json!({"port": port}));
+    export.begin();
+    let mut connections = Vec::new();
+    for attempt in 1..=5 {
+        connections.push(silent.accept().expect("a connection"));
+        scene.server.pass(Duration::from_secs(30));
+        export.wait_for("to connect failed: no answer within 30 seconds", attempt);
+        scene.server.pass(Duration::from_secs(8));
+    }
+    let told = format!(
+        "PostgreSQLConnectionError: Timed-out while trying to connect for 5 attempts. Is the server running at '127.0.0.1', port '{port}' and accepting TCP/IP connections?"
+    );
+    assert_eq!(export.ended(1)["latest_error"], told);
+}
+
+#[test]
+fn connections_are_encrypted_where_the_server_can() {
+    let Some(db) = Postgres::encrypted() else { return };
+    let scene = Scene::with(db, Server::start()).expect("a scene");
+    scene.capture(&[event("a", "10:00:00")]);
+    // The server knows encrypted connections only; 0.0.0.0 leads to it, and does not count as this machine.
+    for (count, host) in [(1, "127.0.0.1"), (2, "0.0.0.0")] {
+        scene.export(json!({"host": host})).completes(1);
+        assert_eq!(scene.db.count("events"), count);
+    }
+}
+
+#[test]
+fn another_machine_must_encrypt() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("a", "10:00:00")]);
+    let export = scene.export(json!({"host": "0.0.0.0"}));
+    export.begin();
+    export.wait_for("to connect failed: server does not support TLS", 1);
+    scene.org.owner.delete(&export.at).no_content();
+}
+
+#[test]
+fn certificates_are_checked_where_the_operator_says_against_what() {
+    let Some(db) = Postgres::encrypted() else { return };
+    let name = db.certificate.to_str().expect("a path of text").to_owned();
+    let roots = |name: &str| Some(orgd::outbound::postgres::Roots::named(name).expect("certificates"));
+    let known = Scene::with(db, Server::with(|config| config.exports.export_root_certs = roots(&name)))
+        .expect("a scene");
+    known.capture(&[event("a", "10:00:00")]);
+    known.export(json!({"host": "0.0.0.0"})).completes(1);
+    let db = Postgres::encrypted().expect("it is there");
+    let unknown = Scene::with(db, Server::with(|config| config.exports.export_root_certs = roots("system")))
+        .expect("a scene");
+    unknown.capture(&[event("a", "10:00:00")]);
+    let export = unknown.export(json!({"host": "0.0.0.0"}));
+    export.begin();
+    export.wait_for("to connect failed: invalid peer certificate: ", 1);
+    assert_eq!(unknown.db.count("events"), 0);
+    unknown.export(json!({"host": "0.0.0.0", "has_self_signed_cert": true})).completes(1);
+    assert_eq!(unknown.db.count("events"), 1);
+}
+
+/// An export to the other end of a way with a mishap.
+fn export_by<'a>(scene: &'a Scene, mishap: Mishap, model: &str, kind: &str) -> (Way, Export<'a>) {
+    let way = Way::to(&scene.db, mishap);
+    let export = scene.export_of(model, kind, json!({"port": way.port}));
+    (way, export)
+}
+
+#[test]
+fn a_connection_that_breaks_leaves_nothing_and_the_next_attempt_delivers_all_once() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&large_events(12));
+    for (kind, mishap) in [
+        ("Postgres", Mishap::CutBehind(6_000_000)),
+        ("Postgres", Mishap::CutBeforeCommit),
+        ("Redshift", Mishap::CutBehind(500)),
+        ("Redshift", Mishap::CutBeforeCommit),
+    ] {
+        scene.db.run("DROP TABLE IF EXISTS events");
+        let (way, export) = export_by(&scene, mishap, "events", kind);
+        export.begin();
+        export.wait_for("Batch export failed with error: OperationalError: ", 1);
+        assert!(way.has_happened());
+        assert_eq!(scene.db.count("events"), 0);
+        scene.server.pass(Duration::from_secs(31));
+        completed(&export.ended(1), 12);
+        let rows = scene.db.rows("SELECT event FROM events GROUP BY event HAVING count(*) = 1");
+        assert_eq!((rows.len(), scene.db.count("events")), (12, 12));
+    }
+}
+
+#[test]
+fn a_commit_that_nobody_heard_of_is_not_repeated() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&[event("a", "10:00:00"), event("b", "10:00:00")]);
+    let (_way, export) = export_by(&scene, Mishap::CutBehindCommit, "events", "Postgres");
+    export.begin();
+    export.wait_for("Batch export failed with error: OperationalError: ", 1);
+    assert_eq!(scene.db.count("events"), 2);
+    scene.server.pass(Duration::from_secs(31));
+    completed(&export.ended(1), 2);
+    assert_eq!(scene.db.count("events"), 2);
+}
+
+#[test]
+fn deleting_an_export_ends_its_transaction() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&large_events(6));
+    let (way, export) = export_by(&scene, Mishap::HoldBehind(2_000_000), "events", "Postgres");
+    export.begin();
+    scene.server.until("rows are on their way", || way.has_happened());
+    scene.org.owner.delete(&export.at).no_content();
+    scene.server.until("the connection is closed", || way.is_empty());
+    assert_eq!(scene.db.count("events"), 0);
+}
+
+#[test]
+fn two_exports_may_make_the_same_table() {
+    let Some(scene) = Scene::open() else { return };
+    scene.capture(&(0..100).map(|number| event(&number.to_string(), "10:00:00")).collect::<Vec<_>>());
+    let exports: Vec<Export<'_>> = (0..4).map(|_| scene.export(json!({}))).collect();
+    exports.iter().for_each(Export::begin);
+    for export in &exports {
+        completed(&export.ended(1), 100);
+    }
+    assert_eq!(scene.db.count("events"), 400);
+}
+
+#[test]
+fn redshift_gets_rows_by_insert() {
+    let Some(scene) = Scene::open() else { return };
+    let odd = json!({
+        "event": "it's \\ 'a'", "distinct_id": "d\0", "timestamp": "2021-01-01T10:00:00.5Z",
+        "properties": {"quoted": "'\\'\n\"", "long": "x".repeat(70_000), "$set": {"a": 1}},
+    });
+    scene.capture(&[odd, event("é".repeat(150).as_str(), "10:00:01")]);
+    let export = scene.export_of("events", "Redshift", json!({}));
+    export.completes(2);
+    assert!(export.log().contains(&format!("to Redshift: {}.public.events", scene.db.name)));
+    assert!(export.log().contains("2 values were too long for their columns, and were shortened"));
+    let rows = scene.db.rows("SELECT event, properties, elements, \"set\", set_once, distinct_id, ip, timestamp FROM events ORDER BY timestamp");
+    let properties: Value = serde_json::from_str(&text(&rows[0]["properties"])).expect("JSON");
+    assert_eq!(properties, json!({"quoted": "'\\'\n\"", "$set": {"a": 1}, "$ip": "127.0.0.1"}));
+    assert_eq!(
+        (
+            &rows[0]["event"],
+            &rows[0]["elements"],
+            &rows[0]["set"],
+            &rows[0]["set_once"],
+            &rows[0]["distinct_id"]
+        ),
+        (&json!("it's \\ 'a'"), &json!("\"\""), &json!("{\"a\":1}"), &Value::Null, &json!("d\u{fffd}"))
+    );
+    assert_eq!(rows[1]["event"], "é".repeat(100));
+    let kind = "SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = 'events'::regclass AND attname = 'properties'";
+    assert_eq!(scene.db.rows(kind), [json!({"type": "character varying(65535)"})]);
+}
+
+#[test]
+fn redshift_gets_objects_as_super() {
+    let Some(scene) = Scene::open() else { return };
+    // What PostgreSQL lacks of Redshift, in its own words.
+    scene.db.run("CREATE DOMAIN super AS jsonb; CREATE FUNCTION json_parse(text) RETURNS jsonb IMMUTABLE LANGUAGE sql AS 'SELECT $1::jsonb'");
+    let long = json!({"event": "a", "distinct_id": "d", "timestamp": "2021-01-01T10:00:00Z", "properties": {"long": "x".repeat(70_000)}});
+    scene.capture(&[long, event("b", "10:00:01")]);
+    scene.export_of("events", "Redshift", json!({"properties_data_type": "super"})).completes(2);
+    let rows = scene.db.rows("SELECT length(properties->>'long') AS long, elements, pg_typeof(properties)::text AS type FROM events ORDER BY timestamp");
+    assert_eq!(rows[0], json!({"long": 70_000, "elements": "\"\"", "type": "super"}));
+}
+
+#[test]
+fn redshift_gets_persons_without_on_conflict() {
+    let Some(scene) = Scene::open() else { return };
+    persons_are_merged(&scene, "Redshift");
+}
