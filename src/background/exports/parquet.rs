@@ -11,6 +11,7 @@ use ::parquet::errors::{ParquetError, Result};
 use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::types;
+use bytes::Bytes;
 
 use super::file::{Encoder, Shape};
 use super::job::{Outcome, Stop};
@@ -133,7 +134,7 @@ struct Column {
 
 /// Those that are not null.
 enum Values {
-    Texts(Vec<ByteArray>),
+    Texts(Texts),
     Longs(Vec<i64>),
     Integers(Vec<i32>),
     Floats(Vec<f64>),
@@ -143,7 +144,7 @@ enum Values {
 impl Column {
     fn of(kind: Type) -> Column {
         let values = match kind {
-            Type::Uuid | Type::Text | Type::Json => Values::Texts(Vec::new()),
+            Type::Uuid | Type::Text | Type::Json => Values::Texts(Texts::default()),
             Type::BigInteger | Type::Time => Values::Longs(Vec::new()),
             Type::Integer => Values::Integers(Vec::new()),
             Type::Float => Values::Floats(Vec::new()),
@@ -161,10 +162,7 @@ impl Column {
     fn push(&mut self, value: &Value<'_>) -> usize {
         let level = size_of::<i16>();
         let taken = match &mut self.values {
-            Values::Texts(all) => text(value).map(|text| {
-                all.push(ByteArray::from(text.as_bytes()));
-                size_of::<ByteArray>() + text.len()
-            }),
+            Values::Texts(all) => text(value).map(|text| all.push(&text)),
             Values::Longs(all) => keep(all, long(self.kind, value)),
             Values::Integers(all) => {
                 keep(all, long(self.kind, value).and_then(|number| i32::try_from(number).ok()))
@@ -178,12 +176,35 @@ impl Column {
 
     fn write(self, group: &mut SerializedRowGroupWriter<'_, Vec<u8>>) -> Result<()> {
         match self.values {
-            Values::Texts(values) => write::<ByteArrayType>(group, &values, &self.levels),
+            Values::Texts(values) => write::<ByteArrayType>(group, &values.split(), &self.levels),
             Values::Longs(values) => write::<Int64Type>(group, &values, &self.levels),
             Values::Integers(values) => write::<Int32Type>(group, &values, &self.levels),
             Values::Floats(values) => write::<DoubleType>(group, &values, &self.levels),
             Values::Booleans(values) => write::<BoolType>(group, &values, &self.levels),
         }
+    }
+}
+
+/// Texts one behind the other: a hundred thousand small allocations would leave memory in pieces.
+#[derive(Default)]
+struct Texts {
+    all: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// Adds one; what it takes in memory, up to its way into the file.
+    fn push(&mut self, text: &str) -> usize {
+        self.all.extend_from_slice(text.as_bytes());
+        self.ends.push(self.all.len());
+        size_of::<usize>() + size_of::<ByteArray>() + text.len()
+    }
+
+    fn split(self) -> Vec<ByteArray> {
+        let all = Bytes::from(self.all);
+        let mut start = 0;
+        let next = |end| ByteArray::from(all.slice(std::mem::replace(&mut start, end)..end));
+        self.ends.into_iter().map(next).collect()
     }
 }
 
@@ -269,7 +290,7 @@ mod tests {
     }
 
     fn fields(bytes: Vec<u8>) -> Vec<Vec<Field>> {
-        let file = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
+        let file = SerializedFileReader::new(Bytes::from(bytes)).unwrap();
         let rows = file.get_row_iter(None).unwrap().map(|row| row.unwrap().into_columns());
         rows.map(|row| row.into_iter().map(|(_, field)| field).collect()).collect()
     }
@@ -344,8 +365,8 @@ mod tests {
 
     #[test]
     fn groups_end_by_their_size_and_hold_all_records() {
-        let file = encoded(&shape(Some(300)), &vec![record(); 10]);
-        let groups = SerializedFileReader::new(bytes::Bytes::from(file.clone())).unwrap().num_row_groups();
+        let file = encoded(&shape(Some(400)), &vec![record(); 10]);
+        let groups = SerializedFileReader::new(Bytes::from(file.clone())).unwrap().num_row_groups();
         assert!((2..10).contains(&groups), "{groups}");
         assert_eq!(fields(file).len(), 10);
     }
