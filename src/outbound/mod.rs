@@ -21,7 +21,7 @@ use url::Url;
 
 use connect::Clients;
 pub use reach::Reach;
-pub use send::{Delivery, Receipt};
+pub use send::{Delivery, Receipt, Undelivered};
 
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 5;

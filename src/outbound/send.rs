@@ -8,7 +8,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Uri};
 use url::Url;
 
-use super::{AGENT, Failure, Outbound, Reach, innermost, shown};
+use super::{AGENT, Outbound, Reach, innermost, shown};
 
 /// Data for another server.
 pub struct Delivery {
@@ -21,6 +21,20 @@ pub struct Delivery {
     pub time_max: Duration,
     /// How much of the answer is kept; what comes behind is not read.
     pub bytes_max: usize,
+}
+
+/// Why there is no receipt: the host and a reason.
+#[derive(Debug)]
+pub struct Undelivered {
+    told: String,
+    /// No connection could be opened, so nothing was sent.
+    pub is_unreachable: bool,
+}
+
+impl std::fmt::Display for Undelivered {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.told)
+    }
 }
 
 /// What the other server says.
@@ -45,16 +59,20 @@ impl Receipt {
 
 impl Outbound {
     /// Sends the request once. Where it may go is up to whoever set the address.
-    pub async fn send(&self, delivery: Delivery) -> Result<Receipt, Failure> {
+    pub async fn send(&self, delivery: Delivery) -> Result<Receipt, Undelivered> {
         let host = shown(&delivery.url);
-        let late = format!("{host} did not answer within {} seconds", delivery.time_max.as_secs());
+        let told = format!("{host} did not answer within {} seconds", delivery.time_max.as_secs());
+        let late = Undelivered { told, is_unreachable: false };
         let time_max = delivery.time_max;
-        tokio::time::timeout(time_max, self.deliver(delivery)).await.unwrap_or(Err(Failure(late)))
+        tokio::time::timeout(time_max, self.deliver(delivery)).await.unwrap_or(Err(late))
     }
 
-    async fn deliver(&self, delivery: Delivery) -> Result<Receipt, Failure> {
+    async fn deliver(&self, delivery: Delivery) -> Result<Receipt, Undelivered> {
         let host = shown(&delivery.url);
-        let unusable = || Failure(format!("a request to {host} cannot be put together"));
+        let unusable = || Undelivered {
+            told: format!("a request to {host} cannot be put together"),
+            is_unreachable: true,
+        };
         let mut asked = hyper::Request::new(Full::new(delivery.body));
         *asked.method_mut() = Method::from_bytes(delivery.method.as_bytes()).map_err(|_| unusable())?;
         *asked.uri_mut() = delivery.url.as_str().parse::<Uri>().map_err(|_| unusable())?;
@@ -65,8 +83,10 @@ impl Outbound {
         }
         let client = self.clients.of(Reach::Anywhere);
         let answer = client.request(asked).await;
-        let answer =
-            answer.map_err(|cause| Failure(format!("{host} could not be reached: {}", innermost(&cause))))?;
+        let answer = answer.map_err(|cause| Undelivered {
+            told: format!("{host} could not be reached: {}", innermost(&cause)),
+            is_unreachable: cause.is_connect(),
+        })?;
         let (head, incoming) = answer.into_parts();
         // An answer that is too long, or breaks off, is told as far as its status goes.
         let body = Limited::new(incoming, delivery.bytes_max).collect().await;

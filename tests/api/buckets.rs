@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::exports::{capture, completed};
-use crate::support::{Org, S3, Server, s3, text};
+use crate::support::exports::{at, backfill, capture, completed, last_run, latest, log};
+use crate::support::{Org, Receiver, S3, Server, s3, text};
 
 pub const RANGE: &str = "2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00";
 
@@ -15,8 +16,12 @@ pub fn seen(number: usize) -> Value {
 }
 
 pub fn config(s3: &S3, more: Value) -> Value {
+    config_at(&s3.url(), more)
+}
+
+fn config_at(endpoint: &str, more: Value) -> Value {
     let mut config = json!({
-        "bucket_name": "events", "region": "us-east-1", "prefix": "p", "endpoint_url": s3.url(),
+        "bucket_name": "events", "region": "us-east-1", "prefix": "p", "endpoint_url": endpoint,
         "aws_access_key_id": s3::KEY, "aws_secret_access_key": s3::SECRET,
     });
     config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
@@ -214,12 +219,178 @@ fn what_the_bucket_refuses_fails_at_once() {
     assert!(bucket.keys("events").is_empty());
 }
 
+const LATE: &str =
+    "<Error><Code>RequestTimeout</Code><Message>Your socket connection was idle</Message></Error>";
+
+/// An export to a bucket that answers what it is told to, and its path.
+fn backfilled_to(org: &Org, receiver: &Receiver) -> Value {
+    let config = config_at(&receiver.url(""), json!({}));
+    let destination = json!({"type": "S3", "config": config});
+    let body = json!({"name": "n", "interval": "hour", "paused": true, "destination": destination});
+    let export = org.owner.post(&org.at("batch_exports/"), body).json(201);
+    backfill(org, &export, "10:00", "11:00");
+    export
+}
+
+#[test]
+fn what_came_too_slowly_is_sent_up_to_five_times_within_an_attempt() {
+    let server = Server::start();
+    let org = server.org();
+    capture(&server, &org, &[seen(1)]);
+    let receiver = Receiver::answering(&[(400, LATE), (408, ""), (400, LATE), (400, LATE)]);
+    let export = backfilled_to(&org, &receiver);
+    completed(&last_run(&server, &org, &export), 1);
+    assert_eq!((receiver.received().len(), log(&org, &export, "error").len()), (5, 0));
+
+    let receiver = Receiver::answering(&[(400, LATE); 5]);
+    let export = backfilled_to(&org, &receiver);
+    server.until("the attempt has failed", || log(&org, &export, "error").len() == 1);
+    assert_eq!(
+        log(&org, &export, "error"),
+        [
+            "Batch export failed with error: IntermittentUploadPartTimeoutError: (status: 400) RequestTimeout: Your socket connection was idle"
+        ]
+    );
+    assert_eq!((receiver.received().len(), &latest(&org, &export)["status"]), (5, &json!("Running")));
+    server.pass(Duration::from_secs(31));
+    completed(&last_run(&server, &org, &export), 1);
+}
+
+#[test]
+fn a_busy_bucket_and_a_lost_connection_are_tried_again_later() {
+    let server = Server::start();
+    let org = server.org();
+    capture(&server, &org, &[seen(1)]);
+    let receiver = Receiver::answering(&[(503, "<Error><Code>SlowDown</Code></Error>"), (0, "")]);
+    let export = backfilled_to(&org, &receiver);
+    server.until("the first attempt has failed", || log(&org, &export, "status: 503) SlowDown").len() == 1);
+    server.pass(Duration::from_secs(31));
+    server.until("the second attempt has failed", || log(&org, &export, "ConnectionClosedError").len() == 1);
+    server.pass(Duration::from_secs(61));
+    completed(&last_run(&server, &org, &export), 1);
+    assert_eq!(receiver.received().len(), 3);
+}
+
+#[test]
+fn an_upload_in_parts_that_fails_is_forgotten_by_the_bucket() {
+    let server = Server::start();
+    let org = server.org();
+    let fill = "x".repeat(1_000_000);
+    for number in 0..18 {
+        let mut event = seen(number);
+        event["properties"]["fill"] = json!(fill);
+        capture(&server, &org, &[event]);
+    }
+    let begun = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>events</Bucket><Key>k</Key><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"#;
+    let receiver = Receiver::answering(&[(200, begun), (403, "<Error><Code>AccessDenied</Code></Error>")]);
+    let export = backfilled_to(&org, &receiver);
+    let run = last_run(&server, &org, &export);
+    assert_eq!(run["latest_error"], "ClientError: (status: 403) AccessDenied");
+    let asked: Vec<(String, bool)> = receiver
+        .received()
+        .iter()
+        .map(|request| {
+            let (method, path) = request.line.split_once(' ').expect("a method and a path");
+            (method.to_owned(), path.contains("uploadId=the-upload"))
+        })
+        .collect();
+    assert_eq!(asked, [("POST".into(), false), ("PUT".into(), true), ("DELETE".into(), true)]);
+    // Nothing asks for encryption where none is set.
+    let heads = receiver.received().into_iter().map(|request| request.head.to_lowercase());
+    assert!(heads.into_iter().all(|head| !head.contains("server-side-encryption")));
+}
+
+#[test]
+fn the_name_of_a_file_has_one_slash_behind_a_prefix_and_none_without() {
+    let server = Server::start();
+    let org = server.org();
+    capture(&server, &org, &[seen(1)]);
+    for (prefix, more, wanted) in [
+        ("", json!({}), vec![format!("{RANGE}.jsonl")]),
+        ("/", json!({}), vec![format!("{RANGE}.jsonl")]),
+        ("p/", json!({}), vec![format!("p/{RANGE}.jsonl")]),
+        // Numbered and listed, even where it stays at one.
+        (
+            "{table}-{data_interval_end}",
+            json!({"max_file_size_mb": 10}),
+            vec![
+                format!("events-2021-01-01T11:00:00+00:00/{RANGE}-0.jsonl"),
+                format!("events-2021-01-01T11:00:00+00:00/{RANGE}_manifest.json"),
+            ],
+        ),
+    ] {
+        let bucket = S3::with_bucket("events");
+        let mut more = more;
+        more["prefix"] = json!(prefix);
+        completed(&run_of(&server, &org, "events", config(&bucket, more)), 1);
+        assert_eq!(bucket.keys("events"), wanted, "{prefix}");
+    }
+}
+
+#[test]
+fn persons_leave_when_they_or_their_ids_have_changed() {
+    let server = Server::start();
+    let org = server.org();
+    // A real one refuses requests of a clock that was moved.
+    let bucket = Receiver::answering(&[]);
+    let identify = |distinct_id: &str, name: &str| json!({"event": "$identify", "distinct_id": distinct_id, "$set": {"name": name}});
+    capture(&server, &org, &[identify("ada", "Ada"), identify("bob", "Bob")]);
+    // What is chosen among events does not matter.
+    let config =
+        config_at(&bucket.url(""), json!({"include_events": ["never"], "exclude_events": ["$identify"]}));
+    let destination = json!({"type": "S3", "config": config});
+    let body = json!({"name": "n", "model": "persons", "interval": "hour", "destination": destination});
+    let export = org.owner.post(&org.at("batch_exports/"), body).json(201);
+    let rows_of = |count: usize| {
+        let before = bucket.received().len();
+        server.pass(Duration::from_secs(60 * 60));
+        server.until("the run is over", || {
+            let runs = org.owner.get(&at(&org, &export, "")).json(200)["latest_runs"].clone();
+            runs.as_array().is_some_and(|runs| {
+                runs.len() == count && runs.iter().all(|run| run["status"] == "Completed")
+            })
+        });
+        bucket.received().get(before).map(|request| lines(&request.body)).unwrap_or_default()
+    };
+    let ids = |rows: &[Value]| rows.iter().map(|row| text(&row["distinct_id"])).collect::<BTreeSet<_>>();
+    let first = rows_of(1);
+    assert_eq!(ids(&first), BTreeSet::from(["ada".into(), "bob".into()]));
+    let columns: Vec<&String> = first[0].as_object().expect("an object").keys().collect();
+    assert_eq!(
+        columns,
+        [
+            "team_id",
+            "distinct_id",
+            "person_id",
+            "properties",
+            "person_distinct_id_version",
+            "person_version",
+            "_inserted_at",
+            "created_at"
+        ]
+    );
+    let version = |rows: &[Value], id: &str| {
+        rows.iter().find(|row| row["distinct_id"] == id).and_then(|row| row["person_version"].as_u64())
+    };
+    // Seen again, but not changed.
+    capture(&server, &org, &[json!({"event": "seen", "distinct_id": "bob"}), identify("ada", "Augusta")]);
+    let second = rows_of(2);
+    assert_eq!(ids(&second), BTreeSet::from(["ada".into()]));
+    assert!(version(&second, "ada") > version(&first, "ada"));
+    assert_eq!(second[0]["properties"], json!({"name": "Augusta"}));
+    let alias = json!({"event": "$create_alias", "distinct_id": "bob", "properties": {"alias": "robert"}});
+    capture(&server, &org, &[alias]);
+    let third = rows_of(3);
+    assert!(ids(&third).contains("robert") && !ids(&third).contains("ada"), "{third:?}");
+    assert!(rows_of(4).is_empty());
+}
+
 #[test]
 fn encryption_is_asked_for_in_headers_that_are_signed() {
     let server = Server::start();
     let org = server.org();
     capture(&server, &org, &[seen(1)]);
-    let receiver = crate::support::Receiver::answering(&[]);
+    let receiver = Receiver::answering(&[]);
     let bucket = S3::with_bucket("events");
     let more = json!({"endpoint_url": receiver.url(""), "encryption": "aws:kms", "kms_key_id": "the-key"});
     completed(&run_of(&server, &org, "events", config(&bucket, more)), 1);

@@ -26,6 +26,8 @@ const PART_BYTES: usize = 16 * 1024 * 1024;
 const SIGNED_TIME: Duration = Duration::from_secs(15 * 60);
 const TIME_MAX: Duration = Duration::from_secs(10 * 60);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// How often a part, or a small file, is sent before the attempt is given up because it came too slowly.
+const UPLOADS_MAX: usize = 5;
 
 /// Where the files go.
 struct Target<'a> {
@@ -172,16 +174,10 @@ fn filled(prefix: &str, start: Option<Time>, end: Time, table: &str) -> Result<S
 
 impl<'a> Target<'a> {
     fn of(job: &'a Job) -> Outcome<Target<'a>> {
-        let wrong = |what: String| Stop::Fatal(format!("InvalidS3EndpointError: {what}"));
-        let region = job.text("region").unwrap_or_default().to_owned();
-        let given = job.text("endpoint_url").filter(|text| !text.is_empty());
-        let endpoint = given.map_or_else(|| format!("https://s3.{region}.amazonaws.com"), str::to_owned);
-        let endpoint =
-            Url::parse(&endpoint).map_err(|cause| wrong(format!("Endpoint URL is invalid: {cause}")))?;
-        let by_host = given.is_none() || job.flag("use_virtual_style_addressing");
-        let style = if by_host { UrlStyle::VirtualHost } else { UrlStyle::Path };
-        let name = job.text("bucket_name").unwrap_or_default().to_owned();
-        let bucket = Bucket::new(endpoint, style, name, region).map_err(|cause| wrong(cause.to_string()))?;
+        let text = |name: &str| job.text(name).unwrap_or_default();
+        let by_host = job.flag("use_virtual_style_addressing");
+        let bucket = bucket(text("endpoint_url"), text("region"), text("bucket_name"), by_host)
+            .map_err(|what| Stop::Fatal(format!("InvalidS3EndpointError: {what}")))?;
         let keys = job.text("aws_access_key_id").zip(job.text("aws_secret_access_key"));
         let header = |name, setting| Some((name, job.text(setting)?.to_owned()));
         let headers = [
@@ -199,7 +195,18 @@ impl<'a> Target<'a> {
     /// Uploads a whole small file.
     async fn put(&self, key: &str, body: Bytes) -> Outcome<()> {
         let mut action = self.bucket.put_object(self.credentials.as_ref(), key);
-        self.send("PUT", self.with_headers(&mut action), self.headers.clone(), body).await.map(drop)
+        self.upload(self.with_headers(&mut action), self.headers.clone(), body).await.map(drop)
+    }
+
+    /// Uploads a part or a small file. S3 asks for it again where it came too slowly.
+    async fn upload(&self, url: Url, headers: Vec<(&'static str, String)>, body: Bytes) -> Outcome<Receipt> {
+        for _ in 1..UPLOADS_MAX {
+            let receipt = self.ask("PUT", url.clone(), headers.clone(), body.clone()).await?;
+            if !is_late(&receipt) {
+                return self.judge(receipt);
+            }
+        }
+        self.send("PUT", url, headers, body).await
     }
 
     /// The signed address of a request that carries the file's headers.
@@ -221,25 +228,55 @@ impl<'a> Target<'a> {
         headers: Vec<(&'static str, String)>,
         body: Bytes,
     ) -> Outcome<Receipt> {
+        let receipt = self.ask(method, url, headers, body).await?;
+        self.judge(receipt)
+    }
+
+    async fn ask(
+        &self,
+        method: &'static str,
+        url: Url,
+        headers: Vec<(&'static str, String)>,
+        body: Bytes,
+    ) -> Outcome<Receipt> {
         let delivery =
             Delivery { method, url, headers, body, time_max: TIME_MAX, bytes_max: ANSWER_BYTES_MAX };
         let receipt = self.job.outbound().send(delivery).await;
-        // An endpoint that is not there is a wrong one; upstream gives up as well.
-        let receipt = receipt.map_err(|cause| Stop::Fatal(format!("EndpointConnectionError: {cause}")))?;
-        let told = || self.job.told(told(&receipt.text()));
-        match receipt.status {
+        receipt.map_err(|cause| {
+            if cause.is_unreachable {
+                // An endpoint that is not there is a wrong one; upstream gives up as well.
+                Stop::Fatal(format!("EndpointConnectionError: {cause}"))
+            } else {
+                Stop::Retryable(format!("ConnectionClosedError: {cause}"))
+            }
+        })
+    }
+
+    fn judge(&self, receipt: Receipt) -> Outcome<Receipt> {
+        let (status, told) = (receipt.status, || self.job.told(told(&receipt.text())));
+        match status {
             200..=299 => Ok(receipt),
-            408 | 429 | 500..=599 => Err(Stop::Retryable(format!(
-                "IntermittentUploadPartTimeoutError: (status: {}) {}",
-                receipt.status,
+            _ if is_late(&receipt) || matches!(status, 429 | 500..=599) => Err(Stop::Retryable(format!(
+                "IntermittentUploadPartTimeoutError: (status: {status}) {}",
                 told()
             ))),
-            _ if told().starts_with("RequestTimeout") => {
-                Err(Stop::Retryable(format!("IntermittentUploadPartTimeoutError: {}", told())))
-            }
-            _ => Err(Stop::Fatal(format!("ClientError: (status: {}) {}", receipt.status, told()))),
+            _ => Err(Stop::Fatal(format!("ClientError: (status: {status}) {}", told()))),
         }
     }
+}
+
+/// Whether what was sent came too slowly.
+fn is_late(receipt: &Receipt) -> bool {
+    receipt.status == 408 || (receipt.status == 400 && told(&receipt.text()).starts_with("RequestTimeout:"))
+}
+
+/// The bucket by its name, at an endpoint that is Amazon's where none is given; what is wrong is the error.
+fn bucket(endpoint: &str, region: &str, name: &str, by_host: bool) -> Result<Bucket, String> {
+    let amazon = format!("https://s3.{region}.amazonaws.com");
+    let given = if endpoint.is_empty() { &amazon } else { endpoint };
+    let url = Url::parse(given).map_err(|cause| format!("Endpoint URL is invalid: {cause}"))?;
+    let style = if by_host || endpoint.is_empty() { UrlStyle::VirtualHost } else { UrlStyle::Path };
+    Bucket::new(url, style, name.to_owned(), region.to_owned()).map_err(|cause| cause.to_string())
 }
 
 /// Code and sentence of an error of S3.
@@ -314,7 +351,7 @@ impl<'a> Upload<'a> {
             .map_err(|_| Stop::Fatal("ValueError: The file has too many parts".into()))?;
         let action = bucket.upload_part(credentials.as_ref(), &self.key, number, id);
         let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
-        let receipt = self.target.send("PUT", url, Vec::new(), part.into()).await?;
+        let receipt = self.target.upload(url, Vec::new(), part.into()).await?;
         let mark = receipt.header("etag").map(str::to_owned);
         marks.push(mark.ok_or_else(|| Stop::Fatal("ClientError: A part has no ETag".into()))?);
         Ok(())
@@ -374,6 +411,18 @@ mod tests {
         assert_eq!(fill("plain").unwrap(), "plain");
         assert_eq!(fill("{unknown}"), Err("unknown".into()));
         assert_eq!(fill("{year"), Err("year".into()));
+    }
+
+    #[test]
+    fn a_bucket_is_named_in_the_path_of_an_endpoint_of_ones_own_and_in_the_host_else() {
+        let at = |endpoint: &str, by_host: bool| {
+            let bucket = bucket(endpoint, "eu-west-1", "events", by_host).unwrap();
+            bucket.object_url("a/b").to_string()
+        };
+        assert_eq!(at("", false), "https://events.s3.eu-west-1.amazonaws.com/a/b");
+        assert_eq!(at("http://127.0.0.1:9000", false), "http://127.0.0.1:9000/events/a/b");
+        assert_eq!(at("http://minio:9000/", true), "http://events.minio:9000/a/b");
+        assert!(bucket("nonsense", "eu-west-1", "events", false).is_err());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Answers these first, then 200 for ever.
+    /// Answers these first, then 200 for ever. With a status of 0 it hangs up instead.
     pub fn answering(answers: &[(u16, &'static str)]) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("the socket has an address");
@@ -95,5 +95,8 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         state.received.push(Received { line, head, body, status });
         (status, text)
     };
+    if status == 0 {
+        return Ok(());
+    }
     write!(stream, "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}", text.len())
 }
