@@ -88,6 +88,41 @@ fn any_member_may_do_everything_and_nobody_else_anything() {
 }
 
 #[test]
+fn of_several_faults_the_first_in_order_is_told() {
+    let server = Server::start();
+    let org = server.org();
+    let made = create(&org, no_op());
+    let nowhere = "/api/organizations/01a00000-0000-7000-8000-000000000000/batch_exports/";
+    let (anyone, stranger) = (server.anyone(), server.stranger());
+    let (reader, writer) = (org.owner.key(&["batch_export:read"]), org.owner.key(&["batch_export:write"]));
+    let missing = org.at("batch_exports/01a00000-0000-7000-8000-000000000000/");
+    let wrong = json!({"name": 1, "interval": "never"});
+    // Who asks comes before everything.
+    anyone.post(nowhere, wrong.clone()).unauthenticated();
+    anyone.patch(&missing, wrong.clone()).unauthenticated();
+    // Then what a key is for; the same on every route of the API.
+    reader.post(nowhere, wrong.clone()).denied("API key missing required scope 'batch_export:write'");
+    reader.patch(&missing, wrong.clone()).denied("API key missing required scope 'batch_export:write'");
+    // Then the organization, and membership of it.
+    writer.post(nowhere, wrong.clone()).missing("Organization not found.");
+    stranger.patch(&missing, wrong.clone()).forbidden();
+    // Then the export, then the body, then the interval.
+    writer.patch(&missing, wrong.clone()).not_found();
+    assert_eq!(writer.patch(&at(&org, &made, ""), wrong).status, 400);
+    let often = with(no_op(), "interval", json!("every 5 minutes"));
+    let unusable = json!({"type": "S3", "config": {}});
+    let detail = "Configuration missing required field: 'bucket_name'";
+    writer.post(&org.at("batch_exports/"), with(often.clone(), "destination", unusable)).invalid(
+        "destination",
+        "invalid_input",
+        detail,
+    );
+    writer
+        .post(&org.at("batch_exports/"), often)
+        .denied("Higher frequency exports are not enabled for this team.");
+}
+
+#[test]
 fn an_export_belongs_to_the_current_project_or_the_first() {
     let server = Server::start();
     let org = server.org();

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use base64::Engine;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use orgd::resources::events;
@@ -57,6 +58,90 @@ fn every_path_takes_every_shape_with_and_without_its_slash() {
         }
     }
     assert_eq!(kept(&server, &org), sent);
+}
+
+#[test]
+fn packed_bodies_are_known_by_their_first_bytes_whatever_is_said_of_them() {
+    let server = Server::start();
+    let org = server.org();
+    let event = json!({"event": "seen", "distinct_id": "d", "api_key": token(&org)}).to_string();
+    let packed = gzip(event.as_bytes());
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&event);
+    let form: String = form_urlencoded::Serializer::new(String::new()).append_pair("data", &encoded).finish();
+    let form_of = [("content-type", "application/x-www-form-urlencoded")];
+    let mut sent = 0;
+    for (path, body, headers) in [
+        ("/e/?compression=gzip-js", packed.clone(), &[("content-type", "text/plain")][..]),
+        ("/e/?compression=gzip", event.clone().into_bytes(), &[]),
+        ("/e/", packed.clone(), &[("content-encoding", "gzip"), ("content-type", "application/json")]),
+        ("/batch/", packed, &[("content-encoding", "br")]),
+        ("/e/", event.into_bytes(), &[("content-encoding", "gzip")]),
+        ("/e/?compression=base64", form.into_bytes(), &form_of),
+        ("/track/", format!("data={encoded}&compression=base64").into_bytes(), &form_of),
+    ] {
+        let answer = server.anyone().send(Method::POST, path, body, headers);
+        assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"status":1}"#), "{path} {headers:?}");
+        sent += 1;
+    }
+    assert_eq!(kept(&server, &org), sent);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_in_plain_text_and_stored_nowhere() {
+    let server = Server::start();
+    let org = server.org();
+    let event = json!({"event": "seen", "distinct_id": "d", "api_key": token(&org)});
+    let without = |name: &str| {
+        let mut event = event.clone();
+        event.as_object_mut().expect("an object").remove(name);
+        event.to_string().into_bytes()
+    };
+    for path in PATHS {
+        for (body, status, sentence) in [
+            (b"{".to_vec(), 400, "failed to parse request"),
+            (b"\x1f\x8b\x08 nonsense".to_vec(), 400, "failed to decode request: invalid gzip data"),
+            (b"data=%%%".to_vec(), 400, "failed to decode request: invalid base64 data"),
+            (b"\xff\xfe".to_vec(), 400, "failed to parse request"),
+            // Half of a pair of surrogates is no character.
+            (event.to_string().replace("seen", "\\ud800").into_bytes(), 400, "failed to parse request"),
+            (Vec::new(), 400, "request holds no event"),
+            (b"[]".to_vec(), 400, "request holds no event"),
+            (without("event"), 400, "request holds no event"),
+            (without("distinct_id"), 400, "event submitted without a distinct_id"),
+            (without("api_key"), 401, "event submitted without an api_key"),
+        ] {
+            let answer = send(&server.anyone(), path, body);
+            assert_eq!(answer.status, status, "{path}: {}", answer.text());
+            assert!(answer.text().starts_with(sentence), "{path}: {}", answer.text());
+            assert!(answer.header("content-type").starts_with("text/plain"), "{path}");
+        }
+    }
+    assert_eq!(kept(&server, &org), 0);
+}
+
+#[test]
+fn the_token_of_a_batch_wins_over_those_inside() {
+    let server = Server::start();
+    let (org, other) = (server.org(), server.org());
+    let inside = json!({"event": "a", "distinct_id": "d", "api_key": token(&other)});
+    for name in ["api_key", "token"] {
+        let mut batch = json!({"batch": [inside]});
+        batch[name] = json!(token(&org));
+        send(&server.anyone(), "/batch", batch.to_string()).json(200);
+    }
+    assert_eq!((kept(&server, &org), kept(&server, &other)), (2, 0));
+    // Where there is none outside, the events have to agree.
+    send(&server.anyone(), "/batch", json!({"batch": [inside, inside]}).to_string()).json(200);
+    assert_eq!(kept(&server, &other), 2);
+    let mine = json!({"event": "a", "distinct_id": "d", "$token": token(&org)});
+    for body in [json!({"batch": [inside, mine]}), json!([inside, mine])] {
+        refused(
+            &send(&server.anyone(), "/batch", body.to_string()),
+            401,
+            "batch submitted with inconsistent api_key values",
+        );
+    }
+    assert_eq!((kept(&server, &org), kept(&server, &other)), (2, 2));
 }
 
 #[test]
@@ -179,12 +264,16 @@ fn a_request_has_its_limit_packed_and_unpacked() {
     for body in [of_size(LIMIT + 1).into_bytes(), gzip(of_size(LIMIT + 1).as_bytes())] {
         send(&sender, "/batch", body).json(200);
     }
+    const BATCH_LIMIT: usize = 20 * 1024 * 1024;
+    for body in [of_size(BATCH_LIMIT).into_bytes(), gzip(of_size(BATCH_LIMIT).as_bytes())] {
+        send(&sender, "/batch", body).json(200);
+    }
     refused(
-        &send(&sender, "/batch", gzip(&vec![b' '; 21 * 1024 * 1024])),
+        &send(&sender, "/batch", gzip(of_size(BATCH_LIMIT + 1).as_bytes())),
         400,
         "maximum event size exceeded",
     );
-    assert_eq!(kept(&server, &org), 3);
+    assert_eq!(kept(&server, &org), 5);
 }
 
 #[test]

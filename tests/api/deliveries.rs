@@ -78,21 +78,23 @@ fn a_backfill_from_the_beginning_takes_everything_before_its_end() {
 #[test]
 fn a_scheduled_run_goes_by_arrival_and_each_event_leaves_once() {
     let server = Server::start();
-    let org = server.org();
+    let (org, other) = (server.org(), server.org());
     let receiver = Receiver::answering(&[]);
     let export = scheduled_export_to(&org, &receiver.url("/"));
     capture(&server, &org, &[event("late", "10:00:00"), json!({"event": "now", "distinct_id": "d"})]);
-    capture(
-        &server,
-        &org,
-        &[json!({"event": "far", "distinct_id": "d", "timestamp": "2121-01-01T00:00:00Z"})],
-    );
+    capture(&server, &other, &[event("theirs", "10:00:00")]);
+    // What claims to be of tomorrow is not believed; a backfill of that day takes it.
+    let now = server.app.clock.now();
+    let tomorrow = Time(now.0 - now.0.rem_euclid(3_600_000_000)).plus_seconds(25 * 3600);
+    let of =
+        |name: &str, time: Time| json!({"event": name, "distinct_id": "d", "timestamp": time.to_string()});
+    capture(&server, &org, &[of("last", Time(tomorrow.0 - 1)), of("first of tomorrow", tomorrow)]);
     server.pass(Duration::from_secs(3600));
-    completed(&last_run(&server, &org, &export), 2);
-    assert_eq!(names(&receiver.events()), ["late", "now"]);
+    completed(&last_run(&server, &org, &export), 3);
+    assert_eq!(names(&receiver.events()), ["late", "now", "last"]);
     capture(&server, &org, &[event("next", "10:00:00")]);
     server.pass(Duration::from_secs(3600));
-    server.until("the second run is over", || names(&receiver.events()) == ["late", "now", "next"]);
+    server.until("the second run is over", || names(&receiver.events()) == ["late", "now", "last", "next"]);
 }
 
 #[test]
@@ -165,6 +167,43 @@ fn many_events_go_in_several_requests_and_a_refused_one_is_all_that_is_sent_agai
     let events = receiver.events();
     let uuids: BTreeSet<String> = events.iter().map(|event| text(&event["uuid"])).collect();
     assert_eq!((events.len(), uuids.len()), (12_000, 12_000));
+}
+
+#[test]
+fn a_request_holds_ten_megabytes_at_the_most() {
+    const BYTES_MAX: usize = 10 * 1024 * 1024;
+    let server = Server::start();
+    let org = server.org();
+    let receiver = Receiver::answering(&[]);
+    for number in 0..12 {
+        let mut large = event(&format!("e{number}"), "10:00:00");
+        large["properties"] = json!({"fill": "x".repeat(1_000_000)});
+        capture(&server, &org, &[large]);
+    }
+    let export = export_to(&org, &receiver.url("/"), json!({}));
+    backfill(&org, &export, "10:00", "11:00");
+    completed(&last_run(&server, &org, &export), 12);
+    let sizes: Vec<usize> = receiver.received().iter().map(|request| request.body.len()).collect();
+    assert!(sizes.len() == 2 && sizes.iter().all(|size| *size <= BYTES_MAX), "{sizes:?}");
+    assert_eq!(receiver.events().len(), 12);
+}
+
+#[test]
+fn every_answer_from_200_to_299_is_a_good_one() {
+    let server = Server::start();
+    let org = server.org();
+    let receiver = Receiver::answering(&[(204, ""), (299, "")]);
+    let mut sent = event("a", "10:00:00");
+    sent["properties"] = json!({"$geoip_disable": false, "$elements_chain": "mine"});
+    capture(&server, &org, &[sent]);
+    for _ in 0..2 {
+        let export = export_to(&org, &receiver.url("/"), json!({}));
+        backfill(&org, &export, "10:00", "11:00");
+        completed(&last_run(&server, &org, &export), 1);
+    }
+    // The receiver never looks up addresses, whatever the event says; a chain is added to clicks only.
+    let properties = receiver.received()[0].json()["batch"][0]["properties"].clone();
+    assert_eq!(properties, json!({"$geoip_disable": true, "$elements_chain": "mine", "$ip": "127.0.0.1"}));
 }
 
 #[test]

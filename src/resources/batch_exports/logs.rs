@@ -181,3 +181,35 @@ pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Ids;
+    use crate::store::{Place, Store};
+
+    #[tokio::test]
+    async fn the_oldest_entries_go_when_there_are_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::File(folder.path().join("orgd.redb"));
+        let store = Store::open(place, 1024 * 1024, crate::resources::tables()).unwrap();
+        let ids = Ids::default();
+        let export = ids.uuid(Time(1));
+        let written = store.write(move |tx| {
+            for number in 0..ENTRIES_MAX + 2 {
+                let now = Time(i64::try_from(number).unwrap_or_default());
+                let author = Author { export, instance: "run", id: ids.uuid(Time(1)), now };
+                write(tx, &author, Level::Info, number.to_string())?;
+            }
+            Ok(())
+        });
+        written.await.unwrap();
+        store
+            .read(|tx| {
+                let (count, oldest) = tx.page(&LOGS, &export, Order::Ascending, 0, 1)?;
+                assert_eq!((count, oldest[0].1.message.as_str()), (ENTRIES_MAX, "2"));
+                Ok(())
+            })
+            .unwrap();
+    }
+}
