@@ -197,12 +197,6 @@ fn every_field_is_judged() {
         (with(no_op(), "paused", json!("maybe")), "paused", "invalid_input", "Must be a valid boolean."),
         (with(no_op(), "hogql_query", json!(null)), "hogql_query", "null", NULL),
         (with(no_op(), "hogql_query", json!("")), "hogql_query", "invalid_input", "Failed to parse query"),
-        (
-            with(no_op(), "hogql_query", json!("SELECT event FROM events")),
-            "hogql_query",
-            "invalid_input",
-            "Unsupported HogQL query",
-        ),
     ] {
         org.owner.post(&org.at("batch_exports/"), body).invalid(attr, code, detail);
     }

@@ -12,6 +12,7 @@ mod clients;
 mod deliveries;
 mod domains;
 mod faults;
+mod hogql;
 mod hostile;
 mod http;
 mod instance;

@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use super::job::{Job, Outcome};
+use super::job::{Job, Outcome, Stop};
 use crate::clock::Ids;
-use crate::resources::batch_exports::Model;
-use crate::resources::batch_exports::columns::{self, Column, Event, Person, Type, Value};
+use crate::resources::batch_exports::columns::{self, Column, Event, Parsed, Person, Type, Value};
+use crate::resources::batch_exports::{Model, hogql};
 use crate::resources::events::{self, Place};
 
 /// The columns of the job's model.
@@ -29,14 +29,20 @@ enum Piece {
 }
 
 impl<'a> Records<'a> {
-    /// From the beginning.
-    pub(super) fn of(job: &'a Job) -> Records<'a> {
+    /// From the beginning. A query chooses columns of events; it says nothing about persons.
+    pub(super) fn of(job: &'a Job) -> Outcome<Records<'a>> {
         let kind = job.plan.destination.kind;
-        let columns = match job.plan.model {
-            Model::Events => Columns::Events(columns::of_events(kind)),
-            Model::Persons => Columns::Persons(columns::of_persons(kind)),
+        let query = job.plan.schema.as_ref().and_then(hogql::query_of);
+        let columns = match (job.plan.model, query) {
+            (Model::Events, None) => Columns::Events(columns::of_events(kind)),
+            (Model::Events, Some(query)) => {
+                let chosen = columns::of_query(kind, &query, job.run.created_at);
+                // One that an earlier version took and this one does not.
+                Columns::Events(chosen.map_err(|fault| Stop::Fatal(format!("HogQLError: {fault}")))?)
+            }
+            (Model::Persons, _) => Columns::Persons(columns::of_persons(kind)),
         };
-        Records { job, columns, after: None, count: 0 }
+        Ok(Records { job, columns, after: None, count: 0 })
     }
 
     /// Names and types of the columns, in order.
@@ -87,7 +93,7 @@ impl<'a> Records<'a> {
         let record = |(id, event): (Uuid, events::Event)| {
             let arrived_at = Ids::time_of(id);
             let inserted_at = if by_arrival { arrived_at } else { event.timestamp };
-            Event { project, id, event, arrived_at, inserted_at }
+            Event { project, id, event, arrived_at, inserted_at, parsed: Parsed::default() }
         };
         Ok(Some((Piece::Events(events.into_iter().map(record).collect()), place)))
     }

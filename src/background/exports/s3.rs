@@ -40,7 +40,7 @@ struct Target<'a> {
 
 /// Uploads all records of the job; the number of them.
 pub(super) async fn export(job: &Job) -> Outcome<u64> {
-    let mut records = Records::of(job);
+    let mut records = Records::of(job)?;
     let format = Format::of(job, &records.columns());
     let names = Names::of(job, format.ending())?;
     let target = Target::of(job)?;

@@ -2,11 +2,13 @@
 //! the columns that each destination gets where no query chose them.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::destination::Kind;
+use super::hogql::{self, Fault};
 use super::isoformat;
 use crate::clock::Time;
 use crate::resources::{events, persons};
@@ -44,11 +46,11 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    fn text(text: &'a str) -> Value<'a> {
+    pub(super) fn text(text: &'a str) -> Value<'a> {
         Value::Text(text.into())
     }
 
-    fn json(json: &'a Json) -> Value<'a> {
+    pub(super) fn json(json: &'a Json) -> Value<'a> {
         Value::Json(json.text().into())
     }
 }
@@ -83,6 +85,34 @@ pub struct Event {
     pub arrived_at: Time,
     /// What the export goes by: when it arrived or, in a backfill, when it happened.
     pub inserted_at: Time,
+    pub parsed: Parsed,
+}
+
+/// Properties that were looked into, so that many columns parse them once.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    event: OnceCell<serde_json::Value>,
+    person: OnceCell<serde_json::Value>,
+}
+
+impl Event {
+    /// The event's properties.
+    pub fn properties(&self) -> &serde_json::Value {
+        self.parsed.event.get_or_init(|| self.event.properties.value())
+    }
+
+    /// The person's properties when the event arrived; null where there are none.
+    pub fn person_properties(&self) -> &serde_json::Value {
+        let parse = || self.event.person_properties.as_ref().map(Json::value).unwrap_or_default();
+        self.parsed.person.get_or_init(parse)
+    }
+
+    pub(super) fn person_properties_text(&self) -> Value<'_> {
+        match &self.event.person_properties {
+            Some(properties) => Value::json(properties),
+            None => Value::Json("{}".into()),
+        }
+    }
 }
 
 /// A distinct id with its person on its way out.
@@ -103,8 +133,20 @@ pub struct Column<R> {
 type Known<R> = (&'static str, Type, for<'a> fn(&'a R) -> Value<'a>);
 
 fn columns<R: 'static>(known: &[Known<R>]) -> Vec<Column<R>> {
-    let column = |&(name, kind, value): &Known<R>| Column { name: name.into(), kind, value: Box::new(value) };
     known.iter().map(column).collect()
+}
+
+fn column<R: 'static>(&(name, kind, value): &Known<R>) -> Column<R> {
+    Column { name: name.into(), kind, value: Box::new(value) }
+}
+
+/// The columns of events that a query chose. Files get the time that the export goes by as well.
+pub fn of_query(kind: Kind, query: &str, now: Time) -> Result<Vec<Column<Event>>, Fault> {
+    let mut chosen = hogql::columns(query, now)?;
+    if kind == Kind::S3 && chosen.iter().all(|column| column.name != INSERTED_AT.0) {
+        chosen.push(column(&INSERTED_AT));
+    }
+    Ok(chosen)
 }
 
 /// The columns of events where no query chose others.
@@ -132,15 +174,11 @@ const S3_EVENTS: &[Known<Event>] = &[
     ("properties", Type::Json, |record| Value::json(&record.event.properties)),
     ("distinct_id", Type::Text, |record| Value::text(&record.event.distinct_id)),
     ("elements_chain", Type::Text, |record| Value::text(&record.event.elements_chain)),
-    ("person_properties", Type::Json, |record| match &record.event.person_properties {
-        Some(properties) => Value::json(properties),
-        None => Value::Json("{}".into()),
-    }),
+    ("person_properties", Type::Json, Event::person_properties_text),
     ("person_id", Type::Uuid, |record| Value::Uuid(record.event.person)),
 ];
 
-/// Files get it also beside the columns of a query.
-pub const INSERTED_AT: Known<Event> = ("_inserted_at", Type::Time, |record| Value::Time(record.inserted_at));
+const INSERTED_AT: Known<Event> = ("_inserted_at", Type::Time, |record| Value::Time(record.inserted_at));
 
 /// What tables of a database get.
 const TABLE_EVENTS: &[Known<Event>] = &[

@@ -5,11 +5,13 @@
 pub mod backfills;
 pub mod columns;
 pub mod destination;
+pub mod hogql;
 pub mod interval;
 pub mod logs;
 pub mod runs;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::events::Arrivals;
@@ -19,6 +21,7 @@ use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
 use crate::store::{Json, Order, Problems, Table, TableInfo, Tx, WriteTx, by_uuid};
 use destination::{Destination, Kind};
+use hogql::Fault;
 use interval::Interval;
 use runs::Data;
 
@@ -116,13 +119,14 @@ pub const FIELDS: &[Field] = &[
     Field::time("start_at").nullable(),
     Field::time("end_at").nullable(),
     Field::new("latest_runs", FieldKind::Objects(runs::FIELDS)).read_only(),
-    Field::json("hogql_query"),
+    Field::long_text("hogql_query").nullable(),
     Field::json("schema").nullable().read_only(),
 ];
 
-/// The place of `destination` in the list: its rules need what is stored, so it is judged by itself, in
-/// its turn.
+/// The places of two fields with rules of their own, which are judged by themselves, in their turn: those
+/// of `destination` need what is stored, and `hogql_query` is null in answers only.
 const DESTINATION_PLACE: usize = 4;
+const QUERY_PLACE: usize = 13;
 
 #[derive(Serialize)]
 struct Wire {
@@ -153,8 +157,6 @@ struct WireDestination {
 }
 
 fn wire(tx: &Tx, id: Uuid, export: &BatchExport, backfill_id: Option<String>) -> Result<Wire> {
-    let query =
-        export.schema.as_ref().and_then(|schema| schema.value()["hogql_query"].as_str().map(str::to_owned));
     Ok(Wire {
         id,
         team_id: export.project,
@@ -172,7 +174,7 @@ fn wire(tx: &Tx, id: Uuid, export: &BatchExport, backfill_id: Option<String>) ->
         start_at: export.start_at,
         end_at: export.end_at,
         latest_runs: runs::latest(tx, id)?,
-        hogql_query: query,
+        hogql_query: export.schema.as_ref().and_then(hogql::query_of),
         schema: export.schema.clone(),
         backfill_id,
     })
@@ -205,10 +207,10 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         last_paused_at: read.last_paused_at.flatten(),
         start_at: read.start_at.flatten(),
         end_at: read.end_at.flatten(),
-        schema: None,
+        schema: read.schema,
         next_run_at: None,
     };
-    check_whole(call, &export, true)?;
+    check_whole(call, None, &export)?;
     export.next_run_at = export.next_after(call.now);
     tx.put(&BY_ID, &id, &organization)?;
     put(tx, organization, id, None, &export)?;
@@ -233,7 +235,9 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     export.last_paused_at = set(read.last_paused_at, export.last_paused_at);
     export.start_at = set(read.start_at, export.start_at);
     export.end_at = set(read.end_at, export.end_at);
-    check_whole(call, &export, export.interval != before.interval)?;
+    // A query can be replaced, not taken away.
+    export.schema = read.schema.or(export.schema);
+    check_whole(call, Some(&before), &export)?;
     export.last_updated_at = call.now;
     let timing = |export: &BatchExport| (export.interval, export.paused, export.start_at, export.end_at);
     if timing(&export) != timing(&before) {
@@ -282,6 +286,7 @@ struct Read {
     last_paused_at: Option<Option<Time>>,
     start_at: Option<Option<Time>>,
     end_at: Option<Option<Time>>,
+    schema: Option<Json>,
 }
 
 impl Read {
@@ -289,8 +294,7 @@ impl Read {
         let is_partial = call.method == crate::api::Method::Patch;
         let mut front = call.form(&FIELDS[..DESTINATION_PLACE])?;
         let destination = destination::read(call, id, before, is_partial)?;
-        let mut back = call.form(&FIELDS[DESTINATION_PLACE + 1..])?;
-        check_query(&back)?;
+        let mut back = call.form(&FIELDS[DESTINATION_PLACE + 1..QUERY_PLACE])?;
         Ok(Read {
             name: front.take("name"),
             model: front.take::<Option<String>>("model").map(|name| name.as_deref().and_then(Model::named)),
@@ -300,28 +304,36 @@ impl Read {
             last_paused_at: back.take("last_paused_at"),
             start_at: back.take("start_at"),
             end_at: back.take("end_at"),
+            schema: schema_of(call)?,
         })
     }
 }
 
-/// Queries are not evaluated by this version, so none is accepted.
-fn check_query(form: &crate::api::Form) -> Result<()> {
-    match form.peek("hogql_query") {
-        None => Ok(()),
-        Some(crate::api::fields::Checked::Json(serde_json::Value::String(text)))
-            if !text.trim().is_empty() =>
-        {
-            Err(invalid("hogql_query", "invalid_input", "Unsupported HogQL query"))
-        }
-        Some(_) => Err(invalid("hogql_query", "invalid_input", "Failed to parse query")),
-    }
+/// The schema that the query of a body makes.
+fn schema_of(call: &Call) -> Result<Option<Json>> {
+    const NAME: &str = "hogql_query";
+    let schema = match call.body.value()?.get(NAME) {
+        None => return Ok(None),
+        Some(Value::Null) => return Err(invalid(NAME, "null", "This field may not be null.")),
+        Some(Value::String(query)) => hogql::schema(query),
+        Some(_) => Err(Fault::Unparsable),
+    };
+    schema.map(Some).map_err(|fault| invalid(NAME, "invalid_input", fault.to_string()))
 }
 
 /// Rules on the export as a whole.
-fn check_whole(call: &Call, export: &BatchExport, is_new_interval: bool) -> Result<()> {
-    if export.destination.kind == Kind::Http && export.model.is_some_and(|model| model != Model::Events) {
+fn check_whole(call: &Call, before: Option<&BatchExport>, export: &BatchExport) -> Result<()> {
+    let is_of_events = export.model.unwrap_or(Model::Events) == Model::Events;
+    if export.destination.kind == Kind::Http && !is_of_events {
         return Err(invalid_body("invalid_input", "HTTP batch exports only support the events model."));
     }
+    let text = |export: &BatchExport| export.schema.as_ref().map(|schema| schema.text().to_owned());
+    let is_new_query = text(export) != before.and_then(text);
+    if is_new_query && !is_of_events {
+        let reason = "A query chooses columns of events, and the model of this batch export is another";
+        return Err(invalid("hogql_query", "invalid_input", Fault::Invalid(reason.into()).to_string()));
+    }
+    let is_new_interval = before.is_none_or(|before| before.interval != export.interval);
     let is_refused = export.interval.is_high_frequency() && !call.config.exports.export_high_frequency;
     if is_new_interval && is_refused {
         return Err(denied("Higher frequency exports are not enabled for this team."));

@@ -31,7 +31,7 @@ const STATEMENT_SECONDS_MAX: i64 = 10 * 60;
 
 /// Delivers all records of the job; the number of them.
 pub(super) async fn export(job: &Job) -> Outcome<u64> {
-    let mut records = Records::of(job);
+    let mut records = Records::of(job)?;
     let table = Table::of(job, &records.columns())?;
     if let Some(records) = delivered_before(job).await? {
         return Ok(records);
