@@ -3,8 +3,9 @@
 //! To other machines they are always encrypted. As with libpq's `sslmode=require`, whose certificate it is
 //! is checked only where the operator has named root certificates: databases mostly have certificates of
 //! their own making, or of their provider's own authority, which no machine knows. What is checked even
-//! then: the server holds the key of the certificate that it shows, and a password of the kind SCRAM proves
-//! itself for that certificate only, so that nobody in between can pass it on.
+//! then: the server holds the key of the certificate that it shows, and SCRAM binds its proof to that
+//! certificate, so that the proof cannot be passed on. That does not stop who stands in between and asks for
+//! the password itself, in plain: against him only named root certificates help.
 
 use std::convert::Infallible;
 use std::io;
