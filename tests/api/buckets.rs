@@ -15,6 +15,16 @@ pub fn seen(number: usize) -> Value {
     json!({"event": "seen", "distinct_id": format!("d{number}"), "timestamp": "2021-01-01T10:00:00Z", "properties": {"number": number}})
 }
 
+/// Several events of which each holds a megabyte.
+pub fn capture_megabytes(server: &Server, org: &Org, count: usize) {
+    let fill = "x".repeat(1_000_000);
+    for number in 0..count {
+        let mut event = seen(number);
+        event["properties"]["fill"] = json!(fill);
+        capture(server, org, &[event]);
+    }
+}
+
 pub fn config(s3: &S3, more: Value) -> Value {
     config_at(&s3.url(), more)
 }
@@ -113,12 +123,7 @@ fn large_files_go_in_parts_and_appear_whole() {
     let server = Server::start();
     let org = server.org();
     let bucket = S3::with_bucket("events");
-    let fill = "x".repeat(1_000_000);
-    for number in 0..20 {
-        let mut event = seen(number);
-        event["properties"]["fill"] = json!(fill);
-        capture(&server, &org, &[event]);
-    }
+    capture_megabytes(&server, &org, 20);
     completed(&run_of(&server, &org, "events", config(&bucket, json!({}))), 20);
     let whole = lines(&bucket.object("events", &format!("p/{RANGE}.jsonl")));
     let numbers: Vec<u64> = whole.iter().filter_map(|line| line["properties"]["number"].as_u64()).collect();
@@ -275,12 +280,7 @@ fn a_busy_bucket_and_a_lost_connection_are_tried_again_later() {
 fn an_upload_in_parts_that_fails_is_forgotten_by_the_bucket() {
     let server = Server::start();
     let org = server.org();
-    let fill = "x".repeat(1_000_000);
-    for number in 0..18 {
-        let mut event = seen(number);
-        event["properties"]["fill"] = json!(fill);
-        capture(&server, &org, &[event]);
-    }
+    capture_megabytes(&server, &org, 18);
     let begun = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>events</Bucket><Key>k</Key><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"#;
     let receiver = Receiver::answering(&[(200, begun), (403, "<Error><Code>AccessDenied</Code></Error>")]);
     let export = backfilled_to(&org, &receiver);

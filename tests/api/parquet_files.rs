@@ -7,9 +7,9 @@ use parquet::record::{Field, Row};
 use parquet::schema::printer::print_schema;
 use serde_json::{Map, Value, json};
 
-use crate::buckets::{RANGE, config, lines, run_of, seen};
+use crate::buckets::{RANGE, capture_megabytes, config, lines, run_of, seen};
 use crate::support::exports::{capture, completed};
-use crate::support::{Org, S3, Server, text};
+use crate::support::{S3, Server, text};
 
 fn reader(bucket: &S3, key: &str) -> SerializedFileReader<Bytes> {
     SerializedFileReader::new(bucket.object("events", key).into()).expect("a Parquet file")
@@ -51,16 +51,6 @@ fn schema(file: &SerializedFileReader<Bytes>) -> String {
 fn parquet(bucket: &S3, mut more: Value) -> Value {
     more["file_format"] = json!("Parquet");
     config(bucket, more)
-}
-
-/// Several events of which each holds a megabyte.
-fn capture_megabytes(server: &Server, org: &Org, count: usize) {
-    let fill = "x".repeat(1_000_000);
-    for number in 0..count {
-        let mut event = seen(number);
-        event["properties"]["fill"] = json!(fill);
-        capture(server, org, &[event]);
-    }
 }
 
 fn numbers(rows: &[Value]) -> Vec<usize> {

@@ -41,12 +41,9 @@ fn look(server: &Server, org: &Org) -> Value {
 fn a_run_waits_until_a_worker_is_free() {
     let server = Server::with(|config| config.exports.export_workers = 1);
     let org = server.org();
-    capture(&server, &org, &[event("a", "10:00:00")]);
-    let (silence, receiver) = (Silence::start(), Receiver::answering(&[]));
-    let (first, second) =
-        (export_to(&org, &silence.url(), json!({})), export_to(&org, &receiver.url("/"), json!({})));
-    backfill(&org, &first, "10:00", "11:00");
-    until_status(&server, &org, &first, "Running");
+    let (_silence, first) = hanging(&server, &org);
+    let receiver = Receiver::answering(&[]);
+    let second = export_to(&org, &receiver.url("/"), json!({}));
     backfill(&org, &second, "10:00", "11:00");
     server.until("its run is there", || latest(&org, &second).is_object());
     look(&server, &org);
@@ -57,15 +54,21 @@ fn a_run_waits_until_a_worker_is_free() {
     completed(&last_run(&server, &org, &second), 1);
 }
 
+/// A run that hangs: whom it asks, and its export.
+fn hanging(server: &Server, org: &Org) -> (Silence, Value) {
+    capture(server, org, &[event("a", "10:00:00")]);
+    let silence = Silence::start();
+    let export = export_to(org, &silence.url(), json!({}));
+    backfill(org, &export, "10:00", "11:00");
+    until_status(server, org, &export, "Running");
+    (silence, export)
+}
+
 #[test]
 fn two_runs_of_an_export_up_to_the_same_moment_follow_each_other() {
     let server = Server::start();
     let org = server.org();
-    capture(&server, &org, &[event("a", "10:00:00")]);
-    let silence = Silence::start();
-    let export = export_to(&org, &silence.url(), json!({}));
-    backfill(&org, &export, "10:00", "11:00");
-    until_status(&server, &org, &export, "Running");
+    let (_silence, export) = hanging(&server, &org);
     backfill_of(&org, &export, json!({"end_at": "2021-01-01T11:00:00Z"}));
     server.until("the second run is there", || latest(&org, &export)["data_interval_start"].is_null());
     let other = look(&server, &org);
@@ -85,19 +88,12 @@ fn two_runs_of_an_export_up_to_the_same_moment_follow_each_other() {
 fn a_run_that_hangs_is_tried_again_when_its_time_is_over() {
     let server = Server::start();
     let org = server.org();
-    capture(&server, &org, &[event("a", "10:00:00")]);
-    let silence = Silence::start();
-    let export = export_to(&org, &silence.url(), json!({}));
-    backfill(&org, &export, "10:00", "11:00");
-    let attempts = |count: usize| {
-        server.until("an attempt has begun", || log(&org, &export, "Batch exporting range").len() == count);
-    };
-    attempts(1);
+    let (_silence, export) = hanging(&server, &org);
     server.pass(Duration::from_secs(60 * 60));
     server.until("its time is over", || log(&org, &export, "TimeoutError").len() == 1);
     assert_eq!(latest(&org, &export)["status"], "Running");
     server.pass(Duration::from_secs(31));
-    attempts(2);
+    server.until("another has begun", || log(&org, &export, "Batch exporting range").len() == 2);
 }
 
 /// An export that is not paused, and is not scheduled either.

@@ -147,9 +147,10 @@ async fn attempt(app: Arc<App>, run: Open) -> Uuid {
 
 /// The attempt itself; `None` where the run was ended meanwhile.
 async fn work(app: &Arc<App>, run: Open) -> Result<Option<Outcome>> {
+    let begun_at = app.clock.now();
     let Some(job) = Job::begin(app, run).await? else { return Ok(None) };
     let seconds = attempt_seconds_max(job.plan.interval);
-    let late = job.now().plus_seconds(seconds);
+    let late = begun_at.plus_seconds(seconds);
     let ended = tokio::select! {
         biased;
         ended = export(&job) => ended,
