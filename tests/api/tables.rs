@@ -38,10 +38,16 @@ impl Scene {
     }
 
     fn export_of(&self, model: &str, kind: &str, more: Value) -> Export<'_> {
+        self.export_with(kind, more, json!({"model": model}))
+    }
+
+    /// With more fields of the export itself.
+    fn export_with(&self, kind: &str, more: Value, fields: Value) -> Export<'_> {
         let mut config = self.db.config();
         config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let destination = json!({"type": kind, "config": config});
-        let body = json!({"name": "n", "model": model, "interval": "hour", "paused": true, "destination": destination});
+        let mut body = json!({"name": "n", "interval": "hour", "paused": true, "destination": destination});
+        body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
         let export = self.org.owner.post(&self.org.at("batch_exports/"), body).json(201);
         Export { scene: self, at: self.org.at(&format!("batch_exports/{}/", text(&export["id"]))) }
     }
@@ -209,6 +215,48 @@ fn events_are_chosen_by_name() {
     scene.capture(&["a", "b", "c"].map(|name| event(name, "10:00:00")));
     scene.export(json!({"include_events": ["a", "b"], "exclude_events": ["b"]})).completes(1);
     assert_eq!(scene.db.rows("SELECT event FROM events"), [json!({"event": "a"})]);
+}
+
+/// The columns that a query chose have the types of its values, in each dialect.
+#[test]
+fn a_query_chooses_columns_and_their_types() {
+    let Some(scene) = Scene::open() else { return };
+    let mut seen = event("seen", "10:00:00");
+    seen["properties"] = json!({"a": "x\0y", "n": 1.5, "set": "no \"JSON\"", "more": {"b": [1]}});
+    scene.capture(&[seen]);
+    let query = "SELECT event AS name, uuid, timestamp AS at, toInt(7) AS n, toFloat(properties.n) AS f, event = 'seen' AS is_seen, properties.a AS a, properties.missing AS missing, properties.set AS set, properties FROM events";
+    for (kind, text_type, json_type) in
+        [("Postgres", "text", "jsonb"), ("Redshift", "character varying(65535)", "character varying(65535)")]
+    {
+        let table = format!("chosen_{}", kind.to_lowercase());
+        scene.export_with(kind, json!({"table_name": table}), json!({"hogql_query": query})).completes(1);
+        let types = scene.db.rows(&format!(
+            "SELECT attname, format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 ORDER BY attnum"
+        ));
+        let types: Vec<(String, String)> =
+            types.iter().map(|row| (text(&row["attname"]), text(&row["type"]))).collect();
+        let wanted = [
+            ("name", text_type),
+            ("uuid", text_type),
+            ("at", "timestamp with time zone"),
+            ("n", "bigint"),
+            ("f", "double precision"),
+            ("is_seen", "boolean"),
+            ("a", text_type),
+            ("missing", text_type),
+            ("set", json_type),
+            ("properties", json_type),
+        ];
+        assert_eq!(types, wanted.map(|(name, kind)| (name.to_owned(), kind.to_owned())), "{kind}");
+        let row = scene.db.rows(&format!(
+            "SELECT name, at, n, f, is_seen, a, missing, to_jsonb(\"set\") AS \"set\", properties::jsonb->'more' AS more FROM {table}"
+        ));
+        let wanted = json!({
+            "name": "seen", "at": "2021-01-01T10:00:00+00:00", "n": 7, "f": 1.5, "is_seen": true, "a": "x\u{fffd}y",
+            "missing": null, "set": "no \"JSON\"", "more": {"b": [1]},
+        });
+        assert_eq!(row, [wanted], "{kind}");
+    }
 }
 
 #[test]
