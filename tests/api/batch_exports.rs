@@ -59,6 +59,62 @@ fn a_new_export_has_the_fields_of_the_page_and_its_defaults() {
 }
 
 #[test]
+fn fields_that_the_server_writes_are_ignored_and_times_are_shown_in_utc() {
+    let server = Server::start();
+    let org = server.org();
+    let mut body = no_op();
+    body.as_object_mut().expect("an object").extend(
+        json!({
+            "id": "01a00000-0000-7000-8000-000000000000", "team_id": 0, "created_at": "2001-01-01T00:00:00Z",
+            "last_updated_at": "2001-01-01T00:00:00Z", "latest_runs": [{"status": "Completed"}], "schema": {"a": 1},
+            "filters": [1], "timezone": "Nowhere", "integration": 7, "offset_day": "x", "model": null,
+            "start_at": "2022-07-19T00:00:00.25-05:00", "last_paused_at": "2022-01-01T00:00:00Z",
+        })
+        .as_object()
+        .expect("an object")
+        .clone(),
+    );
+    let mut made = create(&org, body);
+    assert_eq!(show(&org, &made), made);
+    let (id, created) = (text(&made["id"]), text(&made["created_at"]));
+    assert!(id != "01a00000-0000-7000-8000-000000000000" && !created.starts_with("2001"));
+    assert!(!text(&made["last_updated_at"]).starts_with("2001"));
+    for name in ["id", "created_at", "last_updated_at"] {
+        made[name].take();
+    }
+    assert_eq!(
+        made,
+        json!({
+            "id": null, "team_id": org.project, "name": "n", "model": null,
+            "destination": {"type": "NoOp", "config": {}}, "interval": "hour", "paused": false, "created_at": null,
+            "last_updated_at": null, "last_paused_at": "2022-01-01T00:00:00Z",
+            "start_at": "2022-07-19T05:00:00.250000Z", "end_at": null,
+            "latest_runs": [], "hogql_query": null, "schema": null,
+        })
+    );
+}
+
+#[test]
+fn every_save_shows_and_pausing_by_a_change_is_no_pause_action() {
+    let server = Server::start();
+    let org = server.org();
+    let made = create(&org, no_op());
+    let mut last = made["last_updated_at"].clone();
+    for change in [json!({}), json!({"name": "m"}), json!({"paused": true}), json!({"paused": false})] {
+        server.pass(Duration::from_millis(1));
+        let changed = patch(&org, &made, change).json(200);
+        assert!(text(&changed["last_updated_at"]) > text(&last));
+        assert_eq!((&changed["last_paused_at"], &changed["created_at"]), (&Value::Null, &made["created_at"]));
+        last = changed["last_updated_at"].clone();
+    }
+    let written = patch(&org, &made, json!({"last_paused_at": "2022-01-01 00:00:00"})).json(200);
+    assert_eq!(
+        (&written["last_paused_at"], &written["paused"]),
+        (&json!("2022-01-01T00:00:00Z"), &json!(false))
+    );
+}
+
+#[test]
 fn any_member_may_do_everything_and_nobody_else_anything() {
     let server = Server::start();
     let org = server.org();
@@ -134,6 +190,19 @@ fn an_export_belongs_to_the_current_project_or_the_first() {
     org.owner.delete(&other.at(&format!("projects/{}/", elsewhere["teams"][0]["id"]))).no_content();
     let detail = "A project is needed for a batch export, and this organization has none.";
     org.owner.post(&other.at("batch_exports/"), no_op()).invalid(None, "invalid_input", detail);
+}
+
+#[test]
+fn a_project_that_is_hidden_from_the_caller_gets_no_export_of_his() {
+    let server = Server::start();
+    let org = server.org();
+    let member = org.member(&server);
+    let second = org.owner.post(&org.at("projects/"), json!({"name": "Second"})).json(201)["id"].clone();
+    org.owner.patch(&org.project_at(""), json!({"access_control": true})).json(200);
+    assert_eq!(member.post(&org.at("batch_exports/"), no_op()).json(201)["team_id"], second);
+    org.owner.patch(&org.at(&format!("projects/{second}/")), json!({"access_control": true})).json(200);
+    let detail = "A project is needed for a batch export, and this organization has none.";
+    member.post(&org.at("batch_exports/"), no_op()).invalid(None, "invalid_input", detail);
 }
 
 #[test]
@@ -354,6 +423,23 @@ fn a_backfill_needs_sensible_bounds() {
     assert_eq!(show(&org, &made)["latest_runs"], json!([]));
 }
 
+#[test]
+fn a_backfill_may_reach_one_interval_ahead_and_no_further() {
+    let server = Server::start();
+    let org = server.org();
+    org.owner.patch(&org.project_at(""), json!({"timezone": "Asia/Tokyo"})).json(200);
+    for (interval, seconds) in [("hour", 3600), ("day", 24 * 3600), ("week", 7 * 24 * 3600)] {
+        let made = create(&org, with(no_op(), "interval", json!(interval)));
+        let end = |more: i64| server.app.clock.now().plus_seconds(seconds + more).to_string();
+        backfill(&org, &made, json!({"end_at": end(-60)})).json(200);
+        let told = backfill(&org, &made, json!({"end_at": end(60)})).reason();
+        let (front, back) = told.split_once("+09:00) ").expect("the time in Tokyo");
+        assert!(front.starts_with("The provided 'end_at' (20"), "{told}");
+        let rest = "is too far into the future. Cannot backfill beyond 1 batch period into the future.";
+        assert_eq!(back, rest);
+    }
+}
+
 /// Start and end of the runs, oldest first, once all of them are over.
 fn runs(server: &Server, org: &Org, export: &Value, count: usize) -> Vec<Value> {
     let mut runs = Vec::new();
@@ -523,6 +609,102 @@ fn what_passes_while_paused_is_made_up_for_only_on_demand() {
 }
 
 #[test]
+fn a_backfill_at_unpausing_needs_a_pause() {
+    let server = Server::start();
+    let org = server.org();
+    let made = create(&org, no_op());
+    let unpause =
+        |export: &Value| org.owner.post(&at(&org, export, "unpause/"), json!({"backfill": true})).json(200);
+    let untouched = unpause(&made);
+    assert_eq!(untouched, made);
+    assert_eq!(messages(&org, &made, ""), [] as [String; 0]);
+    // What was created paused was never paused, and is made up for from its creation on.
+    let paused = create(&org, with(no_op(), "paused", json!(true)));
+    let created = orgd::clock::Time::parse(&text(&paused["created_at"])).expect("a time");
+    server.pass(Duration::from_secs(2 * 3600 + 60));
+    let start = orgd::resources::batch_exports::isoformat(created);
+    let name = text(&unpause(&paused)["backfill_id"]);
+    assert!(name.starts_with(&format!("{}-Backfill-{start}-", text(&paused["id"]))), "{name}");
+    let all = intervals(&runs(&server, &org, &paused, 2));
+    assert_eq!(all[0], (created.to_string(), created.plus_seconds(3600).to_string()));
+    // A pause shorter than an interval has no whole step.
+    for action in ["pause/", "unpause/"] {
+        org.owner.post(&at(&org, &paused, action), json!({"backfill": true})).json(200);
+    }
+    server.until("the backfill is over", || {
+        messages(&org, &paused, "&search=Successfully%20finished%20exporting%20historical").len() == 2
+    });
+    assert_eq!(show(&org, &paused)["latest_runs"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_changed_schedule_counts_from_the_next_run_on() {
+    let server = Server::start();
+    let org = server.org();
+    let never = create(&org, no_op());
+    let daily = create(&org, no_op());
+    let hourly = create(&org, with(no_op(), "paused", json!(true)));
+    patch(&org, &never, json!({"paused": true})).json(200);
+    patch(&org, &daily, json!({"interval": "day"})).json(200);
+    patch(&org, &hourly, json!({"paused": false})).json(200);
+    let first = next_hour(&server);
+    assert_eq!(intervals(&runs(&server, &org, &hourly, 1)), [first]);
+    assert_eq!(show(&org, &never)["latest_runs"], json!([]));
+    // Days begin at midnight in UTC, wherever the project is.
+    org.owner.patch(&org.project_at(""), json!({"timezone": "Asia/Tokyo"})).json(200);
+    server.pass(Duration::from_secs(24 * 3600));
+    server.until("a day is over", || show(&org, &daily)["latest_runs"][0].is_object());
+    let run = &show(&org, &daily)["latest_runs"][0];
+    let (start, end) = (text(&run["data_interval_start"]), text(&run["data_interval_end"]));
+    assert!(start.ends_with("T00:00:00Z") && end.ends_with("T00:00:00Z") && start < end, "{run}");
+}
+
+#[test]
+fn the_newest_ten_runs_are_shown() {
+    let server = Server::start();
+    let org = server.org();
+    let made = create(&org, with(no_op(), "paused", json!(true)));
+    let range = json!({"start_at": "2021-01-01T00:00:00Z", "end_at": "2021-01-01T20:00:00Z"});
+    backfill(&org, &made, range).json(200);
+    let told = "Successfully%20finished%20exporting%20historical";
+    server.until("the backfill is over", || messages(&org, &made, &format!("&search={told}")).len() == 1);
+    let latest = show(&org, &made)["latest_runs"].clone();
+    let shown = intervals(latest.as_array().expect("runs"));
+    let hour = |hour: u32| format!("2021-01-01T{hour:02}:00:00Z");
+    assert_eq!(shown, (10..20).rev().map(|from| (hour(from), hour(from + 1))).collect::<Vec<_>>());
+    let mut run = latest[0].clone();
+    for name in ["id", "created_at", "finished_at", "last_updated_at"] {
+        assert!(run[name].take().is_string(), "{name}");
+    }
+    assert_eq!(
+        run,
+        json!({
+            "id": null, "status": "Completed", "records_completed": 0, "latest_error": null,
+            "data_interval_start": hour(19), "data_interval_end": hour(20), "cursor": null, "created_at": null,
+            "finished_at": null, "last_updated_at": null, "records_total_count": 0, "batch_export": made["id"],
+        })
+    );
+    // The log has a page of its own kind: so many entries as are asked for, and no more places to go.
+    let page = org.owner.get(&at(&org, &made, "logs/")).json(200);
+    assert_eq!((&page["count"], &page["next"], &page["previous"]), (&json!(50), &Value::Null, &Value::Null));
+    let all = org.owner.get(&at(&org, &made, "logs/?limit=500")).json(200);
+    assert_eq!(all["count"], 20 * 3 + 2);
+    let times: Vec<String> =
+        all["results"].as_array().expect("entries").iter().map(|entry| text(&entry["timestamp"])).collect();
+    assert!(times.is_sorted_by(|newer, older| newer >= older), "{times:?}");
+    // Bounds are exclusive.
+    let (newest, oldest) = (&times[0], &times[times.len() - 1]);
+    let count = |query: &str| {
+        org.owner.get(&at(&org, &made, &format!("logs/?limit=500&{query}"))).json(200)["count"].clone()
+    };
+    let not_the = |time: &String| times.iter().filter(|other| *other != time).count();
+    assert_eq!(count(&format!("after={newest}")), 0);
+    assert_eq!(count(&format!("before={oldest}")), 0);
+    assert_eq!(count(&format!("after={oldest}")), not_the(oldest));
+    assert_eq!(count(&format!("before={newest}")), not_the(newest));
+}
+
+#[test]
 fn the_bounds_of_the_schedule_are_kept() {
     let server = Server::start();
     let org = server.org();
@@ -571,6 +753,10 @@ fn the_list_is_newest_first_and_comes_in_pages() {
         (&json!(3), &made[2], &made[1])
     );
     assert!(page["next"].is_string());
+    let rest = org.owner.get(&org.at("batch_exports/?limit=2&offset=2")).json(200);
+    assert_eq!((&rest["count"], rest["results"].as_array().map(Vec::len)), (&json!(3), Some(1)));
+    assert_eq!((&rest["results"][0]["id"], &rest["next"]), (&made[0], &Value::Null));
+    assert!(rest["previous"].is_string());
 }
 
 #[test]

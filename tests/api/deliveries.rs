@@ -280,6 +280,43 @@ fn a_running_run_keeps_the_configuration_that_it_began_with() {
 }
 
 #[test]
+fn pausing_lets_a_run_and_a_backfill_go_on() {
+    let server = Server::start();
+    let org = server.org();
+    let receiver = Receiver::answering(&[(503, "")]);
+    let export = scheduled_export_to(&org, &receiver.url("/"));
+    capture(&server, &org, &[event("a", "10:00:00"), event("b", "11:00:00")]);
+    backfill(&org, &export, "10:00", "12:00");
+    server.until("the first attempt has failed", || log(&org, &export, "503").len() == 1);
+    org.owner.post(&at(&org, &export, "pause/"), json!({})).json(200);
+    server.pass(Duration::from_secs(31));
+    let told = "Successfully finished exporting historical batches";
+    server.until("the backfill is over", || log(&org, &export, told).len() == 1);
+    assert_eq!(names(&receiver.events()), ["a", "b"]);
+    assert_eq!(org.owner.get(&at(&org, &export, "")).json(200)["paused"], true);
+}
+
+#[test]
+fn an_export_is_of_its_own_project_wherever_its_owner_is() {
+    let server = Server::start();
+    let org = server.org();
+    let second = org.owner.post(&org.at("projects/"), json!({"name": "Second"})).json(201);
+    let other = Org { project: second["id"].as_u64().expect("a number"), ..org.clone() };
+    capture(&server, &org, &[event("first", "10:00:00")]);
+    capture(&server, &other, &[event("second", "10:00:00")]);
+    let receiver = Receiver::answering(&[]);
+    let export = export_to(&org, &receiver.url("/"), json!({}));
+    assert_eq!(export["team_id"], second["id"]);
+    let back = json!({"set_current_team": org.project});
+    org.owner.patch("/api/users/@me/", back).json(200);
+    assert_eq!(org.owner.me()["team"]["id"], org.project);
+    backfill(&org, &export, "10:00", "11:00");
+    completed(&last_run(&server, &org, &export), 1);
+    assert_eq!(names(&receiver.events()), ["second"]);
+    assert_eq!(log(&org, &export, "Starting batch export").len(), 1);
+}
+
+#[test]
 fn deleting_an_export_stops_its_run() {
     let server = Server::start();
     let org = server.org();

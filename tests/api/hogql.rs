@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::support::{Answer, Org, Receiver, S3, Server, s3, text};
+use crate::buckets;
+use crate::support::exports::{at, backfill, capture, completed, last_run};
+use crate::support::{Answer, Org, Receiver, S3, Server};
 
 fn export(query: Value) -> Value {
     let destination = json!({"type": "NoOp", "config": {}});
@@ -15,7 +17,7 @@ fn post(org: &Org, body: Value) -> Answer {
 }
 
 fn one(org: &Org, export: &Value) -> String {
-    org.at(&format!("batch_exports/{}/", text(&export["id"])))
+    at(org, export, "")
 }
 
 #[test]
@@ -193,31 +195,18 @@ fn a_query_is_about_events() {
     patch(json!({"hogql_query": "SELECT uuid FROM events", "model": "events"})).json(200);
 }
 
-fn capture(server: &Server, org: &Org, events: &[Value]) {
-    let token = text(&org.owner.get(&org.project_at("")).json(200)["api_token"]);
-    server.anyone().post("/batch/", json!({"api_key": token, "batch": events})).json(200);
+/// The run over the hour from ten o'clock of an export of events by a query.
+fn run_of(server: &Server, org: &Org, destination: Value, query: &str) -> Value {
+    let mut body = export(json!(query));
+    body["destination"] = destination;
+    body["paused"] = json!(true);
+    let export = post(org, body).json(201);
+    backfill(org, &export, "10:00", "11:00");
+    last_run(server, org, &export)
 }
 
-/// The run over the hour from ten o'clock of an export with these settings.
-fn run_of(server: &Server, org: &Org, more: Value) -> Value {
-    let mut body = json!({"name": "n", "interval": "hour", "paused": true});
-    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-    let one = one(org, &post(org, body).json(201));
-    let range = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
-    org.owner.post(&format!("{one}backfill/"), range).json(200);
-    let mut run = Value::Null;
-    server.until("the run is over", || {
-        run = org.owner.get(&one).json(200)["latest_runs"][0].clone();
-        run["finished_at"].is_string()
-    });
-    run
-}
-
-fn to_bucket(bucket: &S3) -> Value {
-    json!({"type": "S3", "config": {
-        "bucket_name": "events", "region": "us-east-1", "prefix": "p", "endpoint_url": bucket.url(),
-        "aws_access_key_id": s3::KEY, "aws_secret_access_key": s3::SECRET,
-    }})
+fn to_bucket(bucket: &S3, more: Value) -> Value {
+    json!({"type": "S3", "config": buckets::config(bucket, more)})
 }
 
 fn events() -> [Value; 2] {
@@ -247,11 +236,10 @@ fn files_hold_exactly_the_columns_of_the_query() {
                  coalesce(properties.$browser, 'unknown') = 'unknown' AS is_unknown, now() > timestamp AS is_past, \
                  properties.$ip IS NOT NULL AND event = 'seen' AS both \
                  FROM events WHERE event = 'nothing is chosen by this'";
-    let run = run_of(&server, &org, json!({"destination": to_bucket(&bucket), "hogql_query": query}));
-    assert_eq!((&run["status"], &run["records_completed"]), (&json!("Completed"), &json!(2)), "{run}");
-    let key = "p/2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00.jsonl";
-    let whole = String::from_utf8(bucket.object("events", key)).expect("UTF-8");
-    let lines: Vec<Value> = whole.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    completed(&run_of(&server, &org, to_bucket(&bucket, json!({})), query), 2);
+    let whole = bucket.object("events", &format!("p/{}.jsonl", buckets::RANGE));
+    let lines = buckets::lines(&whole);
+    let whole = String::from_utf8_lossy(&whole);
     let uuid = "018c0d7e-1111-7000-8000-000000000001";
     assert_eq!(
         lines,
@@ -283,7 +271,7 @@ fn a_column_may_take_the_name_of_the_added_one() {
     let bucket = S3::with_bucket("events");
     capture(&server, &org, &events()[..1]);
     let query = "SELECT properties, event AS _inserted_at FROM events";
-    run_of(&server, &org, json!({"destination": to_bucket(&bucket), "hogql_query": query}));
+    completed(&run_of(&server, &org, to_bucket(&bucket, json!({})), query), 1);
     let whole = bucket.object("events", &bucket.keys("events")[0]);
     let line: Value = serde_json::from_slice(&whole).expect("one line of JSON");
     assert_eq!(line, json!({"properties": events()[0]["properties"], "_inserted_at": "seen"}));
@@ -297,9 +285,39 @@ fn what_goes_over_http_has_its_own_form() {
     capture(&server, &org, &events());
     let destination = json!({"type": "HTTP", "config": {"url": receiver.url("/"), "token": "t"}});
     let query = "SELECT event AS only FROM events";
-    let run = run_of(&server, &org, json!({"destination": destination, "hogql_query": query}));
-    assert_eq!((&run["status"], &run["records_completed"]), (&json!("Completed"), &json!(2)));
+    completed(&run_of(&server, &org, destination, query), 2);
     let sent = receiver.events();
     let names: Vec<&String> = sent[0].as_object().expect("an object").keys().collect();
     assert_eq!(names, ["uuid", "distinct_id", "timestamp", "event", "properties"]);
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_files_get_columns_of_the_types_of_the_query() {
+    let server = Server::start();
+    let org = server.org();
+    let bucket = S3::with_bucket("events");
+    capture(&server, &org, &events()[..1]);
+    let query = "SELECT uuid, event AS name, properties, properties.price AS price, team_id, \
+                     toFloat(properties.price) AS amount, event = 'seen' AS was_seen, timestamp, \
+                     toInt(properties.missing) AS missing, null AS nothing FROM events";
+    completed(&run_of(&server, &org, to_bucket(&bucket, json!({"file_format": "Parquet"})), query), 1);
+    let file = crate::parquet_files::reader(&bucket, &format!("p/{}.parquet", buckets::RANGE));
+    assert_eq!(
+        crate::parquet_files::schema(&file),
+        "message schema {
+  OPTIONAL BYTE_ARRAY uuid (STRING);
+  OPTIONAL BYTE_ARRAY name (STRING);
+  OPTIONAL BYTE_ARRAY properties (STRING);
+  OPTIONAL BYTE_ARRAY price (STRING);
+  OPTIONAL INT64 team_id;
+  OPTIONAL DOUBLE amount;
+  OPTIONAL BOOLEAN was_seen;
+  OPTIONAL INT64 timestamp (TIMESTAMP(MICROS,true));
+  OPTIONAL INT64 missing;
+  OPTIONAL BYTE_ARRAY nothing (STRING);
+  OPTIONAL INT64 _inserted_at (TIMESTAMP(MICROS,true));
+}
+"
+    );
 }

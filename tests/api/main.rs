@@ -10,6 +10,7 @@ mod buckets;
 mod capture;
 mod clients;
 mod deliveries;
+mod destinations;
 mod domains;
 mod faults;
 mod hogql;

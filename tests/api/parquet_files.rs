@@ -11,7 +11,7 @@ use crate::buckets::{RANGE, capture_megabytes, config, lines, run_of, seen};
 use crate::support::exports::{capture, completed};
 use crate::support::{S3, Server, text};
 
-fn reader(bucket: &S3, key: &str) -> SerializedFileReader<Bytes> {
+pub fn reader(bucket: &S3, key: &str) -> SerializedFileReader<Bytes> {
     SerializedFileReader::new(bucket.object("events", key).into()).expect("a Parquet file")
 }
 
@@ -42,7 +42,7 @@ fn isoformat(micros: i64) -> String {
 }
 
 /// The columns as the file declares them.
-fn schema(file: &SerializedFileReader<Bytes>) -> String {
+pub fn schema(file: &SerializedFileReader<Bytes>) -> String {
     let mut text = Vec::new();
     print_schema(&mut text, file.metadata().file_metadata().schema());
     String::from_utf8(text).expect("UTF-8")
