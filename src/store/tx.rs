@@ -104,7 +104,11 @@ impl Tx {
 
     /// Whether there is a record under `key`.
     pub fn has<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<bool, Failure> {
-        Ok(self.raw(table.info.name, &key.key_bytes(), |_| Ok(()))?.is_some())
+        self.has_bytes(table.info.name, &key.key_bytes())
+    }
+
+    fn has_bytes(&self, table: &'static str, key: &[u8]) -> Result<bool, Failure> {
+        Ok(self.raw(table, key, |_| Ok(()))?.is_some())
     }
 
     /// How many rows stand under a counted front.
@@ -362,20 +366,26 @@ impl WriteTx {
 
     /// Stores the record, in place of what was there.
     pub fn put<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
-        let key = key.key_bytes();
-        if table.info.group.is_some() && self.tx.raw(table.info.name, &key, |_| Ok(()))?.is_none() {
-            self.recount(&table.info, &key, 1)?;
+        self.put_bytes(&table.info, key.key_bytes(), encode(record)?)
+    }
+
+    fn put_bytes(&self, info: &TableInfo, key: KeyBytes, value: Vec<u8>) -> Result<(), Failure> {
+        if info.group.is_some() && !self.tx.has_bytes(info.name, &key)? {
+            self.recount(info, &key, 1)?;
         }
-        self.stage(table.info.name, key, Some(encode(record)?));
+        self.stage(info.name, key, Some(value));
         Ok(())
     }
 
     /// Removes the record; there need not be one.
     pub fn delete<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<(), Failure> {
-        let key = key.key_bytes();
-        if self.tx.raw(table.info.name, &key, |_| Ok(()))?.is_some() {
-            self.recount(&table.info, &key, -1)?;
-            self.stage(table.info.name, key, None);
+        self.delete_bytes(&table.info, key.key_bytes())
+    }
+
+    fn delete_bytes(&self, info: &TableInfo, key: KeyBytes) -> Result<(), Failure> {
+        if self.tx.has_bytes(info.name, &key)? {
+            self.recount(info, &key, -1)?;
+            self.stage(info.name, key, None);
         }
         Ok(())
     }
