@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{arrivals, postgres};
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::outbound::Outbound;
 use crate::outbound::postgres::Roots;
 use crate::resources::batch_exports::destination::{self, Kind};
+use crate::resources::batch_exports::interval::Interval;
 use crate::resources::batch_exports::runs::{self, Commit, Context, Open, Plan, Progress, Run};
 use crate::resources::events::{self, Event, Place, Span};
 use crate::resources::persons::{self, Row};
@@ -23,6 +25,9 @@ const PIECE_BYTES: u64 = 1024 * 1024;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// How much is told of a refusal.
 const TOLD_CHARS_MAX: usize = 500;
+
+/// One attempt may take as long as its interval, but at least this.
+const ATTEMPT_SECONDS_MIN: i64 = 10 * 60;
 
 /// Why an attempt ends before its time.
 pub(super) enum Stop {
@@ -52,11 +57,14 @@ pub(super) struct Job {
     pub(super) plan: Plan,
     config: Map<String, Value>,
     secrets: Vec<String>,
+    begun_at: Time,
+    over: Arc<Notify>,
 }
 
 impl Job {
-    /// Begins an attempt; `None` where the run is over.
-    pub(super) async fn begin(app: &Arc<App>, open: Open) -> Result<Option<Job>> {
+    /// Begins an attempt; `None` where the run is over. `over` tells when it is later on.
+    pub(super) async fn begin(app: &Arc<App>, open: Open, over: Arc<Notify>) -> Result<Option<Job>> {
+        let begun_at = app.clock.now();
         let Open { export, id, .. } = open;
         let Some(plan) = app.store.read(|tx| runs::plan(tx, export, id))? else { return Ok(None) };
         let config = plan.destination.open(&app.vault, export);
@@ -66,7 +74,7 @@ impl Job {
         let begun =
             app.store.write(move |tx| runs::begin(tx, &Context { arrivals: &arrivals, export, id }, &to));
         let Some(run) = begun.await? else { return Ok(None) };
-        Ok(Some(Job { app: Arc::clone(app), export, id, run, plan, config, secrets }))
+        Ok(Some(Job { app: Arc::clone(app), export, id, run, plan, config, secrets, begun_at, over }))
     }
 
     pub(super) fn outbound(&self) -> &Outbound {
@@ -103,6 +111,19 @@ impl Job {
     /// Waits until then by the clock of the program.
     pub(super) async fn until(&self, due: Time) {
         self.app.clock.reached(due).await;
+    }
+
+    /// Does the work, for as long as the run is not over and the attempt not too late.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        let seconds = attempt_seconds_max(self.plan.interval);
+        tokio::select! {
+            biased;
+            outcome = work => outcome,
+            () = self.over.notified() => Err(Stop::Gone),
+            () = self.until(self.begun_at.plus_seconds(seconds)) => {
+                Err(Stop::Retryable(format!("TimeoutError: The attempt took longer than {seconds} seconds")))
+            }
+        }
     }
 
     /// A required key that the configuration does not have.
@@ -226,6 +247,11 @@ fn disguises(secrets: &[String]) -> Vec<String> {
     all
 }
 
+/// How long one attempt may take: as long as its interval, but not less than ten minutes.
+fn attempt_seconds_max(interval: Interval) -> i64 {
+    interval.seconds().max(ATTEMPT_SECONDS_MIN)
+}
+
 /// Where the data goes, for the log; nothing secret.
 fn described(kind: Kind, config: &Map<String, Value>) -> String {
     let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -247,4 +273,15 @@ fn without_user(address: &str) -> String {
     let Ok(mut url) = url::Url::parse(address) else { return "(not an address)".into() };
     let plain = url.set_username("").is_ok() && url.set_password(None).is_ok();
     if plain { url.to_string() } else { url.scheme().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_may_take_as_long_as_its_interval_but_ten_minutes_at_least() {
+        let seconds = Interval::ALL.map(attempt_seconds_max);
+        assert_eq!(seconds, [3600, 24 * 3600, 7 * 24 * 3600, 600, 900]);
+    }
 }

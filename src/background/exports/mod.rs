@@ -18,7 +18,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -26,7 +27,6 @@ use crate::app::App;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::resources::batch_exports::destination::Kind;
-use crate::resources::batch_exports::interval::Interval;
 use crate::resources::batch_exports::runs::{self, Context, Open, Outcome};
 use crate::resources::batch_exports::{self, backfills};
 use crate::resources::events::Arrivals;
@@ -34,13 +34,14 @@ use job::{Job, Stop};
 
 /// The longest time without a look at the file.
 const NAP_SECONDS_MAX: i64 = 60 * 60;
-/// One attempt may take as long as its interval, but at least this.
-const ATTEMPT_SECONDS_MIN: i64 = 10 * 60;
+/// The time without a look at the file where it could not be looked at.
+const NAP_SECONDS_ILL: i64 = 10 * 60;
 
 /// An attempt that is being made.
 struct UnderWay {
     run: Open,
-    task: AbortHandle,
+    /// Tells the attempt that its run is over.
+    over: Arc<Notify>,
 }
 
 /// Runs as long as the server does.
@@ -53,20 +54,18 @@ pub(super) async fn run(app: Arc<App>) {
         let mut wake = now.plus_seconds(NAP_SECONDS_MAX);
         match turn(&app).await {
             Ok((open, next)) => {
-                under_way.retain(|id, attempt| {
-                    let is_open = open.iter().any(|run| run.id == *id);
-                    if !is_open {
-                        attempt.task.abort();
+                for (id, attempt) in &under_way {
+                    if !open.iter().any(|run| run.id == *id) {
+                        attempt.over.notify_one();
                     }
-                    is_open
-                });
+                }
                 start(&app, &mut tasks, &mut under_way, &open, now);
                 let later = open.iter().map(|run| run.next_attempt_at).filter(|time| *time > now);
                 wake = later.chain(next).fold(wake, Time::min);
             }
             Err(cause) => {
                 error!(%cause, "batch exports could not be looked at");
-                wake = now.plus_seconds(ATTEMPT_SECONDS_MIN);
+                wake = now.plus_seconds(NAP_SECONDS_ILL);
             }
         }
         tokio::select! {
@@ -113,14 +112,15 @@ fn start(
         if under_way.contains_key(&run.id) || under_way.values().any(is_taken) {
             continue;
         }
-        let task = tasks.spawn(attempt(Arc::clone(app), *run));
-        under_way.insert(run.id, UnderWay { run: *run, task });
+        let over = Arc::new(Notify::new());
+        tasks.spawn(attempt(Arc::clone(app), *run, Arc::clone(&over)));
+        under_way.insert(run.id, UnderWay { run: *run, over });
     }
 }
 
 /// Makes one attempt at a run and writes down how it ended.
-async fn attempt(app: Arc<App>, run: Open) -> Uuid {
-    let working = AssertUnwindSafe(work(&app, run)).catch_unwind();
+async fn attempt(app: Arc<App>, run: Open, over: Arc<Notify>) -> Uuid {
+    let working = AssertUnwindSafe(work(&app, run, over)).catch_unwind();
     let outcome = match working.await {
         Ok(Ok(Some(outcome))) => outcome,
         Ok(Ok(None)) => return run.id,
@@ -146,30 +146,15 @@ async fn attempt(app: Arc<App>, run: Open) -> Uuid {
 }
 
 /// The attempt itself; `None` where the run was ended meanwhile.
-async fn work(app: &Arc<App>, run: Open) -> Result<Option<Outcome>> {
-    let begun_at = app.clock.now();
-    let Some(job) = Job::begin(app, run).await? else { return Ok(None) };
-    let seconds = attempt_seconds_max(job.plan.interval);
-    let late = begun_at.plus_seconds(seconds);
-    let ended = tokio::select! {
-        biased;
-        ended = export(&job) => ended,
-        () = app.clock.reached(late) => {
-            Err(Stop::Retryable(format!("TimeoutError: The attempt took longer than {seconds} seconds")))
-        }
-    };
-    match ended {
+async fn work(app: &Arc<App>, run: Open, over: Arc<Notify>) -> Result<Option<Outcome>> {
+    let Some(job) = Job::begin(app, run, over).await? else { return Ok(None) };
+    match export(&job).await {
         Ok(records) => Ok(Some(Outcome::Completed { records })),
         Err(Stop::Gone) => Ok(None),
         Err(Stop::Retryable(error)) => Ok(Some(Outcome::Retryable(job.without_secrets(error)))),
         Err(Stop::Fatal(error)) => Ok(Some(Outcome::Fatal(job.without_secrets(error)))),
         Err(Stop::Broken(cause)) => Err(cause),
     }
-}
-
-/// How long one attempt may take: as long as its interval, but not less than ten minutes.
-fn attempt_seconds_max(interval: Interval) -> i64 {
-    interval.seconds().max(ATTEMPT_SECONDS_MIN)
 }
 
 /// Delivers what the job asks for; the number of records.
@@ -181,9 +166,9 @@ async fn export(job: &Job) -> std::result::Result<u64, Stop> {
     }
     match job.plan.destination.kind {
         Kind::NoOp => Ok(0),
-        Kind::Http => http::export(job).await,
+        Kind::Http => job.in_time(http::export(job)).await,
         Kind::S3 => s3::export(job).await,
-        Kind::Postgres | Kind::Redshift => postgres::export(job).await,
+        Kind::Postgres | Kind::Redshift => job.in_time(postgres::export(job)).await,
         kind => Err(Stop::Fatal(format!(
             "NotImplementedError: This version of orgd cannot deliver to {}. Nothing was exported.",
             kind.name()
@@ -193,15 +178,4 @@ async fn export(job: &Job) -> std::result::Result<u64, Stop> {
 
 fn arrivals(app: &Arc<App>) -> Arrivals {
     Arrivals { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_attempt_may_take_as_long_as_its_interval_but_ten_minutes_at_least() {
-        let seconds = Interval::ALL.map(attempt_seconds_max);
-        assert_eq!(seconds, [3600, 24 * 3600, 7 * 24 * 3600, 600, 900]);
-    }
 }

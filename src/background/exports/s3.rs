@@ -25,6 +25,8 @@ const PART_BYTES: usize = 16 * 1024 * 1024;
 /// How long the signature of a request is good for, and how long a request may take.
 const SIGNED_TIME: Duration = Duration::from_secs(15 * 60);
 const TIME_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long a bucket may take to forget the parts of a file.
+const ABORT_TIME_MAX: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How often a part, or a small file, is sent before the attempt is given up because it came too slowly.
 const UPLOADS_MAX: usize = 5;
@@ -45,7 +47,7 @@ pub(super) async fn export(job: &Job) -> Outcome<u64> {
     let names = Names::of(job, format.ending())?;
     let target = Target::of(job)?;
     let mut files = Files::of(&target, names, format)?;
-    let outcome = upload(job, &mut records, &mut files).await;
+    let outcome = job.in_time(upload(job, &mut records, &mut files)).await;
     if outcome.is_err() {
         files.open.abort().await;
     }
@@ -389,7 +391,8 @@ impl<'a> Upload<'a> {
         let action = bucket.abort_multipart_upload(credentials.as_ref(), &self.key, &id);
         let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
         // Whoever pays for the bucket has rules for what is left; there is nobody else to tell.
-        let _ = self.target.send("DELETE", url, Vec::new(), Bytes::new()).await;
+        let asked = self.target.send("DELETE", url, Vec::new(), Bytes::new());
+        let _ = tokio::time::timeout(ABORT_TIME_MAX, asked).await;
     }
 }
 
