@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::exports::{at, backfill, capture, completed, last_run, latest, log};
-use crate::support::{Org, Receiver, S3, Server, s3, text};
+use crate::support::{Org, Receiver, S3, SILENCE, Server, s3, text};
 
 pub const RANGE: &str = "2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00";
 
@@ -276,25 +276,48 @@ fn a_busy_bucket_and_a_lost_connection_are_tried_again_later() {
     assert_eq!(receiver.received().len(), 3);
 }
 
+const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>events</Bucket><Key>k</Key><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"#;
+
+/// The method of each request, and whether it is about the upload of `BEGUN`.
+fn asked(receiver: &Receiver) -> Vec<(String, bool)> {
+    let asked = |line: &str| {
+        let (method, path) = line.split_once(' ').expect("a method and a path");
+        (method.to_owned(), path.contains("uploadId=the-upload"))
+    };
+    receiver.received().iter().map(|request| asked(&request.line)).collect()
+}
+
+#[test]
+fn an_upload_in_parts_that_takes_too_long_or_is_not_wanted_any_more_is_forgotten_as_well() {
+    let server = Server::start();
+    let org = server.org();
+    capture_megabytes(&server, &org, 18);
+    let is_forgotten = |receiver: &Receiver| asked(receiver).contains(&("DELETE".into(), true));
+
+    let receiver = Receiver::answering(&[(200, BEGUN), (SILENCE, "")]);
+    let export = backfilled_to(&org, &receiver);
+    server.until("a part is under way", || asked(&receiver).len() == 2);
+    org.owner.delete(&org.at(&format!("batch_exports/{}/", text(&export["id"])))).no_content();
+    server.until("its parts are forgotten", || is_forgotten(&receiver));
+
+    let receiver = Receiver::answering(&[(200, BEGUN), (SILENCE, "")]);
+    let export = backfilled_to(&org, &receiver);
+    server.until("a part is under way", || asked(&receiver).len() == 2);
+    server.pass(Duration::from_secs(60 * 60));
+    server.until("its parts are forgotten", || is_forgotten(&receiver));
+    server.until("the attempt has failed", || log(&org, &export, "TimeoutError").len() == 1);
+}
+
 #[test]
 fn an_upload_in_parts_that_fails_is_forgotten_by_the_bucket() {
     let server = Server::start();
     let org = server.org();
     capture_megabytes(&server, &org, 18);
-    let begun = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>events</Bucket><Key>k</Key><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"#;
-    let receiver = Receiver::answering(&[(200, begun), (403, "<Error><Code>AccessDenied</Code></Error>")]);
+    let receiver = Receiver::answering(&[(200, BEGUN), (403, "<Error><Code>AccessDenied</Code></Error>")]);
     let export = backfilled_to(&org, &receiver);
     let run = last_run(&server, &org, &export);
     assert_eq!(run["latest_error"], "ClientError: (status: 403) AccessDenied");
-    let asked: Vec<(String, bool)> = receiver
-        .received()
-        .iter()
-        .map(|request| {
-            let (method, path) = request.line.split_once(' ').expect("a method and a path");
-            (method.to_owned(), path.contains("uploadId=the-upload"))
-        })
-        .collect();
-    assert_eq!(asked, [("POST".into(), false), ("PUT".into(), true), ("DELETE".into(), true)]);
+    assert_eq!(asked(&receiver), [("POST".into(), false), ("PUT".into(), true), ("DELETE".into(), true)]);
     // Nothing asks for encryption where none is set.
     let heads = receiver.received().into_iter().map(|request| request.head.to_lowercase());
     assert!(heads.into_iter().all(|head| !head.contains("server-side-encryption")));

@@ -18,6 +18,6 @@ pub use answer::Answer;
 pub use dns::NameServer;
 pub use people::{Org, PASSWORD, Person, Shows, text};
 pub use postgres::Postgres;
-pub use receiver::Receiver;
+pub use receiver::{Receiver, SILENCE};
 pub use s3::S3;
 pub use server::Server;

@@ -24,11 +24,15 @@ impl Received {
     }
 }
 
+/// As a status: no answer, and the connection stays open.
+pub const SILENCE: u16 = 1;
+
 #[derive(Default)]
 struct State {
     /// What to answer next; 200 when there is nothing left.
     answers: VecDeque<(u16, &'static str)>,
     received: Vec<Received>,
+    silent: Vec<TcpStream>,
 }
 
 pub struct Receiver {
@@ -37,7 +41,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Answers these first, then 200 for ever. With a status of 0 it hangs up instead.
+    /// Answers these first, then 200 for ever. With a status of 0 it hangs up instead, with `SILENCE` it says
+    /// nothing.
     pub fn answering(answers: &[(u16, &'static str)]) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("the socket has an address");
@@ -95,6 +100,10 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         state.received.push(Received { line, head, body, status });
         (status, text)
     };
+    if status == SILENCE {
+        lock(state).silent.push(stream);
+        return Ok(());
+    }
     if status == 0 {
         return Ok(());
     }
