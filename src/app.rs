@@ -27,6 +27,7 @@ pub struct App {
     /// Turns to get plugins from elsewhere; each may cost some memory.
     pub installs: Arc<Semaphore>,
     hashing: Semaphore,
+    reading: Semaphore,
 }
 
 impl App {
@@ -45,18 +46,29 @@ impl App {
             outbound: Outbound::default(),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hashing: Semaphore::new((cores / 2).max(1)),
+            reading: Semaphore::new((cores / 2).max(1)),
         }
     }
 
     /// Runs slow work, such as hashing a password, on a thread of its own, a few at a time.
     pub async fn slowly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let _turn = self
-            .hashing
-            .acquire()
-            .await
-            .map_err(|_| Error::Unavailable("The server is shutting down.".into()))?;
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|cause| Error::Internal(format!("slow work failed: {cause}")))
+        in_turn(&self.hashing, work).await
     }
+
+    /// Runs work of a few milliseconds, such as reading a large body, beside the threads that answer, a few
+    /// at a time. It does not wait for what is slow.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        in_turn(&self.reading, work).await
+    }
+}
+
+async fn in_turn<T: Send + 'static>(
+    turns: &Semaphore,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let closing = |_| Error::Unavailable("The server is shutting down.".into());
+    let _turn = turns.acquire().await.map_err(closing)?;
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|cause| Error::Internal(format!("work beside the requests failed: {cause}")))
 }

@@ -27,8 +27,9 @@ use crate::store::WriteTx;
 const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Largest batch.
 const BATCH_BYTES_MAX: usize = 20 * 1024 * 1024;
-/// Larger requests are read on a thread of their own.
-const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
+/// Larger requests, and packed ones, are read beside the threads that answer.
+const AT_ONCE_BYTES_MAX: usize = 8 * 1024;
+const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 /// Names of events and distinct ids are cut to this.
 const NAME_CHARS_MAX: usize = 200;
 const TOKEN_CHARS_MAX: usize = 64;
@@ -56,9 +57,10 @@ async fn capture(app: Arc<App>, call: Arc<Call>, bytes_max: usize) -> Result<Rep
         Body::Json(_) => bytes::Bytes::new(),
         Body::Form(_) | Body::Bad(_) => return Ok(TOO_LARGE.reply()),
     };
-    let (now, packed) = (call.now, bytes.len());
+    let now = call.now;
+    let is_small = bytes.len() <= AT_ONCE_BYTES_MAX && !bytes.starts_with(GZIP);
     let read = move || read(&bytes, bytes_max, now);
-    let read = if packed > AT_ONCE_BYTES_MAX { app.slowly(read).await? } else { read() };
+    let read = if is_small { read() } else { app.aside(read).await? };
     let batch = match read {
         Ok(batch) => batch,
         Err(refusal) => return Ok(refusal.reply()),
@@ -164,7 +166,7 @@ fn read(bytes: &[u8], bytes_max: usize, now: Time) -> Outcome<Batch> {
 
 /// The bytes, without gzip around them: what is packed is told by its first bytes, whatever headers say.
 fn unpacked(bytes: &[u8], bytes_max: usize) -> Outcome<Vec<u8>> {
-    if !bytes.starts_with(&[0x1f, 0x8b, 0x08]) {
+    if !bytes.starts_with(GZIP) {
         return Ok(bytes.to_vec());
     }
     let mut plain = Vec::new();

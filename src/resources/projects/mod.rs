@@ -505,7 +505,7 @@ fn blank(call: &Call, first_members: &[User], is_demo: bool) -> (Project, Detail
     if is_demo {
         settings.test_account_filters = Json::of(&json!([]));
     }
-    let extra = Json::of(&json!({}));
+    let extra = Json::of(&serde_json::Map::new());
     (project, Details { created_at: call.now, updated_at: call.now, settings, extra })
 }
 

@@ -1,7 +1,7 @@
 //! The wide block of a project's settings: every writable field, its rule and its default.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::api::fields::Checked;
 use crate::api::{Field, Form, Kind};
@@ -51,12 +51,12 @@ impl Settings {
             app_urls: Vec::new(),
             slack_incoming_webhook: None,
             anonymize_ips: false,
-            test_account_filters: Json::of(&test_account_filters(members)),
+            test_account_filters: test_account_filters(members),
             test_account_filters_default_checked: None,
-            path_cleaning_filters: Some(Json::of(&json!([]))),
-            data_attributes: Json::of(&json!(["data-attr"])),
+            path_cleaning_filters: Some(Json::of(&[(); 0])),
+            data_attributes: Json::of(&["data-attr"]),
             person_display_name_properties: None,
-            correlation_config: Some(Json::of(&json!({}))),
+            correlation_config: Some(Json::of(&serde_json::Map::new())),
             autocapture_opt_out: None,
             autocapture_exceptions_opt_in: None,
             autocapture_web_vitals_opt_in: None,
@@ -165,20 +165,30 @@ const GENERIC_DOMAINS: &[&str] = &[
     "localhost",
 ];
 
-fn test_account_filters(members: &[User]) -> Value {
-    let local = json!({
-        "key": "$host",
-        "operator": "not_regex",
-        "value": "^(localhost|127\\.0\\.0\\.1)($|:)",
-        "type": "event",
-    });
+/// What events must not match to count as those of real users.
+#[derive(Serialize)]
+struct Filter<'a> {
+    key: &'a str,
+    operator: &'a str,
+    value: &'a str,
+    #[serde(rename = "type")]
+    of: &'a str,
+}
+
+fn test_account_filters(members: &[User]) -> Json {
+    let local = Filter {
+        key: "$host",
+        operator: "not_regex",
+        value: "^(localhost|127\\.0\\.0\\.1)($|:)",
+        of: "event",
+    };
     let domains = members.iter().filter_map(|user| user.email.rsplit_once('@')).map(|(_, domain)| domain);
     match domains.map(str::to_lowercase).find(|domain| !GENERIC_DOMAINS.contains(&domain.as_str())) {
-        Some(domain) => json!([
-            {"key": "email", "operator": "not_icontains", "value": format!("@{domain}"), "type": "person"},
-            local,
-        ]),
-        None => json!([local]),
+        Some(domain) => {
+            let value = &format!("@{domain}");
+            Json::of(&[Filter { key: "email", operator: "not_icontains", value, of: "person" }, local])
+        }
+        None => Json::of(&[local]),
     }
 }
 
@@ -297,6 +307,8 @@ pub(super) const fn week_start(name: &'static str) -> Field {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
