@@ -68,9 +68,16 @@ pub struct Tx {
 /// itself.
 #[derive(Default)]
 struct Layers {
-    sent: Arc<Staged>,
+    /// `None` costs readers nothing.
+    sent: Option<Arc<Staged>>,
     batch: Staged,
     own: Staged,
+}
+
+impl Layers {
+    fn ascending(&self) -> impl DoubleEndedIterator<Item = &Staged> {
+        self.sent.as_deref().into_iter().chain([&self.batch, &self.own])
+    }
 }
 
 impl Tx {
@@ -86,7 +93,7 @@ impl Tx {
     ) -> Result<Option<T>, Failure> {
         if self.writing {
             let layers = self.layers.borrow();
-            let mut staged = [&layers.own, &layers.batch, &*layers.sent].into_iter();
+            let mut staged = layers.ascending().rev();
             if let Some(staged) = staged.find_map(|layer| layer.get(table, key)) {
                 return staged.as_deref().map(look).transpose();
             }
@@ -238,7 +245,7 @@ impl Tx {
         let mut staged = Changes::new();
         if self.writing {
             let layers = self.layers.borrow();
-            for layer in [&*layers.sent, &layers.batch, &layers.own] {
+            for layer in layers.ascending() {
                 let Some(changes) = layer.tables.get(table) else { continue };
                 let inside = changes.range::<[u8], _>((Bound::Included(from.as_slice()), upper));
                 staged.extend(inside.map(|(key, value)| (key.clone(), value.clone())));
@@ -428,14 +435,15 @@ impl WriteTx {
     /// Everything that the batch changes, which is on its way to the disk from now on.
     pub(super) fn hand_over(&self) -> Arc<Staged> {
         let layers = &mut *self.tx.layers.borrow_mut();
-        layers.sent = Arc::new(std::mem::take(&mut layers.batch));
-        Arc::clone(&layers.sent)
+        let sent = Arc::new(std::mem::take(&mut layers.batch));
+        layers.sent = Some(Arc::clone(&sent));
+        sent
     }
 
     /// Goes on over a state that holds what was on its way to the disk.
     pub(super) fn rebase(&mut self, snapshot: Arc<Snapshot>) {
         self.tx.snapshot = snapshot;
-        self.tx.layers.get_mut().sent = Arc::default();
+        self.tx.layers.get_mut().sent = None;
     }
 }
 
