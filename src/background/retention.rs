@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use tracing::error;
-
+use super::sweep::in_steps;
 use crate::app::App;
 use crate::clock::Time;
 use crate::config::Exports;
@@ -17,17 +16,7 @@ pub(super) async fn run(app: Arc<App>) {
     loop {
         let now = app.clock.now();
         let limits = limits(&app.config.exports, now);
-        // One step after the other, so that requests get their turns in between.
-        loop {
-            match app.store.write(move |tx| events::sweep(tx, limits)).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(cause) => {
-                    error!(%cause, "old events could not be removed");
-                    break;
-                }
-            }
-        }
+        in_steps(&app, "events", move |tx| events::sweep(tx, limits)).await;
         app.clock.until(now.plus_seconds(PERIOD_SECONDS)).await;
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use tracing::error;
 
 use crate::app::App;
+use crate::error::Result;
 use crate::resources::sessions;
+use crate::store::WriteTx;
 
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
@@ -16,15 +18,22 @@ pub(super) async fn run(app: Arc<App>) {
     loop {
         turns.tick().await;
         let now = app.clock.now();
-        loop {
-            match app.store.write(move |tx| sessions::sweep(tx, now)).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(cause) => {
-                    error!(%cause, "old sessions could not be removed");
-                    break;
-                }
-            }
+        in_steps(&app, "sessions", move |tx| sessions::sweep(tx, now)).await;
+    }
+}
+
+/// Removes until a step says that nothing more is left. Each step is a write of its own, so that requests
+/// get their turns in between.
+pub(super) async fn in_steps(
+    app: &App,
+    what: &'static str,
+    step: impl Fn(&WriteTx) -> Result<bool> + Copy + Send + 'static,
+) {
+    loop {
+        match app.store.write(step).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(cause) => return error!(%cause, "old {what} could not be removed"),
         }
     }
 }

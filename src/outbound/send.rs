@@ -11,6 +11,7 @@ use url::Url;
 use super::{AGENT, Outbound, Reach, innermost, shown};
 
 /// Data for another server.
+#[derive(Clone)]
 pub struct Delivery {
     pub method: &'static str,
     pub url: Url,

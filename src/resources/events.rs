@@ -33,7 +33,7 @@ pub(super) const EVENTS: Table<(u32, Uuid), Event> = Table::new("events");
 /// By project and the event's own time.
 pub(super) const BY_TIME: Table<(u32, Time, Uuid), ()> = Table::new("events_by_time");
 /// By project, the sender's identifier and a hash of name and distinct id: what was sent before.
-pub(super) const BY_UUID: Table<(u32, Uuid, [u8; 8]), Uuid> = Table::new("events_by_uuid");
+pub(super) const BY_UUID: Table<UuidKey, Uuid> = Table::new("events_by_uuid");
 /// What each project keeps.
 pub(super) const KEPT: Table<u32, Kept> = Table::new("events_kept");
 
@@ -70,9 +70,15 @@ impl Event {
         (EVENT_BYTES + self.properties.text().len() + person + texts.iter().sum::<usize>()) as u64
     }
 
-    fn uuid_key(&self, project: u32) -> Option<(u32, Uuid, [u8; 8])> {
-        Some((project, self.uuid?, fingerprint(&self.event, &self.distinct_id)))
+    fn uuid_key(&self, project: u32) -> Option<UuidKey> {
+        uuid_key(project, self.uuid, &self.event, &self.distinct_id)
     }
+}
+
+type UuidKey = (u32, Uuid, [u8; 8]);
+
+fn uuid_key(project: u32, uuid: Option<Uuid>, event: &str, distinct_id: &str) -> Option<UuidKey> {
+    Some((project, uuid?, fingerprint(event, distinct_id)))
 }
 
 fn fingerprint(event: &str, distinct_id: &str) -> [u8; 8] {
@@ -103,11 +109,10 @@ impl Arrivals {
 pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> Result<()> {
     let mut kept = tx.get(&KEPT, &project)?.unwrap_or_default();
     for sent in sent {
-        let seen = match sent.uuid {
-            Some(uuid) => tx.has(&BY_UUID, &(project, uuid, fingerprint(&sent.event, &sent.distinct_id)))?,
-            None => false,
-        };
-        if seen {
+        let uuid_key = uuid_key(project, sent.uuid, &sent.event, &sent.distinct_id);
+        if let Some(key) = &uuid_key
+            && tx.has(&BY_UUID, key)?
+        {
             continue;
         }
         let id = arrivals.id();
@@ -122,7 +127,7 @@ pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> 
             elements_chain: sent.elements_chain.clone(),
             person_properties,
         };
-        if let Some(key) = event.uuid_key(project) {
+        if let Some(key) = uuid_key {
             tx.put(&BY_UUID, &key, &id)?;
         }
         tx.put(&BY_TIME, &(project, event.timestamp, id), &())?;

@@ -66,10 +66,17 @@ impl Serialize for Json {
         if !serializer.is_human_readable() {
             return serializer.serialize_str(&self.0);
         }
-        let raw =
-            <&serde_json::value::RawValue>::deserialize(&mut serde_json::Deserializer::from_str(&self.0));
-        raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
+        serialize_json(&self.0, serializer)
     }
+}
+
+/// Writes JSON text as the value that it is.
+///
+/// # Errors
+/// It is no JSON.
+pub fn serialize_json<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let raw: &serde_json::value::RawValue = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
+    raw.serialize(serializer)
 }
 
 /// Out of records only.

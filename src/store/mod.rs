@@ -27,7 +27,7 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use check::{Problems, check_counts};
-pub use codec::{Json, Record, decode, encode};
+pub use codec::{Json, Record, decode, encode, serialize_json};
 pub use key::Key;
 pub use migrate::SCHEMA;
 pub use table::{Table, TableInfo, by_all_but_uuid, by_uuid};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::exports::{at, backfill, capture, completed, last_run, latest, log};
+use crate::support::exports::{at, backfill, backfill_of, capture, completed, last_run, latest, log, with};
 use crate::support::{Org, Receiver, S3, SILENCE, Server, s3, text};
 
 pub const RANGE: &str = "2021-01-01T10:00:00+00:00-2021-01-01T11:00:00+00:00";
@@ -30,12 +30,11 @@ pub fn config(s3: &S3, more: Value) -> Value {
 }
 
 fn config_at(endpoint: &str, more: Value) -> Value {
-    let mut config = json!({
+    let config = json!({
         "bucket_name": "events", "region": "us-east-1", "prefix": "p", "endpoint_url": endpoint,
         "aws_access_key_id": s3::KEY, "aws_secret_access_key": s3::SECRET,
     });
-    config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-    config
+    with(config, &more)
 }
 
 /// The run of an export of that hour.
@@ -43,7 +42,6 @@ pub fn run_of(server: &Server, org: &Org, model: &str, config: Value) -> Value {
     let destination = json!({"type": "S3", "config": config});
     let body = json!({"name": "n", "model": model, "interval": "hour", "destination": destination});
     let export = org.owner.post(&org.at("batch_exports/"), body).json(201);
-    let one = org.at(&format!("batch_exports/{}/", text(&export["id"])));
     let range = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
     // Persons have no time of their own.
     let range = if model == "persons" {
@@ -51,13 +49,9 @@ pub fn run_of(server: &Server, org: &Org, model: &str, config: Value) -> Value {
     } else {
         range
     };
-    org.owner.post(&format!("{one}backfill/"), range).json(200);
-    let mut run = Value::Null;
-    server.until("the run is over", || {
-        run = org.owner.get(&one).json(200)["latest_runs"][0].clone();
-        run["finished_at"].is_string()
-    });
-    let log = org.owner.get(&format!("{one}logs/?limit=500")).text();
+    backfill_of(org, &export, range);
+    let run = last_run(server, org, &export);
+    let log = org.owner.get(&at(org, &export, "logs/?limit=500")).text();
     assert!(!log.contains(s3::KEY) && !log.contains(s3::SECRET), "{log}");
     run
 }

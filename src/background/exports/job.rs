@@ -18,7 +18,7 @@ use crate::resources::batch_exports::interval::Interval;
 use crate::resources::batch_exports::runs::{self, Commit, Context, Open, Plan, Progress, Run};
 use crate::resources::events::{self, Event, Place, Span};
 use crate::resources::persons::{self, Row};
-use crate::store::WriteTx;
+use crate::store::{Tx, WriteTx};
 
 /// Events are read in pieces of about this size.
 const PIECE_BYTES: u64 = 1024 * 1024;
@@ -154,12 +154,8 @@ impl Job {
         let (project, span) = (self.plan.project, self.span());
         let mut after = after;
         loop {
-            let app = Arc::clone(&self.app);
             let from = after;
-            let read = move || app.store.read(|tx| events::next(tx, project, span, from, PIECE_BYTES));
-            let read = tokio::task::spawn_blocking(read).await;
-            let mut piece =
-                read.map_err(|cause| Error::Internal(format!("events could not be read: {cause}")))??;
+            let mut piece = self.read(move |tx| events::next(tx, project, span, from, PIECE_BYTES)).await?;
             let Some((id, last)) = piece.last() else { return Ok(None) };
             let place = Place { time: last.timestamp, id: *id };
             piece.retain(|(_, event)| self.admits(event));
@@ -185,11 +181,18 @@ impl Job {
     /// The next distinct ids of persons that are to be exported, and the place behind them.
     pub(super) async fn next_persons(&self, after: Option<Place>) -> Outcome<Option<(Vec<Row>, Place)>> {
         let (project, start, end) = (self.plan.project, self.run.start, self.run.end);
-        let app = Arc::clone(&self.app);
         let bytes_max = usize::try_from(PIECE_BYTES).unwrap_or(usize::MAX);
-        let read = move || app.store.read(|tx| persons::changed(tx, project, start, end, after, bytes_max));
-        let read = tokio::task::spawn_blocking(read).await;
-        Ok(read.map_err(|cause| Error::Internal(format!("persons could not be read: {cause}")))??)
+        self.read(move |tx| persons::changed(tx, project, start, end, after, bytes_max)).await
+    }
+
+    /// Reads much, beside the threads that answer.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx) -> Result<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let app = Arc::clone(&self.app);
+        let read = tokio::task::spawn_blocking(move || app.store.read(work)).await;
+        Ok(read.map_err(|cause| Error::Internal(format!("records could not be read: {cause}")))??)
     }
 
     /// Whether events are chosen by when they arrived, not by when they happened.

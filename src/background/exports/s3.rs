@@ -197,18 +197,19 @@ impl<'a> Target<'a> {
     /// Uploads a whole small file.
     async fn put(&self, key: &str, body: Bytes) -> Outcome<()> {
         let mut action = self.bucket.put_object(self.credentials.as_ref(), key);
-        self.upload(self.with_headers(&mut action), self.headers.clone(), body).await.map(drop)
+        let url = self.with_headers(&mut action);
+        self.upload(delivery("PUT", url, self.headers.clone(), body)).await.map(drop)
     }
 
     /// Uploads a part or a small file. S3 asks for it again where it came too slowly.
-    async fn upload(&self, url: Url, headers: Vec<(&'static str, String)>, body: Bytes) -> Outcome<Receipt> {
+    async fn upload(&self, delivery: Delivery) -> Outcome<Receipt> {
         for _ in 1..UPLOADS_MAX {
-            let receipt = self.ask("PUT", url.clone(), headers.clone(), body.clone()).await?;
+            let receipt = self.ask(delivery.clone()).await?;
             if !is_late(&receipt) {
                 return self.judge(receipt);
             }
         }
-        self.send("PUT", url, headers, body).await
+        self.send(delivery).await
     }
 
     /// The signed address of a request that carries the file's headers.
@@ -223,26 +224,12 @@ impl<'a> Target<'a> {
         jiff::Timestamp::from_microsecond(self.job.now().0).unwrap_or_default()
     }
 
-    async fn send(
-        &self,
-        method: &'static str,
-        url: Url,
-        headers: Vec<(&'static str, String)>,
-        body: Bytes,
-    ) -> Outcome<Receipt> {
-        let receipt = self.ask(method, url, headers, body).await?;
+    async fn send(&self, delivery: Delivery) -> Outcome<Receipt> {
+        let receipt = self.ask(delivery).await?;
         self.judge(receipt)
     }
 
-    async fn ask(
-        &self,
-        method: &'static str,
-        url: Url,
-        headers: Vec<(&'static str, String)>,
-        body: Bytes,
-    ) -> Outcome<Receipt> {
-        let delivery =
-            Delivery { method, url, headers, body, time_max: TIME_MAX, bytes_max: ANSWER_BYTES_MAX };
+    async fn ask(&self, delivery: Delivery) -> Outcome<Receipt> {
         let receipt = self.job.outbound().send(delivery).await;
         receipt.map_err(|cause| {
             if cause.is_unreachable {
@@ -265,6 +252,10 @@ impl<'a> Target<'a> {
             _ => Err(Stop::Fatal(format!("ClientError: (status: {status}) {}", told()))),
         }
     }
+}
+
+fn delivery(method: &'static str, url: Url, headers: Vec<(&'static str, String)>, body: Bytes) -> Delivery {
+    Delivery { method, url, headers, body, time_max: TIME_MAX, bytes_max: ANSWER_BYTES_MAX }
 }
 
 /// Whether what was sent came too slowly.
@@ -342,7 +333,7 @@ impl<'a> Upload<'a> {
         if self.parts.is_none() {
             let mut action = bucket.create_multipart_upload(credentials.as_ref(), &self.key);
             let url = self.target.with_headers(&mut action);
-            let receipt = self.target.send("POST", url, headers.clone(), Bytes::new()).await?;
+            let receipt = self.target.send(delivery("POST", url, headers.clone(), Bytes::new())).await?;
             let begun = CreateMultipartUpload::parse_response(&receipt.text());
             let begun = begun
                 .map_err(|cause| Stop::Fatal(format!("ClientError: The answer makes no sense: {cause}")))?;
@@ -353,7 +344,7 @@ impl<'a> Upload<'a> {
             .map_err(|_| Stop::Fatal("ValueError: The file has too many parts".into()))?;
         let action = bucket.upload_part(credentials.as_ref(), &self.key, number, id);
         let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
-        let receipt = self.target.upload(url, Vec::new(), part.into()).await?;
+        let receipt = self.target.upload(delivery("PUT", url, Vec::new(), part.into())).await?;
         let mark = receipt.header("etag").map(str::to_owned);
         marks.push(mark.ok_or_else(|| Stop::Fatal("ClientError: A part has no ETag".into()))?);
         Ok(())
@@ -375,7 +366,7 @@ impl<'a> Upload<'a> {
         let marks = marks.iter().map(String::as_str);
         let action = bucket.complete_multipart_upload(credentials.as_ref(), &self.key, id, marks);
         let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
-        let receipt = self.target.send("POST", url, Vec::new(), action.body().into()).await?;
+        let receipt = self.target.send(delivery("POST", url, Vec::new(), action.body().into())).await?;
         // S3 may say 200 first and think better of it later.
         let text = receipt.text();
         if text.contains("<Error>") {
@@ -391,7 +382,7 @@ impl<'a> Upload<'a> {
         let action = bucket.abort_multipart_upload(credentials.as_ref(), &self.key, &id);
         let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
         // Whoever pays for the bucket has rules for what is left; there is nobody else to tell.
-        let asked = self.target.send("DELETE", url, Vec::new(), Bytes::new());
+        let asked = self.target.send(delivery("DELETE", url, Vec::new(), Bytes::new()));
         let _ = tokio::time::timeout(ABORT_TIME_MAX, asked).await;
     }
 }

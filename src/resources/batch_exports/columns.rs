@@ -12,7 +12,7 @@ use super::hogql::{self, Fault};
 use super::isoformat;
 use crate::clock::Time;
 use crate::resources::{events, persons};
-use crate::store::Json;
+use crate::store::{Json, serialize_json};
 
 /// What the values of a column are, where they are not null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +62,7 @@ impl Serialize for Value<'_> {
             Value::Null => serializer.serialize_none(),
             Value::Uuid(id) => id.serialize(serializer),
             Value::Text(text) => serializer.serialize_str(text),
-            Value::Json(text) => {
-                let raw: &serde_json::value::RawValue =
-                    serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
-                raw.serialize(serializer)
-            }
+            Value::Json(text) => serialize_json(text, serializer),
             Value::Integer(number) => serializer.serialize_i64(*number),
             Value::Float(number) => serializer.serialize_f64(*number),
             Value::Boolean(flag) => serializer.serialize_bool(*flag),

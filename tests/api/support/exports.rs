@@ -35,7 +35,7 @@ pub fn export_of(org: &Org, url: &str, config: Value, fields: Value) -> Value {
     org.owner.post(&org.at("batch_exports/"), body).json(201)
 }
 
-fn with(mut object: Value, more: &Value) -> Value {
+pub fn with(mut object: Value, more: &Value) -> Value {
     object.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     object
 }
