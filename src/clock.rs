@@ -47,8 +47,12 @@ impl Time {
     }
 }
 
-impl fmt::Display for Time {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Room for a time as text.
+pub type TimeText = [u8; 27];
+
+impl Time {
+    /// Writes the time, and says how it reads.
+    pub fn write(self, text: &mut TimeText) -> &str {
         let moment =
             OffsetDateTime::from_unix_timestamp(self.unix_seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let (year, month, day) = moment.to_calendar_date();
@@ -56,7 +60,7 @@ impl fmt::Display for Time {
         let month: u8 = Month::into(month);
         let micros = self.0.rem_euclid(SECOND_MICROS);
         // Digits by hand: this runs several times for every row of every answer.
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        *text = *b"0000-00-00T00:00:00.000000Z";
         digits(&mut text[0..4], i64::from(year));
         digits(&mut text[5..7], i64::from(month));
         digits(&mut text[8..10], i64::from(day));
@@ -68,9 +72,15 @@ impl fmt::Display for Time {
             text[19] = b'Z';
             &text[..20]
         } else {
-            &text
+            text
         };
-        out.write_str(std::str::from_utf8(shown).expect("digits and punctuation are ASCII"))
+        std::str::from_utf8(shown).expect("digits and punctuation are ASCII")
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.write(&mut TimeText::default()))
     }
 }
 
@@ -84,7 +94,7 @@ fn digits(out: &mut [u8], mut number: i64) {
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            serializer.serialize_str(self.write(&mut TimeText::default()))
         } else {
             self.0.serialize(serializer)
         }

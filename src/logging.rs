@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
-use crate::clock::Time;
+use crate::clock::{Time, TimeText};
 use crate::config::{LogFormat, LogLevel};
 
 /// Lines wait this long at most.
@@ -63,28 +64,67 @@ static ACCESS: OnceLock<(Arc<Lines>, LogFormat)> = OnceLock::new();
 /// would need it are not taken over.
 pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
     let Some((lines, format)) = ACCESS.get() else { return };
-    let Access { method, path, status, request_id, .. } = line;
-    let now = (line.now)();
-    let (millis, micros) = (line.micros / 1000, line.micros % 1000);
-    let mut text = Vec::with_capacity(256);
-    // Writing to memory does not fail.
-    let _ = match format {
-        LogFormat::Text => write!(
-            text,
-            "{now}  INFO access: method=\"{method}\" path=\"{path}\" status={status} ms={millis}.{micros:03} request_id=\"{request_id}\""
-        ),
-        LogFormat::Json => write!(
-            text,
-            "{{\"timestamp\":\"{now}\",\"level\":\"INFO\",\"method\":\"{method}\",\"path\":\"{path}\",\"status\":{status},\"ms\":{millis}.{micros:03},\"request_id\":\"{request_id}\""
-        ),
+    let Access { method, path, request_id, .. } = line;
+    let (mut now, mut user) = (TimeText::default(), [0; Hyphenated::LENGTH]);
+    let now = (line.now)().write(&mut now);
+    let user: Option<&str> = line.user.map(|id| &*id.hyphenated().encode_lower(&mut user));
+    let mut numbers = [itoa::Buffer::new(); 3];
+    let [status, millis, micros] = &mut numbers;
+    let status = status.format(line.status);
+    let millis = millis.format(line.micros / 1000);
+    // Three digits of it.
+    let micros = &micros.format(1000 + line.micros % 1000)[1..];
+    let text = match format {
+        LogFormat::Text => {
+            let (before, user) = user.map_or(("", ""), |user| (" user=", user));
+            [
+                now,
+                "  INFO access: method=\"",
+                method,
+                "\" path=\"",
+                path,
+                "\" status=",
+                status,
+                " ms=",
+                millis,
+                ".",
+                micros,
+                " request_id=\"",
+                request_id,
+                "\"",
+                before,
+                user,
+                "\n",
+            ]
+            .concat()
+        }
+        LogFormat::Json => {
+            let (before, user, after) = user.map_or(("", "", ""), |user| (",\"user\":\"", user, "\""));
+            [
+                "{\"timestamp\":\"",
+                now,
+                "\",\"level\":\"INFO\",\"method\":\"",
+                method,
+                "\",\"path\":\"",
+                path,
+                "\",\"status\":",
+                status,
+                ",\"ms\":",
+                millis,
+                ".",
+                micros,
+                ",\"request_id\":\"",
+                request_id,
+                "\"",
+                before,
+                user,
+                after,
+                ",\"target\":\"access\"}\n",
+            ]
+            .concat()
+        }
     };
-    let _ = match (line.user, format) {
-        (Some(user), LogFormat::Text) => writeln!(text, " user={user}"),
-        (None, LogFormat::Text) => writeln!(text),
-        (Some(user), LogFormat::Json) => writeln!(text, ",\"user\":\"{user}\",\"target\":\"access\"}}"),
-        (None, LogFormat::Json) => writeln!(text, ",\"target\":\"access\"}}"),
-    };
-    lines.push(&text);
+    lines.push(text.as_bytes());
 }
 
 /// Writes what waits when it goes.

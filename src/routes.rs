@@ -11,6 +11,8 @@ use crate::resources;
 /// The rows of one path.
 pub struct Node {
     rows: [Option<Route>; Method::ALL.len()],
+    /// The names of the path's parameters, in its order.
+    params: Vec<String>,
     /// The methods of the path, as the `Allow` header lists them.
     pub allow: String,
 }
@@ -23,7 +25,7 @@ impl Node {
 
     /// The names of the path's parameters, in its order.
     pub fn params(&self) -> impl Iterator<Item = &str> {
-        self.name().split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        self.params.iter().map(String::as_str)
     }
 
     /// Whether nobody has to be signed in for any of the rows.
@@ -90,7 +92,9 @@ impl Routes {
         let place = self.nodes.iter().position(|(known, _)| *known == path).unwrap_or_else(|| {
             let place = self.nodes.len();
             self.router.insert(&path, place).unwrap_or_else(|clash| panic!("{path}: {clash}"));
-            self.nodes.push((path.clone(), Node { rows: Default::default(), allow: String::new() }));
+            let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+            let params = names.map(str::to_owned).collect();
+            self.nodes.push((path.clone(), Node { rows: Default::default(), params, allow: String::new() }));
             place
         });
         let cell = &mut self.nodes[place].1.rows[row.method as usize];

@@ -71,8 +71,7 @@ pub enum SecondStep {
 /// What a personal API key opens.
 #[derive(Debug)]
 pub struct KeyAccess {
-    /// The key's identifier.
-    pub id: String,
+    pub user: Uuid,
     pub hash: [u8; 32],
     pub scopes: Vec<String>,
     /// Empty: all organizations of the user.

@@ -60,27 +60,18 @@ pub fn authenticate(tx: &Tx, call: &Call, credential: &Credential) -> Result<Opt
     match credential {
         Credential::Nothing => Ok(None),
         Credential::Key { token, found_in } => {
-            let hash = hash(token);
-            let Some(key) = api_keys::by_hash(tx, &hash)? else {
+            let access = api_keys::access(tx, hash(token), || {
                 let place = match found_in {
                     FoundIn::Header => "Authorization header",
                     FoundIn::Body => "body",
                     FoundIn::Query => "query string",
                 };
-                return Err(Error::Unauthenticated {
+                Error::Unauthenticated {
                     code: "authentication_failed",
                     detail: format!("Personal API key found in request {place} is invalid.").into(),
-                });
-            };
-            let access = KeyAccess {
-                id: key.id,
-                hash,
-                scopes: key.scopes,
-                organizations: key.scoped_organizations,
-                projects: key.scoped_projects,
-                last_used_at: key.last_used_at,
-            };
-            Ok(Some(Caller { user: key.user, via: Via::Key(access.into()) }))
+                }
+            })?;
+            Ok(Some(Caller { user: access.user, via: Via::Key(access) }))
         }
         Credential::Session { token, csrf } => {
             let hash = hash(token);

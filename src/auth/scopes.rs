@@ -57,8 +57,10 @@ pub fn restricted(scope: &str) -> bool {
 
 /// Writing includes reading; `*` includes all.
 pub fn covers(held: &[String], needed: &'static str) -> Result<()> {
-    let write = needed.strip_suffix(":read").map(|object| format!("{object}:write"));
-    let holds = |scope: &String| scope == "*" || scope == needed || Some(scope) == write.as_ref();
+    let read = needed.strip_suffix(":read");
+    let holds = |scope: &String| {
+        scope == "*" || scope == needed || (read.is_some() && scope.strip_suffix(":write") == read)
+    };
     if held.iter().any(holds) {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //! session's cookie. The first one found is the only one tried.
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, COOKIE};
+use hyper::header::COOKIE;
 
 use crate::api::Body;
 use crate::auth::{Credential, Csrf, FoundIn};
@@ -10,9 +10,8 @@ use crate::auth::{Credential, Csrf, FoundIn};
 const KEY_FIELD: &str = "personal_api_key";
 
 /// The key in the `Authorization` header. Another scheme counts as no key.
-pub(super) fn header_key(headers: &HeaderMap) -> Option<Credential> {
-    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let rest = text.strip_prefix("Bearer")?;
+pub(super) fn header_key(authorization: Option<&str>) -> Option<Credential> {
+    let rest = authorization?.strip_prefix("Bearer")?;
     let token = rest.trim();
     let is_key = rest.starts_with(char::is_whitespace) && token.len() >= 2;
     is_key.then(|| Credential::Key { token: token.into(), found_in: FoundIn::Header })

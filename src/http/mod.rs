@@ -1,5 +1,6 @@
 //! Bytes and headers. Knows nothing of organizations.
 
+mod asked;
 mod body;
 mod cors;
 mod credentials;

@@ -1,6 +1,5 @@
 //! Accepting connections, within limits, until the server is told to stop.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -73,10 +72,7 @@ async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, watcher: Wat
     let head_time = Duration::from_secs(app.config.header_seconds_max);
     let mut first = [0; HTTP2_LETTERS];
     let Ok(Ok(seen)) = tokio::time::timeout(head_time, stream.peek(&mut first)).await else { return };
-    let service = service_fn(move |request| {
-        let app = Arc::clone(&app);
-        async move { Ok::<_, Infallible>(service::answer(app, peer, request).await) }
-    });
+    let service = service_fn(move |request| service::answer(Arc::clone(&app), peer, request));
     let outcome = if first[..seen] == HTTP2_PREFACE[..HTTP2_LETTERS] {
         // hyper waits for the whole preface as long as it takes, so it is read here, in time.
         let (mut reading, writing) = stream.into_split();

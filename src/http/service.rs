@@ -2,6 +2,7 @@
 //! may, read the body, run the handler, answer, log.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,13 +10,14 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, USER_AGENT};
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Version};
 use serde::Serialize;
 use tracing::error;
 use uuid::Uuid;
 
+use super::asked::{Asked, text};
 use super::respond::{self, Answer};
 use super::{body, cors, credentials};
 use crate::api::call::{Body, Method, Via};
@@ -29,21 +31,27 @@ use crate::error::{Error, Result, not_found, unauthenticated};
 use crate::logging::{self, Access};
 use crate::resources::api_keys;
 use crate::routes::{self, Node};
+use crate::store::Tx;
 
 /// How often a key's last use is written down, in seconds.
 const LAST_USED_SECONDS: i64 = 60 * 60;
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers one request. Never fails and never panics.
-pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incoming>) -> Answer {
+///
+/// What seldom happens is boxed: every request pays for the size of its journey, which is moved about.
+pub(super) async fn answer(
+    app: Arc<App>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> std::result::Result<Answer, Infallible> {
     let started = Instant::now();
-    let mut trace = Trace::of(request.headers(), &app);
-    let method = request.method().clone();
-    // Only what pages of other sites send is copied.
-    let asked = request.headers().contains_key(ORIGIN).then(|| request.headers().clone());
-    let is_http_1 = request.version() <= Version::HTTP_11;
     let (head, incoming) = request.into_parts();
+    let asked = Asked::of(&head.headers);
+    let mut trace = Trace::of(&asked, &app);
     let mut incoming = Some(incoming);
-    let journey = AssertUnwindSafe(travel(&app, peer, head, &mut incoming, &mut trace)).catch_unwind();
+    let journey =
+        AssertUnwindSafe(travel(&app, peer, &head, &asked, &mut incoming, &mut trace)).catch_unwind();
     let outcome = journey.await.unwrap_or_else(|_| Err(Error::Internal("a handler panicked".into())));
     let mut answer = match outcome {
         Ok(answer) => answer,
@@ -56,21 +64,21 @@ pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incomin
     };
     let unread = incoming.filter(|incoming| !incoming.is_end_stream());
     let at_the_end = match unread {
-        Some(unread) => body::discard(unread).await,
+        Some(unread) => Box::pin(body::discard(unread)).await,
         None => true,
     };
     let headers = answer.headers_mut();
-    if is_http_1 && !at_the_end {
+    if head.version <= Version::HTTP_11 && !at_the_end {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    headers.insert("x-request-id", trace.id.clone());
-    match asked {
-        Some(asked) if trace.is_capture => cors::mirror(&asked, headers),
+    headers.insert(X_REQUEST_ID, trace.id.clone());
+    match asked.origin {
+        Some(_) if trace.is_capture => cors::mirror(&head.headers, headers),
         Some(_) if trace.is_api => cors::allow(headers),
         _ => {}
     }
     logging::access(&Access {
-        method: method.as_str(),
+        method: head.method.as_str(),
         path: trace.path,
         status: answer.status().as_u16(),
         micros: started.elapsed().as_micros(),
@@ -78,7 +86,7 @@ pub(super) async fn answer(app: Arc<App>, peer: IpAddr, request: Request<Incomin
         user: trace.user,
         now: || app.clock.now(),
     });
-    answer
+    Ok(answer)
 }
 
 /// What the log says of a request.
@@ -93,12 +101,12 @@ struct Trace {
 
 impl Trace {
     /// Takes the caller's request id over, if it is a usable one.
-    fn of(headers: &HeaderMap, app: &App) -> Trace {
+    fn of(asked: &Asked<'_>, app: &App) -> Trace {
         let usable = |value: &&HeaderValue| {
             let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
             (1..=128).contains(&value.len()) && value.as_bytes().iter().all(plain)
         };
-        let id = headers.get("x-request-id").filter(usable).cloned().unwrap_or_else(|| {
+        let id = asked.request_id.filter(usable).cloned().unwrap_or_else(|| {
             let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
             let text = app.ids.request().hyphenated().encode_lower(&mut text);
             HeaderValue::from_str(text).expect("a UUID is a header value")
@@ -114,7 +122,8 @@ impl Trace {
 async fn travel(
     app: &Arc<App>,
     peer: IpAddr,
-    head: Parts,
+    head: &Parts,
+    asked: &Asked<'_>,
     incoming: &mut Option<Incoming>,
     trace: &mut Trace,
 ) -> Result<Answer> {
@@ -139,20 +148,19 @@ async fn travel(
         Some(query) => form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         None => Vec::new(),
     };
-    check_format(node.name(), &head.headers, &query)?;
+    check_format(node.name(), asked, &query)?;
 
-    let asked = method_of(&head.method);
-    let row = asked.and_then(|method| node.row(method));
-    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let trusted = |name: &str| header(name).filter(|_| app.config.trust_proxy);
-    let scheme = trusted("x-forwarded-proto").unwrap_or("http");
-    let host = trusted("x-forwarded-host")
-        .or_else(|| header(HOST.as_str()))
+    let method = method_of(&head.method);
+    let row = method.and_then(|method| node.row(method));
+    let trusted = |header| text(header).filter(|_| app.config.trust_proxy);
+    let scheme = trusted(asked.forwarded_proto).unwrap_or("http");
+    let host = trusted(asked.forwarded_host)
+        .or_else(|| text(asked.host))
         .or_else(|| head.uri.authority().map(hyper::http::uri::Authority::as_str))
         .unwrap_or("localhost");
     let first_of = |list: &str| list.split(',').next().and_then(|first| first.trim().parse().ok());
-    let mut call = Call {
-        method: asked.unwrap_or(Method::Get),
+    let mut call = Box::new(Call {
+        method: method.unwrap_or(Method::Get),
         path: sent_path.to_owned(),
         params,
         query,
@@ -163,20 +171,20 @@ async fn travel(
         ids: Arc::clone(&app.ids),
         config: Arc::clone(&app.config),
         vault: Arc::clone(&app.vault),
-        origin: format!("{scheme}://{host}"),
-        peer: trusted("x-forwarded-for").and_then(first_of).unwrap_or(peer),
-        forwarded: !app.config.trust_proxy
-            && ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| header(name).is_some()),
-        user_agent: header(USER_AGENT.as_str()).unwrap_or_default().to_owned(),
-        wants_json: header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("application/json")),
-        setup_code: header("x-setup-code").map(str::to_owned),
-    };
-    let content_type = header(CONTENT_TYPE.as_str()).map(str::to_owned);
+        origin: [scheme, "://", host].concat(),
+        peer: trusted(asked.forwarded_for).and_then(first_of).unwrap_or(peer),
+        forwarded: !app.config.trust_proxy && asked.is_forwarded(),
+        user_agent: text(asked.user_agent).unwrap_or_default().to_owned(),
+        wants_json: text(asked.accept).is_some_and(|accept| accept.contains("application/json")),
+        setup_code: text(asked.setup_code).map(str::to_owned),
+    });
+    let content_type = text(asked.content_type);
 
     if let Some((row, bytes_max)) = row.and_then(|row| Some((row, row.takes_bytes?))) {
         let _shares = match incoming.take().filter(|incoming| !incoming.is_end_stream()) {
             Some(incoming) => {
-                let (body, shares) = body::read_bytes(incoming, &app.config, bytes_max).await?;
+                let reading = Box::pin(body::read_bytes(incoming, &app.config, bytes_max));
+                let (body, shares) = reading.await?;
                 call.body = body;
                 Some(shares)
             }
@@ -188,27 +196,26 @@ async fn travel(
     // A key in the header is judged before the body is even read: a stranger costs no memory. Without
     // one the body must be read, for it may hold the key.
     let mut shares = None;
-    let credential = match credentials::header_key(&head.headers) {
+    let credential = match credentials::header_key(text(asked.authorization)) {
         Some(key) => key,
         None => {
-            read_body(&mut call, incoming, &mut shares, content_type.as_deref(), app).await?;
+            read_body(&mut call, incoming, &mut shares, content_type, app).await?;
             call.body.value()?;
             credentials::other(&head.headers, &call.body, &call.query)
         }
     };
     call.session = credential.session();
-    call.caller = identify(app, &call, node, row, &credential)?;
-    trace.user = call.caller.as_ref().map(|caller| caller.user);
-
-    if call.caller.is_none() && !node.is_public() {
-        return Err(unauthenticated());
-    }
     let is_options = head.method == hyper::Method::OPTIONS;
     // What describes a path is as open as what reads it.
     let judged = if is_options { node.row(Method::Get) } else { row };
-    if let Some(judged) = judged {
-        app.store.read(|tx| auth::cover(tx, judged, &call))?;
-    }
+    app.store.read(|tx| {
+        call.caller = identify(tx, &call, node, row, &credential)?;
+        trace.user = call.caller.as_ref().map(|caller| caller.user);
+        if call.caller.is_none() && !node.is_public() {
+            return Err(unauthenticated());
+        }
+        judged.map_or(Ok(()), |judged| auth::cover(tx, judged, &call))
+    })?;
     if let Some(Via::Key(key)) = call.caller.as_ref().map(|caller| &caller.via) {
         if app.config.throttles() {
             app.throttles.key(key.hash, call.now)?;
@@ -221,7 +228,7 @@ async fn travel(
     let Some(row) = row else {
         return Err(Error::NotAllowed { method: head.method.to_string(), allow: node.allow.clone() });
     };
-    read_body(&mut call, incoming, &mut shares, content_type.as_deref(), app).await?;
+    read_body(&mut call, incoming, &mut shares, content_type, app).await?;
     let reply = run(app, row, call).await?;
     Ok(respond::reply(reply, &head.headers))
 }
@@ -261,14 +268,14 @@ fn method_of(method: &hyper::Method) -> Option<Method> {
 }
 
 /// The API speaks JSON: 406 for a caller who accepts none, 404 for another `?format=`.
-fn check_format(path: &str, headers: &HeaderMap, query: &[(String, String)]) -> Result<()> {
+fn check_format(path: &str, asked: &Asked<'_>, query: &[(String, String)]) -> Result<()> {
     if !path.starts_with("/api/") || path.starts_with("/api/schema/") {
         return Ok(());
     }
     if query.iter().any(|(name, value)| name == "format" && !["", "json"].contains(&value.as_str())) {
         return Err(not_found());
     }
-    let Some(accept) = headers.get(ACCEPT) else { return Ok(()) };
+    let Some(accept) = asked.accept else { return Ok(()) };
     let accept = accept.to_str().unwrap_or("*/*");
     let is_json = |part: &str| {
         let media = part.split(';').next().unwrap_or_default().trim();
@@ -286,8 +293,11 @@ async fn read_body(
     app: &App,
 ) -> Result<()> {
     if let Some(incoming) = incoming.take().filter(|incoming| !incoming.is_end_stream()) {
-        let raw = body::read(incoming, &app.config, app.config.body_bytes_max).await?;
-        let (body, share) = body::parse(raw, content_type).await;
+        let reading = async {
+            let raw = body::read(incoming, &app.config, app.config.body_bytes_max).await?;
+            Ok::<_, Error>(body::parse(raw, content_type).await)
+        };
+        let (body, share) = Box::pin(reading).await?;
         call.body = body;
         *shares = Some(share);
     }
@@ -295,7 +305,7 @@ async fn read_body(
 }
 
 fn identify(
-    app: &App,
+    tx: &Tx,
     call: &Call,
     node: &Node,
     row: Option<&Route>,
@@ -310,7 +320,7 @@ fn identify(
     if node.is_public() && matches!(credential, Credential::Key { .. }) {
         return Ok(None);
     }
-    app.store.read(|tx| auth::authenticate(tx, call, credential))
+    auth::authenticate(tx, call, credential)
 }
 
 /// What the path can do, as Django REST framework describes it.
@@ -350,10 +360,10 @@ fn note_use(app: &Arc<App>, key: &crate::api::KeyAccess, now: Time) {
     });
 }
 
-async fn run(app: &Arc<App>, row: &'static Route, call: Call) -> Result<Reply> {
+async fn run(app: &Arc<App>, row: &'static Route, call: Box<Call>) -> Result<Reply> {
     match &row.handler {
         Handler::Read(run) => app.store.read(|tx| run(&call, tx)),
-        Handler::Steps(run) => run(Arc::clone(app), Arc::new(call)).await,
+        Handler::Steps(run) => run(Arc::clone(app), Arc::from(call)).await,
         Handler::Write(run) => app.store.write(move |tx| run(&call, tx)).await,
     }
 }

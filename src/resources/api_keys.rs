@@ -1,19 +1,21 @@
 //! Personal API keys.
 //! Holds always: only the SHA-256 of a key's value is stored; a user has at most ten.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{members, projects, sessions, users};
-use crate::api::call::{Via, parse_uuid};
+use crate::api::call::{KeyAccess, Via, parse_uuid};
 use crate::api::fields::{Checked, Kind, shown};
 use crate::api::{Call, Field, Form, Method, Reply, Route, read, session, signed_in, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
 use crate::config::KEYS_MAX;
-use crate::error::{Result, invalid, invalid_body, not_found, unauthenticated};
-use crate::store::{Order, Table, Tx, WriteTx};
+use crate::error::{Error, Result, invalid, invalid_body, not_found, unauthenticated};
+use crate::store::{Memo, Order, Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
     let all = "/api/personal_api_keys/";
@@ -44,7 +46,7 @@ pub struct ApiKey {
 }
 
 /// By the SHA-256 of the value: what a request needs is one look-up away.
-pub(super) const KEYS: Table<[u8; 32], ApiKey> = Table::new("api_keys");
+pub(super) const KEYS: Table<[u8; 32], ApiKey> = Table::new("api_keys").remembered();
 pub(super) const BY_USER: Table<(Uuid, String), [u8; 32]> = Table::new("api_keys_by_user");
 
 const FIELDS: &[Field] = &[
@@ -232,6 +234,30 @@ fn of_user(tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], ApiKey)>> {
 /// The key with this hash.
 pub fn by_hash(tx: &Tx, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
     Ok(tx.get(&KEYS, hash)?)
+}
+
+/// What the key with this hash opens; `unknown` where there is none. Every request asks, so it is remembered:
+/// half of a SHA-256 names a key as surely as all of it.
+pub fn access(tx: &Tx, hash: [u8; 32], unknown: impl FnOnce() -> Error) -> Result<Arc<KeyAccess>> {
+    let front = *hash.first_chunk().expect("16 of 32 bytes");
+    tx.remember(front, 0, || {
+        let key = by_hash(tx, &hash)?.ok_or_else(unknown)?;
+        Ok(KeyAccess {
+            user: key.user,
+            hash,
+            scopes: key.scopes,
+            organizations: key.scoped_organizations,
+            projects: key.scoped_projects,
+            last_used_at: key.last_used_at,
+        })
+    })
+}
+
+impl Memo for KeyAccess {
+    fn bytes(&self) -> usize {
+        let scopes = self.scopes.iter().map(|scope| size_of::<String>() + scope.len()).sum::<usize>();
+        size_of::<KeyAccess>() + scopes + size_of_val(&*self.organizations) + size_of_val(&*self.projects)
+    }
 }
 
 /// Makes a key of this value.

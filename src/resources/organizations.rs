@@ -105,9 +105,13 @@ pub struct Basic {
 
 /// The organization as a member sees it, as JSON. It is asked for so often, and changed so seldom, that it
 /// is remembered; but for what plain members see, which access control decides.
-pub fn json(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Arc<RawValue>> {
-    let write = || Ok(Arc::from(to_raw_value(&wire(tx, id, user, level)?)?));
-    if level < Level::Admin { write() } else { tx.remember(id, level.number(), write) }
+pub fn json(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Arc<Box<RawValue>>> {
+    let write = || Ok(to_raw_value(&wire(tx, id, user, level)?)?);
+    if level < Level::Admin {
+        write().map(Arc::new)
+    } else {
+        tx.remember(id.into_bytes(), level.number(), write)
+    }
 }
 
 /// Made of nothing but the organization, its projects and the count of its members: see `json`.
@@ -159,7 +163,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
         return Err(Error::NotFound("You need to belong to an organization.".into()));
     }
     let rows = page.into_iter().map(|(id, level)| json(tx, id, user, level)).collect::<Result<Vec<_>>>()?;
-    paging.reply(call, total, &rows.iter().map(AsRef::as_ref).collect::<Vec<&RawValue>>())
+    paging.reply(call, total, &rows.iter().map(|row| &***row).collect::<Vec<&RawValue>>())
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {

@@ -233,7 +233,7 @@ fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
         is_impersonated_until: None,
         sensitive_session_expires_at: session_until,
         team,
-        organization: organization.as_deref(),
+        organization: organization.as_deref().map(AsRef::as_ref),
         organizations: organizations::basics_of(tx, uuid)?,
         events_column_config: &user.settings.events_column_config,
         is_2fa_enabled: two_factor::is_enabled(tx, uuid)?,

@@ -40,12 +40,12 @@ fn changed_groups(shared: &Shared, batch: &Staged) -> HashSet<Group> {
 /// Lets readers see what was committed.
 fn publish(database: &Database, shared: &Shared, changed: HashSet<Group>) -> Committed {
     let names = shared.tables.iter().map(|table| table.name);
-    let generation = shared.snapshot().generation + 1;
+    let generation = shared.newest.load().generation + 1;
     let snapshot = Snapshot::take(database, names, generation, Arc::clone(&shared.memos))?;
     for group in changed {
         shared.memos.changed(generation, group);
     }
-    shared.publish(Arc::new(snapshot));
+    shared.newest.store(Arc::new(snapshot));
     Ok(())
 }
 

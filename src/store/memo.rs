@@ -1,21 +1,37 @@
-//! What was made of a group of rows, remembered until one of them changes. Answers that many requests
-//! ask for are written once and copied from then on.
+//! What was made of a group of rows, remembered until one of them changes. What many requests ask for is
+//! made once and shared from then on.
 //!
-//! A group is named by the UUID at the front of its keys, in tables declared `remembered`. Each commit
-//! notes its generation for the groups that it changes. A memo may be used where neither the reader's
-//! state nor the memo itself is older than the last change of its group.
+//! A group is named by the sixteen bytes at the front of its keys, in tables declared `remembered`. Each
+//! commit notes its generation for the groups that it changes. A memo may be used where neither the
+//! reader's state nor the memo itself is older than the last change of its group.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use serde_json::value::RawValue;
+
+/// What can be remembered.
+pub trait Memo: Any + Send + Sync {
+    /// About what it holds in memory, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+impl Memo for Box<RawValue> {
+    fn bytes(&self) -> usize {
+        self.get().len()
+    }
+}
 
 /// The front of a group's keys.
 pub(super) type Group = [u8; 16];
 
 const SHARDS: usize = 16;
-/// A shard that holds more forgets everything, in bytes of text.
+/// A shard that holds more forgets everything, in bytes.
 const SHARD_BYTES_MAX: usize = 256 * 1024;
+/// What a memo costs beside what it holds itself, in bytes.
+const MEMO_BYTES: usize = 100;
 /// A shard that has seen more groups change forgets them, and everything made before.
 const SHARD_CHANGES_MAX: usize = 4096;
 
@@ -26,17 +42,18 @@ pub(super) struct Memos {
 
 #[derive(Default)]
 struct Shard {
-    made: HashMap<(Group, u8), Memo>,
+    made: HashMap<(Group, u8), Made, RandomState>,
     bytes: usize,
     /// The generation of each group's last change.
-    changed: HashMap<Group, u64>,
+    changed: HashMap<Group, u64, RandomState>,
     /// The same for every group that is not listed.
     floor: u64,
 }
 
-struct Memo {
+struct Made {
     generation: u64,
-    text: Arc<RawValue>,
+    memo: Arc<dyn Any + Send + Sync>,
+    bytes: usize,
 }
 
 impl Shard {
@@ -53,15 +70,15 @@ impl Memos {
     }
 
     /// The memo, as somebody sees it who reads the state of this generation.
-    pub(super) fn get(&self, generation: u64, group: &Group, tag: u8) -> Option<Arc<RawValue>> {
+    pub(super) fn get<M: Memo>(&self, generation: u64, group: &Group, tag: u8) -> Option<Arc<M>> {
         let shard = self.shard(group);
         let since = shard.last_change(group);
-        let memo = shard.made.get(&(*group, tag))?;
-        (generation >= since && memo.generation >= since).then(|| Arc::clone(&memo.text))
+        let made = shard.made.get(&(*group, tag)).filter(|made| made.generation.min(generation) >= since)?;
+        Arc::clone(&made.memo).downcast().ok()
     }
 
     /// Remembers what was made of the state of this generation.
-    pub(super) fn put(&self, generation: u64, group: Group, tag: u8, text: Arc<RawValue>) {
+    pub(super) fn put<M: Memo>(&self, generation: u64, group: Group, tag: u8, memo: Arc<M>) {
         let mut shard = self.shard(&group);
         if generation < shard.last_change(&group) {
             return;
@@ -70,9 +87,10 @@ impl Memos {
             shard.made.clear();
             shard.bytes = 0;
         }
-        shard.bytes += text.get().len();
-        if let Some(old) = shard.made.insert((group, tag), Memo { generation, text }) {
-            shard.bytes -= old.text.get().len();
+        let bytes = MEMO_BYTES + memo.bytes();
+        shard.bytes += bytes;
+        if let Some(old) = shard.made.insert((group, tag), Made { generation, memo, bytes }) {
+            shard.bytes -= old.bytes;
         }
     }
 
@@ -91,12 +109,12 @@ impl Memos {
 mod tests {
     use super::*;
 
-    fn text(number: u64) -> Arc<RawValue> {
-        Arc::from(RawValue::from_string(number.to_string()).unwrap())
+    fn text(number: u64) -> Arc<Box<RawValue>> {
+        Arc::new(RawValue::from_string(number.to_string()).unwrap())
     }
 
     fn shown(memos: &Memos, generation: u64, group: Group) -> Option<String> {
-        memos.get(generation, &group, 0).map(|text| text.get().to_owned())
+        memos.get(generation, &group, 0).map(|text: Arc<Box<RawValue>>| text.get().to_owned())
     }
 
     #[test]
@@ -115,7 +133,7 @@ mod tests {
         assert_eq!(shown(&memos, 10, one), None, "somebody slow remembers nothing old");
         memos.put(10, one, 0, text(10));
         assert_eq!(shown(&memos, 11, one).as_deref(), Some("10"));
-        assert_eq!(memos.get(11, &one, 1).map(|_| ()), None, "another tag is another memo");
+        assert!(memos.get::<Box<RawValue>>(11, &one, 1).is_none(), "another tag is another memo");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -29,6 +30,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use check::{Problems, check_counts};
 pub use codec::{Json, Record, decode, encode, serialize_json};
 pub use key::Key;
+pub use memo::Memo;
 pub use migrate::SCHEMA;
 pub use table::{Table, TableInfo, by_all_but_uuid, by_uuid};
 pub use tx::{Order, Tx, WriteTx};
@@ -65,7 +67,7 @@ impl std::error::Error for Failure {}
 
 struct Shared {
     tables: Vec<TableInfo>,
-    newest: RwLock<Arc<Snapshot>>,
+    newest: ArcSwap<Snapshot>,
     memos: Arc<Memos>,
     watches: RwLock<Vec<Watch>>,
     failed: AtomicBool,
@@ -78,14 +80,6 @@ struct Watch {
 }
 
 impl Shared {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.newest.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn publish(&self, snapshot: Arc<Snapshot>) {
-        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
-    }
-
     /// Wakes those who wait for one of the changed tables.
     fn wake(&self, changed: &[&'static str]) {
         for watch in self.watches.read().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -142,7 +136,7 @@ impl Store {
         migrate::bring_up(&database, path.as_deref(), &tables)?;
         let names = tables.iter().map(|table| table.name);
         let memos = Arc::new(Memos::default());
-        let newest = RwLock::new(Arc::new(Snapshot::take(&database, names, 0, Arc::clone(&memos))?));
+        let newest = ArcSwap::from_pointee(Snapshot::take(&database, names, 0, Arc::clone(&memos))?);
         let shared = Arc::new(Shared {
             tables,
             newest,
@@ -163,7 +157,7 @@ impl Store {
 
     /// Runs `work` on the newest committed state. Never waits for a writer.
     pub fn read<T>(&self, work: impl FnOnce(&Tx) -> Result<T>) -> Result<T> {
-        work(&Tx::read(self.shared.snapshot()))
+        work(&Tx::read(self.shared.newest.load()))
     }
 
     /// Runs `work` on the writer thread and waits until its changes are on disk. When it returns an

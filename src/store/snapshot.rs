@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use foldhash::fast::FixedState;
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition};
 
 use super::Failure;
@@ -22,7 +23,7 @@ pub(super) struct Snapshot {
     pub(super) generation: u64,
     pub(super) memos: Arc<Memos>,
     transaction: ReadTransaction,
-    tables: HashMap<&'static str, OnceLock<Rows>>,
+    tables: HashMap<&'static str, OnceLock<Rows>, FixedState>,
 }
 
 impl Snapshot {

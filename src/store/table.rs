@@ -17,7 +17,7 @@ pub struct TableInfo {
     pub name: &'static str,
     /// How much of a key's front names the group in which its row is counted.
     pub(super) group: Option<fn(&[u8]) -> usize>,
-    /// Whether answers made of its rows are remembered, by the UUID at the front of their keys.
+    /// Whether what is made of its rows is remembered, by the front of their keys.
     pub(super) remembered: bool,
 }
 
@@ -33,7 +33,7 @@ impl<K: Key, V: Record> Table<K, V> {
         self
     }
 
-    /// Makes answers that were remembered under the UUID at the front of a key be forgotten when the row
+    /// Makes what was remembered under the sixteen bytes at the front of a key be forgotten when the row
     /// changes; see `Tx::remember`.
     pub const fn remembered(mut self) -> Table<K, V> {
         self.info.remembered = true;

@@ -10,12 +10,13 @@ use std::iter::Peekable;
 use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-use uuid::Uuid;
+use arc_swap::Guard;
+use foldhash::fast::FixedState;
 
 use super::Failure;
 use super::codec::{Record, decode, encode};
 use super::key::Key;
+use super::memo::{Group, Memo};
 use super::snapshot::Snapshot;
 use super::table::{Table, TableInfo};
 
@@ -30,7 +31,7 @@ type Changes = BTreeMap<KeyBytes, Option<Vec<u8>>>;
 /// Changes that are not in the file yet, by table; `None` deletes.
 #[derive(Default)]
 pub(super) struct Staged {
-    pub(super) tables: HashMap<&'static str, Changes>,
+    pub(super) tables: HashMap<&'static str, Changes, FixedState>,
 }
 
 impl Staged {
@@ -59,7 +60,7 @@ pub enum Order {
 
 /// A consistent view of all tables.
 pub struct Tx {
-    snapshot: Arc<Snapshot>,
+    snapshot: Guard<Arc<Snapshot>>,
     layers: RefCell<Layers>,
     writing: bool,
 }
@@ -81,8 +82,12 @@ impl Layers {
 }
 
 impl Tx {
-    pub(super) fn read(snapshot: Arc<Snapshot>) -> Tx {
+    pub(super) fn read(snapshot: Guard<Arc<Snapshot>>) -> Tx {
         Tx { snapshot, layers: RefCell::default(), writing: false }
+    }
+
+    pub(super) fn of(snapshot: Arc<Snapshot>) -> Tx {
+        Tx::read(Guard::from_inner(snapshot))
     }
 
     fn raw<T>(
@@ -133,24 +138,24 @@ impl Tx {
         self.window(table, front, order, 0, usize::MAX)
     }
 
-    /// The JSON that `make` writes of the group's rows in tables declared `remembered`, and of nothing else:
-    /// from memory where none of them has changed. The tag tells apart what is made of one group.
-    pub fn remember(
+    /// What `make` makes of the group's rows in tables declared `remembered`, and of nothing else: from
+    /// memory where none of them has changed. The tag tells apart what is made of one group.
+    pub fn remember<M: Memo>(
         &self,
-        group: Uuid,
+        group: Group,
         tag: u8,
-        make: impl FnOnce() -> crate::error::Result<Arc<RawValue>>,
-    ) -> crate::error::Result<Arc<RawValue>> {
+        make: impl FnOnce() -> crate::error::Result<M>,
+    ) -> crate::error::Result<Arc<M>> {
         if self.writing {
-            return make();
+            return make().map(Arc::new);
         }
-        let Snapshot { generation, memos, .. } = &*self.snapshot;
-        if let Some(text) = memos.get(*generation, group.as_bytes(), tag) {
-            return Ok(text);
+        let Snapshot { generation, memos, .. } = &**self.snapshot;
+        if let Some(memo) = memos.get(*generation, &group, tag) {
+            return Ok(memo);
         }
-        let text = make()?;
-        memos.put(*generation, group.into_bytes(), tag, Arc::clone(&text));
-        Ok(text)
+        let memo = Arc::new(make()?);
+        memos.put(*generation, group, tag, Arc::clone(&memo));
+        Ok(memo)
     }
 
     /// Every row of the table, in key order.
@@ -368,7 +373,9 @@ impl Deref for WriteTx {
 
 impl WriteTx {
     pub(super) fn new(snapshot: Arc<Snapshot>) -> WriteTx {
-        WriteTx { tx: Tx { snapshot, layers: RefCell::default(), writing: true } }
+        WriteTx {
+            tx: Tx { snapshot: Guard::from_inner(snapshot), layers: RefCell::default(), writing: true },
+        }
     }
 
     /// Stores the record, in place of what was there.
@@ -442,7 +449,7 @@ impl WriteTx {
 
     /// Goes on over a state that holds what was on its way to the disk.
     pub(super) fn rebase(&mut self, snapshot: Arc<Snapshot>) {
-        self.tx.snapshot = snapshot;
+        self.tx.snapshot = Guard::from_inner(snapshot);
         self.tx.layers.get_mut().sent = None;
     }
 }

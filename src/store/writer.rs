@@ -75,7 +75,7 @@ pub(super) fn run(database: Database, shared: &Shared, queue: mpsc::Receiver<Box
         if let Err(cause) = started {
             return shared.fail(&Failure::record(format!("the committer cannot be started: {cause}")));
         }
-        let tx = WriteTx::new(shared.snapshot());
+        let tx = WriteTx::new(shared.newest.load_full());
         let writer = Writer { shared, tx, ran: Vec::new(), sent: None, batches, reports };
         runtime.block_on(writer.run(queue));
     });
@@ -148,10 +148,10 @@ impl Writer<'_> {
     async fn settle(&mut self, committed: Committed) {
         let Some(sent) = self.sent.take() else { return };
         match &committed {
-            Ok(()) => self.tx.rebase(self.shared.snapshot()),
+            Ok(()) => self.tx.rebase(self.shared.newest.load_full()),
             Err(failure) => {
                 self.shared.fail(failure);
-                self.tx = WriteTx::new(self.shared.snapshot());
+                self.tx = WriteTx::new(self.shared.newest.load_full());
                 for job in std::mem::take(&mut self.ran) {
                     self.take(job);
                 }

@@ -89,7 +89,7 @@ fn present_tables(database: &Database) -> Result<HashSet<String>, Failure> {
 }
 
 fn schema_of(database: &Database) -> Result<Option<u32>, Failure> {
-    let tx = Tx::read(Arc::new(Snapshot::take(database, [META.info().name].into_iter(), 0, Arc::default())?));
+    let tx = Tx::of(Arc::new(Snapshot::take(database, [META.info().name].into_iter(), 0, Arc::default())?));
     let ours = tx.get(&META, &APPLICATION.to_owned())?.is_some_and(|name| name == "orgd");
     let number = tx.get(&META, &SCHEMA_NUMBER.to_owned())?.and_then(|text| text.parse().ok());
     Ok(number.filter(|_| ours))
@@ -142,9 +142,7 @@ mod tests {
 
     fn note(database: &Database) -> Option<String> {
         let names = tables().into_iter().map(|table| table.name);
-        Tx::read(Arc::new(Snapshot::take(database, names, 0, Arc::default()).unwrap()))
-            .get(&NOTES, &1)
-            .unwrap()
+        Tx::of(Arc::new(Snapshot::take(database, names, 0, Arc::default()).unwrap())).get(&NOTES, &1).unwrap()
     }
 
     #[test]
