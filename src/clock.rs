@@ -167,9 +167,14 @@ fn base62(bytes: &[u8]) -> String {
     let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
     let mut words: Vec<u64> = bytes.rchunks(4).rev().map(word).collect();
     let mut letters = Vec::with_capacity(bytes.len() * 3 / 2);
-    while words.iter().any(|word| *word != 0) {
+    let mut begin = 0;
+    loop {
+        begin += words[begin..].iter().take_while(|word| **word == 0).count();
+        if begin == words.len() {
+            break;
+        }
         let mut rest = 0;
-        for word in &mut words {
+        for word in &mut words[begin..] {
             let value = rest << 32 | *word;
             *word = value / SPLIT;
             rest = value % SPLIT;

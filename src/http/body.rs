@@ -154,8 +154,8 @@ async fn multipart(bytes: Bytes, content_type: &str) -> Body {
             Ok(Some(part)) if part.file_name().is_some() => {}
             Ok(Some(part)) => {
                 let name = part.name().unwrap_or_default().to_owned();
-                match part.text().await {
-                    Ok(text) => pairs.push((name, text)),
+                match part.bytes().await {
+                    Ok(bytes) => pairs.push((name, String::from_utf8_lossy(&bytes).into_owned())),
                     Err(cause) => return bad(cause),
                 }
             }

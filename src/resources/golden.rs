@@ -90,7 +90,6 @@ fn samples() -> Samples {
     let member = members::Member { id: TWO, level: Level::Owner, joined_at: NOW, updated_at: NOW };
     all.add(&members::MEMBERS, (ONE, TWO), member);
     all.add(&members::BY_JOINING, (ONE, TWO), ONE);
-    all.add(&members::BY_USER, (ONE, TWO), Level::Member);
     let mut organization = organizations::Organization::new("Acme", NOW);
     organization.slug = text("acme");
     organization.enforce_2fa = Some(true);

@@ -1,6 +1,6 @@
 //! Members: who belongs to an organization, and at which level.
 //! Holds always: a level-15 membership is never deleted, only demoted, so that somebody owns each
-//! organization; the level beside the user equals the one beside the organization.
+//! organization.
 
 use std::cmp::Ordering;
 
@@ -33,13 +33,11 @@ pub struct Member {
     pub updated_at: Time,
 }
 
-/// By organization and user.
-pub(super) const MEMBERS: Table<(Uuid, Uuid), Member> = Table::new("members");
+/// By user and organization: the organizations of a user, in the order of their making.
+pub(super) const MEMBERS: Table<(Uuid, Uuid), Member> = Table::new("members_by_user").counted(by_uuid);
 /// By organization and membership, so in the order of joining.
 pub(super) const BY_JOINING: Table<(Uuid, Uuid), Uuid> =
     Table::new("members_by_joining").counted(by_uuid).remembered();
-/// By user and organization: the organizations of a user, in the order of their making.
-pub(super) const BY_USER: Table<(Uuid, Uuid), Level> = Table::new("members_by_user").counted(by_uuid);
 
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
@@ -158,7 +156,7 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     }
     role_memberships::leave(tx, organization, target)?;
     access_controls::forget(tx, organization, member.id)?;
-    delete(tx, organization, target, &member)?;
+    delete(tx, organization, target, member.id)?;
     Reply::no_content()
 }
 
@@ -214,7 +212,7 @@ pub fn at_least(level: Level, least: Level) -> Result<()> {
 
 /// The user's level in the organization, if he is a member.
 pub fn level_of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Option<Level>> {
-    Ok(tx.get(&BY_USER, &(user, organization))?)
+    Ok(tx.get(&MEMBERS, &(user, organization))?.map(|member| member.level))
 }
 
 /// How many members an organization has.
@@ -224,7 +222,7 @@ pub fn count(tx: &Tx, organization: Uuid) -> Result<u64> {
 
 /// A membership, or 404.
 pub fn find(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Member> {
-    tx.get(&MEMBERS, &(organization, user))?.ok_or_else(not_found)
+    tx.get(&MEMBERS, &(user, organization))?.ok_or_else(not_found)
 }
 
 /// The user of a membership.
@@ -240,20 +238,20 @@ pub fn first_users(tx: &Tx, organization: Uuid, limit: u64) -> Result<Vec<users:
 
 /// The organizations of a user, oldest first, with his level in each.
 pub fn organizations_of(tx: &Tx, user: Uuid) -> Result<Vec<(Uuid, Level)>> {
-    let all = tx.scan(&BY_USER, &user, Order::Ascending)?;
-    Ok(all.into_iter().map(|((_, organization), level)| (organization, level)).collect())
+    let all = tx.scan(&MEMBERS, &user, Order::Ascending)?;
+    Ok(all.into_iter().map(|((_, organization), member)| (organization, member.level)).collect())
 }
 
 /// One page of them, and how many there are.
 pub fn organizations_page(tx: &Tx, user: Uuid, paging: Paging) -> Result<(u64, Vec<(Uuid, Level)>)> {
-    let (total, page) = tx.page(&BY_USER, &user, Order::Ascending, paging.offset, paging.limit)?;
-    Ok((total, page.into_iter().map(|((_, organization), level)| (organization, level)).collect()))
+    let (total, page) = tx.page(&MEMBERS, &user, Order::Ascending, paging.offset, paging.limit)?;
+    Ok((total, page.into_iter().map(|((_, organization), member)| (organization, member.level)).collect()))
 }
 
 /// The user's first organization.
 pub fn first_of(tx: &Tx, user: Uuid) -> Result<Option<(Uuid, Level)>> {
-    let (_, page) = tx.page(&BY_USER, &user, Order::Ascending, 0, 1)?;
-    Ok(page.first().map(|((_, organization), level)| (*organization, *level)))
+    let (_, page) = tx.page(&MEMBERS, &user, Order::Ascending, 0, 1)?;
+    Ok(page.first().map(|((_, organization), member)| (*organization, member.level)))
 }
 
 /// Makes the user a member.
@@ -264,20 +262,18 @@ pub fn join(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Le
 }
 
 fn put(tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
-    tx.put(&BY_USER, &(user, organization), &member.level)?;
-    Ok(tx.put(&MEMBERS, &(organization, user), member)?)
+    Ok(tx.put(&MEMBERS, &(user, organization), member)?)
 }
 
-fn delete(tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
-    tx.delete(&BY_JOINING, &(organization, member.id))?;
-    tx.delete(&BY_USER, &(user, organization))?;
-    Ok(tx.delete(&MEMBERS, &(organization, user))?)
+fn delete(tx: &WriteTx, organization: Uuid, user: Uuid, id: Uuid) -> Result<()> {
+    tx.delete(&BY_JOINING, &(organization, id))?;
+    Ok(tx.delete(&MEMBERS, &(user, organization))?)
 }
 
 /// Ends all memberships, together with the organization.
 pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((_, user), member) in tx.scan(&MEMBERS, &organization, Order::Ascending)? {
-        delete(tx, organization, user, &member)?;
+    for ((_, id), user) in tx.scan(&BY_JOINING, &organization, Order::Ascending)? {
+        delete(tx, organization, user, id)?;
     }
     Ok(())
 }

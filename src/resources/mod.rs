@@ -90,7 +90,6 @@ pub fn tables() -> Vec<TableInfo> {
         invites::BY_EMAIL.info(),
         members::MEMBERS.info(),
         members::BY_JOINING.info(),
-        members::BY_USER.info(),
         organizations::ORGANIZATIONS.info(),
         organizations::BY_SLUG.info(),
         outbox::OUTBOX.info(),

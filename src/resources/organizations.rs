@@ -1,6 +1,7 @@
 //! Organizations.
 //! Holds always: a slug is unique on the instance and never changes; an organization has an owner.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -171,7 +172,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let mut organization = Organization::new("", call.now);
     fill(&mut organization, call.form(FIELDS)?);
     let id = found(call, tx, user, organization)?;
-    Reply::created(&json(tx, id, user, Level::Owner)?.as_ref())
+    Reply::created(&wire(tx, id, user, Level::Owner)?)
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
@@ -186,7 +187,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     fill(&mut organization, call.form(FIELDS)?);
     organization.updated_at = call.now;
     tx.put(&ORGANIZATIONS, &id, &organization)?;
-    Reply::ok(&json(tx, id, call.user()?, level)?.as_ref())
+    Reply::ok(&wire(tx, id, call.user()?, level)?)
 }
 
 /// Everything that hangs on the organization goes with it; users stay.
@@ -253,8 +254,9 @@ pub fn found(call: &Call, tx: &WriteTx, owner: Uuid, mut organization: Organizat
     tx.put(&BY_SLUG, &organization.slug, &id)?;
     tx.put(&ORGANIZATIONS, &id, &organization)?;
     members::join(call, tx, id, owner, Level::Owner)?;
-    let project = projects::create_default(call, tx, id, &users::find(tx, owner)?)?;
-    users::make_current(tx, owner, Some(id), Some(project))?;
+    let user = users::find(tx, owner)?;
+    let project = projects::create_default(call, tx, id, &user)?;
+    users::make_current(tx, owner, user, Some(id), Some(project))?;
     Ok(id)
 }
 
@@ -276,7 +278,12 @@ fn free_slug(call: &Call, tx: &Tx, name: &str) -> Result<String> {
 /// Django's slug: ASCII letters, digits, `_` and single hyphens.
 fn slug(name: &str) -> String {
     let mut slug = String::new();
-    for letter in name.nfkd().filter(|letter| !is_combining_mark(*letter)) {
+    // Most names need no taking apart, which costs more than the rest.
+    let plain = match name.is_ascii() {
+        true => Cow::Borrowed(name),
+        false => name.nfkd().filter(|letter| !is_combining_mark(*letter)).collect(),
+    };
+    for letter in plain.chars() {
         match letter.to_ascii_lowercase() {
             kept if kept.is_ascii_alphanumeric() || kept == '_' => slug.push(kept),
             gap if (gap.is_ascii_whitespace() || gap == '-') && !slug.ends_with('-') => slug.push('-'),

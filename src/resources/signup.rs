@@ -302,9 +302,10 @@ fn enter(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level
         }
     }
     members::join(call, tx, organization, user, level)?;
-    invites::use_up(tx, organization, &users::find(tx, user)?.email)?;
+    let record = users::find(tx, user)?;
+    invites::use_up(tx, organization, &record.email)?;
     let project = projects::first_visible(tx, organization, user, level)?;
-    users::make_current(tx, user, Some(organization), project)
+    users::make_current(tx, user, record, Some(organization), project)
 }
 
 /// A person without a form: made by the operator.

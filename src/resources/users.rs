@@ -451,14 +451,13 @@ pub fn replace(tx: &WriteTx, uuid: Uuid, before: &User, user: &User) -> Result<(
 pub fn make_current(
     tx: &WriteTx,
     uuid: Uuid,
+    mut user: User,
     organization: Option<Uuid>,
     project: Option<u32>,
 ) -> Result<()> {
-    let before = find(tx, uuid)?;
-    let mut user = before.clone();
     if organization.is_some() {
         user.current_organization = organization;
     }
     user.current_project = project;
-    replace(tx, uuid, &before, &user)
+    Ok(tx.put(&USERS, &uuid, &user)?)
 }

@@ -9,8 +9,6 @@ use super::Failure;
 
 /// The encoding in front of every record. Changed only together with a migration of every table.
 const ENCODING: u8 = 1;
-/// What a record of usual size takes.
-const RECORD_BYTES: usize = 256;
 
 fn layout() -> impl Config {
     config::standard()
@@ -22,12 +20,18 @@ impl<T: Serialize + DeserializeOwned> Record for T {}
 
 /// A record's bytes.
 pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, Failure> {
-    // Most records fit: growing costs more than the rest.
-    let mut bytes = Vec::with_capacity(RECORD_BYTES);
-    bytes.push(ENCODING);
-    bincode::serde::encode_into_std_write(record, &mut bytes, layout())
-        .map_err(|cause| Failure::record(format!("a record could not be written: {cause}")))?;
+    let mut bytes = Vec::new();
+    encode_into(record, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Writes a record's bytes in place of what `bytes` held.
+pub(super) fn encode_into<R: Record>(record: &R, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+    bytes.clear();
+    bytes.push(ENCODING);
+    bincode::serde::encode_into_std_write(record, bytes, layout())
+        .map_err(|cause| Failure::record(format!("a record could not be written: {cause}")))?;
+    Ok(())
 }
 
 /// The record that `bytes` hold, every byte of them.

@@ -2,7 +2,7 @@
 //!
 //! `Tx` reads one committed state. `WriteTx` is a `Tx` that also stages changes: what it reads is the
 //! committed state with the changes of earlier writes, and of this one, laid over it. Staged changes
-//! reach the file in one commit for the whole batch; those of a write that fails are dropped.
+//! reach the file in one commit for the whole batch; those of a write that fails are taken back.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -14,13 +14,14 @@ use arc_swap::Guard;
 use foldhash::fast::FixedState;
 
 use super::Failure;
-use super::codec::{Record, decode, encode};
+use super::codec::{Record, decode, encode, encode_into};
 use super::key::Key;
 use super::memo::{Group, Memo};
 use super::snapshot::Snapshot;
 use super::table::{Table, TableInfo};
 
-/// Rows under each counted key front: the table's name, then the front.
+/// Rows under each counted key front, from two on: the table's name, then the front. Most groups have one
+/// row, which is seen as fast as its count would be.
 pub(super) const COUNTS: Table<String, u64> = Table::new("counts");
 /// The last number given out by each sequence.
 pub(super) const SEQUENCES: Table<String, u32> = Table::new("sequences");
@@ -39,16 +40,31 @@ impl Staged {
         self.tables.get(table)?.get(key)
     }
 
-    fn put(&mut self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {
-        self.tables.entry(table).or_default().insert(key, value);
+    /// Gives back the change that was staged for the row before.
+    fn put(&mut self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) -> Option<Option<Vec<u8>>> {
+        self.tables.entry(table).or_default().insert(key, value)
     }
 
-    /// Lays `newer` over these changes.
-    fn absorb(&mut self, newer: Staged) {
-        for (table, changes) in newer.tables {
-            self.tables.entry(table).or_default().extend(changes);
+    fn take_back(&mut self, undo: Undo) {
+        let Undo { table, key, before } = undo;
+        match before {
+            Some(before) => drop(self.put(table, key, before)),
+            None => {
+                let Some(changes) = self.tables.get_mut(table) else { return };
+                changes.remove(&key);
+                if changes.is_empty() {
+                    self.tables.remove(table);
+                }
+            }
         }
     }
+}
+
+/// How a row was staged before a write changed it.
+struct Undo {
+    table: &'static str,
+    key: KeyBytes,
+    before: Option<Option<Vec<u8>>>,
 }
 
 /// Which end of a range comes first.
@@ -65,19 +81,20 @@ pub struct Tx {
     writing: bool,
 }
 
-/// What a write sees over the committed state, from below: what is on its way to the disk, its batch,
-/// itself.
+/// What a write sees over the committed state, from below: what is on its way to the disk, its batch.
 #[derive(Default)]
 struct Layers {
-    /// `None` costs readers nothing.
     sent: Option<Arc<Staged>>,
     batch: Staged,
-    own: Staged,
+    /// What the write that runs has changed in its batch, oldest first.
+    undo: Vec<Undo>,
+    /// Room for a record that is being written.
+    record: Vec<u8>,
 }
 
 impl Layers {
     fn ascending(&self) -> impl DoubleEndedIterator<Item = &Staged> {
-        self.sent.as_deref().into_iter().chain([&self.batch, &self.own])
+        self.sent.as_deref().into_iter().chain([&self.batch])
     }
 }
 
@@ -125,7 +142,14 @@ impl Tx {
 
     /// How many rows stand under a counted front.
     pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, Failure> {
-        Ok(self.raw(COUNTS.info.name, &count_key(table.info.name, &front.key_bytes()), decode)?.unwrap_or(0))
+        self.count_bytes(table.info.name, front.key_bytes())
+    }
+
+    fn count_bytes(&self, table: &'static str, front: Vec<u8>) -> Result<u64, Failure> {
+        match self.raw(COUNTS.info.name, &count_key(table, &front), decode)? {
+            Some(count) => Ok(count),
+            None => Ok(self.rows(table, front, Order::Ascending)?.next().transpose()?.map_or(0, |_| 1)),
+        }
     }
 
     /// The rows whose key begins with `front`, in key order.
@@ -380,7 +404,12 @@ impl WriteTx {
 
     /// Stores the record, in place of what was there.
     pub fn put<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
-        self.put_bytes(&table.info, key.key_bytes(), encode(record)?)
+        let record = {
+            let room = &mut self.tx.layers.borrow_mut().record;
+            encode_into(record, room)?;
+            room.as_slice().to_vec()
+        };
+        self.put_bytes(&table.info, key.key_bytes(), record)
     }
 
     fn put_bytes(&self, info: &TableInfo, key: KeyBytes, value: Vec<u8>) -> Result<(), Failure> {
@@ -419,24 +448,46 @@ impl WriteTx {
     fn recount(&self, info: &TableInfo, key: &[u8], by: i64) -> Result<(), Failure> {
         let Some(group) = info.group else { return Ok(()) };
         let front = &key[..group(key).min(key.len())];
-        let counter = count_key(info.name, front);
-        let before: u64 = self.tx.raw(COUNTS.info.name, &counter, decode)?.unwrap_or(0);
+        let before = self.tx.count_bytes(info.name, front.to_vec())?;
         let now = before.saturating_add_signed(by);
-        self.stage(COUNTS.info.name, counter, if now == 0 { None } else { Some(encode(&now)?) });
+        if before.max(now) > 1 {
+            let counter = count_key(info.name, front);
+            self.stage(COUNTS.info.name, counter, if now > 1 { Some(encode(&now)?) } else { None });
+        }
         Ok(())
     }
 
-    fn stage(&self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {
-        self.tx.layers.borrow_mut().own.put(table, key, value);
+    /// Every row of a table as bytes, for steps from one schema to the next.
+    pub(super) fn raw_rows(&self, table: &'static str) -> Result<Vec<(KeyBytes, Vec<u8>)>, Failure> {
+        let rows = self.tx.rows(table, Vec::new(), Order::Ascending)?;
+        rows.map(|row| {
+            Ok(match row? {
+                Row::Committed(key, value) => (key.value().to_vec(), value.value().to_vec()),
+                Row::Staged(key, value) => (key, value),
+            })
+        })
+        .collect()
     }
 
-    /// Ends one write of the batch: keeps its changes for the commit, or forgets them.
-    pub(super) fn settle(&self, keep: bool) {
+    pub(super) fn stage(&self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {
         let layers = &mut *self.tx.layers.borrow_mut();
-        let own = std::mem::take(&mut layers.own);
+        let before = layers.batch.put(table, key.clone(), value);
+        layers.undo.push(Undo { table, key, before });
+    }
+
+    /// Ends one write of the batch: keeps its changes for the commit, or takes them back.
+    pub(super) fn settle(&self, keep: bool) {
+        const ROOM: usize = 1024;
+        let Layers { batch, undo, record, .. } = &mut *self.tx.layers.borrow_mut();
         if keep {
-            layers.batch.absorb(own);
+            undo.clear();
+        } else {
+            undo.drain(..).rev().for_each(|undo| batch.take_back(undo));
         }
+        // One large write does not hold its memory for ever.
+        undo.shrink_to(ROOM);
+        record.clear();
+        record.shrink_to(ROOM);
     }
 
     /// Everything that the batch changes, which is on its way to the disk from now on.
@@ -454,7 +505,7 @@ impl WriteTx {
     }
 }
 
-/// What the counters should say, from the rows themselves.
+/// What the counters should say, from the rows themselves; those of one row say nothing.
 pub(super) fn recount_rows(
     tx: &Tx,
     info: &TableInfo,

@@ -336,7 +336,8 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (mut project, mut details) = blank(call, &first_members, wants_demo);
     fill(&mut project, &mut details, call, &mut form)?;
     insert(tx, organization, id, &project, &details)?;
-    users::make_current(tx, call.user()?, None, Some(id))?;
+    let user = call.user()?;
+    users::make_current(tx, user, users::find(tx, user)?, None, Some(id))?;
     activity::record(tx, call, organization, Change::created(id, &project.name))?;
     Found { organization, id, level, project, details }.reply(call, tx, 201)
 }

@@ -3,6 +3,8 @@
 //! A step lives in a file of its own with frozen copies of the records it reads; once landed it is
 //! never edited.
 
+mod to_2;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use super::tx::WriteTx;
 use super::{Failure, Tx};
 
 /// The schema that this program reads and writes.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What the file says of itself.
 pub(super) const META: Table<String, String> = Table::new("meta");
@@ -27,10 +29,12 @@ const SCHEMA_NUMBER: &str = "schema";
 /// Brings a file from the schema before `to` up to `to`.
 struct Step {
     to: u32,
+    /// The table that the new schema does not have.
+    ends: Option<&'static str>,
     run: fn(&WriteTx) -> Result<(), Failure>,
 }
 
-const STEPS: &[Step] = &[];
+const STEPS: &[Step] = &[Step { to: 2, ends: Some(to_2::MEMBERS), run: to_2::run }];
 
 pub(super) fn bring_up(
     database: &Database,
@@ -50,7 +54,7 @@ fn bring_up_by(
     let present = present_tables(database)?;
     if present.is_empty() {
         create_missing(database, &present, tables)?;
-        return change(database, tables, |tx| {
+        return change(database, names(tables), |tx| {
             tx.put(&META, &APPLICATION.to_owned(), &"orgd".to_owned())?;
             tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
         });
@@ -74,12 +78,16 @@ fn bring_up_by(
     if due.is_empty() {
         return Ok(());
     }
-    change(database, tables, |tx| {
+    change(database, names(tables).chain(due.iter().filter_map(|step| step.ends)), |tx| {
         for step in &due {
             (step.run)(tx)?;
         }
         tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
     })
+}
+
+fn names(tables: &[TableInfo]) -> impl Iterator<Item = &'static str> {
+    tables.iter().map(|table| table.name)
 }
 
 fn present_tables(database: &Database) -> Result<HashSet<String>, Failure> {
@@ -114,10 +122,9 @@ fn create_missing(
 
 fn change(
     database: &Database,
-    tables: &[TableInfo],
+    names: impl Iterator<Item = &'static str>,
     work: impl FnOnce(&WriteTx) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let names = tables.iter().map(|table| table.name);
     let tx = WriteTx::new(Arc::new(Snapshot::take(database, names, 0, Arc::default())?));
     work(&tx)?;
     tx.settle(true);
@@ -141,8 +148,8 @@ mod tests {
     }
 
     fn note(database: &Database) -> Option<String> {
-        let names = tables().into_iter().map(|table| table.name);
-        Tx::of(Arc::new(Snapshot::take(database, names, 0, Arc::default()).unwrap())).get(&NOTES, &1).unwrap()
+        let snapshot = Snapshot::take(database, names(&tables()), 0, Arc::default()).unwrap();
+        Tx::of(Arc::new(snapshot)).get(&NOTES, &1).unwrap()
     }
 
     #[test]
@@ -153,9 +160,10 @@ mod tests {
             tx.put(&NOTES, &1, &(before + word))
         };
         let steps = [
-            Step { to: 2, run: |tx| tx.put(&NOTES, &1, &"two ".into()) },
+            Step { to: 2, ends: None, run: |tx| tx.put(&NOTES, &1, &"two ".into()) },
             Step {
                 to: 3,
+                ends: None,
                 run: |tx| {
                     let before = tx.get(&NOTES, &1)?.unwrap_or_default();
                     tx.put(&NOTES, &1, &(before + "three"))
@@ -163,7 +171,7 @@ mod tests {
             },
         ];
         bring_up_by(&database, None, &tables(), 1, &[]).unwrap();
-        change(&database, &tables(), |tx| add(tx, "one ")).unwrap();
+        change(&database, names(&tables()), |tx| add(tx, "one ")).unwrap();
         bring_up_by(&database, None, &tables(), 3, &steps).unwrap();
         assert_eq!(note(&database).as_deref(), Some("two three"));
         bring_up_by(&database, None, &tables(), 3, &steps).unwrap();
@@ -194,6 +202,7 @@ mod tests {
         bring_up_by(&database, None, &tables(), 1, &[]).unwrap();
         let steps = [Step {
             to: 2,
+            ends: None,
             run: |tx| {
                 tx.put(&NOTES, &1, &"half".into())?;
                 Err(Failure::record("no".into()))
