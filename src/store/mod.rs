@@ -10,6 +10,8 @@ mod commit;
 mod key;
 mod memo;
 mod migrate;
+#[cfg(test)]
+mod model_test;
 mod snapshot;
 mod table;
 mod tx;

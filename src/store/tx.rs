@@ -40,6 +40,12 @@ impl Staged {
         self.tables.get(table)?.get(key)
     }
 
+    fn first_under(&self, table: &'static str, front: &[u8]) -> Option<(&KeyBytes, &Option<Vec<u8>>)> {
+        let changes = self.tables.get(table)?;
+        let first = changes.range::<[u8], _>((Bound::Included(front), Bound::Unbounded)).next();
+        first.filter(|(key, _)| key.starts_with(front))
+    }
+
     /// Gives back the change that was staged for the row before.
     fn put(&mut self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) -> Option<Option<Vec<u8>>> {
         self.tables.entry(table).or_default().insert(key, value)
@@ -142,14 +148,31 @@ impl Tx {
 
     /// How many rows stand under a counted front.
     pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, Failure> {
-        self.count_bytes(table.info.name, front.key_bytes())
+        let (name, front) = (table.info.name, front.key_bytes());
+        match self.raw(COUNTS.info.name, &count_key(name, &front), decode)? {
+            Some(count) => Ok(count),
+            None => Ok(self.any_under(name, &front)?.map_or(0, |_| 1)),
+        }
     }
 
-    fn count_bytes(&self, table: &'static str, front: Vec<u8>) -> Result<u64, Failure> {
-        match self.raw(COUNTS.info.name, &count_key(table, &front), decode)? {
-            Some(count) => Ok(count),
-            None => Ok(self.rows(table, front, Order::Ascending)?.next().transpose()?.map_or(0, |_| 1)),
+    /// The key of some row under `front`, where there is any.
+    fn any_under(&self, table: &'static str, front: &[u8]) -> Result<Option<KeyBytes>, Failure> {
+        if self.writing {
+            let layers = self.layers.borrow();
+            let newest = layers.ascending().rev().find_map(|layer| layer.first_under(table, front));
+            match newest {
+                Some((key, Some(_))) => return Ok(Some(key.clone())),
+                // What is deleted here may hide one and leave another.
+                Some((_, None)) => {
+                    let row = self.rows(table, front.to_vec(), Order::Ascending)?.next().transpose()?;
+                    return Ok(row.map(|row| row.into_bytes().0));
+                }
+                None => {}
+            }
         }
+        let mut rows = self.snapshot.table(table)?.range(front..).map_err(Failure::storage)?;
+        let row = rows.next().transpose().map_err(Failure::storage)?;
+        Ok(row.filter(|(key, _)| key.value().starts_with(front)).map(|(key, _)| key.value().to_vec()))
     }
 
     /// The rows whose key begins with `front`, in key order.
@@ -315,6 +338,15 @@ enum Row {
     Staged(KeyBytes, Vec<u8>),
 }
 
+impl Row {
+    fn into_bytes(self) -> (KeyBytes, Vec<u8>) {
+        match self {
+            Row::Committed(key, value) => (key.value().to_vec(), value.value().to_vec()),
+            Row::Staged(key, value) => (key, value),
+        }
+    }
+}
+
 fn typed<K: Key, V: Record>(row: Row) -> Result<(K, V), Failure> {
     let of = |mut key: &[u8], value: &[u8]| {
         let name = K::read(&mut key).ok_or_else(|| Failure::record("a key could not be read".into()))?;
@@ -378,9 +410,8 @@ impl Iterator for RowIter {
 }
 
 fn count_key(table: &'static str, front: &[u8]) -> Vec<u8> {
-    let mut key = table.to_owned().key_bytes();
-    key.extend_from_slice(front);
-    key
+    // The name as a key: no table's holds a zero.
+    [table.as_bytes(), &[0, 0], front].concat()
 }
 
 /// A view that can also be changed. One thread at a time has one.
@@ -413,8 +444,17 @@ impl WriteTx {
     }
 
     fn put_bytes(&self, info: &TableInfo, key: KeyBytes, value: Vec<u8>) -> Result<(), Failure> {
-        if info.group.is_some() && !self.tx.has_bytes(info.name, &key)? {
-            self.recount(info, &key, 1)?;
+        if let Some(group) = info.group {
+            let front = &key[..group(&key).min(key.len())];
+            let counter = count_key(info.name, front);
+            let others = match self.tx.raw(COUNTS.info.name, &counter, decode::<u64>)? {
+                Some(_) if self.tx.has_bytes(info.name, &key)? => None,
+                Some(rows) => Some(rows),
+                None => self.tx.any_under(info.name, front)?.filter(|only| *only != key).map(|_| 1),
+            };
+            if let Some(others) = others {
+                self.stage(COUNTS.info.name, counter, Some(encode(&(others + 1))?));
+            }
         }
         self.stage(info.name, key, Some(value));
         Ok(())
@@ -426,10 +466,17 @@ impl WriteTx {
     }
 
     fn delete_bytes(&self, info: &TableInfo, key: KeyBytes) -> Result<(), Failure> {
-        if self.tx.has_bytes(info.name, &key)? {
-            self.recount(info, &key, -1)?;
-            self.stage(info.name, key, None);
+        if !self.tx.has_bytes(info.name, &key)? {
+            return Ok(());
         }
+        if let Some(group) = info.group {
+            let counter = count_key(info.name, &key[..group(&key).min(key.len())]);
+            if let Some(rows) = self.tx.raw(COUNTS.info.name, &counter, decode::<u64>)? {
+                let others = if rows > 2 { Some(encode(&(rows - 1))?) } else { None };
+                self.stage(COUNTS.info.name, counter, others);
+            }
+        }
+        self.stage(info.name, key, None);
         Ok(())
     }
 
@@ -445,28 +492,10 @@ impl WriteTx {
         Ok(number)
     }
 
-    fn recount(&self, info: &TableInfo, key: &[u8], by: i64) -> Result<(), Failure> {
-        let Some(group) = info.group else { return Ok(()) };
-        let front = &key[..group(key).min(key.len())];
-        let before = self.tx.count_bytes(info.name, front.to_vec())?;
-        let now = before.saturating_add_signed(by);
-        if before.max(now) > 1 {
-            let counter = count_key(info.name, front);
-            self.stage(COUNTS.info.name, counter, if now > 1 { Some(encode(&now)?) } else { None });
-        }
-        Ok(())
-    }
-
     /// Every row of a table as bytes, for steps from one schema to the next.
     pub(super) fn raw_rows(&self, table: &'static str) -> Result<Vec<(KeyBytes, Vec<u8>)>, Failure> {
         let rows = self.tx.rows(table, Vec::new(), Order::Ascending)?;
-        rows.map(|row| {
-            Ok(match row? {
-                Row::Committed(key, value) => (key.value().to_vec(), value.value().to_vec()),
-                Row::Staged(key, value) => (key, value),
-            })
-        })
-        .collect()
+        rows.map(|row| Ok(row?.into_bytes())).collect()
     }
 
     pub(super) fn stage(&self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {
@@ -513,10 +542,7 @@ pub(super) fn recount_rows(
 ) -> Result<(), Failure> {
     let Some(group) = info.group else { return Ok(()) };
     for row in tx.rows(info.name, Vec::new(), Order::Ascending)? {
-        let key = match row? {
-            Row::Committed(key, _) => key.value().to_vec(),
-            Row::Staged(key, _) => key,
-        };
+        let (key, _) = row?.into_bytes();
         *into.entry(count_key(info.name, &key[..group(&key).min(key.len())])).or_default() += 1;
     }
     Ok(())
@@ -526,10 +552,8 @@ pub(super) fn recount_rows(
 pub(super) fn stored_counts(tx: &Tx) -> Result<BTreeMap<KeyBytes, u64>, Failure> {
     let mut counts = BTreeMap::new();
     for row in tx.rows(COUNTS.info.name, Vec::new(), Order::Ascending)? {
-        match row? {
-            Row::Committed(key, value) => counts.insert(key.value().to_vec(), decode(value.value())?),
-            Row::Staged(key, value) => counts.insert(key, decode(&value)?),
-        };
+        let (key, value) = row?.into_bytes();
+        counts.insert(key, decode(&value)?);
     }
     Ok(counts)
 }

@@ -1,0 +1,122 @@
+//! The store against a plain map: rows come and go, writes fail, batches overlap.
+
+use std::collections::BTreeMap;
+
+use redb::backends::InMemoryBackend;
+use uuid::Uuid;
+
+use super::{Order, Place, Store, Table, Tx, WriteTx, by_uuid, check_counts};
+use crate::error::{Error, Result};
+
+const ROWS: Table<(Uuid, u32), u32> = Table::new("rows").counted(by_uuid);
+const GROUPS: u128 = 3;
+
+type Model = BTreeMap<(Uuid, u32), u32>;
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u32);
+
+impl Dice {
+    fn roll(&mut self, sides: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 >> 16) % sides
+    }
+}
+
+/// One write: a few rows put or deleted, and perhaps a failure at the end.
+#[derive(Clone)]
+struct Deed {
+    changes: Vec<((Uuid, u32), Option<u32>)>,
+    fails: bool,
+}
+
+impl Deed {
+    fn rolled(dice: &mut Dice) -> Deed {
+        let change = |dice: &mut Dice| {
+            let key = (Uuid::from_u128(u128::from(dice.roll(3)) % GROUPS), dice.roll(4));
+            (key, (dice.roll(2) == 0).then(|| dice.roll(1000)))
+        };
+        let changes = (0..=dice.roll(4)).map(|_| change(dice)).collect();
+        Deed { changes, fails: dice.roll(4) == 0 }
+    }
+
+    fn apply(&self, model: &mut Model) {
+        for (key, value) in self.changes.iter().filter(|_| !self.fails) {
+            match value {
+                Some(value) => model.insert(*key, *value),
+                None => model.remove(key),
+            };
+        }
+    }
+
+    fn run(&self, tx: &WriteTx) -> Result<()> {
+        for (key, value) in &self.changes {
+            match value {
+                Some(value) => tx.put(&ROWS, key, value)?,
+                None => tx.delete(&ROWS, key)?,
+            }
+        }
+        if self.fails { Err(Error::Internal("on purpose".into())) } else { Ok(()) }
+    }
+}
+
+fn compare(tx: &Tx, model: &Model) {
+    for group in (0..GROUPS).map(Uuid::from_u128) {
+        let wanted: Vec<_> =
+            model.range((group, 0)..=(group, u32::MAX)).map(|(key, value)| (*key, *value)).collect();
+        assert_eq!(tx.scan(&ROWS, &group, Order::Ascending).unwrap(), wanted);
+        assert_eq!(tx.count(&ROWS, &group).unwrap(), wanted.len() as u64);
+    }
+}
+
+#[tokio::test]
+async fn it_holds_what_a_map_holds() {
+    let place = Place::Backend(Box::new(InMemoryBackend::new()));
+    let store = Store::open(place, 1024 * 1024, vec![ROWS.info()]).unwrap();
+    let (mut dice, mut model) = (Dice(7), Model::new());
+    for _ in 0..200 {
+        // As many writes at once may share a batch, and overlap the one before.
+        let deeds: Vec<Deed> = (0..=dice.roll(6)).map(|_| Deed::rolled(&mut dice)).collect();
+        let writes = deeds.iter().cloned().map(|deed| store.write(move |tx| deed.run(tx)));
+        let outcomes = futures_util::future::join_all(writes).await;
+        for (deed, outcome) in deeds.iter().zip(outcomes) {
+            assert_eq!(outcome.is_err(), deed.fails);
+            deed.apply(&mut model);
+        }
+        store
+            .read(|tx| {
+                compare(tx, &model);
+                assert_eq!(check_counts(&store, tx)?, Vec::<String>::new());
+                Ok(())
+            })
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_write_sees_what_it_has_done_itself() {
+    let place = Place::Backend(Box::new(InMemoryBackend::new()));
+    let store = Store::open(place, 1024 * 1024, vec![ROWS.info()]).unwrap();
+    let (mut dice, mut model) = (Dice(11), Model::new());
+    for _ in 0..100 {
+        let deed = Deed::rolled(&mut dice);
+        let mut after = model.clone();
+        Deed { fails: false, ..deed.clone() }.apply(&mut after);
+        let outcome = store.write({
+            let deed = deed.clone();
+            move |tx| {
+                let outcome = deed.run(tx);
+                compare(tx, &after);
+                outcome
+            }
+        });
+        assert_eq!(outcome.await.is_err(), deed.fails);
+        deed.apply(&mut model);
+    }
+    store
+        .read(|tx| {
+            compare(tx, &model);
+            Ok(())
+        })
+        .unwrap();
+}
