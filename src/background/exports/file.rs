@@ -1,6 +1,6 @@
 //! The formats of files: each takes records and gives bytes.
 
-use super::job::{Job, Outcome};
+use super::job::{Job, Outcome, Stop};
 use super::lines;
 use super::pack::Compression;
 use super::parquet;
@@ -50,6 +50,11 @@ impl Format {
     }
 
     pub(super) fn begin(&self) -> Outcome<Box<dyn Encoder>> {
+        if !self.shape.compression.is_built() {
+            let told =
+                "NotImplementedError: This version of orgd cannot pack with brotli. Nothing was exported.";
+            return Err(Stop::Fatal(told.into()));
+        }
         (self.begin)(&self.shape)
     }
 

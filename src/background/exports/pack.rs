@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+#[cfg(feature = "brotli")]
 use brotli::CompressorWriter;
 use flate2::write::GzEncoder;
 
@@ -29,6 +30,11 @@ impl Compression {
         }
     }
 
+    /// Whether this program was built with it, as far as the format of the file does not decide that.
+    pub(super) fn is_built(self) -> bool {
+        cfg!(feature = "brotli") || self != Compression::Brotli
+    }
+
     /// How names of such files end.
     pub(super) fn ending(self) -> &'static str {
         match self {
@@ -46,26 +52,28 @@ impl Compression {
 pub(super) enum Packer {
     None,
     Gzip(GzEncoder<Vec<u8>>),
+    #[cfg(feature = "brotli")]
     Brotli(Option<Box<CompressorWriter<Vec<u8>>>>),
 }
 
 impl Packer {
     /// `None` for a compression that only formats with one of their own have.
     pub(super) fn new(compression: Compression) -> Option<Packer> {
-        const BUFFER_BYTES: usize = 64 * 1024;
-        /// Quality and window that pack a few times better than gzip's fastest at its speed.
-        const QUALITY: u32 = 4;
-        const WINDOW: u32 = 22;
         match compression {
             Compression::None => Some(Packer::None),
             Compression::Gzip => {
                 Some(Packer::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())))
             }
+            #[cfg(feature = "brotli")]
             Compression::Brotli => {
+                const BUFFER_BYTES: usize = 64 * 1024;
+                /// Quality and window that pack a few times better than gzip's fastest at its speed.
+                const QUALITY: u32 = 4;
+                const WINDOW: u32 = 22;
                 let inner = CompressorWriter::new(Vec::new(), BUFFER_BYTES, QUALITY, WINDOW);
                 Some(Packer::Brotli(Some(Box::new(inner))))
             }
-            Compression::Zstd | Compression::Lz4 | Compression::Snappy => None,
+            _ => None,
         }
     }
 
@@ -78,10 +86,12 @@ impl Packer {
                 let _ = encoder.write_all(plain);
                 std::mem::take(encoder.get_mut())
             }
+            #[cfg(feature = "brotli")]
             Packer::Brotli(Some(encoder)) => {
                 let _ = encoder.write_all(plain);
                 std::mem::take(encoder.get_mut())
             }
+            #[cfg(feature = "brotli")]
             Packer::Brotli(None) => Vec::new(),
         }
     }
@@ -94,6 +104,7 @@ impl Packer {
                 let _ = encoder.try_finish();
                 std::mem::take(encoder.get_mut())
             }
+            #[cfg(feature = "brotli")]
             Packer::Brotli(encoder) => encoder.take().map(|encoder| encoder.into_inner()).unwrap_or_default(),
         }
     }
@@ -109,7 +120,12 @@ mod tests {
     fn what_is_packed_piece_by_piece_unpacks_as_a_whole() {
         let pieces: Vec<Vec<u8>> =
             (0..50).map(|number| format!("line {number}\n").repeat(997).into_bytes()).collect();
-        for compression in [Compression::None, Compression::Gzip, Compression::Brotli] {
+        for compression in [
+            Compression::None,
+            Compression::Gzip,
+            #[cfg(feature = "brotli")]
+            Compression::Brotli,
+        ] {
             let mut packer = Packer::new(compression).unwrap();
             let mut packed: Vec<u8> = pieces.iter().flat_map(|piece| packer.pack(piece)).collect();
             packed.extend(packer.end());
