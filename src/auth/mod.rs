@@ -17,8 +17,15 @@ use crate::store::Tx;
 /// What a request shows of its caller. The first credential found decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
-    Key { token: String, found_in: FoundIn },
-    Session { token: String, csrf: Csrf },
+    Key {
+        token: String,
+        found_in: FoundIn,
+    },
+    /// The hash of the cookie.
+    Session {
+        hash: [u8; 32],
+        csrf: Csrf,
+    },
     Nothing,
 }
 
@@ -33,7 +40,7 @@ impl Credential {
     /// The hash of the session cookie.
     pub fn session(&self) -> Option<[u8; 32]> {
         match self {
-            Credential::Session { token, .. } => Some(hash(token)),
+            Credential::Session { hash, .. } => Some(*hash),
             _ => None,
         }
     }
@@ -73,13 +80,12 @@ pub fn authenticate(tx: &Tx, call: &Call, credential: &Credential) -> Result<Opt
             })?;
             Ok(Some(Caller { user: access.user, via: Via::Key(access) }))
         }
-        Credential::Session { token, csrf } => {
-            let hash = hash(token);
-            let Some((session, second_step)) = sessions::live(tx, &hash, call.now)? else { return Ok(None) };
+        Credential::Session { hash, csrf } => {
+            let Some((session, second_step)) = sessions::live(tx, hash, call.now)? else { return Ok(None) };
             if !call.method.is_safe() {
                 check_csrf(csrf)?;
             }
-            let via = Via::Session { hash, authenticated_at: session.authenticated_at, second_step };
+            let via = Via::Session { hash: *hash, authenticated_at: session.authenticated_at, second_step };
             Ok(Some(Caller { user: session.user, via }))
         }
     }

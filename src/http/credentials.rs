@@ -5,7 +5,7 @@ use hyper::HeaderMap;
 use hyper::header::COOKIE;
 
 use crate::api::Body;
-use crate::auth::{Credential, Csrf, FoundIn};
+use crate::auth::{Credential, Csrf, FoundIn, hash};
 
 const KEY_FIELD: &str = "personal_api_key";
 
@@ -35,7 +35,7 @@ pub(super) fn other(headers: &HeaderMap, body: &Body, query: &[(String, String)]
         cookie: cookie(headers, "posthog_csrftoken"),
         repeated: header.or_else(|| field("csrfmiddlewaretoken")).map(str::to_owned),
     };
-    Credential::Session { token, csrf }
+    Credential::Session { hash: hash(&token), csrf }
 }
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
