@@ -2,16 +2,16 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tracing::{debug, warn};
 
 use super::service;
@@ -30,7 +30,7 @@ const HTTP2_LETTERS: usize = 3;
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
 pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
     let slots = Arc::new(Semaphore::new(app.config.connections_max));
-    let graceful = GracefulShutdown::new();
+    let (stopping, _) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         let next = async {
@@ -43,7 +43,7 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(Arc::clone(&app), stream, peer.ip(), graceful.watcher());
+                let connection = connection(Arc::clone(&app), stream, peer.ip(), stopping.subscribe());
                 tokio::spawn(async move {
                     connection.await;
                     drop(slot);
@@ -57,12 +57,14 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
     }
     drop(listener);
     let time = Duration::from_secs(app.config.drain_seconds_max);
-    if tokio::time::timeout(time, graceful.shutdown()).await.is_err() {
+    let _ = stopping.send(());
+    // Closed once every connection has let go of its end.
+    if tokio::time::timeout(time, stopping.closed()).await.is_err() {
         warn!("some requests were still under way when the time to drain was over");
     }
 }
 
-async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, watcher: Watcher) {
+async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, mut stopping: watch::Receiver<()>) {
     // An IPv4 caller on an IPv6 socket is the same caller.
     let peer = match peer {
         IpAddr::V6(address) => address.to_ipv4_mapped().map_or(peer, IpAddr::V4),
@@ -89,13 +91,30 @@ async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, watcher: Wat
             .keep_alive_timeout(head_time)
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
-        watcher.watch(builder.serve_connection(io, service)).await
+        let connection = builder.serve_connection(io, service);
+        finish(connection, &mut stopping, http2::Connection::graceful_shutdown).await
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(HEAD_BYTES_MAX);
-        watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        finish(connection, &mut stopping, http1::Connection::graceful_shutdown).await
     };
     if let Err(cause) = outcome {
         debug!(%cause, "a connection ended badly");
     }
+}
+
+/// Serves a connection to its end; when the server stops, to the end of what is under way.
+async fn finish<C: Future>(
+    connection: C,
+    stopping: &mut watch::Receiver<()>,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> C::Output {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        outcome = connection.as_mut() => return outcome,
+        _ = stopping.changed() => shut_down(connection.as_mut()),
+    }
+    connection.await
 }
