@@ -59,71 +59,70 @@ pub struct Access<'a, N: Fn() -> Time> {
 /// Where lines about requests go, if they are wanted.
 static ACCESS: OnceLock<(Arc<Lines>, LogFormat)> = OnceLock::new();
 
+/// The words of a line about a request.
+struct Form {
+    /// Before the time, method, path, status, milliseconds, their fraction, and identifier.
+    before: [&'static str; 7],
+    /// Around the user, where there is one.
+    user: [&'static str; 2],
+    end: &'static str,
+}
+
+const TEXT: Form = Form {
+    before: ["", "  INFO access: method=\"", "\" path=\"", "\" status=", " ms=", ".", " request_id=\""],
+    user: [" user=", ""],
+    end: "\n",
+};
+
+const JSON: Form = Form {
+    before: [
+        r#"{"timestamp":""#,
+        r#"","level":"INFO","method":""#,
+        r#"","path":""#,
+        r#"","status":"#,
+        r#","ms":"#,
+        ".",
+        r#","request_id":""#,
+    ],
+    user: [r#","user":""#, r#"""#],
+    end: ",\"target\":\"access\"}\n",
+};
+
 /// Writes the line about a request, in the form of all others. Every request pays for it, so it is written
 /// straight into the waiting lines. Nothing in it needs escaping: methods are tokens, and identifiers that
 /// would need it are not taken over.
 pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
     let Some((lines, format)) = ACCESS.get() else { return };
-    let Access { method, path, request_id, .. } = line;
     let (mut now, mut user) = (TimeText::default(), [0; Hyphenated::LENGTH]);
-    let now = (line.now)().write(&mut now);
     let user: Option<&str> = line.user.map(|id| &*id.hyphenated().encode_lower(&mut user));
     let mut numbers = [itoa::Buffer::new(); 3];
     let [status, millis, micros] = &mut numbers;
-    let status = status.format(line.status);
-    let millis = millis.format(line.micros / 1000);
-    // Three digits of it.
-    let micros = &micros.format(1000 + line.micros % 1000)[1..];
-    let text = match format {
-        LogFormat::Text => {
-            let (before, user) = user.map_or(("", ""), |user| (" user=", user));
-            [
-                now,
-                "  INFO access: method=\"",
-                method,
-                "\" path=\"",
-                path,
-                "\" status=",
-                status,
-                " ms=",
-                millis,
-                ".",
-                micros,
-                " request_id=\"",
-                request_id,
-                "\"",
-                before,
-                user,
-                "\n",
-            ]
-            .concat()
-        }
-        LogFormat::Json => {
-            let (before, user, after) = user.map_or(("", "", ""), |user| (",\"user\":\"", user, "\""));
-            [
-                "{\"timestamp\":\"",
-                now,
-                "\",\"level\":\"INFO\",\"method\":\"",
-                method,
-                "\",\"path\":\"",
-                path,
-                "\",\"status\":",
-                status,
-                ",\"ms\":",
-                millis,
-                ".",
-                micros,
-                ",\"request_id\":\"",
-                request_id,
-                "\"",
-                before,
-                user,
-                after,
-                ",\"target\":\"access\"}\n",
-            ]
-            .concat()
-        }
+    let values = [
+        (line.now)().write(&mut now),
+        line.method,
+        line.path,
+        status.format(line.status),
+        millis.format(line.micros / 1000),
+        // Three digits of it.
+        &micros.format(1000 + line.micros % 1000)[1..],
+        line.request_id,
+    ];
+    let Form { before, user: around_user, end } = match format {
+        LogFormat::Text => &TEXT,
+        LogFormat::Json => &JSON,
     };
+    let mut text = String::with_capacity(320);
+    for (words, value) in before.iter().zip(values) {
+        text.push_str(words);
+        text.push_str(value);
+    }
+    text.push('"');
+    if let Some(user) = user {
+        text.push_str(around_user[0]);
+        text.push_str(user);
+        text.push_str(around_user[1]);
+    }
+    text.push_str(end);
     lines.push(text.as_bytes());
 }
 
