@@ -34,6 +34,8 @@ pub enum Error {
     UnsupportedMedia(String),
     /// 429
     Throttled { retry_after_seconds: u32 },
+    /// 503: there is no memory or no turn for the request now.
+    Busy { retry_after_seconds: u32 },
     /// 503: the server is shutting down, or its store has failed.
     Unavailable(Text),
     /// 500: our fault. The caller sees a fixed sentence; the cause goes to the log.
@@ -71,6 +73,11 @@ pub fn unauthenticated() -> Error {
         code: "not_authenticated",
         detail: "Authentication credentials were not provided.".into(),
     }
+}
+
+/// A number of seconds in words.
+fn seconds(number: u32) -> String {
+    format!("{number} second{}", if number == 1 { "" } else { "s" })
 }
 
 /// The envelope: every error answer has exactly these four keys.
@@ -135,11 +142,15 @@ impl Error {
                 429,
                 "throttled_error",
                 "throttled",
-                format!(
-                    "Request was throttled. Expected available in {retry_after_seconds} second{}.",
-                    if *retry_after_seconds == 1 { "" } else { "s" }
-                )
-                .into(),
+                format!("Request was throttled. Expected available in {}.", seconds(*retry_after_seconds))
+                    .into(),
+                None,
+            ),
+            Error::Busy { retry_after_seconds } => (
+                503,
+                "server_error",
+                "busy",
+                format!("The server is busy. Try again in {}.", seconds(*retry_after_seconds)).into(),
                 None,
             ),
             Error::Unavailable(detail) => (503, "server_error", "unavailable", detail.clone(), None),

@@ -2,6 +2,7 @@
 //! does not pay for a system call of its own.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -54,6 +55,39 @@ pub struct Access<'a, N: Fn() -> Time> {
     pub request_id: &'a str,
     pub user: Option<Uuid>,
     pub now: N,
+}
+
+/// What whoever watches for attacks wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecurityEvent {
+    /// A wrong password, at log-in or where the current one is asked for.
+    PasswordWrong,
+    /// A wrong code or recovery code.
+    SecondStepWrong,
+    /// Too many attempts: an account or an address has to wait.
+    Locked,
+    /// A key, session, link or set-up code that is not known.
+    TokenRefused,
+    /// A caller who is known, and may not.
+    PermissionRefused,
+}
+
+impl SecurityEvent {
+    fn name(self) -> &'static str {
+        match self {
+            SecurityEvent::PasswordWrong => "password_wrong",
+            SecurityEvent::SecondStepWrong => "second_step_wrong",
+            SecurityEvent::Locked => "locked",
+            SecurityEvent::TokenRefused => "token_refused",
+            SecurityEvent::PermissionRefused => "permission_refused",
+        }
+    }
+}
+
+/// Writes a line of its own about an event that a log watcher can act on. `account` is an e-mail address
+/// or a user's identifier.
+pub fn security(event: SecurityEvent, address: IpAddr, account: &str) {
+    tracing::warn!(target: "security", event = event.name(), %address, ?account);
 }
 
 /// Where lines about requests go, if they are wanted.

@@ -71,7 +71,7 @@ pub(super) fn error(error: &Error) -> Answer {
                 headers.insert(ALLOW, allow);
             }
         }
-        Error::Throttled { retry_after_seconds } => {
+        Error::Throttled { retry_after_seconds } | Error::Busy { retry_after_seconds } => {
             headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
         }
         _ => {}

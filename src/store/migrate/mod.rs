@@ -4,6 +4,7 @@
 //! never edited.
 
 mod to_2;
+mod to_3;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -18,7 +19,7 @@ use super::tx::WriteTx;
 use super::{Failure, Tx};
 
 /// The schema that this program reads and writes.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What the file says of itself.
 pub(super) const META: Table<String, String> = Table::new("meta");
@@ -34,7 +35,8 @@ struct Step {
     run: fn(&WriteTx) -> Result<(), Failure>,
 }
 
-const STEPS: &[Step] = &[Step { to: 2, ends: Some(to_2::MEMBERS), run: to_2::run }];
+const STEPS: &[Step] =
+    &[Step { to: 2, ends: Some(to_2::MEMBERS), run: to_2::run }, Step { to: 3, ends: None, run: to_3::run }];
 
 pub(super) fn bring_up(
     database: &Database,
