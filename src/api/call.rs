@@ -9,6 +9,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::fields::{Field, Form, check};
+use super::place::Place;
+use super::route::Within;
 use crate::clock::{Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result, Text, not_found};
@@ -122,6 +124,11 @@ pub struct Call {
     pub query: Vec<(String, String)>,
     pub body: Body,
     pub caller: Option<Caller>,
+    /// Where the route is at home.
+    pub within: Within,
+    /// What was found there: by the transaction of a handler that reads or writes. One with steps asks
+    /// `places::again` in each of its transactions.
+    pub place: Place,
     /// The hash of the session cookie that was shown, good or not.
     pub session: Option<[u8; 32]>,
     /// The one time of everything that the request does.
@@ -153,6 +160,8 @@ impl Call {
             query: Vec::new(),
             body: Body::Json(Value::Object(serde_json::Map::new())),
             caller: None,
+            within: Within::Nothing,
+            place: Place::Nothing,
             session: None,
             now,
             ids,

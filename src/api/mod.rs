@@ -5,6 +5,7 @@ pub mod fields;
 pub mod level;
 pub mod openapi;
 pub mod page;
+pub mod place;
 pub mod reply;
 pub mod route;
 
@@ -12,5 +13,6 @@ pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
 pub use fields::{Field, Form, Kind};
 pub use level::Level;
 pub use page::Paging;
+pub use place::{InProject, Place};
 pub use reply::Reply;
-pub use route::{Route, public, read, scope, session, signed_in, steps, write};
+pub use route::{Route, Within, public, read, scope, session, signed_in, steps, write};

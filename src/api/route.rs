@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::call::{Call, Method};
 use super::fields::Field;
+use super::place::Place;
 use super::reply::Reply;
 use crate::app::App;
 use crate::error::Result;
@@ -23,6 +24,34 @@ pub enum Needs {
     Scope(&'static str),
     /// A session or any key.
     SignedIn,
+}
+
+/// Which organization or project the path belongs to. There is no default: every route says it, and is reached
+/// by those only whom the place is open to.
+#[derive(Clone, Copy)]
+pub enum Within {
+    /// None, or the caller's own record.
+    Nothing,
+    /// The organization that this parameter names: 404 where there is none, 403 for a stranger.
+    Organization(&'static str),
+    /// The project that this parameter names: 404 for whoever does not see it.
+    Project(&'static str),
+    /// The same, and 404 where it is not of the organization that the other parameter names.
+    ProjectOf { organization: &'static str, project: &'static str },
+    /// The place of what the path names, which the data file knows.
+    Lookup(fn(&Tx, &Call) -> Result<Place>),
+}
+
+impl Within {
+    /// Whether the route belongs to an organization or a project.
+    pub fn is_somewhere(self) -> bool {
+        !matches!(self, Within::Nothing)
+    }
+
+    /// Whether that may be a project.
+    pub fn may_be_project(self) -> bool {
+        !matches!(self, Within::Nothing | Within::Organization(_))
+    }
 }
 
 type Reading = Box<dyn Fn(&Call, &Tx) -> Result<Reply> + Send + Sync>;
@@ -103,6 +132,7 @@ pub struct Route {
     pub path: String,
     pub slash: Slash,
     pub needs: Needs,
+    pub within: Within,
     pub handler: Handler,
     pub takes: Option<&'static [Field]>,
     /// Whether the body is an array of what it takes.
@@ -115,7 +145,7 @@ pub struct Route {
 }
 
 impl Route {
-    fn new(method: Method, path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
+    fn new(method: Method, path: impl Into<String>, needs: Needs, within: Within, handler: Handler) -> Route {
         let path = path.into();
         // A path that is written without a slash has none.
         let slash = if path.ends_with('/') { Slash::Optional } else { Slash::Absent };
@@ -124,6 +154,7 @@ impl Route {
             path,
             slash,
             needs,
+            within,
             handler,
             takes: None,
             takes_list: false,
@@ -133,24 +164,24 @@ impl Route {
         }
     }
 
-    pub fn get(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
-        Route::new(Method::Get, path, needs, handler)
+    pub fn get(path: impl Into<String>, needs: Needs, within: Within, handler: Handler) -> Route {
+        Route::new(Method::Get, path, needs, within, handler)
     }
 
-    pub fn post(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
-        Route::new(Method::Post, path, needs, handler)
+    pub fn post(path: impl Into<String>, needs: Needs, within: Within, handler: Handler) -> Route {
+        Route::new(Method::Post, path, needs, within, handler)
     }
 
-    pub fn put(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
-        Route::new(Method::Put, path, needs, handler)
+    pub fn put(path: impl Into<String>, needs: Needs, within: Within, handler: Handler) -> Route {
+        Route::new(Method::Put, path, needs, within, handler)
     }
 
-    pub fn patch(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
-        Route::new(Method::Patch, path, needs, handler)
+    pub fn patch(path: impl Into<String>, needs: Needs, within: Within, handler: Handler) -> Route {
+        Route::new(Method::Patch, path, needs, within, handler)
     }
 
-    pub fn delete(path: impl Into<String>, needs: Needs, handler: Handler) -> Route {
-        Route::new(Method::Delete, path, needs, handler)
+    pub fn delete(path: impl Into<String>, needs: Needs, within: Within, handler: Handler) -> Route {
+        Route::new(Method::Delete, path, needs, within, handler)
     }
 
     pub fn takes(mut self, fields: &'static [Field]) -> Route {
@@ -206,23 +237,5 @@ impl Route {
     /// The names of the path's parameters.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-    }
-
-    /// The parameter that names an organization, where there is one.
-    pub fn organization_param(&self) -> Option<&'static str> {
-        if self.path.starts_with("/api/organizations/{organization_id}/") {
-            Some("organization_id")
-        } else {
-            self.path.starts_with("/api/organizations/{id}/").then_some("id")
-        }
-    }
-
-    /// The parameter that names a project, where there is one.
-    pub fn project_param(&self) -> Option<&'static str> {
-        if self.path.contains("/projects/{id}/") || self.path.contains("/environments/{id}/") {
-            Some("id")
-        } else {
-            self.path.contains("/projects/{project_id}/").then_some("project_id")
-        }
     }
 }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::api::call::{Caller, KeyAccess, SecondStep, Via};
 use crate::api::route::Needs;
-use crate::api::{Call, Route};
+use crate::api::{Call, Place, Route, Within};
 use crate::error::{Error, Result, denied, unauthenticated};
-use crate::resources::{api_keys, members, organizations, projects, sessions, two_factor};
+use crate::resources::{api_keys, members, organizations, places, sessions, two_factor};
 use crate::store::Tx;
 
 /// What a request shows of its caller. The first credential found decides.
@@ -105,43 +105,49 @@ fn check_csrf(csrf: &Csrf) -> Result<()> {
     Ok(())
 }
 
-/// Whether the caller may use the row at all: signed in, with a key that has the scope, the
-/// organization and the project. Levels are the room's own business.
-pub fn cover(tx: &Tx, route: &Route, call: &Call) -> Result<()> {
+/// Whether the caller may use the row at all: signed in, with a key that has the scope, and at home in
+/// the place that the path names. Says which that is; levels are the resource's own business.
+pub fn cover(tx: &Tx, route: &Route, call: &Call) -> Result<Place> {
     let Some(caller) = &call.caller else {
-        return if route.needs == Needs::Public { Ok(()) } else { Err(unauthenticated()) };
+        return if route.needs == Needs::Public { Ok(Place::Nothing) } else { Err(unauthenticated()) };
     };
-    let key = match &caller.via {
-        Via::Key(key) => key,
-        Via::Session { second_step, .. } => {
-            return check_second_step(tx, route, call, caller.user, *second_step);
+    // What the key or the session lacks is said first.
+    let place = places::of(tx, call);
+    match (&caller.via, route.needs) {
+        (Via::Session { second_step, .. }, _) => {
+            check_second_step(tx, route, &place, caller.user, *second_step)?;
         }
-    };
-    match route.needs {
-        Needs::Public | Needs::SignedIn => Ok(()),
-        Needs::Session => Err(unauthenticated()),
-        Needs::Scope(scope) => {
-            if !scopes::restricted(scope) {
-                return scopes::covers(&key.scopes, scope);
+        (Via::Key(_), Needs::Public | Needs::SignedIn) => {}
+        (Via::Key(_), Needs::Session) => return Err(unauthenticated()),
+        (Via::Key(key), Needs::Scope(scope)) => {
+            if scopes::restricted(scope) {
+                check_places(call.within, &place, key)?;
             }
-            check_places(tx, route, call, caller.user, key)?;
-            scopes::covers(&key.scopes, scope)
+            scopes::covers(&key.scopes, scope)?;
         }
     }
+    place
 }
 
 /// Organizations may demand a second factor of whoever comes by session; keys are never asked. A user's
 /// own record stays open, for that is where he sets it up.
-fn check_second_step(tx: &Tx, route: &Route, call: &Call, user: Uuid, done: SecondStep) -> Result<()> {
+fn check_second_step(
+    tx: &Tx,
+    route: &Route,
+    place: &Result<Place>,
+    user: Uuid,
+    done: SecondStep,
+) -> Result<()> {
     let exempt = route.needs == Needs::Public
         || route.path.starts_with("/api/users/{uuid}/")
         || route.path == "/api/logout/";
     if exempt || done == SecondStep::Done {
         return Ok(());
     }
+    let Ok(place) = place else { return Ok(()) };
     // What names no organization, such as making a key, must not be a way around the strictest one.
-    let concerned = match addressed(tx, route, call, user)?.1 {
-        Some(id) => members::level_of(tx, id, user)?.map(|_| id).into_iter().collect(),
+    let concerned = match place.organization() {
+        Some(id) => vec![id],
         None => members::organizations_of(tx, user)?.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>(),
     };
     for id in concerned {
@@ -157,45 +163,25 @@ fn check_second_step(tx: &Tx, route: &Route, call: &Call, user: Uuid, done: Seco
     Ok(())
 }
 
-/// The project and the organization that a path names.
-fn addressed(tx: &Tx, route: &Route, call: &Call, user: Uuid) -> Result<(Option<u32>, Option<Uuid>)> {
-    let project = match route.project_param() {
-        Some(param) => projects::named(tx, call.param(param), user)?,
-        None => None,
-    };
-    let organization = match route.organization_param() {
-        Some(param) => organizations::named(tx, call.param(param), user)?,
-        None => project.map(|(organization, _)| organization),
-    };
-    Ok((project.map(|(_, id)| id), organization))
-}
-
 /// A key that is limited to some organizations or projects opens nothing else.
-fn check_places(tx: &Tx, route: &Route, call: &Call, user: Uuid, key: &KeyAccess) -> Result<()> {
-    if key.organizations.is_empty() && key.projects.is_empty() {
-        return Ok(());
-    }
-    let (project, organization) = addressed(tx, route, call, user)?;
+fn check_places(within: Within, place: &Result<Place>, key: &KeyAccess) -> Result<()> {
+    let refuse = |detail: String| Err(denied(detail));
     if !key.projects.is_empty() {
-        return match project {
-            _ if route.project_param().is_none() => {
-                Err(denied("API keys with scoped projects are only supported on project-based endpoints."))
+        return match place {
+            Ok(Place::Project(project)) if key.projects.contains(&project.id) => Ok(()),
+            Ok(Place::Project(project)) => {
+                refuse(format!("API key does not have access to the requested project: ID {}.", project.id))
             }
-            Some(id) if !key.projects.contains(&id) => {
-                Err(denied(format!("API key does not have access to the requested project: ID {id}.")))
+            // The request ends with this error.
+            Err(_) if within.may_be_project() => Ok(()),
+            _ => {
+                refuse("API keys with scoped projects are only supported on project-based endpoints.".into())
             }
-            _ => Ok(()),
         };
     }
-    organization.map_or(Ok(()), |id| covers_organization(&call.caller()?.via, id))
-}
-
-/// Whether a caller who is limited to some organizations may see this one.
-pub fn covers_organization(via: &Via, organization: Uuid) -> Result<()> {
-    match via {
-        Via::Key(key) if !key.organizations.is_empty() && !key.organizations.contains(&organization) => Err(
-            denied(format!("API key does not have access to the requested organization: ID {organization}.")),
-        ),
-        _ => Ok(()),
+    let organization = place.as_ref().ok().and_then(Place::organization);
+    match organization.filter(|id| !key.organizations.is_empty() && !key.organizations.contains(id)) {
+        Some(id) => refuse(format!("API key does not have access to the requested organization: ID {id}.")),
+        None => Ok(()),
     }
 }

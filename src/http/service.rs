@@ -22,14 +22,14 @@ use super::respond::{self, Answer};
 use super::{body, cors, credentials};
 use crate::api::call::{Body, Method, Via};
 use crate::api::route::{Handler, Needs};
-use crate::api::{Call, Reply, Route};
+use crate::api::{Call, Place, Reply, Route, Within};
 use crate::app::App;
 use crate::auth::{self, Credential};
 use crate::clock::Time;
 use crate::config::URI_BYTES_MAX;
 use crate::error::{Error, Result, not_found, unauthenticated};
 use crate::logging::{self, Access};
-use crate::resources::api_keys;
+use crate::resources::{api_keys, places};
 use crate::routes::{self, Node};
 use crate::store::Tx;
 
@@ -152,6 +152,9 @@ async fn travel(
 
     let method = method_of(&head.method);
     let row = method.and_then(|method| node.row(method));
+    let is_options = head.method == hyper::Method::OPTIONS;
+    // What describes a path is as open as what reads it.
+    let judged = if is_options { node.row(Method::Get) } else { row };
     let trusted = |header| text(header).filter(|_| app.config.trust_proxy);
     let scheme = trusted(asked.forwarded_proto).unwrap_or("http");
     let host = trusted(asked.forwarded_host)
@@ -166,6 +169,8 @@ async fn travel(
         query,
         body: Body::Json(serde_json::Value::Object(serde_json::Map::new())),
         caller: None,
+        within: judged.map_or(Within::Nothing, |row| row.within),
+        place: Place::Nothing,
         session: None,
         now: app.clock.now(),
         ids: Arc::clone(&app.ids),
@@ -190,7 +195,7 @@ async fn travel(
             }
             None => None,
         };
-        return Ok(respond::reply(run(app, row, call).await?, &head.headers));
+        return Ok(respond::reply(run(app, row, call, false).await?, &head.headers));
     }
 
     // A key in the header is judged before the body is even read: a stranger costs no memory. Without
@@ -205,16 +210,16 @@ async fn travel(
         }
     };
     call.session = credential.session();
-    let is_options = head.method == hyper::Method::OPTIONS;
-    // What describes a path is as open as what reads it.
-    let judged = if is_options { node.row(Method::Get) } else { row };
     app.store.read(|tx| {
         call.caller = identify(tx, &call, node, row, &credential)?;
         trace.user = call.caller.as_ref().map(|caller| caller.user);
         if call.caller.is_none() && !node.is_public() {
             return Err(unauthenticated());
         }
-        judged.map_or(Ok(()), |judged| auth::cover(tx, judged, &call))
+        if let Some(judged) = judged {
+            call.place = auth::cover(tx, judged, &call)?;
+        }
+        Ok(())
     })?;
     if let Some(Via::Key(key)) = call.caller.as_ref().map(|caller| &caller.via) {
         if app.config.throttles() {
@@ -228,8 +233,9 @@ async fn travel(
     let Some(row) = row else {
         return Err(Error::NotAllowed { method: head.method.to_string(), allow: node.allow.clone() });
     };
+    let is_late = incoming.as_ref().is_some_and(|incoming| !incoming.is_end_stream());
     read_body(&mut call, incoming, &mut shares, content_type, app).await?;
-    let reply = run(app, row, call).await?;
+    let reply = run(app, row, call, is_late).await?;
     Ok(respond::reply(reply, &head.headers))
 }
 
@@ -360,10 +366,22 @@ fn note_use(app: &Arc<App>, key: &crate::api::KeyAccess, now: Time) {
     });
 }
 
-async fn run(app: &Arc<App>, row: &'static Route, call: Box<Call>) -> Result<Reply> {
+/// Runs the handler. `is_late`: a body was waited for since the place of the request was looked up.
+async fn run(app: &Arc<App>, row: &'static Route, mut call: Box<Call>, is_late: bool) -> Result<Reply> {
     match &row.handler {
-        Handler::Read(run) => app.store.read(|tx| run(&call, tx)),
+        Handler::Read(run) => app.store.read(|tx| {
+            if is_late {
+                call.place = places::again(tx, &call)?;
+            }
+            run(&call, tx)
+        }),
         Handler::Steps(run) => run(Arc::clone(app), Arc::from(call)).await,
-        Handler::Write(run) => app.store.write(move |tx| run(&call, tx)).await,
+        Handler::Write(run) => {
+            let write = app.store.write(move |tx| {
+                call.place = places::again(tx, &call)?;
+                run(&call, tx)
+            });
+            write.await
+        }
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::check::expect;
 use super::{members, projects, role_memberships, roles};
-use crate::api::{Call, Field, Level, Reply, Route, read, scope, write};
+use crate::api::{Call, Field, InProject, Level, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
 use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
@@ -20,11 +20,12 @@ use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
 pub fn rows() -> Vec<Route> {
     let own = "/api/projects/{id}/access_controls/";
     let others = "/api/projects/{id}/resource_access_controls/";
+    let project = Within::Project("id");
     vec![
-        Route::get(own, scope("access_control:read"), read(list)).gives(200, LIST),
-        Route::put(own, scope("access_control:write"), write(put)).takes(FIELDS).gives(200, FIELDS),
-        Route::get(others, scope("access_control:read"), read(list_resources)).gives(200, LIST),
-        Route::put(others, scope("access_control:write"), write(put_resource))
+        Route::get(own, scope("access_control:read"), project, read(list)).gives(200, LIST),
+        Route::put(own, scope("access_control:write"), project, write(put)).takes(FIELDS).gives(200, FIELDS),
+        Route::get(others, scope("access_control:read"), project, read(list_resources)).gives(200, LIST),
+        Route::put(others, scope("access_control:write"), project, write(put_resource))
             .takes(FIELDS)
             .gives(200, FIELDS),
     ]
@@ -141,14 +142,14 @@ fn wire((key, entry): (EntryKey, AccessControl)) -> Wire {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    Reply::ok(&own_list(tx, &projects::open(call, tx, Level::Member)?)?)
+    Reply::ok(&own_list(tx, &call.place.in_project()?)?)
 }
 
 fn list_resources(call: &Call, tx: &Tx) -> Result<Reply> {
-    Reply::ok(&resource_list(tx, &projects::open(call, tx, Level::Member)?)?)
+    Reply::ok(&resource_list(tx, &call.place.in_project()?)?)
 }
 
-fn own_list(tx: &Tx, project: &projects::Place) -> Result<List> {
+fn own_list(tx: &Tx, project: &InProject) -> Result<List> {
     let front = (project.organization, project.id, PROJECT.to_owned());
     let entries = tx.scan(&ENTRIES, &front, Order::Ascending)?;
     Ok(List {
@@ -160,7 +161,7 @@ fn own_list(tx: &Tx, project: &projects::Place) -> Result<List> {
     })
 }
 
-fn resource_list(tx: &Tx, project: &projects::Place) -> Result<List> {
+fn resource_list(tx: &Tx, project: &InProject) -> Result<List> {
     let entries = tx.scan(&ENTRIES, &(project.organization, project.id), Order::Ascending)?;
     let of_resources = entries.into_iter().filter(|((_, _, ((resource, _), _)), _)| resource != PROJECT);
     Ok(List {
@@ -173,7 +174,7 @@ fn resource_list(tx: &Tx, project: &projects::Place) -> Result<List> {
 }
 
 fn put(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let project = projects::open(call, tx, Level::Member)?;
+    let project = call.place.in_project()?;
     if project.level < Level::Admin {
         return Err(denied("Must be admin to modify project permissions."));
     }
@@ -185,7 +186,7 @@ fn put(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn put_resource(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let project = projects::open(call, tx, Level::Member)?;
+    let project = call.place.in_project()?;
     if project.level < Level::Admin {
         return Err(denied("Must be an Organization admin to modify project-wide permissions."));
     }
@@ -212,7 +213,7 @@ fn put_resource(call: &Call, tx: &WriteTx) -> Result<Reply> {
 fn change(
     call: &Call,
     tx: &WriteTx,
-    project: &projects::Place,
+    project: &InProject,
     resource: Resource,
     levels: &'static [&'static str],
 ) -> Result<Option<Wire>> {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::events::{self, Arrivals, Sent};
 use super::{elements, projects};
 use crate::api::call::json_values;
-use crate::api::{Body, Call, Reply, Route, public, steps};
+use crate::api::{Body, Call, Reply, Route, Within, public, steps};
 use crate::app::App;
 use crate::clock::Time;
 use crate::config::BODY_VALUES_MAX;
@@ -45,7 +45,7 @@ pub fn rows() -> Vec<Route> {
     ];
     let row = |(path, bytes_max)| {
         let handler = steps(move |app, call| capture(app, call, bytes_max));
-        Route::post(path, public(), handler).takes_bytes(bytes_max)
+        Route::post(path, public(), Within::Nothing, handler).takes_bytes(bytes_max)
     };
     paths.into_iter().map(row).collect()
 }

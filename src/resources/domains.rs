@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::check::expect;
-use super::{members, organizations};
-use crate::api::{Call, Field, Level, Paging, Reply, Route, read, scope, steps, write};
+use super::{members, organizations, places};
+use crate::api::{Call, Field, Level, Paging, Reply, Route, Within, read, scope, steps, write};
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
@@ -21,14 +21,23 @@ pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/domains/";
     let one = "/api/organizations/{organization_id}/domains/{id}/";
     let verify_one = "/api/organizations/{organization_id}/domains/{id}/verify/";
+    let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
-        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
-        Route::put(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
-        Route::post(verify_one, scope("organization:write"), steps(verify)).takes(FIELDS).gives(200, FIELDS),
+        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), organization, write(create))
+            .takes(FIELDS)
+            .gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), organization, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), organization, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
+        Route::post(verify_one, scope("organization:write"), organization, steps(verify))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
     ]
 }
 
@@ -101,7 +110,7 @@ fn wire(id: Uuid, domain: &Domain) -> Wire<'_> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&IN_ORDER, &organization, Order::Ascending, paging.offset, paging.limit)?;
     let rows = page.into_iter().map(|(_, id)| Ok((id, get(tx, organization, id)?)));
@@ -111,7 +120,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 
 /// What only a verified domain may say is checked, but a new domain starts without.
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let (organization, _) = members::require(call, Level::Admin)?;
     let mut form = call.form(FIELDS)?;
     let mut domain = Domain {
         domain: form.take("domain").unwrap_or_default(),
@@ -139,14 +148,14 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let id = call.uuid("id")?;
     Reply::ok(&wire(id, &get(tx, organization, id)?))
 }
 
 /// The name itself can't be changed, for that would carry a proof over to another name; it is ignored.
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let (organization, _) = members::require(call, Level::Admin)?;
     let id = call.uuid("id")?;
     let mut domain = get(tx, organization, id)?;
     let mut form = call.form(FIELDS)?;
@@ -169,7 +178,7 @@ fn fill_saml(domain: &mut Domain, form: &mut crate::api::Form) {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let (organization, _) = members::require(call, Level::Admin)?;
     let id = call.uuid("id")?;
     let domain = get(tx, organization, id)?;
     delete(tx, organization, id, &domain)?;
@@ -178,30 +187,30 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// Asks the DNS between two transactions. Whatever it says, the answer is 200 with the domain as it is.
 async fn verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let domain = app.store.read(|tx| unverified(&call, tx))?;
+    let (_, _, domain) = app.store.read(|tx| unverified(&call, tx))?;
     let records = app.dns.txt(&format!("_posthog-challenge.{}", domain.domain)).await.unwrap_or_default();
     let proved = records.iter().any(|text| text.as_slice() == domain.verification_challenge.as_bytes());
     let write = app.store.write(move |tx| {
-        let mut domain = unverified(&call, tx)?;
+        let (organization, id, mut domain) = unverified(&call, tx)?;
         if proved {
             domain.verified_at = Some(call.now);
         }
         domain.last_verification_retry = Some(call.now);
-        let (organization, _) = members::require(tx, &call, Level::Admin)?;
-        let id = call.uuid("id")?;
         tx.put(&DOMAINS, &(organization, id), &domain)?;
         Reply::ok(&wire(id, &domain))
     });
     write.await
 }
 
-fn unverified(call: &Call, tx: &Tx) -> Result<Domain> {
-    let (organization, _) = members::require(tx, call, Level::Admin)?;
-    let domain = get(tx, organization, call.uuid("id")?)?;
+fn unverified(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, Domain)> {
+    let (organization, level) = places::again(tx, call)?.in_organization()?;
+    members::at_least(level, Level::Admin)?;
+    let id = call.uuid("id")?;
+    let domain = get(tx, organization, id)?;
     if domain.verified_at.is_some() {
         return Err(invalid_body("already_verified", "This domain has already been verified."));
     }
-    Ok(domain)
+    Ok((organization, id, domain))
 }
 
 /// PostHog's rule: lower-case labels with single hyphens inside, and letters only in the last one.

@@ -6,18 +6,23 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::users;
-use crate::api::{Call, Reply, Route, public, read, steps};
+use crate::api::{Call, Reply, Route, Within, public, read, steps};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::{Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
     vec![
-        Route::get("/", public(), read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME)))),
-        Route::get("/_health/", public(), read(|_, _| Ok(Reply::text(200, "text/plain", "ok")))),
-        Route::get("/_livez", public(), read(|_, _| Reply::ok(&Live { http: true }))),
-        Route::get("/_readyz", public(), steps(ready)),
-        Route::get("/_preflight/", public(), read(preflight)),
+        Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME)))),
+        Route::get(
+            "/_health/",
+            public(),
+            Within::Nothing,
+            read(|_, _| Ok(Reply::text(200, "text/plain", "ok"))),
+        ),
+        Route::get("/_livez", public(), Within::Nothing, read(|_, _| Reply::ok(&Live { http: true }))),
+        Route::get("/_readyz", public(), Within::Nothing, steps(ready)),
+        Route::get("/_preflight/", public(), Within::Nothing, read(preflight)),
     ]
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{members, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
-use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::config::{BULK_INVITES_MAX, INVITE_SECONDS};
 use crate::error::{Result, denied, invalid_body, not_found};
@@ -20,11 +20,14 @@ pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/invites/";
     let one = "/api/organizations/{organization_id}/invites/{id}/";
     let bulk = "/api/organizations/{organization_id}/invites/bulk/";
+    let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization_member:read"), read(list)).gives_page(FIELDS),
-        Route::post(all, scope("organization_member:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::delete(one, scope("organization_member:write"), write(remove)).gives_nothing(),
-        Route::post(bulk, scope("organization_member:write"), write(create_many))
+        Route::get(all, scope("organization_member:read"), organization, read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization_member:write"), organization, write(create))
+            .takes(FIELDS)
+            .gives(201, FIELDS),
+        Route::delete(one, scope("organization_member:write"), organization, write(remove)).gives_nothing(),
+        Route::post(bulk, scope("organization_member:write"), organization, write(create_many))
             .takes_list_of(FIELDS)
             .gives_list(FIELDS),
     ]
@@ -100,7 +103,7 @@ impl Invite {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&INVITES, &organization, Order::Descending, paging.offset, paging.limit)?;
     let creators = page.iter().map(|(_, invite)| users::get(tx, invite.created_by));
@@ -111,7 +114,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = members::require(tx, call, Level::Member)?;
+    let (organization, mine) = members::require(call, Level::Member)?;
     let (id, invite) = make(call, tx, organization, mine, call.form(FIELDS)?)?;
     let creator = users::find(tx, invite.created_by)?;
     Reply::created(&wire(call, id, &invite, Some(&creator)))
@@ -119,7 +122,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// All or nothing: the first bad entry refuses the whole array.
 fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = members::require(tx, call, Level::Member)?;
+    let (organization, mine) = members::require(call, Level::Member)?;
     let body = call.body.value()?;
     // An empty body equals no entries where it is not JSON at all; a lone object is no array.
     let Value::Array(entries) = body else {
@@ -156,7 +159,7 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let id = call.uuid("id")?;
     let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
     delete(tx, organization, id, &invite)?;

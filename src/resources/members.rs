@@ -7,21 +7,26 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{access_controls, organizations, role_memberships, two_factor, users};
+use super::{access_controls, role_memberships, two_factor, users};
 use crate::api::level::LEVELS;
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
-use crate::error::{Error, Result, denied, forbidden, invalid_body, not_found};
+use crate::error::{Result, denied, invalid_body, not_found};
 use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
 
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/members/";
     let one = "/api/organizations/{organization_id}/members/{user__uuid}/";
+    let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization_member:read"), read(list)).gives_page(FIELDS),
-        Route::put(one, scope("organization_member:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, scope("organization_member:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, scope("organization_member:write"), write(remove)).gives_nothing(),
+        Route::get(all, scope("organization_member:read"), organization, read(list)).gives_page(FIELDS),
+        Route::put(one, scope("organization_member:write"), organization, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::patch(one, scope("organization_member:write"), organization, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::delete(one, scope("organization_member:write"), organization, write(remove)).gives_nothing(),
     ]
 }
 
@@ -82,7 +87,7 @@ pub fn wire(row: &Row) -> Wire<'_> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = require(tx, call, Level::Member)?;
+    let (organization, _) = require(call, Level::Member)?;
     let paging = Paging::of(call);
     let plain = ["order", "updated_after", "email"].iter().all(|name| call.query(name).is_none());
     let (total, rows) = if plain {
@@ -130,7 +135,7 @@ fn filter(call: &Call, rows: &mut Vec<Row>) {
 }
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = require(tx, call, Level::Member)?;
+    let (organization, mine) = require(call, Level::Member)?;
     let target = target(call)?;
     let mut member = find(tx, organization, target)?;
     let is_self = target == call.user()?;
@@ -147,7 +152,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = require(tx, call, Level::Member)?;
+    let (organization, mine) = require(call, Level::Member)?;
     let target = target(call)?;
     let member = find(tx, organization, target)?;
     may_edit(target == call.user()?, mine, member.level)?;
@@ -194,13 +199,9 @@ fn may_grant(is_self: bool, mine: Level, level: Level) -> Result<()> {
     Ok(())
 }
 
-/// The organization of the path and the caller's level in it: 404 where there is none, 403 for a
-/// stranger and for a member below `least`.
-pub fn require(tx: &Tx, call: &Call, least: Level) -> Result<(Uuid, Level)> {
-    let user = call.user()?;
-    let organization = organizations::named(tx, call.param("organization_id"), user)?
-        .ok_or_else(|| Error::NotFound("Organization not found.".into()))?;
-    let level = level_of(tx, organization, user)?.ok_or_else(forbidden)?;
+/// The organization of the path and the caller's level in it; 403 for a member below `least`.
+pub fn require(call: &Call, least: Level) -> Result<(Uuid, Level)> {
+    let (organization, level) = call.place.in_organization()?;
     at_least(level, least)?;
     Ok((organization, level))
 }

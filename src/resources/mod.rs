@@ -18,6 +18,7 @@ pub mod members;
 pub mod organizations;
 pub mod outbox;
 pub mod persons;
+pub mod places;
 pub mod plugins;
 pub mod projects;
 pub mod proxy_records;

@@ -12,21 +12,24 @@ use uuid::Uuid;
 
 use super::{batch_exports, domains, invites, members, plugins, projects, proxy_records, roles, users};
 use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::api::{Call, Field, Form, Kind, Level, Paging, Place, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
-use crate::error::{Error, Result, denied, not_found};
+use crate::error::{Error, Result, denied, forbidden, not_found};
 use crate::store::{Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/";
     let one = "/api/organizations/{id}/";
+    let own = Within::Lookup(own);
     vec![
-        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
-        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
-        Route::put(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
+        Route::get(all, scope("organization:read"), Within::Nothing, read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), Within::Nothing, write(create))
+            .takes(FIELDS)
+            .gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), own, read(show)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), own, write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), own, write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), own, write(remove)).gives_nothing(),
     ]
 }
 
@@ -176,13 +179,12 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (id, level) = own(call, tx)?;
+    let (id, level) = call.place.in_organization()?;
     Reply::ok(&json(tx, id, call.user()?, level)?.as_ref())
 }
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (id, level) = own(call, tx)?;
-    members::at_least(level, Level::Admin)?;
+    let (id, level) = members::require(call, Level::Admin)?;
     let mut organization = find(tx, id)?;
     fill(&mut organization, call.form(FIELDS)?);
     organization.updated_at = call.now;
@@ -192,8 +194,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// Everything that hangs on the organization goes with it; users stay.
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (id, level) = own(call, tx)?;
-    members::at_least(level, Level::Owner)?;
+    let (id, _) = members::require(call, Level::Owner)?;
     let organization = find(tx, id)?;
     batch_exports::delete_all_of(tx, id)?;
     projects::delete_all_of(tx, id)?;
@@ -214,21 +215,41 @@ fn fill(organization: &mut Organization, mut form: Form) {
     form.set("enforce_2fa", &mut organization.enforce_2fa);
 }
 
-/// The organization of `/api/organizations/{id}/` and the caller's level: only his own exist here.
-fn own(call: &Call, tx: &Tx) -> Result<(Uuid, Level)> {
+/// The place of `/api/organizations/{id}/`: only the caller's own organizations exist here.
+fn own(tx: &Tx, call: &Call) -> Result<Place> {
     let user = call.user()?;
     let name = call.param("id");
-    if name == "@current" {
+    let (id, level) = if name == "@current" {
         let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
-        return current.ok_or_else(|| Error::NotFound("Current organization not found.".into()));
-    }
-    // A membership proves that the organization is there.
-    let id = match parse_uuid(name) {
-        Some(id) => id,
-        None => named(tx, name, user)?.ok_or_else(not_found)?,
+        current.ok_or_else(|| Error::NotFound("Current organization not found.".into()))?
+    } else {
+        // A membership proves that the organization is there.
+        let id = match parse_uuid(name) {
+            Some(id) => id,
+            None => named(tx, name, user)?.ok_or_else(not_found)?,
+        };
+        (id, members::level_of(tx, id, user)?.ok_or_else(not_found)?)
     };
-    let level = members::level_of(tx, id, user)?.ok_or_else(not_found)?;
-    Ok((id, level))
+    Ok(Place::Organization { id, level })
+}
+
+/// The organization that a path names, with the user's level in it: 404 where there is none, 403 for a
+/// stranger.
+pub fn enter(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, Level)> {
+    let missing = || Error::NotFound("Organization not found.".into());
+    if name == "@current" {
+        return users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(missing);
+    }
+    let known = parse_uuid(name);
+    let id = match known {
+        Some(id) => id,
+        None => tx.get(&BY_SLUG, &name.to_owned())?.ok_or_else(missing)?,
+    };
+    // A membership proves that the organization is there.
+    if let Some(level) = members::level_of(tx, id, user)? {
+        return Ok((id, level));
+    }
+    if known.is_none() || tx.has(&ORGANIZATIONS, &id)? { Err(forbidden()) } else { Err(missing()) }
 }
 
 impl Organization {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::check::expect;
 use super::{members, organizations, users};
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::config::{Config, PROXY_BASE_LOCAL};
 use crate::error::{Result, invalid, invalid_body, not_found};
@@ -18,14 +18,21 @@ pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/proxy_records/";
     let one = "/api/organizations/{organization_id}/proxy_records/{id}/";
     let again = "/api/organizations/{organization_id}/proxy_records/{id}/retry/";
+    let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
-        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
-        Route::put(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
-        Route::post(again, scope("organization:write"), write(retry)).gives(200, FIELDS),
+        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), organization, write(create))
+            .takes(FIELDS)
+            .gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), organization, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), organization, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
+        Route::post(again, scope("organization:write"), organization, write(retry)).gives(200, FIELDS),
     ]
 }
 
@@ -119,7 +126,7 @@ fn wire<'a>(tx: &Tx, id: Uuid, record: &'a ProxyRecord) -> Result<Wire<'a>> {
 
 /// Newest first.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&RECORDS, &organization, Order::Descending, paging.offset, paging.limit)?;
     let rows = page.iter().map(|((_, id), record)| wire(tx, *id, record));
@@ -127,7 +134,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let (organization, _) = members::require(call, Level::Admin)?;
     let domain = free_domain(call, tx)?;
     let id = call.new_uuid();
     let record = ProxyRecord {
@@ -153,7 +160,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let id = call.uuid("id")?;
     Reply::ok(&wire(tx, id, &get(tx, organization, id)?)?)
 }
@@ -174,7 +181,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// Gone at once where nothing was set up for it; otherwise the background task takes it down first.
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let (organization, _) = members::require(call, Level::Admin)?;
     let id = call.uuid("id")?;
     let before = get(tx, organization, id)?;
     match before.status {
@@ -202,7 +209,7 @@ fn retry(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn to_change(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, ProxyRecord)> {
-    let (organization, _) = members::require(tx, call, Level::Admin)?;
+    let (organization, _) = members::require(call, Level::Admin)?;
     let id = call.uuid("id")?;
     let record = get(tx, organization, id)?;
     if record.status == Status::Deleting {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::check::expect;
 use super::{members, roles, users};
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
 use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
@@ -14,11 +14,14 @@ use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/";
     let one = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/{id}/";
+    let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
-        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
+        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), organization, write(create))
+            .takes(FIELDS)
+            .gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
     ]
 }
 
@@ -87,7 +90,7 @@ fn load(
 
 /// An unknown role is in nobody's way here: it has no members.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let paging = Paging::of(call);
     let role = call.uuid("role_id")?;
     let (total, page) = if roles::exists(tx, organization, role)? {
@@ -100,7 +103,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = roles::may_change(call, tx)?;
+    let organization = roles::may_change(call)?;
     let role = call.uuid("role_id")?;
     let user: Uuid = call.form(FIELDS)?.take("user_uuid").unwrap_or_default();
     let refuse = |detail: &'static str| Err(invalid_body("invalid_input", detail));
@@ -121,13 +124,13 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let (key, membership) = find(call, tx, organization)?;
     Reply::ok(&wire(&load(tx, organization, (key, membership))?))
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = roles::may_change(call, tx)?;
+    let organization = roles::may_change(call)?;
     let (key, membership) = find(call, tx, organization)?;
     delete(tx, organization, key, membership.user)?;
     Reply::no_content()

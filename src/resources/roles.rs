@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::check::expect;
 use super::{access_controls, members, organizations, role_memberships, users};
-use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
+use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, not_found};
 use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
@@ -15,13 +15,20 @@ use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/roles/";
     let one = "/api/organizations/{organization_id}/roles/{id}/";
+    let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization:read"), read(list)).gives_page(FIELDS),
-        Route::post(all, scope("organization:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), read(show)).gives(200, FIELDS),
-        Route::put(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, scope("organization:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), write(remove)).gives_nothing(),
+        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+        Route::post(all, scope("organization:write"), organization, write(create))
+            .takes(FIELDS)
+            .gives(201, FIELDS),
+        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+        Route::put(one, scope("organization:write"), organization, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::patch(one, scope("organization:write"), organization, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
     ]
 }
 
@@ -101,7 +108,7 @@ fn hides_creator(call: &Call) -> bool {
 
 /// `?name=` finds the role of exactly this name.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let paging = Paging::of(call);
     let (total, page) = match call.query("name") {
         Some(name) => {
@@ -122,7 +129,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 /// `feature_flags_access_level` is checked but not taken over: a new role has the organization's
 /// default, and changing that is no part of this API.
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = may_change(call, tx)?;
+    let organization = may_change(call)?;
     let mut role = Role {
         name: String::new(),
         feature_flags_access_level: CAN_ALWAYS_EDIT,
@@ -137,13 +144,13 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, _) = members::require(call, Level::Member)?;
     let (id, role) = find(call, tx, organization)?;
     Reply::ok(&Found::load(call, tx, organization, id, role)?.wire())
 }
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = may_change(call, tx)?;
+    let organization = may_change(call)?;
     let (id, mut role) = find(call, tx, organization)?;
     let old_name = role.name.to_lowercase();
     fill(call, tx, organization, id, &mut role, call.form(FIELDS)?)?;
@@ -154,7 +161,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = may_change(call, tx)?;
+    let organization = may_change(call)?;
     let (id, role) = find(call, tx, organization)?;
     access_controls::forget(tx, organization, id)?;
     delete(tx, organization, id, &role)?;
@@ -171,8 +178,8 @@ fn fill(call: &Call, tx: &Tx, organization: Uuid, id: Uuid, role: &mut Role, mut
 }
 
 /// The organization of the path, for somebody who may change its roles and who is in them.
-pub(super) fn may_change(call: &Call, tx: &Tx) -> Result<Uuid> {
-    let (organization, level) = members::require(tx, call, Level::Member)?;
+pub(super) fn may_change(call: &Call) -> Result<Uuid> {
+    let (organization, level) = members::require(call, Level::Member)?;
     if level < Level::Admin {
         return Err(denied("You need to have admin level or higher."));
     }

@@ -5,15 +5,15 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::api::{Call, Reply, Route, openapi, public, read};
+use crate::api::{Call, Reply, Route, Within, openapi, public, read};
 use crate::error::Result;
 use crate::store::Tx;
 
 pub fn rows() -> Vec<Route> {
     vec![
-        Route::get("/api/schema/", public(), read(show)).with_slash_only(),
-        Route::get("/api/schema/swagger-ui/", public(), read(page)),
-        Route::get("/api/schema/redoc/", public(), read(page)),
+        Route::get("/api/schema/", public(), Within::Nothing, read(show)).with_slash_only(),
+        Route::get("/api/schema/swagger-ui/", public(), Within::Nothing, read(page)),
+        Route::get("/api/schema/redoc/", public(), Within::Nothing, read(page)),
     ]
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{two_factor, users};
 use crate::api::call::{SecondStep, Via};
-use crate::api::{Call, Field, Kind, Reply, Route, public, session, steps, write};
+use crate::api::{Call, Field, Kind, Reply, Route, Within, public, session, steps, write};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::clock::Time;
@@ -19,10 +19,10 @@ use crate::store::{Order, Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
     vec![
-        Route::post("/api/login/", public(), steps(login)).takes(LOGIN).gives(200, SUCCESS),
-        Route::post("/api/logout/", session(), write(logout)).gives_nothing(),
-        Route::get("/logout", public(), write(leave)).redirects(),
-        Route::post("/logout", public(), write(leave)).redirects(),
+        Route::post("/api/login/", public(), Within::Nothing, steps(login)).takes(LOGIN).gives(200, SUCCESS),
+        Route::post("/api/logout/", session(), Within::Nothing, write(logout)).gives_nothing(),
+        Route::get("/logout", public(), Within::Nothing, write(leave)).redirects(),
+        Route::post("/logout", public(), Within::Nothing, write(leave)).redirects(),
     ]
 }
 

@@ -10,7 +10,7 @@ use super::users::{self, User};
 use super::{domains, invites, members, organizations, outbox, projects, sessions};
 use crate::api::call::parse_uuid;
 use crate::api::fields::is_email;
-use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, public, read, steps};
+use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, public, read, steps};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
@@ -19,9 +19,16 @@ use crate::store::{Tx, WriteTx};
 pub fn rows() -> Vec<Route> {
     let one = "/api/signup/{id}/";
     vec![
-        Route::post("/api/signup/", public(), steps(sign_up)).takes(SIGN_UP).gives(201, SIGNED_UP),
-        Route::get(one, public(), read(prevalidate)).gives(200, PREVALIDATED).with_slash_only(),
-        Route::post(one, public(), steps(accept)).takes(ACCEPT).gives(201, SIGNED_UP).with_slash_only(),
+        Route::post("/api/signup/", public(), Within::Nothing, steps(sign_up))
+            .takes(SIGN_UP)
+            .gives(201, SIGNED_UP),
+        Route::get(one, public(), Within::Nothing, read(prevalidate))
+            .gives(200, PREVALIDATED)
+            .with_slash_only(),
+        Route::post(one, public(), Within::Nothing, steps(accept))
+            .takes(ACCEPT)
+            .gives(201, SIGNED_UP)
+            .with_slash_only(),
     ]
 }
 

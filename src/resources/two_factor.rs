@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::check::expect;
 use super::{sessions, users};
-use crate::api::{Call, Field, Reply, Route, public, read, session, steps, write};
+use crate::api::{Call, Field, Reply, Route, Within, public, read, session, steps, write};
 use crate::app::App;
 use crate::auth::hash;
 use crate::clock::Time;
@@ -22,13 +22,18 @@ pub fn rows() -> Vec<Route> {
     let at = |tail: &str| format!("/api/users/{{uuid}}/two_factor_{tail}/");
     vec![
         // A GET that writes, as clients of PostHog know it.
-        Route::get(at("start_setup"), session(), write(start_setup)).gives(200, SETUP),
-        Route::post(at("start_setup"), session(), write(start_setup)).gives(200, SETUP),
-        Route::post(at("validate"), session(), write(validate)).takes(TOKEN).gives(200, SUCCESS),
-        Route::get(at("status"), session(), read(status)).gives(200, STATUS),
-        Route::post(at("backup_codes"), session(), write(new_recovery_codes)).gives(200, CODES),
-        Route::post(at("disable"), session(), write(disable)).gives(200, SUCCESS),
-        Route::post("/api/login/token/", public(), steps(log_in)).takes(TOKEN).gives(200, SUCCESS),
+        Route::get(at("start_setup"), session(), Within::Nothing, write(start_setup)).gives(200, SETUP),
+        Route::post(at("start_setup"), session(), Within::Nothing, write(start_setup)).gives(200, SETUP),
+        Route::post(at("validate"), session(), Within::Nothing, write(validate))
+            .takes(TOKEN)
+            .gives(200, SUCCESS),
+        Route::get(at("status"), session(), Within::Nothing, read(status)).gives(200, STATUS),
+        Route::post(at("backup_codes"), session(), Within::Nothing, write(new_recovery_codes))
+            .gives(200, CODES),
+        Route::post(at("disable"), session(), Within::Nothing, write(disable)).gives(200, SUCCESS),
+        Route::post("/api/login/token/", public(), Within::Nothing, steps(log_in))
+            .takes(TOKEN)
+            .gives(200, SUCCESS),
     ]
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{members, organizations, projects, two_factor};
 use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, read, scope, steps};
+use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, read, scope, steps};
 use crate::app::App;
 use crate::auth::password;
 use crate::clock::Time;
@@ -22,9 +22,9 @@ use crate::store::{Json, Table, Tx, WriteTx};
 pub fn rows() -> Vec<Route> {
     let one = "/api/users/{uuid}/";
     vec![
-        Route::get(one, scope("user:read"), read(show)).gives(200, ME),
-        Route::put(one, scope("user:write"), steps(update)).takes(ME).gives(200, ME),
-        Route::patch(one, scope("user:write"), steps(update)).takes(ME).gives(200, ME),
+        Route::get(one, scope("user:read"), Within::Nothing, read(show)).gives(200, ME),
+        Route::put(one, scope("user:write"), Within::Nothing, steps(update)).takes(ME).gives(200, ME),
+        Route::patch(one, scope("user:write"), Within::Nothing, steps(update)).takes(ME).gives(200, ME),
     ]
 }
 

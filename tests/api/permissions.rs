@@ -272,7 +272,7 @@ fn judge(row: &Route, caller: &str, status: u16) {
         }
         _ => {}
     }
-    let below_organization = row.organization_param().is_some() || row.project_param().is_some();
+    let below_organization = row.within.is_somewhere();
     if caller == "other-org" && row.path == "/api/projects/" {
         // They are those of the current organization, which is another one.
         assert_eq!(status, 403, "{told}");

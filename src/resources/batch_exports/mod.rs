@@ -10,13 +10,17 @@ pub mod interval;
 pub mod logs;
 pub mod runs;
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::events::Arrivals;
-use super::{members, projects, users};
-use crate::api::{Call, Field, Kind as FieldKind, Level, Paging, Reply, Route, read, scope, write};
+use super::{members, organizations, projects, users};
+use crate::api::{
+    Call, Field, InProject, Kind as FieldKind, Level, Paging, Place, Reply, Route, Within, read, scope, write,
+};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
 use crate::store::{Json, Order, Problems, Table, TableInfo, Tx, WriteTx, by_uuid};
@@ -28,22 +32,23 @@ use runs::Data;
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/batch_exports/";
     let at = |tail: &str| format!("/api/organizations/{{organization_id}}/batch_exports/{{id}}/{tail}");
+    let (reads, writes) = (scope("batch_export:read"), scope("batch_export:write"));
+    let organization = Within::Organization("organization_id");
+    let project = Within::Lookup(project_of_export);
     vec![
-        Route::get(all, scope("batch_export:read"), read(list)).gives_page(FIELDS),
-        Route::post(all, scope("batch_export:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::get(at(""), scope("batch_export:read"), read(show)).gives(200, FIELDS),
-        Route::put(at(""), scope("batch_export:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(at(""), scope("batch_export:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(at(""), scope("batch_export:write"), write(remove)).gives_nothing(),
-        Route::post(at("backfill/"), scope("batch_export:write"), write(backfills::create))
+        Route::get(all, reads, organization, read(list)).gives_page(FIELDS),
+        Route::post(all, writes, organization, write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get(at(""), reads, project, read(show)).gives(200, FIELDS),
+        Route::put(at(""), writes, project, write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(at(""), writes, project, write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(at(""), writes, project, write(remove)).gives_nothing(),
+        Route::post(at("backfill/"), writes, project, write(backfills::create))
             .takes(FIELDS)
             .gives(200, FIELDS),
-        Route::post(at("pause/"), scope("batch_export:write"), write(pause)).takes(FIELDS).gives(200, FIELDS),
-        Route::post(at("unpause/"), scope("batch_export:write"), write(unpause))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
+        Route::post(at("pause/"), writes, project, write(pause)).takes(FIELDS).gives(200, FIELDS),
+        Route::post(at("unpause/"), writes, project, write(unpause)).takes(FIELDS).gives(200, FIELDS),
         // The page shows no scope for it; a key that may read exports may read what they tell.
-        Route::get(at("logs/"), scope("batch_export:read"), read(logs::list)).gives_page(logs::FIELDS),
+        Route::get(at("logs/"), reads, project, read(logs::list)).gives_page(logs::FIELDS),
     ]
 }
 
@@ -180,16 +185,25 @@ fn wire(tx: &Tx, id: Uuid, export: &BatchExport, backfill_id: Option<String>) ->
     })
 }
 
+/// Those of the projects that the caller sees.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let (organization, level) = members::require(call, Level::Member)?;
     let paging = Paging::of(call);
-    let (total, page) = tx.page(&EXPORTS, &organization, Order::Descending, paging.offset, paging.limit)?;
+    let (total, page) = if level >= Level::Admin {
+        tx.page(&EXPORTS, &organization, Order::Descending, paging.offset, paging.limit)?
+    } else {
+        let seen = projects::visible_in(tx, organization, call.user()?, level)?;
+        let seen: HashSet<u32> = seen.into_iter().map(|project| project.id).collect();
+        let mut all = tx.scan(&EXPORTS, &organization, Order::Descending)?;
+        all.retain(|(_, export)| seen.contains(&export.project));
+        (all.len() as u64, paging.cut(all))
+    };
     let rows = page.into_iter().map(|((_, id), export)| wire(tx, id, &export, None));
     paging.reply(call, total, &rows.collect::<Result<Vec<Wire>>>()?)
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, level) = members::require(tx, call, Level::Member)?;
+    let (organization, level) = members::require(call, Level::Member)?;
     let id = call.new_uuid();
     let read = Read::of(call, id, None)?;
     let (Some(name), Some(destination), Some(interval)) = (read.name, read.destination, read.interval) else {
@@ -372,9 +386,20 @@ pub fn isoformat(time: Time) -> String {
     format!("{}+00:00", time.to_string().trim_end_matches('Z'))
 }
 
-/// The export of the path, for any member of its organization; 404 where it is not one of it.
+/// The place of an export is its project: 404 where it is none of the organization, and for whoever does not
+/// see the project.
+fn project_of_export(tx: &Tx, call: &Call) -> Result<Place> {
+    let user = call.user()?;
+    let (organization, level) = organizations::enter(tx, call.param("organization_id"), user)?;
+    let id = call.uuid("id")?;
+    let project = tx.get(&EXPORTS, &(organization, id))?.ok_or_else(not_found)?.project;
+    let level = projects::level_in(tx, organization, project, user, level)?.ok_or_else(not_found)?;
+    Ok(Place::Project(InProject { organization, id: project, level }))
+}
+
+/// The export of the path.
 fn find(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, BatchExport)> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    let InProject { organization, .. } = call.place.in_project()?;
     let id = call.uuid("id")?;
     let export = tx.get(&EXPORTS, &(organization, id))?.ok_or_else(not_found)?;
     Ok((organization, id, export))

@@ -14,7 +14,7 @@ use super::location::{Location, Question, Version};
 use super::package::Package;
 use super::views::View;
 use super::{
-    Archive, Wire, directory, enter, enter_as_installer, find, find_own, refused, replace, source, whole_url,
+    Archive, Wire, as_installer, directory, enter_again, find, find_own, refused, replace, source, whole_url,
     without_query,
 };
 use crate::api::{Call, Reply};
@@ -134,7 +134,7 @@ struct Updates<'a> {
 pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'static View) -> Result<Reply> {
     let open = |call: &Call, tx: &Tx| {
         let otherwise = "Plugin installation is not available for the current organization!";
-        let organization = enter_as_installer(call, tx, otherwise)?;
+        let organization = as_installer(enter_again(call, tx)?, otherwise)?;
         find_own(call, tx, organization, view)
     };
     let url = app.store.read(|tx| {
@@ -159,7 +159,7 @@ pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'st
 /// Installs the plugin anew from its address, whatever the newest version is said to be.
 pub(super) async fn upgrade(app: Arc<App>, call: Arc<Call>, view: &'static View) -> Result<Reply> {
     let open = |call: &Call, tx: &Tx| {
-        let (organization, _) = enter(call, tx)?;
+        let (organization, _) = enter_again(call, tx)?;
         find(call, tx, organization, view)?.owned_by(organization)
     };
     let found = app.store.read(|tx| open(&call, tx))?;

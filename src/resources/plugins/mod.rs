@@ -23,9 +23,9 @@ use uuid::Uuid;
 
 use super::activity::{self, Change};
 use super::check::expect;
-use super::{members, organizations};
+use super::{organizations, places};
 use crate::api::fields::{Checked, type_name};
-use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, read, scope, steps, write};
+use crate::api::{Call, Field, Form, Kind, Paging, Place, Reply, Route, Within, read, scope, steps, write};
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
@@ -39,31 +39,43 @@ pub fn rows() -> Vec<Route> {
 fn rows_of(view: &'static View) -> Vec<Route> {
     let at = |tail: &str| format!("/api/organizations/{{organization_id}}/{}/{tail}", view.segment);
     let (reads, writes) = (scope("plugin:read"), scope("plugin:write"));
+    let home = Within::Organization("organization_id");
     vec![
-        Route::get(at(""), reads, read(|call, tx| list(call, tx, view))).gives_page(FIELDS),
-        Route::post(at(""), writes, steps(create)).takes(NEW).gives(201, FIELDS),
-        Route::get(at("{id}/"), reads, read(|call, tx| show(call, tx, view))).gives(200, FIELDS),
-        Route::put(at("{id}/"), writes, write(|call, tx| update(call, tx, view)))
+        Route::get(at(""), reads, home, read(|call, tx| list(call, tx, view))).gives_page(FIELDS),
+        Route::post(at(""), writes, home, steps(create)).takes(NEW).gives(201, FIELDS),
+        Route::get(at("{id}/"), reads, home, read(|call, tx| show(call, tx, view))).gives(200, FIELDS),
+        Route::put(at("{id}/"), writes, home, write(|call, tx| update(call, tx, view)))
             .takes(FIELDS)
             .gives(200, FIELDS),
-        Route::patch(at("{id}/"), writes, write(|call, tx| update(call, tx, view)))
+        Route::patch(at("{id}/"), writes, home, write(|call, tx| update(call, tx, view)))
             .takes(FIELDS)
             .gives(200, FIELDS),
-        Route::delete(at("{id}/"), writes, write(|call, tx| remove(call, tx, view))).gives_nothing(),
-        Route::get(at("{id}/source/"), reads, read(|call, tx| source::show(call, tx, view))),
-        Route::patch(at("{id}/update_source/"), writes, write(|call, tx| source::update(call, tx, view))),
+        Route::delete(at("{id}/"), writes, home, write(|call, tx| remove(call, tx, view))).gives_nothing(),
+        Route::get(at("{id}/source/"), reads, home, read(|call, tx| source::show(call, tx, view))),
+        Route::patch(
+            at("{id}/update_source/"),
+            writes,
+            home,
+            write(|call, tx| source::update(call, tx, view)),
+        ),
         Route::get(
             at("{id}/check_for_updates/"),
             reads,
+            home,
             steps(move |app, call| install::check_for_updates(app, call, view)),
         )
         .gives(200, UPDATES),
-        Route::post(at("{id}/upgrade/"), writes, steps(move |app, call| install::upgrade(app, call, view)))
-            .gives(200, FIELDS),
-        Route::get(at("activity/"), reads, read(show_activity)),
-        Route::get(at("exports_unsubscribe_configs/"), reads, read(exports_unsubscribe_configs)),
-        Route::get(at("repository/"), reads, steps(repository::show)),
-        Route::get(at("unused/"), reads, read(unused)),
+        Route::post(
+            at("{id}/upgrade/"),
+            writes,
+            home,
+            steps(move |app, call| install::upgrade(app, call, view)),
+        )
+        .gives(200, FIELDS),
+        Route::get(at("activity/"), reads, home, read(show_activity)),
+        Route::get(at("exports_unsubscribe_configs/"), reads, home, read(exports_unsubscribe_configs)),
+        Route::get(at("repository/"), reads, home, steps(repository::show)),
+        Route::get(at("unused/"), reads, home, read(unused)),
     ]
 }
 
@@ -259,7 +271,7 @@ struct Draft {
 impl Draft {
     /// The body, checked against all rules that need no network.
     fn of(call: &Call, tx: &Tx) -> Result<Draft> {
-        let (organization, level) = enter(call, tx)?;
+        let (organization, level) = enter_again(call, tx)?;
         let mut form = call.form(NEW)?;
         if form.peek("is_global") == Some(&Checked::Boolean(true)) {
             may_be_global(level)?;
@@ -397,7 +409,16 @@ fn unused(call: &Call, tx: &Tx) -> Result<Reply> {
 
 /// The organization of the path and what it may do with plugins: a member's first step into any view.
 fn enter(call: &Call, tx: &Tx) -> Result<(Uuid, u8)> {
-    let (organization, _) = members::require(tx, call, Level::Member)?;
+    enter_at(call, tx, call.place)
+}
+
+/// The same in a transaction that is opened after a while.
+fn enter_again(call: &Call, tx: &Tx) -> Result<(Uuid, u8)> {
+    enter_at(call, tx, places::again(tx, call)?)
+}
+
+fn enter_at(call: &Call, tx: &Tx, place: Place) -> Result<(Uuid, u8)> {
+    let (organization, _) = place.in_organization()?;
     let level = organizations::find(tx, organization)?.plugins_access_level;
     let least = if call.method.is_safe() { CONFIG } else { INSTALL };
     if level < least {
@@ -407,8 +428,7 @@ fn enter(call: &Call, tx: &Tx) -> Result<(Uuid, u8)> {
 }
 
 /// For what is read only by those who may install: the source, and whether there is a newer version.
-fn enter_as_installer(call: &Call, tx: &Tx, otherwise: &'static str) -> Result<Uuid> {
-    let (organization, level) = enter(call, tx)?;
+fn as_installer((organization, level): (Uuid, u8), otherwise: &'static str) -> Result<Uuid> {
     if level < INSTALL { Err(denied(otherwise)) } else { Ok(organization) }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::package::{INDEX, MANIFEST, Manifest};
 use super::views::View;
-use super::{capabilities, enter, enter_as_installer, find, find_own, refused, replace};
+use super::{as_installer, capabilities, enter, find, find_own, refused, replace};
 use crate::api::{Call, Reply};
 use crate::error::{Error, Result};
 use crate::store::{Json, Order, Table, Tx, WriteTx};
@@ -23,7 +23,7 @@ pub(super) type Files = BTreeMap<String, String>;
 
 pub(super) fn show(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
     let otherwise = "Plugin source editing is not available for the current organization!";
-    let organization = enter_as_installer(call, tx, otherwise)?;
+    let organization = as_installer(enter(call, tx)?, otherwise)?;
     let found = find_own(call, tx, organization, view)?;
     Reply::ok(&all_of(tx, found.id)?)
 }

@@ -15,8 +15,10 @@ use uuid::Uuid;
 use super::activity::{self, Change};
 use super::users::User;
 use super::{access_controls, batch_exports, instance, members, organizations, users};
-use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, read, scope, write};
-use crate::auth::covers_organization;
+use crate::api::{
+    Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Route, Within, read, scope,
+    write,
+};
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
@@ -27,27 +29,33 @@ use settings::{
 
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/projects/";
+    let organization = Within::Organization("organization_id");
     let mut rows = vec![
-        Route::get(all, scope("project:read"), read(list)).gives_page(SHORT),
-        Route::post(all, scope("project:write"), write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::get("/api/projects/", scope("project:read"), read(list_all)).gives_page(SHORT),
+        Route::get(all, scope("project:read"), Within::Lookup(listed), read(list)).gives_page(SHORT),
+        Route::post(all, scope("project:write"), organization, write(create))
+            .takes(FIELDS)
+            .gives(201, FIELDS),
+        Route::get("/api/projects/", scope("project:read"), Within::Lookup(current), read(list))
+            .gives_page(SHORT),
     ];
-    rows.extend(rows_of_one("/api/organizations/{organization_id}/projects/{id}/"));
-    rows.extend(rows_of_one("/api/projects/{id}/"));
-    rows.extend(rows_of_one("/api/environments/{id}/"));
+    let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
+    rows.extend(rows_of_one("/api/organizations/{organization_id}/projects/{id}/", of_organization));
+    rows.extend(rows_of_one("/api/projects/{id}/", Within::Project("id")));
+    rows.extend(rows_of_one("/api/environments/{id}/", Within::Project("id")));
     rows
 }
 
-fn rows_of_one(one: &str) -> Vec<Route> {
+fn rows_of_one(one: &str, within: Within) -> Vec<Route> {
     let at = |tail: &str| format!("{one}{tail}");
+    let (reads, writes) = (scope("project:read"), scope("project:write"));
     vec![
-        Route::get(at(""), scope("project:read"), read(show)).gives(200, FIELDS),
-        Route::put(at(""), scope("project:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(at(""), scope("project:write"), write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(at(""), scope("project:write"), write(remove)).gives_nothing(),
-        Route::get(at("activity/"), scope("project:read"), read(show_activity)),
-        Route::get(at("is_generating_demo_data/"), scope("project:read"), read(is_generating_demo_data)),
-        Route::patch(at("reset_token/"), scope("project:write"), write(reset_token)).gives(200, FIELDS),
+        Route::get(at(""), reads, within, read(show)).gives(200, FIELDS),
+        Route::put(at(""), writes, within, write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::patch(at(""), writes, within, write(update)).takes(FIELDS).gives(200, FIELDS),
+        Route::delete(at(""), writes, within, write(remove)).gives_nothing(),
+        Route::get(at("activity/"), reads, within, read(show_activity)),
+        Route::get(at("is_generating_demo_data/"), reads, within, read(is_generating_demo_data)),
+        Route::patch(at("reset_token/"), writes, within, write(reset_token)).gives(200, FIELDS),
     ]
 }
 
@@ -284,39 +292,35 @@ fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<Str
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signer.finalize().into_bytes())))
 }
 
-/// Unlike its siblings this list has no check of the organization: a stranger sees an empty list.
-fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+/// Unlike its siblings the list of an organization's projects is open to strangers, who see an empty one.
+fn listed(tx: &Tx, call: &Call) -> Result<Place> {
     let user = call.user()?;
-    let paging = Paging::of(call);
-    let level = match organizations::named(tx, call.param("organization_id"), user)? {
-        Some(id) => members::level_of(tx, id, user)?.map(|level| (id, level)),
-        None => None,
+    let Some(id) = organizations::named(tx, call.param("organization_id"), user)? else {
+        return Ok(Place::Nothing);
     };
-    let visible = match level {
-        Some((id, level)) => visible_in(tx, id, user, level)?,
-        None => Vec::new(),
-    };
-    let total = visible.len() as u64;
-    paging.reply(call, total, &paging.cut(visible))
+    let level = members::level_of(tx, id, user)?;
+    Ok(level.map_or(Place::Nothing, |level| Place::Organization { id, level }))
 }
 
-/// The projects of the caller's current organization.
-fn list_all(call: &Call, tx: &Tx) -> Result<Reply> {
+/// The caller's current organization, where they have one.
+fn current(tx: &Tx, call: &Call) -> Result<Place> {
     let user = call.user()?;
-    let paging = Paging::of(call);
-    let visible = match users::current_organization(tx, user, &users::find(tx, user)?)? {
-        Some((id, level)) => {
-            covers_organization(&call.caller()?.via, id)?;
-            visible_in(tx, id, user, level)?
-        }
-        None => Vec::new(),
+    let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
+    Ok(current.map_or(Place::Nothing, |(id, level)| Place::Organization { id, level }))
+}
+
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let visible = match call.place {
+        Place::Organization { id, level } => visible_in(tx, id, call.user()?, level)?,
+        _ => Vec::new(),
     };
+    let paging = Paging::of(call);
     let total = visible.len() as u64;
     paging.reply(call, total, &paging.cut(visible))
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, level) = members::require(tx, call, Level::Member)?;
+    let (organization, level) = members::require(call, Level::Member)?;
     let wants_demo = match call.body.value() {
         Ok(body) => body.get("is_demo").is_some_and(is_true),
         Err(_) => false,
@@ -518,35 +522,60 @@ pub fn create_default(call: &Call, tx: &WriteTx, organization: Uuid, owner: &Use
     Ok(id)
 }
 
-/// The project of the path as the caller sees it: 404 where he doesn't, 403 below `least`.
+/// The project of the path; 403 below `least`.
 fn find(call: &Call, tx: &Tx, least: Level) -> Result<Found> {
-    let user = call.user()?;
-    let name = call.param("id");
+    let InProject { organization, id, level } = call.place.in_project()?;
+    if level < least {
+        return Err(insufficient());
+    }
+    let project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
+    let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
+    Ok(Found { organization, id, level, project, details })
+}
+
+/// The project that a path names, by number or as the user's current one: 404 where they do not see it.
+pub fn enter(tx: &Tx, name: &str, user: Uuid) -> Result<InProject> {
+    let (organization, id) = of_path(tx, name, user)?;
+    enter_known(tx, (organization, id), name, user)
+}
+
+/// The same, and 404 where the organization that the path names has no such project.
+pub fn enter_of(tx: &Tx, organization: &str, name: &str, user: Uuid) -> Result<InProject> {
+    let found = of_path(tx, name, user)?;
+    if organizations::named(tx, organization, user)? != Some(found.0) {
+        return Err(not_found());
+    }
+    enter_known(tx, found, name, user)
+}
+
+fn of_path(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, u32)> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if name != "@current" && !is_number(name.strip_prefix('-').unwrap_or(name)) {
         let detail = format!("Field 'id' expected a number but got '{name}'.");
         return Err(invalid_body("invalid_input", detail));
     }
-    let (organization, id) = named(tx, name, user)?.ok_or_else(not_found)?;
-    if call.params.iter().any(|(known, _)| *known == "organization_id") {
-        let home = organizations::named(tx, call.param("organization_id"), user)?;
-        if home != Some(organization) {
-            return Err(not_found());
-        }
-    }
-    let level = members::level_of(tx, organization, user)?.ok_or_else(not_found)?;
-    let project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
-    let Some(level) = effective(tx, organization, id, &project, user, level)? else {
-        return Err(if name == "@current" { insufficient() } else { not_found() });
-    };
-    if level < least {
-        return Err(insufficient());
-    }
-    let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
-    Ok(Found { organization, id, level, project, details })
+    named(tx, name, user)?.ok_or_else(not_found)
 }
 
-/// The level in one project of somebody with this level in its organization; `None` where he does not
+fn enter_known(tx: &Tx, (organization, id): (Uuid, u32), name: &str, user: Uuid) -> Result<InProject> {
+    let level = members::level_of(tx, organization, user)?.ok_or_else(not_found)?;
+    match level_in(tx, organization, id, user, level)? {
+        Some(level) => Ok(InProject { organization, id, level }),
+        None if name == "@current" => Err(insufficient()),
+        None => Err(not_found()),
+    }
+}
+
+/// The level in a project of somebody with this level in its organization; `None` where they do not see it,
+/// or it is gone.
+pub fn level_in(tx: &Tx, organization: Uuid, id: u32, user: Uuid, level: Level) -> Result<Option<Level>> {
+    match tx.get(&PROJECTS, &(organization, id))? {
+        Some(project) => effective(tx, organization, id, &project, user, level),
+        None => Ok(None),
+    }
+}
+
+/// The level in one project of somebody with this level in its organization; `None` where they do not
 /// see it.
 fn effective(
     tx: &Tx,
@@ -561,20 +590,6 @@ fn effective(
     }
     let grants = access_controls::Grants::in_project(tx, organization, id, user)?;
     Ok(grants.level(id, project.access_control))
-}
-
-/// A project with the caller's effective level in it.
-pub struct Place {
-    pub organization: Uuid,
-    pub id: u32,
-    pub level: Level,
-}
-
-/// The project of the path, for a neighbouring room: 404 where the caller doesn't see it, 403 below
-/// `least`.
-pub fn open(call: &Call, tx: &Tx, least: Level) -> Result<Place> {
-    let Found { organization, id, level, .. } = find(call, tx, least)?;
-    Ok(Place { organization, id, level })
 }
 
 fn insufficient() -> Error {

@@ -1,0 +1,72 @@
+//! The place of a request: the organization or the project that its path names, and how much the caller
+//! may do there.
+
+use uuid::Uuid;
+
+use super::level::Level;
+use crate::error::{Error, Result};
+
+/// Where a request is at home. It is resolved once, before the handler runs; a caller who may not be there
+/// never reaches the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// No organization is named.
+    Nothing,
+    /// An organization, with the caller's level in it.
+    Organization {
+        id: Uuid,
+        level: Level,
+    },
+    Project(InProject),
+}
+
+/// A project that the caller sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InProject {
+    pub organization: Uuid,
+    pub id: u32,
+    /// The caller's effective level in the project.
+    pub level: Level,
+}
+
+impl Place {
+    /// The organization that is named, or that has the named project.
+    pub fn organization(&self) -> Option<Uuid> {
+        match self {
+            Place::Nothing => None,
+            Place::Organization { id, .. } => Some(*id),
+            Place::Project(project) => Some(project.organization),
+        }
+    }
+
+    /// The organization and the project, whatever the caller may do there.
+    pub fn home(&self) -> (Option<Uuid>, Option<u32>) {
+        let project = match self {
+            Place::Project(project) => Some(project.id),
+            _ => None,
+        };
+        (self.organization(), project)
+    }
+
+    /// The organization that is named, with the caller's level.
+    ///
+    /// # Errors
+    /// 500 where the route names no organization: its row in the table is wrong then.
+    pub fn in_organization(&self) -> Result<(Uuid, Level)> {
+        match self {
+            Place::Organization { id, level } => Ok((*id, *level)),
+            _ => Err(Error::Internal("the route names no organization".into())),
+        }
+    }
+
+    /// The project that is named.
+    ///
+    /// # Errors
+    /// 500 where the route names no project: its row in the table is wrong then.
+    pub fn in_project(&self) -> Result<InProject> {
+        match self {
+            Place::Project(project) => Ok(*project),
+            _ => Err(Error::Internal("the route names no project".into())),
+        }
+    }
+}
