@@ -253,7 +253,7 @@ fn what_came_too_slowly_is_sent_up_to_five_times_within_an_attempt() {
     assert_eq!(
         log(&org, &export, "error"),
         [
-            "Batch export failed with error: IntermittentUploadPartTimeoutError: (status: 400) RequestTimeout: Your socket connection was idle"
+            "Batch export failed with error: IntermittentUploadPartTimeoutError: (status: 400) RequestTimeout"
         ]
     );
     assert_eq!((receiver.received().len(), &latest(&org, &export)["status"]), (5, &json!("Running")));

@@ -101,7 +101,7 @@ async fn value(job: &Job, session: &mut Session, query: &str) -> Outcome<Option<
 async fn ended<T>(job: &Job, session: &mut Session, result: Result<T, Error>) -> Outcome<T> {
     match result {
         Ok(value) => Ok(value),
-        Err(error) => Err(errors::stop(job, &session.cause(error).await)),
+        Err(error) => Err(errors::stop(job, &session.cause(error).await, session.is_public)),
     }
 }
 
