@@ -377,7 +377,7 @@ fn persons_need_a_table_with_a_key() {
     let export = scene.export_of("persons", "Postgres", json!({"table_name": "persons"}));
     export.begin_all();
     let told = text(&export.ended(1)["latest_error"]);
-    assert!(told.starts_with("MissingPrimaryKeyError: there is no unique or exclusion constraint"), "{told}");
+    assert_eq!(told, "MissingPrimaryKeyError: the server answered with SQLSTATE 42P10");
     assert_eq!(scene.db.count("persons"), 0);
     assert!(scene.db.rows("SELECT 1 FROM pg_class WHERE relname LIKE 'stage%'").is_empty());
 }
