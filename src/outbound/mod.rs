@@ -153,8 +153,8 @@ async fn read(url: &Url, answer: Response<Incoming>, bytes_max: usize) -> Result
     let mut incoming = answer.into_body();
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
-        let frame = frame
-            .map_err(|cause| Failure(format!("The answer of {host} broke off: {}.", reason(&cause))))?;
+        let frame =
+            frame.map_err(|cause| Failure(format!("The answer of {host} broke off: {}.", reason(&cause))))?;
         let Some(part) = frame.data_ref() else { continue };
         if body.len() + part.len() > bytes_max {
             return Err(too_large());

@@ -141,7 +141,9 @@ impl AddressPolicy {
         let host = bare(host);
         let is_listed = |item: &Allowed| match &item.what {
             What::Name(name) => *name == host,
-            What::NamesBelow(name) => host.strip_suffix(name.as_str()).is_some_and(|rest| rest.ends_with('.')),
+            What::NamesBelow(name) => {
+                host.strip_suffix(name.as_str()).is_some_and(|rest| rest.ends_with('.'))
+            }
             What::Any | What::Network(_) => false,
         };
         self.allowed.iter().any(|item| item.is_at(port) && is_listed(item))
@@ -229,9 +231,12 @@ fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let special = match address.octets() {
         // This network, shared address space, protocol assignments, relays of 6to4, benchmarks, reserved.
-        [0, ..] | [100, 64..=127, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18 | 19, ..] | [240..=255, ..] => {
-            true
-        }
+        [0, ..]
+        | [100, 64..=127, ..]
+        | [192, 0, 0, _]
+        | [192, 88, 99, _]
+        | [198, 18 | 19, ..]
+        | [240..=255, ..] => true,
         _ => false,
     };
     !(special
@@ -318,7 +323,11 @@ mod tests {
         let policy = AddressPolicy::default();
         for inner in INNER {
             let mixed = [at(inner), at("1.1.1.1"), at(inner)];
-            assert_eq!(policy.choose("mixed.example.com", mixed.into_iter()), Ok(vec![at("1.1.1.1")]), "{inner}");
+            assert_eq!(
+                policy.choose("mixed.example.com", mixed.into_iter()),
+                Ok(vec![at("1.1.1.1")]),
+                "{inner}"
+            );
             let refused = policy.choose("inner.example.com", [at(inner)].into_iter()).unwrap_err();
             assert!(refused.to_string().starts_with("inner.example.com is not an address"), "{refused}");
         }
@@ -327,7 +336,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_resolved_is_judged_however_it_is_written() {
-        for inner in ["127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::1]", "localhost", "LOCALHOST.", "0"] {
+        for inner in
+            ["127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::1]", "localhost", "LOCALHOST.", "0"]
+        {
             let judged = AddressPolicy::default().resolve(inner, 80).await;
             assert!(matches!(judged, Err(NoAddress::Refused(_))), "{inner}: {judged:?}");
             let judged = AddressPolicy::default().with_loopback().resolve(inner, 80).await;
@@ -391,15 +402,21 @@ mod tests {
             let judged = list(listed).choose(host, [found].into_iter());
             assert_eq!(judged.is_ok(), wanted, "{listed}: {host} {found}");
         }
-        for odd in ["10.0.0.0/33", "10.0.0", "256.1.1.1", "a b", "http://x/", "x:70000", "*", "-:x", "x:", "[::1"] {
-            assert!(AddressPolicy::parse(odd).unwrap_err().starts_with(&format!("'{odd}' is neither")), "{odd}");
+        for odd in
+            ["10.0.0.0/33", "10.0.0", "256.1.1.1", "a b", "http://x/", "x:70000", "*", "-:x", "x:", "[::1"]
+        {
+            assert!(
+                AddressPolicy::parse(odd).unwrap_err().starts_with(&format!("'{odd}' is neither")),
+                "{odd}"
+            );
         }
     }
 
     #[test]
     fn a_host_of_the_operators_own_settings_is_one_host() {
         let policy = AddressPolicy::default();
-        for (named, inner) in [("mirror.internal", "10.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")] {
+        for (named, inner) in [("mirror.internal", "10.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")]
+        {
             let wider = policy.with_host(named);
             assert!(wider.choose(named, [at(inner)].into_iter()).is_ok(), "{named}");
             assert!(wider.choose("other.internal", [at("10.0.0.9")].into_iter()).is_err(), "{named}");

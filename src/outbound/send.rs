@@ -121,11 +121,7 @@ impl Outbound {
         tokio::time::timeout(time_max, self.deliver(delivery, progress)).await.unwrap_or(Err(late))
     }
 
-    async fn deliver(
-        &self,
-        delivery: Delivery,
-        progress: watch::Sender<()>,
-    ) -> Result<Receipt, Undelivered> {
+    async fn deliver(&self, delivery: Delivery, progress: watch::Sender<()>) -> Result<Receipt, Undelivered> {
         let host = shown(&delivery.url);
         let unusable = || Undelivered::Unreachable(format!("a request to {host} cannot be put together"));
         let body = Sent { rest: delivery.body, progress: Some(progress) };
@@ -142,18 +138,39 @@ impl Outbound {
             Some(refused) => Undelivered::Refused(refused),
             None => {
                 let told = format!("{host} could not be reached: {}", reason(&cause));
-                if cause.is_connect() { Undelivered::Unreachable(told) } else { Undelivered::Unanswered(told) }
+                if cause.is_connect() {
+                    Undelivered::Unreachable(told)
+                } else {
+                    Undelivered::Unanswered(told)
+                }
             }
         })?;
         let (head, incoming) = answer.into_parts();
         // An answer that is too long, or breaks off, is told as far as its status goes.
         let body = Limited::new(incoming, delivery.bytes_max).collect().await;
         let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
-        Ok(Receipt {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-            is_public: peer.is_public(),
-        })
+        Ok(Receipt { status: head.status.as_u16(), headers: head.headers, body, is_public: peer.is_public() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_goes_out_in_pieces_and_each_one_is_a_sign_of_life() {
+        let (progress, mut signs) = watch::channel(());
+        let whole: Vec<u8> = (0..2 * PIECE_BYTES + 7).map(|number| (number % 251) as u8).collect();
+        let mut sent = Sent { rest: whole.clone().into(), progress: Some(progress) };
+        assert_eq!(sent.size_hint().exact(), Some(whole.len() as u64));
+        let mut pieces = Vec::new();
+        while let Some(frame) = sent.frame().await {
+            pieces.push(frame.expect("it cannot fail").into_data().expect("data"));
+            assert!(signs.has_changed().expect("the body lives"));
+            signs.mark_unchanged();
+        }
+        assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [PIECE_BYTES, PIECE_BYTES, 7]);
+        assert_eq!(pieces.concat(), whole);
+        assert!(sent.is_end_stream());
     }
 }

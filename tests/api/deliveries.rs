@@ -153,9 +153,8 @@ fn many_events_go_in_several_requests_and_a_refused_one_is_all_that_is_sent_agai
     server.pass(Duration::from_secs(61));
     completed(&last_run(&server, &org, &export), 12_000);
     let told = log("error");
-    let wanted = |status: u16| {
-        format!("RetryableResponseError: RetryableResponseError (status: {status}): {HIDDEN}")
-    };
+    let wanted =
+        |status: u16| format!("RetryableResponseError: RetryableResponseError (status: {status}): {HIDDEN}");
     assert!(told[1].ends_with(&wanted(503)), "{told:?}");
     assert!(told[0].ends_with(&wanted(429)), "{told:?}");
     let sizes: Vec<usize> = receiver
@@ -220,9 +219,8 @@ fn a_refusal_for_good_ends_the_run_and_no_secret_is_told() {
         });
         let run = latest(&org, &export);
         assert_eq!((&run["status"], &run["records_completed"]), (&json!("Failed"), &Value::Null));
-        let wanted = format!(
-            "NonRetryableResponseError: NonRetryableResponseError (status: {status}): {HIDDEN}"
-        );
+        let wanted =
+            format!("NonRetryableResponseError: NonRetryableResponseError (status: {status}): {HIDDEN}");
         assert_eq!(run["latest_error"], wanted);
         let told = "Successfully finished exporting historical batches";
         server.until("the backfill is over", || {

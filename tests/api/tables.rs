@@ -403,18 +403,9 @@ fn what_no_attempt_can_mend_fails_at_once() {
             json!({"table_name": "narrow"}),
             "StringDataRightTruncation: the server answered with SQLSTATE 22001",
         ),
-        (
-            json!({"table_name": "needing"}),
-            "NotNullViolation: the server answered with SQLSTATE 23502",
-        ),
-        (
-            json!({"table_name": "keyed"}),
-            "UniqueViolation: the server answered with SQLSTATE 23505",
-        ),
-        (
-            json!({"table_name": "lacking"}),
-            "UndefinedColumn: the server answered with SQLSTATE 42703",
-        ),
+        (json!({"table_name": "needing"}), "NotNullViolation: the server answered with SQLSTATE 23502"),
+        (json!({"table_name": "keyed"}), "UniqueViolation: the server answered with SQLSTATE 23505"),
+        (json!({"table_name": "lacking"}), "UndefinedColumn: the server answered with SQLSTATE 42703"),
         (
             json!({"password": "not the password"}),
             "OperationalError: connection failed: the server answered with SQLSTATE 28P01",

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::exports::{
-    backfill, capture, completed, event, export_to, last_run, latest, log,
-};
+use crate::support::exports::{backfill, capture, completed, event, export_to, last_run, latest, log};
 use crate::support::{Org, Receiver, SILENCE, Server};
 
 /// Somebody who takes connections and never answers.
@@ -135,7 +133,9 @@ fn an_attempt_that_rests_ends_with_its_run() {
     let export = one.owner.post(&one.at("batch_exports/"), body).json(201);
     backfill(&one, &export, "10:00", "11:00");
     server.until("it rests", || !log(&one, &export, "Attempt 1 of 5").is_empty());
-    one.owner.delete(&one.at(&format!("batch_exports/{}/", crate::support::text(&export["id"])))).no_content();
+    one.owner
+        .delete(&one.at(&format!("batch_exports/{}/", crate::support::text(&export["id"]))))
+        .no_content();
     let receiver = Receiver::answering(&[]);
     let next = begun(&server, &one, &receiver.url("/"));
     completed(&last_run(&server, &one, &next), 1);

@@ -64,10 +64,16 @@ impl Server {
         let batch = json!([{"event": "a", "distinct_id": "d", "timestamp": "2021-01-01T10:00:00Z"}]);
         let capture = format!("{}/batch/", self.process.base);
         let sent = json!({"api_key": token, "batch": batch});
-        assert_eq!(crate::support::ask(&self.agent, "POST", &capture, None, &sent).expect("an answer").0, 200);
+        assert_eq!(
+            crate::support::ask(&self.agent, "POST", &capture, None, &sent).expect("an answer").0,
+            200
+        );
         let destination = json!({"type": "HTTP", "config": {"url": url, "token": "phc"}});
         let export = json!({"name": "n", "interval": "hour", "paused": true, "destination": destination});
-        let one = format!("batch_exports/{}/", ask("POST", "batch_exports/", export)["id"].as_str().expect("an id"));
+        let one = format!(
+            "batch_exports/{}/",
+            ask("POST", "batch_exports/", export)["id"].as_str().expect("an id")
+        );
         let range = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
         ask("POST", &format!("{one}backfill/"), range);
         let mut run = Value::Null;

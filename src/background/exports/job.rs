@@ -188,16 +188,13 @@ impl Job {
 
     /// The text with every secret of the destination blotted out.
     pub(super) fn without_secrets(&self, text: String) -> String {
-        self.secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+        blotted(&self.secrets, text)
     }
 
     /// The beginning of what a destination says, where it may be shown. Secrets are blotted out before it is cut: half a secret
     /// would not be known again.
     pub(super) fn told(&self, text: String, is_public: bool) -> String {
-        if !is_public {
-            return HIDDEN.into();
-        }
-        self.without_secrets(text).chars().take(TOLD_CHARS_MAX).collect()
+        if is_public { beginning(&self.secrets, text) } else { HIDDEN.into() }
     }
 
     fn span(&self) -> Span {
@@ -308,6 +305,14 @@ fn disguises(secrets: &[String]) -> Vec<String> {
     all
 }
 
+fn blotted(secrets: &[String], text: String) -> String {
+    secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+}
+
+fn beginning(secrets: &[String], text: String) -> String {
+    blotted(secrets, text).chars().take(TOLD_CHARS_MAX).collect()
+}
+
 /// How long one attempt may take: as long as its interval, but not less than ten minutes.
 fn attempt_seconds_max(interval: Interval) -> i64 {
     interval.seconds().max(ATTEMPT_SECONDS_MIN)
@@ -344,5 +349,21 @@ mod tests {
     fn an_attempt_may_take_as_long_as_its_interval_but_ten_minutes_at_least() {
         let seconds = Interval::ALL.map(attempt_seconds_max);
         assert_eq!(seconds, [3600, 24 * 3600, 7 * 24 * 3600, 600, 900]);
+    }
+
+    #[test]
+    fn a_secret_is_blotted_out_in_every_form_and_before_the_text_is_cut() {
+        let secrets = disguises(&["sesame/+ \"of\" it".to_owned(), "sesame".to_owned(), "abc".to_owned()]);
+        for (text, wanted) in [
+            ("open sesame/+ \"of\" it now", "open *** now"),
+            ("{\"token\":\"sesame/+ \\\"of\\\" it\"}", "{\"token\":\"***\"}"),
+            ("?token=sesame%2F%2B%20%22of%22%20it&x", "?token=***&x"),
+            ("sesame alone", "*** alone"),
+            ("abc is no secret", "abc is no secret"),
+        ] {
+            assert_eq!(beginning(&secrets, text.into()), wanted);
+        }
+        let filler = "é".repeat(TOLD_CHARS_MAX - 2);
+        assert_eq!(beginning(&secrets, format!("{filler}sesame")), format!("{filler}**"));
     }
 }

@@ -140,7 +140,8 @@ impl Driver {
         loop {
             let working = self.under_way.values().filter(|attempt| attempt.seat.holds_a_worker());
             let held: Vec<Uuid> = working.map(|attempt| attempt.run.organization).collect();
-            let resumed = self.under_way.values().filter(|attempt| attempt.seat.waits()).map(|attempt| &attempt.run);
+            let resumed =
+                self.under_way.values().filter(|attempt| attempt.seat.waits()).map(|attempt| &attempt.run);
             let due = open.iter().filter(|run| run.next_attempt_at <= now && self.is_free(run));
             let waiting: Vec<Open> = resumed.chain(due).copied().collect();
             let organizations: Vec<Uuid> = waiting.iter().map(|run| run.organization).collect();
@@ -196,12 +197,7 @@ async fn attempt(app: Arc<App>, run: Open, over: Arc<Notify>, seat: Arc<Seat>) -
 }
 
 /// The attempt itself; `None` where the run was ended meanwhile.
-async fn work(
-    app: &Arc<App>,
-    run: Open,
-    over: Arc<Notify>,
-    seat: Arc<Seat>,
-) -> Result<Option<Outcome>> {
+async fn work(app: &Arc<App>, run: Open, over: Arc<Notify>, seat: Arc<Seat>) -> Result<Option<Outcome>> {
     let Some(job) = Job::begin(app, run, over, seat).await? else { return Ok(None) };
     match export(&job).await {
         Ok(records) => Ok(Some(Outcome::Completed { records })),

@@ -14,8 +14,8 @@ use super::location::{Location, Question, Version};
 use super::package::Package;
 use super::views::View;
 use super::{
-    Archive, Wire, directory, enter, enter_as_installer, find_own, find_to_change, refused, replace, source, whole_url,
-    without_query,
+    Archive, Wire, directory, enter, enter_as_installer, find_own, find_to_change, refused, replace, source,
+    whole_url, without_query,
 };
 use crate::api::{Call, Reply};
 use crate::app::App;
