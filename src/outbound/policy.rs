@@ -187,7 +187,8 @@ impl What {
         let name = bare(name);
         // What consists of digits and dots alone is an address that is misspelt.
         let is_name = name.split('.').all(is_label) && name.bytes().any(|byte| byte.is_ascii_alphabetic());
-        is_name.then(|| if below { What::NamesBelow(name) } else { What::Name(name) })
+        let what = if below { What::NamesBelow(name) } else { What::Name(name) };
+        is_name.then_some(what)
     }
 }
 
