@@ -34,6 +34,8 @@ impl App {
     pub fn new(config: Config, store: Store, clock: Arc<Clock>, ids: Ids, vault: Vault) -> App {
         // Half of the cores hash passwords at most, so that log-ins don't slow reads down.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let policy = config.outbound_allow.clone();
+        let outbound_policy = if config.dev { policy.with_loopback() } else { policy };
         App {
             dns: Dns { server: config.dns_server },
             config: Arc::new(config),
@@ -43,7 +45,7 @@ impl App {
             ids: Arc::new(ids),
             vault: Arc::new(vault),
             throttles: Throttles::default(),
-            outbound: Outbound::default(),
+            outbound: Outbound::new(outbound_policy),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hashing: Semaphore::new((cores / 2).max(1)),
             reading: Semaphore::new((cores / 2).max(1)),

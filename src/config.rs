@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 
 pub use exports::Exports;
-pub use plugins::{Plugins, reach_of};
+pub use plugins::{Plugins, is_of_operator};
+
+use crate::outbound::AddressPolicy;
 
 /// Settings of `orgd serve`.
 #[derive(Clone, Args)]
@@ -55,6 +57,11 @@ pub struct Config {
     /// Name server to send all DNS questions to; unset: the system's.
     #[arg(long, env = "ORGD_DNS_SERVER", value_name = "IP:PORT")]
     pub dns_server: Option<SocketAddr>,
+
+    /// What exports and plugins may connect to besides public addresses: networks, addresses and host names
+    /// with commas in between (10.0.0.0/8,db.internal:5432,*.example.com), or `any`.
+    #[arg(long, env = "ORGD_OUTBOUND_ALLOW", default_value = "", hide_default_value = true, value_name = "LIST", value_parser = AddressPolicy::parse)]
+    pub outbound_allow: AddressPolicy,
 
     /// The name below which proxy records get their targets.
     #[arg(long, env = "ORGD_PROXY_BASE_CNAME", default_value = PROXY_BASE_LOCAL, value_name = "NAME", value_parser = host_name)]

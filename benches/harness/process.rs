@@ -14,7 +14,7 @@ impl Process {
     pub fn orgd(data: &Path) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_orgd"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-        command.env("ORGD_RATE_LIMIT", "off");
+        command.envs([("ORGD_RATE_LIMIT", "off"), ("ORGD_OUTBOUND_ALLOW", "127.0.0.0/8")]);
         Process::of(command)
     }
 

@@ -25,6 +25,12 @@ fn limits(config: &Exports, now: Time) -> Limits {
     let days = i64::from(config.events_days_max);
     Limits {
         oldest: (days > 0).then(|| now.plus_seconds(-days * 24 * 60 * 60)),
-        bytes_max: (config.events_mib_max > 0).then(|| config.events_mib_max.saturating_mul(1024 * 1024)),
+        bytes_max: bytes(config.events_mib_max),
+        project_bytes_max: bytes(config.events_project_mib_max),
     }
+}
+
+/// `None` for zero, which is no limit.
+fn bytes(mib: u64) -> Option<u64> {
+    (mib > 0).then(|| mib.saturating_mul(1024 * 1024))
 }

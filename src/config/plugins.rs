@@ -6,8 +6,6 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use crate::outbound::Reach;
-
 const GITHUB: &str = "https://github.com";
 const GITHUB_API: &str = "https://api.github.com";
 const GITLAB: &str = "https://gitlab.com";
@@ -82,11 +80,9 @@ impl Plugins {
     }
 }
 
-/// A public site must not lead into the network around this server; what the operator set may.
-pub fn reach_of(url: &Url) -> Reach {
-    let is_public =
-        [GITHUB, GITHUB_API, GITLAB, REPOSITORY].iter().any(|site| Url::parse(site).as_ref() == Ok(url));
-    if is_public { Reach::Public } else { Reach::Anywhere }
+/// Whether the operator has set this address. The well-known sites are judged like everybody's.
+pub fn is_of_operator(url: &Url) -> bool {
+    ![GITHUB, GITHUB_API, GITLAB, REPOSITORY].iter().any(|site| Url::parse(site).as_ref() == Ok(url))
 }
 
 fn web(text: &str) -> Result<Url, String> {

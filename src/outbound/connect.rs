@@ -2,18 +2,16 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -21,51 +19,62 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::Reach;
+use super::policy::{AddressPolicy, NoAddress, is_public};
+use super::send::Sent;
 
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
-pub(super) type HttpsClient = Client<HttpsConnector<Connector>, Full<Bytes>>;
+pub(super) type HttpsClient = Client<HttpsConnector<Connector>, Sent>;
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client for each reach, made when it is first needed: most servers never call out.
+/// What all connections share, made when it is first needed: most servers never call out.
 #[derive(Default)]
-pub(super) struct Clients {
-    public: OnceLock<HttpsClient>,
-    anywhere: OnceLock<HttpsClient>,
+pub(super) struct Shared {
+    tls: OnceLock<ClientConfig>,
+    proxies: OnceLock<Arc<Matcher>>,
 }
 
-impl Clients {
-    pub(super) fn of(&self, reach: Reach) -> &HttpsClient {
-        let cell = match reach {
-            Reach::Public => &self.public,
-            Reach::Anywhere => &self.anywhere,
-        };
-        cell.get_or_init(|| client(reach))
+impl Shared {
+    /// Trusts the system's root certificates.
+    pub(super) fn tls(&self) -> &ClientConfig {
+        self.tls.get_or_init(|| tls(system_roots()))
+    }
+
+    /// A client for one request, and what is known of its connection. None is kept for another request:
+    /// each connection is judged anew.
+    pub(super) fn client(&self, policy: AddressPolicy) -> (HttpsClient, Peer) {
+        let peer = Peer::default();
+        let proxies = Arc::clone(self.proxies.get_or_init(|| Arc::new(Matcher::from_env())));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(self.tls().clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(Connector { policy: Arc::new(policy), proxies, peer: peer.clone() });
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .http1_max_buf_size(HEAD_BYTES_MAX)
+            .build(https);
+        (client, peer)
     }
 }
 
-fn client(reach: Reach) -> HttpsClient {
-    let mut direct = HttpConnector::new_with_resolver(Resolver { system: GaiResolver::new(), reach });
-    direct.enforce_http(false);
-    let connector =
-        Connector { direct, to_proxy: HttpConnector::new(), proxies: Arc::new(Matcher::from_env()) };
-    let https = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(system_roots()))
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
-    // No connection is kept: each one is judged anew.
-    Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(0)
-        .http1_max_buf_size(HEAD_BYTES_MAX)
-        .build(https)
+/// Who is at the other end of a connection.
+#[derive(Clone, Default)]
+pub(super) struct Peer(Arc<OnceLock<IpAddr>>);
+
+impl Peer {
+    /// Whether it is known to have a public address. What a proxy leads to may be anywhere.
+    pub(super) fn is_public(&self) -> bool {
+        self.0.get().is_some_and(|address| is_public(address.to_canonical()))
+    }
 }
 
 /// The system's root certificates. A machine that has none can still reach servers without TLS.
-pub(super) fn system_roots() -> RootCertStore {
+fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for cause in &found.errors {
         tracing::warn!(%cause, "root certificates could not be loaded");
@@ -87,9 +96,9 @@ pub(super) fn tls(roots: RootCertStore) -> ClientConfig {
 /// Opens connections, directly or through the operator's proxy.
 #[derive(Clone)]
 pub(super) struct Connector {
-    direct: HttpConnector<Resolver>,
-    to_proxy: HttpConnector,
+    policy: Arc<AddressPolicy>,
     proxies: Arc<Matcher>,
+    peer: Peer,
 }
 
 impl Service<Uri> for Connector {
@@ -103,61 +112,57 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let is_https = to.scheme_str() == Some("https");
-        let Some(proxy) = self.proxies.intercept(&to).filter(|_| is_https) else {
-            let connecting = self.direct.call(to);
-            return Box::pin(async { Ok(connecting.await?) });
-        };
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.to_proxy.clone());
-        if let Some(credentials) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(credentials.clone());
+        let port = to.port_u16().unwrap_or(if is_https { HTTPS_PORT } else { HTTP_PORT });
+        match self.proxies.intercept(&to).filter(|_| is_https) {
+            None => Box::pin(direct(Arc::clone(&self.policy), to, port, self.peer.clone())),
+            Some(proxy) => {
+                let judged = self.policy.judge_unresolved(to.host().unwrap_or_default(), port);
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), HttpConnector::new());
+                if let Some(credentials) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(credentials.clone());
+                }
+                Box::pin(async move {
+                    judged?;
+                    Ok(tunnel.call(to).await?)
+                })
+            }
         }
-        Box::pin(async move { Ok(tunnel.call(to).await?) })
     }
 }
 
-/// The system's resolver, without the addresses out of reach. The connection goes to one of the addresses
-/// that were judged, so that a name cannot change its mind in between.
-#[derive(Clone)]
-struct Resolver {
-    system: GaiResolver,
-    reach: Reach,
+async fn direct(
+    policy: Arc<AddressPolicy>,
+    to: Uri,
+    port: u16,
+    peer: Peer,
+) -> Result<TokioIo<TcpStream>, Failure> {
+    let judged = policy.resolve(to.host().unwrap_or_default(), port).await.map_err(|cause| match cause {
+        NoAddress::Refused(refused) => Failure::from(refused),
+        NoAddress::Unknown(cause) => cause.into(),
+    })?;
+    // An address that is written out is taken as it is, and is then the one that was judged.
+    let mut connector = HttpConnector::new_with_resolver(Judged(judged));
+    connector.enforce_http(false);
+    let stream = connector.call(to).await?;
+    let address = stream.inner().peer_addr()?.ip();
+    let _ = peer.0.set(address);
+    Ok(stream)
 }
 
-impl Service<Name> for Resolver {
+/// Answers every name with the addresses that were judged, so that the connection goes to one of them.
+#[derive(Clone)]
+struct Judged(Vec<SocketAddr>);
+
+impl Service<Name> for Judged {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+    type Future = std::future::Ready<io::Result<Self::Response>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, name: Name) -> Self::Future {
-        let resolving = self.system.call(name);
-        let reach = self.reach;
-        Box::pin(async move {
-            let allowed: Vec<SocketAddr> =
-                resolving.await?.filter(|found| reach.allows(found.ip())).collect();
-            if allowed.is_empty() {
-                return Err(io::Error::other("its name leads to no public address"));
-            }
-            Ok(allowed.into_iter())
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_name_that_leads_to_this_machine_is_out_of_public_reach() {
-        let resolved = |reach| {
-            let name = "localhost".parse().unwrap();
-            Resolver { system: GaiResolver::new(), reach }.call(name)
-        };
-        let refusal = resolved(Reach::Public).await.map(Iterator::collect::<Vec<_>>).unwrap_err();
-        assert_eq!(refusal.to_string(), "its name leads to no public address");
-        assert!(resolved(Reach::Anywhere).await.unwrap().all(|found| found.ip().is_loopback()));
+    fn call(&mut self, _: Name) -> Self::Future {
+        std::future::ready(Ok(self.0.clone().into_iter()))
     }
 }

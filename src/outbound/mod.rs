@@ -2,25 +2,26 @@
 //! databases.
 //!
 //! Holds always: a request ends within its time, redirects included; no more of an answer is kept than
-//! was allowed; no connection is opened to an address out of reach; credentials go to no other host
-//! than the one they were meant for, and into no message.
+//! was allowed; no connection is opened to an address that the policy does not allow; credentials go to no
+//! other host than the one they were meant for, and into no message.
 
 mod connect;
+mod policy;
 pub mod postgres;
-mod reach;
 mod send;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Response, Uri};
+use rustls::CertificateError;
 use url::Url;
 
-use connect::Clients;
-pub use reach::Reach;
+use connect::Shared;
+pub use policy::{AddressPolicy, Refused};
+use send::Sent;
 pub use send::{Delivery, Receipt, Undelivered};
 
 /// How many redirects are followed.
@@ -30,7 +31,9 @@ const AGENT: &str = concat!("orgd/", env!("CARGO_PKG_VERSION"));
 /// What to get, and how much time and room the answer may take.
 pub struct Request {
     pub url: Url,
-    pub reach: Reach,
+    /// Whether a setting of the operator names this host, which may then be anywhere. Redirects to other
+    /// hosts are judged like all others.
+    pub is_of_operator: bool,
     /// The value of the `Authorization` header.
     pub authorization: Option<String>,
     pub time_max: Duration,
@@ -54,12 +57,17 @@ impl std::fmt::Display for Failure {
 }
 
 /// The way out. Proxies are taken from `HTTPS_PROXY` and `NO_PROXY`, root certificates from the system.
-#[derive(Default)]
 pub struct Outbound {
-    clients: Clients,
+    policy: AddressPolicy,
+    shared: Shared,
 }
 
 impl Outbound {
+    /// Connects to what the policy allows.
+    pub fn new(policy: AddressPolicy) -> Outbound {
+        Outbound { policy, shared: Shared::default() }
+    }
+
     /// Gets what the request names, following redirects.
     pub async fn get(&self, request: Request) -> Result<Answer, Failure> {
         let late = Failure(format!(
@@ -80,8 +88,12 @@ impl Outbound {
             headers.insert(AUTHORIZATION, value);
         }
         let mut url = request.url;
+        let policy = match url.host_str().filter(|_| request.is_of_operator) {
+            Some(host) => self.policy.with_host(host),
+            None => self.policy.clone(),
+        };
         for _ in 0..=REDIRECTS_MAX {
-            let answer = self.exchange(&url, request.reach, &headers).await?;
+            let answer = self.exchange(&url, &policy, &headers).await?;
             let Some(next) = redirect(&url, &answer)? else {
                 return read(&url, answer, request.bytes_max).await;
             };
@@ -96,25 +108,22 @@ impl Outbound {
     async fn exchange(
         &self,
         url: &Url,
-        reach: Reach,
+        policy: &AddressPolicy,
         headers: &HeaderMap,
     ) -> Result<Response<Incoming>, Failure> {
         let host = shown(url);
-        if !reach.allows_host(url) {
-            return Err(Failure(format!("{host} is not a public address.")));
-        }
         let uri: Uri = url
             .as_str()
             .parse()
             .map_err(|_| Failure(format!("An address at {host} cannot be asked for.")))?;
-        let mut asked = hyper::Request::new(Full::<Bytes>::default());
+        let mut asked = hyper::Request::new(Sent::default());
         *asked.uri_mut() = uri;
         *asked.headers_mut() = headers.clone();
-        self.clients
-            .of(reach)
-            .request(asked)
-            .await
-            .map_err(|cause| Failure(format!("{host} could not be reached: {}.", innermost(&cause))))
+        let (client, _) = self.shared.client(policy.clone());
+        client.request(asked).await.map_err(|cause| match refusal(&cause) {
+            Some(refused) => Failure(format!("{refused}.")),
+            None => Failure(format!("{host} could not be reached: {}.", reason(&cause))),
+        })
     }
 }
 
@@ -144,8 +153,8 @@ async fn read(url: &Url, answer: Response<Incoming>, bytes_max: usize) -> Result
     let mut incoming = answer.into_body();
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
-        let frame = frame
-            .map_err(|cause| Failure(format!("The answer of {host} broke off: {}.", innermost(&cause))))?;
+        let frame =
+            frame.map_err(|cause| Failure(format!("The answer of {host} broke off: {}.", reason(&cause))))?;
         let Some(part) = frame.data_ref() else { continue };
         if body.len() + part.len() > bytes_max {
             return Err(too_large());
@@ -161,11 +170,30 @@ pub fn shown(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// The cause behind all causes, which is the one that says something.
-pub fn innermost(failure: &(dyn std::error::Error + 'static)) -> String {
+/// The cause behind all causes, which is the one that says something. It holds nothing that the other
+/// server has said.
+pub fn reason(failure: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = failure;
     while let Some(source) = cause.source() {
         cause = source;
     }
+    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let tls = inner.and_then(|inner| inner.downcast_ref()).or_else(|| cause.downcast_ref());
+    if let Some(rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })) = tls {
+        // The whole error lists the names that the certificate is for.
+        return "invalid peer certificate: it is for another name".into();
+    }
     cause.to_string().trim_end_matches('.').to_owned()
+}
+
+/// The refusal behind an error, if it is one.
+fn refusal(failure: &(dyn std::error::Error + 'static)) -> Option<Refused> {
+    let mut cause = Some(failure);
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref::<Refused>() {
+            return Some(refused.clone());
+        }
+        cause = error.source();
+    }
+    None
 }

@@ -1,15 +1,14 @@
 //! Connections to PostgreSQL and what speaks its protocol.
 //!
-//! To other machines they are always encrypted. As with libpq's `sslmode=require`, whose certificate it is
-//! is checked only where the operator has named root certificates: databases mostly have certificates of
-//! their own making, or of their provider's own authority, which no machine knows. What is checked even
-//! then: the server holds the key of the certificate that it shows, and SCRAM binds its proof to that
+//! To other machines they are always encrypted, and certificates and host names are checked, as with libpq's
+//! `sslmode=verify-full`. Where somebody takes any certificate (`has_self_signed_cert`), what is checked even
+//! then is this: the server holds the key of the certificate that it shows, and SCRAM binds its proof to that
 //! certificate, so that the proof cannot be passed on. That does not stop who stands in between and asks for
-//! the password itself, in plain: against him only named root certificates help.
+//! the password itself, in plain.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +24,16 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connect::{system_roots, tls};
-use super::{AGENT, Reach, innermost};
+use super::connect::tls;
+use super::policy::{NoAddress, is_public};
+use super::{AGENT, Outbound, Refused, reason};
 
 /// The certificates that those of databases are checked against.
 #[derive(Clone, Debug)]
-pub struct Roots(Arc<RootCertStore>);
+pub enum Roots {
+    System,
+    These(Arc<RootCertStore>),
+}
 
 impl Roots {
     /// `system`, or a file in PEM form.
@@ -39,7 +42,7 @@ impl Roots {
     /// The file cannot be read, or holds no certificate.
     pub fn named(name: &str) -> Result<Roots, String> {
         if name == "system" {
-            return Ok(Roots(Arc::new(system_roots())));
+            return Ok(Roots::System);
         }
         let mut roots = RootCertStore::empty();
         let found = CertificateDer::pem_file_iter(name).map_err(|cause| cause.to_string())?;
@@ -47,7 +50,7 @@ impl Roots {
             let added = certificate.map(|certificate| roots.add(certificate));
             added.map_err(|cause| cause.to_string())?.map_err(|cause| cause.to_string())?;
         }
-        if roots.is_empty() { Err("holds no certificate".into()) } else { Ok(Roots(Arc::new(roots))) }
+        if roots.is_empty() { Err("holds no certificate".into()) } else { Ok(Roots::These(Arc::new(roots))) }
     }
 }
 
@@ -60,20 +63,23 @@ pub struct Database<'a> {
     pub password: &'a str,
     /// `None`: whose certificate it is does not matter.
     pub roots: Option<Roots>,
-    pub reach: Reach,
 }
 
 /// Why there is no session.
 pub enum Unreached {
+    /// No connection may be opened there.
+    Forbidden(Refused),
     /// No server, or none that we can talk to.
     Failed(String),
-    /// The server does not let us in.
-    Refused(Error),
+    /// The server does not let us in; whether it has a public address.
+    Refused { error: Error, is_public: bool },
 }
 
 /// A session. It ends, and with it the transaction that is not committed, when this goes.
 pub struct Session {
     pub client: Client,
+    /// Whether the server has a public address. What others say is shown to nobody.
+    pub is_public: bool,
     connection: Connection,
 }
 
@@ -89,38 +95,56 @@ impl Drop for Connection {
 /// How long a connection that ends is listened to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-impl Session {
-    /// Opens one. How long that may take is up to the caller.
+impl Outbound {
+    /// Opens a session. How long that may take is up to the caller.
     ///
     /// # Errors
-    /// The server cannot be reached, or does not let us in.
-    pub async fn open(to: &Database<'_>) -> Result<Session, Unreached> {
+    /// The server may not or cannot be reached, or does not let us in.
+    pub async fn session(&self, to: &Database<'_>) -> Result<Session, Unreached> {
         let failed = |cause: io::Error| Unreached::Failed(cause.to_string());
-        let found = tokio::net::lookup_host((to.host, to.port)).await.map_err(failed)?;
-        let allowed: Vec<SocketAddr> = found.filter(|address| to.reach.allows(address.ip())).collect();
-        let stream = TcpStream::connect(allowed.as_slice()).await.map_err(failed)?;
+        let judged = self.policy.resolve(to.host, to.port).await.map_err(|cause| match cause {
+            NoAddress::Refused(refused) => Unreached::Forbidden(refused),
+            NoAddress::Unknown(cause) => failed(cause),
+        })?;
+        let (stream, address) = connect(&judged).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         // What is said to this very machine needs no encryption.
-        let is_here = allowed.iter().all(|address| address.ip().is_loopback());
+        let is_here = address.to_canonical().is_loopback();
         let mut config = Config::new();
         config.user(to.user).password(to.password).dbname(to.name).application_name(AGENT);
         config.ssl_mode(if is_here { SslMode::Prefer } else { SslMode::Require });
         let encryption = match &to.roots {
-            Some(Roots(roots)) if !is_here => tls(RootCertStore::clone(roots)),
+            Some(Roots::System) if !is_here => self.shared.tls().clone(),
+            Some(Roots::These(roots)) if !is_here => tls(RootCertStore::clone(roots)),
             _ => unchecked(),
         };
         let connector =
             MakeTlsConnect::<TcpStream>::make_tls_connect(&mut MakeRustlsConnect::new(encryption), to.host)
                 .unwrap_or_else(|never: Infallible| match never {});
+        let is_public = is_public(address.to_canonical());
         match config.connect_raw(stream, connector).await {
             Ok((client, connection)) => {
-                Ok(Session { client, connection: Connection(tokio::spawn(connection)) })
+                Ok(Session { client, is_public, connection: Connection(tokio::spawn(connection)) })
             }
-            Err(cause) if cause.code().is_some() => Err(Unreached::Refused(cause)),
-            Err(cause) => Err(Unreached::Failed(innermost(&cause))),
+            Err(error) if error.code().is_some() => Err(Unreached::Refused { error, is_public }),
+            Err(error) => Err(Unreached::Failed(reason(&error))),
         }
     }
+}
 
+/// A connection to the first of the addresses that takes one.
+async fn connect(addresses: &[SocketAddr]) -> io::Result<(TcpStream, IpAddr)> {
+    let mut last = io::Error::other("there is no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok((stream, address.ip())),
+            Err(cause) => last = cause,
+        }
+    }
+    Err(last)
+}
+
+impl Session {
     /// What stands behind an error that only says that the connection is closed.
     pub async fn cause(&mut self, error: Error) -> Error {
         if !error.is_closed() {
@@ -134,7 +158,7 @@ impl Session {
 
     /// Takes leave of the server.
     pub async fn close(self) {
-        let Session { client, mut connection } = self;
+        let Session { client, mut connection, .. } = self;
         drop(client);
         let _ = tokio::time::timeout(LAST_WORDS, &mut connection.0).await;
     }

@@ -1,14 +1,22 @@
 //! Sending data: one request, no redirects, the beginning of the answer.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Uri};
+use tokio::sync::watch;
 use url::Url;
 
-use super::{AGENT, Outbound, Reach, innermost, shown};
+use super::{AGENT, Outbound, Refused, reason, refusal, shown};
+
+/// Bodies are handed over in pieces of this size, in bytes: each one taken is a sign of life.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Data for another server.
 #[derive(Clone)]
@@ -24,17 +32,21 @@ pub struct Delivery {
     pub bytes_max: usize,
 }
 
-/// Why there is no receipt: the host and a reason.
+/// Why there is no receipt.
 #[derive(Debug)]
-pub struct Undelivered {
-    told: String,
-    /// No connection could be opened, so nothing was sent.
-    pub is_unreachable: bool,
+pub enum Undelivered {
+    /// Nothing may be sent there.
+    Refused(Refused),
+    /// No connection could be opened, so nothing was sent: the host and a reason.
+    Unreachable(String),
+    /// The connection broke, or the answer did not come in time: the host and a reason.
+    Unanswered(String),
 }
 
-impl std::fmt::Display for Undelivered {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.told)
+impl Undelivered {
+    /// The other server says nothing for too long.
+    pub fn late(url: &Url, seconds: u64) -> Undelivered {
+        Undelivered::Unanswered(format!("{} did not answer within {seconds} seconds", shown(url)))
     }
 }
 
@@ -44,6 +56,8 @@ pub struct Receipt {
     headers: HeaderMap,
     /// The beginning of the body.
     pub body: Vec<u8>,
+    /// Whether it comes from a public address. What others answer is shown to nobody.
+    pub is_public: bool,
 }
 
 impl Receipt {
@@ -58,23 +72,60 @@ impl Receipt {
     }
 }
 
-impl Outbound {
-    /// Sends the request once. Where it may go is up to whoever set the address.
-    pub async fn send(&self, delivery: Delivery) -> Result<Receipt, Undelivered> {
-        let host = shown(&delivery.url);
-        let told = format!("{host} did not answer within {} seconds", delivery.time_max.as_secs());
-        let late = Undelivered { told, is_unreachable: false };
-        let time_max = delivery.time_max;
-        tokio::time::timeout(time_max, self.deliver(delivery)).await.unwrap_or(Err(late))
+/// The body of a request, which tells of each piece that is taken.
+#[derive(Default)]
+pub(super) struct Sent {
+    rest: Bytes,
+    progress: Option<watch::Sender<()>>,
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(progress) = &self.progress {
+            progress.send_replace(());
+        }
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let size = self.rest.len().min(PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(size)))))
     }
 
-    async fn deliver(&self, delivery: Delivery) -> Result<Receipt, Undelivered> {
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+impl Outbound {
+    /// Sends the request once. `progress` is told of every step on the way.
+    ///
+    /// # Errors
+    /// There is no answer, or there may be none.
+    pub async fn send(
+        &self,
+        delivery: Delivery,
+        progress: watch::Sender<()>,
+    ) -> Result<Receipt, Undelivered> {
+        let late = Undelivered::late(&delivery.url, delivery.time_max.as_secs());
+        let time_max = delivery.time_max;
+        tokio::time::timeout(time_max, self.deliver(delivery, progress)).await.unwrap_or(Err(late))
+    }
+
+    async fn deliver(&self, delivery: Delivery, progress: watch::Sender<()>) -> Result<Receipt, Undelivered> {
         let host = shown(&delivery.url);
-        let unusable = || Undelivered {
-            told: format!("a request to {host} cannot be put together"),
-            is_unreachable: true,
-        };
-        let mut asked = hyper::Request::new(Full::new(delivery.body));
+        let unusable = || Undelivered::Unreachable(format!("a request to {host} cannot be put together"));
+        let body = Sent { rest: delivery.body, progress: Some(progress) };
+        let mut asked = hyper::Request::new(body);
         *asked.method_mut() = Method::from_bytes(delivery.method.as_bytes()).map_err(|_| unusable())?;
         *asked.uri_mut() = delivery.url.as_str().parse::<Uri>().map_err(|_| unusable())?;
         asked.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -82,16 +133,44 @@ impl Outbound {
             let value = HeaderValue::from_str(&value).map_err(|_| unusable())?;
             asked.headers_mut().insert(HeaderName::from_static(name), value);
         }
-        let client = self.clients.of(Reach::Anywhere);
-        let answer = client.request(asked).await;
-        let answer = answer.map_err(|cause| Undelivered {
-            told: format!("{host} could not be reached: {}", innermost(&cause)),
-            is_unreachable: cause.is_connect(),
+        let (client, peer) = self.shared.client(self.policy.clone());
+        let answer = client.request(asked).await.map_err(|cause| match refusal(&cause) {
+            Some(refused) => Undelivered::Refused(refused),
+            None => {
+                let told = format!("{host} could not be reached: {}", reason(&cause));
+                if cause.is_connect() {
+                    Undelivered::Unreachable(told)
+                } else {
+                    Undelivered::Unanswered(told)
+                }
+            }
         })?;
         let (head, incoming) = answer.into_parts();
         // An answer that is too long, or breaks off, is told as far as its status goes.
         let body = Limited::new(incoming, delivery.bytes_max).collect().await;
         let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
-        Ok(Receipt { status: head.status.as_u16(), headers: head.headers, body })
+        Ok(Receipt { status: head.status.as_u16(), headers: head.headers, body, is_public: peer.is_public() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_goes_out_in_pieces_and_each_one_is_a_sign_of_life() {
+        let (progress, mut signs) = watch::channel(());
+        let whole: Vec<u8> = (0..2 * PIECE_BYTES + 7).map(|number| (number % 251) as u8).collect();
+        let mut sent = Sent { rest: whole.clone().into(), progress: Some(progress) };
+        assert_eq!(sent.size_hint().exact(), Some(whole.len() as u64));
+        let mut pieces = Vec::new();
+        while let Some(frame) = sent.frame().await {
+            pieces.push(frame.expect("it cannot fail").into_data().expect("data"));
+            assert!(signs.has_changed().expect("the body lives"));
+            signs.mark_unchanged();
+        }
+        assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [PIECE_BYTES, PIECE_BYTES, 7]);
+        assert_eq!(pieces.concat(), whole);
+        assert!(sent.is_end_stream());
     }
 }

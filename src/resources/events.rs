@@ -231,7 +231,35 @@ fn behind(id: Uuid) -> Uuid {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub oldest: Option<Time>,
+    /// Of all projects together.
     pub bytes_max: Option<u64>,
+    /// Of each project.
+    pub project_bytes_max: Option<u64>,
+}
+
+impl Limits {
+    /// What each project may keep, in bytes: its own limit, and a share of the limit of all that takes only
+    /// from those who keep the most.
+    fn bytes_each(self, kept: impl Iterator<Item = u64>) -> u64 {
+        let own = self.project_bytes_max.unwrap_or(u64::MAX);
+        let share = self.bytes_max.map_or(u64::MAX, |max| fair_share(kept.map(|bytes| bytes.min(own)), max));
+        own.min(share)
+    }
+}
+
+/// The greatest size to which each has to be cut so that all together take no more than `max`.
+fn fair_share(sizes: impl Iterator<Item = u64>, max: u64) -> u64 {
+    let mut sizes: Vec<u64> = sizes.collect();
+    sizes.sort_unstable();
+    let mut left = max;
+    for (place, size) in sizes.iter().enumerate() {
+        let share = left / (sizes.len() - place) as u64;
+        if *size > share {
+            return share;
+        }
+        left -= size;
+    }
+    u64::MAX
 }
 
 /// Removes some of what is too old or too much, or belongs to a project that is gone; true where more may
@@ -239,8 +267,7 @@ pub struct Limits {
 pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<bool> {
     const AT_ONCE: usize = 500;
     let all = tx.all(&KEPT)?;
-    let total: u64 = all.iter().map(|(_, kept)| kept.bytes).sum();
-    let mut excess = limits.bytes_max.map_or(0, |max| total.saturating_sub(max));
+    let bytes_each = limits.bytes_each(all.iter().map(|(_, kept)| kept.bytes));
     for (project, mut kept) in all {
         let is_gone = !projects::exists(tx, project)?;
         let mut removed = 0;
@@ -248,11 +275,10 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<bool> {
         for row in oldest.take(AT_ONCE) {
             let ((_, id), event) = row?;
             let is_old = limits.oldest.is_some_and(|oldest| Ids::time_of(id) < oldest);
-            if !(is_gone || is_old || excess > 0) {
+            if !(is_gone || is_old || kept.bytes > bytes_each) {
                 break;
             }
             delete(tx, project, id, &event)?;
-            excess = excess.saturating_sub(event.bytes());
             kept.events = kept.events.saturating_sub(1);
             kept.bytes = kept.bytes.saturating_sub(event.bytes());
             removed += 1;
@@ -305,4 +331,38 @@ pub(super) fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_all_takes_from_the_largest_only() {
+        for (sizes, max, wanted) in [
+            (&[][..], 10, u64::MAX),
+            (&[10], 10, u64::MAX),
+            (&[11], 10, 10),
+            (&[1, 2, 3], 6, u64::MAX),
+            (&[1, 2, 4], 6, 3),
+            (&[2, 100, 3], 15, 10),
+            (&[2, 100, 50], 22, 10),
+            (&[5, 5, 5], 9, 3),
+            (&[5, 5], 0, 0),
+            (&[u64::MAX - 5, 5], u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(fair_share(sizes.iter().copied(), max), wanted, "{sizes:?} of {max}");
+        }
+    }
+
+    #[test]
+    fn a_project_is_held_to_its_own_limit_before_the_rest_is_shared() {
+        let each = |bytes_max, project_bytes_max, kept: &[u64]| {
+            Limits { oldest: None, bytes_max, project_bytes_max }.bytes_each(kept.iter().copied())
+        };
+        assert_eq!(each(None, None, &[7]), u64::MAX);
+        assert_eq!(each(None, Some(5), &[7]), 5);
+        assert_eq!(each(Some(20), Some(5), &[100, 6, 6]), 5);
+        assert_eq!(each(Some(12), Some(5), &[100, 6, 6]), 4);
+    }
 }

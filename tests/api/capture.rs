@@ -321,3 +321,44 @@ fn the_oldest_events_go_when_there_are_too_many() {
     server.pass(std::time::Duration::from_secs(61));
     server.until("a MiB of ten events is left", || kept(&server, &org) == 10);
 }
+
+/// Sends so many events of a tenth of a MB each.
+fn flood(server: &Server, org: &Org, count: usize) {
+    let token = token(org);
+    for _ in 0..count {
+        let event = json!({"event": "a", "distinct_id": "d", "api_key": token, "properties": {"fill": "x".repeat(100_000)}});
+        send(&server.anyone(), "/e", event.to_string()).json(200);
+    }
+}
+
+#[test]
+fn who_floods_a_project_loses_its_own_events_only() {
+    let server = Server::with(|config| config.exports.events_mib_max = 1);
+    let (small, large) = (server.org(), server.org());
+    flood(&server, &small, 3);
+    flood(&server, &large, 20);
+    server.pass(std::time::Duration::from_secs(61));
+    server.until("the rest of the MiB is left", || kept(&server, &large) == 7);
+    assert_eq!(kept(&server, &small), 3);
+    // Two that flood share what there is, and the third still loses nothing.
+    let third = server.org();
+    flood(&server, &third, 20);
+    server.pass(std::time::Duration::from_secs(61));
+    server.until("seven events of both are left", || kept(&server, &large) + kept(&server, &third) == 7);
+    assert_eq!((kept(&server, &large), kept(&server, &third)), (3, 4));
+    assert_eq!(kept(&server, &small), 3);
+}
+
+#[test]
+fn each_project_has_a_limit_of_its_own() {
+    let server = Server::with(|config| {
+        config.exports.events_mib_max = 0;
+        config.exports.events_project_mib_max = 1;
+    });
+    let (small, large) = (server.org(), server.org());
+    flood(&server, &large, 12);
+    flood(&server, &small, 10);
+    server.pass(std::time::Duration::from_secs(61));
+    server.until("a MiB of ten events is left", || kept(&server, &large) == 10);
+    assert_eq!(kept(&server, &small), 10);
+}

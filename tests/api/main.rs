@@ -21,6 +21,7 @@ mod invites;
 mod mail;
 mod members;
 mod organizations;
+mod outbound;
 mod page;
 mod paging;
 #[cfg(feature = "parquet")]
@@ -38,5 +39,6 @@ mod sessions;
 mod signup;
 mod support;
 mod tables;
+mod turns;
 mod two_factor;
 mod users;

@@ -537,3 +537,34 @@ fn plugins_go_with_their_organization() {
     // Ids are never used twice.
     assert_eq!(plugin["id"], 2);
 }
+
+#[test]
+fn what_every_organization_sees_is_the_admins_to_decide_on_and_to_change() {
+    let server = Server::start();
+    let (org, other) = (server.org(), server.org());
+    let (member, admin) = (org.member(&server), org.admin(&server));
+    let insufficient = "Your organization access level is insufficient.";
+    let new = |is_global: bool| json!({"plugin_type": "source", "name": "n", "is_global": is_global});
+    member.post(&org.at("plugins/"), new(true)).denied(insufficient);
+    let plugin = member.post(&org.at("plugins/"), new(false)).json(201);
+    let one = path(&org, &plugin, "");
+    for named in [true, false] {
+        member.patch(&one, json!({"is_global": named})).denied(insufficient);
+        member.put(&one, json!({"is_global": named})).denied(insufficient);
+    }
+    assert_eq!(org.owner.get(&one).json(200), plugin);
+    assert!(other.owner.get(&other.at("plugins/")).results().is_empty());
+    member.patch(&one, json!({"name": "mine"})).json(200);
+
+    let global = admin.patch(&one, json!({"is_global": true})).json(200);
+    assert_eq!(other.owner.get(&other.at("plugins/")).results(), from_ref(&global));
+    member.patch(&one, json!({"name": "x"})).denied(insufficient);
+    member.put(&one, json!({"is_global": false})).denied(insufficient);
+    member.patch(&path(&org, &plugin, "update_source/"), json!({"index.ts": "x"})).denied(insufficient);
+    member.post(&path(&org, &plugin, "upgrade/"), json!({})).denied(insufficient);
+    assert_eq!(other.owner.get(&other.at("plugins/")).results(), from_ref(&global));
+    assert_eq!(org.owner.get(&path(&org, &plugin, "source/")).json(200), json!({}));
+    admin.patch(&one, json!({"is_global": false, "name": "y"})).json(200);
+    member.patch(&path(&org, &plugin, "update_source/"), json!({"index.ts": "x"})).json(200);
+    admin.post(&org.at("plugins/"), new(true)).json(201);
+}

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use orgd::config::Config;
 use serde_json::{Value, json};
 
 use crate::support::exports::{
@@ -28,6 +29,14 @@ fn until_status(server: &Server, org: &Org, export: &Value, status: &str) {
     server.until(&format!("a run is {status}"), || latest(org, export)["status"] == status);
 }
 
+/// A server on which a destination may say nothing for a day.
+fn patient(change: impl FnOnce(&mut Config)) -> Server {
+    Server::with(|config| {
+        config.exports.export_first_answer_seconds = 86_400;
+        change(config);
+    })
+}
+
 /// Waits for a run of an export that goes nowhere: what was there before it was looked at before it.
 fn look(server: &Server, org: &Org) -> Value {
     let body = json!({"name": "n", "interval": "hour", "paused": true, "destination": {"type": "NoOp", "config": {}}});
@@ -39,7 +48,7 @@ fn look(server: &Server, org: &Org) -> Value {
 
 #[test]
 fn a_run_waits_until_a_worker_is_free() {
-    let server = Server::with(|config| config.exports.export_workers = 1);
+    let server = patient(|config| config.exports.export_workers = 1);
     let org = server.org();
     let (_silence, first) = hanging(&server, &org);
     let receiver = Receiver::answering(&[]);
@@ -66,7 +75,7 @@ fn hanging(server: &Server, org: &Org) -> (Silence, Value) {
 
 #[test]
 fn two_runs_of_an_export_up_to_the_same_moment_follow_each_other() {
-    let server = Server::start();
+    let server = patient(|_| {});
     let org = server.org();
     let (_silence, export) = hanging(&server, &org);
     backfill_of(&org, &export, json!({"end_at": "2021-01-01T11:00:00Z"}));
@@ -86,7 +95,7 @@ fn two_runs_of_an_export_up_to_the_same_moment_follow_each_other() {
 
 #[test]
 fn a_run_that_hangs_is_tried_again_when_its_time_is_over() {
-    let server = Server::start();
+    let server = patient(|_| {});
     let org = server.org();
     let (_silence, export) = hanging(&server, &org);
     server.pass(Duration::from_secs(60 * 60));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 use crate::archives::{tar_gz, zip};
-use crate::support::{Serving, agent, ask, orgd};
+use crate::support::{Serving, agent, ask, orgd, until};
 use crate::web::{Page, Web};
 
 const MANIFEST: &[u8] = br#"{"name": "p"}"#;
@@ -51,6 +51,37 @@ impl Server {
         let (status, told) = self.ask("POST", &json!({"url": url}));
         assert_eq!((status, &told["type"]), (400, &json!("validation_error")), "{told}");
         told["detail"].as_str().expect("a sentence").to_owned()
+    }
+
+    /// Why an export to this address fails.
+    fn export_to(&self, url: &str) -> String {
+        let ask = |method: &str, path: &str, body: Value| {
+            let url = format!("{}/api/organizations/@current/{path}", self.process.base);
+            ask(&self.agent, method, &url, Some(KEY), &body).expect("an answer").1
+        };
+        let project = ask("GET", "projects/", json!({}))["results"][0]["id"].clone();
+        let token = ask("GET", &format!("projects/{project}/"), json!({}))["api_token"].clone();
+        let batch = json!([{"event": "a", "distinct_id": "d", "timestamp": "2021-01-01T10:00:00Z"}]);
+        let capture = format!("{}/batch/", self.process.base);
+        let sent = json!({"api_key": token, "batch": batch});
+        assert_eq!(
+            crate::support::ask(&self.agent, "POST", &capture, None, &sent).expect("an answer").0,
+            200
+        );
+        let destination = json!({"type": "HTTP", "config": {"url": url, "token": "phc"}});
+        let export = json!({"name": "n", "interval": "hour", "paused": true, "destination": destination});
+        let one = format!(
+            "batch_exports/{}/",
+            ask("POST", "batch_exports/", export)["id"].as_str().expect("an id")
+        );
+        let range = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
+        ask("POST", &format!("{one}backfill/"), range);
+        let mut run = Value::Null;
+        until("the run is over", || {
+            run = ask("GET", &one, json!({}))["latest_runs"][0].clone();
+            run["finished_at"].is_string()
+        });
+        run["latest_error"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The most memory that the process has held so far, in MiB.
@@ -150,11 +181,38 @@ fn the_public_sites_are_reached_through_the_proxy_and_lead_to_no_inner_address()
     ] {
         web.put("/u/r/archive/2.zip", Page::Redirect(target.clone()));
         let detail = server.refusal("https://github.com/u/r/archive/2.zip");
-        assert!(detail.contains("is not a public address"), "{target}: {detail}");
+        assert!(detail.contains(" is not an address that this server may connect to"), "{target}: {detail}");
     }
     assert!(inner.asked().is_empty());
     assert!(web.targets().iter().all(|target| target.ends_with(".com:443")), "{:?}", web.targets());
     assert_eq!(server.ask("GET", &json!({})).1["count"], 1);
+}
+
+#[test]
+fn what_a_proxy_leads_to_is_listed_by_its_name_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = secure_web(folder.path(), &["localhost", "db.internal"]);
+    let authority = folder.path().join("ca.pem").display().to_string();
+    let proxy = format!("http://{}", web.address);
+    web.put("/batch/", Page::Status(418));
+    let variables = [
+        ("SSL_CERT_FILE", authority.as_str()),
+        ("HTTPS_PROXY", &proxy),
+        ("ORGD_OUTBOUND_ALLOW", "localhost:9999"),
+    ];
+    let server = Server::start(folder.path(), &variables);
+    let hidden = "NonRetryableResponseError: NonRetryableResponseError (status: 418): (what a server in a private network answers is not shown)";
+    let refused = "is not an address that this server may connect to; the operator can allow it with ORGD_OUTBOUND_ALLOW";
+    for (host, wanted) in [
+        ("db.internal", hidden.to_owned()),
+        ("localhost:9999", hidden.to_owned()),
+        ("localhost:9998", format!("AddressNotAllowedError: localhost {refused}")),
+        ("127.1:9999", format!("AddressNotAllowedError: 127.0.0.1 {refused}")),
+        ("10.0.0.1", format!("AddressNotAllowedError: 10.0.0.1 {refused}")),
+    ] {
+        assert_eq!(server.export_to(&format!("https://{host}/batch/")), wanted, "{host}");
+    }
+    assert_eq!(web.targets(), ["db.internal:443", "localhost:9999"]);
 }
 
 #[test]
@@ -198,6 +256,10 @@ fn a_bad_setting_stops_the_start_with_a_message() {
         ("ORGD_PLUGIN_FETCH_TIMEOUT", "0", "0 is not in 1..=600"),
         ("ORGD_GITHUB_URL", "github.com", "relative URL"),
         ("ORGD_GITLAB_URL", "file:///etc", "the address of a web server is needed"),
+        ("ORGD_OUTBOUND_ALLOW", "10.0.0.0/33", "'10.0.0.0/33' is neither a network"),
+        ("ORGD_OUTBOUND_ALLOW", "any,http://db", "'http://db' is neither a network"),
+        ("ORGD_EXPORT_ROOT_CERTS", "/nowhere.pem", "No such file"),
+        ("ORGD_EXPORT_FIRST_ANSWER_SECONDS", "0", "0 is not in 1..=86400"),
         ("ORGD_NPM_REGISTRY_URL", "http://npm/?x", "an address without ? and # is needed"),
         ("ORGD_PLUGIN_REPOSITORY_URL", "list.json", "relative URL"),
     ] {

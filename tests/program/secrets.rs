@@ -119,7 +119,7 @@ fn no_secret_of_a_destination_is_told_anywhere() {
     let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
     let made: Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
     let (receiver, bucket) = (Receiver::answering(ANSWERS), Receiver::answering(&[(403, XML)]));
-    let mut server = Serving::start(&file, &["--log-level", "debug"]);
+    let mut server = Serving::start(&file, &["--log-level", "debug", "--outbound-allow", "127.0.0.0/8"]);
     let log = server.log.take().expect("a log").into_inner().expect("no panic");
     let key = made["api_key"].as_str().expect("a key").to_owned();
     let owner = Owner { server: server.base.clone(), key };

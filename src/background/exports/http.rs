@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::job::{Job, Outcome, Stop};
 use crate::clock::Time;
-use crate::outbound::Delivery;
+use crate::outbound::{Delivery, Undelivered};
 use crate::resources::batch_exports::runs::Progress;
 use crate::resources::events::{Event, Place};
 
@@ -124,9 +124,13 @@ async fn send(job: &Job, url: &Url, body: Bytes) -> Outcome<()> {
         time_max: TIME_MAX,
         bytes_max: ANSWER_BYTES_MAX,
     };
-    let answer = job.outbound().send(delivery).await;
-    let answer = answer.map_err(|cause| Stop::Retryable(format!("ClientConnectionError: {cause}")))?;
-    let told = job.told(answer.text());
+    let answer = job.send(delivery).await.map_err(|cause| match cause {
+        Undelivered::Refused(refused) => refused.into(),
+        Undelivered::Unreachable(told) | Undelivered::Unanswered(told) => {
+            Stop::Retryable(format!("ClientConnectionError: {told}"))
+        }
+    })?;
+    let told = job.told(answer.text(), answer.is_public);
     let error = |name: &str| format!("{name}: {name} (status: {}): {told}", answer.status);
     match answer.status {
         200..=299 => Ok(()),

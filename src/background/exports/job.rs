@@ -1,18 +1,21 @@
 //! One attempt at a run: what is to be delivered, read piece by piece, and what has been confirmed.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::turns::Seat;
 use super::{arrivals, postgres};
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Error, Result};
-use crate::outbound::Outbound;
-use crate::outbound::postgres::Roots;
+use crate::outbound::postgres::{Database, Roots, Session, Unreached};
+use crate::outbound::{Delivery, Receipt, Refused, Undelivered};
 use crate::resources::batch_exports::destination::{self, Kind};
 use crate::resources::batch_exports::interval::Interval;
 use crate::resources::batch_exports::runs::{self, Commit, Context, Open, Plan, Progress, Run};
@@ -25,6 +28,10 @@ const PIECE_BYTES: u64 = 1024 * 1024;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// How much is told of a refusal.
 const TOLD_CHARS_MAX: usize = 500;
+
+/// What is told in place of what a server with a private address says: nobody may look into the network
+/// around this server.
+const HIDDEN: &str = "(what a server in a private network answers is not shown)";
 
 /// One attempt may take as long as its interval, but at least this.
 const ATTEMPT_SECONDS_MIN: i64 = 10 * 60;
@@ -47,6 +54,13 @@ impl From<Error> for Stop {
     }
 }
 
+impl From<Refused> for Stop {
+    /// What the policy refuses now, it refuses again.
+    fn from(refused: Refused) -> Stop {
+        Stop::Fatal(format!("AddressNotAllowedError: {refused}"))
+    }
+}
+
 pub(super) type Outcome<T> = std::result::Result<T, Stop>;
 
 pub(super) struct Job {
@@ -59,11 +73,19 @@ pub(super) struct Job {
     secrets: Vec<String>,
     begun_at: Time,
     over: Arc<Notify>,
+    seat: Arc<Seat>,
+    /// Whether the destination has answered in this attempt.
+    has_answered: AtomicBool,
 }
 
 impl Job {
     /// Begins an attempt; `None` where the run is over. `over` tells when it is later on.
-    pub(super) async fn begin(app: &Arc<App>, open: Open, over: Arc<Notify>) -> Result<Option<Job>> {
+    pub(super) async fn begin(
+        app: &Arc<App>,
+        open: Open,
+        over: Arc<Notify>,
+        seat: Arc<Seat>,
+    ) -> Result<Option<Job>> {
         let begun_at = app.clock.now();
         let Open { export, id, .. } = open;
         let Some(plan) = app.store.read(|tx| runs::plan(tx, export, id))? else { return Ok(None) };
@@ -74,11 +96,39 @@ impl Job {
         let begun =
             app.store.write(move |tx| runs::begin(tx, &Context { arrivals: &arrivals, export, id }, &to));
         let Some(run) = begun.await? else { return Ok(None) };
-        Ok(Some(Job { app: Arc::clone(app), export, id, run, plan, config, secrets, begun_at, over }))
+        let (app, has_answered) = (Arc::clone(app), AtomicBool::new(false));
+        Ok(Some(Job { app, export, id, run, plan, config, secrets, begun_at, over, seat, has_answered }))
     }
 
-    pub(super) fn outbound(&self) -> &Outbound {
-        &self.app.outbound
+    /// Sends a request. Before the destination has answered once, it must give a sign of life every few
+    /// seconds.
+    pub(super) async fn send(&self, delivery: Delivery) -> std::result::Result<Receipt, Undelivered> {
+        let (progress, mut signs) = watch::channel(());
+        let seconds = self.first_answer_seconds();
+        let late = Undelivered::late(&delivery.url, seconds.unsigned_abs());
+        let mut sending = pin!(self.app.outbound.send(delivery, progress.clone()));
+        while !self.has_answered.load(Ordering::Relaxed) {
+            let receipt = tokio::select! {
+                biased;
+                receipt = &mut sending => receipt,
+                // `progress` lives as long as this function.
+                Ok(()) = signs.changed() => continue,
+                () = self.until(self.now().plus_seconds(seconds)) => return Err(late),
+            };
+            self.has_answered.store(receipt.is_ok(), Ordering::Relaxed);
+            return receipt;
+        }
+        sending.await
+    }
+
+    /// Opens a session with a database.
+    pub(super) async fn session(&self, to: &Database<'_>) -> std::result::Result<Session, Unreached> {
+        self.app.outbound.session(to).await
+    }
+
+    /// How long a destination may say nothing before its first answer.
+    pub(super) fn first_answer_seconds(&self) -> i64 {
+        self.app.config.exports.export_first_answer_seconds.into()
     }
 
     pub(super) fn config(&self) -> &Map<String, Value> {
@@ -96,7 +146,7 @@ impl Job {
     }
 
     /// The certificates that those of databases are checked against.
-    pub(super) fn roots(&self) -> Option<Roots> {
+    pub(super) fn roots(&self) -> Roots {
         self.app.config.exports.export_root_certs.clone()
     }
 
@@ -111,6 +161,11 @@ impl Job {
     /// Waits until then by the clock of the program.
     pub(super) async fn until(&self, due: Time) {
         self.app.clock.reached(due).await;
+    }
+
+    /// Waits until then, and leaves the worker to others meanwhile.
+    pub(super) async fn rest_until(&self, due: Time) {
+        self.seat.rest(self.until(due)).await;
     }
 
     /// Does the work, for as long as the run is not over and the attempt not too late.
@@ -133,13 +188,13 @@ impl Job {
 
     /// The text with every secret of the destination blotted out.
     pub(super) fn without_secrets(&self, text: String) -> String {
-        self.secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+        blotted(&self.secrets, text)
     }
 
-    /// The beginning of what a destination says. Secrets are blotted out before it is cut: half a secret
+    /// The beginning of what a destination says, where it may be shown. Secrets are blotted out before it is cut: half a secret
     /// would not be known again.
-    pub(super) fn told(&self, text: String) -> String {
-        self.without_secrets(text).chars().take(TOLD_CHARS_MAX).collect()
+    pub(super) fn told(&self, text: String, is_public: bool) -> String {
+        if is_public { beginning(&self.secrets, text) } else { HIDDEN.into() }
     }
 
     fn span(&self) -> Span {
@@ -250,6 +305,14 @@ fn disguises(secrets: &[String]) -> Vec<String> {
     all
 }
 
+fn blotted(secrets: &[String], text: String) -> String {
+    secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "***"))
+}
+
+fn beginning(secrets: &[String], text: String) -> String {
+    blotted(secrets, text).chars().take(TOLD_CHARS_MAX).collect()
+}
+
 /// How long one attempt may take: as long as its interval, but not less than ten minutes.
 fn attempt_seconds_max(interval: Interval) -> i64 {
     interval.seconds().max(ATTEMPT_SECONDS_MIN)
@@ -286,5 +349,21 @@ mod tests {
     fn an_attempt_may_take_as_long_as_its_interval_but_ten_minutes_at_least() {
         let seconds = Interval::ALL.map(attempt_seconds_max);
         assert_eq!(seconds, [3600, 24 * 3600, 7 * 24 * 3600, 600, 900]);
+    }
+
+    #[test]
+    fn a_secret_is_blotted_out_in_every_form_and_before_the_text_is_cut() {
+        let secrets = disguises(&["sesame/+ \"of\" it".to_owned(), "sesame".to_owned(), "abc".to_owned()]);
+        for (text, wanted) in [
+            ("open sesame/+ \"of\" it now", "open *** now"),
+            ("{\"token\":\"sesame/+ \\\"of\\\" it\"}", "{\"token\":\"***\"}"),
+            ("?token=sesame%2F%2B%20%22of%22%20it&x", "?token=***&x"),
+            ("sesame alone", "*** alone"),
+            ("abc is no secret", "abc is no secret"),
+        ] {
+            assert_eq!(beginning(&secrets, text.into()), wanted);
+        }
+        let filler = "é".repeat(TOLD_CHARS_MAX - 2);
+        assert_eq!(beginning(&secrets, format!("{filler}sesame")), format!("{filler}**"));
     }
 }

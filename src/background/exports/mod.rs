@@ -12,6 +12,7 @@ mod parquet;
 mod postgres;
 mod records;
 mod s3;
+mod turns;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -31,6 +32,7 @@ use crate::resources::batch_exports::runs::{self, Context, Open, Outcome};
 use crate::resources::batch_exports::{self, backfills};
 use crate::resources::events::Arrivals;
 use job::{Job, Stop};
+use turns::{Seat, Turns};
 
 /// The longest time without a look at the file.
 const NAP_SECONDS_MAX: i64 = 60 * 60;
@@ -42,24 +44,45 @@ struct UnderWay {
     run: Open,
     /// Tells the attempt that its run is over.
     over: Arc<Notify>,
+    seat: Arc<Seat>,
+}
+
+/// What there is to do.
+struct Work {
+    open: Vec<Open>,
+    /// When the next run will be made.
+    next: Option<Time>,
+    /// Whether several organizations have exports.
+    is_shared: bool,
+}
+
+/// The attempts that are being made.
+struct Driver {
+    app: Arc<App>,
+    tasks: JoinSet<Uuid>,
+    under_way: HashMap<Uuid, UnderWay>,
+    turns: Turns,
+    /// An attempt has given up its worker, or wants one again.
+    changed: Arc<Notify>,
 }
 
 /// Runs as long as the server does.
 pub(super) async fn run(app: Arc<App>) {
     let work = app.store.watch(&batch_exports::WORK);
-    let mut tasks = JoinSet::new();
-    let mut under_way: HashMap<Uuid, UnderWay> = HashMap::new();
+    let mut driver = Driver {
+        tasks: JoinSet::new(),
+        under_way: HashMap::new(),
+        turns: Turns::new(app.config.exports.export_workers),
+        changed: Arc::default(),
+        app: Arc::clone(&app),
+    };
     loop {
         let now = app.clock.now();
         let mut wake = now.plus_seconds(NAP_SECONDS_MAX);
-        match turn(&app).await {
-            Ok((open, next)) => {
-                for (id, attempt) in &under_way {
-                    if !open.iter().any(|run| run.id == *id) {
-                        attempt.over.notify_one();
-                    }
-                }
-                start(&app, &mut tasks, &mut under_way, &open, now);
+        match look(&app).await {
+            Ok(Work { open, next, is_shared }) => {
+                driver.end(&open);
+                driver.start(&open, now, is_shared);
                 let later = open.iter().map(|run| run.next_attempt_at).filter(|time| *time > now);
                 wake = later.chain(next).fold(wake, Time::min);
             }
@@ -70,19 +93,19 @@ pub(super) async fn run(app: Arc<App>) {
         }
         tokio::select! {
             () = work.notified() => {}
+            () = driver.changed.notified() => {}
             () = app.clock.until(wake) => {}
-            Some(ended) = tasks.join_next() => {
+            Some(ended) = driver.tasks.join_next() => {
                 if let Ok(id) = ended {
-                    under_way.remove(&id);
+                    driver.under_way.remove(&id);
                 }
             }
         }
     }
 }
 
-/// Brings the file up to now, where there is something to do. Says which runs are open and when the next
-/// one will be made.
-async fn turn(app: &Arc<App>) -> Result<(Vec<Open>, Option<Time>)> {
+/// Brings the file up to now, where there is something to do, and says what there is.
+async fn look(app: &Arc<App>) -> Result<Work> {
     let now = app.clock.now();
     if app.store.read(|tx| batch_exports::is_due(tx, now))? {
         let arrivals = arrivals(app);
@@ -92,35 +115,63 @@ async fn turn(app: &Arc<App>) -> Result<(Vec<Open>, Option<Time>)> {
         });
         write.await?;
     }
-    app.store.read(|tx| Ok((runs::all_open(tx)?, batch_exports::next_due(tx, now)?)))
+    app.store.read(|tx| {
+        Ok(Work {
+            open: runs::all_open(tx)?,
+            next: batch_exports::next_due(tx, now)?,
+            is_shared: batch_exports::are_shared(tx)?,
+        })
+    })
 }
 
-/// Starts as many attempts as there is room for. Two runs of an export over the same interval are never
-/// worked on at once.
-fn start(
-    app: &Arc<App>,
-    tasks: &mut JoinSet<Uuid>,
-    under_way: &mut HashMap<Uuid, UnderWay>,
-    open: &[Open],
-    now: Time,
-) {
-    for run in open.iter().filter(|run| run.next_attempt_at <= now) {
-        if under_way.len() >= app.config.exports.export_workers {
+impl Driver {
+    /// Tells attempts whose runs are over.
+    fn end(&self, open: &[Open]) {
+        for (id, attempt) in &self.under_way {
+            if !open.iter().any(|run| run.id == *id) {
+                attempt.over.notify_one();
+            }
+        }
+    }
+
+    /// Lets as many attempts go on, or begin, as there are free workers for.
+    fn start(&mut self, open: &[Open], now: Time, is_shared: bool) {
+        self.turns.keep(|organization| open.iter().any(|run| run.organization == *organization));
+        loop {
+            let working = self.under_way.values().filter(|attempt| attempt.seat.holds_a_worker());
+            let held: Vec<Uuid> = working.map(|attempt| attempt.run.organization).collect();
+            let resumed =
+                self.under_way.values().filter(|attempt| attempt.seat.waits()).map(|attempt| &attempt.run);
+            let due = open.iter().filter(|run| run.next_attempt_at <= now && self.is_free(run));
+            let waiting: Vec<Open> = resumed.chain(due).copied().collect();
+            let organizations: Vec<Uuid> = waiting.iter().map(|run| run.organization).collect();
+            let Some(place) = self.turns.give(&organizations, &held, is_shared) else { return };
+            self.seat(waiting[place]);
+        }
+    }
+
+    /// Whether the run may begin: two runs of an export over the same interval are never worked on at once.
+    fn is_free(&self, run: &Open) -> bool {
+        let is_same = |other: &UnderWay| other.run.export == run.export && other.run.end == run.end;
+        !self.under_way.contains_key(&run.id) && !self.under_way.values().any(is_same)
+    }
+
+    /// Gives a worker to a run.
+    fn seat(&mut self, run: Open) {
+        if let Some(attempt) = self.under_way.get(&run.id) {
+            attempt.seat.go_on();
             return;
         }
-        let is_taken = |other: &UnderWay| other.run.export == run.export && other.run.end == run.end;
-        if under_way.contains_key(&run.id) || under_way.values().any(is_taken) {
-            continue;
-        }
         let over = Arc::new(Notify::new());
-        tasks.spawn(attempt(Arc::clone(app), *run, Arc::clone(&over)));
-        under_way.insert(run.id, UnderWay { run: *run, over });
+        let seat = Arc::new(Seat::new(Arc::clone(&self.changed)));
+        self.tasks.spawn(attempt(Arc::clone(&self.app), run, Arc::clone(&over), Arc::clone(&seat)));
+        self.under_way.insert(run.id, UnderWay { run, over, seat });
     }
 }
 
 /// Makes one attempt at a run and writes down how it ended.
-async fn attempt(app: Arc<App>, run: Open, over: Arc<Notify>) -> Uuid {
-    let working = AssertUnwindSafe(work(&app, run, over)).catch_unwind();
+async fn attempt(app: Arc<App>, run: Open, over: Arc<Notify>, seat: Arc<Seat>) -> Uuid {
+    let working = AssertUnwindSafe(work(&app, run, over, seat)).catch_unwind();
     let outcome = match working.await {
         Ok(Ok(Some(outcome))) => outcome,
         Ok(Ok(None)) => return run.id,
@@ -146,8 +197,8 @@ async fn attempt(app: Arc<App>, run: Open, over: Arc<Notify>) -> Uuid {
 }
 
 /// The attempt itself; `None` where the run was ended meanwhile.
-async fn work(app: &Arc<App>, run: Open, over: Arc<Notify>) -> Result<Option<Outcome>> {
-    let Some(job) = Job::begin(app, run, over).await? else { return Ok(None) };
+async fn work(app: &Arc<App>, run: Open, over: Arc<Notify>, seat: Arc<Seat>) -> Result<Option<Outcome>> {
+    let Some(job) = Job::begin(app, run, over, seat).await? else { return Ok(None) };
     match export(&job).await {
         Ok(records) => Ok(Some(Outcome::Completed { records })),
         Err(Stop::Gone) => Ok(None),

@@ -15,7 +15,7 @@ use super::file::{Encoder, Format};
 use super::job::{Job, Outcome, Stop};
 use super::records::Records;
 use crate::clock::Time;
-use crate::outbound::{Delivery, Receipt};
+use crate::outbound::{Delivery, Receipt, Undelivered};
 use crate::resources::batch_exports::columns::Value;
 use crate::resources::batch_exports::isoformat;
 use crate::resources::batch_exports::runs::Progress;
@@ -230,19 +230,25 @@ impl<'a> Target<'a> {
     }
 
     async fn ask(&self, delivery: Delivery) -> Outcome<Receipt> {
-        let receipt = self.job.outbound().send(delivery).await;
-        receipt.map_err(|cause| {
-            if cause.is_unreachable {
-                // An endpoint that is not there is a wrong one; upstream gives up as well.
-                Stop::Fatal(format!("EndpointConnectionError: {cause}"))
-            } else {
-                Stop::Retryable(format!("ConnectionClosedError: {cause}"))
-            }
+        self.job.send(delivery).await.map_err(|cause| match cause {
+            Undelivered::Refused(refused) => refused.into(),
+            // An endpoint that is not there is a wrong one; upstream gives up as well.
+            Undelivered::Unreachable(told) => Stop::Fatal(format!("EndpointConnectionError: {told}")),
+            Undelivered::Unanswered(told) => Stop::Retryable(format!("ConnectionClosedError: {told}")),
         })
     }
 
+    /// What an answer says went wrong. Of a private address that is a code that everybody knows, at most.
+    fn told(&self, receipt: &Receipt) -> String {
+        let text = receipt.text();
+        match known_code(&text).filter(|_| !receipt.is_public) {
+            Some(code) => code.to_owned(),
+            None => self.job.told(told(&text), receipt.is_public),
+        }
+    }
+
     fn judge(&self, receipt: Receipt) -> Outcome<Receipt> {
-        let (status, told) = (receipt.status, || self.job.told(told(&receipt.text())));
+        let (status, told) = (receipt.status, || self.told(&receipt));
         match status {
             200..=299 => Ok(receipt),
             _ if is_late(&receipt) || matches!(status, 429 | 500..=599) => Err(Stop::Retryable(format!(
@@ -272,13 +278,45 @@ fn bucket(endpoint: &str, region: &str, name: &str, by_host: bool) -> Result<Buc
     Bucket::new(url, style, name.to_owned(), region.to_owned()).map_err(|cause| cause.to_string())
 }
 
+/// Codes of S3 that say what to do, and nothing about the network that they come from.
+const KNOWN_CODES: &[&str] = &[
+    "AccessDenied",
+    "BadDigest",
+    "EntityTooLarge",
+    "EntityTooSmall",
+    "ExpiredToken",
+    "InternalError",
+    "InvalidAccessKeyId",
+    "InvalidArgument",
+    "InvalidBucketName",
+    "InvalidPart",
+    "InvalidRequest",
+    "InvalidToken",
+    "MalformedXML",
+    "NoSuchBucket",
+    "NoSuchUpload",
+    "PermanentRedirect",
+    "RequestTimeTooSkewed",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SignatureDoesNotMatch",
+    "SlowDown",
+];
+
+fn known_code(xml: &str) -> Option<&'static str> {
+    let code = part(xml, "Code")?;
+    KNOWN_CODES.iter().copied().find(|known| *known == code)
+}
+
+/// The text of the first element with this name.
+fn part<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+}
+
 /// Code and sentence of an error of S3.
 fn told(xml: &str) -> String {
-    let part = |name: &str| {
-        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-        rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
-    };
-    match (part("Code"), part("Message")) {
+    match (part(xml, "Code"), part(xml, "Message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         _ => xml.trim().to_owned(),
@@ -335,8 +373,10 @@ impl<'a> Upload<'a> {
             let url = self.target.with_headers(&mut action);
             let receipt = self.target.send(delivery("POST", url, headers.clone(), Bytes::new())).await?;
             let begun = CreateMultipartUpload::parse_response(&receipt.text());
-            let begun = begun
-                .map_err(|cause| Stop::Fatal(format!("ClientError: The answer makes no sense: {cause}")))?;
+            let begun = begun.map_err(|cause| {
+                let told = self.target.job.told(cause.to_string(), receipt.is_public);
+                Stop::Fatal(format!("ClientError: The answer makes no sense: {told}"))
+            })?;
             self.parts = Some((begun.upload_id().to_owned(), Vec::new()));
         }
         let Some((id, marks)) = &mut self.parts else { return Ok(()) };
@@ -368,9 +408,8 @@ impl<'a> Upload<'a> {
         let url = action.sign_with_time(SIGNED_TIME, &self.target.now());
         let receipt = self.target.send(delivery("POST", url, Vec::new(), action.body().into())).await?;
         // S3 may say 200 first and think better of it later.
-        let text = receipt.text();
-        if text.contains("<Error>") {
-            return Err(Stop::Retryable(format!("ClientError: {}", self.target.job.told(told(&text)))));
+        if receipt.text().contains("<Error>") {
+            return Err(Stop::Retryable(format!("ClientError: {}", self.target.told(&receipt))));
         }
         Ok(())
     }

@@ -484,6 +484,21 @@ pub fn next_due(tx: &Tx, now: Time) -> Result<Option<Time>> {
     Ok(first.transpose()?.map(|((due, _), ())| due))
 }
 
+/// Whether several organizations have exports.
+pub fn are_shared(tx: &Tx) -> Result<bool> {
+    let (least, greatest) = ((Uuid::nil(), Uuid::nil()), (Uuid::max(), Uuid::max()));
+    let end = |order| -> Result<Option<Uuid>> {
+        let row = tx.range(&EXPORTS, &least, &greatest, order)?.next();
+        Ok(row.transpose()?.map(|((organization, _), _)| organization))
+    };
+    Ok(end(Order::Ascending)? != end(Order::Descending)?)
+}
+
+/// The organization of an export; nil where there is no such export.
+fn organization_of(tx: &Tx, export: Uuid) -> Result<Uuid> {
+    Ok(tx.get(&BY_ID, &export)?.unwrap_or_default())
+}
+
 /// Whether there may be a run to be made.
 pub fn is_due(tx: &Tx, now: Time) -> Result<bool> {
     let scheduled = tx.range(&SCHEDULE, &Time(i64::MIN), &just_after(now), Order::Ascending)?.next();

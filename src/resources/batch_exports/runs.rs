@@ -227,6 +227,7 @@ pub(super) fn create(
 /// A run that is not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
+    pub organization: Uuid,
     pub export: Uuid,
     pub id: Uuid,
     pub end: Time,
@@ -238,7 +239,9 @@ pub fn all_open(tx: &Tx) -> Result<Vec<Open>> {
     let mut open = Vec::new();
     for (id, export) in tx.all(&OPEN)? {
         if let Some(run) = tx.get(&RUNS, &(export, id))? {
-            open.push(Open { export, id, end: run.end, next_attempt_at: run.next_attempt_at });
+            let organization = super::organization_of(tx, export)?;
+            let Run { end, next_attempt_at, .. } = run;
+            open.push(Open { organization, export, id, end, next_attempt_at });
         }
     }
     Ok(open)

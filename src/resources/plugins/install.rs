@@ -14,8 +14,8 @@ use super::location::{Location, Question, Version};
 use super::package::Package;
 use super::views::View;
 use super::{
-    Archive, Wire, as_installer, directory, enter_again, find, find_own, refused, replace, source, whole_url,
-    without_query,
+    Archive, Wire, as_installer, directory, enter_again, find_own, find_to_change, refused, replace, source,
+    whole_url, without_query,
 };
 use crate::api::{Call, Reply};
 use crate::app::App;
@@ -111,7 +111,7 @@ async fn newest(app: &App, location: &Location) -> Result<String> {
 async fn ask(app: &App, question: Question, bytes_max: usize, failed: &str) -> Result<Vec<u8>> {
     let host = shown(&question.url);
     let request = Request {
-        reach: question.reach,
+        is_of_operator: question.is_of_operator,
         url: question.url,
         authorization: question.authorization,
         time_max: app.config.plugins.fetch_time(),
@@ -160,7 +160,7 @@ pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'st
 pub(super) async fn upgrade(app: Arc<App>, call: Arc<Call>, view: &'static View) -> Result<Reply> {
     let open = |call: &Call, tx: &Tx| {
         let (organization, _) = enter_again(call, tx)?;
-        find(call, tx, organization, view)?.owned_by(organization)
+        find_to_change(call, tx, organization, view)
     };
     let found = app.store.read(|tx| open(&call, tx))?;
     if matches!(found.plugin.plugin_type.as_deref(), Some("source" | "local")) {

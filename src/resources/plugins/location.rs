@@ -3,8 +3,7 @@
 use serde_json::Value;
 use url::Url;
 
-use crate::config::{Plugins, reach_of};
-use crate::outbound::Reach;
+use crate::config::{Plugins, is_of_operator};
 
 /// The web site of npm, whose addresses people paste; packages come from the operator's registry.
 const NPM_SITE: &str = concat!("npm", "js.com");
@@ -36,7 +35,7 @@ pub(super) struct Location {
 /// Where to ask, and what to show there.
 pub(super) struct Question {
     pub(super) url: Url,
-    pub(super) reach: Reach,
+    pub(super) is_of_operator: bool,
     pub(super) authorization: Option<String>,
 }
 
@@ -51,7 +50,7 @@ impl Question {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(parts);
         }
-        Question { url, reach: reach_of(base), authorization }
+        Question { url, is_of_operator: is_of_operator(base), authorization }
     }
 }
 

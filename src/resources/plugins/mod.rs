@@ -274,7 +274,7 @@ impl Draft {
         let (organization, level) = enter_again(call, tx)?;
         let mut form = call.form(NEW)?;
         if form.peek("is_global") == Some(&Checked::Boolean(true)) {
-            may_be_global(level)?;
+            may_be_global(call, tx, level)?;
         }
         let url = form.take::<Option<String>>("url").flatten().filter(|url| !url.is_empty());
         let mut plugin = blank(call);
@@ -322,8 +322,19 @@ fn is_free(tx: &Tx, url: &str) -> Result<()> {
     Ok(())
 }
 
-fn may_be_global(level: u8) -> Result<()> {
-    if level >= ROOT { Ok(()) } else { Err(denied("This organization can't manage global plugins!")) }
+/// What is global is shown to every organization: only admins of one with that right decide on it.
+fn may_be_global(call: &Call, tx: &Tx, level: u8) -> Result<()> {
+    if level < ROOT {
+        return Err(denied("This organization can't manage global plugins!"));
+    }
+    let (organization, _) = call.place.in_organization()?;
+    require_admin(call, tx, organization)
+}
+
+/// As things are in this transaction: the caller may have lost their level since the journey began.
+fn require_admin(call: &Call, tx: &Tx, organization: Uuid) -> Result<()> {
+    let level = members::level_of(tx, organization, call.user()?)?.ok_or_else(not_found)?;
+    members::at_least(level, Level::Admin)
 }
 
 fn blank(call: &Call) -> Plugin {
@@ -367,10 +378,10 @@ fn show(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
 /// Changes what is stored; nothing is fetched, and the activity log tells nothing of it.
 fn update(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
     let (organization, level) = enter(call, tx)?;
-    let mut found = find(call, tx, organization, view)?.owned_by(organization)?;
+    let mut found = find_to_change(call, tx, organization, view)?;
     let form = call.form(FIELDS)?;
     if form.has("is_global") {
-        may_be_global(level)?;
+        may_be_global(call, tx, level)?;
     }
     fill(&mut found.plugin, form);
     found.plugin.updated_at = call.now;
@@ -450,6 +461,16 @@ fn find(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> 
 fn find_own(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> {
     let found = find(call, tx, organization, view)?;
     if found.organization == organization { Ok(found) } else { Err(not_found()) }
+}
+
+/// The plugin of the path, for somebody who may change it: what every organization sees is its admins' to
+/// change.
+fn find_to_change(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> {
+    let found = find(call, tx, organization, view)?.owned_by(organization)?;
+    if found.plugin.is_global {
+        require_admin(call, tx, organization)?;
+    }
+    Ok(found)
 }
 
 fn get(tx: &Tx, id: u32) -> Result<Option<Found>> {

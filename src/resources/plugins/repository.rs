@@ -13,7 +13,7 @@ use crate::api::reply::JSON;
 use crate::api::{Call, Reply};
 use crate::app::App;
 use crate::clock::Time;
-use crate::config::reach_of;
+use crate::config::is_of_operator;
 use crate::error::Result;
 use crate::outbound::{Request, shown};
 use crate::store::Table;
@@ -67,7 +67,7 @@ async fn fetch(app: &Arc<App>, url: &Url) -> Result<String> {
     let _turn = install::turn(app).await?;
     let request = Request {
         url: url.clone(),
-        reach: reach_of(url),
+        is_of_operator: is_of_operator(url),
         authorization: None,
         time_max: app.config.plugins.fetch_time(),
         bytes_max: BODY_BYTES_MAX,

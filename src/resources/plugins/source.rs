@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::package::{INDEX, MANIFEST, Manifest};
 use super::views::View;
-use super::{as_installer, capabilities, enter, find, find_own, refused, replace};
+use super::{as_installer, capabilities, enter, find_own, find_to_change, refused, replace};
 use crate::api::{Call, Reply};
 use crate::error::{Error, Result};
 use crate::store::{Json, Order, Table, Tx, WriteTx};
@@ -32,7 +32,7 @@ pub(super) fn show(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
 /// configuration from the new plugin.json.
 pub(super) fn update(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
     let (organization, _) = enter(call, tx)?;
-    let mut found = find(call, tx, organization, view)?.owned_by(organization)?;
+    let mut found = find_to_change(call, tx, organization, view)?;
     let before = all_of(tx, found.id)?;
     let mut files = before.clone();
     apply(&mut files, call.body.value()?)?;

@@ -11,6 +11,7 @@ use orgd::app::App;
 use orgd::clock::Clock;
 use orgd::config::{Config, Switch};
 use orgd::operator;
+use orgd::outbound::AddressPolicy;
 use orgd::resources::check;
 use orgd::store::Place;
 use redb::backends::InMemoryBackend;
@@ -57,6 +58,8 @@ impl Server {
         config.open_signup = true;
         config.dns_server = Some(EMPTY_DNS.address);
         config.rate_limit = Some(Switch::Off);
+        // What exports deliver to is on this machine.
+        config.outbound_allow = AddressPolicy::parse("127.0.0.0/8,::1,0.0.0.0").expect("a list");
         // Nobody outside of this machine is asked for anything.
         config.plugins.plugin_repository_url = String::new();
         change(&mut config);

@@ -1,40 +1,43 @@
-//! Getting a session: several attempts with growing pauses, by the clock of the program.
+//! Getting a session: several attempts with growing pauses, by the clock of the program. In the pauses the
+//! worker is left to others.
 
 use super::errors;
 use super::table::Dialect;
 use crate::background::exports::job::{Job, Outcome, Stop};
-use crate::outbound::Reach;
 use crate::outbound::postgres::{Database, Session, Unreached};
 
 const ATTEMPTS: u32 = 5;
-const ATTEMPT_SECONDS_MAX: i64 = 30;
 /// The pause behind the first attempt; each further one is twice as long.
 const PAUSE_SECONDS_FIRST: i64 = 1;
 
 pub(super) async fn session(job: &Job) -> Outcome<Session> {
     let database = database(job)?;
+    let seconds = job.first_answer_seconds();
     let mut is_late = false;
     for attempt in 1..=ATTEMPTS {
-        let last_moment = job.now().plus_seconds(ATTEMPT_SECONDS_MAX);
+        let last_moment = job.now().plus_seconds(seconds);
         let opened = tokio::select! {
-            opened = Session::open(&database) => Some(opened),
+            opened = job.session(&database) => Some(opened),
             () = job.until(last_moment) => None,
         };
         is_late = opened.is_none();
         let cause = match opened {
             Some(Ok(session)) => return Ok(session),
-            Some(Err(Unreached::Refused(error))) if errors::is_refusal_for_good(&error) => {
-                let told = job.told(errors::message(&error));
-                return Err(Stop::Fatal(format!("OperationalError: connection failed: {told}")));
+            Some(Err(Unreached::Forbidden(refused))) => return Err(refused.into()),
+            Some(Err(Unreached::Refused { error, is_public })) => {
+                let told = errors::told(job, &error, is_public);
+                if errors::is_refusal_for_good(&error) {
+                    return Err(Stop::Fatal(format!("OperationalError: connection failed: {told}")));
+                }
+                told
             }
-            Some(Err(Unreached::Refused(error))) => job.told(errors::message(&error)),
-            Some(Err(Unreached::Failed(cause))) => job.told(cause),
-            None => format!("no answer within {ATTEMPT_SECONDS_MAX} seconds"),
+            Some(Err(Unreached::Failed(cause))) => job.without_secrets(cause),
+            None => format!("no answer within {seconds} seconds"),
         };
         let next = job.now().plus_seconds(PAUSE_SECONDS_FIRST << (attempt - 1));
         job.warn(format!("Attempt {attempt} of {ATTEMPTS} to connect failed: {cause}")).await?;
         if attempt < ATTEMPTS {
-            job.until(next).await;
+            job.rest_until(next).await;
         }
     }
     let told = if is_late {
@@ -55,13 +58,16 @@ fn database(job: &Job) -> Outcome<Database<'_>> {
         Some(port) => u16::try_from(port)
             .map_err(|_| Stop::Fatal(format!("ValueError: {port} is not the number of a port")))?,
     };
+    let host = text("host");
+    if host.is_empty() || host.contains(['/', '\\', '\0', '@']) {
+        return Err(Stop::Fatal("ValueError: The host must be the name or the address of a server".into()));
+    }
     Ok(Database {
-        host: text("host"),
+        host,
         port,
         name: text("database"),
         user: text("user"),
         password: text("password"),
-        roots: if job.flag("has_self_signed_cert") { None } else { job.roots() },
-        reach: Reach::Anywhere,
+        roots: (!job.flag("has_self_signed_cert")).then(|| job.roots()),
     })
 }

@@ -55,9 +55,9 @@ const CLASSES: &[(&str, &str)] = &[
 
 /// What an error means for the attempt. A connection that is lost on the way counts as one that may come
 /// back: connecting has its own, smaller number of attempts.
-pub(super) fn stop(job: &Job, error: &Error) -> Stop {
+pub(super) fn stop(job: &Job, error: &Error, is_public: bool) -> Stop {
     let code = error.code().map_or("", |code| code.code());
-    let told = |name: &str| format!("{name}: {}", job.told(message(error)));
+    let told = |name: &str| format!("{name}: {}", told(job, error, is_public));
     match of(FATAL, code) {
         Some(name) => Stop::Fatal(told(name)),
         None => Stop::Retryable(told(name(code))),
@@ -73,9 +73,24 @@ fn of(names: &[(&str, &'static str)], code: &str) -> Option<&'static str> {
     names.iter().find(|(known, _)| *known == code).map(|(_, name)| *name)
 }
 
+/// What is shown of an error: of a server in a private network, nothing but its code.
+pub(super) fn told(job: &Job, error: &Error, is_public: bool) -> String {
+    match error.code() {
+        Some(code) if !is_public => format!("the server answered with SQLSTATE {}", sqlstate(code.code())),
+        Some(_) => job.told(message(error), is_public),
+        None => job.without_secrets(crate::outbound::reason(error)),
+    }
+}
+
+/// A code as the protocol has it, five letters and digits, whatever was sent in its place.
+fn sqlstate(code: &str) -> &str {
+    let is_code = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_code { code } else { "unknown" }
+}
+
 /// The server's sentence with the place in the data that it means, but none of the data.
-pub(super) fn message(error: &Error) -> String {
-    let Some(told) = error.as_db_error() else { return crate::outbound::innermost(error) };
+fn message(error: &Error) -> String {
+    let Some(told) = error.as_db_error() else { return crate::outbound::reason(error) };
     let place = told.where_().and_then(|place| place.lines().next()).map(without_data);
     match place {
         Some(place) => format!("{} ({place})", told.message()),

@@ -101,7 +101,7 @@ async fn value(job: &Job, session: &mut Session, query: &str) -> Outcome<Option<
 async fn ended<T>(job: &Job, session: &mut Session, result: Result<T, Error>) -> Outcome<T> {
     match result {
         Ok(value) => Ok(value),
-        Err(error) => Err(errors::stop(job, &session.cause(error).await)),
+        Err(error) => Err(errors::stop(job, &session.cause(error).await, session.is_public)),
     }
 }
 
@@ -123,21 +123,35 @@ impl<'a> Delivery<'a> {
     async fn begin(job: &'a Job, table: &'a Table) -> Outcome<Delivery<'a>> {
         let session = connect::session(job).await?;
         let mut delivery = Delivery { job, table, session, way: Way::Insert };
-        delivery.make_table().await?;
-        delivery.run("BEGIN").await?;
-        if let Some(stage) = table.make_stage() {
-            delivery.run(&stage).await?;
+        let late = job.now().plus_seconds(STATEMENT_SECONDS_MAX);
+        tokio::select! {
+            begun = delivery.prepare() => begun?,
+            () = job.until(late) => {
+                return Err(Stop::Retryable(format!(
+                    "TimeoutError: The server did not begin within {STATEMENT_SECONDS_MAX} seconds"
+                )));
+            }
         }
-        if table.dialect == Dialect::Postgres {
-            let number = value(job, &mut delivery.session, "SELECT txid_current()").await?;
+        Ok(delivery)
+    }
+
+    /// Makes the table where there is none, and begins the transaction.
+    async fn prepare(&mut self) -> Outcome<()> {
+        self.make_table().await?;
+        self.run("BEGIN").await?;
+        if let Some(stage) = self.table.make_stage() {
+            self.run(&stage).await?;
+        }
+        if self.table.dialect == Dialect::Postgres {
+            let number = value(self.job, &mut self.session, "SELECT txid_current()").await?;
             let transaction = number.and_then(|number| number.parse().ok()).ok_or_else(|| {
                 Stop::Retryable("InternalError: The server does not number its transactions".into())
             })?;
-            let prepared = delivery.session.client.prepare(&table.copy()).await;
-            let statement = ended(job, &mut delivery.session, prepared).await?;
-            delivery.way = Way::Copy { statement, transaction };
+            let prepared = self.session.client.prepare(&self.table.copy()).await;
+            let statement = ended(self.job, &mut self.session, prepared).await?;
+            self.way = Way::Copy { statement, transaction };
         }
-        Ok(delivery)
+        Ok(())
     }
 
     /// Makes the table where there is none: who may only add rows to one that is there need not make any.

@@ -1,0 +1,138 @@
+//! Who gets a worker next. Organizations take turns: the one with the fewest attempts under way goes first,
+//! and then the one that has waited longest for a turn. Where several organizations have exports, none of
+//! them gets the last free worker while it holds all others.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// The turns of organizations at a number of workers.
+pub(super) struct Turns {
+    workers: usize,
+    /// The number of each organization's last turn.
+    last: HashMap<Uuid, u64>,
+    given: u64,
+}
+
+impl Turns {
+    pub(super) fn new(workers: usize) -> Turns {
+        Turns { workers, last: HashMap::new(), given: 0 }
+    }
+
+    /// Gives a turn to one of those that wait, and says which: its place in the list. `held` has the organization of
+    /// every attempt that has a worker.
+    pub(super) fn give(&mut self, waiting: &[Uuid], held: &[Uuid], is_shared: bool) -> Option<usize> {
+        if held.len() >= self.workers {
+            return None;
+        }
+        let keeps_one_free = is_shared && self.workers > 1;
+        let most = self.workers - usize::from(keeps_one_free);
+        let count = |organization: &Uuid| held.iter().filter(|holder| *holder == organization).count();
+        let rank = |organization: &Uuid| (count(organization), self.last.get(organization).copied());
+        let may = waiting.iter().enumerate().filter(|(_, organization)| count(organization) < most);
+        let (place, organization) = may.min_by_key(|(_, organization)| rank(organization))?;
+        self.given += 1;
+        self.last.insert(*organization, self.given);
+        Some(place)
+    }
+
+    /// Forgets the organizations that have nothing to do.
+    pub(super) fn keep(&mut self, busy: impl Fn(&Uuid) -> bool) {
+        self.last.retain(|organization, _| busy(organization));
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Working,
+    Resting,
+    Waiting,
+}
+
+/// An attempt's hold on a worker, which it gives up while it only waits.
+pub(super) struct Seat {
+    phase: Mutex<Phase>,
+    /// Tells the attempt that it has a worker again.
+    go: Notify,
+    /// Tells the driver that something has changed.
+    changed: Arc<Notify>,
+}
+
+impl Seat {
+    /// With a worker.
+    pub(super) fn new(changed: Arc<Notify>) -> Seat {
+        Seat { phase: Mutex::new(Phase::Working), go: Notify::new(), changed }
+    }
+
+    /// Leaves the worker to others for as long as the pause lasts, and comes back when there is one again.
+    pub(super) async fn rest(&self, pause: impl Future<Output = ()>) {
+        *self.phase() = Phase::Resting;
+        self.changed.notify_one();
+        pause.await;
+        *self.phase() = Phase::Waiting;
+        self.changed.notify_one();
+        self.go.notified().await;
+    }
+
+    pub(super) fn holds_a_worker(&self) -> bool {
+        *self.phase() == Phase::Working
+    }
+
+    /// Whether the attempt would go on, if there were a worker.
+    pub(super) fn waits(&self) -> bool {
+        *self.phase() == Phase::Waiting
+    }
+
+    /// Gives a worker to an attempt that waits for one.
+    pub(super) fn go_on(&self) {
+        *self.phase() = Phase::Working;
+        self.go.notify_one();
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Uuid = Uuid::from_u128(1);
+    const B: Uuid = Uuid::from_u128(2);
+    const C: Uuid = Uuid::from_u128(3);
+
+    #[test]
+    fn who_holds_the_fewest_workers_is_next_and_none_holds_all_where_there_are_others() {
+        for (workers, waiting, held, is_shared, wanted) in [
+            (4, &[A, A, B][..], &[A][..], true, Some(2)),
+            (4, &[A, A, B], &[A, B], true, Some(0)),
+            (4, &[A], &[A, A], true, Some(0)),
+            (4, &[A], &[A, A, A], true, None),
+            (4, &[A], &[A, A, A], false, Some(0)),
+            (4, &[A, B], &[A, A, A], true, Some(1)),
+            (4, &[C], &[A, A, A, B], true, None),
+            (2, &[A, B], &[A], true, Some(1)),
+            (2, &[A], &[A], true, None),
+            (1, &[A], &[], true, Some(0)),
+            (1, &[B], &[A], true, None),
+            (4, &[], &[], true, None),
+        ] {
+            let given = Turns::new(workers).give(waiting, held, is_shared);
+            assert_eq!(given, wanted, "{workers} workers, {waiting:?} wait, {held:?} work");
+        }
+    }
+
+    #[test]
+    fn a_single_worker_goes_round() {
+        let mut turns = Turns::new(1);
+        let waiting = [A, A, A, B, C, C];
+        let given: Vec<Uuid> =
+            (0..6).filter_map(|_| Some(waiting[turns.give(&waiting, &[], true)?])).collect();
+        assert_eq!(given, [A, B, C, A, B, C]);
+        turns.keep(|organization| *organization == A);
+        assert_eq!(turns.give(&[A, B], &[], true), Some(1));
+    }
+}
