@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+/// How many organizations are remembered though they have nothing to do.
+const REMEMBERED_MAX: usize = 10_000;
+
 /// The turns of organizations at a number of workers.
 pub(super) struct Turns {
     workers: usize,
@@ -38,9 +41,12 @@ impl Turns {
         Some(place)
     }
 
-    /// Forgets the organizations that have nothing to do.
-    pub(super) fn keep(&mut self, busy: impl Fn(&Uuid) -> bool) {
-        self.last.retain(|organization, _| busy(organization));
+    /// Forgets the organizations that have nothing to do, when there are many: who is forgotten goes first
+    /// again.
+    pub(super) fn keep(&mut self, is_busy: impl Fn(&Uuid) -> bool) {
+        if self.last.len() > REMEMBERED_MAX {
+            self.last.retain(|organization, _| is_busy(organization));
+        }
     }
 }
 
@@ -132,7 +138,20 @@ mod tests {
         let given: Vec<Uuid> =
             (0..6).filter_map(|_| Some(waiting[turns.give(&waiting, &[], true)?])).collect();
         assert_eq!(given, [A, B, C, A, B, C]);
-        turns.keep(|organization| *organization == A);
+    }
+
+    #[test]
+    fn who_comes_back_is_not_taken_for_somebody_new_until_too_many_are_remembered() {
+        let mut turns = Turns::new(1);
+        for organization in [B, A] {
+            assert_eq!(turns.give(&[organization], &[], true), Some(0));
+            turns.keep(|_| false);
+        }
         assert_eq!(turns.give(&[A, B], &[], true), Some(1));
+        for number in 0..REMEMBERED_MAX as u128 {
+            turns.give(&[Uuid::from_u128(100 + number)], &[], true);
+        }
+        turns.keep(|organization| *organization == B);
+        assert_eq!(turns.last.len(), 1);
     }
 }
