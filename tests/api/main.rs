@@ -28,6 +28,7 @@ mod paging;
 #[cfg(feature = "parquet")]
 mod parquet_files;
 mod permissions;
+mod places;
 mod plugin_attacks;
 mod plugin_installs;
 mod plugins;
