@@ -5,12 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::call::{Call, Method};
 use super::fields::Field;
-use super::level::Level;
-use super::place::InProject;
+use super::place::{InOrganization, InProject};
 use super::reply::Reply;
 use crate::app::App;
 use crate::error::Result;
@@ -38,7 +35,7 @@ pub enum Within {
     /// The organization that this parameter names: 404 where there is none, 403 for a stranger.
     Organization(&'static str),
     /// The organization that a look-up finds; none where the caller sees nothing.
-    OrganizationBy(fn(&Tx, &Call) -> Result<Option<(Uuid, Level)>>),
+    OrganizationBy(fn(&Tx, &Call) -> Result<Option<InOrganization>>),
     /// The project that this parameter names: 404 for whoever does not see it.
     Project(&'static str),
     /// The same, and 404 where it is not of the organization that the other parameter names.
