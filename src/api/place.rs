@@ -20,6 +20,9 @@ pub enum Place {
     Project(InProject),
 }
 
+/// An organization, and the caller's level in it.
+pub type InOrganization = (Uuid, Level);
+
 /// A project that the caller sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InProject {
@@ -52,7 +55,7 @@ impl Place {
     ///
     /// # Errors
     /// 500 where the route names no organization: its row in the table is wrong then.
-    pub fn in_organization(&self) -> Result<(Uuid, Level)> {
+    pub fn in_organization(&self) -> Result<InOrganization> {
         match self {
             Place::Organization { id, level } => Ok((*id, *level)),
             _ => Err(Error::Internal("the route names no organization".into())),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::call::{Call, Method};
 use super::fields::Field;
-use super::place::Place;
+use super::place::{InOrganization, InProject};
 use super::reply::Reply;
 use crate::app::App;
 use crate::error::Result;
@@ -34,12 +34,14 @@ pub enum Within {
     Nothing,
     /// The organization that this parameter names: 404 where there is none, 403 for a stranger.
     Organization(&'static str),
+    /// The organization that a look-up finds; none where the caller sees nothing.
+    OrganizationBy(fn(&Tx, &Call) -> Result<Option<InOrganization>>),
     /// The project that this parameter names: 404 for whoever does not see it.
     Project(&'static str),
     /// The same, and 404 where it is not of the organization that the other parameter names.
     ProjectOf { organization: &'static str, project: &'static str },
-    /// The place of what the path names, which the data file knows.
-    Lookup(fn(&Tx, &Call) -> Result<Place>),
+    /// The project of what the path names, which the data file knows.
+    ProjectBy(fn(&Tx, &Call) -> Result<InProject>),
 }
 
 impl Within {
@@ -48,9 +50,9 @@ impl Within {
         !matches!(self, Within::Nothing)
     }
 
-    /// Whether that may be a project.
-    pub fn may_be_project(self) -> bool {
-        !matches!(self, Within::Nothing | Within::Organization(_))
+    /// Whether it belongs to a project.
+    pub fn is_project(self) -> bool {
+        matches!(self, Within::Project(_) | Within::ProjectOf { .. } | Within::ProjectBy(_))
     }
 }
 

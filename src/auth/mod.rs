@@ -173,7 +173,7 @@ fn check_places(within: Within, place: &Result<Place>, key: &KeyAccess) -> Resul
                 refuse(format!("API key does not have access to the requested project: ID {}.", project.id))
             }
             // The request ends with this error.
-            Err(_) if within.may_be_project() => Ok(()),
+            Err(_) if within.is_project() => Ok(()),
             _ => {
                 refuse("API keys with scoped projects are only supported on project-based endpoints.".into())
             }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::check::expect;
-use super::{members, projects, role_memberships, roles};
+use super::{batch_exports, members, projects, role_memberships, roles};
 use crate::api::{Call, Field, InProject, Level, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
@@ -236,6 +236,7 @@ fn change(
     let key = (project.organization, project.id, (resource, subject.key()));
     let Some(access_level) = access_level else {
         tx.delete(&ENTRIES, &key)?;
+        batch_exports::authors::pause_all_lost(call, tx, project.organization)?;
         return Ok(None);
     };
     let entry = match tx.get(&ENTRIES, &key)? {
@@ -249,6 +250,7 @@ fn change(
         },
     };
     tx.put(&ENTRIES, &key, &entry)?;
+    batch_exports::authors::pause_all_lost(call, tx, project.organization)?;
     Ok(Some(wire((key, entry))))
 }
 

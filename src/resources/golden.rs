@@ -218,6 +218,7 @@ fn samples() -> Samples {
             end_at: Some(NOW),
             schema: Some(json.clone()),
             next_run_at: Some(NOW),
+            author: Some(ONE),
         },
     );
     all.add(&batch_exports::BY_ID, TWO, ONE);
@@ -242,6 +243,7 @@ fn samples() -> Samples {
             next_attempt_at: NOW,
             plan: Some(plan),
             progress: runs::Progress { place: Some(events::Place { time: NOW, id: ONE }), records: 4 },
+            author: Some(TWO),
         },
     );
     all.add(&runs::OPEN, ONE, TWO);

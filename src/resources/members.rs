@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{access_controls, role_memberships, two_factor, users};
+use super::{access_controls, batch_exports, role_memberships, two_factor, users};
 use crate::api::level::LEVELS;
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
@@ -147,6 +147,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
         member.level = level;
         member.updated_at = call.now;
         put(tx, organization, target, &member)?;
+        batch_exports::authors::pause_all_lost(call, tx, organization)?;
     }
     Reply::ok(&wire(&load(tx, organization, target)?))
 }
@@ -162,6 +163,7 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     role_memberships::leave(tx, organization, target)?;
     access_controls::forget(tx, organization, member.id)?;
     delete(tx, organization, target, member.id)?;
+    batch_exports::authors::pause_all_lost(call, tx, organization)?;
     Reply::no_content()
 }
 

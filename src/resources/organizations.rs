@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{batch_exports, domains, invites, members, plugins, projects, proxy_records, roles, users};
 use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Field, Form, Kind, Level, Paging, Place, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, forbidden, not_found};
 use crate::store::{Table, Tx, WriteTx};
@@ -20,7 +20,7 @@ use crate::store::{Table, Tx, WriteTx};
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/";
     let one = "/api/organizations/{id}/";
-    let own = Within::Lookup(own);
+    let own = Within::OrganizationBy(own);
     vec![
         Route::get(all, scope("organization:read"), Within::Nothing, read(list)).gives_page(FIELDS),
         Route::post(all, scope("organization:write"), Within::Nothing, write(create))
@@ -216,21 +216,20 @@ fn fill(organization: &mut Organization, mut form: Form) {
 }
 
 /// The place of `/api/organizations/{id}/`: only the caller's own organizations exist here.
-fn own(tx: &Tx, call: &Call) -> Result<Place> {
+fn own(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
     let user = call.user()?;
     let name = call.param("id");
-    let (id, level) = if name == "@current" {
+    if name == "@current" {
         let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
-        current.ok_or_else(|| Error::NotFound("Current organization not found.".into()))?
-    } else {
-        // A membership proves that the organization is there.
-        let id = match parse_uuid(name) {
-            Some(id) => id,
-            None => named(tx, name, user)?.ok_or_else(not_found)?,
-        };
-        (id, members::level_of(tx, id, user)?.ok_or_else(not_found)?)
+        return current.ok_or_else(|| Error::NotFound("Current organization not found.".into())).map(Some);
+    }
+    // A membership proves that the organization is there.
+    let id = match parse_uuid(name) {
+        Some(id) => id,
+        None => named(tx, name, user)?.ok_or_else(not_found)?,
     };
-    Ok(Place::Organization { id, level })
+    let level = members::level_of(tx, id, user)?.ok_or_else(not_found)?;
+    Ok(Some((id, level)))
 }
 
 /// The organization that a path names, with the user's level in it: 404 where there is none, 403 for a

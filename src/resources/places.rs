@@ -12,18 +12,19 @@ use crate::store::Tx;
 /// # Errors
 /// 404 where there is no such place, or the caller does not see it; 403 for a stranger to an organization.
 pub fn of(tx: &Tx, call: &Call) -> Result<Place> {
+    let in_organization = |(id, level)| Place::Organization { id, level };
     match call.within {
         Within::Nothing => Ok(Place::Nothing),
         Within::Organization(name) => {
-            let (id, level) = organizations::enter(tx, call.param(name), call.user()?)?;
-            Ok(Place::Organization { id, level })
+            organizations::enter(tx, call.param(name), call.user()?).map(in_organization)
         }
+        Within::OrganizationBy(find) => Ok(find(tx, call)?.map_or(Place::Nothing, in_organization)),
         Within::Project(name) => projects::enter(tx, call.param(name), call.user()?).map(Place::Project),
         Within::ProjectOf { organization, project } => {
             let user = call.user()?;
             projects::enter_of(tx, call.param(organization), call.param(project), user).map(Place::Project)
         }
-        Within::Lookup(find) => find(tx, call),
+        Within::ProjectBy(find) => find(tx, call).map(Place::Project),
     }
 }
 

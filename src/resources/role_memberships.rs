@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::check::expect;
-use super::{members, roles, users};
+use super::{batch_exports, members, roles, users};
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
@@ -120,6 +120,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let membership = RoleMembership { user, joined_at: call.now, updated_at: call.now };
     tx.put(&BY_USER, &(organization, user, role), &id)?;
     tx.put(&MEMBERSHIPS, &(role, id), &membership)?;
+    batch_exports::authors::pause_all_lost(call, tx, organization)?;
     Reply::created(&wire(&load(tx, organization, ((role, id), membership))?))
 }
 
@@ -133,6 +134,7 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let organization = roles::may_change(call)?;
     let (key, membership) = find(call, tx, organization)?;
     delete(tx, organization, key, membership.user)?;
+    batch_exports::authors::pause_all_lost(call, tx, organization)?;
     Reply::no_content()
 }
 

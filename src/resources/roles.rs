@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::check::expect;
-use super::{access_controls, members, organizations, role_memberships, users};
+use super::{access_controls, batch_exports, members, organizations, role_memberships, users};
 use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, not_found};
@@ -165,6 +165,7 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (id, role) = find(call, tx, organization)?;
     access_controls::forget(tx, organization, id)?;
     delete(tx, organization, id, &role)?;
+    batch_exports::authors::pause_all_lost(call, tx, organization)?;
     Reply::no_content()
 }
 

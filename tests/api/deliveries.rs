@@ -271,11 +271,13 @@ fn a_running_run_keeps_the_configuration_that_it_began_with() {
     server.until("the first attempt has failed", || {
         org.owner.get(&at(&org, &export, "logs/")).text().contains("503")
     });
-    let changed = json!({"destination": {"config": {"url": new.url("/")}}});
+    let changed = json!({"destination": {"config": {"url": new.url("/"), "token": "phc_other"}}});
     org.owner.patch(&at(&org, &export, ""), changed).json(200);
     server.pass(Duration::from_secs(31));
     completed(&last_run(&server, &org, &export), 1);
     assert_eq!((old.received().len(), new.received().len()), (2, 0));
+    // The old receiver never hears the new secret.
+    assert!(old.received().iter().all(|request| request.json()["api_key"] == "phc_receiver"));
 }
 
 #[test]

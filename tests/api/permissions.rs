@@ -1,7 +1,7 @@
 //! Who may call what: every row of the route table, asked by everybody.
 //!
-//! `permissions.txt` holds the answers, `uncovered.txt` the rows that are not reached. Both are compared,
-//! so that a change of either is somebody's decision. What must hold for every row is asserted besides.
+//! `permissions.txt` holds the answers, `uncovered.txt` the rows that are not reached, `placeless.txt` those that
+//! name something which belongs to no organization. All are compared, so that a change is somebody's decision. What must hold for every row is asserted besides.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -13,6 +13,9 @@ use orgd::routes;
 use serde_json::{Value, json};
 
 use crate::support::{Org, Person, Server, text};
+
+/// The name of what is closed to a member.
+const SECRET: &str = "Salaries-4711";
 
 /// One organization with one of everything, made anew for every call.
 struct World {
@@ -32,11 +35,36 @@ impl World {
         text(&self.org.owner.post(&self.org.at(tail), body).json(201)["id"])
     }
 
+    /// Makes the project private, so that the member does not see it any more, and names it and its export.
+    fn close(&self) {
+        let owner = &self.org.owner;
+        owner.patch(&self.org.project_at(""), json!({"name": SECRET, "access_control": true})).json(200);
+        let export = self.org.at(&format!("batch_exports/{}/", self.export));
+        owner.patch(&export, json!({"name": SECRET})).json(200);
+    }
+
+    /// The private project and its export, as their owner sees them.
+    fn closed(&self) -> Vec<Value> {
+        let export = self.org.at(&format!("batch_exports/{}/", self.export));
+        let logs = format!("{export}logs/");
+        let paths = [self.org.project_at(""), self.org.project_at("activity/"), export, logs];
+        let shown = paths.iter().map(|path| {
+            let mut shown = self.org.owner.get(path).json(200);
+            // It says until when it is good.
+            shown.as_object_mut().map(|object| object.remove("live_events_token"));
+            shown
+        });
+        shown.collect()
+    }
+
     /// A domain that no other world has.
     fn name(&self, front: &str) -> String {
         format!("{front}.{}.com", self.org.id.replace('-', "x"))
     }
 }
+
+/// The column of a member who does not see the project.
+const EXCLUDED: &str = "excluded";
 
 /// The people who ask, by the names of the columns.
 struct People {
@@ -116,6 +144,7 @@ impl People {
             ("anonymous", &self.anonymous),
             ("stranger", &self.stranger),
             ("member", &self.member),
+            (EXCLUDED, &self.member),
             ("admin", &self.admin),
             ("owner", &self.owner),
         ];
@@ -244,8 +273,18 @@ fn the_whole_table_is_asked_by_everybody() {
                 let _ = writeln!(uncovered, "{told}");
                 break;
             };
-            let status = person.call(row.method.name(), &path, &body(&world, row)).status;
+            let asked = body(&world, row);
+            if name == EXCLUDED {
+                world.close();
+            }
+            let before = if name == EXCLUDED { world.closed() } else { Vec::new() };
+            let answer = person.call(row.method.name(), &path, &asked);
+            let status = answer.status;
             judge(row, name, status);
+            if name == EXCLUDED {
+                assert!(!answer.text().contains(SECRET), "{told} tells of a private project");
+                assert!(world.closed() == before, "{told} changes a private project");
+            }
             let _ = write!(line, "{status:>14}");
         }
         let _ = writeln!(table, "{}", line.trim_end());
@@ -273,6 +312,9 @@ fn judge(row: &Route, caller: &str, status: u16) {
         _ => {}
     }
     let below_organization = row.within.is_somewhere();
+    if caller == EXCLUDED && row.within.is_project() {
+        assert_eq!(status, 404, "{told}");
+    }
     if caller == "other-org" && row.path == "/api/projects/" {
         // They are those of the current organization, which is another one.
         assert_eq!(status, 403, "{told}");
@@ -283,4 +325,25 @@ fn judge(row: &Route, caller: &str, status: u16) {
         let is_open_list = caller == "stranger" && row.path.ends_with("/projects/") && row.method.is_safe();
         assert!([403, 404].contains(&status) || is_open_list, "{told}");
     }
+}
+
+#[test]
+fn what_names_an_organization_or_a_project_belongs_to_it() {
+    let mut placeless = String::new();
+    for row in routes::table().rows().filter(|row| !row.within.is_somewhere()) {
+        let told = format!("{} {}", row.method.name(), row.path);
+        for named in ["/organizations/{", "/projects/{", "/environments/{"] {
+            assert!(!row.path.contains(named), "{told} has no place");
+        }
+        if row.path.contains('{') {
+            let _ = writeln!(placeless, "{told}");
+        }
+    }
+    for row in routes::table().rows().filter(|row| row.within.is_somewhere()) {
+        assert!(row.needs != Needs::Public, "{} {} needs a caller", row.method.name(), row.path);
+        let is_of_project = ["/projects/{", "/environments/{", "/batch_exports/{"];
+        let names_project = is_of_project.iter().any(|named| row.path.contains(named));
+        assert_eq!(row.within.is_project(), names_project, "{} {}", row.method.name(), row.path);
+    }
+    compare("placeless.txt", &placeless);
 }

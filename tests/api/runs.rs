@@ -137,7 +137,7 @@ fn runs_that_ran_out_of_attempts_do_not_pause_an_export() {
             (&json!("FailedRetryable"), &Value::Null, true)
         );
     }
-    let wrong = json!({"destination": {"config": {"url": "ftp://nowhere/"}}});
+    let wrong = json!({"destination": {"config": {"url": "ftp://nowhere/", "token": "t"}}});
     org.owner.patch(&at(&org, &export, ""), wrong).json(200);
     backfill(&org, &export, "10:20", "11:20");
     until_status(&server, &org, &export, "Failed");

@@ -270,7 +270,15 @@ fn is_late(receipt: &Receipt) -> bool {
 }
 
 /// The bucket by its name, at an endpoint that is Amazon's where none is given; what is wrong is the error.
+/// Name and region may become parts of the host, and must not lead to another one.
 fn bucket(endpoint: &str, region: &str, name: &str, by_host: bool) -> Result<Bucket, String> {
+    let is_plain =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    for (text, what) in [(region, "region"), (name, "bucket's name")] {
+        if !is_plain(text) {
+            return Err(format!("The {what} holds more than letters, digits, dots, hyphens and underscores"));
+        }
+    }
     let amazon = format!("https://s3.{region}.amazonaws.com");
     let given = if endpoint.is_empty() { &amazon } else { endpoint };
     let url = Url::parse(given).map_err(|cause| format!("Endpoint URL is invalid: {cause}"))?;
@@ -456,6 +464,22 @@ mod tests {
         assert_eq!(at("http://127.0.0.1:9000", false), "http://127.0.0.1:9000/events/a/b");
         assert_eq!(at("http://minio:9000/", true), "http://events.minio:9000/a/b");
         assert!(bucket("nonsense", "eu-west-1", "events", false).is_err());
+    }
+
+    #[test]
+    fn no_name_of_a_bucket_or_region_leads_to_another_host() {
+        for (region, name) in [
+            ("eu-west-1", "evil.example:x"),
+            ("eu-west-1", "evil.example/x"),
+            ("eu-west-1", "evil.example#"),
+            ("eu-west-1", "a@evil.example"),
+            ("x@evil.example/", "events"),
+            ("evil.example:1/", "events"),
+            ("x?", "events"),
+        ] {
+            assert!(bucket("", region, name, false).is_err(), "{region} {name}");
+            assert!(bucket("https://minio.example", region, name, true).is_err(), "{region} {name}");
+        }
     }
 
     #[test]

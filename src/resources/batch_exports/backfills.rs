@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::destination::Kind;
 use super::logs::{self, Author, Level};
 use super::runs::{self, Context, Data};
-use super::{BatchExport, find, get, isoformat, unpause_by_itself, wire};
+use super::{BatchExport, authors, find, get, isoformat, unpause_by_itself, wire};
 use crate::api::fields::shown;
 use crate::api::{Call, Reply};
 use crate::clock::{SECOND_MICROS, Time};
@@ -79,6 +79,7 @@ pub(super) fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if end.is_none() && !is_endless {
         return Err(refused("Backfilling a BatchExport with no end date is not allowed"));
     }
+    authors::take_over(tx, call.user()?, organization, id, &export)?;
     let name = start_one(call, tx, id, start, end)?;
     Reply::ok(&wire(tx, id, &export, Some(name))?)
 }
@@ -168,8 +169,10 @@ pub fn advance_all(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
             Some(run) => runs::is_open(tx, run)?,
             None => false,
         };
-        let Some((_, of)) = get(tx, export)? else { continue };
-        if !is_under_way {
+        let Some((organization, of)) = get(tx, export)? else { continue };
+        if !authors::answers_for(tx, organization, &of)? {
+            authors::stop(tx, arrivals, export, &of)?;
+        } else if !is_under_way {
             advance(tx, arrivals, (export, id), &of, &mut backfill)?;
         }
     }
@@ -192,7 +195,7 @@ fn advance(
         }
         None => {
             if backfill.end.is_none() {
-                unpause_by_itself(tx, now, key.0)?;
+                unpause_by_itself(tx, now, key.0, None)?;
             }
             let told = format!("Successfully finished exporting historical batches in {}", backfill.range());
             finish(tx, arrivals, key, backfill, Status::Completed, (Level::Info, told))
@@ -229,7 +232,7 @@ fn finish(
 }
 
 /// Ends every backfill of the export that is not over, with its run.
-pub(super) fn cancel_all_of(tx: &WriteTx, arrivals: &Arrivals, export: Uuid) -> Result<()> {
+pub(super) fn cancel_all_of(tx: &WriteTx, arrivals: &Arrivals, export: Uuid, reason: &str) -> Result<()> {
     for (key, mut backfill) in tx.scan(&BACKFILLS, &export, Order::Ascending)? {
         if backfill.status != Status::Running {
             continue;
@@ -237,7 +240,7 @@ pub(super) fn cancel_all_of(tx: &WriteTx, arrivals: &Arrivals, export: Uuid) -> 
         if let Some(id) = backfill.run {
             runs::cancel(tx, &Context { arrivals, export, id })?;
         }
-        let told = (Level::Warning, "Historical export was cancelled.".to_owned());
+        let told = (Level::Warning, format!("Historical export was cancelled. Reason: {reason}"));
         finish(tx, arrivals, key, &mut backfill, Status::Cancelled, told)?;
     }
     Ok(())

@@ -34,17 +34,39 @@ enum Holds {
     Anything,
 }
 
+/// Whether a setting is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Always,
+    /// It says who somebody is, and is nobody's business.
+    Never,
+    /// It opens something: it is never shown, and follows no change of who receives it.
+    Secret,
+}
+
 /// One key of a configuration.
 struct Setting {
     name: &'static str,
     holds: Holds,
     required: bool,
     nullable: bool,
-    secret: bool,
+    shown: Shown,
+    /// Whether it decides who receives the secrets.
+    receiver: bool,
+    /// The number that is meant where none is given.
+    otherwise: u64,
 }
 
 const fn setting(name: &'static str, holds: Holds) -> Setting {
-    Setting { name, holds, required: false, nullable: false, secret: false }
+    Setting {
+        name,
+        holds,
+        required: false,
+        nullable: false,
+        shown: Shown::Always,
+        receiver: false,
+        otherwise: 0,
+    }
 }
 
 const fn text(name: &'static str) -> Setting {
@@ -62,30 +84,60 @@ impl Setting {
         self
     }
 
-    const fn secret(mut self) -> Setting {
-        self.secret = true;
+    const fn hidden(mut self) -> Setting {
+        self.shown = Shown::Never;
         self
+    }
+
+    const fn secret(mut self) -> Setting {
+        self.shown = Shown::Secret;
+        self
+    }
+
+    const fn receiver(mut self) -> Setting {
+        self.receiver = true;
+        self
+    }
+
+    const fn otherwise(mut self, number: u64) -> Setting {
+        self.otherwise = number;
+        self
+    }
+
+    /// What a configuration means by this setting, where it may say it in several ways or not at all.
+    fn meant(&self, config: &Map<String, Value>) -> Value {
+        let value = config.get(self.name);
+        match self.holds {
+            Holds::Text => value.and_then(Value::as_str).unwrap_or_default().into(),
+            Holds::Integer => {
+                let number = value.and_then(Value::as_u64).filter(|number| *number > 0);
+                number.unwrap_or(self.otherwise).into()
+            }
+            Holds::Boolean => value.and_then(Value::as_bool).unwrap_or(false).into(),
+            Holds::Texts | Holds::Anything => value.cloned().unwrap_or_default(),
+        }
     }
 }
 
+// The name of a bucket is no receiver: it stays below the host of its endpoint (see `s3.rs`).
 const S3: &[Setting] = &[
     text("bucket_name").required(),
-    text("region").required(),
+    text("region").required().receiver(),
     text("prefix").required(),
-    text("aws_access_key_id").nullable().secret(),
+    text("aws_access_key_id").nullable().hidden(),
     text("aws_secret_access_key").nullable().secret(),
     text("compression").nullable(),
     text("encryption").nullable(),
     text("kms_key_id").nullable(),
-    text("endpoint_url").nullable(),
+    text("endpoint_url").nullable().receiver(),
     text("file_format"),
     setting("max_file_size_mb", Holds::Integer).nullable(),
-    setting("use_virtual_style_addressing", Holds::Boolean),
+    setting("use_virtual_style_addressing", Holds::Boolean).receiver(),
 ];
 
 const SNOWFLAKE: &[Setting] = &[
-    text("account").required(),
-    text("user").required().secret(),
+    text("account").required().receiver(),
+    text("user").required().hidden(),
     text("database").required(),
     text("warehouse").required(),
     text("schema").required(),
@@ -97,32 +149,37 @@ const SNOWFLAKE: &[Setting] = &[
     text("role").nullable(),
 ];
 
-const POSTGRES: &[Setting] = &[
-    text("user").required().secret(),
-    text("password").required().secret(),
-    text("host").required(),
-    text("database").required(),
-    text("schema"),
-    text("table_name"),
-    setting("port", Holds::Integer),
-    setting("has_self_signed_cert", Holds::Boolean),
-];
+/// What stands in between may choose the server by the name of the database or of the user.
+const fn postgres(port: u64) -> [Setting; 8] {
+    [
+        text("user").required().hidden().receiver(),
+        text("password").required().secret(),
+        text("host").required().receiver(),
+        text("database").required().receiver(),
+        text("schema"),
+        text("table_name"),
+        setting("port", Holds::Integer).otherwise(port).receiver(),
+        setting("has_self_signed_cert", Holds::Boolean).receiver(),
+    ]
+}
 
+const POSTGRES: &[Setting] = &postgres(5432);
+const REDSHIFT: &[Setting] = &postgres(5439);
 /// What Redshift takes besides.
-const REDSHIFT: &[Setting] = &[text("properties_data_type")];
+const REDSHIFT_MORE: &[Setting] = &[text("properties_data_type")];
 
 const BIG_QUERY: &[Setting] = &[
-    text("project_id").required(),
+    text("project_id").required().receiver(),
     text("dataset_id").required(),
     text("table_id"),
     text("private_key").required().secret(),
-    text("private_key_id").required().secret(),
-    text("token_uri").required().secret(),
-    text("client_email").required().secret(),
+    text("private_key_id").required().hidden(),
+    text("token_uri").required().hidden().receiver(),
+    text("client_email").required().hidden(),
     setting("use_json_type", Holds::Boolean),
 ];
 
-const HTTP: &[Setting] = &[text("url").required(), text("token").required().secret()];
+const HTTP: &[Setting] = &[text("url").required().receiver(), text("token").required().secret()];
 
 const NO_OP: &[Setting] = &[text("arg")];
 
@@ -165,7 +222,7 @@ impl Kind {
             Kind::S3 => (S3, &[]),
             Kind::Snowflake => (SNOWFLAKE, &[]),
             Kind::Postgres => (POSTGRES, &[]),
-            Kind::Redshift => (POSTGRES, REDSHIFT),
+            Kind::Redshift => (REDSHIFT, REDSHIFT_MORE),
             Kind::BigQuery => (BIG_QUERY, &[]),
             Kind::Http => (HTTP, &[]),
             Kind::NoOp => (NO_OP, &[]),
@@ -197,6 +254,11 @@ impl Destination {
         all
     }
 
+    /// Whether both are configured alike.
+    pub fn is_same(&self, other: &Destination, vault: &Vault, export: Uuid) -> bool {
+        self.kind == other.kind && self.open(vault, export) == other.open(vault, export)
+    }
+
     /// The texts that must never be shown.
     pub fn secrets(&self, vault: &Vault, export: Uuid) -> Vec<String> {
         let secrets = vault.open(export.as_bytes(), &self.sealed).unwrap_or_default();
@@ -205,8 +267,8 @@ impl Destination {
     }
 
     fn of(call: &Call, export: Uuid, kind: Kind, all: Map<String, Value>) -> Result<Destination> {
-        let is_secret = |name: &str| kind.setting(name).is_some_and(|setting| setting.secret);
-        let (secrets, shown): (Map<_, _>, Map<_, _>) = all.into_iter().partition(|(name, _)| is_secret(name));
+        let is_hidden = |name: &str| kind.setting(name).is_some_and(|found| found.shown != Shown::Always);
+        let (secrets, shown): (Map<_, _>, Map<_, _>) = all.into_iter().partition(|(name, _)| is_hidden(name));
         let secrets = Value::Object(secrets).to_string();
         let sealed = call.vault.seal(&call.ids, export.as_bytes(), &secrets)?;
         Ok(Destination { kind, config: Json::of(&shown), sealed })
@@ -276,16 +338,23 @@ pub fn read(
             return Err(invalid("destination__config", "invalid_input", detail));
         }
     };
-    let kept = before.filter(|before| before.kind == kind);
     check_names(kind, &config)?;
-    let mut all = kept.map(|kept| kept.open(&call.vault, export)).unwrap_or_default();
-    let is_whole_new = kept.is_none();
-    if is_whole_new || !partial {
+    let stored = before.map(|before| before.open(&call.vault, export)).unwrap_or_default();
+    let is_same_type = before.is_some_and(|before| before.kind == kind);
+    let mut all = if is_same_type { stored.clone() } else { Map::new() };
+    if !is_same_type {
+        check_new_type(kind, &stored, &config)?;
+    }
+    if !is_same_type || !partial {
         let mut merged = all.clone();
         merged.extend(config.clone());
         check_required(kind, &merged)?;
     }
-    all.extend(converted(kind, config)?);
+    let config = converted(kind, config)?;
+    if is_same_type {
+        check_receiver(kind, &stored, &config)?;
+    }
+    all.extend(config);
     check_values(kind, &all)?;
     Destination::of(call, export, kind, all).map(Some)
 }
@@ -317,6 +386,44 @@ fn check_required(kind: Kind, config: &Map<String, Value>) -> Result<()> {
         Some(name) => Err(fault(format!("Configuration missing required field: '{name}'"))),
         None => Ok(()),
     }
+}
+
+/// A secret that is stored goes to nobody else: whoever changes who receives it gives it again.
+fn check_receiver(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Value>) -> Result<()> {
+    let is_changed = |setting: &&Setting| {
+        // Whether somebody has guessed what is hidden is not said.
+        let is_new = setting.shown != Shown::Always || setting.meant(sent) != setting.meant(stored);
+        setting.receiver && sent.contains_key(setting.name) && is_new
+    };
+    let Some(changed) = kind.own_settings().find(is_changed) else { return Ok(()) };
+    let is_wanted = |setting: &&Setting| is_stored(setting, stored) && !sent.contains_key(setting.name);
+    match kind.own_settings().find(is_wanted) {
+        Some(secret) => Err(wanted_again(secret.name, changed.name)),
+        None => Ok(()),
+    }
+}
+
+/// The same for another type, which keeps nothing of what was stored.
+fn check_new_type(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Value>) -> Result<()> {
+    let is_wanted = |setting: &&Setting| {
+        setting.required && is_stored(setting, stored) && !sent.contains_key(setting.name)
+    };
+    match kind.own_settings().find(is_wanted) {
+        Some(secret) => Err(wanted_again(secret.name, "type")),
+        None => Ok(()),
+    }
+}
+
+fn is_stored(setting: &Setting, stored: &Map<String, Value>) -> bool {
+    let value = stored.get(setting.name).and_then(Value::as_str);
+    setting.shown == Shown::Secret && value.is_some_and(|value| !value.is_empty())
+}
+
+fn wanted_again(secret: &'static str, changed: &str) -> Error {
+    let detail = format!(
+        "Give '{secret}' again: '{changed}' decides who receives it, and what is stored goes to nobody else."
+    );
+    invalid(secret, "required", detail)
 }
 
 /// The first required key that a configuration lacks. One that was stored lacks some when its secrets were

@@ -2,6 +2,7 @@
 //! Holds always: an export that is to run again stands in `SCHEDULE` under the end of its next interval;
 //! a paused one does not.
 
+pub mod authors;
 pub mod backfills;
 pub mod columns;
 pub mod destination;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use super::events::Arrivals;
 use super::{members, organizations, projects, users};
 use crate::api::{
-    Call, Field, InProject, Kind as FieldKind, Level, Paging, Place, Reply, Route, Within, read, scope, write,
+    Call, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Route, Within, read, scope, write,
 };
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
@@ -34,7 +35,7 @@ pub fn rows() -> Vec<Route> {
     let at = |tail: &str| format!("/api/organizations/{{organization_id}}/batch_exports/{{id}}/{tail}");
     let (reads, writes) = (scope("batch_export:read"), scope("batch_export:write"));
     let organization = Within::Organization("organization_id");
-    let project = Within::Lookup(project_of_export);
+    let project = Within::ProjectBy(project_of_export);
     vec![
         Route::get(all, reads, organization, read(list)).gives_page(FIELDS),
         Route::post(all, writes, organization, write(create)).takes(FIELDS).gives(201, FIELDS),
@@ -90,6 +91,9 @@ pub struct BatchExport {
     pub schema: Option<Json>,
     /// The end of the next interval to be exported; `None` where there is none.
     pub next_run_at: Option<Time>,
+    /// In whose name it runs: who last changed what it sends or where, or unpaused it. `None` where nobody
+    /// noted it.
+    pub author: Option<Uuid>,
 }
 
 /// By organization and time.
@@ -223,6 +227,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         end_at: read.end_at.flatten(),
         schema: read.schema,
         next_run_at: None,
+        author: Some(call.user()?),
     };
     check_whole(call, None, &export)?;
     export.next_run_at = export.next_after(call.now);
@@ -253,6 +258,9 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     export.schema = read.schema.or(export.schema);
     check_whole(call, Some(&before), &export)?;
     export.last_updated_at = call.now;
+    if is_another_order(call, id, &before, &export) {
+        export.author = Some(call.user()?);
+    }
     let timing = |export: &BatchExport| (export.interval, export.paused, export.start_at, export.end_at);
     if timing(&export) != timing(&before) {
         // Intervals that are still to be caught up on stay due, as long as they mean the same.
@@ -262,6 +270,13 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     }
     put(tx, organization, id, Some(&before), &export)?;
     Reply::ok(&wire(tx, id, &export, None)?)
+}
+
+/// Whether it sends something else from now on, or elsewhere, or again.
+fn is_another_order(call: &Call, id: Uuid, before: &BatchExport, export: &BatchExport) -> bool {
+    let is_set_going = before.paused && !export.paused;
+    let is_other_data = export.model != before.model || export.schema != before.schema;
+    is_set_going || is_other_data || !export.destination.is_same(&before.destination, &call.vault, id)
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -282,7 +297,8 @@ fn unpause(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (_, id, export) = find(call, tx)?;
     let wants_backfill = call.form(UNPAUSE)?.take::<bool>("backfill").unwrap_or(false);
     let mut name = None;
-    if unpause_by_itself(tx, call.now, id)? && wants_backfill {
+    let is_paused = unpause_by_itself(tx, call.now, id, Some(call.user()?))?;
+    if is_paused && wants_backfill {
         let since = export.last_paused_at.unwrap_or(export.created_at);
         name = Some(backfills::start_one(call, tx, id, Some(since), Some(call.now))?);
     }
@@ -388,13 +404,13 @@ pub fn isoformat(time: Time) -> String {
 
 /// The place of an export is its project: 404 where it is none of the organization, and for whoever does not
 /// see the project.
-fn project_of_export(tx: &Tx, call: &Call) -> Result<Place> {
+fn project_of_export(tx: &Tx, call: &Call) -> Result<InProject> {
     let user = call.user()?;
     let (organization, level) = organizations::enter(tx, call.param("organization_id"), user)?;
     let id = call.uuid("id")?;
     let project = tx.get(&EXPORTS, &(organization, id))?.ok_or_else(not_found)?.project;
     let level = projects::level_in(tx, organization, project, user, level)?.ok_or_else(not_found)?;
-    Ok(Place::Project(InProject { organization, id: project, level }))
+    Ok(InProject { organization, id: project, level })
 }
 
 /// The export of the path.
@@ -441,13 +457,15 @@ fn pause_by_itself(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
     Ok(true)
 }
 
-/// Lets the export run again from its next interval on; false where it is not paused.
-fn unpause_by_itself(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
+/// Lets the export run again from its next interval on, in the name of `by` or as before; false where it is
+/// not paused.
+fn unpause_by_itself(tx: &WriteTx, now: Time, id: Uuid, by: Option<Uuid>) -> Result<bool> {
     let Some((organization, before)) = get(tx, id)?.filter(|(_, export)| export.paused) else {
         return Ok(false);
     };
     let mut export = before.clone();
     export.paused = false;
+    export.author = by.or(export.author);
     export.last_updated_at = now;
     export.next_run_at = export.next_after(now);
     put(tx, organization, id, Some(&before), &export)?;
@@ -462,6 +480,10 @@ pub fn schedule(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
     let due: Vec<((Time, Uuid), ())> = due.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
     for ((end, id), ()) in due {
         let Some((organization, before)) = get(tx, id)? else { continue };
+        if !authors::answers_for(tx, organization, &before)? {
+            authors::stop(tx, arrivals, id, &before)?;
+            continue;
+        }
         let mut export = before.clone();
         let mut end = Some(end);
         while let Some(due) = end.filter(|due| *due <= now) {

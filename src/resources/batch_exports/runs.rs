@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::destination::Destination;
 use super::interval::Interval;
 use super::logs::{self, Author, Level};
-use super::{BatchExport, Model, backfills, isoformat};
+use super::{BatchExport, Model, authors, backfills, isoformat};
 use crate::api::{Field, Kind};
 use crate::clock::Time;
 use crate::error::Result;
@@ -57,6 +57,8 @@ pub struct Run {
     pub next_attempt_at: Time,
     pub plan: Option<Plan>,
     pub progress: Progress,
+    /// The author of the export when the run was made.
+    pub author: Option<Uuid>,
 }
 
 /// What a run was told to do: changes of the export do not reach it any more.
@@ -212,6 +214,7 @@ pub(super) fn create(
             schema: of.schema.clone(),
         }),
         progress: Progress::default(),
+        author: of.author,
     };
     if tx.count(&RUNS, &export)? >= RUNS_MAX {
         let (_, oldest) = tx.page(&RUNS, &export, Order::Ascending, 0, 1)?;
@@ -263,6 +266,12 @@ pub(super) fn is_open(tx: &Tx, run: Uuid) -> Result<bool> {
     Ok(tx.has(&OPEN, &run)?)
 }
 
+/// The run where it is not over, and whoever it was made for may still have it done; otherwise it is ended.
+fn get_wanted(tx: &WriteTx, context: &Context<'_>) -> Result<Option<Run>> {
+    let Some(run) = get_open(tx, context.export, context.id)? else { return Ok(None) };
+    Ok(authors::admit(tx, context, run.author)?.then_some(run))
+}
+
 /// The run where it is not over.
 fn get_open(tx: &Tx, export: Uuid, id: Uuid) -> Result<Option<Run>> {
     if tx.has(&OPEN, &id)? { Ok(tx.get(&RUNS, &(export, id))?) } else { Ok(None) }
@@ -294,9 +303,9 @@ impl Context<'_> {
     }
 }
 
-/// Begins an attempt; `None` where the run is over or gone. `to` says where the data goes.
+/// Begins an attempt; `None` where the run is over or gone, or its author shut out. `to` says where the data goes.
 pub fn begin(tx: &WriteTx, context: &Context<'_>, to: &str) -> Result<Option<Run>> {
-    let Some(mut run) = get_open(tx, context.export, context.id)? else { return Ok(None) };
+    let Some(mut run) = get_wanted(tx, context)? else { return Ok(None) };
     if run.attempts == 0 {
         context.log(tx, Level::Info, format!("Starting batch export for range {}", run.range()))?;
     }
@@ -310,7 +319,7 @@ pub fn begin(tx: &WriteTx, context: &Context<'_>, to: &str) -> Result<Option<Run
 
 /// Notes what the destination has confirmed; false where the run is over or gone, and the work must stop.
 pub fn advance(tx: &WriteTx, context: &Context<'_>, progress: Progress) -> Result<bool> {
-    let Some(mut run) = get_open(tx, context.export, context.id)? else { return Ok(false) };
+    let Some(mut run) = get_wanted(tx, context)? else { return Ok(false) };
     run.progress = progress;
     run.last_updated_at = context.arrivals.clock.now();
     tx.put(&RUNS, &(context.export, context.id), &run)?;
@@ -320,7 +329,7 @@ pub fn advance(tx: &WriteTx, context: &Context<'_>, progress: Progress) -> Resul
 /// Notes the transaction that is about to be committed; false where the run is over or gone, and it must
 /// not be.
 pub fn note_commit(tx: &WriteTx, context: &Context<'_>, commit: Commit) -> Result<bool> {
-    let is_wanted = is_open(tx, context.id)?;
+    let is_wanted = get_wanted(tx, context)?.is_some();
     if is_wanted {
         tx.put(&COMMITS, &context.id, &commit)?;
     }
@@ -420,9 +429,9 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
     if failed < FAILURES_MAX || !super::pause_by_itself(tx, context.arrivals.clock.now(), context.export)? {
         return Ok(());
     }
-    let told = format!("The batch export was automatically paused: {failed} of its last runs have failed");
-    context.log(tx, Level::Warning, told)?;
-    backfills::cancel_all_of(tx, context.arrivals, context.export)
+    let reason = format!("{failed} of its last runs have failed");
+    context.log(tx, Level::Warning, format!("The batch export was automatically paused: {reason}"))?;
+    backfills::cancel_all_of(tx, context.arrivals, context.export, &reason)
 }
 
 pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {

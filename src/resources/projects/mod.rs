@@ -31,11 +31,11 @@ pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/projects/";
     let organization = Within::Organization("organization_id");
     let mut rows = vec![
-        Route::get(all, scope("project:read"), Within::Lookup(listed), read(list)).gives_page(SHORT),
+        Route::get(all, scope("project:read"), Within::OrganizationBy(listed), read(list)).gives_page(SHORT),
         Route::post(all, scope("project:write"), organization, write(create))
             .takes(FIELDS)
             .gives(201, FIELDS),
-        Route::get("/api/projects/", scope("project:read"), Within::Lookup(current), read(list))
+        Route::get("/api/projects/", scope("project:read"), Within::OrganizationBy(current), read(list))
             .gives_page(SHORT),
     ];
     let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
@@ -293,20 +293,16 @@ fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<Str
 }
 
 /// Unlike its siblings the list of an organization's projects is open to strangers, who see an empty one.
-fn listed(tx: &Tx, call: &Call) -> Result<Place> {
+fn listed(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
     let user = call.user()?;
-    let Some(id) = organizations::named(tx, call.param("organization_id"), user)? else {
-        return Ok(Place::Nothing);
-    };
-    let level = members::level_of(tx, id, user)?;
-    Ok(level.map_or(Place::Nothing, |level| Place::Organization { id, level }))
+    let Some(id) = organizations::named(tx, call.param("organization_id"), user)? else { return Ok(None) };
+    Ok(members::level_of(tx, id, user)?.map(|level| (id, level)))
 }
 
 /// The caller's current organization, where they have one.
-fn current(tx: &Tx, call: &Call) -> Result<Place> {
+fn current(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
     let user = call.user()?;
-    let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
-    Ok(current.map_or(Place::Nothing, |(id, level)| Place::Organization { id, level }))
+    users::current_organization(tx, user, &users::find(tx, user)?)
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
@@ -370,6 +366,9 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     fill(&mut found.project, &mut found.details, call, &mut form)?;
     found.details.updated_at = call.now;
     store(tx, &found)?;
+    if found.project.access_control != before.0.access_control {
+        batch_exports::authors::pause_all_lost(call, tx, found.organization)?;
+    }
     let changes = changes(&before, &found)?;
     if !changes.is_empty() {
         let change = Change::updated(found.id, &found.project.name, changes);
@@ -572,6 +571,14 @@ pub fn level_in(tx: &Tx, organization: Uuid, id: u32, user: Uuid, level: Level) 
     match tx.get(&PROJECTS, &(organization, id))? {
         Some(project) => effective(tx, organization, id, &project, user, level),
         None => Ok(None),
+    }
+}
+
+/// Whether the user sees the project.
+pub fn is_open_to(tx: &Tx, organization: Uuid, id: u32, user: Uuid) -> Result<bool> {
+    match members::level_of(tx, organization, user)? {
+        Some(level) => Ok(level_in(tx, organization, id, user, level)?.is_some()),
+        None => Ok(false),
     }
 }
 

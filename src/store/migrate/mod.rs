@@ -68,7 +68,7 @@ fn bring_up_by(
             "the data file has schema {found} and this orgd knows {target}: use a newer orgd"
         )));
     }
-    let due: Vec<&Step> = steps.iter().filter(|step| step.to > found).collect();
+    let due: Vec<&Step> = steps.iter().filter(|step| step.to > found && step.to <= target).collect();
     if let (Some(path), false) = (path, due.is_empty()) {
         let mut copy = path.as_os_str().to_owned();
         copy.push(format!(".schema-{found}"));

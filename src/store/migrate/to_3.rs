@@ -1,8 +1,10 @@
 //! Schema 3.
 
+mod exports;
+
 use super::super::Failure;
 use super::super::tx::WriteTx;
 
-pub(super) fn run(_tx: &WriteTx) -> Result<(), Failure> {
-    Ok(())
+pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+    exports::run(tx)
 }

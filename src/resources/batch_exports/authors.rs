@@ -1,0 +1,104 @@
+//! Authors: an export runs in the name of whoever last said what it sends and where, or set it going.
+//! Holds always: nothing is sent in the name of somebody who does not see the project.
+//!
+//! A change that shuts somebody out pauses their exports at once; every run, attempt and confirmed step asks
+//! again, so that no way of losing a project is forgotten.
+
+use uuid::Uuid;
+
+use super::logs::{self, Author, Level};
+use super::runs::{self, Context};
+use super::{BatchExport, EXPORTS, backfills, get, pause_by_itself, put};
+use crate::api::Call;
+use crate::clock::Time;
+use crate::error::Result;
+use crate::resources::events::Arrivals;
+use crate::resources::{projects, users};
+use crate::store::{Order, Tx, WriteTx};
+
+/// Whether the project is still open to the author. One who is unknown, because the export is older than
+/// authors are, may go on: a newer orgd stops no export that nobody has lost.
+fn may_go_on(tx: &Tx, organization: Uuid, project: u32, author: Option<Uuid>) -> Result<bool> {
+    match author {
+        Some(author) => projects::is_open_to(tx, organization, project, author),
+        None => Ok(true),
+    }
+}
+
+/// Whether what the export sends from now on is sent in somebody's name.
+pub(super) fn answers_for(tx: &Tx, organization: Uuid, export: &BatchExport) -> Result<bool> {
+    may_go_on(tx, organization, export.project, export.author)
+}
+
+/// Whether a run that was made in this name may go on. Otherwise it is ended, and where the export itself runs
+/// in the name of somebody shut out, so is all else that it does.
+pub(super) fn admit(tx: &WriteTx, context: &Context<'_>, author: Option<Uuid>) -> Result<bool> {
+    let Some((organization, export)) = get(tx, context.export)? else { return Ok(false) };
+    if may_go_on(tx, organization, export.project, author)? {
+        return Ok(true);
+    }
+    context.log(tx, Level::Warning, lost(tx, author)?)?;
+    runs::cancel(tx, context)?;
+    if !answers_for(tx, organization, &export)? {
+        stop(tx, context.arrivals, context.export, &export)?;
+    }
+    Ok(false)
+}
+
+/// Pauses an export whose author is shut out, and ends its backfills.
+pub(super) fn stop(tx: &WriteTx, arrivals: &Arrivals, id: Uuid, export: &BatchExport) -> Result<()> {
+    pause(tx, arrivals.id(), arrivals.clock.now(), id, export.author)?;
+    backfills::cancel_all_of(tx, arrivals, id, &lost(tx, export.author)?)
+}
+
+/// Pauses the exports of the organization whose authors have just been shut out.
+pub fn pause_all_lost(call: &Call, tx: &WriteTx, organization: Uuid) -> Result<()> {
+    if tx.count(&EXPORTS, &organization)? == 0 {
+        return Ok(());
+    }
+    for ((_, id), export) in tx.scan(&EXPORTS, &organization, Order::Ascending)? {
+        if !export.paused && !answers_for(tx, organization, &export)? {
+            pause(tx, call.new_uuid(), call.now, id, export.author)?;
+        }
+    }
+    Ok(())
+}
+
+fn pause(tx: &WriteTx, entry: Uuid, now: Time, id: Uuid, author: Option<Uuid>) -> Result<()> {
+    if pause_by_itself(tx, now, id)? {
+        let message = format!("The batch export was automatically paused: {}", lost(tx, author)?);
+        logs::write(
+            tx,
+            &Author { export: id, instance: &id.to_string(), id: entry, now },
+            Level::Warning,
+            message,
+        )?;
+    }
+    Ok(())
+}
+
+fn lost(tx: &Tx, author: Option<Uuid>) -> Result<String> {
+    let author = match author {
+        Some(author) => users::get(tx, author)?,
+        None => None,
+    };
+    let name = author.map_or_else(|| "its author".to_owned(), |user| user.email);
+    Ok(format!(
+        "{name}, in whose name it ran, has no access to its project any more. Whoever unpauses it answers for what it sends"
+    ))
+}
+
+/// Makes the user the author where the one before is shut out.
+pub(super) fn take_over(
+    tx: &WriteTx,
+    user: Uuid,
+    organization: Uuid,
+    id: Uuid,
+    before: &BatchExport,
+) -> Result<()> {
+    if answers_for(tx, organization, before)? {
+        return Ok(());
+    }
+    let export = BatchExport { author: Some(user), ..before.clone() };
+    put(tx, organization, id, Some(before), &export)
+}

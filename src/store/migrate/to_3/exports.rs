@@ -1,0 +1,71 @@
+//! Batch exports and their runs end with their author. Nobody noted who that was, so it is unknown.
+
+use super::super::super::Failure;
+use super::super::super::tx::WriteTx;
+
+const EXPORTS: &str = "batch_exports";
+const RUNS: &str = "batch_export_runs";
+/// `None`, as it stands at the end of a record.
+const UNKNOWN: u8 = 0;
+
+pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+    for table in [EXPORTS, RUNS] {
+        for (key, mut record) in tx.raw_rows(table)? {
+            record.push(UNKNOWN);
+            tx.stage(table, key, Some(record));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+    use redb::{Database, ReadableDatabase};
+
+    use super::super::super::super::codec::decode;
+    use super::super::super::super::snapshot::definition;
+    use super::super::super::{META, Step, bring_up_by};
+    use super::*;
+    use crate::store::Table;
+
+    /// One of each, as schema 2 wrote them.
+    const SAMPLES: [(&str, &str); 2] = [
+        (
+            EXPORTS,
+            "0107016e0101050e7b2261223a5b312c6e756c6c5d7d030102ff0101fd00b62c8bef470c00fd00b62c8bef470c0001fd00b62c8bef470c000001fd00b62c8bef470c00010e7b2261223a5b312c6e756c6c5d7d01fd00b62c8bef470c00",
+        ),
+        (
+            RUNS,
+            "01010110019200000000700080000000000000010105010601016500fd00b62c8bef470c00fd00b62c8bef470c0001fd00b62c8bef470c00fd00b62c8bef470c0002fd00b62c8bef470c0001070000050e7b2261223a5b312c6e756c6c5d7d030102ff0001fd00b62c8bef470c00100192000000007000800000000000000104",
+        ),
+    ];
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let pair = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        (0..hex.len()).step_by(2).map(pair).collect()
+    }
+
+    #[test]
+    fn an_author_whom_nobody_noted_is_unknown() {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let tables = [META.info(), Table::<u32, u8>::new(EXPORTS).info(), Table::<u32, u8>::new(RUNS).info()];
+        bring_up_by(&database, None, &tables, 2, &[]).unwrap();
+        let transaction = database.begin_write().unwrap();
+        for (table, record) in SAMPLES {
+            let mut table = transaction.open_table(definition(table)).unwrap();
+            table.insert([7].as_slice(), bytes(record).as_slice()).unwrap();
+        }
+        transaction.commit().unwrap();
+        bring_up_by(&database, None, &tables, 3, &[Step { to: 3, ends: None, run }]).unwrap();
+        let reading = database.begin_read().unwrap();
+        let found = SAMPLES.map(|(table, _)| {
+            let table = reading.open_table(definition(table)).unwrap();
+            table.get([7].as_slice()).unwrap().unwrap().value().to_vec()
+        });
+        let export: crate::resources::batch_exports::BatchExport = decode(&found[0]).unwrap();
+        let run: crate::resources::batch_exports::runs::Run = decode(&found[1]).unwrap();
+        assert_eq!((export.name.as_str(), export.author), ("n", None));
+        assert_eq!((run.progress.records, run.author), (4, None));
+    }
+}

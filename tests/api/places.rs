@@ -1,0 +1,109 @@
+//! Where a request is at home is looked up once more when its turn comes: who was shown out meanwhile is out.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::support::{Person, Server, Shows};
+
+/// A request whose head has been judged and whose body is still to come.
+struct Halfway(TcpStream);
+
+impl Halfway {
+    /// Sends the head, and waits until the server asks for the body.
+    fn send(person: &Person, method: &str, path: &str) -> Halfway {
+        let Shows::Key(key) = &person.shows else { panic!("a key is needed") };
+        let mut stream = TcpStream::connect(person.address).expect("the server listens");
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: 14\r\nExpect: 100-continue\r\n\r\n"
+        )
+        .expect("the head is sent");
+        let mut said = Vec::new();
+        while !said.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("the server says something");
+            said.push(byte[0]);
+        }
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(said.starts_with("HTTP/1.1 100"), "{said}");
+        Halfway(stream)
+    }
+
+    /// Sends the body; the status of the answer.
+    fn go_on(mut self) -> String {
+        self.0.write_all(br#"{"name": "no"}"#).expect("the body is sent");
+        let mut answer = String::new();
+        self.0.read_to_string(&mut answer).expect("an answer");
+        answer.split(' ').nth(1).expect("a status").to_owned()
+    }
+}
+
+#[test]
+fn who_is_shown_out_while_the_body_is_on_its_way_does_nothing() {
+    let server = Server::start();
+    let org = server.org();
+    let export = json!({"name": "n", "interval": "day", "destination": {"type": "NoOp", "config": {}}});
+    let export = org.owner.post(&org.at("batch_exports/"), export).json(201);
+    let one = org.at(&format!("batch_exports/{}/", export["id"].as_str().expect("an id")));
+    let shown = || {
+        let names = [org.at(""), org.project_at(""), one.clone()]
+            .map(|path| org.owner.get(&path).json(200)["name"].clone());
+        (names, org.owner.get(&org.at("plugins/")).json(200)["count"].clone())
+    };
+    let before = shown();
+    for (method, path, wanted) in [
+        ("PATCH", org.at(""), "404"),
+        ("PATCH", org.project_at(""), "404"),
+        ("PATCH", one.clone(), "403"),
+        ("POST", org.at("roles/"), "403"),
+        ("POST", org.at("plugins/"), "403"),
+        ("GET", org.at("members/"), "403"),
+        ("GET", org.project_at(""), "404"),
+        ("GET", one.clone(), "403"),
+    ] {
+        let admin = org.admin(&server);
+        let waiting = Halfway::send(&admin.key(&["*"]), method, &path);
+        org.owner.delete(&org.at(&format!("members/{}/", admin.uuid))).no_content();
+        assert_eq!(waiting.go_on(), wanted, "{method} {path}");
+    }
+    for (method, path) in [("PATCH", org.project_at("")), ("PATCH", one.clone()), ("GET", one.clone())] {
+        let member = org.member(&server);
+        let waiting = Halfway::send(&member.key(&["*"]), method, &path);
+        org.owner.patch(&org.project_at(""), json!({"access_control": true})).json(200);
+        assert_eq!(waiting.go_on(), "404", "{method} {path}");
+        org.owner.patch(&org.project_at(""), json!({"access_control": false})).json(200);
+    }
+    assert_eq!(shown(), before);
+    assert_eq!(org.owner.get(&org.at("roles/")).json(200)["count"], 0);
+}
+
+#[test]
+fn what_is_current_does_not_change_under_a_request_that_was_judged() {
+    let server = Server::start();
+    let (home, other) = (server.org(), server.org());
+    let person = home.admin(&server);
+    person.accept(&other.invite(&person.email, 8));
+    let choose = |id: &str| {
+        person.patch("/api/users/@me/", json!({"set_current_organization": id})).json(200);
+    };
+    let key = person.key_of(json!({"scopes": ["*"], "scoped_organizations": [home.id]}));
+    for (method, path) in [
+        ("PATCH", "/api/organizations/@current/"),
+        ("PATCH", "/api/projects/@current/"),
+        ("POST", "/api/organizations/@current/roles/"),
+        ("GET", "/api/organizations/@current/members/"),
+    ] {
+        choose(&home.id);
+        let waiting = Halfway::send(&key, method, path);
+        choose(&other.id);
+        assert_eq!(waiting.go_on(), "404", "{method} {path}");
+        choose(&home.id);
+        let status = Halfway::send(&key, method, path).go_on();
+        assert!(status.starts_with('2'), "{method} {path}: {status}");
+    }
+    assert_eq!(other.owner.get(&other.at("")).json(200)["name"], "Acme");
+    assert_eq!(other.owner.get(&other.at("roles/")).json(200)["count"], 0);
+}
