@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::resources::organizations::{NAME_CHARS_MAX, Organization};
 use crate::resources::{
-    self, api_keys, instance, organizations, projects, sessions, signup, two_factor, users,
+    self, api_keys, domains, instance, invites, organizations, projects, sessions, signup, two_factor, users,
 };
 use crate::store::{Place, Store, Tx, WriteTx};
 use crate::vault::Vault;
@@ -41,7 +41,12 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
     };
     let app = App::new(config, store, clock, ids, vault);
     let fresh = app.ids.bytes::<32>();
-    app.store.write(move |tx| instance::prepare(tx, fresh)).await.map_err(|cause| cause.to_string())?;
+    let (ids, vault) = (Arc::clone(&app.ids), Arc::clone(&app.vault));
+    let prepared = app.store.write(move |tx| {
+        instance::prepare(tx, fresh)?;
+        invites::prepare(tx, &ids, &vault)
+    });
+    prepared.await.map_err(|cause| cause.to_string())?;
     Ok(Arc::new(app))
 }
 
@@ -226,7 +231,77 @@ pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
     write.await
 }
 
-/// A user, as the operator sees him.
+/// A claim to a domain that was taken from its organization.
+#[derive(Serialize)]
+pub struct FreedDomain {
+    pub domain: String,
+    pub organization_id: Uuid,
+    pub organization_name: String,
+    pub was_verified: bool,
+}
+
+/// Takes a domain from all organizations that claim it, so that its owner can.
+pub async fn free_domain(app: &Arc<App>, name: String) -> Result<Vec<FreedDomain>> {
+    let write = app.store.write(move |tx| {
+        let freed = domains::free(tx, &name.to_lowercase())?.into_iter().map(|(organization_id, domain)| {
+            Ok(FreedDomain {
+                domain: domain.domain,
+                organization_id,
+                organization_name: organizations::find(tx, organization_id)?.name,
+                was_verified: domain.verified_at.is_some(),
+            })
+        });
+        let freed = freed.collect::<Result<Vec<_>>>()?;
+        if freed.is_empty() {
+            return Err(crate::error::invalid_body("invalid_input", "No organization claims this domain."));
+        }
+        Ok(freed)
+    });
+    write.await
+}
+
+/// What held an e-mail address, and holds it no more.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "freed")]
+pub enum FreedAddress {
+    /// An open invite, taken back.
+    Invite { invite_id: Uuid, organization_id: Uuid, organization_name: String, level: Level },
+    /// An account, which has another address now and is logged out everywhere.
+    Account { user_id: Uuid, email: String },
+}
+
+/// Takes back all open invites of an address and, with `account`, moves the account that uses it to an address
+/// at which nobody can be reached. Its memberships and keys stay.
+pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Result<Vec<FreedAddress>> {
+    let now = app.clock.now();
+    let write = app.store.write(move |tx| {
+        let mut freed = Vec::new();
+        for invites::Found { organization, id, invite } in invites::take_back_all_to(tx, &email, now)? {
+            freed.push(FreedAddress::Invite {
+                invite_id: id,
+                organization_id: organization,
+                organization_name: organizations::find(tx, organization)?.name,
+                level: invite.level,
+            });
+        }
+        if account && let Some(uuid) = users::by_email(tx, &email)? {
+            let before = users::find(tx, uuid)?;
+            let mut user = before.clone();
+            user.email = format!("{uuid}@freed.invalid");
+            users::replace(tx, uuid, &before, &user)?;
+            sessions::end_others(tx, uuid, None)?;
+            freed.push(FreedAddress::Account { user_id: uuid, email: user.email });
+        }
+        if freed.is_empty() {
+            let detail = "Nothing was found that holds this address.";
+            return Err(crate::error::invalid_body("invalid_input", detail));
+        }
+        Ok(freed)
+    });
+    write.await
+}
+
+/// A user, as the operator sees them.
 #[derive(Serialize)]
 pub struct Listed {
     pub user_id: Uuid,

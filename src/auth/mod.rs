@@ -190,6 +190,14 @@ fn check_places(tx: &Tx, route: &Route, call: &Call, user: Uuid, key: &KeyAccess
     organization.map_or(Ok(()), |id| covers_organization(&call.caller()?.via, id))
 }
 
+/// 403 for a key that is limited to some organizations or projects; `what` says what it does not do.
+pub fn unlimited(via: &Via, what: &str) -> Result<()> {
+    if via.limited_key().is_none() {
+        return Ok(());
+    }
+    Err(denied(format!("An API key that is limited to some organizations or projects {what}.")))
+}
+
 /// Whether a caller who is limited to some organizations may see this one.
 pub fn covers_organization(via: &Via, organization: Uuid) -> Result<()> {
     match via {

@@ -7,9 +7,11 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{access_controls, organizations, role_memberships, two_factor, users};
+use super::{access_controls, invites, organizations, role_memberships, two_factor, users};
+use crate::api::call::Via;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, read, scope, write};
+use crate::auth::scopes;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, forbidden, invalid_body, not_found};
 use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
@@ -139,9 +141,13 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if let Some(number) = form.take::<i64>("level") {
         let level = Level::of(number).ok_or_else(not_found)?;
         may_grant(is_self, mine, level)?;
+        if level > member.level {
+            key_may_give(call, level)?;
+        }
         member.level = level;
         member.updated_at = call.now;
         put(tx, organization, target, &member)?;
+        invites::take_back_above(tx, organization, target, Some(level), call.now)?;
     }
     Reply::ok(&wire(&load(tx, organization, target)?))
 }
@@ -154,10 +160,16 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if member.level == Level::Owner {
         return Err(invalid_body("invalid_input", "Cannot leave the organization as its owner!"));
     }
-    role_memberships::leave(tx, organization, target)?;
-    access_controls::forget(tx, organization, member.id)?;
-    delete(tx, organization, target, member.id)?;
+    end(tx, organization, target, &member, call.now)?;
     Reply::no_content()
+}
+
+/// Ends a membership, with all that hangs on it.
+fn end(tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member, now: Time) -> Result<()> {
+    invites::take_back_above(tx, organization, user, None, now)?;
+    role_memberships::leave(tx, organization, user)?;
+    access_controls::forget(tx, organization, member.id)?;
+    delete(tx, organization, user, member.id)
 }
 
 fn target(call: &Call) -> Result<Uuid> {
@@ -192,6 +204,16 @@ fn may_grant(is_self: bool, mine: Level, level: Level) -> Result<()> {
         return Err(denied(detail));
     }
     Ok(())
+}
+
+/// Whether a caller by key may let somebody have this level: above member, that takes the scope for the whole
+/// organization, or a key for its members alone could make itself an owner.
+pub fn key_may_give(call: &Call, level: Level) -> Result<()> {
+    let Via::Key(key) = &call.caller()?.via else { return Ok(()) };
+    if level == Level::Member || scopes::covers(&key.scopes, "organization:write").is_ok() {
+        return Ok(());
+    }
+    Err(denied("An API key gives levels above member only with the scope 'organization:write'."))
 }
 
 /// The organization of the path and the caller's level in it: 404 where there is none, 403 for a

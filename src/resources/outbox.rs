@@ -31,13 +31,24 @@ pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;
 const RETRY_SECONDS_FIRST: i64 = 30;
 const RETRY_SECONDS_MAX: i64 = 60 * 60;
 
-/// Queues the mail of an invite. Without a mail server the link goes to the log instead.
-pub fn push_invite(call: &Call, tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<bool> {
-    let link = format!("{}/signup/{id}", site(call));
+/// What somebody who is invited follows.
+pub fn invite_link(call: &Call, token: &str) -> String {
+    format!("{}/signup/{token}", site(call))
+}
+
+/// Queues the mail of an invite; false without a mail server.
+pub fn push_invite(
+    call: &Call,
+    tx: &WriteTx,
+    organization: Uuid,
+    id: Uuid,
+    invite: &Invite,
+    token: &str,
+) -> Result<bool> {
     if call.config.smtp_url.is_none() {
-        tracing::info!(%link, "no mail server is set: pass this invite link on yourself");
         return Ok(false);
     }
+    let link = invite_link(call, token);
     let name = organizations::find(tx, organization)?.name;
     let inviter = users::find(tx, invite.created_by)?;
     let greeting = match invite.first_name.as_str() {
@@ -57,6 +68,15 @@ pub fn push_invite(call: &Call, tx: &WriteTx, organization: Uuid, id: Uuid, invi
         Some(("Join", &link)),
     )?;
     Ok(true)
+}
+
+/// Lets an invite's mail that still waits lead to the token, where it led to the invite's id.
+pub fn relink_invite(tx: &WriteTx, id: Uuid, token: &str) -> Result<()> {
+    let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(()) };
+    let (old, new) = (format!("/signup/{id}"), format!("/signup/{token}"));
+    mail.text = mail.text.replace(&old, &new);
+    mail.html = mail.html.replace(&old, &new);
+    Ok(tx.put(&OUTBOX, &id, &mail)?)
 }
 
 /// Queues a mail that tells a member of a new one.

@@ -18,6 +18,8 @@ mod hostile;
 mod http;
 mod instance;
 mod invites;
+mod key_limits;
+mod links;
 mod mail;
 mod members;
 mod organizations;

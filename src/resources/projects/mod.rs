@@ -155,7 +155,7 @@ pub const FIELDS: &[Field] = &[
 pub struct Short {
     pub id: u32,
     uuid: Uuid,
-    organization: Uuid,
+    pub organization: Uuid,
     pub api_token: String,
     name: String,
     completed_snippet_onboarding: bool,

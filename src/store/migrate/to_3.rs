@@ -1,8 +1,15 @@
 //! Schema 3.
 
+mod domains;
+mod invites;
+
 use super::super::Failure;
 use super::super::tx::WriteTx;
 
-pub(super) fn run(_tx: &WriteTx) -> Result<(), Failure> {
-    Ok(())
+/// The organization of each invite: gone.
+pub(super) const INVITES_BY_ID: &str = invites::BY_ID;
+
+pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+    invites::run(tx)?;
+    domains::run(tx)
 }
