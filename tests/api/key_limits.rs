@@ -64,7 +64,8 @@ fn a_limited_key_makes_no_organization_joins_none_and_chooses_none() {
             "There already exists an account with email address {}. Please log in instead.",
             world.org.owner.email
         );
-        let joined = key.post(&format!("/api/signup/{token}/"), json!({"first_name": "X", "password": PASSWORD}));
+        let joined =
+            key.post(&format!("/api/signup/{token}/"), json!({"first_name": "X", "password": PASSWORD}));
         joined.invalid(None, "invalid_input", &log_in);
         for body in [
             json!({"set_current_organization": world.second["id"]}),

@@ -333,7 +333,10 @@ fn the_operator_frees_a_domain_and_an_address() {
     );
     let server = Serving::start(&file, &["--open-signup"]);
     let (_, left) = call(&server, "GET", invites, json!({}));
-    assert_eq!((&left["count"], &left["results"][0]["target_email"]), (&json!(1), &json!("other@example.com")));
+    assert_eq!(
+        (&left["count"], &left["results"][0]["target_email"]),
+        (&json!(1), &json!("other@example.com"))
+    );
     assert_eq!(call(&server, "GET", domains, json!({})).1["count"], 0);
     let again = ask(&agent, "POST", &format!("{}/api/signup/", server.base), None, &squatter);
     assert_eq!(again.expect("an answer").0, 201);
