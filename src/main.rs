@@ -82,7 +82,7 @@ enum Admin {
         #[arg(long)]
         email: String,
     },
-    /// Takes a domain from all organizations that claim it, verified or not; prints each claim.
+    /// Takes a domain from all organizations that claim it or have a proxy record of it; prints each.
     FreeDomain {
         #[command(flatten)]
         file: DataFile,

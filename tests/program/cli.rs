@@ -303,13 +303,23 @@ fn the_operator_frees_a_domain_and_an_address() {
     let (status, squatter_made) = signed_up.expect("an answer");
     assert_eq!(status, 201);
     let domains = "organizations/@current/domains/";
-    assert_eq!(call(&server, "POST", domains, json!({"domain": "acme.com"})).0, 201);
+    let proxies = "organizations/@current/proxy_records/";
+    for path in [domains, proxies] {
+        assert_eq!(call(&server, "POST", path, json!({"domain": "acme.com"})).0, 201);
+    }
     assert_eq!(server.stop(), Some(0));
 
     let free_domain = ["admin", "free-domain", "--data", shown(&file), "--domain", "ACME.com"];
-    let wanted = json!([{
-        "domain": "acme.com", "organization_id": organization, "organization_name": "Acme", "was_verified": false,
-    }]);
+    let wanted = json!([
+        {
+            "freed": "domain", "domain": "acme.com", "organization_id": organization, "organization_name": "Acme",
+            "was_verified": false,
+        },
+        {
+            "freed": "proxy_record", "domain": "acme.com", "organization_id": organization,
+            "organization_name": "Acme",
+        },
+    ]);
     assert_eq!(json!(printed(&free_domain)), wanted);
     refused(&free_domain, "No organization claims this domain");
     let free = |email: &'static str| ["admin", "free-address", "--data", shown(&file), "--email", email];
@@ -337,7 +347,9 @@ fn the_operator_frees_a_domain_and_an_address() {
         (&left["count"], &left["results"][0]["target_email"]),
         (&json!(1), &json!("other@example.com"))
     );
-    assert_eq!(call(&server, "GET", domains, json!({})).1["count"], 0);
+    for path in [domains, proxies] {
+        assert_eq!(call(&server, "GET", path, json!({})).1["count"], 0);
+    }
     let again = ask(&agent, "POST", &format!("{}/api/signup/", server.base), None, &squatter);
     assert_eq!(again.expect("an answer").0, 201);
 }
