@@ -120,6 +120,11 @@ impl Invite {
     pub fn is_expired(&self, now: Time) -> bool {
         self.created_at.plus_seconds(INVITE_SECONDS) < now
     }
+
+    /// The token, to be shown; `None` where it was sealed with another key. `id` is the invite's own.
+    pub fn open_token(&self, vault: &Vault, id: Uuid) -> Option<String> {
+        vault.open(&purpose(id), &self.token.as_ref()?.sealed)
+    }
 }
 
 /// Members see the invites up to their own level.
@@ -146,8 +151,7 @@ fn link(call: &Call, tx: &Tx) -> Result<Reply> {
     let id = call.uuid("id")?;
     let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
     may_send(call, mine, invite.level)?;
-    let token = invite.token.and_then(|token| call.vault.open(&purpose(id), &token.sealed));
-    let Some(token) = token else {
+    let Some(token) = invite.open_token(&call.vault, id) else {
         let detail = "The link of this invite was sealed with another secret key. Send the invite again.";
         return Err(invalid_body("invalid_input", detail));
     };
@@ -229,7 +233,6 @@ fn make(
     mut form: Form,
 ) -> Result<(Uuid, Invite)> {
     let id = call.new_uuid();
-    let (token, stored) = new_token(&call.ids, &call.vault, id)?;
     let mut invite = Invite {
         target_email: form.take("target_email").map(lower_domain).unwrap_or_default(),
         first_name: String::new(),
@@ -239,7 +242,7 @@ fn make(
         created_by: call.user()?,
         created_at: call.now,
         updated_at: call.now,
-        token: Some(stored),
+        token: Some(new_token(&call.ids, &call.vault, id)?),
     };
     form.set("first_name", &mut invite.first_name);
     form.set("message", &mut invite.message);
@@ -264,8 +267,7 @@ fn make(
         delete(tx, organization, old_id, &old)?;
     }
     let wanted = form.take::<bool>("send_email").unwrap_or(true);
-    invite.emailing_attempt_made =
-        wanted && outbox::push_invite(call, tx, organization, id, &invite, &token)?;
+    invite.emailing_attempt_made = wanted && outbox::push_invite(call, tx, organization, id, &invite)?;
     tx.put(&BY_EMAIL, &(invite.target_email.to_lowercase(), id), &organization)?;
     put(tx, organization, id, &invite)?;
     Ok((id, invite))
@@ -279,11 +281,9 @@ fn put(tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<()
     Ok(tx.put(&INVITES, &(organization, id), invite)?)
 }
 
-/// A new token, and how it is stored.
-fn new_token(ids: &Ids, vault: &Vault, id: Uuid) -> Result<(String, Token)> {
+fn new_token(ids: &Ids, vault: &Vault, id: Uuid) -> Result<Token> {
     let token = ids.base62::<32>();
-    let stored = Token { hash: hash(&token), sealed: vault.seal(ids, &purpose(id), &token)? };
-    Ok((token, stored))
+    Ok(Token { hash: hash(&token), sealed: vault.seal(ids, &purpose(id), &token)? })
 }
 
 /// A sealed token opens for its own invite only.
@@ -324,6 +324,12 @@ pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Found>> {
     let Some(invite) = tx.get(&INVITES, &(organization, id))? else { return Ok(None) };
     let stands = members::level_of(tx, organization, invite.created_by)? >= Some(invite.level);
     Ok(stands.then_some(Found { organization, id, invite }))
+}
+
+/// The invite whose mail to this address this is, where it is an invite's.
+pub fn of_mail(tx: &Tx, email: &str, id: Uuid) -> Result<Option<Invite>> {
+    let Some(organization) = tx.get(&BY_EMAIL, &(email.to_lowercase(), id))? else { return Ok(None) };
+    Ok(tx.get(&INVITES, &(organization, id))?)
 }
 
 /// Whether somebody is awaited under this address, in whichever organization.
@@ -370,16 +376,14 @@ pub fn take_back_above(
     Ok(())
 }
 
-/// Gives a token to each invite of a file from before there were any; their mails that still wait lead to it.
+/// Gives a token to each invite of a file from before there were any.
 pub fn prepare(tx: &WriteTx, ids: &Ids, vault: &Vault) -> Result<()> {
     // All get theirs at once, so one token says that all have one.
     if !tx.first(&BY_TOKEN, 1)?.is_empty() {
         return Ok(());
     }
     for ((organization, id), mut invite) in tx.all(&INVITES)? {
-        let (token, stored) = new_token(ids, vault, id)?;
-        outbox::relink_invite(tx, id, &token)?;
-        invite.token = Some(stored);
+        invite.token = Some(new_token(ids, vault, id)?);
         put(tx, organization, id, &invite)?;
     }
     Ok(())

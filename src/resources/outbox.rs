@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::invites::Invite;
-use super::{organizations, users};
+use super::{invites, organizations, users};
 use crate::api::Call;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::store::{Table, Tx, WriteTx};
+use crate::vault::Vault;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mail {
@@ -36,19 +37,13 @@ pub fn invite_link(call: &Call, token: &str) -> String {
     format!("{}/signup/{token}", site(call))
 }
 
-/// Queues the mail of an invite; false without a mail server.
-pub fn push_invite(
-    call: &Call,
-    tx: &WriteTx,
-    organization: Uuid,
-    id: Uuid,
-    invite: &Invite,
-    token: &str,
-) -> Result<bool> {
+/// Queues the mail of an invite; false without a mail server. While it waits, its link holds the invite's id in
+/// place of the token, so that the data file holds no token in the clear.
+pub fn push_invite(call: &Call, tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<bool> {
     if call.config.smtp_url.is_none() {
         return Ok(false);
     }
-    let link = invite_link(call, token);
+    let link = invite_link(call, &id.to_string());
     let name = organizations::find(tx, organization)?.name;
     let inviter = users::find(tx, invite.created_by)?;
     let greeting = match invite.first_name.as_str() {
@@ -68,15 +63,6 @@ pub fn push_invite(
         Some(("Join", &link)),
     )?;
     Ok(true)
-}
-
-/// Lets an invite's mail that still waits lead to the token, where it led to the invite's id.
-pub fn relink_invite(tx: &WriteTx, id: Uuid, token: &str) -> Result<()> {
-    let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(()) };
-    let (old, new) = (format!("/signup/{id}"), format!("/signup/{token}"));
-    mail.text = mail.text.replace(&old, &new);
-    mail.html = mail.html.replace(&old, &new);
-    Ok(tx.put(&OUTBOX, &id, &mail)?)
 }
 
 /// Queues a mail that tells a member of a new one.
@@ -151,6 +137,26 @@ pub fn due(tx: &Tx, now: Time, limit: usize) -> Result<Due> {
         tx.all(&OUTBOX)?.into_iter().partition(|(_, mail)| mail.next_attempt_at <= now);
     let next = later.iter().map(|(_, mail)| mail.next_attempt_at).min();
     Ok((due.into_iter().take(limit).collect(), next))
+}
+
+/// A mail whose turn has come, as it goes out.
+pub enum Outgoing {
+    Ready(Mail),
+    /// Its invite was taken back meanwhile.
+    Gone,
+    /// The token of its invite was sealed with another key.
+    Unreadable,
+}
+
+/// Makes a mail ready to be sent: an invite's link gets its token.
+pub fn outgoing(tx: &Tx, vault: &Vault, id: Uuid) -> Result<Outgoing> {
+    let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(Outgoing::Gone) };
+    let Some(invite) = invites::of_mail(tx, &mail.to, id)? else { return Ok(Outgoing::Ready(mail)) };
+    let Some(token) = invite.open_token(vault, id) else { return Ok(Outgoing::Unreadable) };
+    let (stored, real) = (format!("/signup/{id}"), format!("/signup/{token}"));
+    mail.text = mail.text.replace(&stored, &real);
+    mail.html = mail.html.replace(&stored, &real);
+    Ok(Outgoing::Ready(mail))
 }
 
 /// A try is over: the mail is gone, or waits for its next turn.

@@ -7,6 +7,7 @@ use orgd::resources::outbox;
 use redb::TableDefinition;
 use serde_json::{Value, json};
 
+use crate::support::smtp::{Manner, Smtp};
 use crate::support::{Answer, Org, PASSWORD, Person, Server, text};
 
 const UNKNOWN: &str = "The provided invite ID is not valid.";
@@ -295,6 +296,68 @@ fn wrong_tokens_are_limited_by_address_and_right_ones_are_not_counted() {
     server.anyone().get(&right).json(200);
 }
 
+#[test]
+fn a_mail_that_waits_holds_no_token() {
+    let refusing = Smtp::start(Manner::Answers(451));
+    let url = refusing.url();
+    let server = Server::with(|config| {
+        config.smtp_url = Some(url);
+        config.site_url = Some("https://org.example".into());
+    });
+    let org = server.org();
+    let token = org.token("a@example.com", 8);
+    let far = server.app.clock.now().plus_seconds(1_000_000_000);
+    let mails = server.app.store.read(|tx| outbox::due(tx, far, usize::MAX)).expect("the outbox").0;
+    let mail = format!("{mails:?}");
+    assert!(mail.contains("https://org.example/signup/") && !mail.contains(&token), "{mail}");
+}
+
+/// Lets somebody's level change in the file without anything else.
+fn set_level_in_file(file: &std::path::Path, user: &str, level: u8) {
+    type Raw<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
+    // The version, then the length and the bytes of the membership's id.
+    const LEVEL_AT: usize = 1 + 1 + 16;
+    let user = uuid::Uuid::parse_str(user).expect("an id").into_bytes();
+    let database = redb::Database::open(file).expect("our file");
+    let writing = database.begin_write().expect("a transaction");
+    {
+        let mut members = writing.open_table(Raw::new("members_by_user")).expect("a table");
+        let (key, mut member) = redb::ReadableTable::iter(&members)
+            .expect("rows")
+            .map(|row| row.expect("a row"))
+            .map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))
+            .find(|(key, _)| key.starts_with(&user))
+            .expect("a membership");
+        assert_eq!(member[LEVEL_AT], 8);
+        member[LEVEL_AT] = level;
+        members.insert(key.as_slice(), member.as_slice()).expect("a row");
+    }
+    writing.commit().expect("a commit");
+}
+
+#[test]
+fn an_invite_whose_sender_could_not_send_it_any_more_never_opens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    let (org, admin, tokens);
+    {
+        let server = Server::on_file(&file);
+        org = server.org();
+        admin = org.admin(&server);
+        tokens = [1, 8].map(|level| {
+            org.token_of(&id_of(&invite(&admin, &org, &format!("l{level}@example.com"), level)))
+        });
+    }
+    set_level_in_file(&file, &admin.uuid, 1);
+    let server = Server::on_file(&file);
+    assert_eq!(tokens.each_ref().map(|token| opens(&server, token)), [true, false]);
+    let body = json!({"first_name": "A", "password": PASSWORD});
+    let accept = |token: &str| server.anyone().post(&format!("/api/signup/{token}/"), body.clone());
+    accept(&tokens[1]).invalid(None, "invalid_input", UNKNOWN);
+    assert_eq!(server.stranger().post(&format!("/api/signup/{}/", tokens[1]), json!({})).status, 400);
+    accept(&tokens[0]).json(201);
+}
+
 /// A file as schema 2 has it: invites without a token, found by their ids.
 fn strip_tokens(file: &std::path::Path, token_letters: usize) {
     type Raw<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
@@ -327,19 +390,27 @@ fn invites_of_an_older_file_get_tokens_and_their_ids_stop_to_open() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
     let (org, id, old);
+    let refusing = Smtp::start(Manner::Answers(451));
+    let url = refusing.url();
+    let with_mail = |url: String| {
+        Server::open(orgd::store::Place::File(file.clone()), |config| config.smtp_url = Some(url))
+    };
     {
-        let server = Server::on_file(&file);
+        let server = with_mail(url);
         org = server.org();
         id = org.invite("a@example.com", 8);
         old = org.token_of(&id);
     }
     strip_tokens(&file, old.len());
-    let server = Server::on_file(&file);
+    let smtp = Smtp::start(Manner::Takes);
+    let server = with_mail(smtp.url());
     let org = Org { owner: org.owner.at_server(&server), ..org };
     assert!(!opens(&server, &old) && !opens(&server, &id));
     let token = org.token_of(&id);
     assert_ne!(token, old);
     assert!(opens(&server, &token));
+    let (_, mail) = smtp.message_after(|| server.pass(std::time::Duration::from_secs(3600)));
+    assert!(mail.replace("=\n", "").contains(&format!("/signup/{token}")), "what waited leads to it: {mail}");
     drop(server);
     let server = Server::on_file(&file);
     assert!(opens(&server, &token), "tokens are given once");
