@@ -78,6 +78,12 @@ fn a_limited_key_makes_no_organization_joins_none_and_chooses_none() {
         assert_eq!(key.patch(ME, json!({"last_name": ""})).json(200)["last_name"], "");
     }
     assert_eq!(world.org.owner.me(), before);
+    // A new project becomes the current one of who makes it, but not by a limited key.
+    world.choose(&world.second["id"], &world.second["teams"][0]["id"]);
+    let before = world.org.owner.me();
+    let (_, key) = world.limited().remove(0);
+    key.post(&world.org.at("projects/"), json!({"name": "New"})).json(201);
+    assert_eq!(world.org.owner.me(), before);
 }
 
 #[test]
