@@ -82,6 +82,25 @@ enum Admin {
         #[arg(long)]
         email: String,
     },
+    /// Takes a domain from all organizations that claim it or have a proxy record of it; prints each.
+    FreeDomain {
+        #[command(flatten)]
+        file: DataFile,
+        /// Name of the domain.
+        #[arg(long)]
+        domain: String,
+    },
+    /// Takes back all open invites to an address, so that somebody can take it; prints each.
+    FreeAddress {
+        #[command(flatten)]
+        file: DataFile,
+        /// The e-mail address.
+        #[arg(long)]
+        email: String,
+        /// Takes the address from the account that uses it as well, and logs that account out.
+        #[arg(long)]
+        account: bool,
+    },
     /// Prints every user as a JSON object in a line.
     ListUsers {
         #[command(flatten)]
@@ -140,6 +159,16 @@ async fn run(command: Command) -> Outcome {
         Command::Admin(Admin::RemoveTwoFactor { file, email }) => {
             let app = open_existing(file.data).await?;
             operator::remove_two_factor(&app, email).await.map_err(|cause| cause.to_string())
+        }
+        Command::Admin(Admin::FreeDomain { file, domain }) => {
+            let app = open_existing(file.data).await?;
+            let freed = operator::free_domain(&app, domain).await.map_err(|cause| cause.to_string())?;
+            freed.iter().try_for_each(print_json)
+        }
+        Command::Admin(Admin::FreeAddress { file, email, account }) => {
+            let app = open_existing(file.data).await?;
+            let freed = operator::free_address(&app, email, account).await;
+            freed.map_err(|cause| cause.to_string())?.iter().try_for_each(print_json)
         }
         Command::Admin(Admin::ListUsers { file }) => {
             let app = open_existing(file.data).await?;

@@ -17,7 +17,8 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::resources::organizations::{NAME_CHARS_MAX, Organization};
 use crate::resources::{
-    self, api_keys, instance, organizations, projects, sessions, signup, two_factor, users,
+    self, api_keys, domains, instance, invites, organizations, projects, proxy_records, sessions, signup,
+    two_factor, users,
 };
 use crate::store::{Place, Store, Tx, WriteTx};
 use crate::vault::Vault;
@@ -41,7 +42,12 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
     };
     let app = App::new(config, store, clock, ids, vault);
     let fresh = app.ids.bytes::<32>();
-    app.store.write(move |tx| instance::prepare(tx, fresh)).await.map_err(|cause| cause.to_string())?;
+    let (ids, vault) = (Arc::clone(&app.ids), Arc::clone(&app.vault));
+    let prepared = app.store.write(move |tx| {
+        instance::prepare(tx, fresh)?;
+        invites::prepare(tx, &ids, &vault)
+    });
+    prepared.await.map_err(|cause| cause.to_string())?;
     Ok(Arc::new(app))
 }
 
@@ -226,7 +232,93 @@ pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
     write.await
 }
 
-/// A user, as the operator sees him.
+/// What held a name or an address, and holds it no more.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "freed")]
+pub enum Freed {
+    /// A claim to a domain.
+    Domain {
+        domain: String,
+        organization_id: Uuid,
+        organization_name: String,
+        was_verified: bool,
+    },
+    ProxyRecord {
+        domain: String,
+        organization_id: Uuid,
+        organization_name: String,
+    },
+    /// An open invite, taken back.
+    Invite {
+        invite_id: Uuid,
+        organization_id: Uuid,
+        organization_name: String,
+        level: Level,
+    },
+    /// An account, which has another address now and is logged out everywhere.
+    Account {
+        user_id: Uuid,
+        email: String,
+    },
+}
+
+fn unless_empty(freed: Vec<Freed>, detail: &'static str) -> Result<Vec<Freed>> {
+    if freed.is_empty() { Err(crate::error::invalid_body("invalid_input", detail)) } else { Ok(freed) }
+}
+
+/// Takes a domain from all organizations that claim it or have a proxy record of it.
+///
+/// # Errors
+/// There is none.
+pub async fn free_domain(app: &Arc<App>, name: String) -> Result<Vec<Freed>> {
+    let write = app.store.write(move |tx| {
+        let mut freed = Vec::new();
+        for (organization_id, domain) in domains::free(tx, &name.to_lowercase())? {
+            let organization_name = organizations::find(tx, organization_id)?.name;
+            let was_verified = domain.verified_at.is_some();
+            let domain = domain.domain;
+            freed.push(Freed::Domain { domain, organization_id, organization_name, was_verified });
+        }
+        if let Some((organization_id, record)) = proxy_records::free(tx, &name)? {
+            let organization_name = organizations::find(tx, organization_id)?.name;
+            freed.push(Freed::ProxyRecord { domain: record.domain, organization_id, organization_name });
+        }
+        unless_empty(freed, "No organization claims this domain.")
+    });
+    write.await
+}
+
+/// Takes back all open invites of an address and, with `account`, moves the account that uses it to an address
+/// at which nobody can be reached. Its memberships and keys stay.
+///
+/// # Errors
+/// There is nothing to take.
+pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Result<Vec<Freed>> {
+    let now = app.clock.now();
+    let write = app.store.write(move |tx| {
+        let mut freed = Vec::new();
+        for invites::Found { organization, id, invite } in invites::take_back_all_to(tx, &email, now)? {
+            freed.push(Freed::Invite {
+                invite_id: id,
+                organization_id: organization,
+                organization_name: organizations::find(tx, organization)?.name,
+                level: invite.level,
+            });
+        }
+        if account && let Some(uuid) = users::by_email(tx, &email)? {
+            let before = users::find(tx, uuid)?;
+            let mut user = before.clone();
+            user.email = format!("{uuid}@freed.invalid");
+            users::replace(tx, uuid, &before, &user)?;
+            sessions::end_others(tx, uuid, None)?;
+            freed.push(Freed::Account { user_id: uuid, email: user.email });
+        }
+        unless_empty(freed, "Nothing was found that holds this address.")
+    });
+    write.await
+}
+
+/// A user, as the operator sees them.
 #[derive(Serialize)]
 pub struct Listed {
     pub user_id: Uuid,

@@ -83,6 +83,23 @@ pub struct KeyAccess {
     pub last_used_at: Option<Time>,
 }
 
+impl KeyAccess {
+    /// Whether it opens some organizations or projects of its user only.
+    pub fn is_limited(&self) -> bool {
+        !self.organizations.is_empty() || !self.projects.is_empty()
+    }
+}
+
+impl Via {
+    /// The key, where it is one that is limited to organizations or projects.
+    pub fn limited_key(&self) -> Option<&KeyAccess> {
+        match self {
+            Via::Key(key) if key.is_limited() => Some(key),
+            _ => None,
+        }
+    }
+}
+
 /// A body that was read; why it could not be is told when somebody asks for it.
 #[derive(Debug)]
 pub enum Body {

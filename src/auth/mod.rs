@@ -185,3 +185,13 @@ fn check_places(within: Within, place: &Result<Place>, key: &KeyAccess) -> Resul
         None => Ok(()),
     }
 }
+
+/// 403 for a key that is limited to some organizations or projects; `what` says what it does not do.
+pub fn unlimited(via: &Via, what: &str) -> Result<()> {
+    match via.limited_key() {
+        None => Ok(()),
+        Some(_) => {
+            Err(denied(format!("An API key that is limited to some organizations or projects {what}.")))
+        }
+    }
+}

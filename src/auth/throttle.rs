@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
@@ -18,6 +18,8 @@ const USER_WRITES_PER_MINUTE: u32 = 5;
 const FAILED_LOGINS_MAX: u32 = 30;
 const SECOND_STEPS_MAX: u32 = 10;
 const LOCK_OUT_SECONDS: i64 = 10 * 60;
+const WRONG_LINK_TOKENS_MAX: u32 = 30;
+const ADDRESS_CHANGES_PER_HOUR: u32 = 10;
 /// Whoever comes when this many are watched makes the stale ones forgotten.
 const WATCHED_MAX: usize = 10_000;
 
@@ -29,9 +31,32 @@ pub struct Throttles {
     user_writes: Windows<Uuid>,
     failed_logins: Windows<IpAddr>,
     second_steps: Windows<Uuid>,
+    wrong_link_tokens: Windows<IpAddr>,
+    address_changes: Windows<Uuid>,
 }
 
 impl Throttles {
+    /// Takes the place of a look-up of a link's token, by network: an IPv4 address, or the /64 of an IPv6 one.
+    ///
+    /// # Errors
+    /// 429 where too many tokens from there were wrong.
+    pub fn link_token(&self, peer: IpAddr, now: Time) -> Result<()> {
+        self.wrong_link_tokens.take(network(peer), now, LOCK_OUT_SECONDS, WRONG_LINK_TOKENS_MAX)
+    }
+
+    /// Gives that place back: the token is known. `now` is the time at which it was taken.
+    pub fn link_token_known(&self, peer: IpAddr, now: Time) {
+        self.wrong_link_tokens.give_back(&network(peer), now, LOCK_OUT_SECONDS);
+    }
+
+    /// Counts an attempt of a user to take another e-mail address, so that nobody tries out which are taken.
+    ///
+    /// # Errors
+    /// 429 beyond ten in an hour.
+    pub fn address_change(&self, user: Uuid, now: Time) -> Result<()> {
+        self.address_changes.take(user, now, HOUR_SECONDS, ADDRESS_CHANGES_PER_HOUR)
+    }
+
     /// Counts a request by key.
     pub fn key(&self, hash: [u8; 32], now: Time) -> Result<()> {
         self.key_minute.take(hash, now, MINUTE_SECONDS, KEY_PER_MINUTE)?;
@@ -72,6 +97,14 @@ impl Throttles {
     /// Forgives an address after a log-in that worked.
     pub fn login_worked(&self, peer: IpAddr) {
         self.failed_logins.forget(&peer);
+    }
+}
+
+/// Whoever has an IPv6 address has its whole /64.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
     }
 }
 
@@ -152,6 +185,15 @@ impl<W: Hash + Eq + Copy> Windows<W> {
         Ok(())
     }
 
+    /// Takes back one count of `now`.
+    fn give_back(&self, who: &W, now: Time, seconds: i64) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(window) = watched.get_mut(who) {
+            let count = &mut window.counts[Window::place(Self::slot(now, seconds))];
+            *count = count.saturating_sub(1);
+        }
+    }
+
     fn used(&self, who: &W, now: Time, seconds: i64) -> u32 {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(window) = watched.get_mut(who) else { return 0 };
@@ -196,6 +238,29 @@ mod tests {
         for from in 0..240 {
             let inside = taken.iter().filter(|second| (from..from + 60).contains(*second)).count();
             assert!(inside <= 20, "{inside} from {from}");
+        }
+    }
+
+    #[test]
+    fn wrong_tokens_are_counted_by_network_and_right_ones_are_not() {
+        let throttles = Throttles::default();
+        let now = Time(1_000_000 * SECOND_MICROS);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (one, neighbour, other) in [
+            ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
+        ] {
+            let (one, neighbour, other) = (address(one), address(neighbour), address(other));
+            for _ in 0..100 {
+                throttles.link_token(one, now).unwrap();
+                throttles.link_token_known(one, now);
+            }
+            for _ in 0..30 {
+                throttles.link_token(one, now).unwrap();
+            }
+            assert!(matches!(throttles.link_token(neighbour, now), Err(Error::Throttled { .. })));
+            throttles.link_token(other, now).unwrap();
+            throttles.link_token(one, now.plus_seconds(LOCK_OUT_SECONDS)).unwrap();
         }
     }
 

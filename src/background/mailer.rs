@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::Result;
-use crate::resources::outbox::{self, Mail};
+use crate::resources::outbox::{self, Mail, Outgoing};
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
@@ -73,7 +73,12 @@ async fn turn(app: &Arc<App>, transport: &Transport, from: &Mailbox) -> Result<T
 }
 
 async fn send(app: &Arc<App>, transport: &Transport, from: &Mailbox, id: Uuid, mail: Mail) -> Result<()> {
-    let outcome = match message(from, &mail) {
+    let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
+        Outgoing::Gone => return Ok(()),
+        Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),
+        Outgoing::Ready(mail) => message(from, &mail),
+    };
+    let outcome = match outcome {
         Ok(message) => transport.send(message).await.map(drop).map_err(|cause| {
             let for_good = cause.is_permanent();
             (for_good, cause.to_string())

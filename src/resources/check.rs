@@ -134,12 +134,16 @@ fn check_projects(tx: &Tx, problems: &mut Problems) -> Result<()> {
 fn check_invites(tx: &Tx, problems: &mut Problems) -> Result<()> {
     let all = tx.all(&invites::INVITES)?;
     for ((organization, id), invite) in &all {
+        let is_found_by_token = match &invite.token {
+            Some(token) => tx.get(&invites::BY_TOKEN, &token.hash)? == Some((*organization, *id)),
+            None => false,
+        };
         let whole = tx.has(&organizations::ORGANIZATIONS, organization)?
-            && tx.get(&invites::BY_ID, id)? == Some(*organization)
+            && is_found_by_token
             && tx.get(&invites::BY_EMAIL, &(invite.target_email.to_lowercase(), *id))? == Some(*organization);
         expect(problems, whole, || format!("invite {id} is not whole"));
     }
-    for indexed in [tx.all(&invites::BY_ID)?.len(), tx.all(&invites::BY_EMAIL)?.len()] {
+    for indexed in [tx.all(&invites::BY_TOKEN)?.len(), tx.all(&invites::BY_EMAIL)?.len()] {
         expect(problems, indexed == all.len(), || {
             format!("{indexed} index rows stand for {} invites", all.len())
         });

@@ -1,6 +1,6 @@
 //! Domains of an organization, proved by a TXT record.
-//! Holds always: a name belongs to one organization of the instance, verified or not, and never changes;
-//! what a domain means is set only while it is verified.
+//! Holds always: any organization may claim a name, once; at most one of them has verified it. A name never
+//! changes; what a domain means is set only while it is verified.
 
 use std::sync::Arc;
 
@@ -57,8 +57,8 @@ pub struct Domain {
 
 /// By organization, and by time.
 pub(super) const DOMAINS: Table<(Uuid, Uuid), Domain> = Table::new("domains").counted(by_uuid);
-/// Organization and domain of each name.
-pub(super) const BY_NAME: Table<String, (Uuid, Uuid)> = Table::new("domains_by_name");
+/// Organization and domain of each verified name.
+pub(super) const VERIFIED: Table<String, (Uuid, Uuid)> = Table::new("domains_by_name");
 /// By organization and name, as they are listed.
 pub(super) const IN_ORDER: Table<(Uuid, String), Uuid> = Table::new("domains_in_order").counted(by_uuid);
 
@@ -134,17 +134,21 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         saml_x509_cert: None,
     };
     fill_saml(&mut domain, &mut form);
-    if tx.has(&BY_NAME, &domain.domain)? {
-        return Err(invalid("domain", "unique", "domain with this domain already exists."));
+    let is_own = tx.has(&IN_ORDER, &(organization, domain.domain.clone()))?;
+    if is_own || tx.has(&VERIFIED, &domain.domain)? {
+        return Err(taken());
     }
     if !is_domain(&domain.domain) {
         return Err(invalid("domain", "invalid_input", "Please enter a valid domain or subdomain name."));
     }
     let id = call.new_uuid();
-    tx.put(&BY_NAME, &domain.domain, &(organization, id))?;
     tx.put(&IN_ORDER, &(organization, domain.domain.clone()), &id)?;
     tx.put(&DOMAINS, &(organization, id), &domain)?;
     Reply::created(&wire(id, &domain))
+}
+
+fn taken() -> crate::error::Error {
+    invalid("domain", "unique", "domain with this domain already exists.")
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
@@ -185,7 +189,8 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::no_content()
 }
 
-/// Asks the DNS between two transactions. Whatever it says, the answer is 200 with the domain as it is.
+/// Asks the DNS between two transactions. Whatever it says, the answer is 200 with the domain as it is, unless
+/// the proof comes too late: the claims of the others stay when one is proved, but prove nothing any more.
 async fn verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let (_, _, domain) = app.store.read(|tx| unverified(&call, tx))?;
     let records = app.dns.txt(&format!("_posthog-challenge.{}", domain.domain)).await.unwrap_or_default();
@@ -193,6 +198,10 @@ async fn verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let write = app.store.write(move |tx| {
         let (organization, id, mut domain) = unverified(&call, tx)?;
         if proved {
+            if tx.has(&VERIFIED, &domain.domain)? {
+                return Err(taken());
+            }
+            tx.put(&VERIFIED, &domain.domain, &(organization, id))?;
             domain.verified_at = Some(call.now);
         }
         domain.last_verification_retry = Some(call.now);
@@ -232,13 +241,26 @@ fn get(tx: &Tx, organization: Uuid, id: Uuid) -> Result<Domain> {
 /// domain and asks for it.
 pub fn provisions(tx: &Tx, email: &str) -> Result<Option<Uuid>> {
     let Some((_, name)) = email.rsplit_once('@') else { return Ok(None) };
-    let Some((organization, id)) = tx.get(&BY_NAME, &name.to_lowercase())? else { return Ok(None) };
-    let domain = get(tx, organization, id)?;
-    Ok((domain.verified_at.is_some() && domain.jit_provisioning_enabled).then_some(organization))
+    let Some((organization, id)) = tx.get(&VERIFIED, &name.to_lowercase())? else { return Ok(None) };
+    Ok(get(tx, organization, id)?.jit_provisioning_enabled.then_some(organization))
+}
+
+/// Takes a name from all organizations that claim it, and gives their claims.
+pub fn free(tx: &WriteTx, name: &str) -> Result<Vec<(Uuid, Domain)>> {
+    let mut freed = Vec::new();
+    for ((organization, id), domain) in tx.all(&DOMAINS)? {
+        if domain.domain == name {
+            delete(tx, organization, id, &domain)?;
+            freed.push((organization, domain));
+        }
+    }
+    Ok(freed)
 }
 
 fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, domain: &Domain) -> Result<()> {
-    tx.delete(&BY_NAME, &domain.domain)?;
+    if domain.verified_at.is_some() {
+        tx.delete(&VERIFIED, &domain.domain)?;
+    }
     tx.delete(&IN_ORDER, &(organization, domain.domain.clone()))?;
     Ok(tx.delete(&DOMAINS, &(organization, id))?)
 }
@@ -255,15 +277,15 @@ pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
 pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     let all = tx.all(&DOMAINS)?;
     for ((organization, id), domain) in &all {
+        let holder = tx.get(&VERIFIED, &domain.domain)?;
         let whole = organizations::find(tx, *organization).is_ok()
-            && tx.get(&BY_NAME, &domain.domain)? == Some((*organization, *id))
+            && (holder == Some((*organization, *id))) == domain.verified_at.is_some()
             && tx.get(&IN_ORDER, &(*organization, domain.domain.clone()))? == Some(*id);
         expect(problems, whole, || format!("domain {id} is not whole"));
     }
-    for indexed in [tx.all(&BY_NAME)?.len(), tx.all(&IN_ORDER)?.len()] {
-        expect(problems, indexed == all.len(), || {
-            format!("{indexed} index rows stand for {} domains", all.len())
-        });
+    let verified = all.iter().filter(|(_, domain)| domain.verified_at.is_some()).count();
+    for (indexed, wanted) in [(tx.all(&VERIFIED)?.len(), verified), (tx.all(&IN_ORDER)?.len(), all.len())] {
+        expect(problems, indexed == wanted, || format!("{indexed} index rows stand for {wanted} domains"));
     }
     Ok(())
 }

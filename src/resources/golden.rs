@@ -83,9 +83,10 @@ fn samples() -> Samples {
             created_by: ONE,
             created_at: NOW,
             updated_at: NOW,
+            token: Some(invites::Token { hash: HASH, sealed: crate::vault::Sealed::sample() }),
         },
     );
-    all.add(&invites::BY_ID, TWO, ONE);
+    all.add(&invites::BY_TOKEN, HASH, (ONE, TWO));
     all.add(&invites::BY_EMAIL, (text("a@example.com"), TWO), ONE);
     let member = members::Member { id: TWO, level: Level::Owner, joined_at: NOW, updated_at: NOW };
     all.add(&members::MEMBERS, (ONE, TWO), member);
@@ -301,7 +302,7 @@ fn add_access(all: &mut Samples) {
             saml_x509_cert: Some(text("x")),
         },
     );
-    all.add(&domains::BY_NAME, text("example.com"), (ONE, TWO));
+    all.add(&domains::VERIFIED, text("example.com"), (ONE, TWO));
     all.add(&domains::IN_ORDER, (ONE, text("example.com")), TWO);
     all.add(
         &proxy_records::RECORDS,

@@ -1,5 +1,7 @@
 //! Invites to an organization.
-//! Holds always: an address has at most one invite in an organization, the newest.
+//! Holds always: an address has at most one invite in an organization, the newest. An invite's id opens
+//! nothing; its link carries a token of its own, which is stored as a hash and, sealed, to be shown again.
+//! An invite opens only while whoever sent it could send it still.
 
 use std::collections::HashMap;
 
@@ -11,16 +13,19 @@ use super::{members, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
 use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
-use crate::clock::Time;
+use crate::auth::hash;
+use crate::clock::{Ids, Time};
 use crate::config::{BULK_INVITES_MAX, INVITE_SECONDS};
 use crate::error::{Result, denied, invalid_body, not_found};
 use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
+use crate::vault::{Sealed, Vault};
 
 pub fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/invites/";
     let one = "/api/organizations/{organization_id}/invites/{id}/";
     let bulk = "/api/organizations/{organization_id}/invites/bulk/";
     let organization = Within::Organization("organization_id");
+    let link_of_one = "/api/organizations/{organization_id}/invites/{id}/link/";
     vec![
         Route::get(all, scope("organization_member:read"), organization, read(list)).gives_page(FIELDS),
         Route::post(all, scope("organization_member:write"), organization, write(create))
@@ -30,6 +35,8 @@ pub fn rows() -> Vec<Route> {
         Route::post(bulk, scope("organization_member:write"), organization, write(create_many))
             .takes_list_of(FIELDS)
             .gives_list(FIELDS),
+        Route::get(link_of_one, scope("organization_member:write"), organization, read(link))
+            .gives(200, LINK),
     ]
 }
 
@@ -43,12 +50,22 @@ pub struct Invite {
     pub created_by: Uuid,
     pub created_at: Time,
     pub updated_at: Time,
+    /// `None` only in files of older schemas, until they are opened.
+    pub token: Option<Token>,
+}
+
+/// What opens an invite.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Token {
+    pub hash: [u8; 32],
+    /// The token itself, to show the link again.
+    pub sealed: Sealed,
 }
 
 /// By organization, and by time.
 pub(super) const INVITES: Table<(Uuid, Uuid), Invite> = Table::new("invites").counted(by_uuid);
-/// The organization of each invite.
-pub(super) const BY_ID: Table<Uuid, Uuid> = Table::new("invites_by_id");
+/// Organization and id, by the SHA-256 of the token.
+pub(super) const BY_TOKEN: Table<[u8; 32], (Uuid, Uuid)> = Table::new("invites_by_token");
 /// By address in lower case: invite and organization.
 pub(super) const BY_EMAIL: Table<(String, Uuid), Uuid> = Table::new("invites_by_email");
 
@@ -66,6 +83,13 @@ pub const FIELDS: &[Field] = &[
     Field::boolean("send_email").write_only(),
     Field::boolean("combine_pending_invites").write_only(),
 ];
+
+const LINK: &[Field] = &[Field::text("link", 2000).read_only()];
+
+#[derive(Serialize)]
+struct Link {
+    link: String,
+}
 
 #[derive(Serialize)]
 struct Wire<'a> {
@@ -100,17 +124,43 @@ impl Invite {
     pub fn is_expired(&self, now: Time) -> bool {
         self.created_at.plus_seconds(INVITE_SECONDS) < now
     }
+
+    /// The token, to be shown; `None` where it was sealed with another key. `id` is the invite's own.
+    pub fn open_token(&self, vault: &Vault, id: Uuid) -> Option<String> {
+        vault.open(&purpose(id), &self.token.as_ref()?.sealed)
+    }
 }
 
+/// Members see the invites up to their own level.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let (organization, mine) = members::require(call, Level::Member)?;
     let paging = Paging::of(call);
-    let (total, page) = tx.page(&INVITES, &organization, Order::Descending, paging.offset, paging.limit)?;
+    let (total, page) = if mine >= Level::Admin {
+        tx.page(&INVITES, &organization, Order::Descending, paging.offset, paging.limit)?
+    } else {
+        let mut all = tx.scan(&INVITES, &organization, Order::Descending)?;
+        all.retain(|(_, invite)| invite.level <= mine);
+        (all.len() as u64, paging.cut(all))
+    };
     let creators = page.iter().map(|(_, invite)| users::get(tx, invite.created_by));
     let creators = creators.collect::<Result<Vec<_>>>()?;
     let pairs = page.iter().zip(&creators);
     let rows = pairs.map(|(((_, id), invite), creator)| wire(call, *id, invite, creator.as_ref()));
     paging.reply(call, total, &rows.collect::<Vec<Wire<'_>>>())
+}
+
+/// Shows the link to those who could send the invite themselves. Each look is logged.
+fn link(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (organization, mine) = members::require(call, Level::Member)?;
+    let id = call.uuid("id")?;
+    let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
+    may_send(call, mine, invite.level)?;
+    let Some(token) = invite.open_token(&call.vault, id) else {
+        let detail = "The link of this invite was sealed with another secret key. Send the invite again.";
+        return Err(invalid_body("invalid_input", detail));
+    };
+    tracing::info!(%organization, invite = %id, user = %call.user()?, "the link of an invite was shown");
+    Reply::ok(&Link { link: outbox::invite_link(call, &token) })
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -158,12 +208,25 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::ok(&rows)
 }
 
+/// Admins take back any invite, others their own.
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let (organization, mine) = members::require(call, Level::Member)?;
     let id = call.uuid("id")?;
     let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
+    if mine < Level::Admin && invite.created_by != call.user()? {
+        return Err(denied("Only admins and whoever sent an invite can take it back."));
+    }
     delete(tx, organization, id, &invite)?;
     Reply::no_content()
+}
+
+/// Whether the caller may let somebody in at this level.
+fn may_send(call: &Call, mine: Level, level: Level) -> Result<()> {
+    if level > mine {
+        let detail = "You cannot invite a user with a higher permission level than your own.";
+        return Err(denied(detail));
+    }
+    members::key_may_give(call, level)
 }
 
 fn make(
@@ -173,6 +236,7 @@ fn make(
     mine: Level,
     mut form: Form,
 ) -> Result<(Uuid, Invite)> {
+    let id = call.new_uuid();
     let mut invite = Invite {
         target_email: form.take("target_email").map(lower_domain).unwrap_or_default(),
         first_name: String::new(),
@@ -182,15 +246,20 @@ fn make(
         created_by: call.user()?,
         created_at: call.now,
         updated_at: call.now,
+        token: Some(new_token(&call.ids, &call.vault, id)?),
     };
     form.set("first_name", &mut invite.first_name);
     form.set("message", &mut invite.message);
     if let Some(level) = form.take::<i64>("level").and_then(Level::of) {
         invite.level = level;
     }
-    if invite.level > mine {
-        let detail = "You cannot invite a user with a higher permission level than your own.";
-        return Err(denied(detail));
+    // Nobody replaces what they could not send, whether its level is kept or not.
+    let older = of_address(tx, organization, &invite.target_email)?;
+    let pending = older.iter().filter(|(_, old)| !old.is_expired(call.now)).map(|(_, old)| old.level);
+    let highest = pending.fold(invite.level, Level::max);
+    may_send(call, mine, highest)?;
+    if form.take::<bool>("combine_pending_invites").unwrap_or(false) {
+        invite.level = highest;
     }
     if let Some(user) = users::by_email(tx, &invite.target_email)?
         && members::level_of(tx, organization, user)?.is_some()
@@ -198,20 +267,32 @@ fn make(
         let detail = "A user with this email address already belongs to the organization.";
         return Err(invalid_body("invalid_input", detail));
     }
-    let combine = form.take::<bool>("combine_pending_invites").unwrap_or(false);
-    for (old_id, old) in of_address(tx, organization, &invite.target_email)? {
-        if combine && !old.is_expired(call.now) {
-            invite.level = invite.level.max(old.level);
-        }
+    for (old_id, old) in older {
         delete(tx, organization, old_id, &old)?;
     }
-    let id = call.new_uuid();
     let wanted = form.take::<bool>("send_email").unwrap_or(true);
     invite.emailing_attempt_made = wanted && outbox::push_invite(call, tx, organization, id, &invite)?;
-    tx.put(&BY_ID, &id, &organization)?;
     tx.put(&BY_EMAIL, &(invite.target_email.to_lowercase(), id), &organization)?;
-    tx.put(&INVITES, &(organization, id), &invite)?;
+    put(tx, organization, id, &invite)?;
     Ok((id, invite))
+}
+
+/// Stores the invite where its token leads to it.
+fn put(tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<()> {
+    if let Some(token) = &invite.token {
+        tx.put(&BY_TOKEN, &token.hash, &(organization, id))?;
+    }
+    Ok(tx.put(&INVITES, &(organization, id), invite)?)
+}
+
+fn new_token(ids: &Ids, vault: &Vault, id: Uuid) -> Result<Token> {
+    let token = ids.base62::<32>();
+    Ok(Token { hash: hash(&token), sealed: vault.seal(ids, &purpose(id), &token)? })
+}
+
+/// A sealed token opens for its own invite only.
+fn purpose(id: Uuid) -> Vec<u8> {
+    [b"invite".as_slice(), id.as_bytes()].concat()
 }
 
 fn lower_domain(address: String) -> String {
@@ -234,10 +315,82 @@ fn of_address(tx: &Tx, organization: Uuid, email: &str) -> Result<Vec<(Uuid, Inv
     Ok(found)
 }
 
-/// An invite and its organization.
-pub fn by_id(tx: &Tx, id: Uuid) -> Result<Option<(Uuid, Invite)>> {
-    let Some(organization) = tx.get(&BY_ID, &id)? else { return Ok(None) };
-    Ok(tx.get(&INVITES, &(organization, id))?.map(|invite| (organization, invite)))
+/// An invite, found by the token of its link.
+pub struct Found {
+    pub organization: Uuid,
+    pub id: Uuid,
+    pub invite: Invite,
+}
+
+/// The invite that the token opens, if whoever sent it could send it still.
+pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Found>> {
+    let Some((organization, id)) = tx.get(&BY_TOKEN, &hash(token))? else { return Ok(None) };
+    let Some(invite) = tx.get(&INVITES, &(organization, id))? else { return Ok(None) };
+    let stands = members::level_of(tx, organization, invite.created_by)? >= Some(invite.level);
+    Ok(stands.then_some(Found { organization, id, invite }))
+}
+
+/// The invite whose mail to this address this is, where it is an invite's.
+pub fn of_mail(tx: &Tx, email: &str, id: Uuid) -> Result<Option<Invite>> {
+    let Some(organization) = tx.get(&BY_EMAIL, &(email.to_lowercase(), id))? else { return Ok(None) };
+    Ok(tx.get(&INVITES, &(organization, id))?)
+}
+
+/// Whether somebody is awaited under this address, in whichever organization.
+pub fn is_awaited(tx: &Tx, email: &str, now: Time) -> Result<bool> {
+    Ok(!open_to(tx, email, now)?.is_empty())
+}
+
+/// The open invites of an address in all organizations.
+fn open_to(tx: &Tx, email: &str, now: Time) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for ((_, id), organization) in tx.scan(&BY_EMAIL, &email.to_lowercase(), Order::Ascending)? {
+        if let Some(invite) = tx.get(&INVITES, &(organization, id))?
+            && !invite.is_expired(now)
+        {
+            found.push(Found { organization, id, invite });
+        }
+    }
+    Ok(found)
+}
+
+/// Takes back all open invites of an address, and says which they were.
+pub fn take_back_all_to(tx: &WriteTx, email: &str, now: Time) -> Result<Vec<Found>> {
+    let open = open_to(tx, email, now)?;
+    for Found { organization, id, invite } in &open {
+        delete(tx, *organization, *id, invite)?;
+    }
+    Ok(open)
+}
+
+/// Takes back the open invites that a user has sent and could not send any more at this level; with `None`,
+/// for who is no member any more, all of them.
+pub fn take_back_above(
+    tx: &WriteTx,
+    organization: Uuid,
+    sender: Uuid,
+    level: Option<Level>,
+    now: Time,
+) -> Result<()> {
+    for ((_, id), invite) in tx.scan(&INVITES, &organization, Order::Ascending)? {
+        if invite.created_by == sender && Some(invite.level) > level && !invite.is_expired(now) {
+            delete(tx, organization, id, &invite)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a token to each invite of a file from before there were any.
+pub fn prepare(tx: &WriteTx, ids: &Ids, vault: &Vault) -> Result<()> {
+    // All get theirs at once, so one token says that all have one.
+    if !tx.first(&BY_TOKEN, 1)?.is_empty() {
+        return Ok(());
+    }
+    for ((organization, id), mut invite) in tx.all(&INVITES)? {
+        invite.token = Some(new_token(ids, vault, id)?);
+        put(tx, organization, id, &invite)?;
+    }
+    Ok(())
 }
 
 /// The address has joined: its invites to this organization are used up. Those of other organizations
@@ -251,7 +404,9 @@ pub fn use_up(tx: &WriteTx, organization: Uuid, email: &str) -> Result<()> {
 
 fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<()> {
     tx.delete(&BY_EMAIL, &(invite.target_email.to_lowercase(), id))?;
-    tx.delete(&BY_ID, &id)?;
+    if let Some(token) = &invite.token {
+        tx.delete(&BY_TOKEN, &token.hash)?;
+    }
     outbox::cancel(tx, id)?;
     Ok(tx.delete(&INVITES, &(organization, id))?)
 }

@@ -7,9 +7,11 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{access_controls, batch_exports, role_memberships, two_factor, users};
+use super::{access_controls, batch_exports, invites, role_memberships, two_factor, users};
+use crate::api::call::Via;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::auth::scopes;
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid_body, not_found};
 use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
@@ -144,9 +146,13 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if let Some(number) = form.take::<i64>("level") {
         let level = Level::of(number).ok_or_else(not_found)?;
         may_grant(is_self, mine, level)?;
+        if level > member.level {
+            key_may_give(call, level)?;
+        }
         member.level = level;
         member.updated_at = call.now;
         put(tx, organization, target, &member)?;
+        invites::take_back_above(tx, organization, target, Some(level), call.now)?;
         batch_exports::authors::pause_all_lost(call, tx, organization)?;
     }
     Reply::ok(&wire(&load(tx, organization, target)?))
@@ -160,11 +166,17 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if member.level == Level::Owner {
         return Err(invalid_body("invalid_input", "Cannot leave the organization as its owner!"));
     }
-    role_memberships::leave(tx, organization, target)?;
-    access_controls::forget(tx, organization, member.id)?;
-    delete(tx, organization, target, member.id)?;
-    batch_exports::authors::pause_all_lost(call, tx, organization)?;
+    end(call, tx, organization, target, &member)?;
     Reply::no_content()
+}
+
+/// Ends a membership, with all that hangs on it.
+fn end(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
+    invites::take_back_above(tx, organization, user, None, call.now)?;
+    role_memberships::leave(tx, organization, user)?;
+    access_controls::forget(tx, organization, member.id)?;
+    delete(tx, organization, user, member.id)?;
+    batch_exports::authors::pause_all_lost(call, tx, organization)
 }
 
 fn target(call: &Call) -> Result<Uuid> {
@@ -199,6 +211,16 @@ fn may_grant(is_self: bool, mine: Level, level: Level) -> Result<()> {
         return Err(denied(detail));
     }
     Ok(())
+}
+
+/// Whether a caller by key may let somebody have this level: above member, that takes the scope for the whole
+/// organization, or a key for its members alone could make itself an owner.
+pub fn key_may_give(call: &Call, level: Level) -> Result<()> {
+    let Via::Key(key) = &call.caller()?.via else { return Ok(()) };
+    if level == Level::Member || scopes::covers(&key.scopes, "organization:write").is_ok() {
+        return Ok(());
+    }
+    Err(denied("An API key gives levels above member only with the scope 'organization:write'."))
 }
 
 /// The organization of the path and the caller's level in it; 403 for a member below `least`.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{batch_exports, domains, invites, members, plugins, projects, proxy_records, roles, users};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::auth;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, forbidden, not_found};
 use crate::store::{Table, Tx, WriteTx};
@@ -101,7 +102,7 @@ struct Metadata {
 
 #[derive(Serialize)]
 pub struct Basic {
-    id: Uuid,
+    pub id: Uuid,
     name: String,
     slug: String,
     membership_level: Level,
@@ -172,6 +173,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let user = call.user()?;
+    auth::unlimited(&call.caller()?.via, "makes no organization")?;
     let mut organization = Organization::new("", call.now);
     fill(&mut organization, call.form(FIELDS)?);
     let id = found(call, tx, user, organization)?;

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::invites::Invite;
-use super::{organizations, users};
+use super::{invites, organizations, users};
 use crate::api::Call;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::store::{Table, Tx, WriteTx};
+use crate::vault::Vault;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mail {
@@ -31,13 +32,18 @@ pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;
 const RETRY_SECONDS_FIRST: i64 = 30;
 const RETRY_SECONDS_MAX: i64 = 60 * 60;
 
-/// Queues the mail of an invite. Without a mail server the link goes to the log instead.
+/// What somebody who is invited follows.
+pub fn invite_link(call: &Call, token: &str) -> String {
+    format!("{}/signup/{token}", site(call))
+}
+
+/// Queues the mail of an invite; false without a mail server. While it waits, its link holds the invite's id in
+/// place of the token, so that the data file holds no token in the clear.
 pub fn push_invite(call: &Call, tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<bool> {
-    let link = format!("{}/signup/{id}", site(call));
     if call.config.smtp_url.is_none() {
-        tracing::info!(%link, "no mail server is set: pass this invite link on yourself");
         return Ok(false);
     }
+    let link = invite_link(call, &id.to_string());
     let name = organizations::find(tx, organization)?.name;
     let inviter = users::find(tx, invite.created_by)?;
     let greeting = match invite.first_name.as_str() {
@@ -131,6 +137,26 @@ pub fn due(tx: &Tx, now: Time, limit: usize) -> Result<Due> {
         tx.all(&OUTBOX)?.into_iter().partition(|(_, mail)| mail.next_attempt_at <= now);
     let next = later.iter().map(|(_, mail)| mail.next_attempt_at).min();
     Ok((due.into_iter().take(limit).collect(), next))
+}
+
+/// A mail whose turn has come, as it goes out.
+pub enum Outgoing {
+    Ready(Mail),
+    /// Its invite was taken back meanwhile.
+    Gone,
+    /// The token of its invite was sealed with another key.
+    Unreadable,
+}
+
+/// Makes a mail ready to be sent: an invite's link gets its token.
+pub fn outgoing(tx: &Tx, vault: &Vault, id: Uuid) -> Result<Outgoing> {
+    let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(Outgoing::Gone) };
+    let Some(invite) = invites::of_mail(tx, &mail.to, id)? else { return Ok(Outgoing::Ready(mail)) };
+    let Some(token) = invite.open_token(vault, id) else { return Ok(Outgoing::Unreadable) };
+    let (stored, real) = (format!("/signup/{id}"), format!("/signup/{token}"));
+    mail.text = mail.text.replace(&stored, &real);
+    mail.html = mail.html.replace(&stored, &real);
+    Ok(Outgoing::Ready(mail))
 }
 
 /// A try is over: the mail is gone, or waits for its next turn.

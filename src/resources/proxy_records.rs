@@ -420,6 +420,14 @@ fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, record: &ProxyRecord) -> R
     Ok(tx.delete(&RECORDS, &(organization, id))?)
 }
 
+/// Removes the record of a name, whatever its case, and gives it with its organization.
+pub fn free(tx: &WriteTx, name: &str) -> Result<Option<(Uuid, ProxyRecord)>> {
+    let Some((organization, id)) = tx.get(&BY_DOMAIN, &name.to_lowercase())? else { return Ok(None) };
+    let record = get(tx, organization, id)?;
+    delete(tx, organization, id, &record)?;
+    Ok(Some((organization, record)))
+}
+
 /// Removes all proxy records, together with the organization.
 pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
     for ((_, id), record) in tx.scan(&RECORDS, &organization, Order::Ascending)? {

@@ -5,24 +5,25 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::invites::Found;
 use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
 use super::{domains, invites, members, organizations, outbox, projects, sessions};
-use crate::api::call::parse_uuid;
 use crate::api::fields::is_email;
-use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, public, read, steps};
+use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, public, steps};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
+use crate::logging::{self, SecurityEvent};
 use crate::store::{Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
-    let one = "/api/signup/{id}/";
+    let one = "/api/signup/{token}/";
     vec![
         Route::post("/api/signup/", public(), Within::Nothing, steps(sign_up))
             .takes(SIGN_UP)
             .gives(201, SIGNED_UP),
-        Route::get(one, public(), Within::Nothing, read(prevalidate))
+        Route::get(one, public(), Within::Nothing, steps(prevalidate))
             .gives(200, PREVALIDATED)
             .with_slash_only(),
         Route::post(one, public(), Within::Nothing, steps(accept))
@@ -206,10 +207,17 @@ pub fn blank_user(call: &Call, tx: &WriteTx, email: &str) -> Result<User> {
 /// 201 with the new user, logged in.
 fn signed_up(call: &Call, tx: &WriteTx, uuid: Uuid, next_url: Option<&str>) -> Result<Reply> {
     let user = users::find(tx, uuid)?;
-    let is_own = |url: &&str| url.starts_with('/') && !url.starts_with("//") && !url.starts_with("/\\");
-    let redirect_url = next_url.filter(is_own).unwrap_or("/");
+    let redirect_url = next_url.filter(|url| stays_here(url)).unwrap_or("/");
     let reply = Reply::created(&SignedUp { user: user.basic(uuid), redirect_url })?;
     sessions::with_cookies(call, tx, uuid, reply)
+}
+
+/// Whether the address is a path of this site. Browsers drop tabs and line ends wherever they stand, and read a
+/// backslash as a slash.
+fn stays_here(url: &str) -> bool {
+    url.starts_with('/')
+        && !url.starts_with("//")
+        && !url.contains(|letter: char| letter.is_control() || letter == '\\')
 }
 
 #[derive(Serialize)]
@@ -220,46 +228,70 @@ struct Prevalidated<'a> {
     organization_name: &'a str,
 }
 
-fn prevalidate(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (id, organization, invite) = check(call, tx)?;
-    Reply::ok(&Prevalidated {
-        id,
-        target_email: &invite.target_email,
-        first_name: &invite.first_name,
-        organization_name: &organizations::find(tx, organization)?.name,
+async fn prevalidate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    look_up(&app, &call)?;
+    app.store.read(|tx| {
+        let Found { organization, id, invite } = check(&call, tx)?;
+        Reply::ok(&Prevalidated {
+            id,
+            target_email: &invite.target_email,
+            first_name: &invite.first_name,
+            organization_name: &organizations::find(tx, organization)?.name,
+        })
     })
 }
 
+fn unknown_token() -> Error {
+    invalid_body("invalid_input", "The provided invite ID is not valid.")
+}
+
+/// Refuses a token that opens nothing. Those are counted, so that nobody can try many.
+fn look_up(app: &App, call: &Call) -> Result<()> {
+    let is_limited = app.config.lock_out();
+    if is_limited && let Err(refused) = app.throttles.link_token(call.peer, call.now) {
+        logging::security(SecurityEvent::Locked, call.peer, "");
+        return Err(refused);
+    }
+    if app.store.read(|tx| invites::by_token(tx, call.param("token")))?.is_none() {
+        logging::security(SecurityEvent::TokenRefused, call.peer, "");
+        return Err(unknown_token());
+    }
+    if is_limited {
+        app.throttles.link_token_known(call.peer, call.now);
+    }
+    Ok(())
+}
+
 /// The invite of the path, if the caller may use it now.
-fn check(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, invites::Invite)> {
-    let unknown = || invalid_body("invalid_input", "The provided invite ID is not valid.");
-    let id = parse_uuid(call.param("id")).ok_or_else(unknown)?;
-    let (organization, invite) = invites::by_id(tx, id)?.ok_or_else(unknown)?;
-    let owner = users::by_email(tx, &invite.target_email)?;
+fn check(call: &Call, tx: &Tx) -> Result<Found> {
+    let token = call.param("token");
+    let found = invites::by_token(tx, token)?.ok_or_else(unknown_token)?;
+    let owner = users::by_email(tx, &found.invite.target_email)?;
     let caller = call.caller.as_ref().map(|caller| caller.user);
     if caller.is_some() && owner != caller {
         let detail = "This invite is intended for another email address.";
         return Err(invalid_body("invalid_recipient", detail));
     }
-    if invite.is_expired(call.now) {
+    if found.invite.is_expired(call.now) {
         let detail = "This invite has expired. Please ask your admin for a new one.";
         return Err(invalid_body("expired", detail));
     }
     if caller.is_none() && owner.is_some() {
-        return Err(invalid_body("account_exists", format!("/login?next=/signup/{id}")));
+        return Err(invalid_body("account_exists", format!("/login?next=/signup/{token}")));
     }
     if let Some(user) = caller
-        && members::level_of(tx, organization, user)?.is_some()
+        && members::level_of(tx, found.organization, user)?.is_some()
     {
         return Err(invalid_body("user_already_member", "You already are a member of this organization."));
     }
-    Ok((id, organization, invite))
+    Ok(found)
 }
 
 async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    look_up(&app, &call)?;
     if call.caller.is_some() {
         let write = app.store.write(move |tx| {
-            let (_, organization, invite) = check(&call, tx)?;
+            let Found { organization, invite, .. } = check(&call, tx)?;
             let user = call.user()?;
             enter(&call, tx, organization, user, invite.level)?;
             let record = users::find(tx, user)?;
@@ -271,7 +303,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let mut form = call.form(ACCEPT)?;
     let password_hash = new_hash(&app, form.take("password").unwrap_or_default()).await?;
     let write = app.store.write(move |tx| {
-        let (_, organization, invite) = for_newcomer(check(&call, tx), &call, tx)?;
+        let Found { organization, invite, .. } = for_newcomer(check(&call, tx), &call, tx)?;
         let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut call.form(ACCEPT)?)?;
         let uuid = call.new_uuid();
         users::insert(tx, uuid, &user)?;
@@ -282,15 +314,11 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 }
 
 /// Accepting tells of an existing account in other words than prevalidation.
-fn for_newcomer(
-    checked: Result<(Uuid, Uuid, invites::Invite)>,
-    call: &Call,
-    tx: &Tx,
-) -> Result<(Uuid, Uuid, invites::Invite)> {
+fn for_newcomer(checked: Result<Found>, call: &Call, tx: &Tx) -> Result<Found> {
     match checked {
         Err(Error::Invalid { code: "account_exists", .. }) => {
-            let id = call.uuid("id")?;
-            let email = invites::by_id(tx, id)?.map(|(_, invite)| invite.target_email).unwrap_or_default();
+            let found = invites::by_token(tx, call.param("token"))?;
+            let email = found.map(|found| found.invite.target_email).unwrap_or_default();
             let detail =
                 format!("There already exists an account with email address {email}. Please log in instead.");
             Err(invalid_body("invalid_input", detail))
@@ -299,7 +327,7 @@ fn for_newcomer(
     }
 }
 
-/// Makes the user a member, and the organization his current one. An invite that he had is used up.
+/// Makes the user a member, and the organization their current one. An invite that they had is used up.
 fn enter(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
     let record = organizations::find(tx, organization)?;
     if record.is_member_join_email_enabled && call.config.smtp_url.is_some() {

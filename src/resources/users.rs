@@ -9,14 +9,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{members, organizations, projects, two_factor};
-use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, read, scope, steps};
+use super::{invites, members, organizations, projects, sessions, two_factor};
+use crate::api::call::{KeyAccess, Via, parse_uuid};
+use crate::api::{Call, Caller, Field, Form, Kind, Level, Reply, Route, Within, read, scope, steps};
 use crate::app::App;
-use crate::auth::password;
+use crate::auth::{self, password};
 use crate::clock::Time;
 use crate::config::SENSITIVE_SESSION_SECONDS;
-use crate::error::{Result, denied, invalid, not_found};
+use crate::error::{Error, Result, denied, invalid, not_found};
+use crate::logging::{self, SecurityEvent};
 use crate::store::{Json, Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
@@ -205,8 +206,17 @@ pub(super) fn own(call: &Call) -> Result<Uuid> {
 }
 
 fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
-    let organization = current_organization(tx, uuid, user)?;
-    let team = current_project(tx, uuid, user, organization)?;
+    let mut organization = current_organization(tx, uuid, user)?;
+    let mut team = current_project(tx, uuid, user, organization)?;
+    let mut organizations = organizations::basics_of(tx, uuid)?;
+    if let Some(key) = call.caller()?.via.limited_key() {
+        let places = places(tx, key)?;
+        let opens = |id: &u32| key.projects.is_empty() || key.projects.contains(id);
+        organizations.retain(|one| places.contains(&one.id));
+        // A key for projects reads no organization as a whole.
+        organization = organization.filter(|(id, _)| places.contains(id) && key.projects.is_empty());
+        team = team.filter(|team| places.contains(&team.organization) && opens(&team.id));
+    }
     let organization =
         organization.map(|(id, level)| organizations::json(tx, id, uuid, level)).transpose()?;
     let session_until = match call.caller()?.via {
@@ -234,7 +244,7 @@ fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
         sensitive_session_expires_at: session_until,
         team,
         organization: organization.as_deref().map(AsRef::as_ref),
-        organizations: organizations::basics_of(tx, uuid)?,
+        organizations,
         events_column_config: &user.settings.events_column_config,
         is_2fa_enabled: two_factor::is_enabled(tx, uuid)?,
         has_social_auth: false,
@@ -245,7 +255,90 @@ fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
     })
 }
 
-/// Two steps: the passwords are proved and hashed outside the store, then all changes are one write.
+/// The organizations that a limited key reaches into.
+fn places(tx: &Tx, key: &KeyAccess) -> Result<Vec<Uuid>> {
+    if key.projects.is_empty() {
+        return Ok(key.organizations.clone());
+    }
+    let mut places = Vec::new();
+    for id in &key.projects {
+        places.extend(projects::visible(tx, *id, key.user)?.map(|(organization, _)| organization));
+    }
+    places.retain(|id| key.organizations.is_empty() || key.organizations.contains(id));
+    Ok(places)
+}
+
+/// How somebody logs in: changed by session only, and by who knows the current password.
+struct Credentials {
+    email: Option<String>,
+    password: Option<String>,
+    current_password: Option<String>,
+}
+
+impl Credentials {
+    /// What the form changes of them; `None` where it changes nothing.
+    fn changed(form: &mut Form, user: &User) -> Option<Credentials> {
+        let changed = Credentials {
+            email: form.take::<String>("email").filter(|email| *email != user.email),
+            password: form.take("password"),
+            current_password: form.take("current_password"),
+        };
+        (changed.email.is_some() || changed.password.is_some()).then_some(changed)
+    }
+
+    /// Proves the current password, and judges and hashes the new one. A user without one has nothing to prove
+    /// but that they are logged in.
+    fn prove(self, ids: &crate::clock::Ids, stored: Option<&str>) -> Result<Option<String>> {
+        if stored.is_some() {
+            let what = if self.password.is_some() { "password" } else { "email address" };
+            let required = format!("This field is required when updating your {what}.");
+            let given =
+                self.current_password.ok_or_else(|| invalid("current_password", "required", required))?;
+            if !password::verify(&given, stored) {
+                return Err(password_incorrect());
+            }
+        }
+        let Some(new) = self.password else { return Ok(None) };
+        password::check_strength(&new)?;
+        password::hash(ids, &new).map(Some)
+    }
+}
+
+fn password_incorrect() -> Error {
+    invalid("current_password", "incorrect_password", "Your current password is incorrect.")
+}
+
+/// What the write still has to do when a change of credentials was proved.
+#[derive(Clone)]
+struct Proved {
+    email: Option<String>,
+    new_hash: Option<String>,
+    /// The only session that stays.
+    session: [u8; 32],
+}
+
+/// Proves a change of credentials, outside the store.
+async fn prove(app: &Arc<App>, call: &Call, user: &User, changed: Credentials) -> Result<Proved> {
+    let Caller { user: uuid, via: Via::Session { hash: session, .. } } = *call.caller()? else {
+        return Err(denied("E-mail address and password are changed by session only, not by API key."));
+    };
+    if user.password_hash.is_none() {
+        sessions::fresh(call)?;
+    }
+    let email = changed.email.clone();
+    let (ids, stored) = (Arc::clone(&app.ids), user.password_hash.clone());
+    let proved = app.slowly(move || changed.prove(&ids, stored.as_deref())).await?;
+    if matches!(proved, Err(Error::Invalid { code: "incorrect_password", .. })) {
+        logging::security(SecurityEvent::PasswordWrong, call.peer, &user.email);
+    }
+    let new_hash = proved?;
+    if email.is_some() && app.config.lock_out() {
+        app.throttles.address_change(uuid, call.now)?;
+    }
+    Ok(Proved { email, new_hash, session })
+}
+
+/// Two steps: passwords are proved and hashed outside the store, then all changes are one write.
 async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let uuid = own(&call)?;
     let user = app.store.read(|tx| find(tx, uuid))?;
@@ -253,63 +346,51 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         app.throttles.user_write(uuid, call.now)?;
     }
     let mut form = call.form(ME)?;
-    let given: Option<String> = form.take("current_password");
-    let new_hash = match form.take::<String>("password") {
+    if form.has("set_current_organization") || form.has("set_current_team") {
+        auth::unlimited(&call.caller()?.via, "does not choose the current organization or project")?;
+    }
+    let proved = match Credentials::changed(&mut form, &user) {
+        Some(changed) => Some(prove(&app, &call, &user, changed).await?),
         None => None,
-        Some(new) => {
-            let ids = Arc::clone(&app.ids);
-            let stored = user.password_hash.clone();
-            Some(app.slowly(move || change_password(&ids, &new, given, stored.as_deref())).await??)
-        }
-    };
-    let keep = match (&call.caller()?.via, &new_hash) {
-        (Via::Session { hash, .. }, Some(_)) => Some(*hash),
-        _ => None,
     };
     let reply = app.store.write({
         let call = Arc::clone(&call);
         move |tx| {
             let before = find(tx, uuid)?;
-            let mut user = before.clone();
-            fill(tx, uuid, &mut user, call.form(ME)?)?;
-            if let Some(hash) = &new_hash {
-                user.password_hash = Some(hash.clone());
-                super::sessions::end_others(tx, uuid, keep)?;
+            let mut now = before.clone();
+            fill(tx, uuid, &mut now, call.form(ME)?)?;
+            if let Some(proved) = proved.clone() {
+                // Another change of the password may have come first.
+                if before.password_hash != user.password_hash {
+                    return Err(password_incorrect());
+                }
+                if let Some(email) = proved.email {
+                    take_address(tx, &mut now, email, call.now)?;
+                }
+                now.password_hash = proved.new_hash.or(now.password_hash);
+                sessions::end_others(tx, uuid, Some(proved.session))?;
             }
-            replace(tx, uuid, &before, &user)?;
-            me(&call, tx, uuid, &user)
+            replace(tx, uuid, &before, &now)?;
+            me(&call, tx, uuid, &now)
         }
     });
     reply.await
 }
 
-fn change_password(
-    ids: &crate::clock::Ids,
-    new: &str,
-    given: Option<String>,
-    stored: Option<&str>,
-) -> Result<String> {
-    if stored.is_some() {
-        let required = "This field is required when updating your password.";
-        let given = given.ok_or_else(|| invalid("current_password", "required", required))?;
-        if !password::verify(&given, stored) {
-            let incorrect = "Your current password is incorrect.";
-            return Err(invalid("current_password", "incorrect_password", incorrect));
-        }
+/// Changes the address, unless it is another user's or somebody is invited under it; the answer does not say
+/// which.
+fn take_address(tx: &Tx, user: &mut User, email: String, now: Time) -> Result<()> {
+    let is_other = email.to_lowercase() != user.email.to_lowercase();
+    if is_other && (by_email(tx, &email)?.is_some() || invites::is_awaited(tx, &email, now)?) {
+        return Err(email_taken());
     }
-    password::check_strength(new)?;
-    password::hash(ids, new)
+    user.email = email;
+    Ok(())
 }
 
 fn fill(tx: &Tx, uuid: Uuid, user: &mut User, mut form: Form) -> Result<()> {
     form.set("first_name", &mut user.first_name);
     form.set("last_name", &mut user.last_name);
-    if let Some(email) = form.take::<String>("email") {
-        if by_email(tx, &email)?.is_some_and(|owner| owner != uuid) {
-            return Err(email_taken());
-        }
-        user.email = email;
-    }
     let settings = &mut user.settings;
     if let Some(wanted) = form.take::<Value>("notification_settings") {
         settings.notification_settings = merged(&settings.notification_settings, wanted)?;
@@ -372,7 +453,7 @@ fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<
     Ok(())
 }
 
-pub fn email_taken() -> crate::error::Error {
+pub fn email_taken() -> Error {
     invalid("email", "unique", "There is already an account with this email address.")
 }
 

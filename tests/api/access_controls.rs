@@ -315,7 +315,7 @@ fn entries_go_with_whom_they_are_for_and_with_their_project() {
     grant(&org, json!({"access_level": "admin", "organization_member": membership(&org, &member)}));
     grant(&org, json!({"access_level": "none"}));
     org.owner.delete(&org.at(&format!("members/{}/", member.uuid))).no_content();
-    member.accept(&org.invite(&member.email, 1));
+    member.accept(&org.token(&member.email, 1));
     assert_eq!(level(&org, &member), None, "coming back gives nothing back");
     let left = org.owner.get(&controls(&org)).json(200)["access_controls"].clone();
     assert_eq!(left.as_array().map(Vec::len), Some(1));

@@ -77,7 +77,7 @@ fn domains_are_listed_by_name() {
 }
 
 #[test]
-fn a_name_must_be_one_and_belongs_to_one_organization() {
+fn a_name_must_be_one_and_is_claimed_once_by_an_organization() {
     let server = Server::start();
     let org = server.org();
     let all = org.at("domains/");
@@ -92,12 +92,81 @@ fn a_name_must_be_one_and_belongs_to_one_organization() {
     assert_eq!(org.owner.get(&all).json(200)["count"], 0);
     let (domain, _) = new_domain(&org, "acme.com");
     org.owner.post(&all, json!({"domain": "acme.com"})).invalid("domain", "unique", TAKEN);
-    let other = server.stranger();
-    let elsewhere = "/api/organizations/@current/domains/";
-    other.post(elsewhere, json!({"domain": "acme.com"})).invalid("domain", "unique", TAKEN);
+    assert_eq!(org.owner.get(&all).json(200)["count"], 1);
     org.owner.delete(&domain).no_content();
     org.owner.get(&domain).not_found();
-    other.post(elsewhere, json!({"domain": "acme.com"})).json(201);
+    new_domain(&org, "acme.com");
+}
+
+#[test]
+fn a_claim_without_proof_blocks_nobody_and_the_one_who_proves_it_wins() {
+    let (server, dns) = with_dns();
+    let (squatter, org, late) = (server.org(), server.org(), server.org());
+    let (claim, squatters_challenge) = new_domain(&squatter, "acme.com");
+    let domain = verified_domain(&org, &dns, "acme.com");
+    late.owner.post(&late.at("domains/"), json!({"domain": "acme.com"})).invalid("domain", "unique", TAKEN);
+    let shown = squatter.owner.get(&claim).json(200);
+    assert_eq!((&shown["is_verified"], &shown["domain"]), (&json!(false), &json!("acme.com")));
+    squatter.owner.patch(&claim, json!({"jit_provisioning_enabled": true})).invalid(
+        "jit_provisioning_enabled",
+        "verification_required",
+        UNVERIFIED,
+    );
+    assert_eq!(verify(&squatter.owner, &claim), false);
+    // Even with a record: the first proof holds.
+    dns.txt("_posthog-challenge.acme.com", &[&squatters_challenge]);
+    squatter.owner.post(&format!("{claim}verify/"), json!({})).invalid("domain", "unique", TAKEN);
+    assert_eq!(squatter.owner.get(&claim).json(200)["verified_at"], json!(null));
+    assert_eq!(org.owner.get(&domain).json(200)["is_verified"], true);
+    // Taking an unproved claim back leaves the proved one alone.
+    squatter.owner.delete(&claim).no_content();
+    late.owner.post(&late.at("domains/"), json!({"domain": "acme.com"})).invalid("domain", "unique", TAKEN);
+    org.owner.delete(&domain).no_content();
+    let (claim, challenge) = new_domain(&late, "acme.com");
+    dns.txt("_posthog-challenge.acme.com", &[&challenge]);
+    assert_eq!(verify(&late.owner, &claim), true);
+}
+
+#[test]
+fn of_many_who_prove_one_name_at_once_one_wins() {
+    let (server, dns) = with_dns();
+    let orgs: Vec<Org> = (0..4).map(|_| server.org()).collect();
+    let claims: Vec<(String, String)> = orgs.iter().map(|org| new_domain(org, "acme.com")).collect();
+    let challenges: Vec<&str> = claims.iter().map(|(_, challenge)| challenge.as_str()).collect();
+    dns.txt("_posthog-challenge.acme.com", &challenges);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> = orgs
+            .iter()
+            .zip(&claims)
+            .map(|(org, (claim, _))| {
+                scope.spawn(move || org.owner.post(&format!("{claim}verify/"), json!({})).status)
+            })
+            .collect();
+        tries.into_iter().map(|one| one.join().expect("no panic")).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    let verified = orgs
+        .iter()
+        .zip(&claims)
+        .filter(|(org, (claim, _))| org.owner.get(claim).json(200)["is_verified"] == true);
+    assert_eq!(verified.count(), 1);
+}
+
+#[test]
+fn people_join_who_proved_the_domain_and_not_who_claims_it() {
+    let dns = NameServer::start();
+    let server = Server::with(|config| {
+        config.dns_server = Some(dns.address);
+        config.jit_signup = true;
+    });
+    let (squatter, org) = (server.org(), server.org());
+    new_domain(&squatter, "acme.com");
+    assert_eq!(sign_up(&server, "early@acme.com")["organization"]["name"], "Own");
+    let domain = verified_domain(&org, &dns, "acme.com");
+    org.owner.patch(&domain, json!({"jit_provisioning_enabled": true})).json(200);
+    assert_eq!(sign_up(&server, "in@acme.com")["organization"]["id"], json!(org.id));
+    squatter.owner.delete(&squatter.at("")).no_content();
+    assert_eq!(sign_up(&server, "also@acme.com")["organization"]["id"], json!(org.id));
 }
 
 #[test]

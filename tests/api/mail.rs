@@ -59,7 +59,10 @@ fn an_invite_is_mailed_as_text_and_as_html() {
     assert!(message.contains("multipart/alternative"), "{message}");
     assert!(message.contains("Hello Nora,") && message.contains("See <b>you</b> & soon"), "{message}");
     assert!(message.contains("See &lt;b&gt;you&lt;/b&gt; &amp; soon"), "{message}");
-    let link = format!("https://org.example/signup/{}", text(&made["id"]));
+    let shown = org.owner.get(&org.at(&format!("invites/{}/link/", text(&made["id"])))).json(200);
+    let link = text(&shown["link"]);
+    assert!(link.starts_with("https://org.example/signup/"), "{link}");
+    assert!(!message.contains(&text(&made["id"])), "{message}");
     assert_eq!(message.matches(&link).count(), 2, "{message}");
     assert!(server.anyone().get("/_preflight").json(200)["email_service_available"] == json!(true));
 }
@@ -198,9 +201,10 @@ fn members_are_told_of_newcomers_unless_the_organization_does_not_want_it() {
     let server = with_mail(&smtp);
     let org = server.org();
     let join = |email: &str| {
-        let id = text(&invite(&org, json!({"target_email": email, "send_email": false}))["id"]);
+        let made = invite(&org, json!({"target_email": email, "send_email": false}));
+        let token = org.token_of(&text(&made["id"]));
         let body = json!({"first_name": "Nora", "password": PASSWORD});
-        Person::unknown(&server, email.into()).post(&format!("/api/signup/{id}/"), body).json(201);
+        Person::unknown(&server, email.into()).post(&format!("/api/signup/{token}/"), body).json(201);
     };
     join("nora@example.com");
     let (recipient, message) = smtp.message();

@@ -20,6 +20,8 @@ mod hostile;
 mod http;
 mod instance;
 mod invites;
+mod key_limits;
+mod links;
 mod mail;
 mod members;
 mod organizations;

@@ -265,7 +265,7 @@ fn a_deleted_organization_takes_everything_with_it_and_leaves_its_people() {
     let server = Server::start();
     let org = server.org();
     let member = org.member(&server);
-    let invite = org.invite("late@example.com", 1);
+    let invite = org.token("late@example.com", 1);
     let elsewhere = member.post("/api/organizations/", json!({"name": "Elsewhere"})).json(201);
     let org_path = org.at("");
     let current = json!({"set_current_organization": org.id});

@@ -118,7 +118,7 @@ impl People {
         let project = made["teams"][0]["id"].as_u64().expect("a default project");
         let org = Org { owner: self.owner.clone(), id: text(&made["id"]), project };
         for (person, level) in [(&self.member, 1), (&self.admin, 8), (&self.victim, 1)] {
-            person.accept(&org.invite(&person.email, level));
+            person.accept(&org.token(&person.email, level));
         }
         let invite = org.invite("invited@example.com", 1);
         let export = json!({"name": "E", "interval": "day", "destination": {"type": "NoOp", "config": {}}});
@@ -161,7 +161,8 @@ fn value(world: &World, front: &str) -> Option<String> {
         | "/api/projects/{id}"
         | "/api/environments/{id}" => world.org.project.to_string(),
         "/api/organizations/{organization_id}/members/{user__uuid}" => world.victim.clone(),
-        "/api/organizations/{organization_id}/invites/{id}" | "/api/signup/{id}" => world.invite.clone(),
+        "/api/organizations/{organization_id}/invites/{id}" => world.invite.clone(),
+        "/api/signup/{token}" => world.org.token_of(&world.invite),
         "/api/organizations/{organization_id}/batch_exports/{id}" => world.export.clone(),
         "/api/organizations/{organization_id}/pipeline_frontend_apps/{id}" => world.frontend_app.clone(),
         "/api/organizations/{organization_id}/plugins/{id}"

@@ -137,6 +137,6 @@ fn memberships_end_with_the_role_and_with_belonging_to_the_organization() {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0]["user_uuid"], json!(org.owner.uuid));
     // Whoever comes back starts anew.
-    member.accept(&org.invite(&member.email, 1));
+    member.accept(&org.token(&member.email, 1));
     put_in(&org, &sales, &member);
 }

@@ -145,7 +145,16 @@ fn the_way_back_stays_on_this_site() {
         ("//evil.example", "/"),
         ("https://evil.example", "/"),
         ("/\\evil.example", "/"),
+        ("/a\\..\\evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("/\n/evil.example", "/"),
+        ("/\r/evil.example", "/"),
+        ("/af\u{7f}ter", "/"),
+        ("/af\u{85}ter", "/"),
+        ("\t//evil.example", "/"),
+        ("javascript:alert(1)", "/"),
         ("", "/"),
+        ("/after?to=//evil.example", "/after?to=//evil.example"),
     ]
     .into_iter()
     .enumerate()

@@ -296,7 +296,7 @@ fn only_the_organization_that_demands_it_is_closed() {
     let org = server.org();
     let strict = server.org();
     let guest = org.owner.clone();
-    guest.accept(&strict.invite(&guest.email, 1));
+    guest.accept(&strict.token(&guest.email, 1));
     guest.get(&strict.at("")).json(200);
     enforce(&strict.owner, &strict.at(""));
     setup_required(&guest.get(&strict.at("")));

@@ -145,7 +145,7 @@ fn names_address_and_settings_change() {
     let body = json!({
         "first_name": "Olivia", "last_name": "O", "email": "olivia@example.com", "anonymize_data": true,
         "toolbar_mode": "disabled", "theme_mode": "dark", "hedgehog_config": {"color": "green"},
-        "is_staff": true, "uuid": "x",
+        "is_staff": true, "uuid": "x", "current_password": PASSWORD,
     });
     let me = org.owner.patch(ME, body.clone()).json(200);
     for field in [
@@ -160,7 +160,7 @@ fn names_address_and_settings_change() {
         assert_eq!(me[field], body[field], "{field}");
     }
     assert_eq!(me["uuid"], json!(org.owner.uuid));
-    org.owner.patch(ME, json!({"email": taken.to_uppercase()})).invalid(
+    org.owner.patch(ME, json!({"email": taken.to_uppercase(), "current_password": PASSWORD})).invalid(
         "email",
         "unique",
         "There is already an account with this email address.",
@@ -209,6 +209,102 @@ fn a_password_is_changed_by_somebody_who_knows_the_old_one() {
     };
     log_in(PASSWORD).invalid(None, "invalid_credentials", "Invalid email or password.");
     log_in(new).json(200);
+}
+
+const TAKEN: &str = "There is already an account with this email address.";
+
+#[test]
+fn an_address_is_changed_by_somebody_who_knows_the_password_and_ends_the_other_sessions() {
+    let server = Server::start();
+    let owner = server.org().owner;
+    let other_browser = owner.logged_in();
+    let stranger = server.stranger();
+    let set = |email: &str, password: Option<&str>| {
+        let mut body = json!({"email": email, "first_name": "Changed"});
+        if let Some(password) = password {
+            body["current_password"] = json!(password);
+        }
+        owner.patch(ME, body)
+    };
+    let required = "This field is required when updating your email address.";
+    let wrong = "Your current password is incorrect.";
+    // Whether the address is taken is not told to who does not know the password.
+    for email in ["new@example.com", &stranger.email] {
+        set(email, None).invalid("current_password", "required", required);
+        set(email, Some("wrong")).invalid("current_password", "incorrect_password", wrong);
+        set(email, Some("")).invalid("current_password", "incorrect_password", wrong);
+    }
+    set(&stranger.email, Some(PASSWORD)).invalid("email", "unique", TAKEN);
+    assert_eq!(set("nope", Some(PASSWORD)).status, 400);
+    assert_eq!((&owner.me()["email"], &owner.me()["first_name"]), (&json!(owner.email), &json!("Olive")));
+    other_browser.me();
+    assert_eq!(set("new@example.com", Some(PASSWORD)).json(200)["email"], "new@example.com");
+    owner.me();
+    other_browser.get(ME).unauthenticated();
+    let log_in =
+        |email: &str| server.anyone().post("/api/login/", json!({"email": email, "password": PASSWORD}));
+    log_in("new@example.com").json(200);
+    assert_eq!(log_in(&owner.email).status, 400);
+    stranger.me();
+}
+
+#[test]
+fn the_same_address_needs_no_password_and_ends_no_session() {
+    let server = Server::start();
+    let owner = server.org().owner;
+    let other_browser = owner.logged_in();
+    owner.put(ME, json!({"email": owner.email, "first_name": "Olivia"})).json(200);
+    assert_eq!(other_browser.me()["first_name"], "Olivia");
+    let upper = owner.email.to_uppercase();
+    assert_eq!(owner.patch(ME, json!({"email": upper})).status, 400);
+    let own = json!({"email": upper, "current_password": PASSWORD});
+    assert_eq!(owner.patch(ME, own).json(200)["email"], json!(upper));
+}
+
+#[test]
+fn an_address_under_which_somebody_is_invited_is_not_taken_by_another_user() {
+    let server = Server::start();
+    let org = server.org();
+    let member = org.member(&server);
+    let set = |person: &crate::support::Person, email: &str| {
+        person.patch(ME, json!({"email": email, "current_password": PASSWORD}))
+    };
+    let invited = "awaited@example.com";
+    let (first, other) = (org.invite(invited, 8), server.org());
+    let second = other.token(invited, 1);
+    for email in [invited, "Awaited@EXAMPLE.com"] {
+        set(&member, email).invalid("email", "unique", TAKEN);
+    }
+    // Whose own address it is already may be invited elsewhere, and change its case.
+    other.invite(&member.email, 1);
+    set(&member, &member.email.to_uppercase()).json(200);
+    org.owner.delete(&org.at(&format!("invites/{first}/"))).no_content();
+    set(&member, invited).invalid("email", "unique", TAKEN);
+    let joined = server.somebody("x").accept(&second);
+    set(&member, invited).invalid("email", "unique", TAKEN);
+    joined.me();
+    org.invite("late@example.com", 1);
+    server.pass_days(4);
+    set(&member.logged_in(), "late@example.com").json(200);
+}
+
+#[test]
+fn trying_addresses_out_is_limited() {
+    let server = Server::with(|config| config.rate_limit = None);
+    let owner = server.org().owner;
+    let taken = server.stranger().email;
+    let set = |email: &str| owner.patch(ME, json!({"email": email, "current_password": PASSWORD}));
+    for _ in 0..10 {
+        set(&taken).invalid("email", "unique", TAKEN);
+    }
+    for email in [taken.as_str(), "free@example.com"] {
+        let limited = set(email);
+        assert_eq!((limited.status, &limited.value()["code"]), (429, &json!("throttled")));
+        limited.header("retry-after");
+    }
+    owner.patch(ME, json!({"first_name": "Still"})).json(200);
+    server.pass(std::time::Duration::from_secs(3660));
+    set("free@example.com").json(200);
 }
 
 #[test]

@@ -274,6 +274,117 @@ fn the_second_factor_is_taken_from_who_has_lost_it() {
     refused(&of("nobody@example.com"), "No user");
 }
 
+/// The JSON objects that a command prints, one in a line.
+fn printed(arguments: &[&str]) -> Vec<Value> {
+    let output = run(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
+}
+
+#[test]
+fn the_operator_frees_a_domain_and_an_address() {
+    let (_folder, file) = place();
+    let made = bootstrap(&file);
+    let organization = &made["organization_id"];
+    let server = Serving::start(&file, &["--open-signup"]);
+    let agent = agent();
+    let call = |server: &Serving, method: &str, path: &str, body: Value| {
+        let url = format!("{}/api/{path}", server.base);
+        ask(&agent, method, &url, Some(key_of(&made)), &body).expect("an answer")
+    };
+    let invites = "organizations/@current/invites/";
+    for email in ["held@example.com", "other@example.com"] {
+        assert_eq!(call(&server, "POST", invites, json!({"target_email": email, "level": 8})).0, 201);
+    }
+    let squatter =
+        json!({"first_name": "S", "email": "squat@example.com", "password": "a-rather-Long-passphrase-7"});
+    let signed_up = ask(&agent, "POST", &format!("{}/api/signup/", server.base), None, &squatter);
+    let (status, squatter_made) = signed_up.expect("an answer");
+    assert_eq!(status, 201);
+    let domains = "organizations/@current/domains/";
+    let proxies = "organizations/@current/proxy_records/";
+    for path in [domains, proxies] {
+        assert_eq!(call(&server, "POST", path, json!({"domain": "acme.com"})).0, 201);
+    }
+    assert_eq!(server.stop(), Some(0));
+
+    let free_domain = ["admin", "free-domain", "--data", shown(&file), "--domain", "ACME.com"];
+    let wanted = json!([
+        {
+            "freed": "domain", "domain": "acme.com", "organization_id": organization, "organization_name": "Acme",
+            "was_verified": false,
+        },
+        {
+            "freed": "proxy_record", "domain": "acme.com", "organization_id": organization,
+            "organization_name": "Acme",
+        },
+    ]);
+    assert_eq!(json!(printed(&free_domain)), wanted);
+    refused(&free_domain, "No organization claims this domain");
+    let free = |email: &'static str| ["admin", "free-address", "--data", shown(&file), "--email", email];
+    let mut freed = printed(&free("HELD@example.com"));
+    assert!(freed[0]["invite_id"].take().is_string());
+    let wanted = json!([{
+        "freed": "invite", "invite_id": null, "organization_id": organization, "organization_name": "Acme", "level": 8,
+    }]);
+    assert_eq!(json!(freed), wanted);
+    refused(&free("held@example.com"), "Nothing was found that holds this address");
+    refused(&free("squat@example.com"), "Nothing was found that holds this address");
+    let account = [free("squat@example.com").as_slice(), &["--account"]].concat();
+    let moved = format!("{}@freed.invalid", squatter_made["uuid"].as_str().expect("an id"));
+    assert_eq!(
+        json!(printed(&account)),
+        json!([{"freed": "account", "user_id": squatter_made["uuid"], "email": moved}])
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&run(&["check", "--data", shown(&file)]).stdout),
+        "the data file is whole\n"
+    );
+    let server = Serving::start(&file, &["--open-signup"]);
+    let (_, left) = call(&server, "GET", invites, json!({}));
+    assert_eq!(
+        (&left["count"], &left["results"][0]["target_email"]),
+        (&json!(1), &json!("other@example.com"))
+    );
+    for path in [domains, proxies] {
+        assert_eq!(call(&server, "GET", path, json!({})).1["count"], 0);
+    }
+    let again = ask(&agent, "POST", &format!("{}/api/signup/", server.base), None, &squatter);
+    assert_eq!(again.expect("an answer").0, 201);
+}
+
+#[test]
+fn each_look_at_a_link_is_logged_and_no_token_is() {
+    let (_folder, file) = place();
+    let made = bootstrap(&file);
+    let mut server = Serving::start(&file, &["--log-level", "debug"]);
+    let log = server.log.take().expect("a log").into_inner().expect("no panic");
+    let agent = agent();
+    let call = |method: &str, path: &str, key: Option<&str>, body: Value| {
+        ask(&agent, method, &format!("{}/{path}", server.base), key, &body).expect("an answer")
+    };
+    let invites = "api/organizations/@current/invites/";
+    let invite = call("POST", invites, Some(key_of(&made)), json!({"target_email": "a@example.com"})).1;
+    let id = invite["id"].as_str().expect("an id").to_owned();
+    let (status, shown) = call("GET", &format!("{invites}{id}/link/"), Some(key_of(&made)), json!({}));
+    assert_eq!(status, 200);
+    let link = shown["link"].as_str().expect("a link").to_owned();
+    let token = link.rsplit('/').next().expect("a token").to_owned();
+    assert_eq!(call("GET", &format!("api/signup/{token}/"), None, json!({})).0, 200);
+    assert_eq!(call("GET", "api/signup/wrong-token/", None, json!({})).0, 400);
+    assert_eq!(server.stop(), Some(0));
+    let lines: Vec<String> = log.iter().collect();
+    let looks: Vec<&String> =
+        lines.iter().filter(|line| line.contains("the link of an invite was shown")).collect();
+    assert_eq!(looks.len(), 1, "{lines:?}");
+    let user = made["user_id"].as_str().expect("an id");
+    assert!(looks[0].contains(&id) && looks[0].contains(user), "{}", looks[0]);
+    let refused = lines.iter().filter(|line| line.contains("token_refused") && line.contains("127.0.0.1"));
+    assert_eq!(refused.count(), 1, "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains(&token) && !line.contains("wrong-token")), "{lines:?}");
+}
+
 #[test]
 fn check_finds_a_whole_file_whole_and_a_damaged_one_damaged() {
     let (_folder, file) = place();

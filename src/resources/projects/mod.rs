@@ -163,7 +163,7 @@ pub const FIELDS: &[Field] = &[
 pub struct Short {
     pub id: u32,
     uuid: Uuid,
-    organization: Uuid,
+    pub organization: Uuid,
     pub api_token: String,
     name: String,
     completed_snippet_onboarding: bool,
@@ -337,7 +337,10 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     fill(&mut project, &mut details, call, &mut form)?;
     insert(tx, organization, id, &project, &details)?;
     let user = call.user()?;
-    users::make_current(tx, user, users::find(tx, user)?, None, Some(id))?;
+    // A limited key chooses nothing for its user.
+    if call.caller()?.via.limited_key().is_none() {
+        users::make_current(tx, user, users::find(tx, user)?, None, Some(id))?;
+    }
     activity::record(tx, call, organization, Change::created(id, &project.name))?;
     Found { organization, id, level, project, details }.reply(call, tx, 201)
 }

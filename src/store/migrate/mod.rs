@@ -35,8 +35,10 @@ struct Step {
     run: fn(&WriteTx) -> Result<(), Failure>,
 }
 
-const STEPS: &[Step] =
-    &[Step { to: 2, ends: Some(to_2::MEMBERS), run: to_2::run }, Step { to: 3, ends: None, run: to_3::run }];
+const STEPS: &[Step] = &[
+    Step { to: 2, ends: Some(to_2::MEMBERS), run: to_2::run },
+    Step { to: 3, ends: Some(to_3::INVITES_BY_ID), run: to_3::run },
+];
 
 pub(super) fn bring_up(
     database: &Database,

@@ -115,6 +115,11 @@ impl Person {
         Answer::read(told, answer.unwrap_or_else(|cause| panic!("no answer: {cause}")))
     }
 
+    /// The same person, calling another server that has the same file.
+    pub fn at_server(&self, server: &Server) -> Person {
+        Person { agent: server.agent.clone(), address: server.address, ..self.clone() }
+    }
+
     /// The same person without anything to show.
     pub fn without(&self) -> Person {
         Person { shows: Shows::Nothing, ..self.clone() }
@@ -152,9 +157,9 @@ impl Person {
         Person { shows: Shows::Key(key.to_owned()), ..self.clone() }
     }
 
-    /// Goes through an invite of his address.
-    pub fn accept(&self, invite: &str) -> Person {
-        let path = format!("/api/signup/{invite}/");
+    /// Goes through an invite of their address, by the token of its link.
+    pub fn accept(&self, token: &str) -> Person {
+        let path = format!("/api/signup/{token}/");
         if !self.uuid.is_empty() {
             self.post(&path, json!({})).json(201);
             return self.clone();
@@ -214,13 +219,24 @@ impl Org {
 
     /// Somebody who joins through an invite at this level.
     pub fn joined(&self, person: Person, level: u8) -> Person {
-        person.accept(&self.invite(&person.email, level))
+        person.accept(&self.token(&person.email, level))
     }
 
     /// The id of a new invite.
     pub fn invite(&self, email: &str, level: u8) -> String {
         let made = self.owner.post(&self.at("invites/"), json!({"target_email": email, "level": level}));
         text(&made.json(201)["id"])
+    }
+
+    /// The token in the link of a new invite.
+    pub fn token(&self, email: &str, level: u8) -> String {
+        self.token_of(&self.invite(email, level))
+    }
+
+    /// The token in the link of this invite.
+    pub fn token_of(&self, invite: &str) -> String {
+        let link = text(&self.owner.get(&self.at(&format!("invites/{invite}/link/"))).json(200)["link"]);
+        link.rsplit_once("/signup/").expect("a link to the sign-up").1.to_owned()
     }
 }
 
