@@ -7,6 +7,7 @@ pub mod openapi;
 pub mod page;
 pub mod reply;
 pub mod route;
+pub mod way;
 
 pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
 pub use fields::{Field, Form, Kind};
