@@ -73,7 +73,10 @@ impl Node {
 
     /// The identifiers among the parameters that the log may hold, as `name=value` with spaces between.
     pub fn ids(&self, params: &Params) -> String {
-        let mut text = String::new();
+        if params.is_empty() {
+            return String::new();
+        }
+        let mut text = String::with_capacity(128);
         for ((name, value), logged) in params.iter().zip(&self.logged) {
             if logged.takes(value) {
                 let space = if text.is_empty() { "" } else { " " };
@@ -202,5 +205,24 @@ impl Routes {
             let _ = writeln!(text, "{:6} {:72} {:26} {}", row.method.name(), row.path, needs, row.status);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_parameter_is_known_to_be_harmless_or_opens_something() {
+        for (path, node) in &table().nodes {
+            for (name, logged) in node.params().zip(&node.logged) {
+                let opens = path.starts_with(OPENED_BY_PATH.trim_end_matches('/')) || name == "token";
+                assert_eq!(
+                    *logged == Logged::Never,
+                    opens,
+                    "{path}: {name} is neither in LOGGED nor known to open"
+                );
+            }
+        }
     }
 }

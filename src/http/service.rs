@@ -70,12 +70,13 @@ pub(super) async fn answer(
         Some(unread) => Box::pin(body::discard(unread)).await,
         None => true,
     };
+    let may_be_stored = trace.may_be_stored && trace.user.is_none() && answer.status().is_success();
     let headers = answer.headers_mut();
     if head.version <= Version::HTTP_11 && !at_the_end {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(X_REQUEST_ID, trace.id.clone());
-    respond::protect(headers, trace.may_be_stored && trace.user.is_none(), trace.is_https);
+    respond::protect(headers, may_be_stored, trace.is_https);
     match asked.origin {
         Some(_) if trace.is_capture => cors::mirror(&head.headers, headers),
         Some(_) if trace.is_api => cors::allow(headers),

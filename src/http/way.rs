@@ -119,10 +119,12 @@ fn is_host(text: &str) -> bool {
 /// Whether the host is a name of this machine that no DNS server can lead here: a page of another site, or a
 /// proxy in front, has another one.
 fn is_this_machine(host: &str) -> bool {
+    const LOCAL: &str = "localhost";
     let name = without_port(host);
-    let is_local = |address: IpAddr| address.is_loopback() || address.is_unspecified();
-    let lower = name.to_ascii_lowercase();
-    lower == "localhost" || lower.ends_with(".localhost") || address_of(name).is_some_and(is_local)
+    let front = name.len().saturating_sub(LOCAL.len());
+    let is_local_name = name.get(front..).is_some_and(|end| end.eq_ignore_ascii_case(LOCAL))
+        && (front == 0 || name[..front].ends_with('.'));
+    is_local_name || address_of(name).is_some_and(|address| address.is_loopback() || address.is_unspecified())
 }
 
 /// What the headers of a proxy say, each list from the left to the right.
@@ -204,7 +206,7 @@ fn walk(entries: &[Option<IpAddr>], connection: IpAddr, proxies: &Networks) -> (
 /// The entry that the outermost of the operator's proxies wrote: one for each of them, counted from the right.
 /// A shorter list was written by those that overwrite what they get.
 fn outermost(entries: &[String], hops: usize) -> Option<String> {
-    entries.iter().rev().take(hops + 1).last().cloned()
+    entries.get(entries.len().saturating_sub(hops + 1)).cloned()
 }
 
 fn scheme_of(text: &str) -> Option<&'static str> {
@@ -319,6 +321,34 @@ mod tests {
         for entry in odd.into_iter().chain(["01.2.3.4", "1.2.3.4 ", "host.example", "[::1]:", "\"1.2.3.4\""])
         {
             assert_eq!(address_of(entry), None, "{entry}");
+        }
+    }
+
+    #[test]
+    fn names_of_this_machine_are_told_from_others() {
+        for host in [
+            "localhost",
+            "LocalHost:8010",
+            "a.localhost",
+            "127.0.0.1",
+            "127.9.9.9:80",
+            "[::1]:80",
+            "[::1]",
+            "0.0.0.0:1",
+        ] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        let others = [
+            "",
+            "x",
+            "notlocalhost",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "128.0.0.1",
+            "[::2]:80",
+        ];
+        for host in others.into_iter().chain(["203.0.113.7", "localhos", "localhost."]) {
+            assert!(!is_this_machine(host), "{host}");
         }
     }
 
