@@ -30,7 +30,7 @@ pub struct Config {
     #[arg(long, env = "ORGD_DEV")]
     pub dev: bool,
 
-    /// The address under which people reach this server, such as https://orgd.example.com. Links in mails and
+    /// The address under which people reach this server, such as `https://orgd.example.com`. Links in mails and
     /// answers begin with it, whatever a request says.
     #[arg(long, env = "ORGD_SITE_URL", value_name = "URL", value_parser = site)]
     pub site_url: Option<String>,
