@@ -1,6 +1,7 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
 mod exports;
+mod networks;
 mod plugins;
 
 use std::fmt;
@@ -8,8 +9,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches, ValueEnum};
+use url::Url;
 
 pub use exports::Exports;
+pub use networks::Networks;
 pub use plugins::{Plugins, is_of_operator};
 
 use crate::outbound::AddressPolicy;
@@ -29,7 +32,8 @@ pub struct Config {
     #[arg(long, env = "ORGD_DEV")]
     pub dev: bool,
 
-    /// The address under which people reach this server; links in mails begin with it.
+    /// The address under which people reach this server, such as `https://orgd.example.com`. Links in mails and
+    /// answers begin with it, whatever a request says.
     #[arg(long, env = "ORGD_SITE_URL", value_name = "URL", value_parser = site)]
     pub site_url: Option<String>,
 
@@ -42,9 +46,10 @@ pub struct Config {
     #[arg(long, env = "ORGD_RATE_LIMIT", value_name = "on|off")]
     pub rate_limit: Option<Switch>,
 
-    /// Believes the X-Forwarded-* headers of the proxy in front.
-    #[arg(long, env = "ORGD_TRUST_PROXY", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
-    pub trust_proxy: bool,
+    /// The addresses of the proxies in front, whose X-Forwarded-* and Forwarded headers are believed: networks
+    /// and addresses between commas, or `true` for loopback and the private ranges.
+    #[arg(long, env = "ORGD_TRUST_PROXY", default_value = "false", hide_default_value = true, num_args = 0..=1, default_missing_value = "true", value_name = "NETWORKS")]
+    pub trust_proxy: Networks,
 
     /// Mail server, as smtp://, smtps:// or smtp://…?tls=required, with user and password where needed.
     #[arg(long, env = "ORGD_SMTP_URL", value_name = "URL", hide_env_values = true)]
@@ -92,11 +97,17 @@ pub struct Config {
     #[arg(long, env = "ORGD_CONNECTIONS_MAX", default_value_t = 4096, value_name = "COUNT", value_parser = positive)]
     pub connections_max: usize,
 
+    /// Open connections of one address (a /64 of IPv6); idle ones make way for newer ones, then more are
+    /// refused. The addresses of --trust-proxy are exempt. Unset: a quarter of all.
+    #[arg(long, env = "ORGD_CONNECTIONS_PER_ADDRESS_MAX", value_name = "COUNT", value_parser = positive)]
+    pub connections_per_address_max: Option<usize>,
+
     /// Largest request body, in bytes.
     #[arg(long, env = "ORGD_BODY_BYTES_MAX", default_value_t = 20 * 1024 * 1024, value_name = "BYTES")]
     pub body_bytes_max: usize,
 
-    /// Seconds in which a request's head must arrive; also how long an idle connection stays open.
+    /// Seconds in which a request's head must arrive; also how long a connection stays open on which nothing
+    /// goes on, and how long a peer may leave an answer unread.
     #[arg(long, env = "ORGD_HEADER_SECONDS_MAX", default_value_t = 30, value_name = "SECONDS")]
     pub header_seconds_max: u64,
 
@@ -217,13 +228,22 @@ pub const PARSED_BODIES_KIB_MAX: u32 = 256 * 1024;
 /// How deep JSON in a body may nest (the parser's own limit).
 pub const JSON_DEPTH_MAX: usize = 128;
 
+/// Nothing but scheme, host and port: links are this text and a path.
 fn site(text: &str) -> Result<String, String> {
-    let is_site =
-        ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
-    if is_site {
-        Ok(text.to_owned())
-    } else {
-        Err("an address that begins with http:// or https://".to_owned())
+    const WANTED: &str = "an address that begins with http:// or https://, such as https://orgd.example.com";
+    let url = Url::parse(text).map_err(|_| WANTED.to_owned())?;
+    if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
+        return Err(WANTED.to_owned());
+    }
+    let extra = [
+        (!url.username().is_empty() || url.password().is_some(), "a user or password"),
+        (url.path() != "/", "a path"),
+        (url.query().is_some(), "a query"),
+        (url.fragment().is_some(), "a fragment"),
+    ];
+    match extra.iter().find(|(has, _)| *has) {
+        Some((_, part)) => Err(format!("an address without {part}, such as https://orgd.example.com")),
+        None => Ok(url.origin().ascii_serialization()),
     }
 }
 
@@ -256,6 +276,24 @@ impl Config {
         Config::from_arg_matches(&command.try_get_matches_from(["orgd"])?)
     }
 
+    /// Checks settings that depend on each other.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        if self.smtp_url.is_some() && self.site_url.is_none() && !self.dev {
+            let needs = "--smtp-url needs --site-url (ORGD_SITE_URL): links in mails begin with it, and whoever \
+                         sends a request could choose their host otherwise";
+            return Err(needs.to_owned());
+        }
+        Ok(())
+    }
+
+    /// How many connections one address may have.
+    pub fn connections_per_address(&self) -> usize {
+        self.connections_per_address_max.unwrap_or(self.connections_max / 4).max(1)
+    }
+
     /// Whether the log-in lock-out is on.
     pub fn lock_out(&self) -> bool {
         self.rate_limit != Some(Switch::Off)
@@ -278,5 +316,37 @@ impl fmt::Debug for Config {
             .field("rate_limit", &self.rate_limit)
             .field("mail", &self.smtp_url.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::site;
+
+    #[test]
+    fn a_site_is_a_scheme_a_host_and_a_port() {
+        for (text, site_url) in [
+            ("https://orgd.example.com", "https://orgd.example.com"),
+            ("HTTPS://Orgd.Example.com/", "https://orgd.example.com"),
+            ("https://orgd.example.com:443", "https://orgd.example.com"),
+            ("http://127.0.0.1:8010/", "http://127.0.0.1:8010"),
+            ("http://[::1]:8010", "http://[::1]:8010"),
+        ] {
+            assert_eq!(site(text).as_deref(), Ok(site_url), "{text}");
+        }
+        for (text, word) in [
+            ("", "begins with"),
+            ("orgd.example.com", "begins with"),
+            ("ftp://orgd.example.com", "begins with"),
+            ("https://", "begins with"),
+            ("https://user@orgd.example.com", "without a user"),
+            ("https://:word@orgd.example.com", "without a user"),
+            ("https://orgd.example.com/orgd/", "without a path"),
+            ("https://orgd.example.com/?x=1", "without a query"),
+            ("https://orgd.example.com/#x", "without a fragment"),
+        ] {
+            let refused = site(text).expect_err(text);
+            assert!(refused.contains(word), "{text}: {refused}");
+        }
     }
 }

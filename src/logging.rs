@@ -1,6 +1,8 @@
 //! The program's log on standard error. Lines are gathered and written together, so that a request
 //! does not pay for a system call of its own.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -52,6 +54,10 @@ pub struct Access<'a, N: Fn() -> Time> {
     pub path: &'a str,
     pub status: u16,
     pub micros: u128,
+    /// Where the request came from.
+    pub address: IpAddr,
+    /// The identifiers that it named, as `name=value` with spaces between, in plain letters.
+    pub ids: &'a str,
     pub request_id: &'a str,
     pub user: Option<Uuid>,
     pub now: N,
@@ -87,7 +93,7 @@ impl SecurityEvent {
 /// Writes a line of its own about an event that a log watcher can act on. `account` is an e-mail address
 /// or a user's identifier.
 pub fn security(event: SecurityEvent, address: IpAddr, account: &str) {
-    tracing::warn!(target: "security", event = event.name(), %address, ?account);
+    tracing::warn!(target: "security", event = event.name(), %address, account);
 }
 
 /// Where lines about requests go, if they are wanted.
@@ -95,15 +101,29 @@ static ACCESS: OnceLock<(Arc<Lines>, LogFormat)> = OnceLock::new();
 
 /// The words of a line about a request.
 struct Form {
-    /// Before the time, method, path, status, milliseconds, their fraction, and identifier.
-    before: [&'static str; 7],
+    /// Before the time, method, path, status, milliseconds, their fraction, address, and identifier.
+    before: [&'static str; 8],
+    after: &'static str,
+    /// Around the identifiers that the request named, where it did, between them, and in each.
+    ids: [&'static str; 4],
     /// Around the user, where there is one.
     user: [&'static str; 2],
     end: &'static str,
 }
 
 const TEXT: Form = Form {
-    before: ["", "  INFO access: method=\"", "\" path=\"", "\" status=", " ms=", ".", " request_id=\""],
+    before: [
+        "",
+        "  INFO access: method=\"",
+        "\" path=\"",
+        "\" status=",
+        " ms=",
+        ".",
+        " address=",
+        " request_id=\"",
+    ],
+    after: "\"",
+    ids: [" ids=\"", " ", "=", "\""],
     user: [" user=", ""],
     end: "\n",
 };
@@ -116,8 +136,11 @@ const JSON: Form = Form {
         r#"","status":"#,
         r#","ms":"#,
         ".",
-        r#","request_id":""#,
+        r#","address":""#,
+        r#"","request_id":""#,
     ],
+    after: "\"",
+    ids: [r#","ids":{""#, r#"",""#, r#"":""#, r#""}"#],
     user: [r#","user":""#, r#"""#],
     end: ",\"target\":\"access\"}\n",
 };
@@ -131,7 +154,11 @@ pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
     let user: Option<&str> = line.user.map(|id| &*id.hyphenated().encode_lower(&mut user));
     let mut numbers = [itoa::Buffer::new(); 3];
     let [status, millis, micros] = &mut numbers;
-    let values = [
+    let form = match format {
+        LogFormat::Text => &TEXT,
+        LogFormat::Json => &JSON,
+    };
+    let before_address = [
         (line.now)().write(&mut now),
         line.method,
         line.path,
@@ -139,29 +166,40 @@ pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
         millis.format(line.micros / 1000),
         // Three digits of it.
         &micros.format(1000 + line.micros % 1000)[1..],
-        line.request_id,
     ];
-    let Form { before, user: around_user, end } = match format {
-        LogFormat::Text => &TEXT,
-        LogFormat::Json => &JSON,
-    };
-    let mut text = String::with_capacity(320);
-    for (words, value) in before.iter().zip(values) {
+    let mut text = String::with_capacity(512);
+    for (words, value) in form.before.iter().zip(before_address) {
         text.push_str(words);
         text.push_str(value);
     }
-    text.push('"');
-    if let Some(user) = user {
-        text.push_str(around_user[0]);
-        text.push_str(user);
-        text.push_str(around_user[1]);
+    let [.., words_of_address, words_of_id] = form.before;
+    text.push_str(words_of_address);
+    // Writing to memory does not fail.
+    let _ = write!(text, "{}", line.address);
+    text.extend([words_of_id, line.request_id, form.after]);
+    for (place, (name, value)) in line.ids.split(' ').filter_map(|pair| pair.split_once('=')).enumerate() {
+        let words = if place == 0 { form.ids[0] } else { form.ids[1] };
+        text.extend([words, name, form.ids[2], value]);
     }
-    text.push_str(end);
+    if !line.ids.is_empty() {
+        text.push_str(form.ids[3]);
+    }
+    if let Some(user) = user {
+        text.extend([form.user[0], user, form.user[1]]);
+    }
+    text.push_str(form.end);
     lines.push(text.as_bytes());
 }
 
 /// Writes what waits when it goes.
 pub struct Flush(Arc<Lines>);
+
+impl Flush {
+    /// Writes what waits now, for lines that somebody waits for.
+    pub fn now(&self) {
+        self.0.flush();
+    }
+}
 
 impl Drop for Flush {
     fn drop(&mut self) {
@@ -226,11 +264,50 @@ struct LineWriter<'a>(&'a Lines);
 
 impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.push(line);
+        self.0.push(&one_line(line));
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// What callers send may stand in a line, and must neither end it nor reach the terminal that shows it: control
+/// letters before its end are written out.
+fn one_line(line: &[u8]) -> Cow<'_, [u8]> {
+    let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
+    if !text.iter().any(u8::is_ascii_control) {
+        return Cow::Borrowed(line);
+    }
+    let mut escaped = Vec::with_capacity(line.len() + 16);
+    for byte in text {
+        if byte.is_ascii_control() {
+            escaped.extend(byte.escape_ascii());
+        } else {
+            escaped.push(*byte);
+        }
+    }
+    escaped.extend_from_slice(end);
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn nothing_in_a_line_ends_it() {
+        for (line, written) in [
+            ("plain é\n", "plain é\n"),
+            ("plain", "plain"),
+            ("", ""),
+            ("\n", "\n"),
+            ("a\nWARN security: event=\"x\"\n", "a\\nWARN security: event=\"x\"\n"),
+            ("a\r\n\n", "a\\r\\n\n"),
+            ("\u{1b}[2J\t\u{7f}\0\n", "\\x1b[2J\\t\\x7f\\x00\n"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&one_line(line.as_bytes())), written, "{line:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::io::{BufRead, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use orgd::operator::{self, FirstOwner, Made};
 use orgd::store::Place;
 use orgd::{logging, resources, routes};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// The PostHog-compatible organization management API: one program, one data file.
 #[derive(Parser)]
@@ -121,7 +123,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(cause) => return fail(&format!("the runtime could not be started: {cause}")),
     };
-    match runtime.block_on(run(cli.command)) {
+    let outcome = runtime.block_on(run(cli.command));
+    // Work that nobody waits for any more must not hold up the end.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => fail(&sentence),
     }
@@ -230,13 +235,15 @@ async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
 }
 
 async fn serve(mut config: Config) -> Outcome {
-    let _log = logging::start(config.log_format, config.log_level);
+    let log = logging::start(config.log_format, config.log_level);
+    ignore_signals()?;
     config.bootstrap = config.bootstrap.with_secrets_of_environment();
     config.exports = config.exports.with_secrets_of_environment();
     config.plugins = config.plugins.with_secrets_of_environment();
     if let Some(url) = &config.smtp_url {
         mailer::check(url, &config.mail_from)?;
     }
+    config.check()?;
     // The port comes first: when it is taken, no file has been made.
     let listener = TcpListener::bind(&config.listen)
         .await
@@ -248,24 +255,73 @@ async fn serve(mut config: Config) -> Outcome {
     let place = Place::File(config.data.clone());
     let app = operator::open(config, place, Arc::new(Clock::default())).await?;
     greet(&app, address).await?;
+    if app.config.trust_proxy.hold_everything() {
+        tracing::warn!(
+            "--trust-proxy names every address: whoever reaches this server can pose as any other"
+        );
+    }
+    let mut stops = StopSignals::listen()?;
     tracing::info!("listening on http://{address}");
-    let stop = stop_signal()?;
-    orgd::serve(Arc::clone(&app), listener, stop).await;
+    log.now();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut serving = pin!(orgd::serve(Arc::clone(&app), listener, async { drop(stopped.await) }));
+    tokio::select! {
+        () = &mut serving => return Err("the server ended by itself".into()),
+        () = stops.next() => {}
+    }
+    tracing::info!("stopping: requests under way may finish; a second signal ends them");
+    log.now();
+    drop(stop);
+    tokio::select! {
+        () = &mut serving => {}
+        () = stops.next() => return Err("a second signal came; requests under way were cut off".into()),
+    }
     tracing::info!("stopped");
-    drop(app);
     Ok(())
 }
 
-/// SIGTERM or SIGINT.
-fn stop_signal() -> Result<impl Future<Output = ()>, String> {
-    let hear = |kind| signal(kind).map_err(|cause| format!("signals can't be heard: {cause}"));
-    let (mut terminate, mut interrupt) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-    Ok(async move {
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<StopSignals, String> {
+        Ok(StopSignals {
+            terminate: hear(SignalKind::terminate())?,
+            interrupt: hear(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
+}
+
+fn hear(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|cause| format!("signals can't be heard: {cause}"))
+}
+
+/// Keeps the signals from ending the process that tell other programs to read their settings again, as terminals
+/// and log rotation send them.
+fn ignore_signals() -> Outcome {
+    let signals = [
+        ("SIGHUP", hear(SignalKind::hangup())?),
+        ("SIGUSR1", hear(SignalKind::user_defined1())?),
+        ("SIGUSR2", hear(SignalKind::user_defined2())?),
+    ];
+    for (name, mut signal) in signals {
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                tracing::info!("{name} is ignored: settings are read at the start only");
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Makes who is to be made at the start, and says how to begin.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 use crate::api::Route;
-use crate::api::call::Method;
+use crate::api::call::{Method, parse_uuid};
 use crate::api::route::{Needs, Slash};
 use crate::resources;
 
@@ -13,8 +13,51 @@ pub struct Node {
     rows: [Option<Route>; Method::ALL.len()],
     /// The names of the path's parameters, in its order.
     params: Vec<String>,
+    /// What the log may say of them, in the same order.
+    logged: Vec<Logged>,
     /// The methods of the path, as the `Allow` header lists them.
     pub allow: String,
+}
+
+/// Parameters that name something and open nothing, so that the log may hold them.
+const LOGGED: [&str; 6] = ["id", "organization_id", "project_id", "role_id", "user__uuid", "uuid"];
+/// What stands below is opened by what its path names.
+const OPENED_BY_PATH: &str = "/api/signup/";
+/// Longer values name nothing.
+const LOGGED_BYTES_MAX: usize = 48;
+
+/// What the log may say of a parameter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Logged {
+    Never,
+    /// UUIDs, numbers, and `@me` and the like.
+    Id,
+    /// Slugs besides.
+    IdOrSlug,
+}
+
+impl Logged {
+    fn of(row: &Route, name: &str) -> Logged {
+        match name {
+            _ if !LOGGED.contains(&name) || row.path.starts_with(OPENED_BY_PATH) => Logged::Never,
+            _ if row.organization_param() == Some(name) => Logged::IdOrSlug,
+            _ => Logged::Id,
+        }
+    }
+
+    /// Whether the value is of a kind that names things. Anything else was put there by mistake or in malice.
+    fn takes(self, value: &str) -> bool {
+        let all = |plain: fn(&u8) -> bool| !value.is_empty() && value.as_bytes().iter().all(plain);
+        let is_id =
+            || parse_uuid(value).is_some() || all(u8::is_ascii_digit) || ["@me", "@current"].contains(&value);
+        let is_slug = || all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-');
+        match self {
+            _ if value.len() > LOGGED_BYTES_MAX => false,
+            Logged::Never => false,
+            Logged::Id => is_id(),
+            Logged::IdOrSlug => is_id() || is_slug(),
+        }
+    }
 }
 
 impl Node {
@@ -26,6 +69,26 @@ impl Node {
     /// The names of the path's parameters, in its order.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.params.iter().map(String::as_str)
+    }
+
+    /// The identifiers among the parameters that the log may hold, as `name=value` with spaces between.
+    pub fn ids(&self, params: &Params) -> String {
+        if params.is_empty() {
+            return String::new();
+        }
+        let mut text = String::with_capacity(128);
+        for ((name, value), logged) in params.iter().zip(&self.logged) {
+            if logged.takes(value) {
+                let space = if text.is_empty() { "" } else { " " };
+                text.extend([space, name, "=", value]);
+            }
+        }
+        text
+    }
+
+    /// Whether a cache may keep its answers: they are the same for everybody, and nothing is changed there.
+    pub fn may_be_stored(&self) -> bool {
+        self.is_public() && self.rows.iter().flatten().all(|row| row.method.is_safe())
     }
 
     /// Whether nobody has to be signed in for any of the rows.
@@ -93,8 +156,10 @@ impl Routes {
             let place = self.nodes.len();
             self.router.insert(&path, place).unwrap_or_else(|clash| panic!("{path}: {clash}"));
             let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-            let params = names.map(str::to_owned).collect();
-            self.nodes.push((path.clone(), Node { rows: Default::default(), params, allow: String::new() }));
+            let params: Vec<String> = names.map(str::to_owned).collect();
+            let logged = params.iter().map(|name| Logged::of(&row, name)).collect();
+            let node = Node { rows: Default::default(), params, logged, allow: String::new() };
+            self.nodes.push((path.clone(), node));
             place
         });
         let cell = &mut self.nodes[place].1.rows[row.method as usize];
@@ -140,5 +205,24 @@ impl Routes {
             let _ = writeln!(text, "{:6} {:72} {:26} {}", row.method.name(), row.path, needs, row.status);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_parameter_is_known_to_be_harmless_or_opens_something() {
+        for (path, node) in &table().nodes {
+            for (name, logged) in node.params().zip(&node.logged) {
+                let opens = path.starts_with(OPENED_BY_PATH.trim_end_matches('/')) || name == "token";
+                assert_eq!(
+                    *logged == Logged::Never,
+                    opens,
+                    "{path}: {name} is neither in LOGGED nor known to open"
+                );
+            }
+        }
     }
 }

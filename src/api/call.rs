@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::fields::{Field, Form, check};
 use super::place::Place;
 use super::route::Within;
+use super::way::Way;
 use crate::clock::{Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result, Text, not_found};
@@ -154,12 +155,15 @@ pub struct Call {
     pub config: Arc<Config>,
     /// Seals what must not lie open in the data file.
     pub vault: Arc<Vault>,
-    /// `https://host:port` as the caller addressed the server.
+    /// Where people reach the server, as `https://host:port` without a slash at the end: the site's address
+    /// where one is set, else as the caller addressed the server.
     pub origin: String,
-    /// Where the request came from.
+    /// The caller's address, as far as the operator's proxies tell it.
     pub peer: IpAddr,
-    /// Whether a proxy stood in between.
+    /// Whether something else than a program on this machine may have sent the request, whatever the address.
     pub forwarded: bool,
+    /// Why the three above are what they are.
+    pub way: Way,
     pub user_agent: String,
     /// Whether the caller asks for JSON by name.
     pub wants_json: bool,
@@ -187,6 +191,7 @@ impl Call {
             origin: String::new(),
             peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             forwarded: false,
+            way: Way::direct(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
             user_agent: String::new(),
             wants_json: false,
             setup_code: None,
@@ -211,6 +216,11 @@ impl Call {
     /// The caller. Routes that need one are not reached without.
     pub fn caller(&self) -> Result<&Caller> {
         self.caller.as_ref().ok_or_else(crate::error::unauthenticated)
+    }
+
+    /// Whether a program on this machine sent the request, with no proxy in between.
+    pub fn is_from_this_machine(&self) -> bool {
+        self.peer.is_loopback() && !self.forwarded
     }
 
     /// The calling user.

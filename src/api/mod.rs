@@ -8,6 +8,7 @@ pub mod page;
 pub mod place;
 pub mod reply;
 pub mod route;
+pub mod way;
 
 pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
 pub use fields::{Field, Form, Kind};

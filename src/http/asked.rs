@@ -11,6 +11,8 @@ pub(super) struct Asked<'a> {
     pub(super) authorization: Option<&'a HeaderValue>,
     pub(super) content_type: Option<&'a HeaderValue>,
     pub(super) host: Option<&'a HeaderValue>,
+    /// How many `Host` headers there are.
+    pub(super) hosts: usize,
     pub(super) origin: Option<&'a HeaderValue>,
     pub(super) request_id: Option<&'a HeaderValue>,
     pub(super) setup_code: Option<&'a HeaderValue>,
@@ -18,7 +20,7 @@ pub(super) struct Asked<'a> {
     pub(super) forwarded_for: Option<&'a HeaderValue>,
     pub(super) forwarded_host: Option<&'a HeaderValue>,
     pub(super) forwarded_proto: Option<&'a HeaderValue>,
-    /// `Forwarded`, `Via` or `X-Real-IP`, whichever came first.
+    /// Another header that proxies add, whichever came first.
     other_proxy: Option<&'a HeaderValue>,
 }
 
@@ -30,7 +32,10 @@ impl<'a> Asked<'a> {
                 "accept" => &mut asked.accept,
                 "authorization" => &mut asked.authorization,
                 "content-type" => &mut asked.content_type,
-                "host" => &mut asked.host,
+                "host" => {
+                    asked.hosts += 1;
+                    &mut asked.host
+                }
                 "origin" => &mut asked.origin,
                 "x-request-id" => &mut asked.request_id,
                 "x-setup-code" => &mut asked.setup_code,
@@ -38,7 +43,9 @@ impl<'a> Asked<'a> {
                 "x-forwarded-for" => &mut asked.forwarded_for,
                 "x-forwarded-host" => &mut asked.forwarded_host,
                 "x-forwarded-proto" => &mut asked.forwarded_proto,
-                "forwarded" | "via" | "x-real-ip" => &mut asked.other_proxy,
+                "forwarded" | "via" | "x-real-ip" | "x-forwarded-port" | "x-forwarded-server" => {
+                    &mut asked.other_proxy
+                }
                 _ => continue,
             };
             place.get_or_insert(value);
@@ -46,9 +53,10 @@ impl<'a> Asked<'a> {
         asked
     }
 
-    /// Whether a proxy stood in between.
+    /// Whether a header says that a proxy stood in between.
     pub(super) fn is_forwarded(&self) -> bool {
-        [self.forwarded_for, self.other_proxy].iter().flatten().any(|value| value.to_str().is_ok())
+        let signs = [self.forwarded_for, self.forwarded_host, self.forwarded_proto, self.other_proxy];
+        signs.iter().any(Option::is_some)
     }
 }
 

@@ -5,9 +5,10 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::Full;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 
@@ -16,7 +17,28 @@ use crate::api::reply::JSON;
 use crate::config::GZIP_BYTES_MIN;
 use crate::error::Error;
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Bytes>;
+
+/// What a page of ours may do: show its own text and style, and nothing in the frame of another site.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// Adds what keeps browsers and caches from doing more with the answer than is meant. What a handler has set
+/// itself stays.
+pub(super) fn protect(headers: &mut HeaderMap, may_be_stored: bool, is_https: bool) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    if !may_be_stored {
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    if is_https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(PAGE_POLICY);
+    }
+}
 
 /// The answer of a handler, compressed where it is large and the caller can undo it.
 pub(super) fn reply(reply: Reply, asked: &HeaderMap) -> Answer {
@@ -24,7 +46,7 @@ pub(super) fn reply(reply: Reply, asked: &HeaderMap) -> Answer {
     let large = reply.body.len() >= GZIP_BYTES_MIN;
     let body = if compress { gzip(&reply.body) } else { reply.body };
     let empty = body.is_empty();
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    let mut answer = Response::new(Bytes::from(body));
     *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     if !empty {
@@ -61,7 +83,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 /// The answer to a request that was refused.
 pub(super) fn error(error: &Error) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(error.body())));
+    let mut answer = Response::new(Bytes::from(error.body()));
     *answer.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));

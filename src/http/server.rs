@@ -1,20 +1,30 @@
 //! Accepting connections, within limits, until the server is told to stop.
 
+use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
+use super::pulse::{Connections, Place, Pulse};
+use super::respond::Answer;
 use super::service;
+use super::wire::{Pieces, Wire};
 use crate::app::App;
 use crate::config::HEAD_BYTES_MAX;
 
@@ -22,32 +32,39 @@ use crate::config::HEAD_BYTES_MAX;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Requests that one HTTP/2 connection may have under way.
 const STREAMS_MAX: u32 = 200;
-/// Every HTTP/2 connection begins with these letters; no HTTP/1 method does.
+/// Every HTTP/2 connection begins with these letters; no HTTP/1 request does.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// As many of them as tell the two apart.
-const HTTP2_LETTERS: usize = 3;
+/// How long a peer may take to agree that a connection ends on which nothing goes on.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
 pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let slots = Arc::new(Semaphore::new(app.config.connections_max));
+    let config = &app.config;
+    let connections = Connections::new(config.connections_max, config.connections_per_address());
     let (stopping, _) = watch::channel(());
-    let mut stop = std::pin::pin!(stop);
+    let mut stop = pin!(stop);
     loop {
         let next = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    // An IPv4 caller on an IPv6 socket is the same caller.
+                    let peer = peer.ip().to_canonical();
+                    let place = connections.admit(peer, config.trust_proxy.hold(peer)).await;
+                    Ok((stream, peer, place))
+                }
+                Err(cause) => Err(cause),
+            }
         };
-        let (slot, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             next = next => next,
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(Arc::clone(&app), stream, peer.ip(), stopping.subscribe());
-                tokio::spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
+            Ok((stream, peer, Some(place))) => {
+                tokio::spawn(connection(Arc::clone(&app), stream, peer, place, stopping.subscribe()));
+            }
+            Ok((_, peer, None)) => {
+                debug!(%peer, "an address has its share of connections; one more is closed")
             }
             Err(cause) => {
                 warn!(%cause, "a connection could not be accepted");
@@ -59,62 +76,122 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
     let time = Duration::from_secs(app.config.drain_seconds_max);
     let _ = stopping.send(());
     // Closed once every connection has let go of its end.
-    if tokio::time::timeout(time, stopping.closed()).await.is_err() {
+    if timeout(time, stopping.closed()).await.is_err() {
         warn!("some requests were still under way when the time to drain was over");
     }
 }
 
-async fn connection(app: Arc<App>, stream: TcpStream, peer: IpAddr, mut stopping: watch::Receiver<()>) {
-    // An IPv4 caller on an IPv6 socket is the same caller.
-    let peer = match peer {
-        IpAddr::V6(address) => address.to_ipv4_mapped().map_or(peer, IpAddr::V4),
-        IpAddr::V4(_) => peer,
-    };
+/// One connection, from its first byte to its end. It holds its place until then.
+async fn connection(
+    app: Arc<App>,
+    mut stream: TcpStream,
+    peer: IpAddr,
+    place: Place,
+    mut stopping: watch::Receiver<()>,
+) {
+    let pulse = &place.pulse;
     let _ = stream.set_nodelay(true);
-    let head_time = Duration::from_secs(app.config.header_seconds_max);
-    let mut first = [0; HTTP2_LETTERS];
-    let Ok(Ok(seen)) = tokio::time::timeout(head_time, stream.peek(&mut first)).await else { return };
-    let service = service_fn(move |request| service::answer(Arc::clone(&app), peer, request));
-    let outcome = if first[..seen] == HTTP2_PREFACE[..HTTP2_LETTERS] {
-        // hyper waits for the whole preface as long as it takes, so it is read here, in time.
-        let (mut reading, writing) = stream.into_split();
-        let mut preface = [0; HTTP2_PREFACE.len()];
-        let arrived = tokio::time::timeout(head_time, reading.read_exact(&mut preface)).await;
-        if !matches!(arrived, Ok(Ok(_))) || preface != HTTP2_PREFACE {
-            return;
+    let idle_time = Duration::from_secs(app.config.header_seconds_max);
+    let first = tokio::select! {
+        biased;
+        first = timeout(idle_time, first_bytes(&mut stream)) => first,
+        () = pulse.unwanted() => return,
+        _ = stopping.changed() => return,
+    };
+    let Ok(Ok(first)) = first else { return };
+    let is_http2 = first == HTTP2_PREFACE;
+    // Over HTTP/2 writing may be no more than the answer to a ping.
+    let of_answers = (!is_http2).then(|| Arc::clone(pulse));
+    let io = TokioIo::new(Wire::new(stream, first, idle_time, of_answers));
+    let answer = |request: Request<Incoming>| {
+        let running = pulse.request();
+        let answer = service::answer(Arc::clone(&app), peer, request);
+        async move {
+            let answer: Result<Answer, Infallible> = answer.await;
+            drop(running);
+            answer
         }
-        let io = TokioIo::new(tokio::io::join(HTTP2_PREFACE.chain(reading), writing));
+    };
+    let outcome = if is_http2 {
+        let service = service_fn(|request| {
+            let (answer, pulse) = (answer(request), Arc::clone(pulse));
+            async { answer.await.map(|answer| answer.map(|body| Pieces::new(body, pulse))) }
+        });
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
-            .keep_alive_interval(head_time)
-            .keep_alive_timeout(head_time)
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
         let connection = builder.serve_connection(io, service);
-        finish(connection, &mut stopping, http2::Connection::graceful_shutdown).await
+        attend(connection, pulse, idle_time, &mut stopping, http2::Connection::graceful_shutdown).await
     } else {
+        let service = service_fn(|request| {
+            let answer = answer(request);
+            async { answer.await.map(|answer| answer.map(Full::new)) }
+        });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(HEAD_BYTES_MAX);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        finish(connection, &mut stopping, http1::Connection::graceful_shutdown).await
+        builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
+        let connection = builder.serve_connection(io, service);
+        attend(connection, pulse, idle_time, &mut stopping, http1::Connection::graceful_shutdown).await
     };
-    if let Err(cause) = outcome {
+    if let Some(Err(cause)) = outcome {
         debug!(%cause, "a connection ended badly");
     }
 }
 
-/// Serves a connection to its end; when the server stops, to the end of what is under way.
-async fn finish<C: Future>(
-    connection: C,
-    stopping: &mut watch::Receiver<()>,
-    shut_down: impl FnOnce(Pin<&mut C>),
-) -> C::Output {
-    let mut connection = pin!(connection);
-    tokio::select! {
-        biased;
-        outcome = connection.as_mut() => return outcome,
-        _ = stopping.changed() => shut_down(connection.as_mut()),
+/// The first bytes of a connection: as many as tell the two versions of HTTP apart.
+async fn first_bytes(stream: &mut TcpStream) -> io::Result<Bytes> {
+    let mut bytes = [0; HTTP2_PREFACE.len()];
+    let mut length = 0;
+    while length < bytes.len() && bytes[..length] == HTTP2_PREFACE[..length] {
+        match stream.read(&mut bytes[length..]).await? {
+            0 => break,
+            read => length += read,
+        }
     }
-    connection.await
+    Ok(Bytes::copy_from_slice(&bytes[..length]))
+}
+
+/// Serves a connection to its end, which comes early where nothing goes on for too long or another one needs its
+/// place; when the server stops, after what is under way. `None` where the peer did not agree to the end.
+async fn attend<C: Future>(
+    connection: C,
+    pulse: &Pulse,
+    idle_time: Duration,
+    stopping: &mut watch::Receiver<()>,
+    shut_down: impl Fn(Pin<&mut C>),
+) -> Option<C::Output> {
+    let mut connection = pin!(connection);
+    // Since when it has been about to end.
+    let mut ending: Option<Instant> = None;
+    loop {
+        let (time, from) = match ending {
+            Some(since) => (GOODBYE_TIME, pulse.last().max(since)),
+            None => (idle_time, pulse.last()),
+        };
+        let end = if pulse.is_idle() { from + time } else { Instant::now() + time };
+        tokio::select! {
+            biased;
+            outcome = connection.as_mut() => return Some(outcome),
+            _ = stopping.changed(), if ending.is_none() => {
+                ending = Some(Instant::now());
+                shut_down(connection.as_mut());
+            }
+            () = pulse.unwanted() => {
+                if pulse.is_idle() {
+                    return None;
+                }
+            }
+            () = sleep_until(end) => {
+                let is_over = pulse.is_idle() && pulse.last() <= from;
+                if is_over && ending.is_some() {
+                    return None;
+                }
+                if is_over {
+                    ending = Some(Instant::now());
+                    shut_down(connection.as_mut());
+                }
+            }
+        }
+    }
 }

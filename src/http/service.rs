@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::asked::{Asked, text};
 use super::respond::{self, Answer};
+use super::way::{self, Believed};
 use super::{body, cors, credentials};
 use crate::api::call::{Body, Method, Via};
 use crate::api::route::{Handler, Needs};
@@ -28,7 +29,7 @@ use crate::auth::{self, Credential};
 use crate::clock::Time;
 use crate::config::URI_BYTES_MAX;
 use crate::error::{Error, Result, not_found, unauthenticated};
-use crate::logging::{self, Access};
+use crate::logging::{self, Access, SecurityEvent};
 use crate::resources::{api_keys, places};
 use crate::routes::{self, Node};
 use crate::store::Tx;
@@ -48,10 +49,11 @@ pub(super) async fn answer(
     let started = Instant::now();
     let (head, incoming) = request.into_parts();
     let asked = Asked::of(&head.headers);
-    let mut trace = Trace::of(&asked, &app);
+    let believed = Believed::of(&asked, &head, peer, &app.config);
+    let mut trace = Trace::of(&asked, &believed, &app);
     let mut incoming = Some(incoming);
     let journey =
-        AssertUnwindSafe(travel(&app, peer, &head, &asked, &mut incoming, &mut trace)).catch_unwind();
+        AssertUnwindSafe(travel(&app, believed, &head, &asked, &mut incoming, &mut trace)).catch_unwind();
     let outcome = journey.await.unwrap_or_else(|_| Err(Error::Internal("a handler panicked".into())));
     let mut answer = match outcome {
         Ok(answer) => answer,
@@ -59,6 +61,7 @@ pub(super) async fn answer(
             if let Error::Internal(cause) = &failure {
                 error!(request_id = trace.id_text(), row = trace.path, %cause, "a request failed");
             }
+            trace.note_refusal(&failure);
             respond::error(&failure)
         }
     };
@@ -67,11 +70,13 @@ pub(super) async fn answer(
         Some(unread) => Box::pin(body::discard(unread)).await,
         None => true,
     };
+    let may_be_stored = trace.may_be_stored && trace.user.is_none() && answer.status().is_success();
     let headers = answer.headers_mut();
     if head.version <= Version::HTTP_11 && !at_the_end {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(X_REQUEST_ID, trace.id.clone());
+    respond::protect(headers, may_be_stored, trace.is_https);
     match asked.origin {
         Some(_) if trace.is_capture => cors::mirror(&head.headers, headers),
         Some(_) if trace.is_api => cors::allow(headers),
@@ -82,6 +87,8 @@ pub(super) async fn answer(
         path: trace.path,
         status: answer.status().as_u16(),
         micros: started.elapsed().as_micros(),
+        address: trace.address,
+        ids: &trace.ids,
         request_id: trace.id_text(),
         user: trace.user,
         now: || app.clock.now(),
@@ -89,19 +96,27 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
-/// What the log says of a request.
+/// What the log says of a request, and what its answer's headers depend on.
 struct Trace {
     id: HeaderValue,
-    /// The row's path, not the request's: the log holds no identifiers that callers chose.
+    /// The row's path, not the request's, which may hold anything.
     path: &'static str,
+    /// The identifiers that the path names, but for those that open something.
+    ids: String,
+    address: IpAddr,
     is_api: bool,
     is_capture: bool,
+    is_https: bool,
+    /// Whether a cache may keep the answer.
+    may_be_stored: bool,
+    /// Whether the caller showed a key or a session, good or not.
+    has_credential: bool,
     user: Option<Uuid>,
 }
 
 impl Trace {
     /// Takes the caller's request id over, if it is a usable one.
-    fn of(asked: &Asked<'_>, app: &App) -> Trace {
+    fn of(asked: &Asked<'_>, believed: &Believed, app: &App) -> Trace {
         let usable = |value: &&HeaderValue| {
             let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
             (1..=128).contains(&value.len()) && value.as_bytes().iter().all(plain)
@@ -111,7 +126,30 @@ impl Trace {
             let text = app.ids.request().hyphenated().encode_lower(&mut text);
             HeaderValue::from_str(text).expect("a UUID is a header value")
         });
-        Trace { id, path: "-", is_api: false, is_capture: false, user: None }
+        Trace {
+            id,
+            path: "-",
+            ids: String::new(),
+            address: believed.address,
+            is_api: false,
+            is_capture: false,
+            is_https: believed.origin.starts_with("https:"),
+            may_be_stored: false,
+            has_credential: false,
+            user: None,
+        }
+    }
+
+    /// Writes down that somebody was refused, for whoever watches for attacks.
+    fn note_refusal(&self, failure: &Error) {
+        let event = match (failure, self.user) {
+            (Error::Denied { .. }, Some(_)) => SecurityEvent::PermissionRefused,
+            (Error::Unauthenticated { .. }, None) if self.has_credential => SecurityEvent::TokenRefused,
+            _ => return,
+        };
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let account = self.user.as_ref().map(|user| &*user.hyphenated().encode_lower(&mut text));
+        logging::security(event, self.address, account.unwrap_or("-"));
     }
 
     fn id_text(&self) -> &str {
@@ -121,7 +159,7 @@ impl Trace {
 
 async fn travel(
     app: &Arc<App>,
-    peer: IpAddr,
+    believed: Believed,
     head: &Parts,
     asked: &Asked<'_>,
     incoming: &mut Option<Incoming>,
@@ -129,6 +167,7 @@ async fn travel(
 ) -> Result<Answer> {
     let sent_path = head.uri.path();
     trace.is_api = sent_path.starts_with("/api/");
+    way::check_host(asked, head)?;
     if cors::is_preflight(&head.method, &head.headers) && trace.is_api {
         let mut answer = respond::reply(Reply::text(200, "text/plain", ""), &head.headers);
         cors::allow_preflight(answer.headers_mut());
@@ -140,6 +179,8 @@ async fn travel(
     let path = decode_path(sent_path).ok_or_else(|| no_path(trace.is_api))?;
     let (node, params) = routes::table().find(&path).ok_or_else(|| no_path(trace.is_api))?;
     trace.path = node.name();
+    trace.ids = node.ids(&params);
+    trace.may_be_stored = node.may_be_stored();
     trace.is_capture = node.takes_bytes();
     if trace.is_capture && head.method == hyper::Method::OPTIONS {
         return Ok(respond::reply(Reply::text(200, "text/plain", ""), &head.headers));
@@ -155,13 +196,6 @@ async fn travel(
     let is_options = head.method == hyper::Method::OPTIONS;
     // What describes a path is as open as what reads it.
     let judged = if is_options { node.row(Method::Get) } else { row };
-    let trusted = |header| text(header).filter(|_| app.config.trust_proxy);
-    let scheme = trusted(asked.forwarded_proto).unwrap_or("http");
-    let host = trusted(asked.forwarded_host)
-        .or_else(|| text(asked.host))
-        .or_else(|| head.uri.authority().map(hyper::http::uri::Authority::as_str))
-        .unwrap_or("localhost");
-    let first_of = |list: &str| list.split(',').next().and_then(|first| first.trim().parse().ok());
     let mut call = Box::new(Call {
         method: method.unwrap_or(Method::Get),
         path: sent_path.to_owned(),
@@ -176,9 +210,10 @@ async fn travel(
         ids: Arc::clone(&app.ids),
         config: Arc::clone(&app.config),
         vault: Arc::clone(&app.vault),
-        origin: [scheme, "://", host].concat(),
-        peer: trusted(asked.forwarded_for).and_then(first_of).unwrap_or(peer),
-        forwarded: !app.config.trust_proxy && asked.is_forwarded(),
+        origin: believed.origin,
+        peer: believed.address,
+        forwarded: believed.is_forwarded,
+        way: believed.why,
         user_agent: text(asked.user_agent).unwrap_or_default().to_owned(),
         wants_json: text(asked.accept).is_some_and(|accept| accept.contains("application/json")),
         setup_code: text(asked.setup_code).map(str::to_owned),
@@ -210,6 +245,7 @@ async fn travel(
         }
     };
     call.session = credential.session();
+    trace.has_credential = credential != Credential::Nothing;
     app.store.read(|tx| {
         call.caller = identify(tx, &call, node, row, &credential)?;
         trace.user = call.caller.as_ref().map(|caller| caller.user);

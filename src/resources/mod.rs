@@ -29,6 +29,7 @@ pub mod sessions;
 pub mod signup;
 pub mod two_factor;
 pub mod users;
+mod whoami;
 
 use crate::api::Route;
 use crate::store::TableInfo;
@@ -54,6 +55,7 @@ pub fn rows() -> Vec<Route> {
         two_factor::rows(),
         api_keys::rows(),
         instance::rows(),
+        whoami::rows(),
         schema::rows(),
     ]
     .into_iter()

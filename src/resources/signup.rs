@@ -91,9 +91,8 @@ fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
         let detail = "New organizations cannot be created in this instance. Contact your administrator if you think this is a mistake.";
         return Err(denied(detail));
     }
-    let is_local = call.peer.is_loopback() && !call.forwarded;
     let has_code = call.setup_code.as_deref().is_some_and(|code| hash(code) == hash(setup_code));
-    if is_local || has_code {
+    if call.is_from_this_machine() || has_code {
         return Ok(());
     }
     Err(denied(

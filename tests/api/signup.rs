@@ -1,6 +1,7 @@
 //! Signing up with an organization of one's own.
 
-use std::net::IpAddr;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use serde_json::{Value, json};
 use ureq::http::Method;
@@ -191,18 +192,53 @@ fn a_fresh_server_is_not_taken_over_from_afar_without_the_set_up_code() {
 }
 
 #[test]
-fn behind_a_trusted_proxy_the_caller_s_own_address_counts() {
+fn what_a_proxy_forwarded_is_never_this_machine() {
     let server = Server::with(|config| {
         config.open_signup = false;
-        config.trust_proxy = true;
+        config.trust_proxy = "true".parse().expect("networks");
     });
-    let post = |address: IpAddr| {
-        let address = address.to_string();
-        let headers = [("content-type", "application/json"), ("x-forwarded-for", address.as_str())];
-        server.anyone().send(Method::POST, "/api/signup/", body("a@example.com").to_string(), &headers)
+    let post = |headers: &[(&str, &str)]| {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend_from_slice(headers);
+        server.anyone().send(Method::POST, "/api/signup/", body("a@example.com").to_string(), &all)
     };
-    assert_eq!(post(IpAddr::from([203, 0, 113, 9])).status, 403);
-    post(IpAddr::from([127, 0, 0, 1])).json(201);
+    for headers in [
+        &[("x-forwarded-for", "203.0.113.9")][..],
+        &[("x-forwarded-for", "127.0.0.1")],
+        &[("x-forwarded-for", "127.0.0.1, 203.0.113.7")],
+        &[("x-forwarded-for", "203.0.113.7, 127.0.0.1")],
+        &[("x-forwarded-for", "unknown")],
+        &[("x-forwarded-proto", "https")],
+        &[("x-forwarded-host", "localhost")],
+        &[("forwarded", "for=127.0.0.1")],
+        &[("via", "1.1 proxy")],
+        &[("x-real-ip", "127.0.0.1")],
+        &[("host", "orgd.example.com")],
+        &[("host", "127.0.0.1.example.com")],
+    ] {
+        assert_eq!(post(headers).status, 403, "{headers:?}");
+    }
+    post(&[("x-forwarded-for", "203.0.113.9"), ("x-setup-code", &server.app.setup_code)]).json(201);
+}
+
+#[test]
+fn a_proxy_that_says_nothing_of_itself_is_known_by_its_version_of_http() {
+    let server = closed();
+    let body = body("a@example.com").to_string();
+    let post = |version: &str| {
+        let mut stream = TcpStream::connect(server.address).expect("the server listens");
+        let head = format!(
+            "POST /api/signup/ HTTP/{version}\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            server.address,
+            body.len(),
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).expect("the connection is open");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    assert_eq!(post("1.0"), "403");
+    assert_eq!(post("1.1"), "201");
 }
 
 #[test]

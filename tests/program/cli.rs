@@ -181,8 +181,18 @@ fn a_taken_port_is_told_before_a_file_is_made() {
 #[test]
 fn addresses_are_checked_at_the_start() {
     let (_folder, file) = place();
-    let site = run(&["serve", "--data", shown(&file), "--site-url", "nonsense"]);
-    assert_eq!(site.status.code(), Some(2));
+    for (site, words) in [
+        ("nonsense", "begins with http://"),
+        ("https://orgd.example.com/orgd/?x=1", "without a path"),
+        ("https://orgd.example.com/?x=1", "without a query"),
+        ("https://orgd.example.com/#x", "without a fragment"),
+        ("https://user@orgd.example.com/", "without a user"),
+    ] {
+        let output = run(&["serve", "--data", shown(&file), "--site-url", site]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "{site}: {said}");
+    }
     refused(
         &["bootstrap", "--data", shown(&file), "--email", "nope", "--organization", "X"],
         "valid email address",
@@ -191,6 +201,45 @@ fn addresses_are_checked_at_the_start() {
         &["serve", "--listen", "127.0.0.1:0", "--data", shown(&file), "--smtp-url", "nonsense"],
         "ORGD_SMTP_URL",
     );
+}
+
+#[test]
+fn mails_need_a_site_whose_address_no_request_chooses() {
+    let (_folder, file) = place();
+    let smtp = ["--smtp-url", "smtp://127.0.0.1:1"];
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)];
+    refused(&[&serve[..], &smtp].concat(), "--smtp-url needs --site-url (ORGD_SITE_URL)");
+    assert!(!file.exists());
+    let with_site = Serving::start(&file, &[&smtp[..], &["--site-url", "https://orgd.example.com"]].concat());
+    assert_eq!(with_site.stop(), Some(0));
+    let (_folder, file) = place();
+    let local = Serving::start(&file, &[&smtp[..], &["--dev"]].concat());
+    assert_eq!(local.stop(), Some(0));
+}
+
+#[test]
+fn trusted_proxies_are_networks() {
+    let (_folder, file) = place();
+    for (networks, status) in [("10.0.0.0/33", Some(2)), ("proxy.example.com", Some(2))] {
+        let output = run(&["serve", "--data", shown(&file), "--trust-proxy", networks]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), status, "{said}");
+        assert!(said.contains("a network such as 10.0.0.0/8"), "{said}");
+    }
+    assert!(!file.exists());
+    let warns = |networks: &str| {
+        let server = Serving::of(
+            orgd(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)])
+                .env("ORGD_TRUST_PROXY", networks),
+        );
+        let warns = server.said.iter().any(|line| line.contains("names every address"));
+        assert_eq!(server.stop(), Some(0), "{networks}");
+        warns
+    };
+    for networks in ["", "true", "false", "10.0.0.0/8, 192.0.2.7,2001:db8::/32"] {
+        assert!(!warns(networks), "{networks}");
+    }
+    assert!(warns("0.0.0.0/0") && warns("::/0"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod cli;
 mod crash;
 mod exports;
 mod gate;
+mod log;
 mod outbound;
 #[path = "../api/support/postgres.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
@@ -17,6 +18,7 @@ mod receiver;
 #[path = "../api/support/s3.rs"]
 mod s3;
 mod secrets;
+mod signals;
 mod support;
 #[path = "../api/support/web.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]

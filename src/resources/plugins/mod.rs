@@ -23,9 +23,11 @@ use uuid::Uuid;
 
 use super::activity::{self, Change};
 use super::check::expect;
-use super::{organizations, places};
+use super::{members, organizations, places};
 use crate::api::fields::{Checked, type_name};
-use crate::api::{Call, Field, Form, Kind, Paging, Place, Reply, Route, Within, read, scope, steps, write};
+use crate::api::{
+    Call, Field, Form, Kind, Level, Paging, Place, Reply, Route, Within, read, scope, steps, write,
+};
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};

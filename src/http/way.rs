@@ -1,0 +1,385 @@
+//! Who calls, under which scheme and host: the connection says it, and what the operator's proxies add to it.
+//!
+//! Only a header that such a proxy sent counts, and of a list in it only the entry that the outermost of them
+//! wrote: what stands before that entry came from the caller.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper::header::{FORWARDED, HeaderName};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Version};
+
+use super::asked::{Asked, text};
+use crate::api::way::{Source, Way};
+use crate::config::{Config, Networks};
+use crate::error::{Error, Result};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What is believed of a request.
+pub(super) struct Believed {
+    /// The caller's address.
+    pub(super) address: IpAddr,
+    /// Scheme, host and port under which people reach the server: links begin with it.
+    pub(super) origin: String,
+    /// Whether something else than a program on this machine may have sent the request.
+    pub(super) is_forwarded: bool,
+    pub(super) why: Way,
+}
+
+impl Believed {
+    pub(super) fn of(asked: &Asked<'_>, head: &Parts, connection: IpAddr, config: &Config) -> Believed {
+        let mut why = Way::direct(connection);
+        why.is_trusted = config.trust_proxy.hold(connection);
+        why.has_proxy_headers = asked.is_forwarded();
+        let requested = requested_host(asked, head);
+        let (mut address, mut scheme, mut host) = (connection, "http", Cow::Borrowed(requested));
+        if why.has_proxy_headers && why.is_trusted {
+            let said = Said::of(asked, &head.headers);
+            (address, why.proxies) = walk(&said.addresses, connection, &config.trust_proxy);
+            if address != connection {
+                why.address_from = said.address_from;
+            }
+            let hops = why.proxies.len();
+            if let Some(said_scheme) = outermost(&said.schemes, hops).and_then(|text| scheme_of(&text)) {
+                (scheme, why.scheme_from) = (said_scheme, said.scheme_from);
+            }
+            if let Some(said_host) = outermost(&said.hosts, hops).filter(|host| is_host(host)) {
+                (host, why.host_from) = (Cow::Owned(said_host), said.host_from);
+            }
+        } else if why.has_proxy_headers {
+            warn_once(connection);
+        }
+        // nginx speaks HTTP/1.0 to what is behind it and adds no header unless it is made to.
+        let is_forwarded =
+            why.has_proxy_headers || head.version < Version::HTTP_11 || !is_this_machine(requested);
+        let origin = match &config.site_url {
+            Some(site) => {
+                (why.scheme_from, why.host_from) = (Source::SiteUrl, Source::SiteUrl);
+                site.trim_end_matches('/').to_owned()
+            }
+            None => [scheme, "://", if host.is_empty() { "localhost" } else { &host }].concat(),
+        };
+        Believed { address, origin, is_forwarded, why }
+    }
+}
+
+/// Says, once, that a proxy seems to be there that the settings don't name.
+fn warn_once(connection: IpAddr) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            %connection,
+            "a request came with the headers of a proxy, and they are ignored: --trust-proxy does not name its address"
+        );
+    }
+}
+
+/// A request names one host, in plain letters.
+///
+/// # Errors
+/// 400 otherwise.
+pub(super) fn check_host(asked: &Asked<'_>, head: &Parts) -> Result<()> {
+    let refuse = |reason: &'static str| Err(Error::Unreadable(reason.into()));
+    if asked.hosts > 1 {
+        return refuse("The request has more than one Host header.");
+    }
+    if asked.hosts == 0 && head.version == Version::HTTP_11 {
+        return refuse("The request has no Host header.");
+    }
+    let header = match asked.host {
+        Some(value) => text(Some(value)).filter(|host| host.is_empty() || is_host(host)),
+        None => Some(""),
+    };
+    let Some(header) = header else { return refuse("The Host header is not a host.") };
+    match head.uri.authority() {
+        Some(named) if !is_host(named.as_str()) => refuse("The address of the request has no good host."),
+        Some(named) if asked.host.is_some() && !named.as_str().eq_ignore_ascii_case(header) => {
+            refuse("The Host header and the address of the request name different hosts.")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The host that the request itself names; empty where it names none.
+fn requested_host<'a>(asked: &Asked<'a>, head: &'a Parts) -> &'a str {
+    let of_address = || head.uri.authority().map(hyper::http::uri::Authority::as_str);
+    text(asked.host).or_else(of_address).filter(|host| is_host(host)).unwrap_or_default()
+}
+
+fn is_host(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    !text.is_empty() && text.len() <= 255 && text.bytes().all(plain)
+}
+
+/// Whether the host is a name of this machine that no DNS server can lead here: a page of another site, or a
+/// proxy in front, has another one.
+fn is_this_machine(host: &str) -> bool {
+    const LOCAL: &str = "localhost";
+    let name = without_port(host);
+    let front = name.len().saturating_sub(LOCAL.len());
+    let is_local_name = name.get(front..).is_some_and(|end| end.eq_ignore_ascii_case(LOCAL))
+        && (front == 0 || name[..front].ends_with('.'));
+    is_local_name || address_of(name).is_some_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
+/// What the headers of a proxy say, each list from the left to the right.
+struct Said {
+    /// `None` is an entry that is no address.
+    addresses: Vec<Option<IpAddr>>,
+    schemes: Vec<String>,
+    hosts: Vec<String>,
+    address_from: Source,
+    scheme_from: Source,
+    host_from: Source,
+}
+
+impl Said {
+    /// `Forwarded` counts only where there is no header of the X-Forwarded family: proxies write one of the
+    /// two, and let the other one of a caller pass.
+    fn of(asked: &Asked<'_>, headers: &HeaderMap) -> Said {
+        let family = [asked.forwarded_for, asked.forwarded_host, asked.forwarded_proto];
+        if family.iter().all(Option::is_none) {
+            return Said::of_forwarded(headers);
+        }
+        let addresses = list(headers, &X_FORWARDED_FOR);
+        Said {
+            addresses: addresses.iter().map(|entry| address_of(entry)).collect(),
+            schemes: list(headers, &X_FORWARDED_PROTO),
+            hosts: list(headers, &X_FORWARDED_HOST),
+            address_from: Source::XForwardedFor,
+            scheme_from: Source::XForwardedProto,
+            host_from: Source::XForwardedHost,
+        }
+    }
+
+    fn of_forwarded(headers: &HeaderMap) -> Said {
+        let elements = elements(&joined(headers, &FORWARDED)).unwrap_or_default();
+        let column = |name: &str| -> Vec<String> {
+            let value = |pairs: &Pairs| {
+                let pair = pairs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+                pair.map(|(_, value)| value.clone()).unwrap_or_default()
+            };
+            elements.iter().map(value).collect()
+        };
+        Said {
+            addresses: column("for").iter().map(|entry| address_of(entry)).collect(),
+            schemes: column("proto"),
+            hosts: column("host"),
+            address_from: Source::Forwarded,
+            scheme_from: Source::Forwarded,
+            host_from: Source::Forwarded,
+        }
+    }
+}
+
+/// All lines of a header as one list. What is no text spoils its own entry only.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+    let lines = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    lines.collect::<Vec<_>>().join(",")
+}
+
+fn list(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+    let joined = joined(headers, name);
+    joined.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+}
+
+/// From the right, over the operator's proxies, to the first address that is not one of them. An entry that is
+/// no address ends the walk at the proxy that wrote it.
+fn walk(entries: &[Option<IpAddr>], connection: IpAddr, proxies: &Networks) -> (IpAddr, Vec<IpAddr>) {
+    let (mut address, mut passed) = (connection, Vec::new());
+    for entry in entries.iter().rev() {
+        let Some(entry) = entry else { break };
+        address = *entry;
+        if !proxies.hold(address) {
+            break;
+        }
+        passed.push(address);
+    }
+    (address, passed)
+}
+
+/// The entry that the outermost of the operator's proxies wrote: one for each of them, counted from the right.
+/// A shorter list was written by those that overwrite what they get.
+fn outermost(entries: &[String], hops: usize) -> Option<String> {
+    entries.get(entries.len().saturating_sub(hops + 1)).cloned()
+}
+
+fn scheme_of(text: &str) -> Option<&'static str> {
+    ["http", "https"].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme))
+}
+
+/// A host without its port.
+fn without_port(text: &str) -> &str {
+    if let Some(rest) = text.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or_default();
+    }
+    match text.split_once(':') {
+        // More than one colon is an address of IPv6 without brackets.
+        Some((host, port)) if !port.contains(':') => host,
+        _ => text,
+    }
+}
+
+/// An address as proxies write it: of IPv6 with or without brackets, with or without a port.
+fn address_of(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match bare {
+        Some(bare) => bare.parse::<Ipv6Addr>().map(IpAddr::V6),
+        None => entry.parse().or_else(|_| entry.parse::<SocketAddr>().map(|socket| socket.ip())),
+    };
+    address.ok().map(|address| address.to_canonical())
+}
+
+type Pairs = Vec<(String, String)>;
+
+/// The elements of a `Forwarded` header (RFC 7239): pairs between semicolons, elements between commas, values
+/// plain or quoted. `None` where it is anything else.
+fn elements(text: &str) -> Option<Vec<Pairs>> {
+    let (mut elements, mut pairs, mut rest) = (Vec::new(), Pairs::new(), text.trim());
+    while !rest.is_empty() {
+        if let Some(next) = rest.strip_prefix([',', ';']) {
+            if rest.starts_with(',') && !pairs.is_empty() {
+                elements.push(std::mem::take(&mut pairs));
+            }
+            rest = next.trim_start();
+            continue;
+        }
+        let (name, after) = rest.split_once('=')?;
+        let (value, after) = value_of(after)?;
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return None;
+        }
+        pairs.push((name.to_owned(), value));
+        rest = after.trim_start();
+        if !rest.is_empty() && !rest.starts_with([',', ';']) {
+            return None;
+        }
+    }
+    if !pairs.is_empty() {
+        elements.push(pairs);
+    }
+    Some(elements)
+}
+
+/// A value at the beginning of the text, and what follows it.
+fn value_of(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ';', ' ', '\t', '"']).unwrap_or(text.len());
+        return (end > 0).then(|| (text[..end].to_owned(), &text[end..]));
+    };
+    let (mut value, mut escaped) = (String::new(), false);
+    for (place, letter) in quoted.char_indices() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => {
+                escaped = true;
+                continue;
+            }
+            '"' => return Some((value, &quoted[place + 1..])),
+            _ => {}
+        }
+        value.push(letter);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_proxies_write_them() {
+        for (entry, address) in [
+            ("1.2.3.4", "1.2.3.4"),
+            ("1.2.3.4:5678", "1.2.3.4"),
+            ("::1", "::1"),
+            ("[::1]", "::1"),
+            ("[::1]:99", "::1"),
+            ("2001:db8::17", "2001:db8::17"),
+            ("::ffff:1.2.3.4", "1.2.3.4"),
+            ("[::ffff:1.2.3.4]:80", "1.2.3.4"),
+        ] {
+            assert_eq!(address_of(entry), Some(address.parse().expect("an address")), "{entry}");
+        }
+        let odd = [
+            "",
+            "unknown",
+            "_hidden",
+            "1.2.3",
+            "1.2.3.4:",
+            "1.2.3.4:x",
+            "1.2.3.4:99999",
+            "[1.2.3.4]",
+            "[::1",
+            "::1]",
+        ];
+        for entry in odd.into_iter().chain(["01.2.3.4", "1.2.3.4 ", "host.example", "[::1]:", "\"1.2.3.4\""])
+        {
+            assert_eq!(address_of(entry), None, "{entry}");
+        }
+    }
+
+    #[test]
+    fn names_of_this_machine_are_told_from_others() {
+        for host in [
+            "localhost",
+            "LocalHost:8010",
+            "a.localhost",
+            "127.0.0.1",
+            "127.9.9.9:80",
+            "[::1]:80",
+            "[::1]",
+            "0.0.0.0:1",
+        ] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        let others = [
+            "",
+            "x",
+            "notlocalhost",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "128.0.0.1",
+            "[::2]:80",
+        ];
+        for host in others.into_iter().chain(["203.0.113.7", "localhos", "localhost."]) {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn forwarded_is_read_as_its_rfc_has_it() {
+        let pairs = |pairs: &[(&str, &str)]| -> Pairs {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let two =
+            vec![pairs(&[("for", "192.0.2.43")]), pairs(&[("for", "[2001:db8::17]:47"), ("proto", "https")])];
+        for text in [
+            r#"for=192.0.2.43, for="[2001:db8::17]:47";proto=https"#,
+            r#"for=192.0.2.43,for="[2001:db8::17]:47" ; proto=https,"#,
+            r#", ;for="192.0.2.\43" ,, for="[2001:db8::17]:47";;proto="https""#,
+        ] {
+            assert_eq!(elements(text), Some(two.clone()), "{text}");
+        }
+        assert_eq!(elements(r#"host="a,b;c\"d""#), Some(vec![pairs(&[("host", "a,b;c\"d")])]));
+        assert_eq!(elements(""), Some(Vec::new()));
+        for odd in [
+            "for",
+            "for=",
+            "=x",
+            "for=a b",
+            r#"for="a"#,
+            r#"for="a"b"#,
+            "fo r=a",
+            r#"for=a"b""#,
+            "\u{fffd}=a",
+        ] {
+            assert_eq!(elements(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A socket whose peer must read what it is sent, and an answer that goes out in pieces.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::pulse::Pulse;
+
+/// A peer that reads less than this in the time it has does not read, in bytes.
+const PROGRESS_BYTES: usize = 4 * 1024;
+/// The pieces of an answer over HTTP/2: each shows that the peer still takes some.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// A socket with what was read from it before; writing fails once the peer has not read for too long.
+pub(super) struct Wire {
+    stream: TcpStream,
+    /// Read already, and to be read again.
+    before: Bytes,
+    time: Duration,
+    /// Since when bytes have been waiting to be read, and how many were read since.
+    waiting: Option<(Instant, usize)>,
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Where writing means that an answer goes forward. Over HTTP/2 it may be the answer to a ping.
+    pulse: Option<Arc<Pulse>>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, before: Bytes, time: Duration, pulse: Option<Arc<Pulse>>) -> Wire {
+        Wire { stream, before, time, waiting: None, alarm: None, pulse }
+    }
+
+    /// Judges what came of writing: how much the peer took, or that it takes nothing now.
+    fn judge(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let Poll::Ready(outcome) = written else { return self.wait(context) };
+        if let (Ok(bytes), Some((_, read))) = (&outcome, &mut self.waiting) {
+            *read += bytes;
+            if *read >= PROGRESS_BYTES {
+                self.went_forward();
+            }
+        }
+        Poll::Ready(outcome)
+    }
+
+    /// The peer has read enough, or everything.
+    fn went_forward(&mut self) {
+        self.waiting = None;
+        if let Some(pulse) = &self.pulse {
+            pulse.stall(false);
+            pulse.beat();
+        }
+    }
+
+    /// Waits for the peer, as long as it may take.
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let (since, _) = *self.waiting.get_or_insert_with(|| (Instant::now(), 0));
+        if let Some(pulse) = &self.pulse {
+            pulse.stall(true);
+        }
+        let end = since + self.time;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        // It is left alone while writing goes well, so it may ring for a wait that is over.
+        if alarm.deadline() != end {
+            alarm.as_mut().reset(end);
+        }
+        match alarm.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.before.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let length = self.before.len().min(buffer.remaining());
+        buffer.put_slice(&self.before.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.judge(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Nothing is left to be written then.
+        if self.waiting.is_some() {
+            self.went_forward();
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The body of an answer over HTTP/2, where a peer says how much it takes: what waits for that is not on the
+/// wire, so only the pieces tell that it goes forward.
+pub(super) struct Pieces {
+    left: Bytes,
+    pulse: Arc<Pulse>,
+}
+
+impl Pieces {
+    pub(super) fn new(whole: Bytes, pulse: Arc<Pulse>) -> Pieces {
+        Pieces { left: whole, pulse }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.pulse.beat();
+        let length = self.left.len().min(PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.left.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left.len() as u64)
+    }
+}
