@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use crate::api::Route;
 use crate::api::call::{Method, parse_uuid};
 use crate::api::route::{Needs, Slash};
+use crate::api::{Route, Within};
 use crate::resources;
 
 /// The rows of one path.
@@ -40,7 +40,8 @@ impl Logged {
     fn of(row: &Route, name: &str) -> Logged {
         match name {
             _ if !LOGGED.contains(&name) || row.path.starts_with(OPENED_BY_PATH) => Logged::Never,
-            _ if row.organization_param() == Some(name) => Logged::IdOrSlug,
+            "organization_id" => Logged::IdOrSlug,
+            _ if matches!(row.within, Within::Organization(param) if param == name) => Logged::IdOrSlug,
             _ => Logged::Id,
         }
     }

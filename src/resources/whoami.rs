@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::users;
 use crate::api::way::{Source, Way};
-use crate::api::{Call, Reply, Route, Via, public, steps};
+use crate::api::{Call, Reply, Route, Via, Within, public, steps};
 use crate::app::App;
 use crate::auth::hash;
 use crate::error::{Result, not_found};
