@@ -3,14 +3,14 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use orgd::app::App;
 use orgd::background::mailer;
-use orgd::clock::Clock;
+use orgd::clock::{Clock, Time};
 use orgd::config::Config;
 use orgd::operator::{self, FirstOwner, Made};
 use orgd::store::Place;
@@ -120,9 +120,11 @@ async fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(config) => serve(*config).await,
         Command::Bootstrap { file, email, organization, first_name, password_stdin } => {
-            let password = if password_stdin { Some(read_line()?) } else { None };
-            let app = open(file.data).await?;
-            let owner = FirstOwner { email, first_name, organization, password, api_key: None };
+            let given = if password_stdin { Some(read_line()?) } else { None };
+            let wanted = config_of(file.data.clone())?.bootstrap;
+            let app = open(Place::File(file.data.clone()), file.data).await?;
+            let password = given.or(wanted.password);
+            let owner = FirstOwner { email, first_name, organization, password, api_key: wanted.api_key };
             let made = operator::bootstrap(&app, owner).await.map_err(|cause| cause.to_string())?;
             print_json(&made)
         }
@@ -149,8 +151,11 @@ async fn run(command: Command) -> Outcome {
             Ok(())
         }
         Command::Check { file } => {
-            let app = open_existing(file.data).await?;
-            let problems = resources::check::check(&app.store).map_err(|cause| cause.to_string())?;
+            is_there(&file.data)?;
+            let app = open(Place::Untouched(file.data.clone()), file.data).await?;
+            let mut problems = resources::check::check(&app.store).map_err(|cause| cause.to_string())?;
+            let secrets = app.store.read(|tx| resources::secrets::check(tx, &app.vault, &mut problems));
+            secrets.map_err(|cause| cause.to_string())?;
             if problems.is_empty() {
                 println!("the data file is whole");
                 return Ok(());
@@ -185,26 +190,27 @@ fn read_line() -> Result<String, String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-async fn open(data: PathBuf) -> Result<Arc<App>, String> {
-    let config = Config::of_environment().map_err(|cause| cause.to_string())?;
-    let exports = config.exports.clone().with_secrets_of_environment();
-    let config = Config { data, exports, ..config };
-    let place = Place::File(config.data.clone());
-    operator::open(config, place, Arc::default()).await
+fn config_of(data: PathBuf) -> Result<Config, String> {
+    let config = Config::of_environment().map_err(|cause| cause.to_string())?.with_secrets()?;
+    Ok(Config { data, ..config })
+}
+
+async fn open(place: Place, data: PathBuf) -> Result<Arc<App>, String> {
+    operator::open(config_of(data)?, place, Arc::default()).await
 }
 
 async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
-    if !data.exists() {
-        return Err(format!("there is no data file at {}", data.display()));
-    }
-    open(data).await
+    is_there(&data)?;
+    open(Place::File(data.clone()), data).await
 }
 
-async fn serve(mut config: Config) -> Outcome {
+fn is_there(data: &Path) -> Outcome {
+    if data.exists() { Ok(()) } else { Err(format!("there is no data file at {}", data.display())) }
+}
+
+async fn serve(config: Config) -> Outcome {
     let _log = logging::start(config.log_format, config.log_level);
-    config.bootstrap = config.bootstrap.with_secrets_of_environment();
-    config.exports = config.exports.with_secrets_of_environment();
-    config.plugins = config.plugins.with_secrets_of_environment();
+    let config = config.with_secrets()?;
     if let Some(url) = &config.smtp_url {
         mailer::check(url, &config.mail_from)?;
     }
@@ -217,14 +223,31 @@ async fn serve(mut config: Config) -> Outcome {
         return Err(format!("--dev listens on loopback only, not on {}", config.listen));
     }
     let place = Place::File(config.data.clone());
-    let app = operator::open(config, place, Arc::new(Clock::default())).await?;
+    let clock = Clock::default();
+    warn_of_clock(clock.now());
+    let app = operator::open(config, place, Arc::new(clock)).await?;
     greet(&app, address).await?;
     tracing::info!("listening on http://{address}");
-    let stop = stop_signal()?;
+    let signal = stop_signal()?;
+    let file = Arc::clone(&app);
+    let stop = async move {
+        tokio::select! {
+            () = signal => {}
+            _ = file.store.gave_up() => {}
+        }
+    };
     orgd::serve(Arc::clone(&app), listener, stop).await;
     tracing::info!("stopped");
-    drop(app);
-    Ok(())
+    app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
+}
+
+/// A clock that is behind the program's own making is wrong.
+fn warn_of_clock(now: Time) {
+    let made = env!("ORGD_MADE_SECONDS").parse().unwrap_or(0);
+    if now.unix_seconds() < made {
+        let made = Time(0).plus_seconds(made);
+        tracing::warn!("the clock says {now}, but this program was made at {made}: set the clock");
+    }
 }
 
 /// SIGTERM or SIGINT.

@@ -50,6 +50,8 @@ pub(super) async fn run(app: Arc<App>) {
     let mut tasks = JoinSet::new();
     let mut under_way: HashMap<Uuid, UnderWay> = HashMap::new();
     loop {
+        // What is exported while its end can't be written down would be exported again.
+        app.store.healed().await;
         let now = app.clock.now();
         let mut wake = now.plus_seconds(NAP_SECONDS_MAX);
         match turn(&app).await {
@@ -104,7 +106,9 @@ fn start(
     open: &[Open],
     now: Time,
 ) {
-    for run in open.iter().filter(|run| run.next_attempt_at <= now) {
+    // Without their secrets they would fail for good; they wait for the key.
+    let ready = if app.vault.is_locked() { &[] } else { open };
+    for run in ready.iter().filter(|run| run.next_attempt_at <= now) {
         if under_way.len() >= app.config.exports.export_workers {
             return;
         }
