@@ -3,7 +3,8 @@
 use std::process::Command;
 
 fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    let output =
+        Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     Some(text).filter(|text| !text.is_empty())
 }
@@ -13,7 +14,9 @@ fn main() {
     // HEAD and what it names change.
     let head = git(&["symbolic-ref", "--quiet", "HEAD"]);
     for name in ["logs/HEAD", "HEAD", "packed-refs"].into_iter().chain(head.as_deref()) {
-        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| std::fs::exists(path).unwrap_or(false)) {
+        if let Some(path) =
+            git(&["rev-parse", "--git-path", name]).filter(|path| std::fs::exists(path).unwrap_or(false))
+        {
             println!("cargo:rerun-if-changed={path}");
         }
     }

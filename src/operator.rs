@@ -89,7 +89,9 @@ impl Key {
             return Ok(Vault::locked());
         }
         if fit == Fit::Differs {
-            tracing::warn!("the secret key was changed: secrets that were sealed before have to be entered again");
+            tracing::warn!(
+                "the secret key was changed: secrets that were sealed before have to be entered again"
+            );
         }
         match (given, &self.file) {
             (Some(vault), _) => Ok(vault),

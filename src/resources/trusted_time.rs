@@ -42,7 +42,8 @@ impl Known {
         if wait <= 0 || now <= self.latest.plus_seconds(FAR) {
             return sure;
         }
-        let goes_on = |doubt: &Doubt| doubt.last_look <= now && now <= doubt.last_look.plus_seconds(PAUSE_MAX);
+        let goes_on =
+            |doubt: &Doubt| doubt.last_look <= now && now <= doubt.last_look.plus_seconds(PAUSE_MAX);
         match self.doubt.filter(goes_on) {
             Some(doubt) if now >= doubt.since.plus_seconds(wait) => sure,
             Some(doubt) => Known { doubt: Some(Doubt { last_look: now, ..doubt }), ..self },

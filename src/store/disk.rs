@@ -52,12 +52,7 @@ struct Good {
 
 impl Disk {
     pub(super) fn new(base: Box<dyn StorageBackend>) -> Arc<Disk> {
-        Arc::new(Disk {
-            base,
-            locked: Mutex::default(),
-            good: Mutex::default(),
-            unreadable: Notify::new(),
-        })
+        Arc::new(Disk { base, locked: Mutex::default(), good: Mutex::default(), unreadable: Notify::new() })
     }
 
     /// The storage for one `Database`.
@@ -124,7 +119,10 @@ impl fmt::Debug for Kept {
 }
 
 /// The blocks that a span of bytes touches: number, place in the block, place in the span.
-fn blocks(offset: u64, bytes: usize) -> impl Iterator<Item = (u64, std::ops::Range<usize>, std::ops::Range<usize>)> {
+fn blocks(
+    offset: u64,
+    bytes: usize,
+) -> impl Iterator<Item = (u64, std::ops::Range<usize>, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
         let left = bytes.checked_sub(done).filter(|left| *left > 0)?;
@@ -153,7 +151,6 @@ impl Medium {
 }
 
 impl Mount {
-
     fn keep_from_now_on(&self, cause: Option<io::Error>) -> io::Result<()> {
         let mut kept = lock(&self.kept);
         if !self.failed.load(Ordering::Acquire) {

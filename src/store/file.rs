@@ -102,7 +102,11 @@ impl DataFile {
         Snapshot::take(self.database()?, names, generation, Arc::clone(&shared.memos))
     }
 
-    pub(super) fn first_snapshot(&self, tables: &[TableInfo], memos: Arc<Memos>) -> Result<Snapshot, Failure> {
+    pub(super) fn first_snapshot(
+        &self,
+        tables: &[TableInfo],
+        memos: Arc<Memos>,
+    ) -> Result<Snapshot, Failure> {
         Snapshot::take(self.database()?, tables.iter().map(|table| table.name), 0, memos)
     }
 
@@ -146,7 +150,8 @@ fn open_file(path: &Path) -> Result<Box<dyn StorageBackend>, Failure> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let is_new = !path.exists();
-    let cannot = |what: &str, cause: std::io::Error| Failure::record(format!("cannot {what} {shown}: {cause}"));
+    let cannot =
+        |what: &str, cause: std::io::Error| Failure::record(format!("cannot {what} {shown}: {cause}"));
     let file = options.open(path).map_err(|cause| cannot("open", cause))?;
     if is_new {
         // The new name must outlive a power cut as well as the bytes behind it.

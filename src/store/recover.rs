@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Failure;
 use super::commit::{Committer, Report};
 use super::file::DataFile;
 use super::key::Key;
 use super::migrate::META;
 use super::tx::Staged;
-use super::Failure;
 
 const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);

@@ -53,7 +53,12 @@ impl Staged {
     }
 
     /// Gives back the change that was staged for the row before.
-    pub(super) fn put(&mut self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) -> Option<Option<Vec<u8>>> {
+    pub(super) fn put(
+        &mut self,
+        table: &'static str,
+        key: KeyBytes,
+        value: Option<Vec<u8>>,
+    ) -> Option<Option<Vec<u8>>> {
         self.tables.entry(table).or_default().insert(key, value)
     }
 

@@ -6,8 +6,11 @@
 mod archives;
 mod cli;
 mod crash;
+mod damage;
 mod exports;
+mod full_disk;
 mod gate;
+mod keys;
 mod outbound;
 #[path = "../api/support/postgres.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
