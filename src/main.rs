@@ -153,9 +153,13 @@ async fn run(command: Command) -> Outcome {
         Command::Check { file } => {
             is_there(&file.data)?;
             let app = open(Place::Untouched(file.data.clone()), file.data).await?;
-            let mut problems = resources::check::check(&app.store).map_err(|cause| cause.to_string())?;
+            let unreadable = |cause: orgd::error::Error| {
+                let shown = app.config.data.display().to_string();
+                orgd::store::damaged(&shown, &cause.to_string())
+            };
+            let mut problems = resources::check::check(&app.store).map_err(unreadable)?;
             let secrets = app.store.read(|tx| resources::secrets::check(tx, &app.vault, &mut problems));
-            secrets.map_err(|cause| cause.to_string())?;
+            secrets.map_err(unreadable)?;
             if problems.is_empty() {
                 println!("the data file is whole");
                 return Ok(());

@@ -21,7 +21,7 @@ use crate::resources::secrets::{self, Fit};
 use crate::resources::{
     self, api_keys, instance, organizations, projects, sessions, signup, trusted_time, two_factor, users,
 };
-use crate::store::{Place, Store, Tx, WriteTx};
+use crate::store::{Place, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
 
 /// Opens the data file and gives a new one its secret.
@@ -30,6 +30,7 @@ use crate::vault::{Readers, Vault, readers};
 /// One sentence for the operator.
 pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::result::Result<Arc<App>, String> {
     let cache_bytes = config.cache_mib.saturating_mul(1024 * 1024);
+    let shown = place.to_string();
     let (file, may_make_key) = match &place {
         Place::File(path) => (Some(path.clone()), true),
         Place::Untouched(path) => (Some(path.clone()), false),
@@ -47,16 +48,20 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         let path = path.display();
         tracing::warn!("{path} can be read by others: chmod 600 {path}");
     }
-    let told = |cause: Error| cause.to_string();
+    // Nothing but damage makes these fail on a file that could be opened.
+    let told = |cause: Error| damaged(&shown, &cause.to_string());
     let ids = Ids::default();
     let key = Key { file, may_make_key, may_change: config.new_secret_key };
-    let fit = store.read(|tx| secrets::fit(tx, given.as_ref())).map_err(told)?;
+    let fit = store.read(|tx| secrets::fit(tx, given.as_ref())).map_err(&told)?;
     let vault = key.vault(given, fit, &ids)?;
     let probe = if vault.is_locked() {
         None
     } else {
-        let is_marked = fit == Fit::Fits && store.read(secrets::is_marked).map_err(told)?;
-        let seal = || vault.seal(&ids, secrets::PURPOSE, secrets::TEXT).map_err(told);
+        let is_marked = fit == Fit::Fits && store.read(secrets::is_marked).map_err(&told)?;
+        let seal = || {
+            let sealed = vault.seal(&ids, secrets::PURPOSE, secrets::TEXT);
+            sealed.map_err(|cause| cause.to_string())
+        };
         if is_marked { None } else { Some(seal()?) }
     };
     let app = App::new(config, store, clock, ids, vault);
@@ -66,7 +71,7 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         probe.as_ref().map_or(Ok(()), |probe| secrets::mark(tx, probe))?;
         trusted_time::prepare(tx, now)
     });
-    prepared.await.map_err(told)?;
+    prepared.await.map_err(&told)?;
     Ok(Arc::new(app))
 }
 

@@ -9,12 +9,17 @@ use redb::{Database, DatabaseError, StorageBackend};
 
 use super::commit::{Committed, commit};
 use super::disk::{Disk, Medium};
-use super::guard::guarded;
+use super::guard;
 use super::memo::Memos;
 use super::snapshot::Snapshot;
 use super::table::TableInfo;
 use super::tx::Staged;
 use super::{Failure, Place, Shared};
+
+/// Runs what may meet damaged bytes.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    guard::guarded(work).unwrap_or_else(|cause| Err(Failure::damage(cause)))
+}
 
 pub(super) struct DataFile {
     database: Option<Database>,
@@ -33,13 +38,13 @@ impl DataFile {
         cache_bytes: usize,
         prepare: impl Fn(&Database, Option<&Path>) -> Result<(), Failure>,
     ) -> Result<DataFile, Failure> {
+        let shown = place.to_string();
         let (base, path, untouched) = match place {
             Place::File(path) => (open_file(&path)?, Some(path), false),
             Place::Untouched(path) => (open_file(&path)?, Some(path), true),
             Place::Backend(base) => (base, None, false),
         };
         let disk = Disk::new(base);
-        let shown = path.as_ref().map_or_else(|| "the storage".to_owned(), |path| path.display().to_string());
         let of_disk = |cause: std::io::Error| Failure::record(format!("cannot use {shown}: {cause}"));
         let medium = if untouched { disk.mount_untouched().map_err(of_disk)? } else { disk.mount() };
         let is_new = medium.len().map_err(of_disk)? == 0;

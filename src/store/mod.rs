@@ -22,6 +22,7 @@ mod tx;
 mod writer;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -41,6 +42,7 @@ pub use tx::{Order, Tx, WriteTx};
 
 use crate::error::{Error, Result};
 use file::DataFile;
+use guard::guarded;
 use memo::Memos;
 use snapshot::Snapshot;
 use writer::{Job, Write};
@@ -90,8 +92,12 @@ impl Failure {
     fn storage(cause: impl Into<redb::Error>) -> Failure {
         let cause = cause.into();
         let kind = match &cause {
-            // What is not there any more does not come back.
-            redb::Error::Io(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => Kind::Damage,
+            // What is not there any more, or not ours, does not come back.
+            redb::Error::Io(cause)
+                if matches!(cause.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) =>
+            {
+                Kind::Damage
+            }
             redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => Kind::Disk,
             redb::Error::Corrupted(_) => Kind::Damage,
             _ => Kind::Other,
@@ -114,14 +120,19 @@ impl Failure {
         let sentence = match kind {
             Kind::Disk if is_new => format!("cannot make {shown}: {cause}"),
             Kind::Disk => format!("cannot use {shown}: {cause}"),
-            Kind::Damage => format!(
-                "{shown} is not an orgd data file, or is damaged: {cause}. Put a good copy in its place; `orgd check` says whether a copy is whole"
-            ),
+            Kind::Damage => damaged(shown, cause),
             Kind::InUse => format!("{shown} is in use by another orgd process"),
             Kind::Other => sentence,
         };
         Failure { kind, sentence }
     }
+}
+
+/// The sentence for an operator whose file is not what was written.
+pub fn damaged(shown: &str, cause: &str) -> String {
+    format!(
+        "{shown} is not an orgd data file, or is damaged: {cause}. Put a good copy in its place; `orgd check` says whether a copy is whole"
+    )
 }
 
 impl fmt::Display for Failure {
@@ -202,6 +213,15 @@ pub enum Place {
     Backend(Box<dyn StorageBackend>),
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path) | Place::Untouched(path) => path.display().fmt(out),
+            Place::Backend(_) => out.write_str("the storage"),
+        }
+    }
+}
+
 /// The open data file.
 pub struct Store {
     shared: Arc<Shared>,
@@ -224,9 +244,10 @@ impl Store {
             migrate::bring_up(database, path, &tables)
         };
         let is_proved = matches!(place, Place::Untouched(_));
+        let shown = place.to_string();
         let mut file = DataFile::open(place, cache_bytes, prepare)?;
         if is_proved {
-            file.prove()?;
+            file.prove().map_err(|failure| failure.about(&shown, false))?;
         }
         let memos = Arc::new(Memos::default());
         let newest = ArcSwap::from_pointee(file.first_snapshot(&tables, Arc::clone(&memos))?);
@@ -253,7 +274,8 @@ impl Store {
 
     /// Runs `work` on the newest committed state. Never waits for a writer.
     pub fn read<T>(&self, work: impl FnOnce(&Tx) -> Result<T>) -> Result<T> {
-        work(&Tx::read(self.shared.newest.load()))
+        let read = || work(&Tx::read(self.shared.newest.load()));
+        guarded(read).unwrap_or_else(|cause| Err(Error::Internal(format!("a read panicked: {cause}"))))
     }
 
     /// Runs `work` on the writer thread and waits until its changes are on disk. When it returns an

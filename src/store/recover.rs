@@ -2,6 +2,7 @@
 //!
 //! Meanwhile readers stay on the newest snapshot, and writes are refused.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// So often may a disk that takes writes hold a file that does not open; then the process ends.
 const UNOPENED_MAX: u32 = 10;
-/// The trial is as large as what failed, but no larger than this, in bytes.
-const TRIAL_BYTES_MAX: usize = 1024 * 1024;
+/// A trial is as large as what failed, within these bounds, in bytes: a disk with less room is full.
+const TRIAL_BYTES: RangeInclusive<usize> = 256 * 1024..=1024 * 1024;
 /// Whose row a trial is.
 const TRIAL: &str = "trial";
 
@@ -26,7 +27,7 @@ impl Committer<'_> {
     /// can't be opened at all.
     pub(super) async fn recover(&mut self, failed_bytes: usize) -> Option<()> {
         let (mut wait, mut unopened) = (WAIT_MIN, 0);
-        let trial_bytes = failed_bytes.min(TRIAL_BYTES_MAX);
+        let trial_bytes = failed_bytes.clamp(*TRIAL_BYTES.start(), *TRIAL_BYTES.end());
         let file = loop {
             match self.reopen(trial_bytes) {
                 Ok(file) => break file,
@@ -48,7 +49,7 @@ impl Committer<'_> {
             wait = (wait * 2).min(WAIT_MAX);
         };
         self.hand_over(file).await?;
-        if trial_bytes > 0 && self.file.commit(&trial(None)).is_err() {
+        if self.file.commit(&trial(None)).is_err() {
             return Box::pin(self.recover(failed_bytes)).await;
         }
         self.shared.heal();
@@ -61,9 +62,7 @@ impl Committer<'_> {
         let DataFile { disk, .. } = &self.file;
         disk.restore().map_err(|cause| Failure::disk(&cause.to_string()))?;
         let file = self.file.again()?;
-        if trial_bytes > 0 {
-            file.commit(&trial(Some(vec![0; trial_bytes])))?;
-        }
+        file.commit(&trial(Some(incompressible(trial_bytes))))?;
         Ok(file)
     }
 
@@ -105,6 +104,16 @@ impl Committer<'_> {
         self.file = file;
         Some(())
     }
+}
+
+/// Bytes that no file system stores in less room.
+fn incompressible(count: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    });
+    bytes.take(count).collect()
 }
 
 /// The change of the trial's row.

@@ -4,13 +4,13 @@
 //! caller is answered after the commit that holds its change. Where a commit fails, what was run over it is
 //! run again without it, and refused if it changes anything, until the file can be written again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::commit::{Committed, Committer, Report};
 use super::file::DataFile;
+use super::guard::guarded;
 use super::tx::{Staged, WriteTx};
 use super::{Failure, RETRY_SECONDS, Shared};
 use crate::error::{Error, Result};
@@ -40,8 +40,9 @@ where
 {
     fn run(&mut self, tx: &WriteTx) -> bool {
         // A panic must not lose the neighbours: the staged changes go, the thread stays.
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
-            .unwrap_or_else(|_| Err(Error::Internal("a write panicked".into())));
+        let outcome = guarded(|| (self.work)(tx));
+        let outcome =
+            outcome.unwrap_or_else(|cause| Err(Error::Internal(format!("a write panicked: {cause}"))));
         let keep = outcome.is_ok();
         self.outcome = Some(outcome);
         keep

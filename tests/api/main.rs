@@ -9,6 +9,7 @@ mod batch_exports;
 mod buckets;
 mod capture;
 mod clients;
+mod damage;
 mod deliveries;
 mod destinations;
 mod domains;
