@@ -59,6 +59,8 @@ enum Command {
     Routes,
     /// Prints the OpenAPI document as JSON.
     Openapi,
+    /// Prints the licences of everything that this program holds.
+    Licenses,
 }
 
 #[derive(Subcommand)]
@@ -174,6 +176,14 @@ async fn run(command: Command) -> Outcome {
             Ok(())
         }
         Command::Openapi => print_json(&orgd::api::openapi::document(&resources::rows())),
+        Command::Licenses => {
+            // Made by .ci/licenses.
+            let mut text = flate2::read::GzDecoder::new(&include_bytes!("licenses.txt.gz")[..]);
+            let printed = std::io::copy(&mut text, &mut std::io::stdout().lock());
+            // Who reads the beginning only has closed the pipe.
+            let cause = printed.err().filter(|cause| cause.kind() != std::io::ErrorKind::BrokenPipe);
+            cause.map_or(Ok(()), |cause| Err(cause.to_string()))
+        }
     }
 }
 
