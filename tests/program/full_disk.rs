@@ -103,3 +103,33 @@ fn a_full_disk_stops_writes_and_nothing_else_until_there_is_room() {
     let check = run(&["check", "--data", data.to_str().expect("a path of text")]);
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
 }
+
+#[test]
+fn a_file_that_cannot_be_opened_again_ends_the_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    if !can_mount(folder.path()) {
+        return;
+    }
+    let (mut server, inside) = serve(folder.path());
+    let log = server.log.take().expect("a log").into_inner().expect("no panic");
+    let agent = agent();
+    let health = |base: &str| ask(&agent, "GET", &format!("{base}/_health"), None, &Value::Null).map(|(status, _)| status);
+    fill(&inside.join("filler"));
+    let url = format!("{}/api/organizations/", server.base);
+    until("the disk is full", || {
+        ask(&agent, "POST", &url, Some(KEY), &json!({"name": "n"})).expect("an answer");
+        health(&server.base) == Some(503)
+    });
+    // Somebody damages the file meanwhile; its length stays.
+    let data = inside.join("orgd.redb");
+    let noise = vec![0xff; usize::try_from(fs::metadata(&data).expect("a file").len()).expect("small") - 4096];
+    let mut file = fs::OpenOptions::new().write(true).open(&data).expect("the file");
+    fs::remove_file(inside.join("filler")).expect("the filler goes");
+    std::os::unix::fs::FileExt::write_all_at(&file, &noise, 4096).expect("the damage");
+    file.flush().expect("the damage");
+    assert_eq!(server.wait(), Some(1));
+    let lines: Vec<String> = log.iter().collect();
+    let last = lines.last().expect("a sentence");
+    assert!(last.starts_with("orgd: the data file failed and could not be opened again: "), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("panicked")), "{lines:#?}");
+}
