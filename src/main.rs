@@ -238,7 +238,10 @@ async fn serve(config: Config) -> Outcome {
     }
     let place = Place::File(config.data.clone());
     let clock = Clock::default();
-    warn_of_clock(clock.now());
+    let made = Time(0).plus_seconds(env!("ORGD_MADE_SECONDS").parse().unwrap_or(0));
+    if let Some(sentence) = operator::doubt_about(clock.now(), made) {
+        tracing::warn!("{sentence}");
+    }
     let app = operator::open(config, place, Arc::new(clock)).await?;
     greet(&app, address).await?;
     tracing::info!("listening on http://{address}");
@@ -253,15 +256,6 @@ async fn serve(config: Config) -> Outcome {
     orgd::serve(Arc::clone(&app), listener, stop).await;
     tracing::info!("stopped");
     app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
-}
-
-/// A clock that is behind the program's own making is wrong.
-fn warn_of_clock(now: Time) {
-    let made = env!("ORGD_MADE_SECONDS").parse().unwrap_or(0);
-    if now.unix_seconds() < made {
-        let made = Time(0).plus_seconds(made);
-        tracing::warn!("the clock says {now}, but this program was made at {made}: set the clock");
-    }
 }
 
 /// SIGTERM or SIGINT.

@@ -318,3 +318,22 @@ pub fn list_users(app: &App) -> Result<Vec<Listed>> {
 pub fn random_password(ids: &Ids) -> String {
     ids.base62::<18>()
 }
+
+/// What is wrong with a clock that is behind the making of the program.
+pub fn doubt_about(now: Time, made: Time) -> Option<String> {
+    (now < made).then(|| format!("the clock says {now}, but this program was made at {made}: set the clock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_the_making_of_the_program_is_doubted() {
+        let made = Time::parse("2026-11-26T12:00:00Z").unwrap();
+        assert_eq!(doubt_about(made, made), None);
+        assert_eq!(doubt_about(made.plus_seconds(1), made), None);
+        let doubt = doubt_about(Time(0), made).unwrap();
+        assert!(doubt.contains("1970-01-01T00:00:00Z") && doubt.contains("2026-11-26T12:00:00Z"), "{doubt}");
+    }
+}

@@ -56,6 +56,9 @@ impl Committer<'_> {
                 break;
             }
         }
+        if self.shared.is_failed() {
+            self.file.abandon();
+        }
         self.file.close();
     }
 

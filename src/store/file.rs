@@ -115,6 +115,14 @@ impl DataFile {
         Snapshot::take(self.database()?, tables.iter().map(|table| table.name), 0, memos)
     }
 
+    /// Leaves the file at its last good commit, as far as the disk lets us.
+    pub(super) fn abandon(&mut self) {
+        if self.let_go().is_ok() {
+            self.forget();
+            let _ = self.disk.restore();
+        }
+    }
+
     /// Closes the file for good.
     pub(super) fn close(mut self) {
         self.forget();

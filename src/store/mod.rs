@@ -183,7 +183,7 @@ impl Shared {
 
     fn fail(&self, failure: &Failure) {
         self.failed.store(true, Ordering::Release);
-        tracing::error!(%failure, "a commit failed; nothing of it was acknowledged");
+        tracing::error!(%failure, "nothing of what failed was acknowledged; writes are refused until the data file can be written again");
     }
 
     fn heal(&self) {

@@ -27,13 +27,16 @@ impl Committer<'_> {
     /// can't be opened at all.
     pub(super) async fn recover(&mut self, failed_bytes: usize) -> Option<()> {
         let (mut wait, mut unopened) = (WAIT_MIN, 0);
+        let mut is_told = false;
         let trial_bytes = failed_bytes.clamp(*TRIAL_BYTES.start(), *TRIAL_BYTES.end());
         let file = loop {
             match self.reopen(trial_bytes) {
                 Ok(file) => break file,
                 Err(failure) if failure.is_of_disk() => {
                     unopened = 0;
-                    tracing::warn!(%failure, "the data file can't be written yet");
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(%failure, "the data file can't be written yet; it is tried again");
+                    }
                 }
                 Err(failure) => {
                     unopened += 1;
