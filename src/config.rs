@@ -3,6 +3,7 @@
 mod exports;
 mod networks;
 mod plugins;
+mod secret;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use url::Url;
 pub use exports::Exports;
 pub use networks::Networks;
 pub use plugins::{Plugins, is_of_operator};
+use secret::secret;
 
 use crate::outbound::AddressPolicy;
 
@@ -119,6 +121,16 @@ pub struct Config {
     #[arg(long, env = "ORGD_DRAIN_SECONDS_MAX", default_value_t = 20, value_name = "SECONDS")]
     pub drain_seconds_max: u64,
 
+    /// A clock that is more than a day ahead of the data file has to go on for so many hours before
+    /// anything is removed for its age; 0 believes any clock.
+    #[arg(long, env = "ORGD_CLOCK_WAIT_HOURS", default_value_t = 24, value_name = "HOURS")]
+    pub clock_wait_hours: u32,
+
+    /// Goes on with another secret key than the one that the secrets in the data file were sealed with, and
+    /// makes one where there is none. Sealed secrets are lost and have to be entered again.
+    #[arg(long)]
+    pub new_secret_key: bool,
+
     #[command(flatten)]
     pub exports: Exports,
 
@@ -160,16 +172,15 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// Secrets come from the environment only: a flag would show them in the list of processes.
-    pub fn with_secrets_of_environment(mut self) -> Bootstrap {
-        self.password = secret("ORGD_BOOTSTRAP_PASSWORD");
-        self.api_key = secret("ORGD_BOOTSTRAP_API_KEY");
-        self
+    /// Secrets come from the environment or from files only: a flag would show them in the list of processes.
+    ///
+    /// # Errors
+    /// One sentence for the operator.
+    pub fn with_secrets(mut self) -> Result<Bootstrap, String> {
+        self.password = secret("ORGD_BOOTSTRAP_PASSWORD")?;
+        self.api_key = secret("ORGD_BOOTSTRAP_API_KEY")?;
+        Ok(self)
     }
-}
-
-fn secret(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -274,6 +285,20 @@ impl Config {
     pub fn of_environment() -> Result<Config, clap::Error> {
         let command = Config::augment_args(clap::Command::new("orgd"));
         Config::from_arg_matches(&command.try_get_matches_from(["orgd"])?)
+    }
+
+    /// With the secrets that the environment, files and the system's credentials hold.
+    ///
+    /// # Errors
+    /// One sentence for the operator: a secret can't be read, or is given twice.
+    pub fn with_secrets(mut self) -> Result<Config, String> {
+        // A flag may have set it.
+        let smtp_url = secret("ORGD_SMTP_URL")?;
+        self.smtp_url = self.smtp_url.or(smtp_url);
+        self.bootstrap = self.bootstrap.with_secrets()?;
+        self.exports = self.exports.with_secrets()?;
+        self.plugins = self.plugins.with_secrets()?;
+        Ok(self)
     }
 
     /// Checks settings that depend on each other.

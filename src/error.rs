@@ -193,12 +193,6 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<crate::store::Failure> for Error {
-    fn from(failure: crate::store::Failure) -> Error {
-        Error::Internal(failure.to_string())
-    }
-}
-
 impl From<serde_json::Error> for Error {
     fn from(failure: serde_json::Error) -> Error {
         Error::Internal(format!("an answer could not be written as JSON: {failure}"))

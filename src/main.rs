@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use orgd::app::App;
 use orgd::background::mailer;
-use orgd::clock::Clock;
+use orgd::clock::{Clock, Time};
 use orgd::config::Config;
 use orgd::operator::{self, FirstOwner, Made};
 use orgd::store::Place;
@@ -61,6 +61,8 @@ enum Command {
     Routes,
     /// Prints the OpenAPI document as JSON.
     Openapi,
+    /// Prints the licences of everything that this program holds.
+    Licenses,
 }
 
 #[derive(Subcommand)]
@@ -144,9 +146,11 @@ async fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(config) => serve(*config).await,
         Command::Bootstrap { file, email, organization, first_name, password_stdin } => {
-            let password = if password_stdin { Some(read_line()?) } else { None };
-            let app = open(file.data).await?;
-            let owner = FirstOwner { email, first_name, organization, password, api_key: None };
+            let given = if password_stdin { Some(read_line()?) } else { None };
+            let wanted = config_of(file.data.clone())?.bootstrap;
+            let app = open(Place::File(file.data.clone()), file.data).await?;
+            let password = given.or(wanted.password);
+            let owner = FirstOwner { email, first_name, organization, password, api_key: wanted.api_key };
             let made = operator::bootstrap(&app, owner).await.map_err(|cause| cause.to_string())?;
             print_json(&made)
         }
@@ -183,8 +187,15 @@ async fn run(command: Command) -> Outcome {
             Ok(())
         }
         Command::Check { file } => {
-            let app = open_existing(file.data).await?;
-            let problems = resources::check::check(&app.store).map_err(|cause| cause.to_string())?;
+            is_there(&file.data)?;
+            let app = open(Place::Untouched(file.data.clone()), file.data).await?;
+            let unreadable = |cause: orgd::error::Error| {
+                let shown = app.config.data.display().to_string();
+                orgd::store::damaged(&shown, &cause.to_string())
+            };
+            let mut problems = resources::check::check(&app.store).map_err(unreadable)?;
+            let secrets = app.store.read(|tx| resources::secrets::check(tx, &app.vault, &mut problems));
+            secrets.map_err(unreadable)?;
             if problems.is_empty() {
                 println!("the data file is whole");
                 return Ok(());
@@ -199,6 +210,14 @@ async fn run(command: Command) -> Outcome {
             Ok(())
         }
         Command::Openapi => print_json(&orgd::api::openapi::document(&resources::rows())),
+        Command::Licenses => {
+            // Made by .ci/licenses.
+            let mut text = flate2::read::GzDecoder::new(&include_bytes!("licenses.txt.gz")[..]);
+            let printed = std::io::copy(&mut text, &mut std::io::stdout().lock());
+            // Who reads the beginning only has closed the pipe.
+            let cause = printed.err().filter(|cause| cause.kind() != std::io::ErrorKind::BrokenPipe);
+            cause.map_or(Ok(()), |cause| Err(cause.to_string()))
+        }
     }
 }
 
@@ -219,27 +238,28 @@ fn read_line() -> Result<String, String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-async fn open(data: PathBuf) -> Result<Arc<App>, String> {
-    let config = Config::of_environment().map_err(|cause| cause.to_string())?;
-    let exports = config.exports.clone().with_secrets_of_environment();
-    let config = Config { data, exports, ..config };
-    let place = Place::File(config.data.clone());
-    operator::open(config, place, Arc::default()).await
+fn config_of(data: PathBuf) -> Result<Config, String> {
+    let config = Config::of_environment().map_err(|cause| cause.to_string())?.with_secrets()?;
+    Ok(Config { data, ..config })
+}
+
+async fn open(place: Place, data: PathBuf) -> Result<Arc<App>, String> {
+    operator::open(config_of(data)?, place, Arc::default()).await
 }
 
 async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
-    if !data.exists() {
-        return Err(format!("there is no data file at {}", data.display()));
-    }
-    open(data).await
+    is_there(&data)?;
+    open(Place::File(data.clone()), data).await
 }
 
-async fn serve(mut config: Config) -> Outcome {
+fn is_there(data: &Path) -> Outcome {
+    if data.exists() { Ok(()) } else { Err(format!("there is no data file at {}", data.display())) }
+}
+
+async fn serve(config: Config) -> Outcome {
     let log = logging::start(config.log_format, config.log_level);
     ignore_signals()?;
-    config.bootstrap = config.bootstrap.with_secrets_of_environment();
-    config.exports = config.exports.with_secrets_of_environment();
-    config.plugins = config.plugins.with_secrets_of_environment();
+    let config = config.with_secrets()?;
     if let Some(url) = &config.smtp_url {
         mailer::check(url, &config.mail_from)?;
     }
@@ -253,7 +273,12 @@ async fn serve(mut config: Config) -> Outcome {
         return Err(format!("--dev listens on loopback only, not on {}", config.listen));
     }
     let place = Place::File(config.data.clone());
-    let app = operator::open(config, place, Arc::new(Clock::default())).await?;
+    let clock = Clock::default();
+    let made = Time(0).plus_seconds(env!("ORGD_MADE_SECONDS").parse().unwrap_or(0));
+    if let Some(sentence) = operator::doubt_about(clock.now(), made) {
+        tracing::warn!("{sentence}");
+    }
+    let app = operator::open(config, place, Arc::new(clock)).await?;
     greet(&app, address).await?;
     if app.config.trust_proxy.hold_everything() {
         tracing::warn!(
@@ -267,9 +292,9 @@ async fn serve(mut config: Config) -> Outcome {
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listener, async { drop(stopped.await) }));
     tokio::select! {
         () = &mut serving => return Err("the server ended by itself".into()),
-        () = stops.next() => {}
+        () = stops.next() => tracing::info!("stopping: requests under way may finish; a second signal ends them"),
+        _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
     }
-    tracing::info!("stopping: requests under way may finish; a second signal ends them");
     log.now();
     drop(stop);
     tokio::select! {
@@ -277,7 +302,7 @@ async fn serve(mut config: Config) -> Outcome {
         () = stops.next() => return Err("a second signal came; requests under way were cut off".into()),
     }
     tracing::info!("stopped");
-    Ok(())
+    app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
 }
 
 /// SIGTERM and SIGINT.

@@ -1,5 +1,6 @@
 //! What the operator does at the machine itself: opening the file, the first owner, locked-out people.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -16,12 +17,13 @@ use crate::clock::{Clock, Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::resources::organizations::{NAME_CHARS_MAX, Organization};
+use crate::resources::secrets::{self, Fit};
 use crate::resources::{
     self, api_keys, domains, instance, invites, organizations, projects, proxy_records, sessions, signup,
-    two_factor, users,
+    trusted_time, two_factor, users,
 };
-use crate::store::{Place, Store, Tx, WriteTx};
-use crate::vault::Vault;
+use crate::store::{Place, Store, Tx, WriteTx, damaged};
+use crate::vault::{Readers, Vault, readers};
 
 /// Opens the data file and gives a new one its secret.
 ///
@@ -29,26 +31,83 @@ use crate::vault::Vault;
 /// One sentence for the operator.
 pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::result::Result<Arc<App>, String> {
     let cache_bytes = config.cache_mib.saturating_mul(1024 * 1024);
-    let file = match &place {
-        Place::File(path) => Some(path.clone()),
-        Place::Backend(_) => None,
+    let shown = place.to_string();
+    let (file, may_make_key) = match &place {
+        Place::File(path) => (Some(path.clone()), true),
+        Place::Untouched(path) => (Some(path.clone()), false),
+        Place::Backend(_) => (None, true),
+    };
+    let given = match (&config.exports.secret_key, &file) {
+        (Some(text), _) => Some(Vault::of(text).map_err(|cause| format!("ORGD_SECRET_KEY: {cause}"))?),
+        (None, Some(path)) => Vault::beside(path)?,
+        (None, None) => None,
     };
     let store = Store::open(place, cache_bytes, resources::tables()).map_err(|cause| cause.to_string())?;
+    if let Some(path) = &file
+        && readers(path) != Readers::Owner
+    {
+        let path = path.display();
+        tracing::warn!("{path} can be read by others: chmod 600 {path}");
+    }
+    // Nothing but damage makes these fail on a file that could be opened.
+    let told = |cause: Error| damaged(&shown, &cause.to_string());
     let ids = Ids::default();
-    let vault = match (&config.exports.secret_key, file) {
-        (Some(text), _) => Vault::of(text).map_err(|cause| format!("ORGD_SECRET_KEY: {cause}"))?,
-        (None, Some(path)) => Vault::beside(&path, &ids)?,
-        (None, None) => Vault::of(&ids.base62::<32>())?,
+    let key = Key { file, may_make_key, may_change: config.new_secret_key };
+    let fit = store.read(|tx| secrets::fit(tx, given.as_ref())).map_err(&told)?;
+    let vault = key.vault(given, fit, &ids)?;
+    let probe = if vault.is_locked() {
+        None
+    } else {
+        let is_marked = fit == Fit::Fits && store.read(secrets::is_marked).map_err(&told)?;
+        let seal = || {
+            let sealed = vault.seal(&ids, secrets::PURPOSE, secrets::TEXT);
+            sealed.map_err(|cause| cause.to_string())
+        };
+        if is_marked { None } else { Some(seal()?) }
     };
     let app = App::new(config, store, clock, ids, vault);
-    let fresh = app.ids.bytes::<32>();
-    let (ids, vault) = (Arc::clone(&app.ids), Arc::clone(&app.vault));
+    let (fresh, now) = (app.ids.bytes::<32>(), app.clock.now());
+    let (ids, vault, is_new_key) = (Arc::clone(&app.ids), Arc::clone(&app.vault), app.config.new_secret_key);
     let prepared = app.store.write(move |tx| {
         instance::prepare(tx, fresh)?;
-        invites::prepare(tx, &ids, &vault)
+        probe.as_ref().map_or(Ok(()), |probe| secrets::mark(tx, probe))?;
+        invites::prepare(tx, &ids, &vault, is_new_key)?;
+        trusted_time::prepare(tx, now)
     });
-    prepared.await.map_err(|cause| cause.to_string())?;
+    prepared.await.map_err(&told)?;
     Ok(Arc::new(app))
+}
+
+/// Where the secret key may come from.
+struct Key {
+    /// The data file that it lies beside.
+    file: Option<PathBuf>,
+    may_make_key: bool,
+    /// Whether the operator gives up what was sealed with another key.
+    may_change: bool,
+}
+
+impl Key {
+    /// The vault with the key that was given, or a new one where no secret depends on an old one.
+    fn vault(&self, given: Option<Vault>, fit: Fit, ids: &Ids) -> std::result::Result<Vault, String> {
+        if fit == Fit::Differs && !self.may_change {
+            tracing::error!(
+                "the data file holds secrets, and their secret key is missing or is another one: they cannot be read, batch exports wait, and no secret can be stored. Restore the key (the .key file beside the data file, or ORGD_SECRET_KEY), or start once with --new-secret-key: what was sealed is lost then and has to be entered again"
+            );
+            return Ok(Vault::locked());
+        }
+        if fit == Fit::Differs {
+            tracing::warn!(
+                "the secret key was changed: secrets that were sealed before have to be entered again"
+            );
+        }
+        match (given, &self.file) {
+            (Some(vault), _) => Ok(vault),
+            (None, Some(path)) if self.may_make_key => Vault::make_beside(path, ids),
+            (None, Some(_)) => Ok(Vault::locked()),
+            (None, None) => Vault::of(&ids.base62::<32>()),
+        }
+    }
 }
 
 /// Who is to own an empty file.
@@ -347,4 +406,23 @@ pub fn list_users(app: &App) -> Result<Vec<Listed>> {
 /// A random password for somebody who is locked out.
 pub fn random_password(ids: &Ids) -> String {
     ids.base62::<18>()
+}
+
+/// What is wrong with a clock that is behind the making of the program.
+pub fn doubt_about(now: Time, made: Time) -> Option<String> {
+    (now < made).then(|| format!("the clock says {now}, but this program was made at {made}: set the clock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_the_making_of_the_program_is_doubted() {
+        let made = Time::parse("2026-11-26T12:00:00Z").unwrap();
+        assert_eq!(doubt_about(made, made), None);
+        assert_eq!(doubt_about(made.plus_seconds(1), made), None);
+        let doubt = doubt_about(Time(0), made).unwrap();
+        assert!(doubt.contains("1970-01-01T00:00:00Z") && doubt.contains("2026-11-26T12:00:00Z"), "{doubt}");
+    }
 }

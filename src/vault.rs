@@ -2,7 +2,8 @@
 //! reach the data file.
 //!
 //! The key comes from `ORGD_SECRET_KEY` or lies in a file beside the data file. Without it nothing sealed
-//! opens again: the secrets have to be entered anew, everything else stays.
+//! opens again: the secrets have to be entered anew, everything else stays. Where there are secrets and their
+//! key is missing, the vault is locked: it neither seals nor opens anything.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -24,7 +25,8 @@ pub struct Sealed(Vec<u8>);
 
 /// Seals and opens with one key.
 pub struct Vault {
-    key: LessSafeKey,
+    /// `None`: locked.
+    key: Option<LessSafeKey>,
 }
 
 impl Vault {
@@ -39,43 +41,72 @@ impl Vault {
         }
         let key = UnboundKey::new(&CHACHA20_POLY1305, &Sha256::digest(text.as_bytes()))
             .expect("a SHA-256 hash has the length of a key");
-        Ok(Vault { key: LessSafeKey::new(key) })
+        Ok(Vault { key: Some(LessSafeKey::new(key)) })
     }
 
-    /// The vault with the key in the file beside `data`; the file is made where there is none.
+    /// A vault without its key.
+    pub fn locked() -> Vault {
+        Vault { key: None }
+    }
+
+    /// Whether the key is missing.
+    pub fn is_locked(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// The vault with the key in the file beside `data`; `None` where there is no such file.
     ///
     /// # Errors
     /// One sentence for the operator.
-    pub fn beside(data: &Path, ids: &Ids) -> std::result::Result<Vault, String> {
+    pub fn beside(data: &Path) -> std::result::Result<Option<Vault>, String> {
         let path = key_path(data);
         let shown = path.display();
-        match fs::read_to_string(&path) {
-            Ok(text) => Vault::of(&text).map_err(|cause| format!("{shown}: {cause}")),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                let text = ids.base62::<32>();
-                make(&path, &text).map_err(|cause| format!("cannot make {shown}: {cause}"))?;
-                Vault::of(&text)
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(format!("cannot read {shown}: {cause}")),
+        };
+        match readers(&path) {
+            Readers::Everybody => {
+                return Err(format!("{shown} can be read by everybody on this machine: chmod 600 {shown}"));
             }
-            Err(cause) => Err(format!("cannot read {shown}: {cause}")),
+            Readers::Group => tracing::warn!("{shown} can be read by its group: chmod 600 {shown}"),
+            Readers::Owner => {}
         }
+        Vault::of(&text).map(Some).map_err(|cause| format!("{shown}: {cause}"))
+    }
+
+    /// The vault with a new key, in a new file beside `data`.
+    ///
+    /// # Errors
+    /// One sentence for the operator.
+    pub fn make_beside(data: &Path, ids: &Ids) -> std::result::Result<Vault, String> {
+        let path = key_path(data);
+        let text = ids.base62::<32>();
+        make(&path, &text).map_err(|cause| format!("cannot make {}: {cause}", path.display()))?;
+        Vault::of(&text)
     }
 
     /// Seals `text`; it opens for the same `purpose` only.
     pub fn seal(&self, ids: &Ids, purpose: &[u8], text: &str) -> Result<Sealed> {
+        let Some(key) = &self.key else {
+            return Err(Error::Unavailable(
+                "The secret key of this server is missing, so no secret can be stored.".into(),
+            ));
+        };
         let nonce = ids.bytes::<NONCE_LEN>();
         let mut bytes = text.as_bytes().to_vec();
-        self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut bytes)
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut bytes)
             .map_err(|_| Error::Internal("a secret could not be sealed".into()))?;
         Ok(Sealed([nonce.as_slice(), &bytes].concat()))
     }
 
-    /// What was sealed; `None` where it was sealed with another key.
+    /// What was sealed; `None` where it was sealed with another key, or the vault is locked.
     pub fn open(&self, purpose: &[u8], sealed: &Sealed) -> Option<String> {
         let (nonce, bytes) = sealed.0.split_first_chunk::<NONCE_LEN>()?;
         let mut bytes = bytes.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let text = self.key.open_in_place(nonce, Aad::from(purpose), &mut bytes).ok()?;
+        let text = self.key.as_ref()?.open_in_place(nonce, Aad::from(purpose), &mut bytes).ok()?;
         String::from_utf8(text.to_vec()).ok()
     }
 }
@@ -85,6 +116,27 @@ impl Sealed {
     /// Bytes for the test of the stored ones.
     pub fn sample() -> Sealed {
         Sealed(vec![1, 2, 255])
+    }
+}
+
+/// Who can read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    Owner,
+    Group,
+    Everybody,
+}
+
+/// Who can read or write the file, by its mode; its owner where that can't be found out.
+pub fn readers(path: &Path) -> Readers {
+    #[cfg(unix)]
+    let mode = fs::metadata(path).map_or(0, |about| std::os::unix::fs::MetadataExt::mode(&about));
+    #[cfg(not(unix))]
+    let mode = 0;
+    match mode {
+        mode if mode & 0o007 != 0 => Readers::Everybody,
+        mode if mode & 0o070 != 0 => Readers::Group,
+        _ => Readers::Owner,
     }
 }
 
@@ -127,9 +179,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("orgd.redb");
         let ids = Ids::default();
-        let sealed = Vault::beside(&data, &ids).unwrap().seal(&ids, b"", "secret").unwrap();
-        assert_eq!(Vault::beside(&data, &ids).unwrap().open(b"", &sealed).as_deref(), Some("secret"));
+        assert!(Vault::beside(&data).unwrap().is_none());
+        let sealed = Vault::make_beside(&data, &ids).unwrap().seal(&ids, b"", "secret").unwrap();
+        assert_eq!(Vault::beside(&data).unwrap().unwrap().open(b"", &sealed).as_deref(), Some("secret"));
+        assert!(Vault::make_beside(&data, &ids).is_err(), "a key is never replaced");
         fs::write(key_path(&data), "short").unwrap();
-        assert!(Vault::beside(&data, &ids).is_err());
+        assert!(Vault::beside(&data).is_err());
+    }
+
+    #[test]
+    fn a_locked_vault_neither_seals_nor_opens() {
+        let ids = Ids::default();
+        let sealed = Vault::of(&"k".repeat(32)).unwrap().seal(&ids, b"one", "secret").unwrap();
+        let locked = Vault::locked();
+        assert!(locked.is_locked() && locked.open(b"one", &sealed).is_none());
+        assert_eq!(locked.seal(&ids, b"one", "secret").unwrap_err().status(), 503);
     }
 }

@@ -43,6 +43,8 @@ pub async fn run(app: Arc<App>) {
     };
     let mail = app.store.watch(&[outbox::OUTBOX.info()]);
     loop {
+        // What is sent while its end can't be written down would be sent again.
+        app.store.healed().await;
         let wake = match turn(&app, &transport, &from).await {
             Ok(next) => next,
             Err(cause) => {

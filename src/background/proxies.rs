@@ -22,6 +22,7 @@ const NAP_MAX: Duration = Duration::from_secs(30);
 pub(super) async fn run(app: Arc<App>) {
     let changes = app.store.watch(&[proxy_records::DUE.info()]);
     loop {
+        app.store.healed().await;
         let pause = turn(&app).await.unwrap_or_else(|cause| {
             error!(%cause, "proxy records could not be followed");
             NAP_MAX

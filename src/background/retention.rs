@@ -3,30 +3,60 @@
 
 use std::sync::Arc;
 
+use tracing::error;
+
 use super::sweep::in_steps;
 use crate::app::App;
 use crate::clock::Time;
 use crate::config::Exports;
 use crate::resources::events::{self, Limits};
+use crate::resources::trusted_time;
 
 const PERIOD_SECONDS: i64 = 60;
 
-/// Sweeps at the start and every minute.
+/// Looks at the clock and sweeps, at the start and every minute.
 pub(super) async fn run(app: Arc<App>) {
+    let wait_seconds = i64::from(app.config.clock_wait_hours) * 60 * 60;
+    let mut ahead = None;
     loop {
+        app.store.healed().await;
         let now = app.clock.now();
-        let limits = limits(&app.config.exports, now);
-        in_steps(&app, "events", move |tx| events::sweep(tx, limits)).await;
+        match app.store.write(move |tx| trusted_time::look(tx, now, wait_seconds)).await {
+            Ok(seen) => {
+                trusted_time::tell(ahead, seen);
+                ahead = seen;
+            }
+            Err(cause) => error!(%cause, "the time could not be written down"),
+        }
+        let keep = Keep::of(&app.config.exports);
+        in_steps(&app, "events", move |tx| events::sweep(tx, keep.limits(trusted_time::of(tx, now)?))).await;
         app.clock.until(now.plus_seconds(PERIOD_SECONDS)).await;
     }
 }
 
-fn limits(config: &Exports, now: Time) -> Limits {
-    let days = i64::from(config.events_days_max);
-    Limits {
-        oldest: (days > 0).then(|| now.plus_seconds(-days * 24 * 60 * 60)),
-        bytes_max: bytes(config.events_mib_max),
-        project_bytes_max: bytes(config.events_project_mib_max),
+/// What is kept by the settings.
+#[derive(Clone, Copy)]
+struct Keep {
+    days_max: i64,
+    mib_max: u64,
+    project_mib_max: u64,
+}
+
+impl Keep {
+    fn of(config: &Exports) -> Keep {
+        Keep {
+            days_max: config.events_days_max.into(),
+            mib_max: config.events_mib_max,
+            project_mib_max: config.events_project_mib_max,
+        }
+    }
+
+    fn limits(self, now: Time) -> Limits {
+        Limits {
+            oldest: (self.days_max > 0).then(|| now.plus_seconds(-self.days_max * 24 * 60 * 60)),
+            bytes_max: bytes(self.mib_max),
+            project_bytes_max: bytes(self.project_mib_max),
+        }
     }
 }
 

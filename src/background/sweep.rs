@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::error;
+use tracing::{error, info};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::resources::sessions;
+use crate::resources::{Swept, sessions};
 use crate::store::WriteTx;
 
 const PERIOD: Duration = Duration::from_secs(60 * 60);
@@ -17,6 +17,7 @@ pub(super) async fn run(app: Arc<App>) {
     let mut turns = tokio::time::interval(PERIOD);
     loop {
         turns.tick().await;
+        app.store.healed().await;
         let now = app.clock.now();
         in_steps(&app, "sessions", move |tx| sessions::sweep(tx, now)).await;
     }
@@ -27,13 +28,24 @@ pub(super) async fn run(app: Arc<App>) {
 pub(super) async fn in_steps(
     app: &App,
     what: &'static str,
-    step: impl Fn(&WriteTx) -> Result<bool> + Copy + Send + 'static,
+    step: impl Fn(&WriteTx) -> Result<Swept> + Copy + Send + 'static,
 ) {
+    let mut rows = 0;
     loop {
         match app.store.write(step).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(cause) => return error!(%cause, "old {what} could not be removed"),
+            Ok(swept) => {
+                rows += swept.rows;
+                if !swept.is_more {
+                    break;
+                }
+            }
+            Err(cause) => {
+                error!(%cause, "old {what} could not be removed");
+                break;
+            }
         }
+    }
+    if rows > 0 {
+        info!(rows, "old {what} were removed");
     }
 }

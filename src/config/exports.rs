@@ -43,9 +43,9 @@ pub struct Exports {
 }
 
 impl Exports {
-    /// The key comes from the environment only: a flag would show it in the list of processes.
-    pub fn with_secrets_of_environment(mut self) -> Exports {
-        self.secret_key = super::secret("ORGD_SECRET_KEY");
-        self
+    /// The key comes from the environment or a file only: a flag would show it in the list of processes.
+    pub(super) fn with_secrets(mut self) -> Result<Exports, String> {
+        self.secret_key = super::secret("ORGD_SECRET_KEY")?;
+        Ok(self)
     }
 }

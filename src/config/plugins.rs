@@ -61,12 +61,12 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// The tokens come from the environment only: a flag would show them in the list of processes.
-    pub fn with_secrets_of_environment(mut self) -> Plugins {
-        self.github_token = super::secret("ORGD_GITHUB_TOKEN");
-        self.gitlab_token = super::secret("ORGD_GITLAB_TOKEN");
-        self.npm_token = super::secret("ORGD_NPM_TOKEN");
-        self
+    /// The tokens come from the environment or files only: a flag would show them in the list of processes.
+    pub(super) fn with_secrets(mut self) -> Result<Plugins, String> {
+        self.github_token = super::secret("ORGD_GITHUB_TOKEN")?;
+        self.gitlab_token = super::secret("ORGD_GITLAB_TOKEN")?;
+        self.npm_token = super::secret("ORGD_NPM_TOKEN")?;
+        Ok(self)
     }
 
     /// The time of one request to another server.

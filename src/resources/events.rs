@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{persons, projects};
+use super::{Swept, persons, projects};
 use crate::clock::{Clock, Ids, Time};
 use crate::error::Result;
 use crate::store::{Json, Order, Table, Tx, WriteTx};
@@ -262,9 +262,21 @@ fn fair_share(sizes: impl Iterator<Item = u64>, max: u64) -> u64 {
     u64::MAX
 }
 
-/// Removes some of what is too old or too much, or belongs to a project that is gone; true where more may
-/// be left.
-pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<bool> {
+/// When the newest event arrived.
+pub(super) fn newest(tx: &Tx) -> Result<Option<Time>> {
+    let mut newest = None;
+    for (project, _) in tx.all(&KEPT)? {
+        let (first, last) = ((project, Uuid::nil()), (project, Uuid::max()));
+        if let Some(row) = tx.range(&EVENTS, &first, &last, Order::Descending)?.next() {
+            let ((_, id), _) = row?;
+            newest = newest.max(Some(Ids::time_of(id)));
+        }
+    }
+    Ok(newest)
+}
+
+/// Removes some of what is too old or too much, or belongs to a project that is gone.
+pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
     const AT_ONCE: usize = 500;
     let all = tx.all(&KEPT)?;
     let bytes_each = limits.bytes_each(all.iter().map(|(_, kept)| kept.bytes));
@@ -285,16 +297,16 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<bool> {
         }
         if is_gone && kept.events == 0 && !persons::sweep(tx, project)? {
             tx.delete(&KEPT, &project)?;
-            return Ok(true);
+            return Ok(Swept { rows: removed, is_more: true });
         }
         if removed > 0 {
             tx.put(&KEPT, &project, &kept)?;
         }
         if removed > 0 || is_gone {
-            return Ok(true);
+            return Ok(Swept { rows: removed, is_more: true });
         }
     }
-    Ok(false)
+    Ok(Swept::default())
 }
 
 /// What is kept is what was counted, and every event is found by its time and its sender's identifier.

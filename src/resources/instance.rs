@@ -14,13 +14,8 @@ use crate::store::{Table, Tx, WriteTx};
 pub fn rows() -> Vec<Route> {
     vec![
         Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME)))),
-        Route::get(
-            "/_health/",
-            public(),
-            Within::Nothing,
-            read(|_, _| Ok(Reply::text(200, "text/plain", "ok"))),
-        ),
-        Route::get("/_livez", public(), Within::Nothing, read(|_, _| Reply::ok(&Live { http: true }))),
+        Route::get("/_health/", public(), Within::Nothing, steps(health)),
+        Route::get("/_livez", public(), Within::Nothing, steps(live)),
         Route::get("/_readyz", public(), Within::Nothing, steps(ready)),
         Route::get("/_preflight/", public(), Within::Nothing, read(preflight)),
     ]
@@ -33,9 +28,25 @@ pub(super) const INSTANCE: Table<String, Vec<u8>> = Table::new("instance");
 
 const SECRET: &str = "secret";
 
+/// Whether the server does its work, writes included.
+async fn health(app: Arc<App>, _call: Arc<Call>) -> Result<Reply> {
+    if app.store.healthy() {
+        return Ok(Reply::text(200, "text/plain", "ok"));
+    }
+    Ok(Reply::text(503, "text/plain", "The data file cannot be written."))
+}
+
 #[derive(Serialize)]
 struct Live {
     http: bool,
+    /// Told where it is `false` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<bool>,
+}
+
+/// Always 200: a new process would write no better to the same disk, and this one still answers readers.
+async fn live(app: Arc<App>, _call: Arc<Call>) -> Result<Reply> {
+    Reply::ok(&Live { http: true, database: (!app.store.healthy()).then_some(false) })
 }
 
 /// 200 where all checks hold, 503 otherwise; `?exclude=` leaves one out.
@@ -45,7 +56,10 @@ async fn ready(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         return Reply::json(400, &json!({"error": "InvalidRole"}));
     }
     let readable = app.store.read(users::none_yet).is_ok();
-    let checks = [("http", true), ("database", readable && app.store.healthy())];
+    let mut checks = vec![("http", true), ("database", readable && app.store.healthy())];
+    if app.vault.is_locked() {
+        checks.push(("secrets", false));
+    }
     let left_out = |name: &str| call.query.iter().any(|(known, value)| known == "exclude" && value == name);
     let counted: Vec<_> = checks.into_iter().filter(|(name, _)| !left_out(name)).collect();
     let status = if counted.iter().all(|(_, holds)| *holds) { 200 } else { 503 };

@@ -380,15 +380,33 @@ pub fn take_back_above(
     Ok(())
 }
 
-/// Gives a token to each invite of a file from before there were any.
-pub fn prepare(tx: &WriteTx, ids: &Ids, vault: &Vault) -> Result<()> {
+/// Gives a token to each invite of a file from before there were any; with `is_new_key` also to those whose
+/// token was sealed with the key that is given up.
+pub fn prepare(tx: &WriteTx, ids: &Ids, vault: &Vault, is_new_key: bool) -> Result<()> {
     // All get theirs at once, so one token says that all have one.
-    if !tx.first(&BY_TOKEN, 1)?.is_empty() {
+    let all_have_one = !tx.first(&BY_TOKEN, 1)?.is_empty();
+    if vault.is_locked() || (all_have_one && !is_new_key) {
         return Ok(());
     }
     for ((organization, id), mut invite) in tx.all(&INVITES)? {
+        if invite.open_token(vault, id).is_some() {
+            continue;
+        }
+        if let Some(lost) = &invite.token {
+            tx.delete(&BY_TOKEN, &lost.hash)?;
+        }
         invite.token = Some(new_token(ids, vault, id)?);
         put(tx, organization, id, &invite)?;
+    }
+    Ok(())
+}
+
+/// Shows the token of every invite.
+pub(super) fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
+    for ((_, id), invite) in tx.all(&INVITES)? {
+        if let Some(token) = &invite.token {
+            look(&purpose(id), &token.sealed);
+        }
     }
     Ok(())
 }

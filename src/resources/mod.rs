@@ -25,14 +25,24 @@ pub mod proxy_records;
 pub mod role_memberships;
 pub mod roles;
 pub mod schema;
+pub mod secrets;
 pub mod sessions;
 pub mod signup;
+pub mod trusted_time;
 pub mod two_factor;
 pub mod users;
 mod whoami;
 
 use crate::api::Route;
 use crate::store::TableInfo;
+
+/// What a step of a sweep has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub rows: u64,
+    /// Whether more may be left.
+    pub is_more: bool,
+}
 
 /// Every row of the route table but the schema's own.
 pub fn rows() -> Vec<Route> {

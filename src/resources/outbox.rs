@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::invites::Invite;
-use super::{invites, organizations, users};
+use super::{invites, organizations, trusted_time, users};
 use crate::api::Call;
 use crate::clock::Time;
 use crate::error::Result;
@@ -162,7 +162,7 @@ pub fn outgoing(tx: &Tx, vault: &Vault, id: Uuid) -> Result<Outgoing> {
 /// A try is over: the mail is gone, or waits for its next turn.
 pub fn settle(tx: &WriteTx, id: Uuid, sent: bool, now: Time) -> Result<()> {
     let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(()) };
-    let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= now;
+    let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= trusted_time::of(tx, now)?;
     if sent || too_old {
         return Ok(tx.delete(&OUTBOX, &id)?);
     }

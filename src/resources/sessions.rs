@@ -7,12 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{two_factor, users};
+use super::{Swept, trusted_time, two_factor, users};
 use crate::api::call::{SecondStep, Via};
 use crate::api::{Call, Field, Kind, Reply, Route, Within, public, session, steps, write};
 use crate::app::App;
 use crate::auth::{hash, password};
-use crate::clock::Time;
+use crate::clock::{Ids, Time};
 use crate::config::{SENSITIVE_SESSION_SECONDS, SESSION_SECONDS};
 use crate::error::{Envelope, Result, denied, invalid_body, unauthenticated};
 use crate::store::{Order, Table, Tx, WriteTx};
@@ -216,8 +216,14 @@ pub fn end_others(tx: &WriteTx, user: Uuid, keep: Option<[u8; 32]>) -> Result<()
     Ok(())
 }
 
-/// Removes some sessions whose time is over; true where more may be left.
-pub fn sweep(tx: &WriteTx, now: Time) -> Result<bool> {
+/// When the newest session began.
+pub(super) fn newest(tx: &Tx) -> Result<Option<Time>> {
+    Ok(tx.last(&BY_AGE)?.map(|((age, _), ())| Ids::time_of(age)))
+}
+
+/// Removes some sessions whose time is over.
+pub fn sweep(tx: &WriteTx, now: Time) -> Result<Swept> {
+    let now = trusted_time::of(tx, now)?;
     const AT_ONCE: u64 = 500;
     let oldest: Vec<((Uuid, [u8; 32]), ())> = tx.first(&BY_AGE, AT_ONCE)?;
     let mut removed = 0;
@@ -231,5 +237,5 @@ pub fn sweep(tx: &WriteTx, now: Time) -> Result<bool> {
         tx.delete(&BY_AGE, key)?;
         removed += 1;
     }
-    Ok(removed == AT_ONCE)
+    Ok(Swept { rows: removed, is_more: removed == AT_ONCE })
 }

@@ -6,27 +6,72 @@ use std::sync::Arc;
 use redb::Database;
 use tokio::sync::mpsc;
 
+use super::file::DataFile;
 use super::memo::Group;
-use super::snapshot::{Snapshot, definition};
+use super::snapshot::definition;
 use super::tx::Staged;
 use super::{Failure, Shared};
 
 /// How a commit went.
 pub(super) type Committed = Result<(), Failure>;
 
-/// Commits one batch after the other, and reports each, until there are no more.
-pub(super) fn run(
-    database: &Database,
-    shared: &Shared,
-    mut batches: mpsc::Receiver<Arc<Staged>>,
-    reports: &mpsc::Sender<Committed>,
-) {
-    while let Some(batch) = batches.blocking_recv() {
-        let committed =
-            commit(database, &batch).and_then(|()| publish(database, shared, changed_groups(shared, &batch)));
-        if reports.blocking_send(committed).is_err() {
-            return;
+/// What the writer is told.
+pub(super) enum Report {
+    Committed(Committed),
+    /// The newest snapshot has the state that it had, in the file as it was opened again.
+    Reopened,
+}
+
+/// Commits batches, and opens the file again where a commit has failed.
+pub(super) struct Committer<'a> {
+    pub(super) file: DataFile,
+    pub(super) shared: &'a Shared,
+    pub(super) batches: mpsc::Receiver<Arc<Staged>>,
+    pub(super) reports: mpsc::Sender<Report>,
+}
+
+impl Committer<'_> {
+    /// Commits one batch after the other, and reports each, until there are no more.
+    pub(super) async fn run(mut self) {
+        let unreadable = Arc::clone(&self.file.disk);
+        loop {
+            let batch = tokio::select! {
+                batch = self.batches.recv() => batch,
+                () = unreadable.unreadable.notified() => {
+                    self.shared.fail(&Failure::disk("a part of it could not be read"));
+                    if self.recover(0).await.is_none() { break } else { continue }
+                }
+            };
+            let Some(batch) = batch else { break };
+            let committed = self.commit(&batch);
+            let has_failed = committed.is_err();
+            if let Err(failure) = &committed {
+                // Before the writer hears of it, so that it sends nothing more.
+                self.shared.fail(failure);
+            }
+            if self.reports.send(Report::Committed(committed)).await.is_err() {
+                break;
+            }
+            if has_failed && self.recover(batch.bytes()).await.is_none() {
+                break;
+            }
         }
+        if self.shared.is_failed() {
+            self.file.abandon();
+        }
+        self.file.close();
+    }
+
+    fn commit(&mut self, batch: &Staged) -> Committed {
+        self.file.commit(batch)?;
+        let shared = self.shared;
+        let generation = shared.newest.load().generation + 1;
+        let snapshot = self.file.snapshot(shared, generation)?;
+        for group in changed_groups(shared, batch) {
+            shared.memos.changed(generation, group);
+        }
+        shared.newest.store(Arc::new(snapshot));
+        Ok(())
     }
 }
 
@@ -35,18 +80,6 @@ fn changed_groups(shared: &Shared, batch: &Staged) -> HashSet<Group> {
     let remembered = shared.tables.iter().filter(|table| table.remembered);
     let changes = remembered.filter_map(|table| batch.tables.get(table.name));
     changes.flat_map(|changes| changes.keys()).filter_map(|key| key.first_chunk().copied()).collect()
-}
-
-/// Lets readers see what was committed.
-fn publish(database: &Database, shared: &Shared, changed: HashSet<Group>) -> Committed {
-    let names = shared.tables.iter().map(|table| table.name);
-    let generation = shared.newest.load().generation + 1;
-    let snapshot = Snapshot::take(database, names, generation, Arc::clone(&shared.memos))?;
-    for group in changed {
-        shared.memos.changed(generation, group);
-    }
-    shared.newest.store(Arc::new(snapshot));
-    Ok(())
 }
 
 /// Writes the changes in one durable transaction; a failure leaves none of them.

@@ -7,26 +7,29 @@
 mod check;
 mod codec;
 mod commit;
+mod disk;
+mod file;
+mod guard;
 mod key;
 mod memo;
 mod migrate;
 #[cfg(test)]
 mod model_test;
+mod recover;
 mod snapshot;
 mod table;
 mod tx;
 mod writer;
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, StorageBackend};
+use redb::StorageBackend;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use check::{Problems, check_counts};
@@ -38,6 +41,8 @@ pub use table::{Table, TableInfo, by_all_but_uuid, by_uuid};
 pub use tx::{Order, Tx, WriteTx};
 
 use crate::error::{Error, Result};
+use file::DataFile;
+use guard::guarded;
 use memo::Memos;
 use snapshot::Snapshot;
 use writer::{Job, Write};
@@ -47,32 +52,117 @@ const QUEUE_MAX: usize = 4096;
 
 /// What the storage itself could not do; never the caller's fault.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct Failure {
+    kind: Kind,
+    sentence: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The disk refuses, or is full: another time it may not.
+    Disk,
+    /// Bytes are not what was written.
+    Damage,
+    /// Another process has the file.
+    InUse,
+    /// Everything else.
+    Other,
+}
+
+/// How soon a write that the disk refused may be tried again, in seconds.
+const RETRY_SECONDS: u32 = 5;
 
 impl Failure {
-    fn record(cause: String) -> Failure {
-        Failure(cause)
+    fn record(sentence: String) -> Failure {
+        Failure { kind: Kind::Other, sentence }
+    }
+
+    fn disk(cause: &str) -> Failure {
+        Failure { kind: Kind::Disk, sentence: format!("the data file failed: {cause}") }
+    }
+
+    fn damage(cause: String) -> Failure {
+        Failure { kind: Kind::Damage, sentence: cause }
+    }
+
+    fn in_use() -> Failure {
+        Failure { kind: Kind::InUse, sentence: "the data file is in use by another orgd process".into() }
     }
 
     fn storage(cause: impl Into<redb::Error>) -> Failure {
-        Failure(format!("the data file failed: {}", cause.into()))
+        let cause = cause.into();
+        let kind = match &cause {
+            // What is not there any more, or not ours, does not come back.
+            redb::Error::Io(cause)
+                if matches!(cause.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) =>
+            {
+                Kind::Damage
+            }
+            redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => Kind::Disk,
+            redb::Error::Corrupted(_) => Kind::Damage,
+            _ => Kind::Other,
+        };
+        Failure { kind, sentence: format!("the data file failed: {cause}") }
     }
+
+    fn is_of_disk(&self) -> bool {
+        self.kind == Kind::Disk
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.kind == Kind::InUse
+    }
+
+    /// The sentence for an operator who has named the file.
+    fn about(self, shown: &str, is_new: bool) -> Failure {
+        let Failure { kind, sentence } = self;
+        let cause = sentence.strip_prefix("the data file failed: ").unwrap_or(&sentence);
+        let sentence = match kind {
+            Kind::Disk if is_new => format!("cannot make {shown}: {cause}"),
+            Kind::Disk => format!("cannot use {shown}: {cause}"),
+            Kind::Damage => damaged(shown, cause),
+            Kind::InUse => format!("{shown} is in use by another orgd process"),
+            Kind::Other => sentence,
+        };
+        Failure { kind, sentence }
+    }
+}
+
+/// The sentence for an operator whose file is not what was written.
+pub fn damaged(shown: &str, cause: &str) -> String {
+    format!(
+        "{shown} is not an orgd data file, or is damaged: {cause}. Put a good copy in its place; `orgd check` says whether a copy is whole"
+    )
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(&self.sentence)
     }
 }
 
 impl std::error::Error for Failure {}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        if failure.is_of_disk() {
+            return Error::Busy { retry_after_seconds: RETRY_SECONDS };
+        }
+        Error::Internal(failure.sentence)
+    }
+}
 
 struct Shared {
     tables: Vec<TableInfo>,
     newest: ArcSwap<Snapshot>,
     memos: Arc<Memos>,
     watches: RwLock<Vec<Watch>>,
+    /// Whether writes are refused, because the last commit failed.
     failed: AtomicBool,
+    healed: Notify,
+    /// Why no write will ever succeed again.
+    given_up: OnceLock<String>,
+    gave_up: Notify,
 }
 
 /// Somebody who waits for commits that change one of these tables.
@@ -92,8 +182,24 @@ impl Shared {
     }
 
     fn fail(&self, failure: &Failure) {
-        self.failed.store(true, Ordering::Relaxed);
-        tracing::error!(%failure, "a commit failed; nothing of it was acknowledged");
+        self.failed.store(true, Ordering::Release);
+        tracing::error!(%failure, "nothing of what failed was acknowledged; writes are refused until the data file can be written again");
+    }
+
+    fn heal(&self) {
+        self.failed.store(false, Ordering::Release);
+        self.healed.notify_waiters();
+        tracing::info!("the data file can be written again");
+    }
+
+    fn give_up(&self, cause: String) {
+        tracing::error!("{cause}");
+        let _ = self.given_up.set(cause);
+        self.gave_up.notify_waiters();
+    }
+
+    fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 }
 
@@ -101,8 +207,19 @@ impl Shared {
 pub enum Place {
     /// A file, made where there is none.
     File(PathBuf),
+    /// A file that is only looked at: what is written stays in memory and is forgotten.
+    Untouched(PathBuf),
     /// Any redb storage: memory, or one that fails on purpose.
     Backend(Box<dyn StorageBackend>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path) | Place::Untouched(path) => path.display().fmt(out),
+            Place::Backend(_) => out.write_str("the storage"),
+        }
+    }
 }
 
 /// The open data file.
@@ -123,43 +240,42 @@ impl Store {
         mut tables: Vec<TableInfo>,
     ) -> std::result::Result<Store, Failure> {
         tables.extend([tx::COUNTS.info(), tx::SEQUENCES.info(), migrate::META.info()]);
-        let mut builder = Database::builder();
-        builder.set_cache_size(cache_bytes);
-        let path = match &place {
-            Place::File(path) => Some(path.clone()),
-            Place::Backend(_) => None,
+        let prepare = |database: &redb::Database, path: Option<&std::path::Path>| {
+            migrate::bring_up(database, path, &tables)
         };
-        let database = match place {
-            Place::File(path) => open_file(&builder, &path)?,
-            Place::Backend(backend) => {
-                builder.create_with_backend(Boxed(backend)).map_err(Failure::storage)?
-            }
-        };
-        migrate::bring_up(&database, path.as_deref(), &tables)?;
-        let names = tables.iter().map(|table| table.name);
+        let is_proved = matches!(place, Place::Untouched(_));
+        let shown = place.to_string();
+        let mut file = DataFile::open(place, cache_bytes, prepare)?;
+        if is_proved {
+            file.prove().map_err(|failure| failure.about(&shown, false))?;
+        }
         let memos = Arc::new(Memos::default());
-        let newest = ArcSwap::from_pointee(Snapshot::take(&database, names, 0, Arc::clone(&memos))?);
+        let newest = ArcSwap::from_pointee(file.first_snapshot(&tables, Arc::clone(&memos))?);
         let shared = Arc::new(Shared {
             tables,
             newest,
             memos,
             watches: RwLock::default(),
             failed: AtomicBool::new(false),
+            healed: Notify::new(),
+            given_up: OnceLock::new(),
+            gave_up: Notify::new(),
         });
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let writer = std::thread::Builder::new()
             .name("writer".into())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || writer::run(database, &shared, waiting)
+                move || writer::run(file, &shared, waiting)
             })
-            .map_err(|cause| Failure(format!("the writer thread could not be started: {cause}")))?;
+            .map_err(|cause| Failure::record(format!("the writer thread could not be started: {cause}")))?;
         Ok(Store { shared, queue: Some(queue), writer: Some(writer) })
     }
 
     /// Runs `work` on the newest committed state. Never waits for a writer.
     pub fn read<T>(&self, work: impl FnOnce(&Tx) -> Result<T>) -> Result<T> {
-        work(&Tx::read(self.shared.newest.load()))
+        let read = || work(&Tx::read(self.shared.newest.load()));
+        guarded(read).unwrap_or_else(|cause| Err(Error::Internal(format!("a read panicked: {cause}"))))
     }
 
     /// Runs `work` on the writer thread and waits until its changes are on disk. When it returns an
@@ -186,9 +302,40 @@ impl Store {
         changed
     }
 
-    /// Whether the last commits went through.
+    /// Whether writes go through.
     pub fn healthy(&self) -> bool {
-        !self.shared.failed.load(Ordering::Relaxed)
+        !self.shared.is_failed()
+    }
+
+    /// Waits while writes are refused.
+    pub async fn healed(&self) {
+        loop {
+            let woken = self.shared.healed.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            if self.healthy() {
+                return;
+            }
+            woken.await;
+        }
+    }
+
+    /// Waits until the file has failed for good, and says why. Mostly for ever.
+    pub async fn gave_up(&self) -> &str {
+        loop {
+            let woken = self.shared.gave_up.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            if let Some(cause) = self.shared.given_up.get() {
+                return cause;
+            }
+            woken.await;
+        }
+    }
+
+    /// Why the file has failed for good, if it has.
+    pub fn given_up(&self) -> Option<&str> {
+        self.shared.given_up.get().map(String::as_str)
     }
 
     /// All tables, for checks.
@@ -204,56 +351,5 @@ impl Drop for Store {
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
-    }
-}
-
-fn open_file(builder: &Builder, path: &Path) -> std::result::Result<Database, Failure> {
-    let shown = path.display();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let fresh = !path.exists();
-    let file = options.open(path).map_err(|cause| Failure(format!("cannot open {shown}: {cause}")))?;
-    let bytes = file.metadata().map_or(0, |about| about.len());
-    let database = match FileBackend::new(file).and_then(|backend| builder.create_with_backend(backend)) {
-        Ok(database) => database,
-        Err(DatabaseError::DatabaseAlreadyOpen) => {
-            return Err(Failure(format!("{shown} is in use by another orgd process")));
-        }
-        Err(cause) if bytes > 0 => {
-            return Err(Failure(format!("{shown} is not an orgd data file, or is damaged: {cause}")));
-        }
-        Err(cause) => return Err(Failure(format!("cannot make {shown}: {cause}"))),
-    };
-    if fresh {
-        // The new name must outlive a power cut as well as the bytes behind it.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|cause| Failure(format!("cannot secure {shown}: {cause}")))?;
-    }
-    Ok(database)
-}
-
-/// A storage that was chosen at run time.
-#[derive(Debug)]
-struct Boxed(Box<dyn StorageBackend>);
-
-impl StorageBackend for Boxed {
-    fn len(&self) -> std::io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.0.write(offset, data)
     }
 }

@@ -46,8 +46,19 @@ impl Staged {
         first.filter(|(key, _)| key.starts_with(front))
     }
 
+    /// What keys and records take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.tables.values().flatten();
+        rows.map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum()
+    }
+
     /// Gives back the change that was staged for the row before.
-    fn put(&mut self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) -> Option<Option<Vec<u8>>> {
+    pub(super) fn put(
+        &mut self,
+        table: &'static str,
+        key: KeyBytes,
+        value: Option<Vec<u8>>,
+    ) -> Option<Option<Vec<u8>>> {
         self.tables.entry(table).or_default().insert(key, value)
     }
 
@@ -215,6 +226,12 @@ impl Tx {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let rows = self.rows(table.info.name, Vec::new(), Order::Ascending)?;
         rows.take(limit).map(|row| typed(row?)).collect()
+    }
+
+    /// The last row of the table.
+    pub fn last<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Option<(K, V)>, Failure> {
+        let mut rows = self.rows(table.info.name, Vec::new(), Order::Descending)?;
+        rows.next().map(|row| typed(row?)).transpose()
     }
 
     /// `limit` rows of a counted front, from the `offset`-th on. Walks keys from the nearer end, so
@@ -531,6 +548,11 @@ impl WriteTx {
     pub(super) fn rebase(&mut self, snapshot: Arc<Snapshot>) {
         self.tx.snapshot = Guard::from_inner(snapshot);
         self.tx.layers.get_mut().sent = None;
+    }
+
+    /// Goes on over the same state in another snapshot.
+    pub(super) fn move_to(&mut self, snapshot: Arc<Snapshot>) {
+        self.tx.snapshot = Guard::from_inner(snapshot);
     }
 }
 

@@ -2,17 +2,17 @@
 //!
 //! While one batch is on its way to the disk, the next is run over it, and over the committed state. Each
 //! caller is answered after the commit that holds its change. Where a commit fails, what was run over it is
-//! run again without it.
+//! run again without it, and refused if it changes anything, until the file can be written again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::commit::{self, Committed};
+use super::commit::{Committed, Committer, Report};
+use super::file::DataFile;
+use super::guard::guarded;
 use super::tx::{Staged, WriteTx};
-use super::{Failure, Shared};
+use super::{Failure, RETRY_SECONDS, Shared};
 use crate::error::{Error, Result};
 
 /// How many writes may share a commit.
@@ -40,8 +40,9 @@ where
 {
     fn run(&mut self, tx: &WriteTx) -> bool {
         // A panic must not lose the neighbours: the staged changes go, the thread stays.
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
-            .unwrap_or_else(|_| Err(Error::Internal("a write panicked".into())));
+        let outcome = guarded(|| (self.work)(tx));
+        let outcome =
+            outcome.unwrap_or_else(|cause| Err(Error::Internal(format!("a write panicked: {cause}"))));
         let keep = outcome.is_ok();
         self.outcome = Some(outcome);
         keep
@@ -49,7 +50,7 @@ where
 
     fn finish(self: Box<Self>, committed: std::result::Result<(), &Failure>) {
         let outcome = match (self.outcome, committed) {
-            (Some(Ok(_)), Err(failure)) => Err(Error::Internal(failure.to_string())),
+            (Some(Ok(_)), Err(_)) => Err(Error::Busy { retry_after_seconds: RETRY_SECONDS }),
             (Some(outcome), _) => outcome,
             (None, _) => Err(Error::Internal("a write was never run".into())),
         };
@@ -59,25 +60,28 @@ where
 }
 
 /// Runs until every sender is gone.
-pub(super) fn run(database: Database, shared: &Shared, queue: mpsc::Receiver<Box<dyn Job>>) {
-    // A runtime of this thread alone, to wait for two things at once.
-    let runtime = match tokio::runtime::Builder::new_current_thread().build() {
-        Ok(runtime) => runtime,
-        Err(cause) => return shared.fail(&Failure::record(format!("writes cannot be waited for: {cause}"))),
+pub(super) fn run(file: DataFile, shared: &Shared, queue: mpsc::Receiver<Box<dyn Job>>) {
+    // Runtimes of these two threads alone, to wait for several things at once.
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let (writing, committing) = match (runtime(), runtime()) {
+        (Ok(writing), Ok(committing)) => (writing, committing),
+        (Err(cause), _) | (_, Err(cause)) => {
+            return shared.give_up(format!("writes cannot be waited for: {cause}"));
+        }
     };
     std::thread::scope(|scope| {
-        let database = &database;
         let (batches, to_commit) = mpsc::channel(1);
         let (report, reports) = mpsc::channel(1);
-        let committer = std::thread::Builder::new().name("committer".into());
-        let started =
-            committer.spawn_scoped(scope, move || commit::run(database, shared, to_commit, &report));
+        let committer = Committer { file, shared, batches: to_commit, reports: report };
+        let started = std::thread::Builder::new()
+            .name("committer".into())
+            .spawn_scoped(scope, move || committing.block_on(committer.run()));
         if let Err(cause) = started {
-            return shared.fail(&Failure::record(format!("the committer cannot be started: {cause}")));
+            return shared.give_up(format!("the committer cannot be started: {cause}"));
         }
         let tx = WriteTx::new(shared.newest.load_full());
         let writer = Writer { shared, tx, ran: Vec::new(), sent: None, batches, reports };
-        runtime.block_on(writer.run(queue));
+        writing.block_on(writer.run(queue));
     });
 }
 
@@ -94,7 +98,7 @@ struct Writer<'a> {
     ran: Vec<Box<dyn Job>>,
     sent: Option<Sent>,
     batches: mpsc::Sender<Arc<Staged>>,
-    reports: mpsc::Receiver<Committed>,
+    reports: mpsc::Receiver<Report>,
 }
 
 impl Writer<'_> {
@@ -103,10 +107,11 @@ impl Writer<'_> {
         while is_open || self.sent.is_some() {
             tokio::select! {
                 biased;
-                report = self.reports.recv(), if self.sent.is_some() => {
-                    let gone = || Err(Failure::record("the committer has stopped".into()));
-                    self.settle(report.unwrap_or_else(gone)).await;
-                }
+                report = self.reports.recv(), if !self.reports.is_closed() || self.sent.is_some() => match report {
+                    Some(Report::Committed(committed)) => self.settle(committed).await,
+                    Some(Report::Reopened) => self.tx.move_to(self.shared.newest.load_full()),
+                    None => self.settle(Err(Failure::record("the committer has stopped".into()))).await,
+                },
                 job = queue.recv(), if is_open && self.ran.len() < BATCH_MAX => match job {
                     Some(job) => self.take(job),
                     None => is_open = false,
@@ -139,6 +144,10 @@ impl Writer<'_> {
         if staged.tables.is_empty() {
             return finish(jobs, &Ok(()));
         }
+        if self.shared.is_failed() {
+            self.tx = WriteTx::new(self.shared.newest.load_full());
+            return finish(jobs, &Err(Failure::disk("it can't be written now")));
+        }
         self.sent = Some(Sent { jobs, tables: staged.tables.keys().copied().collect() });
         // Whether the committer is still there is found out when its report is waited for.
         let _ = self.batches.send(staged).await;
@@ -150,7 +159,7 @@ impl Writer<'_> {
         match &committed {
             Ok(()) => self.tx.rebase(self.shared.newest.load_full()),
             Err(failure) => {
-                self.shared.fail(failure);
+                tracing::debug!(%failure, "a batch is refused");
                 self.tx = WriteTx::new(self.shared.newest.load_full());
                 for job in std::mem::take(&mut self.ran) {
                     self.take(job);

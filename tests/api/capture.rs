@@ -292,7 +292,7 @@ fn events_outlive_the_server() {
 
 #[test]
 fn old_events_and_those_of_deleted_projects_go() {
-    let server = Server::start();
+    let server = Server::with(|config| config.clock_wait_hours = 0);
     let (org, other) = (server.org(), server.org());
     for org in [&org, &other] {
         let event = json!({"event": "a", "distinct_id": "d", "api_key": token(org)});
@@ -306,6 +306,57 @@ fn old_events_and_those_of_deleted_projects_go() {
     server.until("the deleted project's events are gone", || kept(&server, &other) == 0);
     assert_eq!(kept(&server, &org), 1);
     server.pass_days(2);
+    server.until("old events are gone", || kept(&server, &org) == 0);
+}
+
+/// Deletes the project, and waits until the sweep that removes its events has gone by this clock.
+fn let_it_sweep(server: &Server, doomed: &Org) {
+    doomed.owner.logged_in().delete(&doomed.project_at("")).no_content();
+    server.pass(std::time::Duration::from_secs(61));
+    server.until("it has swept", || kept(server, doomed) == 0);
+}
+
+#[test]
+fn a_clock_that_jumps_for_a_moment_removes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("orgd.redb");
+    let (org, doomed) = {
+        let server = Server::on_file(&path);
+        let orgs = (server.org(), server.org());
+        for org in [&orgs.0, &orgs.1] {
+            let event = json!({"event": "a", "distinct_id": "d", "api_key": token(org)});
+            send(&server.anyone(), "/e", event.to_string()).json(200);
+        }
+        orgs
+    };
+    {
+        let server = Server::on_file(&path);
+        server.pass_days(14 * 365);
+        let doomed = Org { owner: doomed.owner.moved_to(&server), ..doomed };
+        let_it_sweep(&server, &doomed);
+        assert_eq!(kept(&server, &org), 1, "a clock that is far ahead removes nothing");
+    }
+    let server = Server::on_file(&path);
+    server.pass(std::time::Duration::from_secs(61));
+    assert_eq!(kept(&server, &org), 1);
+    org.owner.moved_to(&server).get("/api/users/@me/").json(200);
+}
+
+#[test]
+fn a_server_that_was_off_for_long_removes_old_events_once_its_clock_has_gone_on_for_a_day() {
+    let server = Server::start();
+    let (org, first, second) = (server.org(), server.org(), server.org());
+    for org in [&org, &first, &second] {
+        let event = json!({"event": "a", "distinct_id": "d", "api_key": token(org)});
+        send(&server.anyone(), "/e", event.to_string()).json(200);
+    }
+    server.pass_days(100);
+    let_it_sweep(&server, &first);
+    assert_eq!(kept(&server, &org), 1);
+    server.pass(std::time::Duration::from_secs(23 * 3600));
+    let_it_sweep(&server, &second);
+    assert_eq!(kept(&server, &org), 1);
+    server.pass(std::time::Duration::from_secs(3600));
     server.until("old events are gone", || kept(&server, &org) == 0);
 }
 

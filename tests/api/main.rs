@@ -10,6 +10,7 @@ mod buckets;
 mod capture;
 mod clients;
 mod connections;
+mod damage;
 mod deliveries;
 mod destinations;
 mod domains;

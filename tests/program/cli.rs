@@ -461,6 +461,11 @@ fn the_table_and_the_document_are_printed() {
     }));
     let document: Value = serde_json::from_slice(&run(&["openapi"]).stdout).expect("JSON");
     assert_eq!(document["openapi"], "3.0.3");
+    let licenses = run(&["licenses"]);
+    let licenses = String::from_utf8_lossy(&licenses.stdout).into_owned();
+    for part in ["\nredb 4.", "\nring 0.", "Apache License", "Permission is hereby granted, free of charge"] {
+        assert!(licenses.contains(part), "{part}");
+    }
     let version = run(&["--version"]);
     assert!(String::from_utf8_lossy(&version.stdout).starts_with("orgd 0."));
 }

@@ -6,8 +6,11 @@
 mod archives;
 mod cli;
 mod crash;
+mod damage;
 mod exports;
+mod full_disk;
 mod gate;
+mod keys;
 mod log;
 mod outbound;
 #[path = "../api/support/postgres.rs"]

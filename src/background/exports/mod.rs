@@ -77,6 +77,8 @@ pub(super) async fn run(app: Arc<App>) {
         app: Arc::clone(&app),
     };
     loop {
+        // What is exported while its end can't be written down would be exported again.
+        app.store.healed().await;
         let now = app.clock.now();
         let mut wake = now.plus_seconds(NAP_SECONDS_MAX);
         match look(&app).await {
@@ -136,6 +138,10 @@ impl Driver {
 
     /// Lets as many attempts go on, or begin, as there are free workers for.
     fn start(&mut self, open: &[Open], now: Time, is_shared: bool) {
+        // Without their secrets they would fail for good; they wait for the key.
+        if self.app.vault.is_locked() {
+            return;
+        }
         self.turns.keep(|organization| open.iter().any(|run| run.organization == *organization));
         loop {
             let working = self.under_way.values().filter(|attempt| attempt.seat.holds_a_worker());

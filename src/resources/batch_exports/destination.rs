@@ -266,6 +266,11 @@ impl Destination {
         secrets.into_iter().filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect()
     }
 
+    /// What is sealed for its export.
+    pub(super) fn sealed(&self) -> &Sealed {
+        &self.sealed
+    }
+
     fn of(call: &Call, export: Uuid, kind: Kind, all: Map<String, Value>) -> Result<Destination> {
         let is_hidden = |name: &str| kind.setting(name).is_some_and(|found| found.shown != Shown::Always);
         let (secrets, shown): (Map<_, _>, Map<_, _>) = all.into_iter().partition(|(name, _)| is_hidden(name));

@@ -560,6 +560,14 @@ pub fn delete_all_of_project(tx: &WriteTx, organization: Uuid, project: u32) -> 
     Ok(())
 }
 
+/// Shows the secrets of all destinations.
+pub(super) fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
+    for ((_, id), export) in tx.all(&EXPORTS)? {
+        look(id.as_bytes(), export.destination.sealed());
+    }
+    Ok(())
+}
+
 /// Every export belongs to a project and is found by its time; what is open belongs to one.
 pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     let all = tx.all(&EXPORTS)?;

@@ -49,6 +49,11 @@ impl Person {
         }
     }
 
+    /// The same person, who calls another server.
+    pub fn moved_to(&self, server: &Server) -> Person {
+        Person { agent: server.agent.clone(), address: server.address, ..self.clone() }
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
