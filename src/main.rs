@@ -82,6 +82,14 @@ enum Admin {
         #[arg(long)]
         email: String,
     },
+    /// Ends all sessions of a user; keys and the password stay.
+    EndSessions {
+        #[command(flatten)]
+        file: DataFile,
+        /// E-mail address of the user.
+        #[arg(long)]
+        email: String,
+    },
     /// Prints every user as a JSON object in a line.
     ListUsers {
         #[command(flatten)]
@@ -140,6 +148,10 @@ async fn run(command: Command) -> Outcome {
         Command::Admin(Admin::RemoveTwoFactor { file, email }) => {
             let app = open_existing(file.data).await?;
             operator::remove_two_factor(&app, email).await.map_err(|cause| cause.to_string())
+        }
+        Command::Admin(Admin::EndSessions { file, email }) => {
+            let app = open_existing(file.data).await?;
+            operator::end_sessions(&app, email).await.map_err(|cause| cause.to_string())
         }
         Command::Admin(Admin::ListUsers { file }) => {
             let app = open_existing(file.data).await?;

@@ -1,5 +1,6 @@
 //! What the operator does at the machine itself: opening the file, the first owner, locked-out people.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -22,6 +23,8 @@ use crate::resources::{
 use crate::store::{Place, Store, Tx, WriteTx};
 use crate::vault::Vault;
 
+const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// Opens the data file and gives a new one its secret.
 ///
 /// # Errors
@@ -41,7 +44,12 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
     };
     let app = App::new(config, store, clock, ids, vault);
     let fresh = app.ids.bytes::<32>();
-    app.store.write(move |tx| instance::prepare(tx, fresh)).await.map_err(|cause| cause.to_string())?;
+    let (vault, ids) = (Arc::clone(&app.vault), Arc::clone(&app.ids));
+    let prepare = app.store.write(move |tx| {
+        instance::prepare(tx, fresh)?;
+        two_factor::seal_all(&vault, &ids, tx)
+    });
+    prepare.await.map_err(|cause| cause.to_string())?;
     Ok(Arc::new(app))
 }
 
@@ -77,7 +85,7 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
     let ids = Arc::clone(&app.ids);
     let given = owner.password.clone();
     let password_hash = app
-        .slowly(move || {
+        .slowly(AT_THE_MACHINE, move || {
             given
                 .map(|given| {
                     password::check_strength(&given)?;
@@ -195,7 +203,7 @@ fn derived(secret: &[u8], purpose: &str) -> Result<String> {
 pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Result<()> {
     let ids = Arc::clone(&app.ids);
     let new_hash = app
-        .slowly(move || {
+        .slowly(AT_THE_MACHINE, move || {
             password::check_strength(&new)?;
             password::hash(&ids, &new)
         })
@@ -224,6 +232,11 @@ pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
         sessions::end_others(tx, uuid, None)
     });
     write.await
+}
+
+/// Ends all sessions of a user, and all log-ins that wait for their second step.
+pub async fn end_sessions(app: &Arc<App>, email: String) -> Result<()> {
+    app.store.write(move |tx| sessions::end_others(tx, by_address(tx, &email)?, None)).await
 }
 
 /// A user, as the operator sees him.

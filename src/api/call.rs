@@ -52,8 +52,9 @@ pub struct Caller {
 
 #[derive(Clone, Debug)]
 pub enum Via {
-    /// A browser session: its stored hash, when its password was last given, and its second step.
-    Session { hash: [u8; 32], authenticated_at: Time, second_step: SecondStep },
+    /// A browser session: its stored hash, when its password was last given, when its last use was written
+    /// down, and its second step.
+    Session { hash: [u8; 32], authenticated_at: Time, last_activity: Time, second_step: SecondStep },
     /// A personal API key.
     Key(Arc<KeyAccess>),
 }
@@ -136,6 +137,8 @@ pub struct Call {
     pub peer: IpAddr,
     /// Whether a proxy stood in between.
     pub forwarded: bool,
+    /// Whether the `Host` that the caller sent is a name of this machine that no name server gives out.
+    pub has_loopback_name: bool,
     pub user_agent: String,
     /// Whether the caller asks for JSON by name.
     pub wants_json: bool,
@@ -161,6 +164,7 @@ impl Call {
             origin: String::new(),
             peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             forwarded: false,
+            has_loopback_name: true,
             user_agent: String::new(),
             wants_json: false,
             setup_code: None,

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use super::guesses::{Guess, Guesses, Refused};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result};
 
@@ -15,9 +16,6 @@ const HOUR_SECONDS: i64 = 60 * 60;
 const KEY_PER_MINUTE: u32 = 480;
 const KEY_PER_HOUR: u32 = 4800;
 const USER_WRITES_PER_MINUTE: u32 = 5;
-const FAILED_LOGINS_MAX: u32 = 30;
-const SECOND_STEPS_MAX: u32 = 10;
-const LOCK_OUT_SECONDS: i64 = 10 * 60;
 /// Whoever comes when this many are watched makes the stale ones forgotten.
 const WATCHED_MAX: usize = 10_000;
 
@@ -27,8 +25,7 @@ pub struct Throttles {
     key_minute: Windows<[u8; 32]>,
     key_hour: Windows<[u8; 32]>,
     user_writes: Windows<Uuid>,
-    failed_logins: Windows<IpAddr>,
-    second_steps: Windows<Uuid>,
+    pub guesses: Guesses,
 }
 
 impl Throttles {
@@ -43,35 +40,14 @@ impl Throttles {
         self.user_writes.take(user, now, MINUTE_SECONDS, USER_WRITES_PER_MINUTE)
     }
 
-    /// Refuses an address with too many failed log-ins.
-    pub fn login(&self, peer: IpAddr, now: Time) -> Result<()> {
-        if self.failed_logins.used(&peer, now, LOCK_OUT_SECONDS) < FAILED_LOGINS_MAX {
-            return Ok(());
-        }
-        Err(Error::Denied {
-            code: "too_many_failed_attempts",
-            detail: "Too many failed login attempts. Please try again in 10 minutes.".into(),
-        })
-    }
-
-    /// Counts a failed log-in.
-    pub fn login_failed(&self, peer: IpAddr, now: Time) {
-        let _ = self.failed_logins.take(peer, now, LOCK_OUT_SECONDS, u32::MAX);
-    }
-
-    /// Counts a code that a user gives as his second step; refuses when too many were wrong.
-    pub fn second_step(&self, user: Uuid, now: Time) -> Result<()> {
-        self.second_steps.take(user, now, LOCK_OUT_SECONDS, SECOND_STEPS_MAX)
-    }
-
-    /// Forgives a user after a code that was right.
-    pub fn second_step_worked(&self, user: Uuid) {
-        self.second_steps.forget(&user);
-    }
-
-    /// Forgives an address after a log-in that worked.
-    pub fn login_worked(&self, peer: IpAddr) {
-        self.failed_logins.forget(&peer);
+    /// Counts a look-up of a link's token that was wrong.
+    ///
+    /// # Errors
+    /// 429 where too many were.
+    pub fn link_token(&self, peer: IpAddr, now: Time) -> Result<()> {
+        let slot = self.guesses.take(Guess::Token, "", peer, now).map_err(Refused::throttled)?;
+        slot.wrong();
+        Ok(())
     }
 }
 
@@ -151,17 +127,6 @@ impl<W: Hash + Eq + Copy> Windows<W> {
         *count = count.saturating_add(1);
         Ok(())
     }
-
-    fn used(&self, who: &W, now: Time, seconds: i64) -> u32 {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(window) = watched.get_mut(who) else { return 0 };
-        window.advance(Self::slot(now, seconds));
-        window.total()
-    }
-
-    fn forget(&self, who: &W) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
-    }
 }
 
 #[cfg(test)]
@@ -197,21 +162,5 @@ mod tests {
             let inside = taken.iter().filter(|second| (from..from + 60).contains(*second)).count();
             assert!(inside <= 20, "{inside} from {from}");
         }
-    }
-
-    #[test]
-    fn thirty_failed_log_ins_lock_an_address_out() {
-        let throttles = Throttles::default();
-        let peer = IpAddr::from([127, 0, 0, 1]);
-        let now = Time(1_000_000 * SECOND_MICROS);
-        for _ in 0..29 {
-            throttles.login_failed(peer, now);
-        }
-        assert!(throttles.login(peer, now).is_ok());
-        throttles.login_failed(peer, now);
-        assert!(throttles.login(peer, now).is_err());
-        assert!(throttles.login(IpAddr::from([127, 0, 0, 2]), now).is_ok());
-        assert!(throttles.login(peer, now.plus_seconds(LOCK_OUT_SECONDS - 11)).is_err());
-        assert!(throttles.login(peer, now.plus_seconds(LOCK_OUT_SECONDS)).is_ok());
     }
 }

@@ -24,12 +24,12 @@ use crate::api::call::{Body, Method, Via};
 use crate::api::route::{Handler, Needs};
 use crate::api::{Call, Reply, Route};
 use crate::app::App;
-use crate::auth::{self, Credential};
+use crate::auth::{self, Credential, site};
 use crate::clock::Time;
 use crate::config::URI_BYTES_MAX;
 use crate::error::{Error, Result, not_found, unauthenticated};
 use crate::logging::{self, Access};
-use crate::resources::api_keys;
+use crate::resources::{api_keys, sessions};
 use crate::routes::{self, Node};
 use crate::store::Tx;
 
@@ -154,10 +154,8 @@ async fn travel(
     let row = method.and_then(|method| node.row(method));
     let trusted = |header| text(header).filter(|_| app.config.trust_proxy);
     let scheme = trusted(asked.forwarded_proto).unwrap_or("http");
-    let host = trusted(asked.forwarded_host)
-        .or_else(|| text(asked.host))
-        .or_else(|| head.uri.authority().map(hyper::http::uri::Authority::as_str))
-        .unwrap_or("localhost");
+    let own_host = text(asked.host).or_else(|| head.uri.authority().map(hyper::http::uri::Authority::as_str));
+    let host = trusted(asked.forwarded_host).or(own_host).unwrap_or("localhost");
     let first_of = |list: &str| list.split(',').next().and_then(|first| first.trim().parse().ok());
     let mut call = Box::new(Call {
         method: method.unwrap_or(Method::Get),
@@ -174,6 +172,7 @@ async fn travel(
         origin: [scheme, "://", host].concat(),
         peer: trusted(asked.forwarded_for).and_then(first_of).unwrap_or(peer),
         forwarded: !app.config.trust_proxy && asked.is_forwarded(),
+        has_loopback_name: own_host.is_none_or(site::is_loopback_name),
         user_agent: text(asked.user_agent).unwrap_or_default().to_owned(),
         wants_json: text(asked.accept).is_some_and(|accept| accept.contains("application/json")),
         setup_code: text(asked.setup_code).map(str::to_owned),
@@ -201,10 +200,15 @@ async fn travel(
         None => {
             read_body(&mut call, incoming, &mut shares, content_type, app).await?;
             call.body.value()?;
-            credentials::other(&head.headers, &call.body, &call.query)
+            credentials::other(&head.headers, &call.body, &call.query)?
         }
     };
     call.session = credential.session();
+    // What uses the caller's cookies, or gives some, must come from a page of this site, if from any.
+    if !call.method.is_safe() && (call.session.is_some() || node.is_public()) {
+        let fetch_site = head.headers.get("sec-fetch-site");
+        site::judge(&call, text(asked.origin), text(fetch_site))?;
+    }
     let is_options = head.method == hyper::Method::OPTIONS;
     // What describes a path is as open as what reads it.
     let judged = if is_options { node.row(Method::Get) } else { row };
@@ -221,6 +225,9 @@ async fn travel(
             app.throttles.key(key.hash, call.now)?;
         }
         note_use(app, key, call.now);
+    }
+    if let Some(Via::Session { hash, last_activity, .. }) = call.caller.as_ref().map(|caller| &caller.via) {
+        note_activity(app, &call, *hash, *last_activity);
     }
     if is_options {
         return options(node, &head.headers);
@@ -356,6 +363,21 @@ fn note_use(app: &Arc<App>, key: &crate::api::KeyAccess, now: Time) {
         let noted = app.store.write(move |tx| api_keys::touch(tx, &hash, now)).await;
         if let Err(cause) = noted {
             error!(%cause, "the last use of a key could not be written down");
+        }
+    });
+}
+
+/// Writes a session's last use down, now and then, behind the answer's back.
+fn note_activity(app: &Arc<App>, call: &Call, hash: [u8; 32], last_activity: Time) {
+    if !sessions::is_activity_due(&app.config, last_activity, call.now) {
+        return;
+    }
+    let (now, peer, user_agent) = (call.now, call.peer, call.user_agent.clone());
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let noted = app.store.write(move |tx| sessions::touch(tx, &hash, now, peer, &user_agent)).await;
+        if let Err(cause) = noted {
+            error!(%cause, "the last use of a session could not be written down");
         }
     });
 }

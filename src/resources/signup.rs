@@ -12,8 +12,10 @@ use crate::api::call::parse_uuid;
 use crate::api::fields::is_email;
 use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, public, read, steps};
 use crate::app::App;
+use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
+use crate::logging::{self, SecurityEvent};
 use crate::store::{Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
@@ -83,7 +85,8 @@ fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
         let detail = "New organizations cannot be created in this instance. Contact your administrator if you think this is a mistake.";
         return Err(denied(detail));
     }
-    let is_local = call.peer.is_loopback() && !call.forwarded;
+    // Under another name, a page that was made to lead here could be the one that asks.
+    let is_local = call.peer.is_loopback() && !call.forwarded && call.has_loopback_name;
     let has_code = call.setup_code.as_deref().is_some_and(|code| hash(code) == hash(setup_code));
     if is_local || has_code {
         return Ok(());
@@ -112,13 +115,14 @@ fn admit(setup_code: &str, call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
 }
 
 async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    judge_setup_code(&app, &call)?;
     app.store.read(|tx| admit(&app.setup_code, &call, tx))?;
     let mut form = call.form(SIGN_UP)?;
     let email: String = form.take("email").unwrap_or_default();
     if app.store.read(|tx| users::by_email(tx, &email))?.is_some() {
         return Err(users::email_taken());
     }
-    let password_hash = new_hash(&app, form.take("password").unwrap_or_default()).await?;
+    let password_hash = new_hash(&app, &call, form.take("password").unwrap_or_default()).await?;
     let write = app.store.write({
         let setup_code = app.setup_code.clone();
         move |tx| {
@@ -146,6 +150,19 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     write.await
 }
 
+/// Counts a wrong set-up code as a guess.
+fn judge_setup_code(app: &App, call: &Call) -> Result<()> {
+    let Some(code) = &call.setup_code else { return Ok(()) };
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    if hash(code) == hash(&app.setup_code) {
+        slot.give_back();
+    } else {
+        slot.wrong();
+        logging::security(SecurityEvent::TokenRefused, call.peer, "set-up code");
+    }
+    Ok(())
+}
+
 /// The name of an organization that was given none.
 fn own_organization(first_name: &str) -> String {
     let name: String = first_name.chars().take(NAME_CHARS_MAX - "'s Organization".len()).collect();
@@ -153,9 +170,9 @@ fn own_organization(first_name: &str) -> String {
 }
 
 /// Judges and hashes a new password, on a thread of its own.
-async fn new_hash(app: &Arc<App>, given: String) -> Result<String> {
+async fn new_hash(app: &Arc<App>, call: &Call, given: String) -> Result<String> {
     let ids = Arc::clone(&app.ids);
-    app.slowly(move || {
+    app.slowly(call.peer, move || {
         password::check_strength(&given)?;
         password::hash(&ids, &given)
     })
@@ -262,7 +279,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     }
     app.store.read(|tx| for_newcomer(check(&call, tx), &call, tx))?;
     let mut form = call.form(ACCEPT)?;
-    let password_hash = new_hash(&app, form.take("password").unwrap_or_default()).await?;
+    let password_hash = new_hash(&app, &call, form.take("password").unwrap_or_default()).await?;
     let write = app.store.write(move |tx| {
         let (_, organization, invite) = for_newcomer(check(&call, tx), &call, tx)?;
         let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut call.form(ACCEPT)?)?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{members, organizations, projects, two_factor};
+use super::{members, organizations, projects, sessions, two_factor};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, read, scope, steps};
 use crate::app::App;
@@ -257,9 +257,12 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let new_hash = match form.take::<String>("password") {
         None => None,
         Some(new) => {
+            if user.password_hash.is_some() {
+                let required = "This field is required when updating your password.";
+                sessions::prove_password(&app, &call, &user, given, required).await?;
+            }
             let ids = Arc::clone(&app.ids);
-            let stored = user.password_hash.clone();
-            Some(app.slowly(move || change_password(&ids, &new, given, stored.as_deref())).await??)
+            Some(app.slowly(call.peer, move || new_hash(&ids, &new)).await??)
         }
     };
     let keep = match (&call.caller()?.via, &new_hash) {
@@ -274,7 +277,7 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             fill(tx, uuid, &mut user, call.form(ME)?)?;
             if let Some(hash) = &new_hash {
                 user.password_hash = Some(hash.clone());
-                super::sessions::end_others(tx, uuid, keep)?;
+                sessions::end_others(tx, uuid, keep)?;
             }
             replace(tx, uuid, &before, &user)?;
             me(&call, tx, uuid, &user)
@@ -283,20 +286,7 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     reply.await
 }
 
-fn change_password(
-    ids: &crate::clock::Ids,
-    new: &str,
-    given: Option<String>,
-    stored: Option<&str>,
-) -> Result<String> {
-    if stored.is_some() {
-        let required = "This field is required when updating your password.";
-        let given = given.ok_or_else(|| invalid("current_password", "required", required))?;
-        if !password::verify(&given, stored) {
-            let incorrect = "Your current password is incorrect.";
-            return Err(invalid("current_password", "incorrect_password", incorrect));
-        }
-    }
+fn new_hash(ids: &crate::clock::Ids, new: &str) -> Result<String> {
     password::check_strength(new)?;
     password::hash(ids, new)
 }

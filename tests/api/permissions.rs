@@ -131,6 +131,8 @@ fn value(world: &World, front: &str) -> Option<String> {
         "/api/organizations/{organization_id}/projects/{id}"
         | "/api/projects/{id}"
         | "/api/environments/{id}" => world.org.project.to_string(),
+        // Nobody else's session is anybody's.
+        "/api/users/{uuid}/login_sessions/{session_id}" => world.invite.clone(),
         "/api/organizations/{organization_id}/members/{user__uuid}" => world.victim.clone(),
         "/api/organizations/{organization_id}/invites/{id}" | "/api/signup/{id}" => world.invite.clone(),
         "/api/organizations/{organization_id}/batch_exports/{id}" => world.export.clone(),

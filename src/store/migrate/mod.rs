@@ -35,8 +35,10 @@ struct Step {
     run: fn(&WriteTx) -> Result<(), Failure>,
 }
 
-const STEPS: &[Step] =
-    &[Step { to: 2, ends: Some(to_2::MEMBERS), run: to_2::run }, Step { to: 3, ends: None, run: to_3::run }];
+const STEPS: &[Step] = &[
+    Step { to: 2, ends: Some(to_2::MEMBERS), run: to_2::run },
+    Step { to: 3, ends: Some(to_3::SECOND_STEPS), run: to_3::run },
+];
 
 pub(super) fn bring_up(
     database: &Database,
@@ -55,7 +57,7 @@ fn bring_up_by(
 ) -> Result<(), Failure> {
     let present = present_tables(database)?;
     if present.is_empty() {
-        create_missing(database, &present, tables)?;
+        create_missing(database, &present, names(tables))?;
         return change(database, names(tables), |tx| {
             tx.put(&META, &APPLICATION.to_owned(), &"orgd".to_owned())?;
             tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
@@ -68,7 +70,7 @@ fn bring_up_by(
             "the data file has schema {found} and this orgd knows {target}: use a newer orgd"
         )));
     }
-    let due: Vec<&Step> = steps.iter().filter(|step| step.to > found).collect();
+    let due: Vec<&Step> = steps.iter().filter(|step| step.to > found && step.to <= target).collect();
     if let (Some(path), false) = (path, due.is_empty()) {
         let mut copy = path.as_os_str().to_owned();
         copy.push(format!(".schema-{found}"));
@@ -76,7 +78,9 @@ fn bring_up_by(
             Failure::record(format!("the data file could not be copied before its migration: {cause}"))
         })?;
     }
-    create_missing(database, &present, tables)?;
+    // A step reads what it ends, also in a file that never had it.
+    let ending = due.iter().filter_map(|step| step.ends);
+    create_missing(database, &present, names(tables).chain(ending))?;
     if due.is_empty() {
         return Ok(());
     }
@@ -108,16 +112,16 @@ fn schema_of(database: &Database) -> Result<Option<u32>, Failure> {
 fn create_missing(
     database: &Database,
     present: &HashSet<String>,
-    tables: &[TableInfo],
+    names: impl Iterator<Item = &'static str>,
 ) -> Result<(), Failure> {
-    let missing: Vec<_> = tables.iter().filter(|table| !present.contains(table.name)).collect();
+    let missing: Vec<_> = names.filter(|name| !present.contains(*name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let mut transaction = database.begin_write().map_err(Failure::storage)?;
     transaction.set_quick_repair(true);
-    for table in missing {
-        transaction.open_table(definition(table.name)).map_err(Failure::storage)?;
+    for name in missing {
+        transaction.open_table(definition(name)).map_err(Failure::storage)?;
     }
     transaction.commit().map_err(Failure::storage)
 }
