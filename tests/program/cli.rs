@@ -275,6 +275,15 @@ fn the_second_factor_is_taken_from_who_has_lost_it() {
 }
 
 #[test]
+fn the_sessions_of_one_user_are_ended() {
+    let (_folder, file) = place();
+    bootstrap(&file);
+    let of = |email| ["admin", "end-sessions", "--data", shown(&file), "--email", email];
+    assert!(run(&of("a@example.com")).status.success());
+    refused(&of("nobody@example.com"), "No user has this address.");
+}
+
+#[test]
 fn check_finds_a_whole_file_whole_and_a_damaged_one_damaged() {
     let (_folder, file) = place();
     bootstrap(&file);
