@@ -401,6 +401,32 @@ pub(super) fn sample(now: Time) -> Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Place, Store};
+
+    #[test]
+    fn what_older_files_hold_open_is_sealed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::File(folder.path().join("orgd.redb"));
+        let store = Store::open(place, 1024 * 1024, crate::resources::tables()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let vault = Arc::new(Vault::of(&"k".repeat(32)).unwrap());
+        let (user, key) = (Uuid::from_u128(1), [7; 20]);
+        let open = Device { secret: Stored::Open(key), ..sample(Time(0)) };
+        runtime.block_on(store.write(move |tx| Ok(tx.put(&DEVICES, &user, &open)?))).unwrap();
+        let seal = || {
+            let vault = Arc::clone(&vault);
+            runtime.block_on(store.write(move |tx| seal_all(&vault, &Ids::default(), tx))).unwrap();
+            match store.read(|tx| Ok(of(tx, user)?.unwrap().secret)).unwrap() {
+                Stored::Sealed(sealed) => sealed,
+                Stored::Open(_) => panic!("the secret lies open"),
+            }
+        };
+        let sealed = seal();
+        assert_eq!(seal(), sealed);
+        let stored = Stored::Sealed(sealed);
+        assert_eq!(stored.open(&vault, user), Some(key));
+        assert_eq!(stored.open(&vault, Uuid::from_u128(2)), None, "it opens for its own user only");
+    }
 
     /// The first test vector of RFC 6238, cut to six digits.
     #[test]

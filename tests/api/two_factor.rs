@@ -178,7 +178,8 @@ fn a_log_in_that_waits_never_becomes_more_when_the_second_factor_is_set_up_anew(
 
 #[test]
 fn every_change_of_what_opens_an_account_ends_what_was_begun_before() {
-    let changes: [(&str, fn(&Server, &Person)); 5] = [
+    type Change = fn(&Server, &Person);
+    let changes: [(&str, Change); 5] = [
         ("enabling", |server, person| drop(enroll(server, person))),
         ("disabling", |server, person| {
             enroll(server, person);
