@@ -159,6 +159,16 @@ impl Tries {
         }
     }
 
+    /// Takes one back that was noted as wrong and was right.
+    fn forgive(&mut self, limit: &Limit, now: Time) {
+        if self.wrong == 0 && self.is_locked(now) {
+            self.waits = self.waits.saturating_sub(1);
+            self.locked_until = Time(i64::MIN);
+            self.wrong = if self.waits == 0 { limit.first } else { limit.later };
+        }
+        self.wrong = self.wrong.saturating_sub(1);
+    }
+
     /// What is dropped first has the least.
     fn weight(&self, now: Time) -> (bool, bool, u8, u16) {
         (self.open > 0, self.is_locked(now), self.waits, self.wrong)
@@ -261,8 +271,7 @@ impl Guesses {
         counts.extend(what.pair().map(|limit| (self.hasher.hash_one((what, &account, network)), limit)));
         if !is_known {
             counts.extend(what.account().map(|limit| (self.hasher.hash_one((what, &account)), limit)));
-            let is_token = what == Guess::Token;
-            counts.push((self.hasher.hash_one((is_token, network)), what.network()));
+            counts.push((self.network_key(what, network), what.network()));
         }
         for (key, limit) in &counts {
             let Some(tries) = state.tries.get_mut(key) else { continue };
@@ -278,6 +287,19 @@ impl Guesses {
             state.tries.entry(*key).or_insert_with(|| Tries::new(now)).open += 1;
         }
         Ok(Slot { of: Some((self, counts)), now })
+    }
+
+    /// Takes a token back that was counted as wrong before it was looked up.
+    pub(super) fn forgive_token(&self, peer: IpAddr, now: Time) {
+        let key = self.network_key(Guess::Token, network(peer));
+        if let Some(tries) = self.lock().tries.get_mut(&key) {
+            tries.forgive(&Guess::Token.network(), now);
+        }
+    }
+
+    /// Tokens are counted apart from what belongs to accounts.
+    fn network_key(&self, what: Guess, network: IpAddr) -> Key {
+        self.hasher.hash_one((what == Guess::Token, network))
     }
 
     /// Remembers that an account has logged in from a network, with all that it takes.

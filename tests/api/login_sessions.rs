@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orgd::config::Config;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -155,7 +156,8 @@ fn a_session_that_nobody_uses_ends_and_use_keeps_it() {
 
 #[test]
 fn by_default_a_session_may_rest_for_three_days() {
-    let server = Server::start();
+    let default = Config::of_environment().expect("the environment holds no odd settings");
+    let server = Server::with(|config| config.session_idle_seconds = default.session_idle_seconds);
     let owner = server.org().owner;
     let other = owner.logged_in();
     server.pass(Duration::from_secs(3 * 24 * 3600 - 60));

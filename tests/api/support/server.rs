@@ -57,6 +57,8 @@ impl Server {
         config.open_signup = true;
         config.dns_server = Some(EMPTY_DNS.address);
         config.rate_limit = Some(Switch::Off);
+        // Tests let days pass at once, in which nobody uses their session.
+        config.session_idle_seconds = orgd::config::SESSION_SECONDS;
         // Nobody outside of this machine is asked for anything.
         config.plugins.plugin_repository_url = String::new();
         change(&mut config);
