@@ -1,16 +1,20 @@
 //! What every request and every background task shares.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::auth::guesses::{Guess, Refused, Slot};
 use crate::auth::throttle::Throttles;
-use crate::clock::{Clock, Ids};
-use crate::config::{Config, INSTALLS_MAX};
+use crate::clock::{Clock, Ids, Time};
+use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
 use crate::dns::Dns;
 use crate::error::{Error, Result};
+use crate::logging::{self, SecurityEvent};
 use crate::outbound::Outbound;
 use crate::store::Store;
+use crate::turns::Turns;
 use crate::vault::Vault;
 
 pub struct App {
@@ -26,7 +30,8 @@ pub struct App {
     pub outbound: Outbound,
     /// Turns to get plugins from elsewhere; each may cost some memory.
     pub installs: Arc<Semaphore>,
-    hashing: Semaphore,
+    /// Turns to hash a password; each costs 19 MiB while it lasts.
+    pub hashing: Arc<Turns>,
     reading: Semaphore,
 }
 
@@ -47,14 +52,49 @@ impl App {
             throttles: Throttles::default(),
             outbound: Outbound::new(outbound_policy),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
-            hashing: Semaphore::new((cores / 2).max(1)),
+            hashing: Turns::new((cores / 2).max(1), HASHES_WAITING_MAX),
             reading: Semaphore::new((cores / 2).max(1)),
         }
     }
 
-    /// Runs slow work, such as hashing a password, on a thread of its own, a few at a time.
-    pub async fn slowly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        in_turn(&self.hashing, work).await
+    /// Runs slow work for a caller, such as hashing a password, on a thread of its own, a few at a time.
+    ///
+    /// # Errors
+    /// 503 where too many wait.
+    pub async fn slowly<T: Send + 'static>(
+        &self,
+        peer: IpAddr,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.hashing.take(peer).await?;
+        // The turn lasts as long as the work, also where nobody waits for it any more.
+        on_its_own_thread(move || {
+            let done = work();
+            drop(turn);
+            done
+        })
+        .await
+    }
+
+    /// Takes a slot for a guess at what belongs to `account`, before the guess is looked at.
+    ///
+    /// # Errors
+    /// Too many were wrong.
+    pub fn guess(
+        &self,
+        what: Guess,
+        account: &str,
+        peer: IpAddr,
+        now: Time,
+    ) -> std::result::Result<Slot<'_>, Refused> {
+        if !self.config.lock_out() {
+            return Ok(Slot::unlimited());
+        }
+        self.throttles.guesses.take(what, account, peer, now).inspect_err(|refused| {
+            if refused.is_locked {
+                logging::security(SecurityEvent::Locked, peer, account);
+            }
+        })
     }
 
     /// Runs work of a few milliseconds, such as reading a large body, beside the threads that answer, a few
@@ -70,6 +110,10 @@ async fn in_turn<T: Send + 'static>(
 ) -> Result<T> {
     let closing = |_| Error::Unavailable("The server is shutting down.".into());
     let _turn = turns.acquire().await.map_err(closing)?;
+    on_its_own_thread(work).await
+}
+
+async fn on_its_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|cause| Error::Internal(format!("work beside the requests failed: {cause}")))

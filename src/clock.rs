@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use rand::RngCore;
+use rand::{Rng, RngCore};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{Month, OffsetDateTime};
 use tokio::sync::Notify;
@@ -235,11 +235,11 @@ impl Ids {
         base62(&bytes)
     }
 
-    /// `length` random letters out of `alphabet`.
+    /// `length` random letters out of `alphabet`, each as likely as any other.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random values")]
     pub fn letters(&self, alphabet: &[u8], length: usize) -> String {
-        (0..length)
-            .map(|_| char::from(alphabet[usize::from(self.bytes::<2>()[0]) % alphabet.len()]))
-            .collect()
+        let mut random = rand::rng();
+        (0..length).map(|_| char::from(alphabet[random.random_range(0..alphabet.len())])).collect()
     }
 }
 
@@ -275,6 +275,17 @@ mod tests {
         let text = Ids::default().base62::<32>();
         assert!((36..=43).contains(&text.len()), "{text}");
         assert!(text.bytes().all(|letter| letter.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn every_letter_is_as_likely_as_any_other() {
+        // 200 letters out of a byte's 256 values: a remainder would draw the first 56 twice as often.
+        let alphabet: Vec<u8> = (0..100).chain(std::iter::repeat_n(100, 100)).collect();
+        let drawn = Ids::default().letters(&alphabet, 40_000);
+        // The letters at the front are half of the alphabet, and so half of what is drawn, give or take
+        // ten standard deviations; with a remainder they would be 61 %.
+        let front = drawn.bytes().filter(|letter| *letter < 100).count();
+        assert!((19_000..21_000).contains(&front), "{front} of 40000");
     }
 
     #[test]

@@ -48,6 +48,10 @@ pub struct Config {
     #[arg(long, env = "ORGD_RATE_LIMIT", value_name = "on|off")]
     pub rate_limit: Option<Switch>,
 
+    /// Seconds after which a session ends that nobody uses.
+    #[arg(long, env = "ORGD_SESSION_IDLE_SECONDS", default_value_t = 3 * 24 * 60 * 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..))]
+    pub session_idle_seconds: i64,
+
     /// The addresses of the proxies in front, whose X-Forwarded-* and Forwarded headers are believed: networks
     /// and addresses between commas, or `true` for loopback and the private ranges.
     #[arg(long, env = "ORGD_TRUST_PROXY", default_value = "false", hide_default_value = true, num_args = 0..=1, default_missing_value = "true", value_name = "NETWORKS")]
@@ -212,10 +216,16 @@ pub enum LogLevel {
 pub const PROXY_BASE_LOCAL: &str = "proxy.localhost";
 /// Invites are open for three days.
 pub const INVITE_SECONDS: i64 = 3 * 24 * 60 * 60;
-/// Sessions last two weeks.
+/// Sessions last two weeks, unless nobody uses them.
 pub const SESSION_SECONDS: i64 = 14 * 24 * 60 * 60;
 /// How fresh a log-in must be to change personal API keys.
 pub const SENSITIVE_SESSION_SECONDS: i64 = 6 * 60 * 60;
+/// How long after a log-in the password need not be given again for what is dangerous.
+pub const JUST_LOGGED_IN_SECONDS: i64 = 10 * 60;
+/// How often a session's last use is written down at most, in seconds.
+pub const ACTIVITY_SECONDS: i64 = 5 * 60;
+/// Passwords that wait to be hashed, of all callers. Each hash takes about 20 ms.
+pub const HASHES_WAITING_MAX: usize = 32;
 /// Personal API keys of one user.
 pub const KEYS_MAX: usize = 10;
 /// Invites in one bulk request.

@@ -18,6 +18,7 @@ pub mod outbound;
 pub mod resources;
 pub mod routes;
 pub mod store;
+pub mod turns;
 pub mod vault;
 
 use std::future::Future;

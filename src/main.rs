@@ -86,6 +86,14 @@ enum Admin {
         #[arg(long)]
         email: String,
     },
+    /// Ends all sessions of a user; keys and the password stay.
+    EndSessions {
+        #[command(flatten)]
+        file: DataFile,
+        /// E-mail address of the user.
+        #[arg(long)]
+        email: String,
+    },
     /// Takes a domain from all organizations that claim it or have a proxy record of it; prints each.
     FreeDomain {
         #[command(flatten)]
@@ -168,6 +176,10 @@ async fn run(command: Command) -> Outcome {
         Command::Admin(Admin::RemoveTwoFactor { file, email }) => {
             let app = open_existing(file.data).await?;
             operator::remove_two_factor(&app, email).await.map_err(|cause| cause.to_string())
+        }
+        Command::Admin(Admin::EndSessions { file, email }) => {
+            let app = open_existing(file.data).await?;
+            operator::end_sessions(&app, email).await.map_err(|cause| cause.to_string())
         }
         Command::Admin(Admin::FreeDomain { file, domain }) => {
             let app = open_existing(file.data).await?;

@@ -1,5 +1,6 @@
 //! What the operator does at the machine itself: opening the file, the first owner, locked-out people.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use crate::resources::{
 };
 use crate::store::{Place, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
+
+const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Opens the data file and gives a new one its secret.
 ///
@@ -72,6 +75,7 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         instance::prepare(tx, fresh)?;
         probe.as_ref().map_or(Ok(()), |probe| secrets::mark(tx, probe))?;
         invites::prepare(tx, &ids, &vault, is_new_key)?;
+        two_factor::seal_all(&vault, &ids, tx)?;
         trusted_time::prepare(tx, now)
     });
     prepared.await.map_err(&told)?;
@@ -142,7 +146,7 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
     let ids = Arc::clone(&app.ids);
     let given = owner.password.clone();
     let password_hash = app
-        .slowly(move || {
+        .slowly(AT_THE_MACHINE, move || {
             given
                 .map(|given| {
                     password::check_strength(&given)?;
@@ -260,7 +264,7 @@ fn derived(secret: &[u8], purpose: &str) -> Result<String> {
 pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Result<()> {
     let ids = Arc::clone(&app.ids);
     let new_hash = app
-        .slowly(move || {
+        .slowly(AT_THE_MACHINE, move || {
             password::check_strength(&new)?;
             password::hash(&ids, &new)
         })
@@ -289,6 +293,11 @@ pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
         sessions::end_others(tx, uuid, None)
     });
     write.await
+}
+
+/// Ends all sessions of a user, and all log-ins that wait for their second step.
+pub async fn end_sessions(app: &Arc<App>, email: String) -> Result<()> {
+    app.store.write(move |tx| sessions::end_others(tx, by_address(tx, &email)?, None)).await
 }
 
 /// What held a name or an address, and holds it no more.

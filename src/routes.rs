@@ -20,7 +20,8 @@ pub struct Node {
 }
 
 /// Parameters that name something and open nothing, so that the log may hold them.
-const LOGGED: [&str; 6] = ["id", "organization_id", "project_id", "role_id", "user__uuid", "uuid"];
+const LOGGED: [&str; 7] =
+    ["id", "organization_id", "project_id", "role_id", "session_id", "user__uuid", "uuid"];
 /// What stands below is opened by what its path names.
 const OPENED_BY_PATH: &str = "/api/signup/";
 /// Longer values name nothing.

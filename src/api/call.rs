@@ -55,8 +55,9 @@ pub struct Caller {
 
 #[derive(Clone, Debug)]
 pub enum Via {
-    /// A browser session: its stored hash, when its password was last given, and its second step.
-    Session { hash: [u8; 32], authenticated_at: Time, second_step: SecondStep },
+    /// A browser session: its stored hash, when its password was last given, when its last use was written
+    /// down, and its second step.
+    Session { hash: [u8; 32], authenticated_at: Time, last_activity: Time, second_step: SecondStep },
     /// A personal API key.
     Key(Arc<KeyAccess>),
 }

@@ -1,7 +1,10 @@
 //! From a request to its caller, and whether that caller may use a row of the route table.
 
+pub mod cookies;
+pub mod guesses;
 pub mod password;
 pub mod scopes;
+pub mod site;
 pub mod throttle;
 
 use sha2::{Digest, Sha256};
@@ -46,11 +49,13 @@ impl Credential {
     }
 }
 
-/// The double-submitted token: the cookie and what the request repeats of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The token that pages of this site read from its cookie and repeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Csrf {
-    pub cookie: Option<String>,
+    pub has_cookie: bool,
     pub repeated: Option<String>,
+    /// What it is for this session.
+    pub right: String,
 }
 
 /// Tokens are stored and looked up by this.
@@ -81,11 +86,16 @@ pub fn authenticate(tx: &Tx, call: &Call, credential: &Credential) -> Result<Opt
             Ok(Some(Caller { user: access.user, via: Via::Key(access) }))
         }
         Credential::Session { hash, csrf } => {
-            let Some((session, second_step)) = sessions::live(tx, hash, call.now)? else { return Ok(None) };
+            let Some(session) = sessions::live(tx, hash, call)? else { return Ok(None) };
             if !call.method.is_safe() {
                 check_csrf(csrf)?;
             }
-            let via = Via::Session { hash: *hash, authenticated_at: session.authenticated_at, second_step };
+            let via = Via::Session {
+                hash: *hash,
+                authenticated_at: session.authenticated_at,
+                last_activity: session.last_activity,
+                second_step: session.second_step,
+            };
             Ok(Some(Caller { user: session.user, via }))
         }
     }
@@ -93,13 +103,15 @@ pub fn authenticate(tx: &Tx, call: &Call, credential: &Credential) -> Result<Opt
 
 fn check_csrf(csrf: &Csrf) -> Result<()> {
     let refuse = |reason: &str| Err(denied(format!("CSRF Failed: {reason}")));
-    let Some(cookie) = &csrf.cookie else { return refuse("CSRF cookie not set.") };
+    if !csrf.has_cookie {
+        return refuse("CSRF cookie not set.");
+    }
     let Some(repeated) = &csrf.repeated else { return refuse("CSRF token missing.") };
-    if cookie.len() != repeated.len() {
+    if repeated.len() != csrf.right.len() {
         return refuse("CSRF token from the 'X-Csrftoken' HTTP header has incorrect length.");
     }
     // Hashes are compared, so that the time taken tells nothing of the token.
-    if hash(cookie) != hash(repeated) {
+    if hash(repeated) != hash(&csrf.right) {
         return refuse("CSRF token from the 'X-Csrftoken' HTTP header incorrect.");
     }
     Ok(())
@@ -152,12 +164,8 @@ fn check_second_step(
     };
     for id in concerned {
         if organizations::find(tx, id)?.enforce_2fa == Some(true) {
-            let has_device = two_factor::is_enabled(tx, user)?;
-            return Err(if has_device {
-                two_factor::verification_required()
-            } else {
-                two_factor::setup_required()
-            });
+            // With a second factor there is no session that began without it.
+            return Err(two_factor::setup_required());
         }
     }
     Ok(())

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use super::guesses::{Guess, Guesses, Refused};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result};
 
@@ -15,10 +16,6 @@ const HOUR_SECONDS: i64 = 60 * 60;
 const KEY_PER_MINUTE: u32 = 480;
 const KEY_PER_HOUR: u32 = 4800;
 const USER_WRITES_PER_MINUTE: u32 = 5;
-const FAILED_LOGINS_MAX: u32 = 30;
-const SECOND_STEPS_MAX: u32 = 10;
-const LOCK_OUT_SECONDS: i64 = 10 * 60;
-const WRONG_LINK_TOKENS_MAX: u32 = 30;
 const ADDRESS_CHANGES_PER_HOUR: u32 = 10;
 /// Whoever comes when this many are watched makes the stale ones forgotten.
 const WATCHED_MAX: usize = 10_000;
@@ -29,26 +26,11 @@ pub struct Throttles {
     key_minute: Windows<[u8; 32]>,
     key_hour: Windows<[u8; 32]>,
     user_writes: Windows<Uuid>,
-    failed_logins: Windows<IpAddr>,
-    second_steps: Windows<Uuid>,
-    wrong_link_tokens: Windows<IpAddr>,
     address_changes: Windows<Uuid>,
+    pub guesses: Guesses,
 }
 
 impl Throttles {
-    /// Takes the place of a look-up of a link's token, by network: an IPv4 address, or the /64 of an IPv6 one.
-    ///
-    /// # Errors
-    /// 429 where too many tokens from there were wrong.
-    pub fn link_token(&self, peer: IpAddr, now: Time) -> Result<()> {
-        self.wrong_link_tokens.take(network(peer), now, LOCK_OUT_SECONDS, WRONG_LINK_TOKENS_MAX)
-    }
-
-    /// Gives that place back: the token is known. `now` is the time at which it was taken.
-    pub fn link_token_known(&self, peer: IpAddr, now: Time) {
-        self.wrong_link_tokens.give_back(&network(peer), now, LOCK_OUT_SECONDS);
-    }
-
     /// Counts an attempt of a user to take another e-mail address, so that nobody tries out which are taken.
     ///
     /// # Errors
@@ -68,43 +50,19 @@ impl Throttles {
         self.user_writes.take(user, now, MINUTE_SECONDS, USER_WRITES_PER_MINUTE)
     }
 
-    /// Refuses an address with too many failed log-ins.
-    pub fn login(&self, peer: IpAddr, now: Time) -> Result<()> {
-        if self.failed_logins.used(&peer, now, LOCK_OUT_SECONDS) < FAILED_LOGINS_MAX {
-            return Ok(());
-        }
-        Err(Error::Denied {
-            code: "too_many_failed_attempts",
-            detail: "Too many failed login attempts. Please try again in 10 minutes.".into(),
-        })
+    /// Counts a look-up of a link's token, which is taken for wrong until it proves to be known.
+    ///
+    /// # Errors
+    /// 429 where too many were wrong.
+    pub fn link_token(&self, peer: IpAddr, now: Time) -> Result<()> {
+        let slot = self.guesses.take(Guess::Token, "", peer, now).map_err(Refused::throttled)?;
+        slot.wrong();
+        Ok(())
     }
 
-    /// Counts a failed log-in.
-    pub fn login_failed(&self, peer: IpAddr, now: Time) {
-        let _ = self.failed_logins.take(peer, now, LOCK_OUT_SECONDS, u32::MAX);
-    }
-
-    /// Counts a code that a user gives as his second step; refuses when too many were wrong.
-    pub fn second_step(&self, user: Uuid, now: Time) -> Result<()> {
-        self.second_steps.take(user, now, LOCK_OUT_SECONDS, SECOND_STEPS_MAX)
-    }
-
-    /// Forgives a user after a code that was right.
-    pub fn second_step_worked(&self, user: Uuid) {
-        self.second_steps.forget(&user);
-    }
-
-    /// Forgives an address after a log-in that worked.
-    pub fn login_worked(&self, peer: IpAddr) {
-        self.failed_logins.forget(&peer);
-    }
-}
-
-/// Whoever has an IPv6 address has its whole /64.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
+    /// The token that was counted last is known.
+    pub fn link_token_known(&self, peer: IpAddr, now: Time) {
+        self.guesses.forgive_token(peer, now);
     }
 }
 
@@ -184,26 +142,6 @@ impl<W: Hash + Eq + Copy> Windows<W> {
         *count = count.saturating_add(1);
         Ok(())
     }
-
-    /// Takes back one count of `now`.
-    fn give_back(&self, who: &W, now: Time, seconds: i64) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(window) = watched.get_mut(who) {
-            let count = &mut window.counts[Window::place(Self::slot(now, seconds))];
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    fn used(&self, who: &W, now: Time, seconds: i64) -> u32 {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(window) = watched.get_mut(who) else { return 0 };
-        window.advance(Self::slot(now, seconds));
-        window.total()
-    }
-
-    fn forget(&self, who: &W) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
-    }
 }
 
 #[cfg(test)]
@@ -229,6 +167,26 @@ mod tests {
     }
 
     #[test]
+    fn thirty_wrong_tokens_of_a_network_make_it_wait_and_known_ones_do_not_count() {
+        let throttles = Throttles::default();
+        let now = Time(1_000_000 * SECOND_MICROS);
+        let peer = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (one, neighbour, other) = (peer("2001:db8::1"), peer("2001:db8::2"), peer("2001:db8:0:1::1"));
+        for _ in 0..30 {
+            for _ in 0..3 {
+                throttles.link_token(one, now).unwrap();
+                throttles.link_token_known(one, now);
+            }
+            throttles.link_token(one, now).unwrap();
+        }
+        let refused = throttles.link_token(neighbour, now);
+        assert!(matches!(refused, Err(Error::Throttled { retry_after_seconds: 600 })));
+        throttles.link_token(other, now).unwrap();
+        assert!(throttles.link_token(one, now.plus_seconds(599)).is_err());
+        throttles.link_token(one, now.plus_seconds(600)).unwrap();
+    }
+
+    #[test]
     fn no_window_of_the_length_holds_more_than_the_limit() {
         let windows = Windows::default();
         let start = Time(1_000_000 * SECOND_MICROS);
@@ -239,44 +197,5 @@ mod tests {
             let inside = taken.iter().filter(|second| (from..from + 60).contains(*second)).count();
             assert!(inside <= 20, "{inside} from {from}");
         }
-    }
-
-    #[test]
-    fn wrong_tokens_are_counted_by_network_and_right_ones_are_not() {
-        let throttles = Throttles::default();
-        let now = Time(1_000_000 * SECOND_MICROS);
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        for (one, neighbour, other) in [
-            ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
-            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
-        ] {
-            let (one, neighbour, other) = (address(one), address(neighbour), address(other));
-            for _ in 0..100 {
-                throttles.link_token(one, now).unwrap();
-                throttles.link_token_known(one, now);
-            }
-            for _ in 0..30 {
-                throttles.link_token(one, now).unwrap();
-            }
-            assert!(matches!(throttles.link_token(neighbour, now), Err(Error::Throttled { .. })));
-            throttles.link_token(other, now).unwrap();
-            throttles.link_token(one, now.plus_seconds(LOCK_OUT_SECONDS)).unwrap();
-        }
-    }
-
-    #[test]
-    fn thirty_failed_log_ins_lock_an_address_out() {
-        let throttles = Throttles::default();
-        let peer = IpAddr::from([127, 0, 0, 1]);
-        let now = Time(1_000_000 * SECOND_MICROS);
-        for _ in 0..29 {
-            throttles.login_failed(peer, now);
-        }
-        assert!(throttles.login(peer, now).is_ok());
-        throttles.login_failed(peer, now);
-        assert!(throttles.login(peer, now).is_err());
-        assert!(throttles.login(IpAddr::from([127, 0, 0, 2]), now).is_ok());
-        assert!(throttles.login(peer, now.plus_seconds(LOCK_OUT_SECONDS - 11)).is_err());
-        assert!(throttles.login(peer, now.plus_seconds(LOCK_OUT_SECONDS)).is_ok());
     }
 }

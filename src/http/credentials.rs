@@ -5,7 +5,8 @@ use hyper::HeaderMap;
 use hyper::header::COOKIE;
 
 use crate::api::Body;
-use crate::auth::{Credential, Csrf, FoundIn, hash};
+use crate::auth::{Credential, Csrf, FoundIn, cookies, hash};
+use crate::error::Result;
 
 const KEY_FIELD: &str = "personal_api_key";
 
@@ -18,24 +19,26 @@ pub(super) fn header_key(authorization: Option<&str>) -> Option<Credential> {
 }
 
 /// Every other credential; needs the body.
-pub(super) fn other(headers: &HeaderMap, body: &Body, query: &[(String, String)]) -> Credential {
+pub(super) fn other(headers: &HeaderMap, body: &Body, query: &[(String, String)]) -> Result<Credential> {
     let value = body.value().ok();
     let field = |name: &str| value.and_then(|value| value.get(name)?.as_str());
     if let Some(token) = field(KEY_FIELD).filter(|token| !token.is_empty()) {
-        return Credential::Key { token: token.into(), found_in: FoundIn::Body };
+        return Ok(Credential::Key { token: token.into(), found_in: FoundIn::Body });
     }
     if let Some((_, token)) = query.iter().find(|(name, token)| name == KEY_FIELD && !token.is_empty()) {
-        return Credential::Key { token: token.clone(), found_in: FoundIn::Query };
+        return Ok(Credential::Key { token: token.clone(), found_in: FoundIn::Query });
     }
-    let Some(token) = cookie(headers, "sessionid").filter(|token| !token.is_empty()) else {
-        return Credential::Nothing;
+    let shown = cookies::SESSION.iter().filter_map(|name| cookie(headers, name));
+    let Some(token) = shown.into_iter().find(|token| !token.is_empty()) else {
+        return Ok(Credential::Nothing);
     };
     let header = headers.get("x-csrftoken").and_then(|value| value.to_str().ok());
     let csrf = Csrf {
-        cookie: cookie(headers, "posthog_csrftoken"),
+        has_cookie: cookie(headers, cookies::CSRF).is_some(),
         repeated: header.or_else(|| field("csrfmiddlewaretoken")).map(str::to_owned),
+        right: cookies::csrf_token(&token)?,
     };
-    Credential::Session { hash: hash(&token), csrf }
+    Ok(Credential::Session { hash: hash(&token), csrf })
 }
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -25,12 +25,12 @@ use crate::api::call::{Body, Method, Via};
 use crate::api::route::{Handler, Needs};
 use crate::api::{Call, Place, Reply, Route, Within};
 use crate::app::App;
-use crate::auth::{self, Credential};
+use crate::auth::{self, Credential, site};
 use crate::clock::Time;
 use crate::config::URI_BYTES_MAX;
 use crate::error::{Error, Result, not_found, unauthenticated};
 use crate::logging::{self, Access, SecurityEvent};
-use crate::resources::{api_keys, places};
+use crate::resources::{api_keys, places, sessions};
 use crate::routes::{self, Node};
 use crate::store::Tx;
 
@@ -241,11 +241,16 @@ async fn travel(
         None => {
             read_body(&mut call, incoming, &mut shares, content_type, app).await?;
             call.body.value()?;
-            credentials::other(&head.headers, &call.body, &call.query)
+            credentials::other(&head.headers, &call.body, &call.query)?
         }
     };
     call.session = credential.session();
     trace.has_credential = credential != Credential::Nothing;
+    // What uses the caller's cookies, or gives some, must come from a page of this site, if from any.
+    if !call.method.is_safe() && (call.session.is_some() || node.is_public()) {
+        let fetch_site = head.headers.get("sec-fetch-site");
+        site::judge(&call, text(asked.origin), text(fetch_site))?;
+    }
     app.store.read(|tx| {
         call.caller = identify(tx, &call, node, row, &credential)?;
         trace.user = call.caller.as_ref().map(|caller| caller.user);
@@ -262,6 +267,9 @@ async fn travel(
             app.throttles.key(key.hash, call.now)?;
         }
         note_use(app, key, call.now);
+    }
+    if let Some(Via::Session { hash, last_activity, .. }) = call.caller.as_ref().map(|caller| &caller.via) {
+        note_activity(app, &call, *hash, *last_activity);
     }
     if is_options {
         return options(node, &head.headers);
@@ -398,6 +406,21 @@ fn note_use(app: &Arc<App>, key: &crate::api::KeyAccess, now: Time) {
         let noted = app.store.write(move |tx| api_keys::touch(tx, &hash, now)).await;
         if let Err(cause) = noted {
             error!(%cause, "the last use of a key could not be written down");
+        }
+    });
+}
+
+/// Updates a session's last activity at most every few minutes, off the path of the request.
+fn note_activity(app: &Arc<App>, call: &Call, hash: [u8; 32], last_activity: Time) {
+    if !sessions::is_activity_due(&app.config, last_activity, call.now) {
+        return;
+    }
+    let (now, peer, user_agent) = (call.now, call.peer, call.user_agent.clone());
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let noted = app.store.write(move |tx| sessions::touch(tx, &hash, now, peer, &user_agent)).await;
+        if let Err(cause) = noted {
+            error!(%cause, "the last use of a session could not be written down");
         }
     });
 }

@@ -28,6 +28,7 @@ pub fn check(store: &Store) -> Result<Problems> {
         role_memberships::check(tx, &mut problems)?;
         proxy_records::check(tx, &mut problems)?;
         access_controls::check(tx, &mut problems)?;
+        sessions::check(tx, &mut problems)?;
         two_factor::check(tx, &mut problems)?;
         // Read to prove that every row can be read.
         tx.all(&outbox::OUTBOX)?;
@@ -50,21 +51,6 @@ fn check_users(tx: &Tx, problems: &mut Problems) -> Result<()> {
     }
     let indexed = tx.all(&users::BY_EMAIL)?.len();
     expect(problems, indexed == all.len(), || format!("{indexed} addresses stand for {} users", all.len()));
-    let sessions = tx.all(&sessions::SESSIONS)?;
-    for (hash, _) in tx.all(&sessions::SECOND_STEPS)? {
-        let has_session = tx.has(&sessions::SESSIONS, &hash)?;
-        expect(problems, has_session, || "a second step belongs to no session".to_owned());
-    }
-    for (hash, session) in &sessions {
-        let has_user = tx.has(&users::USERS, &session.user)?;
-        expect(problems, has_user, || format!("a session belongs to no user: {}", session.user));
-        let indexed = tx.has(&sessions::BY_USER, &(session.user, *hash))?;
-        expect(problems, indexed, || format!("a session of {} is not found by its user", session.user));
-    }
-    let indexed = tx.all(&sessions::BY_USER)?.len();
-    expect(problems, indexed == sessions.len(), || {
-        format!("{indexed} index rows stand for {} sessions", sessions.len())
-    });
     Ok(())
 }
 

@@ -15,7 +15,6 @@ use super::{
     plugins, projects, proxy_records, role_memberships, roles, sessions, two_factor, users,
 };
 use crate::api::Level;
-use crate::api::call::SecondStep;
 use crate::clock::Time;
 use crate::store::{Json, Key, Record, Table, encode};
 
@@ -143,13 +142,9 @@ fn samples() -> Samples {
     all.add(&projects::DETAILS, 7, details);
     all.add(&projects::BY_NUMBER, 7, ONE);
     all.add(&projects::BY_TOKEN, text("phc_x"), 7);
-    all.add(
-        &sessions::SESSIONS,
-        HASH,
-        sessions::Session { user: ONE, created_at: NOW, authenticated_at: NOW },
-    );
+    all.add(&sessions::SESSIONS, HASH, sessions::sample(TWO, ONE, NOW));
     all.add(&sessions::BY_USER, (ONE, HASH), ());
-    all.add(&sessions::BY_AGE, (ONE, HASH), ());
+    all.add(&sessions::BY_AGE, (TWO, HASH), ());
     all.add(
         &users::USERS,
         ONE,
@@ -269,7 +264,6 @@ fn samples() -> Samples {
         logs::Entry { instance: text("i"), timestamp: NOW, level: logs::Level::Warning, message: text("m") },
     );
     all.add(&users::BY_EMAIL, text("a@example.com"), ONE);
-    all.add(&sessions::SECOND_STEPS, HASH, SecondStep::Done);
     all.add(&two_factor::DEVICES, ONE, two_factor::sample(NOW));
     add_access(&mut all);
     all

@@ -129,7 +129,6 @@ pub fn tables() -> Vec<TableInfo> {
         roles::ROLES.info(),
         roles::BY_NAME.info(),
         sessions::SESSIONS.info(),
-        sessions::SECOND_STEPS.info(),
         sessions::BY_USER.info(),
         sessions::BY_AGE.info(),
         two_factor::DEVICES.info(),

@@ -1,45 +1,84 @@
 //! Browser sessions: log-in, log-out.
 //! Holds always: only the hash of a session's token is stored; a session past its time, or one that waits
-//! for its second step, opens nothing.
+//! for its second step, opens nothing. A waiting one never becomes another kind: its second step ends it and
+//! begins a new one. Whoever has a second factor has no session without it.
 
+mod device;
+mod listed;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Swept, trusted_time, two_factor, users};
+use super::users::{self, User};
+use super::{Swept, check::expect, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
-use crate::api::{Call, Field, Kind, Reply, Route, Within, public, session, steps, write};
+use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, steps, write};
 use crate::app::App;
-use crate::auth::{hash, password};
+use crate::auth::guesses::{Guess, Refused};
+use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
-use crate::config::{SENSITIVE_SESSION_SECONDS, SESSION_SECONDS};
-use crate::error::{Envelope, Result, denied, invalid_body, unauthenticated};
-use crate::store::{Order, Table, Tx, WriteTx};
+use crate::config::{
+    ACTIVITY_SECONDS, Config, JUST_LOGGED_IN_SECONDS, SENSITIVE_SESSION_SECONDS, SESSION_SECONDS,
+};
+use crate::error::{Envelope, Error, Result, denied, invalid, invalid_body, unauthenticated};
+use crate::logging::{self, SecurityEvent};
+use crate::store::{Order, Problems, Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
-    vec![
+    let mut rows = vec![
         Route::post("/api/login/", public(), Within::Nothing, steps(login)).takes(LOGIN).gives(200, SUCCESS),
-        Route::post("/api/logout/", session(), Within::Nothing, write(logout)).gives_nothing(),
-        Route::get("/logout", public(), Within::Nothing, write(leave)).redirects(),
+        // Open to log-ins that wait for their second step, which are nobody's yet.
+        Route::post("/api/logout/", public(), Within::Nothing, write(logout)).gives_nothing(),
+        // Ends nothing: any page can send a browser here.
+        Route::get("/logout", public(), Within::Nothing, read(|_, _| Ok(to_log_in()))).redirects(),
         Route::post("/logout", public(), Within::Nothing, write(leave)).redirects(),
-    ]
+    ];
+    rows.extend(listed::rows());
+    rows
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
+    /// What its user sees of it; opens nothing.
+    pub id: Uuid,
     pub user: Uuid,
     pub created_at: Time,
     /// When the password was last given.
     pub authenticated_at: Time,
+    /// Written down now and then.
+    pub last_activity: Time,
+    pub second_step: SecondStep,
+    /// How many second factors were set up in it.
+    pub setups: u32,
+    pub method: Method,
+    /// Where it was last used from; `None` where that was not written down.
+    pub address: Option<IpAddr>,
+    pub user_agent: String,
+}
+
+/// How a session began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Method {
+    Password,
+    SignUp,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Password => "password",
+            Method::SignUp => "signup",
+        }
+    }
 }
 
 /// By the SHA-256 of the token.
 pub(super) const SESSIONS: Table<[u8; 32], Session> = Table::new("sessions");
-/// Sessions of users with a second factor; where there is no row, none was asked for.
-pub(super) const SECOND_STEPS: Table<[u8; 32], SecondStep> = Table::new("sessions_second_step");
 pub(super) const BY_USER: Table<(Uuid, [u8; 32]), ()> = Table::new("sessions_by_user");
-/// In the order of their making, to find those whose time is over.
+/// By id, and so in the order of their making, to find those whose time is over.
 pub(super) const BY_AGE: Table<(Uuid, [u8; 32]), ()> = Table::new("sessions_by_age");
 
 const LOGIN: &[Field] = &[
@@ -47,6 +86,7 @@ const LOGIN: &[Field] = &[
     Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX }).required().write_only(),
 ];
 const SUCCESS: &[Field] = &[Field::boolean("success").read_only()];
+const USER_AGENT_CHARS_MAX: usize = 300;
 
 #[derive(Serialize)]
 struct Success {
@@ -54,9 +94,6 @@ struct Success {
 }
 
 async fn login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    if app.config.lock_out() {
-        app.throttles.login(call.peer, call.now)?;
-    }
     let mut form = call.form(LOGIN)?;
     let email: String = form.take("email").unwrap_or_default();
     let given: String = form.take("password").unwrap_or_default();
@@ -65,19 +102,101 @@ async fn login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         None => Ok(None),
     })?;
     let (user, stored) = found.map_or((None, None), |(uuid, stored)| (Some(uuid), stored));
-    let right = app.slowly(move || password::verify(&given, stored.as_deref())).await?;
-    let Some(user) = user.filter(|_| right) else {
-        app.throttles.login_failed(call.peer, call.now);
+    let is_right = is_password(&app, &call, &email, given, stored, too_many_failures).await?;
+    let Some(user) = user.filter(|_| is_right) else {
         return Err(invalid_body("invalid_credentials", "Invalid email or password."));
     };
-    app.throttles.login_worked(call.peer);
-    let reply = app.store.write(move |tx| {
-        if two_factor::is_enabled(tx, user)? {
-            return begin(&call, tx, user, SecondStep::Awaited, second_step_required()?);
+    let write = app.store.write({
+        let call = Arc::clone(&call);
+        move |tx| {
+            let second_step =
+                if two_factor::is_enabled(tx, user)? { SecondStep::Awaited } else { SecondStep::None };
+            let reply = match second_step {
+                SecondStep::Awaited => second_step_required()?,
+                _ => Reply::ok(&Success { success: true })?,
+            };
+            begin(&call, tx, user, second_step, Method::Password, reply)
         }
-        with_cookies(&call, tx, user, Reply::ok(&Success { success: true })?)
     });
-    reply.await
+    let reply = write.await?;
+    if reply.status == 200 {
+        app.throttles.guesses.logged_in(&email, call.peer, call.now);
+    }
+    Ok(reply)
+}
+
+/// Whether the password of the account is right. A wrong one counts as a guess and gets a line in the log.
+async fn is_password(
+    app: &App,
+    call: &Call,
+    email: &str,
+    given: String,
+    stored: Option<String>,
+    refuse: fn(Refused) -> Error,
+) -> Result<bool> {
+    let slot = app.guess(Guess::Password, email, call.peer, call.now).map_err(refuse)?;
+    match app.slowly(call.peer, move || password::verify(&given, stored.as_deref())).await {
+        Ok(true) => slot.give_back(),
+        Ok(false) => {
+            slot.wrong();
+            logging::security(SecurityEvent::PasswordWrong, call.peer, email);
+            return Ok(false);
+        }
+        Err(nobody_looked) => {
+            slot.give_back();
+            return Err(nobody_looked);
+        }
+    }
+    Ok(true)
+}
+
+/// What PostHog says to whoever tried too often.
+fn too_many_failures(refused: Refused) -> Error {
+    if !refused.is_locked {
+        return refused.throttled();
+    }
+    let minutes = refused.retry_after_seconds.div_ceil(60);
+    let plural = if minutes == 1 { "" } else { "s" };
+    Error::Denied {
+        code: "too_many_failed_attempts",
+        detail: format!("Too many failed login attempts. Please try again in {minutes} minute{plural}.")
+            .into(),
+    }
+}
+
+/// Proves that the caller knows the user's password.
+///
+/// # Errors
+/// 400 for the field `current_password` where it is missing (with the sentence `required`) or wrong; 429
+/// where too many were wrong.
+pub async fn prove_password(
+    app: &App,
+    call: &Call,
+    user: &User,
+    given: Option<String>,
+    required: &'static str,
+) -> Result<()> {
+    let given = given.ok_or_else(|| invalid("current_password", "required", required))?;
+    let stored = user.password_hash.clone();
+    if is_password(app, call, &user.email, given, stored, Refused::throttled).await? {
+        return Ok(());
+    }
+    Err(password_incorrect())
+}
+
+/// 400 for a current password that is another.
+pub fn password_incorrect() -> Error {
+    invalid("current_password", "incorrect_password", "Your current password is incorrect.")
+}
+
+/// Whether the caller gave the password just now.
+pub fn has_just_logged_in(call: &Call) -> Result<bool> {
+    Ok(match call.caller()?.via {
+        Via::Session { authenticated_at, .. } => {
+            authenticated_at.plus_seconds(JUST_LOGGED_IN_SECONDS) > call.now
+        }
+        Via::Key(_) => false,
+    })
 }
 
 /// PostHog's answer to a right password where a code has to follow; it sets the session's cookie.
@@ -87,39 +206,67 @@ fn second_step_required() -> Result<Reply> {
 }
 
 fn logout(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    end_own(call, tx)?;
-    Ok(without_cookies(Reply::no_content()?))
+    if !end_own(call, tx)? {
+        return Err(unauthenticated());
+    }
+    Ok(cookies::clear(call, Reply::no_content()?))
 }
 
 /// PostHog's own log-out link leads to its log-in page.
 fn leave(call: &Call, tx: &WriteTx) -> Result<Reply> {
     end_own(call, tx)?;
-    Ok(without_cookies(Reply::text(302, "text/html; charset=utf-8", "").with("location", "/login")))
+    Ok(cookies::clear(call, to_log_in()))
 }
 
-fn end_own(call: &Call, tx: &WriteTx) -> Result<()> {
-    match &call.caller {
-        Some(crate::api::Caller { user, via: Via::Session { hash, .. } }) => end(tx, *user, *hash),
-        _ => Ok(()),
+fn to_log_in() -> Reply {
+    Reply::text(302, "text/html; charset=utf-8", "").with("location", "/login")
+}
+
+/// Ends what the browser has: a session, or a log-in that waits for its second step. Whether there was one.
+fn end_own(call: &Call, tx: &WriteTx) -> Result<bool> {
+    let Some(hash) = call.session else { return Ok(false) };
+    let Some(session) = tx.get(&SESSIONS, &hash)? else { return Ok(false) };
+    // The CSRF token of a live session was judged with its caller.
+    let is_callers = call.caller.as_ref().is_some_and(|caller| caller.user == session.user);
+    if !is_callers && session.second_step != SecondStep::Awaited {
+        return Ok(false);
     }
+    end(tx, hash, &session)?;
+    Ok(true)
 }
 
-/// The session with this hash, where it is still good, and how far its second step is.
-pub fn live(tx: &Tx, hash: &[u8; 32], now: Time) -> Result<Option<(Session, SecondStep)>> {
+/// Whether its time is not over; whatever it may open.
+fn is_live(session: &Session, call: &Call) -> bool {
+    session.created_at.plus_seconds(SESSION_SECONDS) > call.now
+        && session.last_activity.plus_seconds(call.config.session_idle_seconds) > call.now
+}
+
+/// The session with this hash, where it is still good.
+pub fn live(tx: &Tx, hash: &[u8; 32], call: &Call) -> Result<Option<Session>> {
     let session: Option<Session> = tx.get(&SESSIONS, hash)?;
-    let Some(session) = session.filter(|session| session.created_at.plus_seconds(SESSION_SECONDS) > now)
-    else {
-        return Ok(None);
-    };
-    let second_step = second_step(tx, hash)?;
-    Ok((second_step != SecondStep::Awaited).then_some((session, second_step)))
+    Ok(session.filter(|session| match session.second_step {
+        SecondStep::Awaited => false,
+        SecondStep::None | SecondStep::Done => is_live(session, call),
+    }))
 }
 
-fn second_step(tx: &Tx, hash: &[u8; 32]) -> Result<SecondStep> {
-    Ok(tx.get(&SECOND_STEPS, hash)?.unwrap_or(SecondStep::None))
+/// Whether a session's last use is to be written down again.
+pub fn is_activity_due(config: &Config, last_activity: Time, now: Time) -> bool {
+    // Often enough that whoever goes on is never taken for idle.
+    let period = (config.session_idle_seconds / 10).clamp(1, ACTIVITY_SECONDS);
+    last_activity.plus_seconds(period) <= now
 }
 
-/// Refuses a caller who did not give his password lately; keys are not asked.
+/// Notes that a session was used, where it still stands.
+pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time, peer: IpAddr, user_agent: &str) -> Result<()> {
+    let Some(mut session) = tx.get(&SESSIONS, hash)? else { return Ok(()) };
+    session.last_activity = now.max(session.last_activity);
+    session.address = Some(peer);
+    session.user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect();
+    Ok(tx.put(&SESSIONS, hash, &session)?)
+}
+
+/// Refuses a caller who did not give the password lately; keys are let through.
 pub fn fresh(call: &Call) -> Result<()> {
     match call.caller()?.via {
         Via::Session { authenticated_at, .. }
@@ -136,81 +283,108 @@ pub fn is_second_step_done(call: &Call) -> Result<bool> {
     Ok(matches!(call.caller()?.via, Via::Session { second_step: SecondStep::Done, .. }))
 }
 
-/// The user whose second step the call's session waits for: one that gave the password after `earliest`,
-/// or one that is logged in since before he had a second factor.
+/// The user whose second step the call's session waits for, if the password was given after `earliest`.
 pub fn awaiting_second_step(call: &Call, tx: &Tx, earliest: Time) -> Result<Option<Uuid>> {
     let Some(hash) = call.session else { return Ok(None) };
-    let Some(session) = tx.get(&SESSIONS, &hash)? else { return Ok(None) };
-    let waits = match second_step(tx, &hash)? {
-        SecondStep::Awaited => session.created_at > earliest,
-        SecondStep::None => call.caller.is_some(),
-        SecondStep::Done => false,
-    };
-    Ok(waits.then_some(session.user))
+    let session = tx.get(&SESSIONS, &hash)?;
+    let waits =
+        |session: &Session| session.second_step == SecondStep::Awaited && session.created_at > earliest;
+    Ok(session.filter(waits).map(|session| session.user))
 }
 
 /// Ends a log-in with its second step: a new session takes the place of the one that waited.
 pub fn complete(call: &Call, tx: &WriteTx, user: Uuid, reply: Reply) -> Result<Reply> {
-    if let Some(hash) = call.session {
-        end(tx, user, hash)?;
-    }
-    begin(call, tx, user, SecondStep::Done, reply)
+    begin(call, tx, user, SecondStep::Done, Method::Password, reply)
 }
 
-/// The caller has just proved a new second factor: his session counts as begun with it, no other does.
-pub fn second_step_done_by(call: &Call, tx: &WriteTx, user: Uuid) -> Result<()> {
-    let Via::Session { hash: own, .. } = call.caller()?.via else { return Err(unauthenticated()) };
+/// The session that calls, and its hash.
+pub fn current(call: &Call, tx: &Tx) -> Result<([u8; 32], Session)> {
+    let Via::Session { hash, .. } = call.caller()?.via else { return Err(unauthenticated()) };
+    let session = tx.get(&SESSIONS, &hash)?.ok_or_else(unauthenticated)?;
+    Ok((hash, session))
+}
+
+/// The caller has just proved a new second factor, or given theirs up: their session goes on with it, or
+/// without, and everything else that was begun with the old one ends.
+pub fn second_factor_changed(call: &Call, tx: &WriteTx, is_enabled: bool) -> Result<()> {
+    let (hash, mut session) = current(call, tx)?;
+    session.second_step = if is_enabled { SecondStep::Done } else { SecondStep::None };
+    session.setups += u32::from(is_enabled);
+    tx.put(&SESSIONS, &hash, &session)?;
+    end_others(tx, session.user, Some(hash))
+}
+
+/// Logs a user in who has just signed up: stores a new session and adds its cookies to the reply.
+pub fn with_cookies(call: &Call, tx: &WriteTx, user: Uuid, reply: Reply) -> Result<Reply> {
+    begin(call, tx, user, SecondStep::None, Method::SignUp, reply)
+}
+
+fn begin(
+    call: &Call,
+    tx: &WriteTx,
+    user: Uuid,
+    second_step: SecondStep,
+    method: Method,
+    reply: Reply,
+) -> Result<Reply> {
+    const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    // A log-in ends what the same browser had, and makes good for what nobody ended.
+    end_own(call, tx)?;
+    end_dead(call, tx, user)?;
+    let token = call.ids.letters(ALPHABET, 40);
+    let hash = hash(&token);
+    let session = Session {
+        id: call.new_uuid(),
+        user,
+        created_at: call.now,
+        authenticated_at: call.now,
+        last_activity: call.now,
+        second_step,
+        setups: 0,
+        method,
+        address: Some(call.peer),
+        user_agent: call.user_agent.chars().take(USER_AGENT_CHARS_MAX).collect(),
+    };
+    tx.put(&SESSIONS, &hash, &session)?;
+    tx.put(&BY_USER, &(user, hash), &())?;
+    tx.put(&BY_AGE, &(session.id, hash), &())?;
+    cookies::set(call, &token, reply)
+}
+
+fn end(tx: &WriteTx, hash: [u8; 32], session: &Session) -> Result<()> {
+    tx.delete(&SESSIONS, &hash)?;
+    tx.delete(&BY_USER, &(session.user, hash))?;
+    Ok(tx.delete(&BY_AGE, &(session.id, hash))?)
+}
+
+/// Every session of a user, and every log-in that waits, with its hash.
+fn of_user(tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], Session)>> {
+    let mut all = Vec::new();
     for ((_, hash), ()) in tx.scan(&BY_USER, &user, Order::Ascending)? {
-        if hash == own {
-            tx.put(&SECOND_STEPS, &hash, &SecondStep::Done)?;
-        } else {
-            tx.delete(&SECOND_STEPS, &hash)?;
+        if let Some(session) = tx.get(&SESSIONS, &hash)? {
+            all.push((hash, session));
+        }
+    }
+    Ok(all)
+}
+
+/// Ends what a user has left over: sessions past their time, and log-ins whose second step never came.
+fn end_dead(call: &Call, tx: &WriteTx, user: Uuid) -> Result<()> {
+    for (hash, session) in of_user(tx, user)? {
+        let waited_out = session.second_step == SecondStep::Awaited
+            && session.created_at.plus_seconds(two_factor::LOG_IN_SECONDS) <= call.now;
+        if waited_out || !is_live(&session, call) {
+            end(tx, hash, &session)?;
         }
     }
     Ok(())
 }
 
-/// Logs the user in: stores a new session and adds its cookies to the reply.
-pub fn with_cookies(call: &Call, tx: &WriteTx, user: Uuid, reply: Reply) -> Result<Reply> {
-    begin(call, tx, user, SecondStep::None, reply)
-}
-
-fn begin(call: &Call, tx: &WriteTx, user: Uuid, second_step: SecondStep, reply: Reply) -> Result<Reply> {
-    const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    // A log-in ends the session that the same browser had.
-    end_own(call, tx)?;
-    let token = call.ids.letters(ALPHABET, 40);
-    let csrf = call.ids.letters(ALPHABET, 32);
-    let session = Session { user, created_at: call.now, authenticated_at: call.now };
-    let hash = hash(&token);
-    tx.put(&SESSIONS, &hash, &session)?;
-    if second_step != SecondStep::None {
-        tx.put(&SECOND_STEPS, &hash, &second_step)?;
-    }
-    tx.put(&BY_USER, &(user, hash), &())?;
-    tx.put(&BY_AGE, &(call.new_uuid(), hash), &())?;
-    let secure = if call.origin.starts_with("https:") { "; Secure" } else { "" };
-    let age = format!("Max-Age={SESSION_SECONDS}; Path=/; SameSite=Lax{secure}");
-    Ok(reply
-        .with("set-cookie", format!("sessionid={token}; HttpOnly; {age}"))
-        .with("set-cookie", format!("posthog_csrftoken={csrf}; {age}")))
-}
-
-fn without_cookies(reply: Reply) -> Reply {
-    reply.with("set-cookie", "sessionid=; HttpOnly; Max-Age=0; Path=/; SameSite=Lax")
-}
-
-fn end(tx: &WriteTx, user: Uuid, hash: [u8; 32]) -> Result<()> {
-    tx.delete(&SESSIONS, &hash)?;
-    tx.delete(&SECOND_STEPS, &hash)?;
-    Ok(tx.delete(&BY_USER, &(user, hash))?)
-}
-
-/// Ends all sessions of a user but one.
+/// Ends all sessions of a user but one, and all log-ins that wait for their second step.
 pub fn end_others(tx: &WriteTx, user: Uuid, keep: Option<[u8; 32]>) -> Result<()> {
-    for ((_, hash), ()) in tx.scan(&BY_USER, &user, Order::Ascending)? {
+    for (hash, session) in of_user(tx, user)? {
         if Some(hash) != keep {
-            end(tx, user, hash)?;
+            end(tx, hash, &session)?;
         }
     }
     Ok(())
@@ -227,15 +401,49 @@ pub fn sweep(tx: &WriteTx, now: Time) -> Result<Swept> {
     const AT_ONCE: u64 = 500;
     let oldest: Vec<((Uuid, [u8; 32]), ())> = tx.first(&BY_AGE, AT_ONCE)?;
     let mut removed = 0;
-    for (key, ()) in &oldest {
-        let session: Option<Session> = tx.get(&SESSIONS, &key.1)?;
-        match session {
-            Some(session) if session.created_at.plus_seconds(SESSION_SECONDS) > now => break,
-            Some(session) => end(tx, session.user, key.1)?,
-            None => {}
+    for ((_, hash), ()) in &oldest {
+        let Some(session) = tx.get(&SESSIONS, hash)? else { continue };
+        if session.created_at.plus_seconds(SESSION_SECONDS) > now {
+            break;
         }
-        tx.delete(&BY_AGE, key)?;
+        end(tx, *hash, &session)?;
         removed += 1;
     }
     Ok(Swept { rows: removed, is_more: removed == AT_ONCE })
+}
+
+/// What must hold of these tables.
+pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let all = tx.all(&SESSIONS)?;
+    for (hash, session) in &all {
+        let user = session.user;
+        expect(problems, users::get(tx, user)?.is_some(), || format!("a session belongs to no user: {user}"));
+        let indexed = tx.has(&BY_USER, &(user, *hash))? && tx.has(&BY_AGE, &(session.id, *hash))?;
+        expect(problems, indexed, || format!("session {} of {user} is not indexed", session.id));
+        let is_whole = session.second_step != SecondStep::None || !two_factor::is_enabled(tx, user)?;
+        expect(problems, is_whole, || format!("session {} of {user} has no second factor", session.id));
+    }
+    for indexed in [tx.all(&BY_USER)?.len(), tx.all(&BY_AGE)?.len()] {
+        expect(problems, indexed == all.len(), || {
+            format!("{indexed} index rows stand for {} sessions", all.len())
+        });
+    }
+    Ok(())
+}
+
+/// One session, for the test of the stored bytes.
+#[cfg(test)]
+pub(super) fn sample(id: Uuid, user: Uuid, now: Time) -> Session {
+    Session {
+        id,
+        user,
+        created_at: now,
+        authenticated_at: now,
+        last_activity: now,
+        second_step: SecondStep::Done,
+        setups: 1,
+        method: Method::SignUp,
+        address: Some(IpAddr::from([192, 0, 2, 1])),
+        user_agent: "curl/8.5.0".into(),
+    }
 }

@@ -12,6 +12,7 @@ use super::{domains, invites, members, organizations, outbox, projects, sessions
 use crate::api::fields::is_email;
 use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, public, steps};
 use crate::app::App;
+use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
 use crate::logging::{self, SecurityEvent};
@@ -119,13 +120,14 @@ fn admit(setup_code: &str, call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
 }
 
 async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    judge_setup_code(&app, &call)?;
     app.store.read(|tx| admit(&app.setup_code, &call, tx))?;
     let mut form = call.form(SIGN_UP)?;
     let email: String = form.take("email").unwrap_or_default();
     if app.store.read(|tx| users::by_email(tx, &email))?.is_some() {
         return Err(users::email_taken());
     }
-    let password_hash = new_hash(&app, form.take("password").unwrap_or_default()).await?;
+    let password_hash = users::new_hash(&app, &call, form.take("password").unwrap_or_default()).await?;
     let write = app.store.write({
         let setup_code = app.setup_code.clone();
         move |tx| {
@@ -153,20 +155,23 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     write.await
 }
 
+/// Counts a wrong set-up code as a guess.
+fn judge_setup_code(app: &App, call: &Call) -> Result<()> {
+    let Some(code) = &call.setup_code else { return Ok(()) };
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    if hash(code) == hash(&app.setup_code) {
+        slot.give_back();
+    } else {
+        slot.wrong();
+        logging::security(SecurityEvent::TokenRefused, call.peer, "set-up code");
+    }
+    Ok(())
+}
+
 /// The name of an organization that was given none.
 fn own_organization(first_name: &str) -> String {
     let name: String = first_name.chars().take(NAME_CHARS_MAX - "'s Organization".len()).collect();
     format!("{name}'s Organization")
-}
-
-/// Judges and hashes a new password, on a thread of its own.
-async fn new_hash(app: &Arc<App>, given: String) -> Result<String> {
-    let ids = Arc::clone(&app.ids);
-    app.slowly(move || {
-        password::check_strength(&given)?;
-        password::hash(&ids, &given)
-    })
-    .await?
 }
 
 /// A user record with what the form says.
@@ -300,7 +305,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     }
     app.store.read(|tx| for_newcomer(check(&call, tx), &call, tx))?;
     let mut form = call.form(ACCEPT)?;
-    let password_hash = new_hash(&app, form.take("password").unwrap_or_default()).await?;
+    let password_hash = users::new_hash(&app, &call, form.take("password").unwrap_or_default()).await?;
     let write = app.store.write(move |tx| {
         let Found { organization, invite, .. } = for_newcomer(check(&call, tx), &call, tx)?;
         let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut call.form(ACCEPT)?)?;

@@ -1,36 +1,47 @@
 //! The second factor: a time-based code (RFC 6238) from the user's own device, and recovery codes for
 //! when that is lost.
 //! Holds always: a code opens one log-in at most, a recovery code as well; of recovery codes only the
-//! SHA-256 is stored.
+//! SHA-256 is stored, and the secret that codes are made of is sealed. A change of the second factor takes
+//! the password, given just now, and ends what was begun with the old one.
 
 use std::sync::Arc;
 
+use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 use uuid::Uuid;
 
 use super::check::expect;
-use super::{sessions, users};
-use crate::api::{Call, Field, Reply, Route, Within, public, read, session, steps, write};
+use super::{instance, sessions, users};
+use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, session, steps, write};
 use crate::app::App;
-use crate::auth::hash;
-use crate::clock::Time;
+use crate::auth::guesses::Guess;
+use crate::auth::{hash, password};
+use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, invalid_body};
+use crate::logging::{self, SecurityEvent};
 use crate::store::{Problems, Table, Tx, WriteTx};
+use crate::vault::{Sealed, Vault};
 
 pub fn rows() -> Vec<Route> {
     let at = |tail: &str| format!("/api/users/{{uuid}}/two_factor_{tail}/");
     vec![
-        // A GET that writes, as clients of PostHog know it.
-        Route::get(at("start_setup"), session(), Within::Nothing, write(start_setup)).gives(200, SETUP),
-        Route::post(at("start_setup"), session(), Within::Nothing, write(start_setup)).gives(200, SETUP),
+        // By GET as well, as clients of PostHog know it: it changes nothing.
+        Route::get(at("start_setup"), session(), Within::Nothing, steps(start_setup)).gives(200, SETUP),
+        Route::post(at("start_setup"), session(), Within::Nothing, steps(start_setup))
+            .takes(PROOF)
+            .gives(200, SETUP),
         Route::post(at("validate"), session(), Within::Nothing, write(validate))
             .takes(TOKEN)
             .gives(200, SUCCESS),
         Route::get(at("status"), session(), Within::Nothing, read(status)).gives(200, STATUS),
-        Route::post(at("backup_codes"), session(), Within::Nothing, write(new_recovery_codes))
+        Route::post(at("backup_codes"), session(), Within::Nothing, steps(new_recovery_codes))
+            .takes(PROOF)
             .gives(200, CODES),
-        Route::post(at("disable"), session(), Within::Nothing, write(disable)).gives(200, SUCCESS),
+        Route::post(at("disable"), session(), Within::Nothing, steps(disable))
+            .takes(PROOF)
+            .gives(200, SUCCESS),
         Route::post("/api/login/token/", public(), Within::Nothing, steps(log_in))
             .takes(TOKEN)
             .gives(200, SUCCESS),
@@ -40,32 +51,61 @@ pub fn rows() -> Vec<Route> {
 type Key = [u8; 20];
 
 /// What a user has set up.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct TwoFactor {
-    /// A secret that was shown but not proved yet.
-    pending: Option<Key>,
-    device: Option<Device>,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Device {
-    secret: Key,
+pub struct Device {
+    secret: Stored,
     confirmed_at: Time,
     /// The time step of the last code that was taken; neither it nor an older one is taken again.
     last_step: u64,
     recovery_codes: Vec<[u8; 32]>,
 }
 
+/// The secret of a device in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Stored {
+    /// As files of schema 2 hold it; sealed at the next start.
+    Open(Key),
+    /// Its base-32 form, sealed for its user.
+    Sealed(Sealed),
+}
+
+impl Stored {
+    fn seal(vault: &Vault, ids: &Ids, user: Uuid, key: Key) -> Result<Stored> {
+        let text = Secret::new_stack(key).to_base32();
+        Ok(Stored::Sealed(vault.seal(ids, &purpose(user), &text)?))
+    }
+
+    /// `None` where it was sealed with another key than the server has.
+    fn open(&self, vault: &Vault, user: Uuid) -> Option<Key> {
+        match self {
+            Stored::Open(key) => Some(*key),
+            Stored::Sealed(sealed) => {
+                let secret = Secret::try_from_base32(vault.open(&purpose(user), sealed)?).ok()?;
+                secret.as_bytes().try_into().ok()
+            }
+        }
+    }
+}
+
+/// A sealed secret opens for its own user only.
+fn purpose(user: Uuid) -> Vec<u8> {
+    [b"two_factor ".as_slice(), user.as_bytes()].concat()
+}
+
 /// By user.
-pub(super) const DEVICES: Table<Uuid, TwoFactor> = Table::new("two_factor");
+pub(super) const DEVICES: Table<Uuid, Device> = Table::new("two_factor");
 
 const STEP_SECONDS: u64 = 30;
 /// Codes of one step before and behind are taken too: clocks differ.
 const SKEW_STEPS: u16 = 1;
 const RECOVERY_CODES: usize = 10;
+/// A secret that is shown is good until the end of the next period of this length.
+const SETUP_SECONDS: i64 = 10 * 60;
 /// How long after the password the code may come.
-const LOG_IN_SECONDS: i64 = 10 * 60;
+pub(super) const LOG_IN_SECONDS: i64 = 10 * 60;
 
+const PROOF: &[Field] =
+    &[Field::new("current_password", Kind::Secret { chars_max: password::CHARS_MAX }).blank().write_only()];
 const TOKEN: &[Field] = &[Field::text("token", 50).required().write_only()];
 const SUCCESS: &[Field] = &[Field::boolean("success").read_only()];
 const SETUP: &[Field] = &[
@@ -107,20 +147,53 @@ struct Codes {
     backup_codes: Vec<String>,
 }
 
-/// Shows a new secret for the user's authenticator app.
-fn start_setup(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let user = users::own(call)?;
+/// Proves that whoever calls is the user, not somebody who found the session open: the password was given
+/// just now, by log-in or with the request.
+async fn prove(app: &App, call: &Call, user: Uuid) -> Result<()> {
+    const REQUIRED: &str = "Give your current password, or log in again.";
     sessions::fresh(call)?;
-    let mut record = of(tx, user)?;
-    if record.device.is_some() {
+    let given: Option<String> = call.form(PROOF)?.take("current_password");
+    if given.is_none() && sessions::has_just_logged_in(call)? {
+        return Ok(());
+    }
+    let user = app.store.read(|tx| users::find(tx, user))?;
+    sessions::prove_password(app, call, &user, given, REQUIRED).await
+}
+
+/// The secret that the calling session is shown in a period. Worked out, not stored: to show it changes
+/// nothing, and only the session itself can prove it.
+fn pending(call: &Call, tx: &Tx, period: i64) -> Result<Key> {
+    let (hash, session) = sessions::current(call, tx)?;
+    let mut signer = Hmac::<Sha256>::new_from_slice(&instance::secret(tx)?)
+        .map_err(|cause| Error::Internal(format!("the instance's secret is unusable: {cause}")))?;
+    signer.update(b"two-factor setup");
+    signer.update(&hash);
+    // In one session, each one that is set up is another.
+    signer.update(&session.setups.to_be_bytes());
+    signer.update(&period.to_be_bytes());
+    let mut key = Key::default();
+    let length = key.len();
+    key.copy_from_slice(&signer.finalize().into_bytes()[..length]);
+    Ok(key)
+}
+
+fn period(now: Time) -> i64 {
+    now.unix_seconds().div_euclid(SETUP_SECONDS)
+}
+
+/// Shows a new secret for the user's authenticator app.
+async fn start_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    let user = users::own(&call)?;
+    sessions::fresh(&call)?;
+    if app.store.read(|tx| is_enabled(tx, user))? {
         return Err(invalid_body("2fa_already_enabled", "2FA is enabled already. Disable it first."));
     }
-    let key = call.ids.bytes();
-    record.pending = Some(key);
-    tx.put(&DEVICES, &user, &record)?;
-    let totp = totp(key, &users::find(tx, user)?.email)?;
-    let otpauth_url = totp.to_url().map_err(unusable)?;
-    Reply::ok(&Setup { success: true, secret: totp.secret().to_base32(), otpauth_url })
+    prove(&app, &call, user).await?;
+    app.store.read(|tx| {
+        let totp = totp(pending(&call, tx, period(call.now))?, &users::find(tx, user)?.email)?;
+        let otpauth_url = totp.to_url().map_err(unusable)?;
+        Reply::ok(&Setup { success: true, secret: totp.secret().to_base32(), otpauth_url })
+    })
 }
 
 /// A first code proves that the app has the secret.
@@ -128,23 +201,29 @@ fn validate(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let user = users::own(call)?;
     sessions::fresh(call)?;
     let token: String = call.form(TOKEN)?.take("token").unwrap_or_default();
-    let mut record = of(tx, user)?;
-    let step = match record.pending {
-        Some(key) => step_of(key, &token, call.now)?.map(|step| (key, step)),
-        None => None,
+    let wrong = || invalid_body("token_invalid", "Token is not valid");
+    if is_enabled(tx, user)? {
+        return Err(wrong());
+    }
+    let now = period(call.now);
+    let find = |period: i64| -> Result<Option<(Key, u64)>> {
+        let key = pending(call, tx, period)?;
+        Ok(step_of(key, &token, call.now)?.map(|step| (key, step)))
     };
-    let Some((secret, last_step)) = step else {
-        return Err(invalid_body("token_invalid", "Token is not valid"));
+    let Some((key, last_step)) = find(now)?.map_or_else(|| find(now - 1), |found| Ok(Some(found)))? else {
+        let is_late = find(now - 2)?.is_some() || find(now - 3)?.is_some();
+        let expired = "2FA setup session expired. Please start setup again.";
+        return Err(if is_late { invalid_body("setup_expired", expired) } else { wrong() });
     };
+    let secret = Stored::seal(&call.vault, &call.ids, user, key)?;
     let device = Device { secret, confirmed_at: call.now, last_step, recovery_codes: Vec::new() };
-    record = TwoFactor { pending: None, device: Some(device) };
-    tx.put(&DEVICES, &user, &record)?;
-    sessions::second_step_done_by(call, tx, user)?;
+    tx.put(&DEVICES, &user, &device)?;
+    sessions::second_factor_changed(call, tx, true)?;
     Reply::ok(&Success { success: true })
 }
 
 fn status(call: &Call, tx: &Tx) -> Result<Reply> {
-    let device = of(tx, users::own(call)?)?.device;
+    let device = of(tx, users::own(call)?)?;
     Reply::ok(&Status {
         is_enabled: device.is_some(),
         backup_codes: [],
@@ -154,36 +233,42 @@ fn status(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 /// New recovery codes, in place of all older ones.
-fn new_recovery_codes(call: &Call, tx: &WriteTx) -> Result<Reply> {
+async fn new_recovery_codes(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let (user, mut device) = proved(call, tx)?;
-    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| call.ids.letters(ALPHABET, 10)).collect();
-    device.recovery_codes = codes.iter().map(|code| hash(code)).collect();
-    tx.put(&DEVICES, &user, &TwoFactor { pending: None, device: Some(device) })?;
-    Reply::ok(&Codes { backup_codes: codes })
+    let user = proved(&app, &call).await?;
+    let write = app.store.write(move |tx| {
+        let mut device = enabled(tx, user)?;
+        let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| call.ids.letters(ALPHABET, 10)).collect();
+        device.recovery_codes = codes.iter().map(|code| hash(code)).collect();
+        tx.put(&DEVICES, &user, &device)?;
+        sessions::second_factor_changed(&call, tx, true)?;
+        Reply::ok(&Codes { backup_codes: codes })
+    });
+    write.await
 }
 
-fn disable(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (user, _) = proved(call, tx)?;
-    tx.delete(&DEVICES, &user)?;
-    Reply::ok(&Success { success: true })
+async fn disable(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    let user = proved(&app, &call).await?;
+    let write = app.store.write(move |tx| {
+        enabled(tx, user)?;
+        tx.delete(&DEVICES, &user)?;
+        sessions::second_factor_changed(&call, tx, false)?;
+        Reply::ok(&Success { success: true })
+    });
+    write.await
 }
 
-/// The caller's device, if he has shown lately, and with both factors, that he is who he says.
-fn proved(call: &Call, tx: &Tx) -> Result<(Uuid, Device)> {
+/// The caller, who has a second factor and has proved lately that they are the user.
+async fn proved(app: &App, call: &Call) -> Result<Uuid> {
     let user = users::own(call)?;
     sessions::fresh(call)?;
-    let device = of(tx, user)?.device;
-    let device = device.ok_or_else(|| invalid_body("2fa_not_enabled", "2FA must be enabled first"))?;
-    if !sessions::is_second_step_done(call)? {
-        return Err(verification_required());
-    }
-    Ok((user, device))
+    app.store.read(|tx| enabled(tx, user))?;
+    prove(app, call, user).await?;
+    Ok(user)
 }
 
-/// 403 for a session that gave no code though its user has a device.
-pub fn verification_required() -> Error {
-    Error::Denied { code: "two_factor_verification_required", detail: "2FA verification required".into() }
+fn enabled(tx: &Tx, user: Uuid) -> Result<Device> {
+    of(tx, user)?.ok_or_else(|| invalid_body("2fa_not_enabled", "2FA must be enabled first"))
 }
 
 /// 403 for a session whose user has no device though an organization demands one.
@@ -194,23 +279,38 @@ pub fn setup_required() -> Error {
 /// The second step of a log-in: a code of the device, or a recovery code.
 async fn log_in(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let token: String = call.form(TOKEN)?.take("token").unwrap_or_default();
-    let user = app.store.read(|tx| awaited(&call, tx))?;
-    if app.config.lock_out() && app.throttles.second_step(user, call.now).is_err() {
-        return Err(invalid_body("2fa_too_many_attempts", "Too many attempts."));
-    }
+    let email = app.store.read(|tx| Ok(users::find(tx, awaited(&call, tx)?)?.email))?;
+    let (peer, now) = (call.peer, call.now);
+    let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(|refused| {
+        if refused.is_locked {
+            invalid_body("2fa_too_many_attempts", "Too many attempts.")
+        } else {
+            refused.throttled()
+        }
+    })?;
     let write = app.store.write(move |tx| {
         let user = awaited(&call, tx)?;
-        if !take(tx, user, &token, call.now)? {
-            return Err(invalid_body("2fa_invalid", "Invalid authentication code"));
-        }
+        take(&call, tx, user, &token)?;
         sessions::complete(&call, tx, user, Reply::ok(&Success { success: true })?)
     });
     let reply = write.await;
-    if reply.is_ok() {
-        app.throttles.second_step_worked(user);
+    match &reply {
+        Ok(_) => {
+            slot.give_back();
+            app.throttles.guesses.logged_in(&email, peer, now);
+        }
+        Err(Error::Invalid { code: INVALID | UNREADABLE, .. }) => {
+            slot.wrong();
+            logging::security(SecurityEvent::SecondStepWrong, peer, &email);
+        }
+        // Nobody looked at the code.
+        Err(_) => slot.give_back(),
     }
     reply
 }
+
+const INVALID: &str = "2fa_invalid";
+const UNREADABLE: &str = "2fa_unreadable";
 
 /// The user whose code the session of this call waits for.
 fn awaited(call: &Call, tx: &Tx) -> Result<Uuid> {
@@ -220,19 +320,51 @@ fn awaited(call: &Call, tx: &Tx) -> Result<Uuid> {
 }
 
 /// Takes a code, once.
-fn take(tx: &WriteTx, user: Uuid, token: &str, now: Time) -> Result<bool> {
-    let Some(mut device) = of(tx, user)?.device else { return Ok(false) };
+///
+/// # Errors
+/// 400 for a wrong one. Without the key that sealed the device's secret only recovery codes can be right.
+fn take(call: &Call, tx: &WriteTx, user: Uuid, token: &str) -> Result<()> {
+    let wrong = || invalid_body(INVALID, "Invalid authentication code");
+    let mut device = of(tx, user)?.ok_or_else(wrong)?;
     let token: String = token.chars().filter(|letter| !letter.is_whitespace()).collect();
+    let secret = device.secret.open(&call.vault, user);
+    let step = secret.map_or(Ok(None), |key| step_of(key, &token, call.now))?;
     let hashed = hash(&token.to_lowercase());
-    if let Some(step) = step_of(device.secret, &token, now)?.filter(|step| *step > device.last_step) {
+    if let Some(step) = step.filter(|step| *step > device.last_step) {
         device.last_step = step;
     } else if let Some(place) = device.recovery_codes.iter().position(|code| *code == hashed) {
         device.recovery_codes.remove(place);
+    } else if secret.is_none() {
+        let detail = "Codes can't be checked, because the server's secret key is another one than when you set 2FA up. Use a recovery code, or let the operator remove your second factor.";
+        return Err(invalid_body(UNREADABLE, detail));
     } else {
-        return Ok(false);
+        return Err(wrong());
     }
-    tx.put(&DEVICES, &user, &TwoFactor { pending: None, device: Some(device) })?;
-    Ok(true)
+    Ok(tx.put(&DEVICES, &user, &device)?)
+}
+
+/// Seals what older files hold open. Does nothing the second time.
+pub fn seal_all(vault: &Vault, ids: &Ids, tx: &WriteTx) -> Result<()> {
+    if vault.is_locked() {
+        return Ok(());
+    }
+    for (user, mut device) in tx.all(&DEVICES)? {
+        if let Stored::Open(key) = device.secret {
+            device.secret = Stored::seal(vault, ids, user, key)?;
+            tx.put(&DEVICES, &user, &device)?;
+        }
+    }
+    Ok(())
+}
+
+/// Shows the sealed secret of every device.
+pub(super) fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
+    for (user, device) in tx.all(&DEVICES)? {
+        if let Stored::Sealed(sealed) = &device.secret {
+            look(&purpose(user), sealed);
+        }
+    }
+    Ok(())
 }
 
 fn totp(key: Key, account: &str) -> Result<Totp> {
@@ -258,13 +390,13 @@ fn step_of(key: Key, token: &str, now: Time) -> Result<Option<u64>> {
     Ok(totp(key, "")?.check(token, seconds))
 }
 
-fn of(tx: &Tx, user: Uuid) -> Result<TwoFactor> {
-    Ok(tx.get(&DEVICES, &user)?.unwrap_or_default())
+fn of(tx: &Tx, user: Uuid) -> Result<Option<Device>> {
+    Ok(tx.get(&DEVICES, &user)?)
 }
 
 /// Whether the user logs in with a second factor.
 pub fn is_enabled(tx: &Tx, user: Uuid) -> Result<bool> {
-    Ok(of(tx, user)?.device.is_some())
+    Ok(tx.has(&DEVICES, &user)?)
 }
 
 /// Takes the second factor from a user who has lost it; the operator's help.
@@ -282,17 +414,42 @@ pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     Ok(())
 }
 
-/// Everything that can be set up, for the test of the stored bytes.
+/// A device, for the test of the stored bytes.
 #[cfg(test)]
-pub(super) fn sample(now: Time) -> TwoFactor {
-    let device =
-        Device { secret: [7; 20], confirmed_at: now, last_step: 57_613_231, recovery_codes: vec![[8; 32]] };
-    TwoFactor { pending: Some([9; 20]), device: Some(device) }
+pub(super) fn sample(now: Time) -> Device {
+    let secret = Stored::Sealed(Sealed::sample());
+    Device { secret, confirmed_at: now, last_step: 57_613_231, recovery_codes: vec![[8; 32]] }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Place, Store};
+
+    #[test]
+    fn what_older_files_hold_open_is_sealed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::File(folder.path().join("orgd.redb"));
+        let store = Store::open(place, 1024 * 1024, crate::resources::tables()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let vault = Arc::new(Vault::of(&"k".repeat(32)).unwrap());
+        let (user, key) = (Uuid::from_u128(1), [7; 20]);
+        let open = Device { secret: Stored::Open(key), ..sample(Time(0)) };
+        runtime.block_on(store.write(move |tx| Ok(tx.put(&DEVICES, &user, &open)?))).unwrap();
+        let seal = || {
+            let vault = Arc::clone(&vault);
+            runtime.block_on(store.write(move |tx| seal_all(&vault, &Ids::default(), tx))).unwrap();
+            match store.read(|tx| Ok(of(tx, user)?.unwrap().secret)).unwrap() {
+                Stored::Sealed(sealed) => sealed,
+                Stored::Open(_) => panic!("the secret lies open"),
+            }
+        };
+        let sealed = seal();
+        assert_eq!(seal(), sealed);
+        let stored = Stored::Sealed(sealed);
+        assert_eq!(stored.open(&vault, user), Some(key));
+        assert_eq!(stored.open(&vault, Uuid::from_u128(2)), None, "it opens for its own user only");
+    }
 
     /// The first test vector of RFC 6238, cut to six digits.
     #[test]

@@ -17,7 +17,6 @@ use crate::auth::{self, password};
 use crate::clock::Time;
 use crate::config::SENSITIVE_SESSION_SECONDS;
 use crate::error::{Error, Result, denied, invalid, not_found};
-use crate::logging::{self, SecurityEvent};
 use crate::store::{Json, Table, Tx, WriteTx};
 
 pub fn rows() -> Vec<Route> {
@@ -285,27 +284,6 @@ impl Credentials {
         };
         (changed.email.is_some() || changed.password.is_some()).then_some(changed)
     }
-
-    /// Proves the current password, and judges and hashes the new one. A user without one has nothing to prove
-    /// but that they are logged in.
-    fn prove(self, ids: &crate::clock::Ids, stored: Option<&str>) -> Result<Option<String>> {
-        if stored.is_some() {
-            let what = if self.password.is_some() { "password" } else { "email address" };
-            let required = format!("This field is required when updating your {what}.");
-            let given =
-                self.current_password.ok_or_else(|| invalid("current_password", "required", required))?;
-            if !password::verify(&given, stored) {
-                return Err(password_incorrect());
-            }
-        }
-        let Some(new) = self.password else { return Ok(None) };
-        password::check_strength(&new)?;
-        password::hash(ids, &new).map(Some)
-    }
-}
-
-fn password_incorrect() -> Error {
-    invalid("current_password", "incorrect_password", "Your current password is incorrect.")
 }
 
 /// What the write still has to do when a change of credentials was proved.
@@ -322,20 +300,34 @@ async fn prove(app: &Arc<App>, call: &Call, user: &User, changed: Credentials) -
     let Caller { user: uuid, via: Via::Session { hash: session, .. } } = *call.caller()? else {
         return Err(denied("E-mail address and password are changed by session only, not by API key."));
     };
-    if user.password_hash.is_none() {
+    let Credentials { email, password, current_password } = changed;
+    if user.password_hash.is_some() {
+        let required = match &password {
+            Some(_) => "This field is required when updating your password.",
+            None => "This field is required when updating your email address.",
+        };
+        sessions::prove_password(app, call, user, current_password, required).await?;
+    } else {
         sessions::fresh(call)?;
     }
-    let email = changed.email.clone();
-    let (ids, stored) = (Arc::clone(&app.ids), user.password_hash.clone());
-    let proved = app.slowly(move || changed.prove(&ids, stored.as_deref())).await?;
-    if matches!(proved, Err(Error::Invalid { code: "incorrect_password", .. })) {
-        logging::security(SecurityEvent::PasswordWrong, call.peer, &user.email);
-    }
-    let new_hash = proved?;
+    let new_hash = match password {
+        Some(new) => Some(new_hash(app, call, new).await?),
+        None => None,
+    };
     if email.is_some() && app.config.lock_out() {
         app.throttles.address_change(uuid, call.now)?;
     }
     Ok(Proved { email, new_hash, session })
+}
+
+/// Judges and hashes a new password.
+pub async fn new_hash(app: &Arc<App>, call: &Call, new: String) -> Result<String> {
+    let ids = Arc::clone(&app.ids);
+    app.slowly(call.peer, move || {
+        password::check_strength(&new)?;
+        password::hash(&ids, &new)
+    })
+    .await?
 }
 
 /// Two steps: passwords are proved and hashed outside the store, then all changes are one write.
@@ -362,7 +354,7 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             if let Some(proved) = proved.clone() {
                 // Another change of the password may have come first.
                 if before.password_hash != user.password_hash {
-                    return Err(password_incorrect());
+                    return Err(sessions::password_incorrect());
                 }
                 if let Some(email) = proved.email {
                     take_address(tx, &mut now, email, call.now)?;

@@ -160,6 +160,8 @@ fn value(world: &World, front: &str) -> Option<String> {
         "/api/organizations/{organization_id}/projects/{id}"
         | "/api/projects/{id}"
         | "/api/environments/{id}" => world.org.project.to_string(),
+        // Nobody else's session is anybody's.
+        "/api/users/{uuid}/login_sessions/{session_id}" => world.invite.clone(),
         "/api/organizations/{organization_id}/members/{user__uuid}" => world.victim.clone(),
         "/api/organizations/{organization_id}/invites/{id}" => world.invite.clone(),
         "/api/signup/{token}" => world.org.token_of(&world.invite),

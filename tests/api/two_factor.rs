@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use orgd::config::Switch;
+use orgd::store::Place;
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret};
 
-use crate::support::{Answer, PASSWORD, Person, Server, text};
+use crate::support::{Answer, PASSWORD, Person, Server, post_with_cookie, text};
 
 const STEP: Duration = Duration::from_secs(30);
 
@@ -159,6 +160,224 @@ fn guessing_is_stopped() {
 }
 
 #[test]
+fn a_log_in_that_waits_never_becomes_more_when_the_second_factor_is_set_up_anew() {
+    let server = Server::start();
+    let org = server.org();
+    enroll(&server, &org.owner);
+    let attacker = password_given(&org.owner);
+    attacker.get("/api/users/@me/").unauthenticated();
+    org.owner.post(&at("disable"), json!({})).json(200);
+    let secret = enroll(&server, &org.owner);
+    attacker.get("/api/users/@me/").unauthenticated();
+    let key = json!({"label": "x", "scopes": ["*"]});
+    attacker.post("/api/personal_api_keys/", key).unauthenticated();
+    let expired = "Login attempt has expired. Re-enter username/password.";
+    token(&attacker, &code(&server, &secret)).invalid(None, "2fa_expired", expired);
+    assert_eq!(org.owner.get("/api/personal_api_keys/").json(200), json!([]));
+}
+
+#[test]
+fn every_change_of_what_opens_an_account_ends_what_was_begun_before() {
+    type Change = fn(&Server, &Person);
+    let changes: [(&str, Change); 5] = [
+        ("enabling", |server, person| drop(enroll(server, person))),
+        ("disabling", |server, person| {
+            enroll(server, person);
+            person.post(&at("disable"), json!({})).json(200);
+        }),
+        ("new recovery codes", |server, person| {
+            enroll(server, person);
+            person.post(&at("backup_codes"), json!({})).json(200);
+        }),
+        ("a new password", |_, person| {
+            let body = json!({"current_password": PASSWORD, "password": "another-Long-passphrase-8"});
+            person.patch("/api/users/@me/", body).json(200);
+        }),
+        ("a new password with a second factor", |server, person| {
+            enroll(server, person);
+            let body = json!({"current_password": PASSWORD, "password": "another-Long-passphrase-8"});
+            person.patch("/api/users/@me/", body).json(200);
+        }),
+    ];
+    for (what, change) in changes {
+        let server = Server::start();
+        let (owner, other) = (server.org().owner, server.org().owner);
+        let elsewhere = owner.logged_in();
+        change(&server, &owner);
+        elsewhere.get("/api/users/@me/").unauthenticated();
+        owner.me();
+        other.me();
+        assert_eq!(
+            owner.get("/api/users/@me/login_sessions/").json(200).as_array().map(Vec::len),
+            Some(1),
+            "{what}"
+        );
+    }
+    // Log-ins that wait end as well.
+    for path in ["disable", "backup_codes"] {
+        let server = Server::start();
+        let owner = server.org().owner;
+        let secret = enroll(&server, &owner);
+        let waiting = password_given(&owner);
+        owner.post(&at(path), json!({})).json(200);
+        let expired = "Login attempt has expired. Re-enter username/password.";
+        token(&waiting, &code(&server, &secret)).invalid(None, "2fa_expired", expired);
+    }
+}
+
+#[test]
+fn without_the_second_factor_a_session_counts_as_begun_without_it() {
+    let server = Server::start();
+    let org = server.org();
+    enforce(&org.owner, &org.at(""));
+    enroll(&server, &org.owner);
+    org.owner.get(&org.at("")).json(200);
+    org.owner.post(&at("disable"), json!({})).json(200);
+    setup_required(&org.owner.get(&org.at("")));
+}
+
+#[test]
+fn a_change_takes_the_password_unless_it_was_given_just_now() {
+    let server = Server::start();
+    let owner = server.org().owner;
+    let required = "Give your current password, or log in again.";
+    let incorrect = "Your current password is incorrect.";
+    let just = Duration::from_secs(10 * 60);
+    server.pass(just);
+    owner.get(&at("start_setup")).invalid("current_password", "required", required);
+    let refused = |path: &str| {
+        owner.post(&at(path), json!({})).invalid("current_password", "required", required);
+        let wrong = json!({"current_password": "wrong"});
+        owner.post(&at(path), wrong).invalid("current_password", "incorrect_password", incorrect);
+    };
+    let right = json!({"current_password": PASSWORD});
+    refused("start_setup");
+    let secret = text(&owner.post(&at("start_setup"), right.clone()).json(200)["secret"]);
+    owner.post(&at("validate"), json!({"token": code(&server, &secret)})).json(200);
+    for path in ["backup_codes", "disable"] {
+        refused(path);
+        assert_eq!(owner.me()["is_2fa_enabled"], true);
+        owner.post(&at(path), right.clone()).json(200);
+    }
+    assert_eq!(owner.me()["is_2fa_enabled"], false);
+    // One second before, nobody asks.
+    let again = owner.logged_in();
+    server.pass(just - Duration::from_secs(1));
+    again.get(&at("start_setup")).json(200);
+}
+
+#[test]
+fn to_show_a_secret_changes_nothing() {
+    let server = Server::start();
+    let (owner, other) = (server.org().owner, server.org().owner);
+    let secret = |person: &Person| text(&person.get(&at("start_setup")).json(200)["secret"]);
+    let shown = secret(&owner);
+    assert_eq!(text(&owner.post(&at("start_setup"), json!({})).json(200)["secret"]), shown);
+    assert_eq!(secret(&owner), shown);
+    let elsewhere = owner.logged_in();
+    let of_elsewhere = secret(&elsewhere);
+    assert!(of_elsewhere != shown && secret(&other) != shown);
+    // The secret of one session is not that of another.
+    let foreign = json!({"token": code(&server, &of_elsewhere)});
+    owner.post(&at("validate"), foreign).invalid(None, "token_invalid", "Token is not valid");
+    owner.post(&at("validate"), json!({"token": code(&server, &shown)})).json(200);
+    server.pass(STEP);
+    owner.post(&at("disable"), json!({})).json(200);
+    assert_ne!(secret(&owner), shown, "what was set up once is not shown again");
+}
+
+#[test]
+fn a_secret_that_was_shown_has_ten_minutes() {
+    let server = Server::start();
+    let owner = server.org().owner;
+    let shown = text(&owner.get(&at("start_setup")).json(200)["secret"]);
+    server.pass(Duration::from_secs(20 * 60));
+    let late = owner.post(&at("validate"), json!({"token": code(&server, &shown)}));
+    late.invalid(None, "setup_expired", "2FA setup session expired. Please start setup again.");
+    assert_eq!(owner.me()["is_2fa_enabled"], false);
+    let again = owner.logged_in();
+    let shown = text(&again.get(&at("start_setup")).json(200)["secret"]);
+    server.pass(Duration::from_secs(599));
+    again.post(&at("validate"), json!({"token": code(&server, &shown)})).json(200);
+}
+
+#[test]
+fn a_log_in_that_waits_can_be_given_up() {
+    let server = Server::start();
+    let owner = server.org().owner;
+    let secret = enroll(&server, &owner);
+    let waiting = password_given(&owner);
+    waiting.post("/api/logout/", json!({})).no_content();
+    let expired = "Login attempt has expired. Re-enter username/password.";
+    token(&waiting, &code(&server, &secret)).invalid(None, "2fa_expired", expired);
+    waiting.post("/api/logout/", json!({})).unauthenticated();
+    owner.me();
+}
+
+#[test]
+fn who_has_the_password_only_keeps_nobody_from_their_second_step() {
+    let server = Server::with(|config| config.rate_limit = Some(Switch::On));
+    let org = server.org();
+    let secret = enroll(&server, &org.owner);
+    let used = code(&server, &secret);
+    token(&password_given(&org.owner), &used).json(200);
+    server.pass(STEP);
+    // From elsewhere, somebody uses up what there is.
+    let credentials = json!({"email": org.owner.email, "password": PASSWORD});
+    let mut stopped = 0;
+    for host in 2..9 {
+        let (status, cookie, _) =
+            post_with_cookie(&server, [127, 0, 0, host], "/api/login/", &credentials, "");
+        assert_eq!(status, 401);
+        for _ in 0..10 {
+            let wrong = json!({"token": "000000"});
+            let (_, _, body) =
+                post_with_cookie(&server, [127, 0, 0, host], "/api/login/token/", &wrong, &cookie);
+            stopped += usize::from(body["code"] == "2fa_too_many_attempts");
+        }
+    }
+    assert_eq!(stopped, 20, "fifty of seventy were looked at");
+    token(&password_given(&org.owner), &code(&server, &secret)).json(200);
+}
+
+#[test]
+fn the_secret_is_sealed_and_without_the_key_recovery_codes_still_work() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    let open = |key: &str| {
+        let key = key.to_owned();
+        Server::open(Place::File(file.clone()), move |config| config.exports.secret_key = Some(key))
+    };
+    let (first, other) = ("k".repeat(32), "l".repeat(32));
+    let server = open(&first);
+    let owner = server.org().owner;
+    let secret = enroll(&server, &owner);
+    let made = owner.post(&at("backup_codes"), json!({})).json(200);
+    let recovery = text(&made["backup_codes"][0]);
+    drop(server);
+    let bytes = std::fs::read(&file).expect("the data file");
+    let raw = Secret::try_from_base32(secret.as_str()).expect("a secret in base 32");
+    for hidden in [secret.as_bytes(), raw.as_bytes()] {
+        assert!(!bytes.windows(hidden.len()).any(|part| part == hidden), "the secret lies open");
+    }
+    let at_home = |server: &Server| {
+        let body = json!({"email": owner.email, "password": PASSWORD});
+        let answer = server.anyone().post("/api/login/", body);
+        assert_eq!(answer.status, 401);
+        server.anyone().with_cookies_of(&answer)
+    };
+    let server = open(&other);
+    let refused = token(&at_home(&server), &code(&server, &secret));
+    assert_eq!(refused.json(400)["code"], "2fa_unreadable");
+    token(&at_home(&server), &recovery).json(200);
+    drop(server);
+    let server = open(&first);
+    // The code of this step was used when the secret was set up.
+    server.pass(STEP);
+    token(&at_home(&server), &code(&server, &secret)).json(200);
+}
+
+#[test]
 fn a_recovery_code_opens_one_log_in() {
     let server = Server::start();
     let org = server.org();
@@ -194,9 +413,7 @@ fn it_is_disabled_by_a_session_that_showed_it() {
     let elsewhere = org.owner.logged_in();
     let secret = enroll(&server, &org.owner);
     for path in ["disable", "backup_codes"] {
-        let unproved = elsewhere.post(&at(path), json!({}));
-        let code = "two_factor_verification_required";
-        unproved.refused(403, "authentication_error", code, "2FA verification required", None);
+        elsewhere.post(&at(path), json!({})).unauthenticated();
     }
     server.pass(Duration::from_secs(7 * 60 * 60));
     org.owner
@@ -280,13 +497,11 @@ fn an_organization_demands_it_of_sessions_but_not_of_keys() {
     let secret = enroll(&server, &org.owner);
     for path in &paths {
         org.owner.get(path).json(200);
-        let code = "two_factor_verification_required";
-        elsewhere.get(path).refused(403, "authentication_error", code, "2FA verification required", None);
+        elsewhere.get(path).unauthenticated();
     }
-    let answer = token(&elsewhere, &code(&server, &secret));
+    let answer = token(&password_given(&org.owner), &code(&server, &secret));
     answer.json(200);
-    elsewhere.with_cookies_of(&answer).get(&org.at("")).json(200);
-    elsewhere.get(&org.at("")).unauthenticated();
+    org.owner.with_cookies_of(&answer).get(&org.at("")).json(200);
     org.owner.post("/api/logout/", json!({})).no_content();
 }
 

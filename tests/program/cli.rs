@@ -435,6 +435,15 @@ fn each_look_at_a_link_is_logged_and_no_token_is() {
 }
 
 #[test]
+fn the_sessions_of_one_user_are_ended() {
+    let (_folder, file) = place();
+    bootstrap(&file);
+    let of = |email| ["admin", "end-sessions", "--data", shown(&file), "--email", email];
+    assert!(run(&of("ADA@example.com")).status.success());
+    refused(&of("nobody@example.com"), "No user");
+}
+
+#[test]
 fn check_finds_a_whole_file_whole_and_a_damaged_one_damaged() {
     let (_folder, file) = place();
     bootstrap(&file);

@@ -30,14 +30,14 @@ const SCHEMA_NUMBER: &str = "schema";
 /// Brings a file from the schema before `to` up to `to`.
 struct Step {
     to: u32,
-    /// The table that the new schema does not have.
-    ends: Option<&'static str>,
+    /// The tables that the new schema does not have.
+    ends: &'static [&'static str],
     run: fn(&WriteTx) -> Result<(), Failure>,
 }
 
 const STEPS: &[Step] = &[
-    Step { to: 2, ends: Some(to_2::MEMBERS), run: to_2::run },
-    Step { to: 3, ends: Some(to_3::INVITES_BY_ID), run: to_3::run },
+    Step { to: 2, ends: &[to_2::MEMBERS], run: to_2::run },
+    Step { to: 3, ends: to_3::ENDS, run: to_3::run },
 ];
 
 pub(super) fn bring_up(
@@ -57,7 +57,7 @@ fn bring_up_by(
 ) -> Result<(), Failure> {
     let present = present_tables(database)?;
     if present.is_empty() {
-        create_missing(database, &present, tables)?;
+        create_missing(database, &present, names(tables))?;
         return change(database, names(tables), |tx| {
             tx.put(&META, &APPLICATION.to_owned(), &"orgd".to_owned())?;
             tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
@@ -78,11 +78,13 @@ fn bring_up_by(
             Failure::record(format!("the data file could not be copied before its migration: {cause}"))
         })?;
     }
-    create_missing(database, &present, tables)?;
+    // A step reads what it ends, also in a file that never had it.
+    let ending = || due.iter().flat_map(|step| step.ends).copied();
+    create_missing(database, &present, names(tables).chain(ending()))?;
     if due.is_empty() {
         return Ok(());
     }
-    change(database, names(tables).chain(due.iter().filter_map(|step| step.ends)), |tx| {
+    change(database, names(tables).chain(ending()), |tx| {
         for step in &due {
             (step.run)(tx)?;
         }
@@ -110,16 +112,16 @@ fn schema_of(database: &Database) -> Result<Option<u32>, Failure> {
 fn create_missing(
     database: &Database,
     present: &HashSet<String>,
-    tables: &[TableInfo],
+    names: impl Iterator<Item = &'static str>,
 ) -> Result<(), Failure> {
-    let missing: Vec<_> = tables.iter().filter(|table| !present.contains(table.name)).collect();
+    let missing: Vec<_> = names.filter(|name| !present.contains(*name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let mut transaction = database.begin_write().map_err(Failure::storage)?;
     transaction.set_quick_repair(true);
-    for table in missing {
-        transaction.open_table(definition(table.name)).map_err(Failure::storage)?;
+    for name in missing {
+        transaction.open_table(definition(name)).map_err(Failure::storage)?;
     }
     transaction.commit().map_err(Failure::storage)
 }
@@ -164,10 +166,10 @@ mod tests {
             tx.put(&NOTES, &1, &(before + word))
         };
         let steps = [
-            Step { to: 2, ends: None, run: |tx| tx.put(&NOTES, &1, &"two ".into()) },
+            Step { to: 2, ends: &[], run: |tx| tx.put(&NOTES, &1, &"two ".into()) },
             Step {
                 to: 3,
-                ends: None,
+                ends: &[],
                 run: |tx| {
                     let before = tx.get(&NOTES, &1)?.unwrap_or_default();
                     tx.put(&NOTES, &1, &(before + "three"))
@@ -206,7 +208,7 @@ mod tests {
         bring_up_by(&database, None, &tables(), 1, &[]).unwrap();
         let steps = [Step {
             to: 2,
-            ends: None,
+            ends: &[],
             run: |tx| {
                 tx.put(&NOTES, &1, &"half".into())?;
                 Err(Failure::record("no".into()))

@@ -3,15 +3,17 @@
 mod domains;
 mod exports;
 mod invites;
+mod sessions;
 
 use super::super::Failure;
 use super::super::tx::WriteTx;
 
-/// The organization of each invite: gone.
-pub(super) const INVITES_BY_ID: &str = invites::BY_ID;
+/// The organization of each invite, and what was known of each session's second step: gone.
+pub(super) const ENDS: &[&str] = &[invites::BY_ID, sessions::SECOND_STEPS];
 
 pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
     exports::run(tx)?;
     invites::run(tx)?;
-    domains::run(tx)
+    domains::run(tx)?;
+    sessions::run(tx)
 }

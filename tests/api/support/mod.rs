@@ -3,6 +3,7 @@
 mod answer;
 pub mod archives;
 mod dns;
+mod elsewhere;
 pub mod exports;
 pub mod mirror;
 mod people;
@@ -16,6 +17,7 @@ pub mod web;
 
 pub use answer::Answer;
 pub use dns::NameServer;
+pub use elsewhere::{post_from, post_with_cookie};
 pub use people::{Org, PASSWORD, Person, Shows, text};
 pub use postgres::Postgres;
 pub use receiver::{Receiver, SILENCE};

@@ -60,6 +60,8 @@ impl Server {
         config.rate_limit = Some(Switch::Off);
         // What exports deliver to is on this machine.
         config.outbound_allow = AddressPolicy::parse("127.0.0.0/8,::1,0.0.0.0").expect("a list");
+        // Tests let days pass at once, in which nobody uses their session.
+        config.session_idle_seconds = orgd::config::SESSION_SECONDS;
         // Nobody outside of this machine is asked for anything.
         config.plugins.plugin_repository_url = String::new();
         change(&mut config);

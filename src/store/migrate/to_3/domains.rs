@@ -75,7 +75,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let steps = [Step { to: 3, ends: None, run }];
+        let steps = [Step { to: 3, ends: &[], run }];
         bring_up_by(&database, None, &tables, 3, &steps).unwrap();
         let snapshot = Snapshot::take(&database, names(), 0, Arc::default()).unwrap();
         let tx = Tx::of(Arc::new(snapshot));

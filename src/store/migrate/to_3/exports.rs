@@ -57,7 +57,7 @@ mod tests {
             table.insert([7].as_slice(), bytes(record).as_slice()).unwrap();
         }
         transaction.commit().unwrap();
-        bring_up_by(&database, None, &tables, 3, &[Step { to: 3, ends: None, run }]).unwrap();
+        bring_up_by(&database, None, &tables, 3, &[Step { to: 3, ends: &[], run }]).unwrap();
         let reading = database.begin_read().unwrap();
         let found = SAMPLES.map(|(table, _)| {
             let table = reading.open_table(definition(table)).unwrap();

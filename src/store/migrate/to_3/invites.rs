@@ -75,7 +75,7 @@ mod tests {
             tx.put(&OLD_BY_ID, &1, &1)
         })
         .unwrap();
-        let steps = [Step { to: 3, ends: None, run }];
+        let steps = [Step { to: 3, ends: &[], run }];
         bring_up_by(&database, None, &tables, 3, &steps).unwrap();
         let snapshot = Snapshot::take(&database, names(), 0, std::sync::Arc::default()).unwrap();
         let tx = Tx::of(std::sync::Arc::new(snapshot));

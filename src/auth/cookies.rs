@@ -1,0 +1,69 @@
+//! The cookies of a session, and the CSRF token that belongs to it.
+
+use std::fmt::Write;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use crate::api::{Call, Reply};
+use crate::config::SESSION_SECONDS;
+use crate::error::{Error, Result};
+
+/// The names under which a session's token is looked for, the one that no other site can set first.
+pub const SESSION: [&str; 2] = ["__Host-sessionid", "sessionid"];
+pub const CSRF: &str = "posthog_csrftoken";
+
+/// The CSRF token of the session with this token: whoever does not know the one cannot make up the other.
+///
+/// # Errors
+/// None that can be met: every key fits.
+pub fn csrf_token(session_token: &str) -> Result<String> {
+    const BYTES: usize = 16;
+    let mut signer = Hmac::<Sha256>::new_from_slice(session_token.as_bytes())
+        .map_err(|cause| Error::Internal(format!("a session's token is unusable: {cause}")))?;
+    signer.update(b"csrf");
+    let signed = signer.finalize().into_bytes();
+    Ok(signed[..BYTES].iter().fold(String::with_capacity(2 * BYTES), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+/// Whether people reach the site by TLS.
+fn is_https(call: &Call) -> bool {
+    let is_https = |url: &str| url.starts_with("https:");
+    is_https(&call.origin) || call.config.site_url.as_deref().is_some_and(is_https)
+}
+
+/// Which cookies a log-in sets, and a log-out clears. Browsers take a name that begins with `__Host-` from
+/// the site itself only, by TLS; the plain name stays for clients that know no other.
+fn session_names(call: &Call) -> &'static [&'static str] {
+    if is_https(call) { &SESSION } else { &SESSION[1..] }
+}
+
+/// What stands behind the values of all cookies: set and cleared alike.
+fn attributes(call: &Call, seconds: i64) -> String {
+    let secure = if is_https(call) { "; Secure" } else { "" };
+    format!("Max-Age={seconds}; Path=/; SameSite=Lax{secure}")
+}
+
+/// Adds the cookies of a new session.
+///
+/// # Errors
+/// As [`csrf_token`].
+pub fn set(call: &Call, token: &str, reply: Reply) -> Result<Reply> {
+    Ok(with_all(call, SESSION_SECONDS, token, &csrf_token(token)?, reply))
+}
+
+/// Takes the cookies of a session away.
+pub fn clear(call: &Call, reply: Reply) -> Reply {
+    with_all(call, 0, "", "", reply)
+}
+
+fn with_all(call: &Call, seconds: i64, token: &str, csrf: &str, mut reply: Reply) -> Reply {
+    let attributes = attributes(call, seconds);
+    for name in session_names(call) {
+        reply = reply.with("set-cookie", format!("{name}={token}; HttpOnly; {attributes}"));
+    }
+    reply.with("set-cookie", format!("{CSRF}={csrf}; {attributes}"))
+}

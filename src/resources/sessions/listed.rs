@@ -1,0 +1,109 @@
+//! A user's own log-ins: seeing them and ending them.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Session, device, end, end_others, fresh, is_live};
+use crate::api::call::{SecondStep, Via};
+use crate::api::{Call, Field, Reply, Route, Within, read, session, write};
+use crate::auth::cookies;
+use crate::clock::Time;
+use crate::error::{Result, not_found, unauthenticated};
+use crate::resources::users;
+use crate::store::{Tx, WriteTx};
+
+pub(super) fn rows() -> Vec<Route> {
+    let all = "/api/users/{uuid}/login_sessions/";
+    vec![
+        Route::get(all, session(), Within::Nothing, read(list)).gives_list(FIELDS),
+        Route::post(format!("{all}revoke_others/"), session(), Within::Nothing, write(revoke_others))
+            .gives(200, REVOKED),
+        Route::delete(format!("{all}{{session_id}}/"), session(), Within::Nothing, write(revoke))
+            .gives_nothing(),
+    ]
+}
+
+const FIELDS: &[Field] = &[
+    Field::uuid("id").read_only(),
+    Field::time("created_at").nullable().read_only(),
+    Field::time("last_activity").read_only(),
+    Field::text("location", 50).read_only(),
+    Field::text("device", 100).read_only(),
+    Field::text("login_method", 20).read_only(),
+    Field::boolean("is_current").read_only(),
+];
+const REVOKED: &[Field] = &[Field::integer("revoked_count", 0, i64::MAX).read_only()];
+
+#[derive(Serialize)]
+struct Wire {
+    id: Uuid,
+    created_at: Time,
+    last_activity: Time,
+    /// The address it was last used from.
+    location: String,
+    device: String,
+    login_method: &'static str,
+    is_current: bool,
+}
+
+/// The caller's live sessions with their hashes, newest first; a log-in that waits for its second step is none.
+fn live_ones(call: &Call, tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], Session)>> {
+    let mut all = Vec::new();
+    for (hash, session) in super::of_user(tx, user)? {
+        if is_live(&session, call) && session.second_step != SecondStep::Awaited {
+            all.push((hash, session));
+        }
+    }
+    all.sort_by_key(|(_, session)| std::cmp::Reverse(session.id));
+    Ok(all)
+}
+
+/// The hash of the session that calls.
+fn own(call: &Call) -> Result<[u8; 32]> {
+    match call.caller()?.via {
+        Via::Session { hash, .. } => Ok(hash),
+        Via::Key(_) => Err(unauthenticated()),
+    }
+}
+
+fn list(call: &Call, tx: &Tx) -> Result<Reply> {
+    let (user, own) = (users::own(call)?, own(call)?);
+    let all: Vec<Wire> = live_ones(call, tx, user)?
+        .into_iter()
+        .map(|(hash, session)| Wire {
+            id: session.id,
+            created_at: session.created_at,
+            last_activity: session.last_activity,
+            location: session.address.map(|address| address.to_string()).unwrap_or_default(),
+            device: device::name(&session.user_agent),
+            login_method: session.method.name(),
+            is_current: hash == own,
+        })
+        .collect();
+    Reply::ok(&all)
+}
+
+/// Ends one; the caller's own as a log-out does.
+fn revoke(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let user = users::own(call)?;
+    fresh(call)?;
+    let id = call.uuid("session_id")?;
+    let all = live_ones(call, tx, user)?;
+    let (hash, session) = all.into_iter().find(|(_, session)| session.id == id).ok_or_else(not_found)?;
+    end(tx, hash, &session)?;
+    let reply = Reply::no_content()?;
+    Ok(if hash == own(call)? { cookies::clear(call, reply) } else { reply })
+}
+
+/// Ends all but the caller's, log-ins that wait for their second step as well.
+fn revoke_others(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    #[derive(Serialize)]
+    struct Revoked {
+        revoked_count: usize,
+    }
+    let (user, own) = (users::own(call)?, own(call)?);
+    fresh(call)?;
+    let revoked_count = live_ones(call, tx, user)?.iter().filter(|(hash, _)| *hash != own).count();
+    end_others(tx, user, Some(own))?;
+    Reply::ok(&Revoked { revoked_count })
+}
