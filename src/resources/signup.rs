@@ -156,7 +156,7 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 }
 
 /// Counts a wrong set-up code as a guess.
-fn judge_setup_code(app: &App, call: &Call) -> Result<()> {
+pub(super) fn judge_setup_code(app: &App, call: &Call) -> Result<()> {
     let Some(code) = &call.setup_code else { return Ok(()) };
     let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
     if hash(code) == hash(&app.setup_code) {

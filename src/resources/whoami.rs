@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::users;
+use super::{signup, users};
 use crate::api::way::{Source, Way};
 use crate::api::{Call, Reply, Route, Via, Within, public, steps};
 use crate::app::App;
@@ -41,6 +41,7 @@ struct Connection {
 }
 
 async fn show(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    signup::judge_setup_code(&app, &call)?;
     if !app.store.read(|tx| is_operator(&app.setup_code, &call, tx))? {
         return Err(not_found());
     }
