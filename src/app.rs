@@ -10,6 +10,7 @@ use crate::config::{Config, INSTALLS_MAX};
 use crate::dns::Dns;
 use crate::error::{Error, Result};
 use crate::outbound::Outbound;
+use crate::pool::Pool;
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -26,6 +27,8 @@ pub struct App {
     pub outbound: Outbound,
     /// Turns to get plugins from elsewhere; each may cost some memory.
     pub installs: Arc<Semaphore>,
+    /// Memory for what comes in and goes out.
+    pub work: Arc<Pool>,
     hashing: Semaphore,
     reading: Semaphore,
 }
@@ -33,6 +36,7 @@ pub struct App {
 impl App {
     pub fn new(config: Config, store: Store, clock: Arc<Clock>, ids: Ids, vault: Vault) -> App {
         // Half of the cores hash passwords at most, so that log-ins don't slow reads down.
+        let budgets = config.budgets();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         App {
             dns: Dns { server: config.dns_server },
@@ -45,7 +49,8 @@ impl App {
             throttles: Throttles::default(),
             outbound: Outbound::default(),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
-            hashing: Semaphore::new((cores / 2).max(1)),
+            work: Pool::new(budgets.work),
+            hashing: Semaphore::new((cores / 2).clamp(1, budgets.hashes_at_once)),
             reading: Semaphore::new((cores / 2).max(1)),
         }
     }

@@ -18,6 +18,13 @@ use orgd::{logging, resources, routes};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+#[cfg(feature = "measure_je")]
+#[global_allocator]
+static GLOBAL: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+#[cfg(feature = "measure_mi")]
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The PostHog-compatible organization management API: one program, one data file.
 #[derive(Parser)]
 #[command(name = "orgd", version = env!("ORGD_VERSION"), propagate_version = true)]

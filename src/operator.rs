@@ -27,12 +27,12 @@ use crate::vault::Vault;
 /// # Errors
 /// One sentence for the operator.
 pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::result::Result<Arc<App>, String> {
-    let cache_bytes = config.cache_mib.saturating_mul(1024 * 1024);
+    let budgets = config.budgets();
     let file = match &place {
         Place::File(path) => Some(path.clone()),
         Place::Backend(_) => None,
     };
-    let store = Store::open(place, cache_bytes, resources::tables()).map_err(|cause| cause.to_string())?;
+    let store = Store::open(place, budgets.cache, resources::tables()).map_err(|cause| cause.to_string())?;
     let ids = Ids::default();
     let vault = match (&config.exports.secret_key, file) {
         (Some(text), _) => Vault::of(text).map_err(|cause| format!("ORGD_SECRET_KEY: {cause}"))?,
