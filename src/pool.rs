@@ -35,6 +35,8 @@ pub enum Account {
     Address(IpAddr),
     /// The server's own work on batch exports.
     Exports,
+    /// Plugins that are got from elsewhere.
+    Installs,
 }
 
 impl Account {
@@ -48,11 +50,18 @@ impl Account {
             }
         }
     }
+
+    fn part_of(self, all: usize) -> usize {
+        match self {
+            Account::Address(_) | Account::Installs => all / 4 * 3,
+            Account::Exports => all / 2,
+        }
+    }
 }
 
 /// A bounded amount of memory, in bytes.
 pub struct Pool {
-    account_bytes_max: usize,
+    bytes: usize,
     wait_max: Duration,
     state: Mutex<State>,
     changed: Notify,
@@ -76,20 +85,19 @@ struct Claim {
 }
 
 impl Pool {
-    /// A pool of so many bytes, of which one account holds three quarters at most.
+    /// A pool of so many bytes.
     pub fn new(bytes: usize) -> Arc<Pool> {
         Pool::waiting(bytes, WAIT_MAX)
     }
 
     fn waiting(bytes: usize, wait_max: Duration) -> Arc<Pool> {
         let state = State { free: bytes, ..State::default() };
-        let account_bytes_max = bytes / 4 * 3;
-        Arc::new(Pool { account_bytes_max, wait_max, state: Mutex::new(state), changed: Notify::new() })
+        Arc::new(Pool { bytes, wait_max, state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// The most that one account can hold, in bytes.
-    pub fn account_bytes_max(&self) -> usize {
-        self.account_bytes_max
+    /// The most that the account can hold, in bytes: three quarters of all for one address, half for exports.
+    pub fn bytes_max_of(&self, account: Account) -> usize {
+        account.part_of(self.bytes)
     }
 
     /// A share that holds nothing yet, and will probably need so many bytes.
@@ -121,7 +129,7 @@ impl Pool {
     fn grow_now(&self, id: u64, bytes: usize) -> bool {
         let now = Instant::now();
         let mut state = self.state();
-        if !state.can_grow(id, bytes, self.account_bytes_max, now) {
+        if !state.can_grow(id, bytes, self.bytes, now) {
             return false;
         }
         let state = &mut *state;
@@ -141,9 +149,10 @@ impl State {
     }
 
     /// Whether the share may take so many bytes more.
-    fn can_grow(&self, id: u64, bytes: usize, account_max: usize, now: Instant) -> bool {
+    fn can_grow(&self, id: u64, bytes: usize, all: usize, now: Instant) -> bool {
         let Some(claim) = self.claims.get(&id) else { return false };
         let used = self.used_by(claim.account) + bytes;
+        let account_max = claim.account.part_of(all);
         if bytes > self.free || used > account_max {
             return false;
         }
@@ -154,11 +163,11 @@ impl State {
         if rest <= (self.free - bytes).min(account_max - used) {
             return true;
         }
-        self.can_all_finish(id, bytes, account_max, now)
+        self.can_all_finish(id, bytes, all, now)
     }
 
     /// Whether, after share `id` has taken so many bytes, all who are counted on can finish in some order.
-    fn can_all_finish(&self, id: u64, bytes: usize, account_max: usize, now: Instant) -> bool {
+    fn can_all_finish(&self, id: u64, bytes: usize, all: usize, now: Instant) -> bool {
         let mut free = self.free - bytes;
         let mut used = self.accounts.clone();
         let mut waiting: Vec<(usize, usize, Account)> = Vec::new();
@@ -175,7 +184,7 @@ impl State {
             let before = waiting.len();
             waiting.retain(|(rest, held, account)| {
                 let used = used.entry(*account).or_default();
-                let finishes = *rest <= free.min(account_max.saturating_sub(*used));
+                let finishes = *rest <= free.min(account.part_of(all).saturating_sub(*used));
                 if finishes {
                     free += held;
                     *used = used.saturating_sub(*held);
@@ -204,14 +213,14 @@ impl Share {
         if self.pool.grow_now(self.id, bytes) {
             return Ok(());
         }
-        let needed = {
+        let (needed, account) = {
             let mut state = self.pool.state();
             let Some(claim) = state.claims.get_mut(&self.id) else { return Err(Shortage::Never) };
             claim.waits = true;
             claim.rest = claim.rest.max(bytes);
-            claim.held + bytes
+            (claim.held + bytes, claim.account)
         };
-        if needed > self.pool.account_bytes_max {
+        if needed > self.pool.bytes_max_of(account) {
             return Err(Shortage::Never);
         }
         let growing = async {
@@ -309,6 +318,10 @@ mod tests {
         let all = pool.take_now(from(1), 750 * KIB);
         assert!(all.is_some() && pool.take_now(from(1), 1).is_none());
         assert!(pool.take_now(from(2), 250 * KIB).is_some());
+        assert!(pool.take_now(Account::Exports, 250 * KIB).is_some());
+        drop(all);
+        assert!(pool.take_now(Account::Exports, 501 * KIB).is_none());
+        assert!(pool.take_now(Account::Exports, 500 * KIB).is_some());
         let [one, other, far] = ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"]
             .map(|text| Account::of(text.parse::<IpAddr>().unwrap()));
         assert!(one == other && one != far);
@@ -365,7 +378,7 @@ mod tests {
         assert!(pool.grow_now(still.id, 100 * KIB));
         let other = pool.share(from(2), 950 * KIB);
         assert!(pool.grow_now(other.id, 50 * KIB));
-        let can_grow = |now| pool.state().can_grow(other.id, 100 * KIB, pool.account_bytes_max, now);
+        let can_grow = |now| pool.state().can_grow(other.id, 100 * KIB, pool.bytes, now);
         let now = Instant::now();
         assert!(!can_grow(now), "neither could finish");
         pool.state().claims.get_mut(&other.id).unwrap().rest = 850 * KIB;

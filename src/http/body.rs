@@ -50,7 +50,7 @@ fn shortage(shortage: Shortage, bytes_max: usize) -> Error {
 /// the connection broke.
 pub(super) async fn read(mut body: Incoming, limits: &Limits<'_>) -> Result<Raw> {
     let Memory { pool, account } = limits.memory;
-    let bytes_max = limits.bytes_max.min(pool.account_bytes_max());
+    let bytes_max = limits.bytes_max.min(pool.bytes_max_of(account));
     let size = body.size_hint();
     if size.lower() > bytes_max as u64 {
         return Err(Error::TooLarge { bytes_max });

@@ -20,6 +20,7 @@ mod instance;
 mod invites;
 mod mail;
 mod members;
+mod memory;
 mod organizations;
 mod page;
 mod paging;

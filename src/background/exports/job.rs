@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::memory::{self, Sizes};
 use super::{arrivals, postgres};
 use crate::app::App;
 use crate::clock::Time;
@@ -55,6 +56,8 @@ pub(super) struct Job {
     id: Uuid,
     pub(super) run: Run,
     pub(super) plan: Plan,
+    /// How much may wait to be sent.
+    pub(super) sizes: Sizes,
     config: Map<String, Value>,
     secrets: Vec<String>,
     begun_at: Time,
@@ -74,7 +77,8 @@ impl Job {
         let begun =
             app.store.write(move |tx| runs::begin(tx, &Context { arrivals: &arrivals, export, id }, &to));
         let Some(run) = begun.await? else { return Ok(None) };
-        Ok(Some(Job { app: Arc::clone(app), export, id, run, plan, config, secrets, begun_at, over }))
+        let sizes = Sizes::of(memory::bytes_max(app));
+        Ok(Some(Job { app: Arc::clone(app), export, id, run, plan, sizes, config, secrets, begun_at, over }))
     }
 
     pub(super) fn outbound(&self) -> &Outbound {
