@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::auth::blocks;
 use crate::auth::throttle::Throttles;
 use crate::clock::{Clock, Ids};
 use crate::config::{Config, INSTALLS_MAX};
@@ -57,7 +58,13 @@ impl App {
 
     /// Runs slow work, such as hashing a password, on a thread of its own, a few at a time.
     pub async fn slowly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        in_turn(&self.hashing, work).await
+        let outcome = in_turn(&self.hashing, work).await;
+        // When no other hash follows, its memory goes back.
+        tokio::spawn(async {
+            tokio::time::sleep(blocks::KEPT_TIME).await;
+            blocks::release();
+        });
+        outcome
     }
 
     /// Runs work of a few milliseconds, such as reading a large body, beside the threads that answer, a few

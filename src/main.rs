@@ -18,12 +18,10 @@ use orgd::{logging, resources, routes};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-#[cfg(feature = "measure_je")]
+/// Gives free memory back to the system, also while nothing is going on.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
-static GLOBAL: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-#[cfg(feature = "measure_mi")]
-#[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The PostHog-compatible organization management API: one program, one data file.
 #[derive(Parser)]

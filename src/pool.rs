@@ -213,16 +213,16 @@ impl Share {
         if self.pool.grow_now(self.id, bytes) {
             return Ok(());
         }
-        let (needed, account) = {
+        let expected = {
             let mut state = self.pool.state();
             let Some(claim) = state.claims.get_mut(&self.id) else { return Err(Shortage::Never) };
+            if claim.held + bytes > self.pool.bytes_max_of(claim.account) {
+                return Err(Shortage::Never);
+            }
             claim.waits = true;
-            claim.rest = claim.rest.max(bytes);
-            (claim.held + bytes, claim.account)
+            let rest = claim.rest.max(bytes);
+            std::mem::replace(&mut claim.rest, rest)
         };
-        if needed > self.pool.bytes_max_of(account) {
-            return Err(Shortage::Never);
-        }
         let growing = async {
             loop {
                 let mut changed = std::pin::pin!(self.pool.changed.notified());
@@ -234,7 +234,13 @@ impl Share {
                 let _ = tokio::time::timeout(IDLE, changed).await;
             }
         };
-        tokio::time::timeout(self.pool.wait_max, growing).await.map_err(|_| Shortage::Busy)
+        if tokio::time::timeout(self.pool.wait_max, growing).await.is_ok() {
+            return Ok(());
+        }
+        if let Some(claim) = self.pool.state().claims.get_mut(&self.id) {
+            (claim.waits, claim.rest) = (false, expected);
+        }
+        Err(Shortage::Busy)
     }
 
     /// Gives so many bytes back.
@@ -374,16 +380,17 @@ mod tests {
     #[test]
     fn who_stands_still_is_not_waited_for() {
         let pool = Pool::new(1000 * KIB);
-        let still = pool.share(from(1), 900 * KIB);
-        assert!(pool.grow_now(still.id, 100 * KIB));
-        let other = pool.share(from(2), 950 * KIB);
-        assert!(pool.grow_now(other.id, 50 * KIB));
-        let can_grow = |now| pool.state().can_grow(other.id, 100 * KIB, pool.bytes, now);
+        let (first, second) = (pool.share(from(1), 700 * KIB), pool.share(from(2), 700 * KIB));
+        assert!(pool.grow_now(first.id, 300 * KIB) && pool.grow_now(second.id, 300 * KIB));
+        let third = pool.share(from(3), 500 * KIB);
+        let can_grow = |now| pool.state().can_grow(third.id, 100 * KIB, pool.bytes, now);
+        let needs = |share: &Share, rest| pool.state().claims.get_mut(&share.id).unwrap().rest = rest;
         let now = Instant::now();
-        assert!(!can_grow(now), "neither could finish");
-        pool.state().claims.get_mut(&other.id).unwrap().rest = 850 * KIB;
-        assert!(!can_grow(now + IDLE), "nor can this one alone");
-        pool.state().claims.get_mut(&other.id).unwrap().rest = 700 * KIB;
-        assert!(can_grow(now + IDLE));
+        assert!(!can_grow(now), "none of them could finish");
+        needs(&second, 200 * KIB);
+        assert!(can_grow(now), "the second could, and then the others");
+        assert!(!can_grow(now + IDLE), "it does not move any more");
+        needs(&third, 400 * KIB);
+        assert!(can_grow(now + IDLE), "this one can finish by itself");
     }
 }

@@ -773,7 +773,7 @@ mod tests {
                 ("concat(coalesce(_, 'x'), if(1 = 1, _, 'x'))", 8),
                 ("concat(nullIf(_, 'x'), JSONExtractRaw(_), _)", 6),
                 ("concat(JSONExtractString(_, 'json'), _, _)", 6),
-                ("toString(lower(upper(trim(_))))", 25),
+                ("toString(lower(upper(trim(_))))", 20),
                 ("JSONExtractRaw(_)", 90),
             ] {
                 let (event, expression) = grown(step, leaf, times);
