@@ -91,7 +91,7 @@ pub(super) async fn read(mut body: Incoming, limits: &Limits<'_>) -> Result<Raw>
 /// Reads a body that nobody looked at to its end, so that the connection can be used again. Says whether
 /// the end was reached: a large or slow body is not worth the wait.
 pub(super) async fn discard(mut body: Incoming) -> bool {
-    const BYTES_MAX: u64 = 64 * 1024;
+    const BYTES_MAX: u64 = 1024 * 1024;
     const TIME_MAX: Duration = Duration::from_secs(1);
     let reading = async {
         let mut left = BYTES_MAX;

@@ -134,6 +134,11 @@ pub(super) fn outline(bytes: Bytes, now: Time, piece_bytes: usize) -> Outcome<Ou
     Ok(outline)
 }
 
+/// What events take beside their text: first as a value with the text that it becomes, then as copies of that.
+fn cost_of(text: &[u8]) -> usize {
+    (json_bytes(text) + text.len()).max(EVENT_COPIES * text.len())
+}
+
 /// The text of a JSON string.
 fn string(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
@@ -148,7 +153,7 @@ impl Outline {
         let (mut largest, mut items) = (0, self.items_from(self.items.start));
         let mut count = 0;
         while let Some(text) = items.next()? {
-            largest = largest.max(json_bytes(text.as_bytes()) + EVENT_COPIES * text.len());
+            largest = largest.max(cost_of(text.as_bytes()));
             count += 1;
         }
         if count == 0 {
@@ -156,7 +161,7 @@ impl Outline {
         }
         if self.is_one_piece() {
             let text = &self.bytes[self.items.clone()];
-            return Ok(json_bytes(text) + EVENT_COPIES * text.len() + count * EVENT_BYTES);
+            return Ok(cost_of(text) + count * EVENT_BYTES);
         }
         Ok(largest + self.piece_bytes)
     }
@@ -518,6 +523,6 @@ mod tests {
         let (one, ten) = (format!("[{event}]"), format!("[{}]", vec![event; 10].join(",")));
         assert!(cost(&ten, usize::MAX) > 9 * cost(&one, usize::MAX) / 2);
         assert!(cost(&ten, 100) < cost(&one, usize::MAX) + 100, "one event at a time is in memory");
-        assert!(cost(&one, usize::MAX) > event.len() * EVENT_COPIES);
+        assert!(cost(&one, usize::MAX) > event.len() * EVENT_COPIES && cost_of(&[b'x'; 1000]) == 4000);
     }
 }
