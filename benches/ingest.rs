@@ -15,7 +15,9 @@ mod s3;
 
 use std::time::{Duration, Instant};
 
-use harness::{Filled, Process, Run, load, post, request, serve_if_asked, syncs_per_second, told};
+use harness::{
+    Filled, Process, Run, exported_to, load, post, request, serve_if_asked, syncs_per_second, told,
+};
 use s3::S3;
 use serde_json::{Value, json};
 
@@ -156,7 +158,7 @@ async fn memory() {
         let server = Process::orgd(&filled.path());
         let before = server.resident_mib();
         let started = Instant::now();
-        let run = exported_to(&server, &filled, &destination).await;
+        let run = exported_to(&server, &filled, &destination, None).await;
         println!(
             "exported {} of {exported} events to {what} in {:.1} s: {}; resident {before:.1} MiB before, {:.1} MiB at the most",
             run["records_completed"],
@@ -164,34 +166,6 @@ async fn memory() {
             run["status"],
             server.peak_mib(),
         );
-    }
-}
-
-/// The run of a new export over the hour of all events, once it is over.
-async fn exported_to(server: &Process, filled: &Filled, destination: &Value) -> Value {
-    let all = format!("http://{}/api/organizations/{}/batch_exports/", server.address, filled.organization);
-    let agent = ureq::Agent::new_with_defaults();
-    let bearer = format!("Bearer {}", filled.key);
-    let read = |answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>| -> Value {
-        let text = answer.expect("an answer").body_mut().read_to_string().expect("text");
-        serde_json::from_str(&text).expect("JSON")
-    };
-    let post = |url: &str, body: Value| {
-        let asked = agent.post(url).header("authorization", &bearer);
-        read(asked.header("content-type", "application/json").send(body.to_string()))
-    };
-    let export =
-        post(&all, json!({"name": "n", "interval": "hour", "paused": true, "destination": destination}));
-    let one = format!("{all}{}/", export["id"].as_str().expect("an id"));
-    let range = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
-    post(&format!("{one}backfill/"), range);
-    loop {
-        let export = read(agent.get(&one).header("authorization", &bearer).call());
-        let run = &export["latest_runs"][0];
-        if run["finished_at"].is_string() {
-            return run.clone();
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

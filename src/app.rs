@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::auth::blocks;
 use crate::auth::guesses::{Guess, Refused, Slot};
 use crate::auth::throttle::Throttles;
 use crate::clock::{Clock, Ids, Time};
@@ -13,6 +14,7 @@ use crate::dns::Dns;
 use crate::error::{Error, Result};
 use crate::logging::{self, SecurityEvent};
 use crate::outbound::Outbound;
+use crate::pool::Pool;
 use crate::store::Store;
 use crate::turns::Turns;
 use crate::vault::Vault;
@@ -32,12 +34,15 @@ pub struct App {
     pub installs: Arc<Semaphore>,
     /// Turns to hash a password; each costs 19 MiB while it lasts.
     pub hashing: Arc<Turns>,
+    /// Memory for what comes in and goes out.
+    pub work: Arc<Pool>,
     reading: Semaphore,
 }
 
 impl App {
     pub fn new(config: Config, store: Store, clock: Arc<Clock>, ids: Ids, vault: Vault) -> App {
         // Half of the cores hash passwords at most, so that log-ins don't slow reads down.
+        let budgets = config.budgets();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let policy = config.outbound_allow.clone();
         let outbound_policy = if config.dev { policy.with_loopback() } else { policy };
@@ -52,7 +57,8 @@ impl App {
             throttles: Throttles::default(),
             outbound: Outbound::new(outbound_policy),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
-            hashing: Turns::new((cores / 2).max(1), HASHES_WAITING_MAX),
+            hashing: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
+            work: Pool::new(budgets.work),
             reading: Semaphore::new((cores / 2).max(1)),
         }
     }
@@ -68,12 +74,18 @@ impl App {
     ) -> Result<T> {
         let turn = self.hashing.take(peer).await?;
         // The turn lasts as long as the work, also where nobody waits for it any more.
-        on_its_own_thread(move || {
+        let outcome = on_its_own_thread(move || {
             let done = work();
             drop(turn);
             done
-        })
-        .await
+        });
+        let outcome = outcome.await;
+        // When no other hash follows, its memory goes back.
+        tokio::spawn(async {
+            tokio::time::sleep(blocks::KEPT_TIME).await;
+            blocks::release();
+        });
+        outcome
     }
 
     /// Takes a slot for a guess at what belongs to `account`, before the guess is looked at.

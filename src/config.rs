@@ -1,6 +1,7 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
 mod exports;
+mod memory;
 mod networks;
 mod plugins;
 mod secret;
@@ -13,6 +14,7 @@ use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
 pub use exports::Exports;
+pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::Networks;
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
@@ -95,9 +97,14 @@ pub struct Config {
     #[arg(long, env = "ORGD_LOG_LEVEL", default_value = "info")]
     pub log_level: LogLevel,
 
-    /// Memory for cached pages of the data file, in MiB.
-    #[arg(long, env = "ORGD_CACHE_MIB", default_value_t = 16, value_name = "MIB")]
-    pub cache_mib: usize,
+    /// The most memory that the process takes, in MiB; every budget is a part of it.
+    #[arg(long, env = "ORGD_MEMORY_MIB", default_value_t = 256, value_name = "MIB", value_parser = memory_mib)]
+    pub memory_mib: usize,
+
+    /// Memory for cached pages of the data file, in MiB. Unset: a twentieth of `--memory-mib`, of
+    /// which it is a part in any case.
+    #[arg(long, env = "ORGD_CACHE_MIB", value_name = "MIB")]
+    pub cache_mib: Option<usize>,
 
     /// Open connections at once; more have to wait.
     #[arg(long, env = "ORGD_CONNECTIONS_MAX", default_value_t = 4096, value_name = "COUNT", value_parser = positive)]
@@ -238,16 +245,23 @@ pub const LIVE_EVENTS_SECONDS: i64 = 7 * 24 * 60 * 60;
 pub const GZIP_BYTES_MIN: usize = 4096;
 /// Largest request head, in bytes; one that arrives in large pieces may be about twice as large.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Largest body for routes that are open to strangers or to sessions only, such as the log-in, in bytes.
+pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Seconds without a byte after which a body is given up.
+pub const BODY_PAUSE_SECONDS_MAX: u64 = 10;
 /// Path and query together, in bytes.
 pub const URI_BYTES_MAX: usize = 16 * 1024;
 /// Values in one body, lest a small text become a large structure.
 pub const BODY_VALUES_MAX: usize = 500_000;
-/// Memory for the bytes of all bodies under way, in KiB.
-pub const RAW_BODIES_KIB_MAX: u32 = 128 * 1024;
-/// Memory for what they are parsed into, in KiB.
-pub const PARSED_BODIES_KIB_MAX: u32 = 256 * 1024;
 /// How deep JSON in a body may nest (the parser's own limit).
 pub const JSON_DEPTH_MAX: usize = 128;
+
+fn memory_mib(text: &str) -> Result<usize, String> {
+    text.parse::<usize>()
+        .ok()
+        .filter(|number| (MEMORY_MIB_MIN..=1024 * 1024).contains(number))
+        .ok_or_else(|| format!("a whole number of MiB from {MEMORY_MIB_MIN} on"))
+}
 
 /// Nothing but scheme, host and port: links are this text and a path.
 fn site(text: &str) -> Result<String, String> {
@@ -295,6 +309,11 @@ impl Config {
     pub fn of_environment() -> Result<Config, clap::Error> {
         let command = Config::augment_args(clap::Command::new("orgd"));
         Config::from_arg_matches(&command.try_get_matches_from(["orgd"])?)
+    }
+
+    /// How much memory each kind of work gets.
+    pub fn budgets(&self) -> Budgets {
+        Budgets::of(self.memory_mib, self.cache_mib)
     }
 
     /// With the secrets that the environment, files and the system's credentials hold.

@@ -15,6 +15,7 @@ mod http;
 pub mod logging;
 pub mod operator;
 pub mod outbound;
+pub mod pool;
 pub mod resources;
 pub mod routes;
 pub mod store;

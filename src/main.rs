@@ -20,6 +20,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+/// Gives free memory back to the system, also while nothing is going on.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The PostHog-compatible organization management API: one program, one data file.
 #[derive(Parser)]
 #[command(name = "orgd", version = env!("ORGD_VERSION"), propagate_version = true)]

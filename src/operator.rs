@@ -33,7 +33,7 @@ const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// # Errors
 /// One sentence for the operator.
 pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::result::Result<Arc<App>, String> {
-    let cache_bytes = config.cache_mib.saturating_mul(1024 * 1024);
+    let budgets = config.budgets();
     let shown = place.to_string();
     let (file, may_make_key) = match &place {
         Place::File(path) => (Some(path.clone()), true),
@@ -45,7 +45,7 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         (None, Some(path)) => Vault::beside(path)?,
         (None, None) => None,
     };
-    let store = Store::open(place, cache_bytes, resources::tables()).map_err(|cause| cause.to_string())?;
+    let store = Store::open(place, budgets.cache, resources::tables()).map_err(|cause| cause.to_string())?;
     if let Some(path) = &file
         && readers(path) != Readers::Owner
     {

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::Cgroup;
+
 pub struct Process {
     child: Child,
     pub address: String,
@@ -12,10 +14,31 @@ pub struct Process {
 impl Process {
     /// The program on this file.
     pub fn orgd(data: &Path) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_orgd"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-        command.envs([("ORGD_RATE_LIMIT", "off"), ("ORGD_OUTBOUND_ALLOW", "127.0.0.0/8")]);
+        Process::limited(data, &[], None)
+    }
+
+    /// The program with more settings, in a control group where one is given.
+    pub fn limited(data: &Path, more: &[&str], group: Option<&Cgroup>) -> Process {
+        let program = env!("CARGO_BIN_EXE_orgd");
+        let mut command = match group {
+            None => Command::new(program),
+            // A shell goes there first, and becomes the program.
+            Some(group) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(group.processes()).arg(program);
+                shell
+            }
+        };
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(more).arg("--data").arg(data);
+        command.env("ORGD_RATE_LIMIT", "off");
+        // Destinations of exports are on this machine.
+        command.env("ORGD_OUTBOUND_ALLOW", "127.0.0.0/8");
         Process::of(command)
+    }
+
+    /// Whether it still runs.
+    pub fn lives(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
     /// This very program as a bare server.

@@ -15,6 +15,7 @@ use super::way::Way;
 use crate::clock::{Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result, Text, not_found};
+use crate::pool::Share;
 use crate::vault::Vault;
 
 /// The methods that a route can have.
@@ -109,8 +110,8 @@ pub enum Body {
     Json(Value),
     /// Form fields: every value is text.
     Form(Value),
-    /// As it was sent, for rows that read it themselves.
-    Bytes(Bytes),
+    /// As it was sent, for rows that read it themselves, with its share of the memory.
+    Bytes(Bytes, Share),
     Bad(BodyFault),
 }
 
@@ -119,17 +120,26 @@ pub enum Body {
 pub enum BodyFault {
     Unreadable(Text),
     UnsupportedMedia(String),
-    TooLarge { bytes_max: usize },
+    TooLarge {
+        bytes_max: usize,
+    },
+    /// There was no memory for it.
+    Busy {
+        retry_after_seconds: u32,
+    },
 }
 
 impl Body {
     pub fn value(&self) -> Result<&Value> {
         match self {
             Body::Json(value) | Body::Form(value) => Ok(value),
-            Body::Bytes(_) => Err(Error::Internal("a body was left as bytes".into())),
+            Body::Bytes(..) => Err(Error::Internal("a body was left as bytes".into())),
             Body::Bad(BodyFault::Unreadable(detail)) => Err(Error::Unreadable(detail.clone())),
             Body::Bad(BodyFault::UnsupportedMedia(media)) => Err(Error::UnsupportedMedia(media.clone())),
             Body::Bad(BodyFault::TooLarge { bytes_max }) => Err(Error::TooLarge { bytes_max: *bytes_max }),
+            Body::Bad(BodyFault::Busy { retry_after_seconds }) => {
+                Err(Error::Busy { retry_after_seconds: *retry_after_seconds })
+            }
         }
     }
 }
@@ -246,17 +256,32 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }
 
-/// About how many values the JSON holds; what is in strings does not count.
-pub fn json_values(bytes: &[u8]) -> usize {
-    let (mut values, mut in_string, mut escaped) = (0, false, false);
+/// How many values and names the JSON holds, about; what is in strings does not count.
+fn json_counts(bytes: &[u8]) -> (usize, usize) {
+    let (mut values, mut names, mut in_string, mut escaped) = (0, 0, false, false);
     for byte in bytes {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
             b',' | b'[' | b'{' if !in_string => values += 1,
+            b':' if !in_string => names += 1,
             _ => {}
         }
     }
-    values
+    (values, names)
+}
+
+/// About how many values the JSON holds.
+pub fn json_values(bytes: &[u8]) -> usize {
+    json_counts(bytes).0
+}
+
+/// What the JSON takes at the most once it is parsed, in bytes: each value's place in a list that grows by
+/// doubling, each name's in a map, and the texts.
+pub fn json_bytes(bytes: &[u8]) -> usize {
+    const VALUE_BYTES: usize = 2 * size_of::<Value>();
+    const NAME_BYTES: usize = 2 * size_of::<(usize, String)>() + 48;
+    let (values, names) = json_counts(bytes);
+    bytes.len() + values * VALUE_BYTES + names * NAME_BYTES
 }

@@ -7,6 +7,8 @@ use super::reply::Reply;
 use crate::error::Result;
 
 const LIMIT_DEFAULT: u64 = 100;
+/// The largest page: an answer is in memory as a whole. Who asks for more gets as much, and the rest by `next`.
+pub const LIMIT_MAX: u64 = 1000;
 
 /// Which part of a list is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +26,11 @@ struct Page<'a, T> {
 }
 
 impl Paging {
-    /// Unusable values fall back to the defaults; there is no maximum.
+    /// Unusable values fall back to the defaults; what is too much, to the most.
     pub fn of(call: &Call) -> Paging {
         let number = |name| call.query(name).and_then(|text| text.trim().parse::<u64>().ok());
         Paging {
-            limit: number("limit").filter(|limit| *limit > 0).unwrap_or(LIMIT_DEFAULT),
+            limit: number("limit").filter(|limit| *limit > 0).unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX),
             offset: number("offset").unwrap_or(0),
         }
     }

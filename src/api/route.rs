@@ -10,6 +10,7 @@ use super::fields::Field;
 use super::place::{InOrganization, InProject};
 use super::reply::Reply;
 use crate::app::App;
+use crate::config::SMALL_BODY_BYTES_MAX;
 use crate::error::Result;
 use crate::store::{Tx, WriteTx};
 
@@ -142,6 +143,8 @@ pub struct Route {
     /// Reads the body itself, as bytes, at most so many. No credentials are looked for in such a request,
     /// and pages of any site may send it.
     pub takes_bytes: Option<usize>,
+    /// The largest body, in bytes, where it is less than that of the settings.
+    pub body_bytes_max: usize,
     pub status: u16,
     pub gives: Shape,
 }
@@ -151,6 +154,11 @@ impl Route {
         let path = path.into();
         // A path that is written without a slash has none.
         let slash = if path.ends_with('/') { Slash::Optional } else { Slash::Absent };
+        // What strangers may send, and what people enter about themselves, is small.
+        let body_bytes_max = match needs {
+            Needs::Public | Needs::Session => SMALL_BODY_BYTES_MAX,
+            Needs::Scope(_) | Needs::SignedIn => usize::MAX,
+        };
         Route {
             method,
             path,
@@ -161,6 +169,7 @@ impl Route {
             takes: None,
             takes_list: false,
             takes_bytes: None,
+            body_bytes_max,
             status: 200,
             gives: Shape::Free,
         }
@@ -198,6 +207,7 @@ impl Route {
 
     pub fn takes_bytes(mut self, bytes_max: usize) -> Route {
         self.takes_bytes = Some(bytes_max);
+        self.body_bytes_max = bytes_max;
         self
     }
 

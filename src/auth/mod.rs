@@ -1,5 +1,6 @@
 //! From a request to its caller, and whether that caller may use a row of the route table.
 
+pub mod blocks;
 pub mod cookies;
 pub mod guesses;
 pub mod password;

@@ -1,8 +1,9 @@
 //! Passwords: strength, hash, proof.
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{self, Output, ParamsString, PasswordHash, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 
+use super::blocks;
 use crate::clock::Ids;
 use crate::error::{Error, Result, invalid};
 
@@ -35,16 +36,37 @@ pub fn check_strength(password: &str) -> Result<()> {
 }
 
 /// Argon2id with 19 MiB, two passes and one lane: the recommendation of OWASP for servers.
-fn hasher() -> Argon2<'static> {
-    let params = Params::new(19 * 1024, 2, 1, None).expect("the parameters are within Argon2's bounds");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+fn params() -> Params {
+    Params::new(19 * 1024, 2, 1, None).expect("the parameters are within Argon2's bounds")
+}
+
+/// Works the hash out.
+fn worked_out(password: &str, salt: Salt<'_>, params: Params) -> password_hash::Result<Output> {
+    let mut bytes = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut bytes)?;
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let blocks = params.block_count();
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    Output::init_with(length, |out| {
+        let hashing = |blocks: &mut [Block]| {
+            hasher.hash_password_into_with_memory(password.as_bytes(), salt, out, blocks)
+        };
+        Ok(blocks::with(blocks, hashing)?)
+    })
 }
 
 /// The hash to store.
 pub fn hash(ids: &Ids, password: &str) -> Result<String> {
     let fail = |cause| Error::Internal(format!("a password could not be hashed: {cause}"));
     let salt = SaltString::encode_b64(&ids.bytes::<16>()).map_err(fail)?;
-    Ok(hasher().hash_password(password.as_bytes(), &salt).map_err(fail)?.to_string())
+    let stored = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params()).map_err(fail)?,
+        salt: Some(salt.as_salt()),
+        hash: Some(worked_out(password, salt.as_salt(), params()).map_err(fail)?),
+    };
+    Ok(stored.to_string())
 }
 
 /// Whether the password is the one that was hashed. Takes as long where there is no hash, so that an
@@ -52,12 +74,18 @@ pub fn hash(ids: &Ids, password: &str) -> Result<String> {
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
     const NOBODY: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm8$fOqoTX6d6WzTDqJpNd7HBl9zMB+Z1DSwD9YwkrZ0o6o";
-    let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else { return false };
-    hasher().verify_password(password.as_bytes(), &parsed).is_ok() && hash.is_some()
+    let Ok(stored) = PasswordHash::new(hash.unwrap_or(NOBODY)) else { return false };
+    let (Some(salt), Some(wanted), Ok(params)) = (stored.salt, stored.hash, Params::try_from(&stored)) else {
+        return false;
+    };
+    // Outputs are compared in constant time.
+    worked_out(password, salt, params).is_ok_and(|output| output == wanted) && hash.is_some()
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+
     use super::*;
 
     #[test]
@@ -81,6 +109,16 @@ mod tests {
         assert!(verify("correct horse", Some(&stored)));
         assert!(!verify("wrong horse", Some(&stored)));
         assert!(!verify("correct horse", None));
-        assert!(PasswordHash::new(&stored).is_ok());
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        // What the library's own functions make and judge is the same.
+        let library = Argon2::new(Algorithm::Argon2id, Version::V0x13, params());
+        let parsed = PasswordHash::new(&stored).unwrap();
+        assert!(library.verify_password(b"correct horse", &parsed).is_ok());
+        let salt = SaltString::encode_b64(b"sixteen letters.").unwrap();
+        let other = library.hash_password(b"correct horse", &salt).unwrap().to_string();
+        assert!(verify("correct horse", Some(&other)) && !verify("wrong horse", Some(&other)));
+        for broken in ["", "$argon2id$", "plain", "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm8"] {
+            assert!(!verify("correct horse", Some(broken)), "{broken}");
+        }
     }
 }

@@ -3,74 +3,95 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout};
 
-use crate::api::call::{Body, BodyFault, json_values};
-use crate::config::{BODY_VALUES_MAX, Config, PARSED_BODIES_KIB_MAX, RAW_BODIES_KIB_MAX};
+use super::respond::Memory;
+use crate::api::call::{Body, BodyFault, json_bytes, json_values};
+use crate::config::{BODY_PAUSE_SECONDS_MAX, BODY_VALUES_MAX, Config};
 use crate::error::{Error, Result};
+use crate::pool::{Share, Shortage};
 
-/// Memory for bodies is the process's, shared by all servers in it, in KiB. Whoever finds none waits.
-static RAW: Semaphore = Semaphore::const_new(RAW_BODIES_KIB_MAX as usize);
-static PARSED: Semaphore = Semaphore::const_new(PARSED_BODIES_KIB_MAX as usize);
+/// Seconds after which a caller who found no memory may try again.
+const RETRY_SECONDS: u32 = 5;
+/// A body of unknown length begins with so much memory, in bytes.
+const FIRST_BYTES: usize = 64 * 1024;
+/// What a field of a form costs beside its text, in bytes.
+const FORM_FIELD_BYTES: usize = 300;
 
-/// Bodies up to this cost are not counted, in bytes.
-const UNCOUNTED_BYTES: usize = 16 * 1024;
-/// What a value in a body costs at the most beside its own text: a key, a slot in a map, room to grow.
-const VALUE_BYTES: usize = 100;
-
-/// A body as it came, with its share of the memory for bodies.
+/// A body as it came, with its share of the memory.
 pub(super) struct Raw {
-    bytes: Bytes,
-    share: Option<SemaphorePermit<'static>>,
+    bytes: Vec<u8>,
+    share: Share,
 }
 
-/// Shares of the memory for bodies: for the bytes, and for what they became. They go back when the
-/// request is answered.
-pub(super) type Shares = [Option<SemaphorePermit<'static>>; 2];
+/// What limits the bodies of one request.
+pub(super) struct Limits<'a> {
+    pub(super) config: &'a Config,
+    pub(super) memory: Memory<'a>,
+    /// The largest body, in bytes.
+    pub(super) bytes_max: usize,
+}
 
-async fn share(of: &'static Semaphore, bytes: usize) -> Option<SemaphorePermit<'static>> {
-    if bytes <= UNCOUNTED_BYTES {
-        return None;
+fn shortage(shortage: Shortage, bytes_max: usize) -> Error {
+    match shortage {
+        Shortage::Busy => Error::Busy { retry_after_seconds: RETRY_SECONDS },
+        Shortage::Never => Error::TooLarge { bytes_max },
     }
-    let all = if std::ptr::eq(of, &RAW) { RAW_BODIES_KIB_MAX } else { PARSED_BODIES_KIB_MAX };
-    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(all);
-    of.acquire_many(kib).await.ok()
 }
 
-/// Reads the whole body.
+/// Reads the whole body. Memory is taken as the bytes arrive, whatever the head promises.
 ///
 /// # Errors
-/// 413 beyond the limit, 408 beyond the time, 400 where the connection broke.
-pub(super) async fn read(body: Incoming, config: &Config, bytes_max: usize) -> Result<Raw> {
-    if body.is_end_stream() {
-        return Ok(Raw { bytes: Bytes::new(), share: None });
-    }
+/// 413 beyond the limit, 408 beyond the time or after a long pause, 503 where there is no memory, 400 where
+/// the connection broke.
+pub(super) async fn read(mut body: Incoming, limits: &Limits<'_>) -> Result<Raw> {
+    let Memory { pool, account } = limits.memory;
+    let bytes_max = limits.bytes_max.min(pool.bytes_max_of(account));
     let size = body.size_hint();
     if size.lower() > bytes_max as u64 {
         return Err(Error::TooLarge { bytes_max });
     }
     let expected = size.exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(bytes_max);
-    let reading = async {
-        let share = share(&RAW, expected).await;
-        (Limited::new(body, bytes_max).collect().await, share)
-    };
-    let time = Duration::from_secs(config.body_seconds_max);
-    let Ok((outcome, share)) = tokio::time::timeout(time, reading).await else { return Err(Error::TooSlow) };
-    match outcome {
-        Ok(all) => Ok(Raw { bytes: all.to_bytes(), share }),
-        Err(cause) if cause.is::<LengthLimitError>() => Err(Error::TooLarge { bytes_max }),
-        Err(_) => Err(Error::Unreadable("The request body ended early.".into())),
+    let share = pool.share(account, expected);
+    let mut bytes: Vec<u8> = Vec::new();
+    // The time that the caller takes; what it waits for memory is not theirs.
+    let mut left = Duration::from_secs(limits.config.body_seconds_max);
+    loop {
+        let asked = Instant::now();
+        let pause = left.min(Duration::from_secs(BODY_PAUSE_SECONDS_MAX));
+        let Ok(frame) = timeout(pause, body.frame()).await else { return Err(Error::TooSlow) };
+        left = left.saturating_sub(asked.elapsed());
+        let frame = match frame {
+            None => break,
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return Err(Error::Unreadable("The request body ended early.".into())),
+        };
+        let Some(data) = frame.data_ref() else { continue };
+        let wanted = bytes.len() + data.len();
+        if wanted > bytes_max {
+            return Err(Error::TooLarge { bytes_max });
+        }
+        if wanted > bytes.capacity() {
+            let capacity =
+                wanted.max(bytes.capacity() * 2).max(FIRST_BYTES.min(expected)).min(expected.max(wanted));
+            let grown = share.grow(capacity - bytes.capacity()).await;
+            grown.map_err(|cause| shortage(cause, bytes_max))?;
+            bytes.reserve_exact(capacity - bytes.len());
+        }
+        bytes.extend_from_slice(data);
     }
+    share.expect_no_more();
+    Ok(Raw { bytes, share })
 }
 
 /// Reads a body that nobody looked at to its end, so that the connection can be used again. Says whether
 /// the end was reached: a large or slow body is not worth the wait.
 pub(super) async fn discard(mut body: Incoming) -> bool {
-    const BYTES_MAX: u64 = 64 * 1024;
+    const BYTES_MAX: u64 = 1024 * 1024;
     const TIME_MAX: Duration = Duration::from_secs(1);
     let reading = async {
         let mut left = BYTES_MAX;
@@ -83,39 +104,47 @@ pub(super) async fn discard(mut body: Incoming) -> bool {
         }
         body.is_end_stream()
     };
-    tokio::time::timeout(TIME_MAX, reading).await.unwrap_or(false)
+    timeout(TIME_MAX, reading).await.unwrap_or(false)
 }
 
-/// The body as it was sent. A row that reads it itself also says itself that it is too large.
-pub(super) async fn read_bytes(body: Incoming, config: &Config, bytes_max: usize) -> Result<(Body, Shares)> {
-    match read(body, config, bytes_max).await {
-        Ok(Raw { bytes, share: raw }) => {
-            // What a packed body will take is not known yet, so it counts as the most that it may.
-            let is_small = bytes.len() <= UNCOUNTED_BYTES && !bytes.starts_with(&[0x1f, 0x8b]);
-            let unpacked = if is_small { 0 } else { bytes_max };
-            Ok((Body::Bytes(bytes), [raw, share(&PARSED, unpacked).await]))
-        }
-        Err(Error::TooLarge { bytes_max }) => {
-            Ok((Body::Bad(BodyFault::TooLarge { bytes_max }), [None, None]))
-        }
+/// The body as it was sent. A row that reads it itself also says itself what is wrong with it.
+pub(super) async fn read_bytes(body: Incoming, limits: &Limits<'_>) -> Result<Body> {
+    match read(body, limits).await {
+        Ok(Raw { bytes, share }) => Ok(Body::Bytes(Bytes::from(bytes), share)),
+        Err(Error::TooLarge { bytes_max }) => Ok(Body::Bad(BodyFault::TooLarge { bytes_max })),
+        Err(Error::Busy { retry_after_seconds }) => Ok(Body::Bad(BodyFault::Busy { retry_after_seconds })),
         Err(other) => Err(other),
     }
 }
 
-/// Makes a value of the bytes. An empty body equals `{}`, whatever its type.
-pub(super) async fn parse(raw: Raw, content_type: Option<&str>) -> (Body, Shares) {
-    let Raw { bytes, share: raw_share } = raw;
+/// Makes a value of the bytes. An empty body equals `{}`, whatever its type. The share is to live as long as
+/// the value.
+///
+/// # Errors
+/// 503 where there is no memory for what the bytes become.
+pub(super) async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body, Share)> {
+    let Raw { bytes, share } = raw;
     let content_type = content_type.unwrap_or("application/json");
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let values = match media.as_str() {
-        "application/json" => json_values(&bytes),
-        _ => bytes.iter().filter(|byte| [b'&', b'\n'].contains(byte)).count(),
+    let (values, cost) = match media.as_str() {
+        "application/json" => (json_values(&bytes), json_bytes(&bytes)),
+        _ => {
+            let fields = bytes.iter().filter(|byte| [b'&', b'\n'].contains(byte)).count();
+            (fields, 2 * bytes.len() + fields * FORM_FIELD_BYTES)
+        }
     };
     if values > BODY_VALUES_MAX {
         let detail = format!("The request body holds more than {BODY_VALUES_MAX} values.").into();
-        return (Body::Bad(BodyFault::Unreadable(detail)), [raw_share, None]);
+        return Ok((Body::Bad(BodyFault::Unreadable(detail)), share));
     }
-    let share = share(&PARSED, bytes.len() + values * VALUE_BYTES).await;
+    match share.grow(cost).await {
+        Ok(()) => {}
+        Err(Shortage::Busy) => return Err(Error::Busy { retry_after_seconds: RETRY_SECONDS }),
+        Err(Shortage::Never) => {
+            let detail = "The request body holds more values than there is memory for.".into();
+            return Ok((Body::Bad(BodyFault::Unreadable(detail)), share));
+        }
+    }
     let body = match media.as_str() {
         _ if bytes.is_empty() => Body::Json(Value::Object(Map::new())),
         "application/json" => json(&bytes),
@@ -123,10 +152,10 @@ pub(super) async fn parse(raw: Raw, content_type: Option<&str>) -> (Body, Shares
             let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
             Body::Form(object(pairs))
         }
-        "multipart/form-data" => multipart(bytes, content_type).await,
+        "multipart/form-data" => multipart(bytes.into(), content_type).await,
         _ => Body::Bad(BodyFault::UnsupportedMedia(content_type.to_owned())),
     };
-    (body, [raw_share, share])
+    Ok((body, share))
 }
 
 fn json(bytes: &[u8]) -> Body {

@@ -1,6 +1,7 @@
 //! Replies and errors as HTTP answers.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -16,6 +17,7 @@ use crate::api::Reply;
 use crate::api::reply::JSON;
 use crate::config::GZIP_BYTES_MIN;
 use crate::error::Error;
+use crate::pool::{Account, Pool, Share};
 
 pub(super) type Answer = Response<Bytes>;
 
@@ -40,13 +42,29 @@ pub(super) fn protect(headers: &mut HeaderMap, may_be_stored: bool, is_https: bo
     }
 }
 
-/// The answer of a handler, compressed where it is large and the caller can undo it.
-pub(super) fn reply(reply: Reply, asked: &HeaderMap) -> Answer {
-    let compress = reply.body.len() >= GZIP_BYTES_MIN && accepts_gzip(asked);
+/// Answers from this size on take their memory from the pool, in bytes.
+const POOLED_BYTES_MIN: usize = 16 * 1024;
+/// Seconds after which a caller whose answer found no memory may ask again.
+const RETRY_SECONDS: u32 = 5;
+
+/// Where large answers get their memory from, and for whom.
+#[derive(Clone, Copy)]
+pub(super) struct Memory<'a> {
+    pub(super) pool: &'a Arc<Pool>,
+    pub(super) account: Account,
+}
+
+/// The answer of a handler, compressed where it is large and the caller can undo it. A large one has its
+/// share of the memory until the caller has taken it; where there is none, the answer is 503.
+pub(super) fn reply(reply: Reply, asked: &HeaderMap, memory: Memory<'_>) -> Answer {
     let large = reply.body.len() >= GZIP_BYTES_MIN;
+    let compress = large && accepts_gzip(asked);
     let body = if compress { gzip(&reply.body) } else { reply.body };
     let empty = body.is_empty();
-    let mut answer = Response::new(Bytes::from(body));
+    let Some(body) = held(body, memory) else {
+        return error(&Error::Busy { retry_after_seconds: RETRY_SECONDS });
+    };
+    let mut answer = Response::new(body);
     *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     if !empty {
@@ -64,6 +82,26 @@ pub(super) fn reply(reply: Reply, asked: &HeaderMap) -> Answer {
         }
     }
     answer
+}
+
+/// The bytes with their share of the memory for answers; `None` where there is none.
+fn held(bytes: Vec<u8>, memory: Memory<'_>) -> Option<Bytes> {
+    if bytes.len() < POOLED_BYTES_MIN {
+        return Some(Bytes::from(bytes));
+    }
+    let share = memory.pool.take_now(memory.account, bytes.len())?;
+    Some(Bytes::from_owner(Held { bytes, _share: share }))
+}
+
+struct Held {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 fn accepts_gzip(asked: &HeaderMap) -> bool {

@@ -18,7 +18,7 @@ use tracing::error;
 use uuid::Uuid;
 
 use super::asked::{Asked, text};
-use super::respond::{self, Answer};
+use super::respond::{self, Answer, Memory};
 use super::way::{self, Believed};
 use super::{body, cors, credentials};
 use crate::api::call::{Body, Method, Via};
@@ -27,9 +27,10 @@ use crate::api::{Call, Place, Reply, Route, Within};
 use crate::app::App;
 use crate::auth::{self, Credential, site};
 use crate::clock::Time;
-use crate::config::URI_BYTES_MAX;
+use crate::config::{SMALL_BODY_BYTES_MAX, URI_BYTES_MAX};
 use crate::error::{Error, Result, not_found, unauthenticated};
 use crate::logging::{self, Access, SecurityEvent};
+use crate::pool::{Account, Share};
 use crate::resources::{api_keys, places, sessions};
 use crate::routes::{self, Node};
 use crate::store::Tx;
@@ -167,9 +168,10 @@ async fn travel(
 ) -> Result<Answer> {
     let sent_path = head.uri.path();
     trace.is_api = sent_path.starts_with("/api/");
+    let memory = Memory { pool: &app.work, account: Account::of(believed.address) };
     way::check_host(asked, head)?;
     if cors::is_preflight(&head.method, &head.headers) && trace.is_api {
-        let mut answer = respond::reply(Reply::text(200, "text/plain", ""), &head.headers);
+        let mut answer = respond::reply(Reply::text(200, "text/plain", ""), &head.headers, memory);
         cors::allow_preflight(answer.headers_mut());
         return Ok(answer);
     }
@@ -183,7 +185,7 @@ async fn travel(
     trace.may_be_stored = node.may_be_stored();
     trace.is_capture = node.takes_bytes();
     if trace.is_capture && head.method == hyper::Method::OPTIONS {
-        return Ok(respond::reply(Reply::text(200, "text/plain", ""), &head.headers));
+        return Ok(respond::reply(Reply::text(200, "text/plain", ""), &head.headers, memory));
     }
     let query: Vec<(String, String)> = match head.uri.query() {
         Some(query) => form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
@@ -220,26 +222,25 @@ async fn travel(
     });
     let content_type = text(asked.content_type);
 
-    if let Some((row, bytes_max)) = row.and_then(|row| Some((row, row.takes_bytes?))) {
-        let _shares = match incoming.take().filter(|incoming| !incoming.is_end_stream()) {
-            Some(incoming) => {
-                let reading = Box::pin(body::read_bytes(incoming, &app.config, bytes_max));
-                let (body, shares) = reading.await?;
-                call.body = body;
-                Some(shares)
-            }
-            None => None,
-        };
-        return Ok(respond::reply(run(app, row, call, false).await?, &head.headers));
+    let limits = body::Limits {
+        config: &app.config,
+        memory,
+        bytes_max: row.map_or(SMALL_BODY_BYTES_MAX, |row| row.body_bytes_max.min(app.config.body_bytes_max)),
+    };
+    if let Some(row) = row.filter(|row| row.takes_bytes.is_some()) {
+        if let Some(incoming) = incoming.take().filter(|incoming| !incoming.is_end_stream()) {
+            call.body = Box::pin(body::read_bytes(incoming, &limits)).await?;
+        }
+        return Ok(respond::reply(run(app, row, call, false).await?, &head.headers, memory));
     }
 
     // A key in the header is judged before the body is even read: a stranger costs no memory. Without
     // one the body must be read, for it may hold the key.
-    let mut shares = None;
+    let mut share = None;
     let credential = match credentials::header_key(text(asked.authorization)) {
         Some(key) => key,
         None => {
-            read_body(&mut call, incoming, &mut shares, content_type, app).await?;
+            read_body(&mut call, incoming, &mut share, content_type, &limits).await?;
             call.body.value()?;
             credentials::other(&head.headers, &call.body, &call.query)?
         }
@@ -272,15 +273,15 @@ async fn travel(
         note_activity(app, &call, *hash, *last_activity);
     }
     if is_options {
-        return options(node, &head.headers);
+        return options(node, &head.headers, memory);
     }
     let Some(row) = row else {
         return Err(Error::NotAllowed { method: head.method.to_string(), allow: node.allow.clone() });
     };
     let is_late = incoming.as_ref().is_some_and(|incoming| !incoming.is_end_stream());
-    read_body(&mut call, incoming, &mut shares, content_type, app).await?;
+    read_body(&mut call, incoming, &mut share, content_type, &limits).await?;
     let reply = run(app, row, call, is_late).await?;
-    Ok(respond::reply(reply, &head.headers))
+    Ok(respond::reply(reply, &head.headers, memory))
 }
 
 fn no_path(is_api: bool) -> Error {
@@ -334,22 +335,19 @@ fn check_format(path: &str, asked: &Asked<'_>, query: &[(String, String)]) -> Re
     if accept.split(',').any(is_json) { Ok(()) } else { Err(Error::NotAcceptable) }
 }
 
-/// Reads the body unless that was done before; `shares` lasts as long as what is read.
+/// Reads the body unless that was done before; `share` lasts as long as what is read.
 async fn read_body(
     call: &mut Call,
     incoming: &mut Option<Incoming>,
-    shares: &mut Option<body::Shares>,
+    share: &mut Option<Share>,
     content_type: Option<&str>,
-    app: &App,
+    limits: &body::Limits<'_>,
 ) -> Result<()> {
     if let Some(incoming) = incoming.take().filter(|incoming| !incoming.is_end_stream()) {
-        let reading = async {
-            let raw = body::read(incoming, &app.config, app.config.body_bytes_max).await?;
-            Ok::<_, Error>(body::parse(raw, content_type).await)
-        };
-        let (body, share) = Box::pin(reading).await?;
+        let reading = async { body::parse(body::read(incoming, limits).await?, content_type).await };
+        let (body, taken) = Box::pin(reading).await?;
         call.body = body;
-        *shares = Some(share);
+        *share = Some(taken);
     }
     Ok(())
 }
@@ -374,7 +372,7 @@ fn identify(
 }
 
 /// What the path can do, as Django REST framework describes it.
-fn options(node: &Node, asked: &HeaderMap) -> Result<Answer> {
+fn options(node: &Node, asked: &HeaderMap, memory: Memory<'_>) -> Result<Answer> {
     #[derive(Serialize)]
     struct Options<'a> {
         name: &'a str,
@@ -388,7 +386,7 @@ fn options(node: &Node, asked: &HeaderMap) -> Result<Answer> {
         renders: ["application/json"],
         parses: ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"],
     })?;
-    let mut answer = respond::reply(described, asked);
+    let mut answer = respond::reply(described, asked, memory);
     if let Ok(allow) = HeaderValue::from_str(&node.allow) {
         answer.headers_mut().insert(ALLOW, allow);
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::check::expect;
 use super::users;
-use crate::api::page::link;
+use crate::api::page::{LIMIT_MAX, link};
 use crate::api::{Call, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid, not_found};
@@ -168,7 +168,7 @@ impl Paging {
                 number.ok_or_else(|| invalid(name, "invalid_input", "A whole number from 1 on is required."))
             }
         };
-        Ok(Paging { page: number("page", 1)?, limit: number("limit", LIMIT_DEFAULT)? })
+        Ok(Paging { page: number("page", 1)?, limit: number("limit", LIMIT_DEFAULT)?.min(LIMIT_MAX) })
     }
 
     fn offset(&self) -> u64 {

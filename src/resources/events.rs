@@ -51,8 +51,9 @@ pub struct Sent {
     pub event: String,
     pub distinct_id: String,
     pub timestamp: Time,
-    pub properties: serde_json::Map<String, serde_json::Value>,
+    pub properties: Json,
     pub elements_chain: String,
+    pub person: persons::Update,
 }
 
 /// What an event takes beside its texts, indexes included: a round figure for the limit by size.
@@ -105,10 +106,17 @@ impl Arrivals {
     }
 }
 
-/// Stores what a project was sent; what it was sent before is passed over.
-pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> Result<()> {
+/// Stores the first of what a project was sent, at least one and as many as the write has memory for: events
+/// carry a copy of their person's properties, and so may be much larger than they were sent. Says how many
+/// it went through. What it was sent before is passed over.
+pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> Result<usize> {
     let mut kept = tx.get(&KEPT, &project)?.unwrap_or_default();
+    let mut done = 0;
     for sent in sent {
+        if done > 0 && tx.is_full() {
+            break;
+        }
+        done += 1;
         let uuid_key = uuid_key(project, sent.uuid, &sent.event, &sent.distinct_id);
         if let Some(key) = &uuid_key
             && tx.has(&BY_UUID, key)?
@@ -123,7 +131,7 @@ pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> 
             distinct_id: sent.distinct_id.clone(),
             timestamp: sent.timestamp,
             person,
-            properties: Json::of(&sent.properties),
+            properties: sent.properties.clone(),
             elements_chain: sent.elements_chain.clone(),
             person_properties,
         };
@@ -135,7 +143,8 @@ pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> 
         kept.events += 1;
         kept.bytes += event.bytes();
     }
-    Ok(tx.put(&KEPT, &project, &kept)?)
+    tx.put(&KEPT, &project, &kept)?;
+    Ok(done)
 }
 
 fn delete(tx: &WriteTx, project: u32, id: Uuid, event: &Event) -> Result<()> {

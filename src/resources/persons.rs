@@ -1,6 +1,8 @@
 //! Persons: whom events are about. A person has any number of distinct ids and some properties.
 //! Holds always: a distinct id belongs to one person; a person has at least one.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -42,6 +44,42 @@ pub(super) const BY_TOUCH: Table<(u32, Time, Uuid), ()> = Table::new("persons_by
 /// Properties may grow to this size; an update beyond it is passed over, as in PostHog.
 const PROPERTIES_BYTES_MAX: usize = 512 * 1024;
 
+/// A person with more distinct ids than this is not joined with another: all of them would move in one
+/// write.
+const MOVED_IDS_MAX: usize = 2_500;
+
+/// What an event says of its person.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// Whether the event is to have no person of its own.
+    pub unprofiled: bool,
+    /// Another distinct id of the same person.
+    pub other: Option<String>,
+    /// `$set` overwrites, `$set_once` only fills, `$unset` removes.
+    pub set: Option<Json>,
+    pub set_once: Option<Json>,
+    pub unset: Option<Json>,
+}
+
+impl Update {
+    /// What an event of this name says with its properties.
+    pub fn of(event: &str, properties: &Map<String, Value>) -> Update {
+        let json = |name: &str| properties.get(name).map(Json::of);
+        let text = |name: &str| properties.get(name).and_then(Value::as_str).map(str::to_owned);
+        Update {
+            unprofiled: properties.get("$process_person_profile") == Some(&Value::Bool(false)),
+            other: match event {
+                "$identify" => text("$anon_distinct_id"),
+                "$create_alias" | "$merge_dangerously" => text("alias"),
+                _ => None,
+            },
+            set: json("$set"),
+            set_once: json("$set_once"),
+            unset: json("$unset"),
+        }
+    }
+}
+
 /// Ids that clients send by mistake; they never join people together.
 const NOBODY: &[&str] = &[
     "",
@@ -72,18 +110,13 @@ pub fn meet(
 ) -> Result<(Uuid, Option<Json>)> {
     let now = Ids::time_of(event);
     let known = tx.get(&MAPPINGS, &(project, sent.distinct_id.clone()))?;
-    if sent.properties.get("$process_person_profile") == Some(&Value::Bool(false)) {
+    if sent.person.unprofiled {
         return Ok((
             known.map_or_else(|| unprofiled(project, &sent.distinct_id), |found| found.person),
             None,
         ));
     }
-    let text = |name: &str| sent.properties.get(name).and_then(Value::as_str);
-    let other = match sent.event.as_str() {
-        "$identify" => text("$anon_distinct_id"),
-        "$create_alias" | "$merge_dangerously" => text("alias"),
-        _ => None,
-    };
+    let other = sent.person.other.as_deref();
     let names_others = other.is_some_and(|other| {
         other != sent.distinct_id && is_somebody(other) && is_somebody(&sent.distinct_id)
     });
@@ -197,13 +230,17 @@ fn merge(tx: &WriteTx, project: u32, now: Time, into: Uuid, from: Uuid, forced: 
     if gone.is_identified && !forced {
         return Ok(());
     }
+    let moved = tx.window(&DISTINCT_IDS, &(project, from), Order::Ascending, 0, MOVED_IDS_MAX + 1)?;
+    if moved.len() > MOVED_IDS_MAX {
+        return Ok(());
+    }
     let mut properties = object(&gone.properties);
     properties.extend(object(&kept.properties));
     set_properties(&mut kept, &properties);
     kept.created_at = kept.created_at.min(gone.created_at);
     kept.version = kept.version.max(gone.version) + 1;
     kept.updated_at = now;
-    for ((_, _, distinct_id), ()) in tx.scan(&DISTINCT_IDS, &(project, from), Order::Ascending)? {
+    for ((_, _, distinct_id), ()) in moved {
         tx.delete(&DISTINCT_IDS, &(project, from, distinct_id.clone()))?;
         let version =
             tx.get(&MAPPINGS, &(project, distinct_id.clone()))?.map_or(0, |mapping| mapping.version + 1);
@@ -224,19 +261,18 @@ fn change(
     mut person: Person,
     sent: &Sent,
 ) -> Result<Person> {
-    let part = |name: &str| sent.properties.get(name);
-    if ["$set", "$set_once", "$unset"].iter().all(|name| part(name).is_none()) {
+    let Update { set, set_once, unset, .. } = &sent.person;
+    if set.is_none() && set_once.is_none() && unset.is_none() {
         return Ok(person);
     }
     let before = object(&person.properties);
     let mut after = before.clone();
-    for (name, value) in part("$set_once").and_then(Value::as_object).into_iter().flatten() {
-        after.entry(name).or_insert_with(|| value.clone());
+    for (name, value) in set_once.iter().flat_map(object) {
+        after.entry(name).or_insert(value);
     }
-    for (name, value) in part("$set").and_then(Value::as_object).into_iter().flatten() {
-        after.insert(name.clone(), value.clone());
-    }
-    for name in part("$unset").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    after.extend(set.iter().flat_map(object));
+    let unset = unset.as_ref().map(Json::value);
+    for name in unset.iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str) {
         after.shift_remove(name);
     }
     if after == before || !set_properties(&mut person, &after) {
@@ -270,7 +306,8 @@ pub struct Row {
     pub distinct_id: String,
     pub mapping: Mapping,
     pub id: Uuid,
-    pub person: Person,
+    /// One for all distinct ids of the person: it may be large.
+    pub person: Arc<Person>,
 }
 
 /// The next distinct ids behind the person at `after` that changed, or whose person did, from `start` up
@@ -293,12 +330,13 @@ pub fn changed(
     for row in tx.range(&BY_TOUCH, &from, &(project, end), Order::Ascending)? {
         let ((_, time, id), ()) = row?;
         reached = Some(Place { time, id });
-        let Some(person) = tx.get(&PERSONS, &(project, id))? else { continue };
+        let Some(person) = tx.get(&PERSONS, &(project, id))?.map(Arc::new) else { continue };
+        bytes += person.properties.text().len();
         for ((_, _, distinct_id), ()) in tx.scan(&DISTINCT_IDS, &(project, id), Order::Ascending)? {
             let Some(mapping) = tx.get(&MAPPINGS, &(project, distinct_id.clone()))? else { continue };
             if is_inside(person.updated_at) || is_inside(mapping.updated_at) {
-                bytes += person.properties.text().len() + distinct_id.len() + 100;
-                rows.push(Row { distinct_id, mapping, id, person: person.clone() });
+                bytes += distinct_id.len() + 100;
+                rows.push(Row { distinct_id, mapping, id, person: Arc::clone(&person) });
             }
         }
         if bytes >= bytes_max {

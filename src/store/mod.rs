@@ -156,6 +156,8 @@ struct Shared {
     tables: Vec<TableInfo>,
     newest: ArcSwap<Snapshot>,
     memos: Arc<Memos>,
+    /// A batch of writes is closed when its changes take so much memory.
+    batch_bytes_max: usize,
     watches: RwLock<Vec<Watch>>,
     /// Whether writes are refused, because the last commit failed.
     failed: AtomicBool,
@@ -230,7 +232,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file, or makes it, and brings it to this version's schema.
+    /// Opens the file, or makes it, and brings it to this version's schema. Cached pages take up to
+    /// `cache_bytes`, and changes that wait for their commit as much again.
     ///
     /// # Errors
     /// One sentence for the operator; the file is unchanged then.
@@ -255,6 +258,7 @@ impl Store {
             tables,
             newest,
             memos,
+            batch_bytes_max: cache_bytes / 4,
             watches: RwLock::default(),
             failed: AtomicBool::new(false),
             healed: Notify::new(),

@@ -26,6 +26,9 @@ pub(super) const COUNTS: Table<String, u64> = Table::new("counts");
 /// The last number given out by each sequence.
 pub(super) const SEQUENCES: Table<String, u32> = Table::new("sequences");
 
+/// What a staged change takes beside its bytes: its places in the maps, and how it was before.
+const CHANGE_BYTES: usize = 200;
+
 type KeyBytes = Vec<u8>;
 type Changes = BTreeMap<KeyBytes, Option<Vec<u8>>>;
 
@@ -103,6 +106,10 @@ pub struct Tx {
 struct Layers {
     sent: Option<Arc<Staged>>,
     batch: Staged,
+    /// What staging the batch takes, in bytes, taken back or not.
+    bytes: usize,
+    /// The batch is full when it takes so much; 0 is no bound.
+    bytes_max: usize,
     /// What the write that runs has changed in its batch, oldest first.
     undo: Vec<Undo>,
     /// Room for a record that is being written.
@@ -258,7 +265,8 @@ impl Tx {
         Ok((total, rows))
     }
 
-    fn window<K: Key, V: Record>(
+    /// Of the rows whose key begins with `front`, so many behind the first `skip`.
+    pub fn window<K: Key, V: Record>(
         &self,
         table: &Table<K, V>,
         front: &impl Key,
@@ -452,10 +460,12 @@ impl WriteTx {
 
     /// Stores the record, in place of what was there.
     pub fn put<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
+        const COPIED_BYTES_MAX: usize = 64 * 1024;
         let record = {
             let room = &mut self.tx.layers.borrow_mut().record;
             encode_into(record, room)?;
-            room.as_slice().to_vec()
+            // A small record is copied to its size; a large one would be there twice.
+            if room.len() <= COPIED_BYTES_MAX { room.as_slice().to_vec() } else { std::mem::take(room) }
         };
         self.put_bytes(&table.info, key.key_bytes(), record)
     }
@@ -517,8 +527,21 @@ impl WriteTx {
 
     pub(super) fn stage(&self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {
         let layers = &mut *self.tx.layers.borrow_mut();
+        layers.bytes += CHANGE_BYTES + 2 * key.len() + value.as_ref().map_or(0, Vec::len);
         let before = layers.batch.put(table, key.clone(), value);
         layers.undo.push(Undo { table, key, before });
+    }
+
+    /// Bounds the memory that the changes of one batch take, in bytes.
+    pub(super) fn bounded(self, bytes_max: usize) -> WriteTx {
+        self.tx.layers.borrow_mut().bytes_max = bytes_max;
+        self
+    }
+
+    /// Whether the batch has taken its memory. A write of many rows then ends, and goes on in a next one.
+    pub fn is_full(&self) -> bool {
+        let layers = self.tx.layers.borrow();
+        layers.bytes_max > 0 && layers.bytes >= layers.bytes_max
     }
 
     /// Ends one write of the batch: keeps its changes for the commit, or takes them back.
@@ -540,6 +563,7 @@ impl WriteTx {
     pub(super) fn hand_over(&self) -> Arc<Staged> {
         let layers = &mut *self.tx.layers.borrow_mut();
         let sent = Arc::new(std::mem::take(&mut layers.batch));
+        layers.bytes = 0;
         layers.sent = Some(Arc::clone(&sent));
         sent
     }

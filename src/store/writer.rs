@@ -79,7 +79,7 @@ pub(super) fn run(file: DataFile, shared: &Shared, queue: mpsc::Receiver<Box<dyn
         if let Err(cause) = started {
             return shared.give_up(format!("the committer cannot be started: {cause}"));
         }
-        let tx = WriteTx::new(shared.newest.load_full());
+        let tx = WriteTx::new(shared.newest.load_full()).bounded(shared.batch_bytes_max);
         let writer = Writer { shared, tx, ran: Vec::new(), sent: None, batches, reports };
         writing.block_on(writer.run(queue));
     });
@@ -112,13 +112,13 @@ impl Writer<'_> {
                     Some(Report::Reopened) => self.tx.move_to(self.shared.newest.load_full()),
                     None => self.settle(Err(Failure::record("the committer has stopped".into()))).await,
                 },
-                job = queue.recv(), if is_open && self.ran.len() < BATCH_MAX => match job {
+                job = queue.recv(), if is_open && self.has_room() => match job {
                     Some(job) => self.take(job),
                     None => is_open = false,
                 },
             }
             if self.sent.is_none() {
-                while self.ran.len() < BATCH_MAX
+                while self.has_room()
                     && let Ok(job) = queue.try_recv()
                 {
                     self.take(job);
@@ -126,6 +126,11 @@ impl Writer<'_> {
                 self.send().await;
             }
         }
+    }
+
+    /// Whether the batch may take another write: it is bounded in writes, and in the memory of its changes.
+    fn has_room(&self) -> bool {
+        self.ran.len() < BATCH_MAX && !self.tx.is_full()
     }
 
     fn take(&mut self, mut job: Box<dyn Job>) {
@@ -160,7 +165,7 @@ impl Writer<'_> {
             Ok(()) => self.tx.rebase(self.shared.newest.load_full()),
             Err(failure) => {
                 tracing::debug!(%failure, "a batch is refused");
-                self.tx = WriteTx::new(self.shared.newest.load_full());
+                self.tx = WriteTx::new(self.shared.newest.load_full()).bounded(self.shared.batch_bytes_max);
                 for job in std::mem::take(&mut self.ran) {
                     self.take(job);
                 }

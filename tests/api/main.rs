@@ -31,6 +31,7 @@ mod links;
 mod login_sessions;
 mod mail;
 mod members;
+mod memory;
 mod organizations;
 mod outbound;
 mod page;

@@ -82,13 +82,22 @@ fn unusable_values_fall_back_to_the_defaults() {
 }
 
 #[test]
-fn the_default_page_has_a_hundred_rows_and_there_is_no_maximum() {
+fn the_default_page_has_a_hundred_rows_and_the_largest_a_thousand() {
     let server = Server::start();
     let owner = with_organizations(&server, 103).owner;
     let page = owner.get("/api/organizations/").json(200);
     assert_eq!((&page["count"], names(&page).len()), (&json!(103), 100));
     assert_eq!(page["next"], json!(owner.url("/api/organizations/?limit=100&offset=100")));
     assert_eq!(names(&owner.get("/api/organizations/?limit=1000").json(200)).len(), 103);
+    // Who asks for more goes on with pages of the largest size.
+    for (limit, used) in [("999", "999"), ("1000", "1000"), ("1001", "1000"), ("100000000", "1000")] {
+        let page = owner.get(&format!("/api/organizations/?limit={limit}&offset=1200")).json(200);
+        let previous = format!(
+            "/api/organizations/?limit={used}&offset={}",
+            1200 - used.parse::<u64>().expect("a number")
+        );
+        assert_eq!(page["previous"], json!(owner.url(&previous)));
+    }
 }
 
 /// Every way of walking a list shows each row once, in one order.

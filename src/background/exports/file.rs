@@ -25,6 +25,8 @@ pub(super) struct Shape {
     pub(super) compression: Compression,
     /// What a file grows to, if it may not grow without end.
     pub(super) bytes_max: Option<u64>,
+    /// What the values of one row group may take in memory, where the format has any, in bytes.
+    pub(super) group_bytes_max: usize,
 }
 
 /// What makes files of a shape.
@@ -45,6 +47,7 @@ impl Format {
             columns: columns.iter().map(|&(name, kind)| (name.to_owned(), kind)).collect(),
             compression: Compression::named(job.text("compression")),
             bytes_max: job.number("max_file_size_mb").map(|megabytes| megabytes.saturating_mul(1024 * 1024)),
+            group_bytes_max: job.sizes.group,
         };
         Format { shape, extension, begin }
     }

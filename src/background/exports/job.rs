@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::memory::{self, Sizes};
 use super::turns::Seat;
 use super::{arrivals, postgres};
 use crate::app::App;
@@ -69,6 +70,8 @@ pub(super) struct Job {
     id: Uuid,
     pub(super) run: Run,
     pub(super) plan: Plan,
+    /// How much may wait to be sent.
+    pub(super) sizes: Sizes,
     config: Map<String, Value>,
     secrets: Vec<String>,
     begun_at: Time,
@@ -96,8 +99,22 @@ impl Job {
         let begun =
             app.store.write(move |tx| runs::begin(tx, &Context { arrivals: &arrivals, export, id }, &to));
         let Some(run) = begun.await? else { return Ok(None) };
+        let sizes = Sizes::of(memory::bytes_max(app));
         let (app, has_answered) = (Arc::clone(app), AtomicBool::new(false));
-        Ok(Some(Job { app, export, id, run, plan, config, secrets, begun_at, over, seat, has_answered }))
+        Ok(Some(Job {
+            app,
+            export,
+            id,
+            run,
+            plan,
+            sizes,
+            config,
+            secrets,
+            begun_at,
+            over,
+            seat,
+            has_answered,
+        }))
     }
 
     /// Sends a request. Before the destination has answered once, it must give a sign of life every few

@@ -6,6 +6,7 @@ mod file;
 mod http;
 mod job;
 mod lines;
+mod memory;
 mod pack;
 #[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
 mod parquet;
@@ -205,6 +206,7 @@ async fn attempt(app: Arc<App>, run: Open, over: Arc<Notify>, seat: Arc<Seat>) -
 /// The attempt itself; `None` where the run was ended meanwhile.
 async fn work(app: &Arc<App>, run: Open, over: Arc<Notify>, seat: Arc<Seat>) -> Result<Option<Outcome>> {
     let Some(job) = Job::begin(app, run, over, seat).await? else { return Ok(None) };
+    let _memory = memory::taken(app, &job).await;
     match export(&job).await {
         Ok(records) => Ok(Some(Outcome::Completed { records })),
         Err(Stop::Gone) => Ok(None),

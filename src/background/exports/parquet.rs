@@ -20,22 +20,19 @@ use crate::error::Error;
 use crate::resources::batch_exports::columns::{Type, Value};
 use crate::resources::batch_exports::isoformat;
 
-/// What the values of one row group take in memory: so many bytes wait, since a file holds one column of a
-/// group after the other. Readers like groups of ten thousand rows and more.
-const GROUP_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
 struct File {
     columns: Vec<Column>,
     /// What the waiting values take.
     bytes: usize,
-    /// A group of about this size is written.
+    /// A group of about this size is written: so many bytes wait, since a file holds one column of a group
+    /// after the other. Readers like groups of ten thousand rows and more.
     bytes_max: usize,
     writer: SerializedFileWriter<Vec<u8>>,
 }
 
 pub(super) fn begin(shape: &Shape) -> Outcome<Box<dyn Encoder>> {
     // Files that are to be small have small groups, or they would not end in time.
-    let bytes_max = shape.bytes_max.unwrap_or(u64::MAX).min(GROUP_BYTES_MAX);
+    let file_bytes_max = shape.bytes_max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
     let properties = WriterProperties::builder()
         .set_created_by(concat!("orgd version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(codec(shape.compression))
@@ -45,7 +42,7 @@ pub(super) fn begin(shape: &Shape) -> Outcome<Box<dyn Encoder>> {
     Ok(Box::new(File {
         columns: shape.columns.iter().map(|(_, kind)| Column::of(*kind)).collect(),
         bytes: 0,
-        bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+        bytes_max: file_bytes_max.min(shape.group_bytes_max),
         writer: writer.map_err(broken)?,
     }))
 }
@@ -286,7 +283,7 @@ mod tests {
     /// A file with a column of every type.
     fn shape(bytes_max: Option<u64>) -> Shape {
         let columns = ALL.map(|kind| (format!("{kind:?}"), kind)).to_vec();
-        Shape { columns, compression: Compression::None, bytes_max }
+        Shape { columns, compression: Compression::None, bytes_max, group_bytes_max: 16 * 1024 * 1024 }
     }
 
     fn fields(bytes: Vec<u8>) -> Vec<Vec<Field>> {

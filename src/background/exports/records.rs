@@ -69,7 +69,7 @@ impl<'a> Records<'a> {
     ) -> Outcome<bool> {
         let Some((piece, place)) = self.read().await? else { return Ok(false) };
         self.after = Some(place);
-        match (&piece, &self.columns) {
+        match (piece, &self.columns) {
             (Piece::Events(records), Columns::Events(columns)) => {
                 self.count += each(records, columns, take)?;
             }
@@ -99,16 +99,16 @@ impl<'a> Records<'a> {
     }
 }
 
+/// Each record goes when it was taken, with all that was made of it.
 fn each<R>(
-    records: &[R],
+    records: Vec<R>,
     columns: &[Column<R>],
     take: &mut (dyn FnMut(&[Value<'_>]) -> Outcome<()> + Send),
 ) -> Outcome<u64> {
-    let mut values = Vec::with_capacity(columns.len());
+    let count = records.len() as u64;
     for record in records {
-        values.clear();
-        values.extend(columns.iter().map(|column| (column.value)(record)));
+        let values: Vec<Value<'_>> = columns.iter().map(|column| (column.value)(&record)).collect();
         take(&values)?;
     }
-    Ok(records.len() as u64)
+    Ok(count)
 }

@@ -20,8 +20,6 @@ use crate::resources::batch_exports::columns::Value;
 use crate::resources::batch_exports::isoformat;
 use crate::resources::batch_exports::runs::Progress;
 
-/// Files larger than this are uploaded in parts of this size; S3 takes at least 5 MiB and at most 10,000.
-const PART_BYTES: usize = 16 * 1024 * 1024;
 /// How long the signature of a request is good for, and how long a request may take.
 const SIGNED_TIME: Duration = Duration::from_secs(15 * 60);
 const TIME_MAX: Duration = Duration::from_secs(10 * 60);
@@ -366,8 +364,10 @@ impl<'a> Upload<'a> {
         self.written += bytes.len() as u64;
         self.waiting.extend_from_slice(&bytes);
         drop(bytes);
-        while self.waiting.len() >= PART_BYTES {
-            let rest = self.waiting.split_off(PART_BYTES);
+        // Larger files are uploaded in parts.
+        let part_bytes = self.target.job.sizes.part;
+        while self.waiting.len() >= part_bytes {
+            let rest = self.waiting.split_off(part_bytes);
             let part = std::mem::replace(&mut self.waiting, rest);
             self.send_part(part).await?;
         }

@@ -2,7 +2,7 @@
 //! the columns that each destination gets where no query chose them.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -84,14 +84,36 @@ pub struct Event {
     pub parsed: Parsed,
 }
 
-/// Properties that were looked into, so that many columns parse them once.
+/// What may be made of one record beside what it holds itself, in bytes: the texts of all columns, and those
+/// that are needed on the way.
+pub const MADE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What was made of an event: properties that were looked into, so that many columns parse them once, and how
+/// much memory the values of all its columns took so far.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
+    made_bytes: Cell<usize>,
     event: OnceCell<serde_json::Value>,
     person: OnceCell<serde_json::Value>,
 }
 
 impl Event {
+    /// How many bytes may still be made of the event.
+    pub fn bytes_left(&self) -> usize {
+        let person = self.event.person_properties.as_ref().map_or(0, |json| json.text().len());
+        let own = self.event.properties.text().len() + person + self.event.elements_chain.len();
+        (MADE_BYTES_MAX + 2 * own).saturating_sub(self.parsed.made_bytes.get())
+    }
+
+    /// Notes that so many bytes are made of the event; false where they are more than may be.
+    pub fn affords(&self, bytes: usize) -> bool {
+        let affords = bytes <= self.bytes_left();
+        if affords {
+            self.parsed.made_bytes.set(self.parsed.made_bytes.get() + bytes);
+        }
+        affords
+    }
+
     /// The event's properties.
     pub fn properties(&self) -> &serde_json::Value {
         self.parsed.event.get_or_init(|| self.event.properties.value())

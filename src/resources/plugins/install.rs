@@ -21,21 +21,39 @@ use crate::api::{Call, Reply};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::outbound::{Request, shown};
+use crate::pool::{Account, Share};
 use crate::store::Tx;
 
 /// What an address begins with that names a directory of this machine.
 pub(super) const DIRECTORY: &str = "file:";
 /// Largest answer of another server, in bytes.
 pub(super) const BODY_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// Seconds after which somebody whose installation found no memory may try again.
+const RETRY_SECONDS: u32 = 5;
 /// Largest answer that only names a version.
 const VERSION_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// What an installation takes in memory: the archive, and what is wanted of it, in bytes.
+const MEMORY_BYTES: usize = BODY_BYTES_MAX + 8 * 1024 * 1024;
+
+/// A turn to ask other servers, with its memory.
+pub(super) struct Turn {
+    _permit: OwnedSemaphorePermit,
+    _memory: Share,
+}
+
 /// Waits for a turn to ask other servers. An installation takes two requests, so after the time of two
 /// nobody need wait longer.
-pub(super) async fn turn(app: &App) -> Result<OwnedSemaphorePermit> {
+pub(super) async fn turn(app: &App) -> Result<Turn> {
     let time = app.config.plugins.fetch_time() * 2;
     match tokio::time::timeout(time, Arc::clone(&app.installs).acquire_owned()).await {
-        Ok(Ok(turn)) => Ok(turn),
+        Ok(Ok(permit)) => {
+            let bytes = MEMORY_BYTES.min(app.work.bytes_max_of(Account::Installs));
+            let memory = app.work.share(Account::Installs, bytes);
+            let taken = memory.grow(bytes).await;
+            taken.map_err(|_| Error::Busy { retry_after_seconds: RETRY_SECONDS })?;
+            Ok(Turn { _permit: permit, _memory: memory })
+        }
         Ok(Err(_)) => Err(Error::Unavailable("The server is shutting down.".into())),
         Err(_) => {
             Err(Error::Throttled { retry_after_seconds: u32::try_from(time.as_secs()).unwrap_or(u32::MAX) })
@@ -71,7 +89,7 @@ fn unpack(body: &[u8], location: &Location, tag: String) -> Result<Package> {
 /// Runs work that takes its time on a thread of its own. The turn ends with the work, not with the
 /// caller's patience.
 async fn in_background<T: Send + 'static>(
-    turn: OwnedSemaphorePermit,
+    turn: Turn,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let running = tokio::task::spawn_blocking(move || {

@@ -1,5 +1,6 @@
 //! What expressions come to for an event, as ClickHouse has it. Where ClickHouse would end the query
-//! (a division by zero, a number that does not fit), the value is null.
+//! (a division by zero, a number that does not fit), the value is null. So is what would take more memory
+//! than the event affords: every text that is made is paid for, whatever becomes of it.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -9,26 +10,46 @@ use uuid::Uuid;
 
 use super::check::{Field, Kind, Node, Owner, Typed};
 use super::functions::Function;
+use crate::api::call::json_bytes;
 use crate::clock::{SECOND_MICROS, Time};
 use crate::resources::batch_exports::columns::{Event, Value};
 
 const HOUR_MICROS: i64 = 3600 * SECOND_MICROS;
 const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
+/// The value of a column for this event. A text that lies in the event is paid for here: it is copied out.
+pub(super) fn column<'a>(typed: &Typed, event: &'a Event) -> Value<'a> {
+    match value(typed, event) {
+        Value::Text(Cow::Borrowed(text)) | Value::Json(Cow::Borrowed(text)) if !event.affords(text.len()) => {
+            Value::Null
+        }
+        value => value,
+    }
+}
+
+/// A text that was made; null where there was no memory for it.
+fn made<'a>(text: Cow<'a, str>, event: &Event) -> Value<'a> {
+    if matches!(&text, Cow::Owned(text) if !event.affords(text.len())) {
+        Value::Null
+    } else {
+        Value::Text(text)
+    }
+}
+
 /// The value of the expression for this event.
-pub(super) fn value<'a>(typed: &Typed, event: &'a Event) -> Value<'a> {
+fn value<'a>(typed: &Typed, event: &'a Event) -> Value<'a> {
     match &typed.node {
         Node::Null => Value::Null,
         Node::Boolean(flag) => Value::Boolean(*flag),
         Node::Integer(number) => Value::Integer(*number),
         Node::Float(number) => Value::Float(*number),
-        Node::Text(text) => Value::Text(text.clone().into()),
+        Node::Text(text) => made(text.clone().into(), event),
         Node::Now(now) => Value::Time(*now),
         Node::Field(field) => of_field(*field, event),
         Node::Property(owner, path) => path
             .iter()
             .try_fold(properties(*owner, event), |json, name| json.get(name))
-            .map_or(Value::Null, plain),
+            .map_or(Value::Null, |json| plain(json, event)),
         Node::Cast(inside) => cast(value(inside, event), typed.kind),
         Node::Call(known, arguments) => call(known.function, arguments, event),
     }
@@ -57,11 +78,11 @@ fn properties(owner: Owner, event: &Event) -> &Json {
 }
 
 /// A property as text: without quotes where it is text, as JSON where it is more.
-fn plain(json: &Json) -> Value<'_> {
+fn plain<'a>(json: &'a Json, event: &Event) -> Value<'a> {
     match json {
         Json::Null => Value::Null,
         Json::String(text) => Value::text(text),
-        other => Value::Text(other.to_string().into()),
+        other => made(other.to_string().into(), event),
     }
 }
 
@@ -81,7 +102,7 @@ fn call<'a>(function: Function, arguments: &[Typed], event: &'a Event) -> Value<
     let kind = |place: usize| arguments.get(place).map_or(Kind::Null, |typed| typed.kind);
     let values = || arguments.iter().map(|typed| value(typed, event));
     match function {
-        Function::ToText => text_of(argument(0), kind(0)).map_or(Value::Null, Value::Text),
+        Function::ToText => text_of(argument(0), kind(0)).map_or(Value::Null, |text| made(text, event)),
         Function::ToInteger => integer_of(argument(0), kind(0)).map_or(Value::Null, Value::Integer),
         Function::ToFloat => float_of(argument(0), kind(0)).map_or(Value::Null, float),
         Function::ToDate => {
@@ -91,9 +112,9 @@ fn call<'a>(function: Function, arguments: &[Typed], event: &'a Event) -> Value<
         Function::StartOfHour => start_of(&argument(0), HOUR_MICROS),
         Function::StartOfDay => start_of(&argument(0), DAY_MICROS),
         // Of the letters of ASCII only, as in ClickHouse.
-        Function::Lower => map_text(argument(0), |text| text.to_ascii_lowercase()),
-        Function::Upper => map_text(argument(0), |text| text.to_ascii_uppercase()),
-        Function::Trim => map_text(argument(0), |text| text.trim_matches(' ').to_owned()),
+        Function::Lower => map_text(argument(0), event, |text| text.to_ascii_lowercase()),
+        Function::Upper => map_text(argument(0), event, |text| text.to_ascii_uppercase()),
+        Function::Trim => map_text(argument(0), event, |text| text.trim_matches(' ').to_owned()),
         Function::Length => match argument(0) {
             Value::Text(text) | Value::Json(text) => {
                 Value::Integer(i64::try_from(text.len()).unwrap_or(i64::MAX))
@@ -101,12 +122,13 @@ fn call<'a>(function: Function, arguments: &[Typed], event: &'a Event) -> Value<
             _ => Value::Null,
         },
         Function::Substring => {
-            substring(argument(0), &argument(1), arguments.get(2).map(|typed| value(typed, event)))
+            let length = arguments.get(2).map(|typed| value(typed, event));
+            substring(argument(0), &argument(1), length, event)
         }
         // Nulls are nothing here, not everything.
         Function::Concat => {
             let texts = arguments.iter().filter_map(|typed| text_of(value(typed, event), typed.kind));
-            Value::Text(texts.fold(String::new(), |all, text| all + &text).into())
+            concat(texts, event)
         }
         Function::Coalesce => values().find(|value| *value != Value::Null).unwrap_or(Value::Null),
         Function::NullIf => {
@@ -149,9 +171,21 @@ fn call<'a>(function: Function, arguments: &[Typed], event: &'a Event) -> Value<
     }
 }
 
-fn map_text<'a>(value: Value<'a>, map: impl FnOnce(&str) -> String) -> Value<'a> {
+/// All texts behind each other; what is too long is not even begun.
+fn concat<'a>(texts: impl Iterator<Item = Cow<'a, str>>, event: &Event) -> Value<'a> {
+    let mut all = String::new();
+    for text in texts {
+        if all.len() + text.len() > event.bytes_left() {
+            return Value::Null;
+        }
+        all.push_str(&text);
+    }
+    made(all.into(), event)
+}
+
+fn map_text<'a>(value: Value<'a>, event: &Event, map: impl FnOnce(&str) -> String) -> Value<'a> {
     match value {
-        Value::Text(text) | Value::Json(text) => Value::Text(map(&text).into()),
+        Value::Text(text) | Value::Json(text) => made(map(&text).into(), event),
         _ => Value::Null,
     }
 }
@@ -251,7 +285,7 @@ fn start_of(value: &Value<'_>, micros: i64) -> Value<'static> {
 
 /// Bytes, counted from 1, or from the end where the place is negative. What is cut out of a letter of
 /// several bytes is replaced.
-fn substring<'a>(value: Value<'a>, place: &Value<'_>, length: Option<Value<'_>>) -> Value<'a> {
+fn substring<'a>(value: Value<'a>, place: &Value<'_>, length: Option<Value<'_>>, event: &Event) -> Value<'a> {
     let (Value::Text(text) | Value::Json(text)) = value else { return Value::Null };
     let whole = |value: &Value<'_>| match number(value)? {
         Number::Whole(number) => Some(number),
@@ -274,7 +308,7 @@ fn substring<'a>(value: Value<'a>, place: &Value<'_>, length: Option<Value<'_>>)
     };
     let within = |place: i64| usize::try_from(place.clamp(0, all)).unwrap_or(0);
     let cut = text.as_bytes().get(within(start)..within(end)).unwrap_or_default();
-    Value::Text(String::from_utf8_lossy(cut).into_owned().into())
+    made(String::from_utf8_lossy(cut).into_owned().into(), event)
 }
 
 #[derive(Clone, Copy)]
@@ -373,6 +407,10 @@ fn json<'a>(arguments: &[Typed], event: &'a Event, told: fn(Option<&Json>) -> St
         Node::Field(Field::Properties(owner)) => Some(properties(*owner, event)),
         _ => match value(first, event) {
             Value::Text(text) | Value::Json(text) => {
+                // What it becomes takes more than the text.
+                if !event.affords(json_bytes(text.as_bytes())) {
+                    return Value::Null;
+                }
                 parsed = serde_json::from_str::<Json>(&text).ok();
                 parsed.as_ref()
             }
@@ -388,7 +426,7 @@ fn json<'a>(arguments: &[Typed], event: &'a Event, told: fn(Option<&Json>) -> St
             _ => None,
         };
     }
-    Value::Text(told(found).into())
+    made(told(found).into(), event)
 }
 
 fn at(json: &Json, place: i64) -> Option<&Json> {
@@ -705,5 +743,74 @@ mod tests {
         let query = format!("SELECT {}1{} AS x FROM events", "concat('a', ".repeat(count), ")".repeat(count));
         let columns = columns(&query, NOW).unwrap();
         assert_eq!((columns[0].value)(&event()), Value::Text(format!("{}1", "a".repeat(count)).into()));
+    }
+
+    /// An event with a large text, and what is made of it by an expression in which `step` stands around
+    /// itself so many times, and `leaf` inside.
+    fn grown(step: &str, leaf: &str, times: usize) -> (Event, String) {
+        let mut event = event();
+        let list: Vec<u32> = (0..20_000).collect();
+        let properties = json!({"big": "x".repeat(900_000), "list": list, "json": json!(list).to_string()});
+        event.event.properties = store::Json::of(&properties);
+        let expression = (0..times).fold(leaf.to_owned(), |inside, _| step.replace('_', &inside));
+        (event, expression)
+    }
+
+    /// Whatever a function does with texts, and however often it stands around itself or beside itself, what
+    /// comes of it stays within what the event affords.
+    #[test]
+    fn no_expression_makes_more_of_an_event_than_it_affords() {
+        let leaves = ["properties.big", "properties.list", "properties", "properties.json"];
+        let mut doubling = 0;
+        for leaf in leaves {
+            for (step, times) in [
+                ("concat(_, _)", 9),
+                ("concat(_, _, _, _)", 5),
+                ("_ || _", 9),
+                ("concat(lower(_), upper(_))", 8),
+                ("concat(trim(_), substring(_, 2))", 8),
+                ("concat(toString(_), ifNull(_, 'x'))", 8),
+                ("concat(coalesce(_, 'x'), if(1 = 1, _, 'x'))", 8),
+                ("concat(nullIf(_, 'x'), JSONExtractRaw(_), _)", 6),
+                ("concat(JSONExtractString(_, 'json'), _, _)", 6),
+                ("toString(lower(upper(trim(_))))", 20),
+                ("JSONExtractRaw(_)", 90),
+            ] {
+                let (event, expression) = grown(step, leaf, times);
+                let query = format!("SELECT {expression} AS x FROM events");
+                if query.len() > super::super::QUERY_BYTES_MAX {
+                    continue;
+                }
+                let columns = columns(&query, NOW).unwrap_or_else(|fault| panic!("{step}: {fault}"));
+                let most = event.bytes_left();
+                let value = (columns[0].value)(&event);
+                let length = match &value {
+                    Value::Text(text) | Value::Json(text) => text.len(),
+                    _ => 0,
+                };
+                assert!(length <= most, "{step} of {leaf} made {length} of {most} bytes");
+                doubling += usize::from(value == Value::Null);
+            }
+        }
+        assert!(doubling > 10, "only {doubling} expressions were bounded");
+    }
+
+    #[test]
+    fn all_columns_of_a_record_share_what_it_affords() {
+        for column in ["properties", "properties.big", "lower(properties.big)", "properties.list", "'long'"] {
+            let (event, _) = grown("_", "", 0);
+            let most = event.bytes_left();
+            let list: Vec<String> = (0..400).map(|number| format!("{column} AS c{number}")).collect();
+            let columns = columns(&format!("SELECT {} FROM events", list.join(", ")), NOW).unwrap();
+            let values: Vec<Value<'_>> = columns.iter().map(|column| (column.value)(&event)).collect();
+            let texts = values.iter().map(|value| match value {
+                Value::Text(text) | Value::Json(text) => text.len(),
+                _ => 0,
+            });
+            let total: usize = texts.sum();
+            assert!(total <= most, "{column}: {total} of {most}");
+            assert_ne!(values[0], Value::Null, "{column}: the first ones are there");
+            assert_eq!(values[399] == Value::Null, column != "'long'", "{column}: the last ones may not be");
+        }
     }
 }

@@ -86,7 +86,7 @@ pub fn columns(query: &str, now: Time) -> Outcome<Vec<Column<Event>>> {
 fn column(column: check::Column) -> Column<Event> {
     let check::Column { name, value } = column;
     let kind = value.kind.of_column();
-    Column { name: name.into(), kind, value: Box::new(move |event| evaluate::value(&value, event)) }
+    Column { name: name.into(), kind, value: Box::new(move |event| evaluate::column(&value, event)) }
 }
 
 #[cfg(test)]
