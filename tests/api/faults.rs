@@ -252,7 +252,7 @@ fn readers_and_writers_at_once_see_no_more_of_an_outage_than_refused_writes() {
 fn a_disk_that_could_not_be_read_for_a_while_is_read_again() {
     let disk = Arc::new(Disk::default());
     let mounted = Box::new(Mounted(Arc::clone(&disk)));
-    let server = Server::open(Place::Backend(mounted), |config| config.cache_mib = 0);
+    let server = Server::open(Place::Backend(mounted), |config| config.cache_mib = Some(0));
     let org = server.org();
     disk.blind.store(true, Ordering::SeqCst);
     let ill = org.owner.get(&org.at(""));

@@ -404,7 +404,7 @@ fn invites_of_an_older_file_get_tokens_and_their_ids_stop_to_open() {
     strip_tokens(&file, old.len());
     let smtp = Smtp::start(Manner::Takes);
     let server = with_mail(smtp.url());
-    let org = Org { owner: org.owner.at_server(&server), ..org };
+    let org = Org { owner: org.owner.moved_to(&server), ..org };
     assert!(!opens(&server, &old) && !opens(&server, &id));
     let token = org.token_of(&id);
     assert_ne!(token, old);
@@ -417,27 +417,35 @@ fn invites_of_an_older_file_get_tokens_and_their_ids_stop_to_open() {
 }
 
 #[test]
-fn a_link_that_was_sealed_with_another_key_is_not_shown_but_still_opens() {
+fn a_link_that_was_sealed_with_another_key_is_not_shown_but_still_opens_until_that_key_is_given_up() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
-    let start = |key: &str| {
+    let start = |key: &str, is_new: bool| {
         let key = key.repeat(32);
         Server::open(orgd::store::Place::File(file.clone()), move |config| {
             config.open_signup = true;
             config.exports.secret_key = Some(key);
+            config.new_secret_key = is_new;
         })
     };
     let (org, id, token);
     {
-        let server = start("a");
+        let server = start("a", false);
         org = server.org();
         id = org.invite("a@example.com", 8);
         token = org.token_of(&id);
     }
-    let server = start("b");
-    let org = Org { owner: org.owner.at_server(&server), ..org };
-    let detail = "The link of this invite was sealed with another secret key. Send the invite again.";
-    link(&org.owner, &org, &id).invalid(None, "invalid_input", detail);
-    assert!(opens(&server, &token));
+    {
+        let server = start("b", false);
+        let owner = org.owner.moved_to(&server);
+        let detail = "The link of this invite was sealed with another secret key. Send the invite again.";
+        link(&owner, &org, &id).invalid(None, "invalid_input", detail);
+        assert!(opens(&server, &token));
+    }
+    let server = start("b", true);
+    let org = Org { owner: org.owner.moved_to(&server), ..org };
+    let renewed = org.token_of(&id);
+    assert!(!opens(&server, &token));
+    assert!(opens(&server, &renewed));
     assert!(opens(&server, &org.token("a@example.com", 8)));
 }

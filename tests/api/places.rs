@@ -85,7 +85,7 @@ fn what_is_current_does_not_change_under_a_request_that_was_judged() {
     let server = Server::start();
     let (home, other) = (server.org(), server.org());
     let person = home.admin(&server);
-    person.accept(&other.invite(&person.email, 8));
+    person.accept(&other.token(&person.email, 8));
     let choose = |id: &str| {
         person.patch("/api/users/@me/", json!({"set_current_organization": id})).json(200);
     };

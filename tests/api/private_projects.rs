@@ -186,7 +186,7 @@ fn an_export_is_sought_in_its_own_organization_and_by_its_own_name() {
     let key = closed.org.owner.key_of(json!({"scopes": ["*"], "scoped_organizations": [closed.org.id]}));
     key.get(&at(&closed.org, &closed.export, "")).json(200);
     let elsewhere = other.joined(server.somebody("both"), 15);
-    elsewhere.accept(&closed.org.invite(&elsewhere.email, 15));
+    elsewhere.accept(&closed.org.token(&elsewhere.email, 15));
     let key = elsewhere.key_of(json!({"scopes": ["*"], "scoped_organizations": [other.id]}));
     let refused =
         format!("API key does not have access to the requested organization: ID {}.", closed.org.id);

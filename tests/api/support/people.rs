@@ -120,11 +120,6 @@ impl Person {
         Answer::read(told, answer.unwrap_or_else(|cause| panic!("no answer: {cause}")))
     }
 
-    /// The same person, calling another server that has the same file.
-    pub fn at_server(&self, server: &Server) -> Person {
-        Person { agent: server.agent.clone(), address: server.address, ..self.clone() }
-    }
-
     /// The same person without anything to show.
     pub fn without(&self) -> Person {
         Person { shows: Shows::Nothing, ..self.clone() }
