@@ -43,12 +43,12 @@ fn shortage(shortage: Shortage, bytes_max: usize) -> Error {
     }
 }
 
-/// Reads the whole body. Memory is taken as the bytes arrive, whatever the head promises.
+/// Reads the whole body; of one that is refused, the rest is left unread. Memory is taken as the bytes arrive, whatever the head promises.
 ///
 /// # Errors
 /// 413 beyond the limit, 408 beyond the time or after a long pause, 503 where there is no memory, 400 where
 /// the connection broke.
-pub(super) async fn read(mut body: Incoming, limits: &Limits<'_>) -> Result<Raw> {
+pub(super) async fn read(body: &mut Incoming, limits: &Limits<'_>) -> Result<Raw> {
     let Memory { pool, account } = limits.memory;
     let bytes_max = limits.bytes_max.min(pool.bytes_max_of(account));
     let size = body.size_hint();
@@ -95,20 +95,24 @@ pub(super) async fn discard(mut body: Incoming) -> bool {
     const TIME_MAX: Duration = Duration::from_secs(1);
     let reading = async {
         let mut left = BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
+        loop {
+            let frame = match body.frame().await {
+                None => return true,
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return false,
+            };
             let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
             match left.checked_sub(bytes) {
                 Some(rest) => left = rest,
                 None => return false,
             }
         }
-        body.is_end_stream()
     };
     timeout(TIME_MAX, reading).await.unwrap_or(false)
 }
 
 /// The body as it was sent. A row that reads it itself also says itself what is wrong with it.
-pub(super) async fn read_bytes(body: Incoming, limits: &Limits<'_>) -> Result<Body> {
+pub(super) async fn read_bytes(body: &mut Incoming, limits: &Limits<'_>) -> Result<Body> {
     match read(body, limits).await {
         Ok(Raw { bytes, share }) => Ok(Body::Bytes(Bytes::from(bytes), share)),
         Err(Error::TooLarge { bytes_max }) => Ok(Body::Bad(BodyFault::TooLarge { bytes_max })),

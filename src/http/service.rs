@@ -228,7 +228,7 @@ async fn travel(
         bytes_max: row.map_or(SMALL_BODY_BYTES_MAX, |row| row.body_bytes_max.min(app.config.body_bytes_max)),
     };
     if let Some(row) = row.filter(|row| row.takes_bytes.is_some()) {
-        if let Some(incoming) = incoming.take().filter(|incoming| !incoming.is_end_stream()) {
+        if let Some(incoming) = incoming.as_mut().filter(|incoming| !incoming.is_end_stream()) {
             call.body = Box::pin(body::read_bytes(incoming, &limits)).await?;
         }
         return Ok(respond::reply(run(app, row, call, false).await?, &head.headers, memory));
@@ -343,7 +343,10 @@ async fn read_body(
     content_type: Option<&str>,
     limits: &body::Limits<'_>,
 ) -> Result<()> {
-    if let Some(incoming) = incoming.take().filter(|incoming| !incoming.is_end_stream()) {
+    if share.is_some() {
+        return Ok(());
+    }
+    if let Some(incoming) = incoming.as_mut().filter(|incoming| !incoming.is_end_stream()) {
         let reading = async { body::parse(body::read(incoming, limits).await?, content_type).await };
         let (body, taken) = Box::pin(reading).await?;
         call.body = body;

@@ -93,6 +93,8 @@ pub const MADE_BYTES_MAX: usize = 8 * 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
     made_bytes: Cell<usize>,
+    /// Whether the column that is worked out wanted more than was left.
+    overdrawn: Cell<bool>,
     event: OnceCell<serde_json::Value>,
     person: OnceCell<serde_json::Value>,
 }
@@ -110,8 +112,15 @@ impl Event {
         let affords = bytes <= self.bytes_left();
         if affords {
             self.parsed.made_bytes.set(self.parsed.made_bytes.get() + bytes);
+        } else {
+            self.parsed.overdrawn.set(true);
         }
         affords
+    }
+
+    /// Whether a text was refused since this was last asked.
+    pub fn was_overdrawn(&self) -> bool {
+        self.parsed.overdrawn.take()
     }
 
     /// The event's properties.

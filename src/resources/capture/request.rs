@@ -520,7 +520,7 @@ mod tests {
         };
         let event =
             r#"{"event": "a", "distinct_id": "d", "token": "t", "properties": {"list": [1,1,1,1,1,1,1,1]}}"#;
-        let (one, ten) = (format!("[{event}]"), format!("[{}]", vec![event; 10].join(",")));
+        let (one, ten) = (format!("[{event}]"), format!("[{}]", [event; 10].join(",")));
         assert!(cost(&ten, usize::MAX) > 9 * cost(&one, usize::MAX) / 2);
         assert!(cost(&ten, 100) < cost(&one, usize::MAX) + 100, "one event at a time is in memory");
         assert!(cost(&one, usize::MAX) > event.len() * EVENT_COPIES && cost_of(&[b'x'; 1000]) == 4000);
