@@ -42,7 +42,7 @@ impl Logged {
         match name {
             _ if !LOGGED.contains(&name) || row.path.starts_with(OPENED_BY_PATH) => Logged::Never,
             "organization_id" => Logged::IdOrSlug,
-            _ if matches!(row.within, Within::Organization(param) if param == name) => Logged::IdOrSlug,
+            _ if matches!(row.within, Within::OrganizationBy(_)) => Logged::IdOrSlug,
             _ => Logged::Id,
         }
     }

@@ -358,64 +358,6 @@ fn an_invite_whose_sender_could_not_send_it_any_more_never_opens() {
     accept(&tokens[0]).json(201);
 }
 
-/// A file as schema 2 has it: invites without a token, found by their ids.
-fn strip_tokens(file: &std::path::Path, token_letters: usize) {
-    type Raw<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
-    const NONCE_AND_TAG: usize = 12 + 16;
-    let database = redb::Database::open(file).expect("our file");
-    let writing = database.begin_write().expect("a transaction");
-    {
-        let mut invites = writing.open_table(Raw::new("invites")).expect("a table");
-        let rows: Vec<(Vec<u8>, Vec<u8>)> = redb::ReadableTable::iter(&invites)
-            .expect("rows")
-            .map(|row| row.expect("a row"))
-            .map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))
-            .collect();
-        for (key, value) in rows {
-            // That there is one, its hash, the length of what is sealed, and that.
-            let old = &value[..value.len() - (1 + 32 + 1 + NONCE_AND_TAG + token_letters)];
-            invites.insert(key.as_slice(), old).expect("a row");
-        }
-        let mut by_token = writing.open_table(Raw::new("invites_by_token")).expect("a table");
-        by_token.retain(|_, _| false).expect("rows");
-        writing.open_table(Raw::new("invites_by_id")).expect("a table");
-        let mut meta = writing.open_table(Raw::new("meta")).expect("a table");
-        meta.insert(&b"schema\0\0"[..], &b"\x01\x012"[..]).expect("a row");
-    }
-    writing.commit().expect("a commit");
-}
-
-#[test]
-fn invites_of_an_older_file_get_tokens_and_their_ids_stop_to_open() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("orgd.redb");
-    let (org, id, old);
-    let refusing = Smtp::start(Manner::Answers(451));
-    let url = refusing.url();
-    let with_mail = |url: String| {
-        Server::open(orgd::store::Place::File(file.clone()), |config| config.smtp_url = Some(url))
-    };
-    {
-        let server = with_mail(url);
-        org = server.org();
-        id = org.invite("a@example.com", 8);
-        old = org.token_of(&id);
-    }
-    strip_tokens(&file, old.len());
-    let smtp = Smtp::start(Manner::Takes);
-    let server = with_mail(smtp.url());
-    let org = Org { owner: org.owner.moved_to(&server), ..org };
-    assert!(!opens(&server, &old) && !opens(&server, &id));
-    let token = org.token_of(&id);
-    assert_ne!(token, old);
-    assert!(opens(&server, &token));
-    let (_, mail) = smtp.message_after(|| server.pass(std::time::Duration::from_secs(3600)));
-    assert!(mail.replace("=\n", "").contains(&format!("/signup/{token}")), "what waited leads to it: {mail}");
-    drop(server);
-    let server = Server::on_file(&file);
-    assert!(opens(&server, &token), "tokens are given once");
-}
-
 #[test]
 fn a_link_that_was_sealed_with_another_key_is_not_shown_but_still_opens_until_that_key_is_given_up() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -55,4 +55,5 @@ mod support;
 mod tables;
 mod turns;
 mod two_factor;
+mod upgrade;
 mod users;

@@ -144,7 +144,8 @@ fn every_compression_reads_back_and_shows_in_the_name() {
 
 #[test]
 fn large_files_go_in_parts_and_groups_and_appear_whole() {
-    let server = Server::start();
+    // As much memory as makes groups as large as they become.
+    let server = Server::with(|config| config.memory_mib = 1024);
     let org = server.org();
     let bucket = S3::with_bucket("events");
     capture_megabytes(&server, &org, 40);

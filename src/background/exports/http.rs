@@ -16,7 +16,6 @@ use crate::resources::events::{Event, Place};
 
 /// What one request holds at the most.
 const EVENTS_MAX: usize = 5000;
-const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How long one request may take.
 const TIME_MAX: Duration = Duration::from_secs(120);
@@ -35,18 +34,19 @@ struct Body {
     front: Vec<u8>,
     events: Vec<u8>,
     count: usize,
+    bytes_max: usize,
 }
 
 impl Body {
-    fn new(token: &str) -> Body {
+    fn new(token: &str, bytes_max: usize) -> Body {
         let token = Value::from(token);
         let front = format!("{{\"api_key\":{token},\"historical_migration\":true,\"batch\":[");
-        Body { front: front.into_bytes(), events: Vec::new(), count: 0 }
+        Body { front: front.into_bytes(), events: Vec::new(), count: 0, bytes_max }
     }
 
     fn has_room_for(&self, event: &[u8]) -> bool {
         let bytes = self.front.len() + self.events.len() + event.len() + 3;
-        self.count == 0 || (self.count < EVENTS_MAX && bytes <= BODY_BYTES_MAX)
+        self.count == 0 || (self.count < EVENTS_MAX && bytes <= self.bytes_max)
     }
 
     fn push(&mut self, event: &[u8]) {
@@ -71,7 +71,7 @@ pub(super) async fn export(job: &Job) -> Outcome<u64> {
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| Stop::Fatal("ValueError: The url must begin with http:// or https://".into()))?;
-    let mut body = Body::new(job.text("token").unwrap_or_default());
+    let mut body = Body::new(job.text("token").unwrap_or_default(), job.sizes.request);
     // Behind all events that lie in the body.
     let mut reached = job.run.progress;
     let mut read_to = reached.place;

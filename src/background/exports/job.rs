@@ -99,7 +99,7 @@ impl Job {
         let begun =
             app.store.write(move |tx| runs::begin(tx, &Context { arrivals: &arrivals, export, id }, &to));
         let Some(run) = begun.await? else { return Ok(None) };
-        let sizes = Sizes::of(memory::bytes_max(app));
+        let sizes = Sizes::of(memory::bytes_of_one(app));
         let (app, has_answered) = (Arc::clone(app), AtomicBool::new(false));
         Ok(Some(Job {
             app,

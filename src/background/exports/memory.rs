@@ -1,5 +1,6 @@
-//! The memory of attempts: each takes its share of the memory for work before it begins, and waits where
-//! there is none. All together take half of it at the most, so that requests are answered meanwhile.
+//! The memory of attempts: each takes its share of the memory for work before it begins. Sizes are chosen so that
+//! as many attempts as there are workers have room at once: none waits for another that hangs. All together
+//! leave a third of the memory to requests.
 
 use std::sync::Arc;
 
@@ -11,8 +12,6 @@ use crate::resources::batch_exports::destination::Kind;
 const MIB: usize = 1024 * 1024;
 /// A piece of records with what is made of one of them, in bytes.
 const PIECE_BYTES: usize = 8 * MIB;
-/// A request over HTTP twice: as it is made, and as it is sent.
-const REQUEST_BYTES: usize = 20 * MIB;
 /// A statement of a database twice.
 const STATEMENT_BYTES: usize = 8 * MIB;
 
@@ -23,12 +22,18 @@ pub(super) struct Sizes {
     pub(super) part: usize,
     /// Row groups of Parquet files.
     pub(super) group: usize,
+    /// Bodies of requests over HTTP.
+    pub(super) request: usize,
 }
 
 impl Sizes {
-    /// The sizes that go with so much memory for all attempts.
+    /// The sizes that go with so much memory for one attempt: what waits lies there twice, as it is made and as
+    /// it is sent.
     pub(super) fn of(bytes: usize) -> Sizes {
-        Sizes { part: (bytes / 5).clamp(5 * MIB, 16 * MIB), group: (bytes / 5).clamp(MIB, 16 * MIB) }
+        let room = bytes.saturating_sub(PIECE_BYTES) / 2;
+        let part = (room / 3 * 2).clamp(5 * MIB, 16 * MIB);
+        let group = room.saturating_sub(part).clamp(MIB, 16 * MIB);
+        Sizes { part, group, request: room.clamp(MIB, 10 * MIB) }
     }
 
     /// What an attempt takes, in bytes.
@@ -36,22 +41,23 @@ impl Sizes {
         let sending = match kind {
             Kind::S3 if is_parquet => 2 * self.part + 2 * self.group,
             Kind::S3 => 2 * self.part,
-            Kind::Http => REQUEST_BYTES,
+            Kind::Http => 2 * self.request,
             _ => STATEMENT_BYTES,
         };
         PIECE_BYTES + sending
     }
 }
 
-/// The memory that all attempts together may take, in bytes.
-pub(super) fn bytes_max(app: &App) -> usize {
-    app.work.bytes_max_of(Account::Exports)
+/// The memory that one attempt may take where all workers are busy, in bytes.
+pub(super) fn bytes_of_one(app: &App) -> usize {
+    app.work.bytes_max_of(Account::Exports) / app.config.exports.export_workers
 }
 
 /// Waits for the attempt's memory.
 pub(super) async fn taken(app: &Arc<App>, job: &Job) -> Share {
     let is_parquet = job.text("file_format") == Some("Parquet");
-    let bytes = job.sizes.cost(job.plan.destination.kind, is_parquet).min(bytes_max(app));
+    let all = app.work.bytes_max_of(Account::Exports);
+    let bytes = job.sizes.cost(job.plan.destination.kind, is_parquet).min(all);
     let turn = app.work.share(Account::Exports, bytes);
     while turn.grow(bytes).await.is_err() {}
     turn
@@ -63,21 +69,22 @@ mod tests {
 
     #[test]
     fn sizes_follow_the_memory_within_what_receivers_take() {
-        assert_eq!(Sizes::of(0), Sizes { part: 5 * MIB, group: MIB });
-        assert_eq!(Sizes::of(50 * MIB), Sizes { part: 10 * MIB, group: 10 * MIB });
-        assert_eq!(Sizes::of(usize::MAX), Sizes { part: 16 * MIB, group: 16 * MIB });
+        let of = |mib: usize| {
+            let Sizes { part, group, request } = Sizes::of(mib * MIB);
+            (part / MIB, group / MIB, request / MIB)
+        };
+        assert_eq!([of(0), of(32), of(1024 * 1024)], [(5, 1, 1), (8, 4, 10), (16, 16, 10)]);
     }
 
     #[test]
-    fn what_holds_more_costs_more() {
-        let sizes = Sizes::of(usize::MAX);
-        let cost = |kind, is_parquet| sizes.cost(kind, is_parquet) / MIB;
-        let costs = [
-            cost(Kind::S3, true),
-            cost(Kind::S3, false),
-            cost(Kind::Http, false),
-            cost(Kind::Postgres, false),
-        ];
-        assert_eq!(costs, [72, 40, 28, 16]);
+    fn no_attempt_costs_more_than_its_part_of_a_usual_memory() {
+        for mib in 24..200 {
+            let sizes = Sizes::of(mib * MIB);
+            for (kind, is_parquet) in
+                [(Kind::S3, true), (Kind::S3, false), (Kind::Http, false), (Kind::Postgres, false)]
+            {
+                assert!(sizes.cost(kind, is_parquet) <= mib * MIB, "{kind:?} with {mib} MiB");
+            }
+        }
     }
 }
