@@ -7,17 +7,18 @@
 #![expect(clippy::print_stdout, reason = "the figures are the product")]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+#[path = "harness/exported.rs"]
+mod exported;
 #[expect(dead_code, reason = "the other bench compares with bare servers in more ways")]
 mod harness;
 #[path = "../tests/api/support/s3.rs"]
 #[expect(dead_code, reason = "only tests look into the bucket")]
 mod s3;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use harness::{
-    Filled, Process, Run, exported_to, load, post, request, serve_if_asked, syncs_per_second, told,
-};
+use exported::exported_to;
+use harness::{Filled, Process, Run, load, post, request, serve_if_asked, syncs_per_second, told};
 use s3::S3;
 use serde_json::{Value, json};
 

@@ -6,6 +6,8 @@
 #![expect(clippy::print_stdout, reason = "the figures are the product")]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+#[path = "harness/exported.rs"]
+mod exported;
 #[expect(dead_code, reason = "other benches compare with bare servers")]
 mod harness;
 #[path = "../tests/api/support/s3.rs"]
@@ -18,7 +20,8 @@ use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use harness::{Cgroup, Filled, Process, exported_to, request, serve_if_asked};
+use exported::exported_to;
+use harness::{Cgroup, Filled, Process, request, serve_if_asked};
 use orgd::auth::password;
 use s3::S3;
 use serde_json::{Value, json};

@@ -4,7 +4,6 @@
 mod bare;
 mod cgroup;
 mod disk;
-mod exports;
 mod filled;
 mod load;
 mod process;
@@ -12,7 +11,6 @@ mod process;
 pub use bare::serve_if_asked;
 pub use cgroup::Cgroup;
 pub use disk::syncs_per_second;
-pub use exports::exported_to;
 pub use filled::{Filled, post};
 pub use load::{Run, load, request};
 pub use process::Process;

@@ -99,7 +99,7 @@ fn routes_for_strangers_and_sessions_take_small_bodies() {
         if !is_small || route.method == orgd::api::Method::Get {
             continue;
         }
-        let path = route.path.replace('{', "").replace('}', "");
+        let path = route.path.replace(['{', '}'], "");
         let head = format!("{} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", route.method.name());
         let mut socket = TcpStream::connect(server.address).expect("the server listens");
         let promise = format!("{head}Content-Length: {}\r\n\r\n", LIMIT + 1);

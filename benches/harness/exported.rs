@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Filled, Process};
+use crate::harness::{Filled, Process};
 
 /// The run of a new export over the hour of all events, once it is over.
 pub async fn exported_to(
