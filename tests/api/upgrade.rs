@@ -15,9 +15,9 @@ use super::support::{Person, Server};
 
 const PASSWORD: &str = "correct-Horse-battery-7";
 const KEY: &str = "phx_fixture_key_of_the_owner";
-const SECRET: &str = "35A53QSQYFK6YB2KHC7WGMSBOVWJD76E";
-const INVITE: &str = "01a217e1-92f3-76e8-a640-dcaf3a05cae9";
-const EXPORT: &str = "01a217e1-92f4-75c5-9d0d-408fe9d9cb1a";
+const SECRET: &str = "3HWCLABCXTSHII3AB5F6FEE5FTO36OLV";
+const INVITE: &str = "01a217e8-9c7e-722b-a028-015777fe3d1c";
+const EXPORT: &str = "01a217e8-9c82-727b-a8ac-be1b2c1c2559";
 
 fn unpack(into: &Path) {
     let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-2.redb.gz");
