@@ -26,6 +26,7 @@ pub(super) struct Shape {
     /// What a file grows to, if it may not grow without end.
     pub(super) bytes_max: Option<u64>,
     /// What the values of one row group may take in memory, where the format has any, in bytes.
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "only Parquet has row groups"))]
     pub(super) group_bytes_max: usize,
 }
 
