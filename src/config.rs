@@ -15,7 +15,7 @@ use url::Url;
 
 pub use exports::Exports;
 pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
-pub use networks::Networks;
+pub use networks::{Networks, network_of};
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
 

@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::config::network_of;
 
 /// How long a share waits for memory before its request is refused.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -42,13 +44,7 @@ pub enum Account {
 impl Account {
     /// The account of a caller.
     pub fn of(address: IpAddr) -> Account {
-        match address {
-            IpAddr::V4(_) => Account::Address(address),
-            IpAddr::V6(address) => {
-                let network = u128::from(address) & !u128::from(u64::MAX);
-                Account::Address(IpAddr::V6(Ipv6Addr::from(network)))
-            }
-        }
+        Account::Address(network_of(address))
     }
 
     fn part_of(self, all: usize) -> usize {

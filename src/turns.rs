@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::auth::guesses::network;
+use crate::config::network_of;
 use crate::error::{Error, Result};
 
 /// Whoever finds no place comes again after this.
@@ -76,7 +76,7 @@ impl Turns {
     /// 503 where too many wait: for a newcomer of the network of which most do, or else for one of those.
     pub async fn take(self: &Arc<Turns>, peer: IpAddr) -> Result<Turn> {
         let busy = Error::Busy { retry_after_seconds: RETRY_SECONDS };
-        let Some(mut place) = self.line_up(network(peer)).ok_or(busy)? else {
+        let Some(mut place) = self.line_up(network_of(peer)).ok_or(busy)? else {
             return Ok(Turn(Arc::clone(self)));
         };
         match (&mut place.hears).await {

@@ -10,10 +10,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{SECOND_MICROS, Time};
+use crate::config::network_of;
 use crate::error::Error;
 
 /// What is guessed.
@@ -241,14 +242,6 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// The network that a caller has: of IPv6 the first half of the address, for the other half costs nothing.
-pub fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
-        address => address,
-    }
-}
-
 impl Guesses {
     fn keeping(kept_max: usize) -> Guesses {
         Guesses { state: Mutex::default(), hasher: RandomState::new(), kept_max }
@@ -264,7 +257,7 @@ impl Guesses {
     /// Too many were wrong, or are being looked at.
     pub fn take(&self, what: Guess, account: &str, peer: IpAddr, now: Time) -> Result<Slot<'_>, Refused> {
         let account = account.trim().to_lowercase();
-        let network = network(peer);
+        let network = network_of(peer);
         let mut state = self.lock();
         let is_known = state.known.contains_key(&self.hasher.hash_one((&account, network)));
         let mut counts = vec![];
@@ -291,7 +284,7 @@ impl Guesses {
 
     /// Takes a token back that was counted as wrong before it was looked up.
     pub(super) fn forgive_token(&self, peer: IpAddr, now: Time) {
-        let key = self.network_key(Guess::Token, network(peer));
+        let key = self.network_key(Guess::Token, network_of(peer));
         if let Some(tries) = self.lock().tries.get_mut(&key) {
             tries.forgive(&Guess::Token.network(), now);
         }
@@ -304,7 +297,7 @@ impl Guesses {
 
     /// Remembers that an account has logged in from a network, with all that it takes.
     pub fn logged_in(&self, account: &str, peer: IpAddr, now: Time) {
-        let key = self.hasher.hash_one((&account.trim().to_lowercase(), network(peer)));
+        let key = self.hasher.hash_one((&account.trim().to_lowercase(), network_of(peer)));
         let mut state = self.lock();
         if state.known.len() >= self.kept_max && !state.known.contains_key(&key) {
             let mut times: Vec<Time> = state.known.values().copied().collect();
@@ -436,7 +429,7 @@ mod tests {
         }
         assert_eq!(wrong(&guesses, "a", "2001:db8:0:1:ffff::1", NOW), waits(600));
         assert_eq!(wrong(&guesses, "a", "2001:db8:0:2::1", NOW), Ok(()));
-        assert_eq!(network(peer("::ffff:192.0.2.1")), peer("192.0.2.1"));
+        assert_eq!(network_of(peer("::ffff:192.0.2.1")), peer("192.0.2.1"));
     }
 
     #[test]

@@ -5,6 +5,14 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+/// The network that a caller counts as: of IPv6 the first half of the address, for the other half costs nothing.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
+        address => address,
+    }
+}
+
 /// Loopback and the private ranges of IPv4 and IPv6.
 const PRIVATE: [&str; 6] =
     ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];

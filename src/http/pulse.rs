@@ -1,13 +1,15 @@
 //! Whether something goes on on a connection, and the shares that addresses have of all connections.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::config::network_of;
 
 /// What goes on on one connection.
 pub(super) struct Pulse {
@@ -118,7 +120,7 @@ impl Connections {
     pub(super) async fn admit(self: &Arc<Connections>, address: IpAddr, is_exempt: bool) -> Option<Place> {
         /// An idle connection may get a request before it hears that it should go.
         const PATIENCE: Duration = Duration::from_millis(50);
-        let address = share_of(address);
+        let address = network_of(address);
         if !is_exempt && !self.has_share_left(address) {
             return None;
         }
@@ -158,17 +160,6 @@ fn dismiss<'a>(among: impl IntoIterator<Item = &'a Arc<Pulse>>) -> bool {
     idle.is_dismissed.store(true, Ordering::Relaxed);
     idle.unwanted.notify_one();
     true
-}
-
-/// What counts as one address: a network of IPv6 has as many as its owner likes.
-fn share_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(wide) => {
-            let [a, b, c, d, ..] = wide.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
 }
 
 impl Drop for Place {
