@@ -6,7 +6,6 @@
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
 #[expect(dead_code, reason = "the bench of ingest uses the rest")]
-#[expect(dead_code, reason = "the other benches look at more")]
 mod harness;
 
 use std::path::Path;

@@ -8,7 +8,7 @@
 
 #[path = "harness/exported.rs"]
 mod exported;
-#[expect(dead_code, reason = "other benches compare with bare servers")]
+#[expect(dead_code, unused_imports, reason = "other benches compare with bare servers")]
 mod harness;
 #[path = "../tests/api/support/s3.rs"]
 #[expect(dead_code, reason = "only tests look into the bucket")]
@@ -213,7 +213,7 @@ fn hostile(filled: &Filled) -> bool {
     let make = |number: usize| -> Vec<u8> {
         let path = ["/batch/", "/api/organizations/", "/api/login/"][number % 3];
         let body = body(number / 3);
-        let length = if number % 2 == 0 {
+        let length = if number.is_multiple_of(2) {
             format!("Content-Length: {}\r\n\r\n", body.len())
         } else {
             format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", body.len())
@@ -222,7 +222,7 @@ fn hostile(filled: &Filled) -> bool {
             "POST {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n",
             filled.key
         );
-        let end: &[u8] = if number % 2 == 0 { b"" } else { b"\r\n0\r\n\r\n" };
+        let end: &[u8] = if number.is_multiple_of(2) { b"" } else { b"\r\n0\r\n\r\n" };
         [head.as_bytes(), length.as_bytes(), &body, end].concat()
     };
     let statuses = rounds(&server.address, 96, 1, make);
