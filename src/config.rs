@@ -233,6 +233,8 @@ pub const JUST_LOGGED_IN_SECONDS: i64 = 10 * 60;
 pub const ACTIVITY_SECONDS: i64 = 5 * 60;
 /// Passwords that wait to be hashed, of all callers. Each hash takes about 20 ms.
 pub const HASHES_WAITING_MAX: usize = 32;
+/// Sessions of one user, log-ins that wait for their second step included.
+pub const SESSIONS_MAX: usize = 100;
 /// Personal API keys of one user.
 pub const KEYS_MAX: usize = 10;
 /// Invites in one bulk request.

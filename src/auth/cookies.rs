@@ -35,6 +35,11 @@ fn is_https(call: &Call) -> bool {
     is_https(&call.origin) || call.config.site_url.as_deref().is_some_and(is_https)
 }
 
+/// The names under which a session's token counts, the surer one first.
+pub fn believed(call: &Call, is_browser: bool) -> &'static [&'static str] {
+    if is_browser && is_https(call) { &SESSION[..1] } else { &SESSION }
+}
+
 /// Which cookies a log-in sets, and a log-out clears. Browsers take a name that begins with `__Host-` from
 /// the site itself only, by TLS; the plain name stays for clients that know no other.
 fn session_names(call: &Call) -> &'static [&'static str] {

@@ -177,7 +177,9 @@ fn check_places(within: Within, place: &Result<Place>, key: &KeyAccess) -> Resul
     let refuse = |detail: String| Err(denied(detail));
     if !key.projects.is_empty() {
         return match place {
-            Ok(Place::Project(project)) if key.projects.contains(&project.id) => Ok(()),
+            Ok(Place::Project(project)) if key.projects.contains(&project.id) => {
+                check_organization(project.organization, key)
+            }
             Ok(Place::Project(project)) => {
                 refuse(format!("API key does not have access to the requested project: ID {}.", project.id))
             }
@@ -188,11 +190,14 @@ fn check_places(within: Within, place: &Result<Place>, key: &KeyAccess) -> Resul
             }
         };
     }
-    let organization = place.as_ref().ok().and_then(Place::organization);
-    match organization.filter(|id| !key.organizations.is_empty() && !key.organizations.contains(id)) {
-        Some(id) => refuse(format!("API key does not have access to the requested organization: ID {id}.")),
-        None => Ok(()),
+    place.as_ref().ok().and_then(Place::organization).map_or(Ok(()), |id| check_organization(id, key))
+}
+
+fn check_organization(id: Uuid, key: &KeyAccess) -> Result<()> {
+    if key.organizations.is_empty() || key.organizations.contains(&id) {
+        return Ok(());
     }
+    Err(denied(format!("API key does not have access to the requested organization: ID {id}.")))
 }
 
 /// 403 for a key that is limited to some organizations or projects; `what` says what it does not do.

@@ -24,6 +24,21 @@ pub(super) struct Asked<'a> {
     other_proxy: Option<&'a HeaderValue>,
 }
 
+/// Headers besides `X-Forwarded-*` that only something in between adds.
+const PROXY_SIGNS: [&str; 11] = [
+    "cf-connecting-ip",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "forwarded-for",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-real-ip",
+];
+
 impl<'a> Asked<'a> {
     pub(super) fn of(headers: &'a HeaderMap) -> Asked<'a> {
         let mut asked = Asked::default();
@@ -43,7 +58,8 @@ impl<'a> Asked<'a> {
                 "x-forwarded-for" => &mut asked.forwarded_for,
                 "x-forwarded-host" => &mut asked.forwarded_host,
                 "x-forwarded-proto" => &mut asked.forwarded_proto,
-                "forwarded" | "via" | "x-real-ip" | "x-forwarded-port" | "x-forwarded-server" => {
+                "x-forwarded" => &mut asked.other_proxy,
+                name if name.starts_with("x-forwarded-") || PROXY_SIGNS.contains(&name) => {
                     &mut asked.other_proxy
                 }
                 _ => continue,

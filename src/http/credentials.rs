@@ -4,7 +4,7 @@
 use hyper::HeaderMap;
 use hyper::header::COOKIE;
 
-use crate::api::Body;
+use crate::api::Call;
 use crate::auth::{Credential, Csrf, FoundIn, cookies, hash};
 use crate::error::Result;
 
@@ -19,16 +19,18 @@ pub(super) fn header_key(authorization: Option<&str>) -> Option<Credential> {
 }
 
 /// Every other credential; needs the body.
-pub(super) fn other(headers: &HeaderMap, body: &Body, query: &[(String, String)]) -> Result<Credential> {
-    let value = body.value().ok();
+pub(super) fn other(headers: &HeaderMap, call: &Call) -> Result<Credential> {
+    let value = call.body.value().ok();
     let field = |name: &str| value.and_then(|value| value.get(name)?.as_str());
     if let Some(token) = field(KEY_FIELD).filter(|token| !token.is_empty()) {
         return Ok(Credential::Key { token: token.into(), found_in: FoundIn::Body });
     }
-    if let Some((_, token)) = query.iter().find(|(name, token)| name == KEY_FIELD && !token.is_empty()) {
+    if let Some((_, token)) = call.query.iter().find(|(name, token)| name == KEY_FIELD && !token.is_empty()) {
         return Ok(Credential::Key { token: token.clone(), found_in: FoundIn::Query });
     }
-    let shown = cookies::SESSION.iter().filter_map(|name| cookie(headers, name));
+    // A neighbour below the same domain can give a browser the plain cookie, but not the other one.
+    let is_browser = headers.contains_key("sec-fetch-site");
+    let shown = cookies::believed(call, is_browser).iter().filter_map(|name| cookie(headers, name));
     let Some(token) = shown.into_iter().find(|token| !token.is_empty()) else {
         return Ok(Credential::Nothing);
     };
@@ -42,10 +44,11 @@ pub(super) fn other(headers: &HeaderMap, body: &Body, query: &[(String, String)]
 }
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let pairs = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+    // What is no text spoils its own pair only: a neighbour below the same domain can set odd ones.
+    let lines = headers.get_all(COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     pairs
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
         .find(|(known, _)| *known == name)
         .map(|(_, value)| value.trim_matches('"').to_owned())
 }

@@ -242,7 +242,7 @@ async fn travel(
         None => {
             read_body(&mut call, incoming, &mut share, content_type, &limits).await?;
             call.body.value()?;
-            credentials::other(&head.headers, &call.body, &call.query)?
+            credentials::other(&head.headers, &call)?
         }
     };
     call.session = credential.session();

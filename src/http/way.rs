@@ -79,6 +79,17 @@ fn warn_once(connection: IpAddr) {
     }
 }
 
+/// Says, once, that callers may be naming themselves.
+fn warn_of_two_families() {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "a request came through the proxy with X-Forwarded-For and Forwarded; the first is believed: let the \
+             proxy remove the one that it does not write"
+        );
+    }
+}
+
 /// A request names one host, in plain letters.
 ///
 /// # Errors
@@ -139,12 +150,15 @@ struct Said {
 }
 
 impl Said {
-    /// `Forwarded` counts only where there is no header of the X-Forwarded family: proxies write one of the
-    /// two, and let the other one of a caller pass.
+    /// `Forwarded` counts where `X-Forwarded-For` does not come with it: proxies write one of the two families, and
+    /// let what a caller sends of the other one pass.
     fn of(asked: &Asked<'_>, headers: &HeaderMap) -> Said {
-        let family = [asked.forwarded_for, asked.forwarded_host, asked.forwarded_proto];
-        if family.iter().all(Option::is_none) {
+        let has_forwarded = headers.contains_key(&FORWARDED);
+        if asked.forwarded_for.is_none() && has_forwarded {
             return Said::of_forwarded(headers);
+        }
+        if has_forwarded {
+            warn_of_two_families();
         }
         let addresses = list(headers, &X_FORWARDED_FOR);
         Said {
@@ -158,7 +172,10 @@ impl Said {
     }
 
     fn of_forwarded(headers: &HeaderMap) -> Said {
-        let elements = elements(&joined(headers, &FORWARDED)).unwrap_or_default();
+        let text = joined(headers, &FORWARDED);
+        // What a caller wrote may spoil the rest, but not what the nearest proxy has put behind it.
+        let last = || elements(text.rsplit(',').next()?);
+        let elements = elements(&text).or_else(last).unwrap_or_default();
         let column = |name: &str| -> Vec<String> {
             let value = |pairs: &Pairs| {
                 let pair = pairs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));

@@ -46,6 +46,16 @@ pub struct ApiKey {
     pub scoped_organizations: Vec<Uuid>,
 }
 
+impl ApiKey {
+    /// Whether the key opens just what it opened when this was read.
+    pub fn opens_as(&self, access: &KeyAccess) -> bool {
+        self.user == access.user
+            && self.scopes == access.scopes
+            && self.scoped_organizations == access.organizations
+            && self.scoped_projects == access.projects
+    }
+}
+
 /// By the SHA-256 of the value: what a request needs is one look-up away.
 pub(super) const KEYS: Table<[u8; 32], ApiKey> = Table::new("api_keys").remembered();
 pub(super) const BY_USER: Table<(Uuid, String), [u8; 32]> = Table::new("api_keys_by_user");

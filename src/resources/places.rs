@@ -2,9 +2,9 @@
 //! The journey asks before a handler runs, a write asks again in its own transaction, and so does whatever
 //! opens a transaction after a while: who was shown out meanwhile is not let in.
 
-use super::{organizations, projects};
-use crate::api::{Call, Place, Within};
-use crate::error::{Result, not_found};
+use super::{api_keys, organizations, projects, sessions};
+use crate::api::{Call, Place, Via, Within};
+use crate::error::{Result, not_found, unauthenticated};
 use crate::store::Tx;
 
 /// Where the request is at home.
@@ -28,11 +28,26 @@ pub fn of(tx: &Tx, call: &Call) -> Result<Place> {
     }
 }
 
-/// The same in a later transaction.
+/// The same in a later transaction, for a caller whose session or key still stands.
 ///
 /// # Errors
-/// Also 404 where `@current` means another place by now: the caller was not judged for that one.
+/// 401 where the session has ended or the key is another by now. Also 404 where `@current` means another place by
+/// now: the caller was not judged for that one.
 pub fn again(tx: &Tx, call: &Call) -> Result<Place> {
+    if !still_stands(tx, call)? {
+        return Err(unauthenticated());
+    }
     let place = of(tx, call)?;
     if place.home() == call.place.home() { Ok(place) } else { Err(not_found()) }
+}
+
+/// Whether what the caller has shown opens what it opened when the request came.
+fn still_stands(tx: &Tx, call: &Call) -> Result<bool> {
+    let Some(caller) = &call.caller else { return Ok(true) };
+    match &caller.via {
+        Via::Session { hash, .. } => {
+            Ok(sessions::live(tx, hash, call)?.is_some_and(|session| session.user == caller.user))
+        }
+        Via::Key(access) => Ok(api_keys::by_hash(tx, &access.hash)?.is_some_and(|key| key.opens_as(access))),
+    }
 }

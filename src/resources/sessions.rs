@@ -22,6 +22,7 @@ use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
 use crate::config::{
     ACTIVITY_SECONDS, Config, JUST_LOGGED_IN_SECONDS, SENSITIVE_SESSION_SECONDS, SESSION_SECONDS,
+    SESSIONS_MAX,
 };
 use crate::error::{Envelope, Error, Result, denied, invalid, invalid_body, unauthenticated};
 use crate::logging::{self, SecurityEvent};
@@ -102,13 +103,17 @@ async fn login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         None => Ok(None),
     })?;
     let (user, stored) = found.map_or((None, None), |(uuid, stored)| (Some(uuid), stored));
-    let is_right = is_password(&app, &call, &email, given, stored, too_many_failures).await?;
-    let Some(user) = user.filter(|_| is_right) else {
-        return Err(invalid_body("invalid_credentials", "Invalid email or password."));
-    };
+    let is_right = is_password(&app, &call, &email, given, stored.clone(), too_many_failures).await?;
+    let wrong = || invalid_body("invalid_credentials", "Invalid email or password.");
+    let user = user.filter(|_| is_right).ok_or_else(wrong)?;
     let write = app.store.write({
-        let call = Arc::clone(&call);
+        let (call, email) = (Arc::clone(&call), email.clone());
         move |tx| {
+            // The password may have been changed while this one waited for its turn.
+            let still = users::by_email(tx, &email)? == Some(user);
+            if !still || users::find(tx, user)?.password_hash != stored {
+                return Err(wrong());
+            }
             let second_step =
                 if two_factor::is_enabled(tx, user)? { SecondStep::Awaited } else { SecondStep::None };
             let reply = match second_step {
@@ -331,6 +336,7 @@ fn begin(
     // A log-in ends what the same browser had, and makes good for what nobody ended.
     end_own(call, tx)?;
     end_dead(call, tx, user)?;
+    end_oldest(tx, user)?;
     let token = call.ids.letters(ALPHABET, 40);
     let hash = hash(&token);
     let session = Session {
@@ -349,6 +355,15 @@ fn begin(
     tx.put(&BY_USER, &(user, hash), &())?;
     tx.put(&BY_AGE, &(session.id, hash), &())?;
     cookies::set(call, &token, reply)
+}
+
+/// Makes room for one more session where a user has as many as one may have: log-ins that wait go first, then
+/// those that began first.
+fn end_oldest(tx: &WriteTx, user: Uuid) -> Result<()> {
+    let mut all = of_user(tx, user)?;
+    all.sort_by_key(|(_, session)| (session.second_step != SecondStep::Awaited, session.id));
+    let too_many = (all.len() + 1).saturating_sub(SESSIONS_MAX);
+    all.iter().take(too_many).try_for_each(|(hash, session)| end(tx, *hash, session))
 }
 
 fn end(tx: &WriteTx, hash: [u8; 32], session: &Session) -> Result<()> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::invites::Found;
 use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
-use super::{domains, invites, members, organizations, outbox, projects, sessions};
+use super::{domains, invites, members, organizations, outbox, places, projects, sessions};
 use crate::api::fields::is_email;
 use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, public, steps};
 use crate::app::App;
@@ -124,10 +124,16 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     app.store.read(|tx| admit(&app.setup_code, &call, tx))?;
     let mut form = call.form(SIGN_UP)?;
     let email: String = form.take("email").unwrap_or_default();
-    if app.store.read(|tx| users::by_email(tx, &email))?.is_some() {
+    // Whoever tries out which addresses have accounts pays for a hash each time, and has few tries.
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    let password_hash = users::new_hash(&app, &call, form.take("password").unwrap_or_default()).await;
+    let is_taken = app.store.read(|tx| Ok(users::by_email(tx, &email)?.is_some()))?;
+    if is_taken && password_hash.is_ok() {
+        slot.wrong();
         return Err(users::email_taken());
     }
-    let password_hash = users::new_hash(&app, &call, form.take("password").unwrap_or_default()).await?;
+    slot.give_back();
+    let password_hash = password_hash?;
     let write = app.store.write({
         let setup_code = app.setup_code.clone();
         move |tx| {
@@ -295,6 +301,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     look_up(&app, &call)?;
     if call.caller.is_some() {
         let write = app.store.write(move |tx| {
+            places::again(tx, &call)?;
             let Found { organization, invite, .. } = check(&call, tx)?;
             let user = call.user()?;
             enter(&call, tx, organization, user, invite.level)?;

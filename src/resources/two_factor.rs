@@ -13,10 +13,10 @@ use totp_rs::{Algorithm, Builder, Secret, Totp};
 use uuid::Uuid;
 
 use super::check::expect;
-use super::{instance, sessions, users};
-use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, session, steps, write};
+use super::{instance, places, sessions, users};
+use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, session, steps};
 use crate::app::App;
-use crate::auth::guesses::Guess;
+use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, invalid_body};
@@ -32,7 +32,7 @@ pub fn rows() -> Vec<Route> {
         Route::post(at("start_setup"), session(), Within::Nothing, steps(start_setup))
             .takes(PROOF)
             .gives(200, SETUP),
-        Route::post(at("validate"), session(), Within::Nothing, write(validate))
+        Route::post(at("validate"), session(), Within::Nothing, steps(validate))
             .takes(TOKEN)
             .gives(200, SUCCESS),
         Route::get(at("status"), session(), Within::Nothing, read(status)).gives(200, STATUS),
@@ -190,25 +190,48 @@ async fn start_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     }
     prove(&app, &call, user).await?;
     app.store.read(|tx| {
+        places::again(tx, &call)?;
         let totp = totp(pending(&call, tx, period(call.now))?, &users::find(tx, user)?.email)?;
         let otpauth_url = totp.to_url().map_err(unusable)?;
         Reply::ok(&Setup { success: true, secret: totp.secret().to_base32(), otpauth_url })
     })
 }
 
-/// A first code proves that the app has the secret.
-fn validate(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let user = users::own(call)?;
-    sessions::fresh(call)?;
+/// A first code proves that the app has the secret. A wrong one counts as a guess.
+async fn validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    let user = users::own(&call)?;
+    sessions::fresh(&call)?;
     let token: String = call.form(TOKEN)?.take("token").unwrap_or_default();
-    let wrong = || invalid_body("token_invalid", "Token is not valid");
+    let email = app.store.read(|tx| Ok(users::find(tx, user)?.email))?;
+    let (peer, now) = (call.peer, call.now);
+    let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(Refused::throttled)?;
+    let write = app.store.write(move |tx| {
+        places::again(tx, &call)?;
+        confirm(&call, tx, user, &token)
+    });
+    let reply = write.await;
+    match &reply {
+        Err(Error::Invalid { code: NOT_VALID, .. }) => {
+            slot.wrong();
+            logging::security(SecurityEvent::SecondStepWrong, peer, &email);
+        }
+        _ => slot.give_back(),
+    }
+    reply
+}
+
+const NOT_VALID: &str = "token_invalid";
+
+/// Sets the device up whose secret the code belongs to.
+fn confirm(call: &Call, tx: &WriteTx, user: Uuid, token: &str) -> Result<Reply> {
+    let wrong = || invalid_body(NOT_VALID, "Token is not valid");
     if is_enabled(tx, user)? {
         return Err(wrong());
     }
     let now = period(call.now);
     let find = |period: i64| -> Result<Option<(Key, u64)>> {
         let key = pending(call, tx, period)?;
-        Ok(step_of(key, &token, call.now)?.map(|step| (key, step)))
+        Ok(step_of(key, token, call.now)?.map(|step| (key, step)))
     };
     let Some((key, last_step)) = find(now)?.map_or_else(|| find(now - 1), |found| Ok(Some(found)))? else {
         let is_late = find(now - 2)?.is_some() || find(now - 3)?.is_some();
@@ -237,6 +260,7 @@ async fn new_recovery_codes(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let user = proved(&app, &call).await?;
     let write = app.store.write(move |tx| {
+        places::again(tx, &call)?;
         let mut device = enabled(tx, user)?;
         let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| call.ids.letters(ALPHABET, 10)).collect();
         device.recovery_codes = codes.iter().map(|code| hash(code)).collect();
@@ -250,6 +274,7 @@ async fn new_recovery_codes(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 async fn disable(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let user = proved(&app, &call).await?;
     let write = app.store.write(move |tx| {
+        places::again(tx, &call)?;
         enabled(tx, user)?;
         tx.delete(&DEVICES, &user)?;
         sessions::second_factor_changed(&call, tx, false)?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{invites, members, organizations, projects, sessions, two_factor};
+use super::{invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
 use crate::api::{Call, Caller, Field, Form, Kind, Level, Reply, Route, Within, read, scope, steps};
 use crate::app::App;
@@ -348,6 +348,7 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let reply = app.store.write({
         let call = Arc::clone(&call);
         move |tx| {
+            places::again(tx, &call)?;
             let before = find(tx, uuid)?;
             let mut now = before.clone();
             fill(tx, uuid, &mut now, call.form(ME)?)?;

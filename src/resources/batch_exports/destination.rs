@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 use uuid::Uuid;
 
 use crate::api::Call;
@@ -344,6 +345,7 @@ pub fn read(
         }
     };
     check_names(kind, &config)?;
+    check_addresses(&config)?;
     let stored = before.map(|before| before.open(&call.vault, export)).unwrap_or_default();
     let is_same_type = before.is_some_and(|before| before.kind == kind);
     let mut all = if is_same_type { stored.clone() } else { Map::new() };
@@ -401,8 +403,14 @@ fn check_receiver(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Va
         setting.receiver && sent.contains_key(setting.name) && is_new
     };
     let Some(changed) = kind.own_settings().find(is_changed) else { return Ok(()) };
-    let is_wanted = |setting: &&Setting| is_stored(setting, stored) && !sent.contains_key(setting.name);
-    match kind.own_settings().find(is_wanted) {
+    // What is merely hidden goes to nobody else either; the secrets are named first.
+    let is_wanted = |shown: Shown| {
+        move |setting: &&Setting| {
+            setting.shown == shown && has_text(setting, stored) && !sent.contains_key(setting.name)
+        }
+    };
+    let mut wanted = [Shown::Secret, Shown::Never].into_iter();
+    match wanted.find_map(|shown| kind.own_settings().find(is_wanted(shown))) {
         Some(secret) => Err(wanted_again(secret.name, changed.name)),
         None => Ok(()),
     }
@@ -411,7 +419,8 @@ fn check_receiver(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Va
 /// The same for another type, which keeps nothing of what was stored.
 fn check_new_type(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Value>) -> Result<()> {
     let is_wanted = |setting: &&Setting| {
-        setting.required && is_stored(setting, stored) && !sent.contains_key(setting.name)
+        let is_secret = setting.shown == Shown::Secret && has_text(setting, stored);
+        setting.required && is_secret && !sent.contains_key(setting.name)
     };
     match kind.own_settings().find(is_wanted) {
         Some(secret) => Err(wanted_again(secret.name, "type")),
@@ -419,9 +428,19 @@ fn check_new_type(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Va
     }
 }
 
-fn is_stored(setting: &Setting, stored: &Map<String, Value>) -> bool {
-    let value = stored.get(setting.name).and_then(Value::as_str);
-    setting.shown == Shown::Secret && value.is_some_and(|value| !value.is_empty())
+fn has_text(setting: &Setting, stored: &Map<String, Value>) -> bool {
+    stored.get(setting.name).and_then(Value::as_str).is_some_and(|value| !value.is_empty())
+}
+
+/// An address is shown to everybody who sees the export, so it holds no user and no password.
+fn check_addresses(sent: &Map<String, Value>) -> Result<()> {
+    for name in ["url", "endpoint_url"] {
+        let url = sent.get(name).and_then(Value::as_str).and_then(|text| Url::parse(text.trim()).ok());
+        if url.is_some_and(|url| !url.username().is_empty() || url.password().is_some()) {
+            return Err(fault(format!("'{name}' must not hold a user or a password: it is shown.")));
+        }
+    }
+    Ok(())
 }
 
 fn wanted_again(secret: &'static str, changed: &str) -> Error {

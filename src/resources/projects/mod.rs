@@ -364,9 +364,14 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let mut form = call.form(FIELDS)?;
     // Being an admin of the project alone is not enough.
     let level = members::level_of(tx, found.organization, call.user()?)?;
-    may_restrict(level.unwrap_or(Level::Member), &form)?;
+    let level = level.unwrap_or(Level::Member);
+    may_restrict(level, &form)?;
     let before = (found.project.clone(), found.details.settings.clone());
     fill(&mut found.project, &mut found.details, call, &mut form)?;
+    // Members may make one demo project; one that is made ordinary would make room for the next.
+    if found.project.is_demo != before.0.is_demo {
+        members::at_least(level, Level::Admin)?;
+    }
     found.details.updated_at = call.now;
     store(tx, &found)?;
     if found.project.access_control != before.0.access_control {
