@@ -255,6 +255,7 @@ fn samples() -> Samples {
             finished_at: Some(NOW),
             run: Some(ONE),
             next: Some(NOW),
+            author: Some(ONE),
         },
     );
     all.add(&backfills::OPEN, ONE, TWO);

@@ -229,3 +229,19 @@ fn the_cookie_that_no_other_site_can_set_is_believed_first() {
         owner.without().send(Method::GET, "/api/users/@me/", "", &[("cookie", &cookies)]).json(200);
     assert_eq!(me["email"], json!(owner.email));
 }
+
+#[test]
+fn where_the_site_has_tls_a_browser_is_believed_that_cookie_only() {
+    let server = Server::with(|config| config.site_url = Some("https://orgd.example.com".to_owned()));
+    let owner = server.org().owner;
+    let Shows::Session { id, .. } = &owner.shows else { unreachable!("a session") };
+    let status = |cookie: &str, headers: &[(&str, &str)]| {
+        let mut all = vec![("cookie", cookie)];
+        all.extend_from_slice(headers);
+        owner.without().send(Method::GET, "/api/users/@me/", "", &all).status
+    };
+    let browser = [("sec-fetch-site", "same-origin")];
+    let (plain, own) = (format!("sessionid={id}"), format!("__Host-sessionid={id}"));
+    assert_eq!([status(&plain, &browser), status(&own, &browser)], [401, 200]);
+    assert_eq!([status(&plain, &[]), status(&own, &[])], [200, 200]);
+}

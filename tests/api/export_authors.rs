@@ -323,3 +323,31 @@ fn a_backfill_by_somebody_with_access_takes_over_what_nobody_answers_for() {
     org.owner.delete(&org.at(&format!("members/{}/", other.uuid))).no_content();
     assert!(is_paused(&org, &export));
 }
+
+#[test]
+fn a_backfill_by_somebody_who_is_shut_out_ends_and_the_export_of_another_goes_on() {
+    let server = Server::start();
+    let org = server.org();
+    let member = org.member(&server);
+    let receiver = Receiver::answering(&[503]);
+    capture(&server, &org, &[event("a", "10:00:00")]);
+    let export = export_by(&org.owner, &org, &receiver.url("/"), false);
+    let bounds = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
+    let path = org.at(&format!("batch_exports/{}/backfill/", export["id"].as_str().expect("an id")));
+    member.post(&path, bounds).json(200);
+    server.until("the first attempt has failed", || !receiver.received().is_empty());
+    org.owner.delete(&org.at(&format!("members/{}/", member.uuid))).no_content();
+    server.pass(std::time::Duration::from_secs(600));
+    server.until("the run is over", || shown(&org, &export)["latest_runs"][0]["finished_at"].is_string());
+    assert_eq!(shown(&org, &export)["latest_runs"][0]["status"], "Cancelled");
+    assert!(!is_paused(&org, &export), "the owner still answers for it");
+    // One without an end sets the export going in the name of whoever asked for it.
+    let export = export_by(&org.owner, &org, &receiver.url("/"), true);
+    let member = org.member(&server);
+    let path = org.at(&format!("batch_exports/{}/backfill/", export["id"].as_str().expect("an id")));
+    let start = (server.app.clock.now().to_string()).replace('Z', "+00:00");
+    member.post(&path, json!({"start_at": start, "end_at": null})).json(200);
+    server.until("it is set going", || !is_paused(&org, &export));
+    org.owner.delete(&org.at(&format!("members/{}/", member.uuid))).no_content();
+    assert!(is_paused(&org, &export));
+}

@@ -9,8 +9,8 @@ use crate::support::{Org, Receiver, Server};
 struct Sample {
     kind: &'static str,
     config: Value,
-    /// The secrets, in the order in which they are asked for.
-    secrets: &'static [&'static str],
+    /// What is never shown: the secrets, and who somebody is.
+    hidden: &'static [&'static str],
     /// Changes of who receives them.
     receivers: Vec<Value>,
     /// Changes that are none, and other ways of saying the same.
@@ -21,7 +21,7 @@ fn database(kind: &'static str, port: u16) -> Sample {
     Sample {
         kind,
         config: json!({"user": "exporter", "password": "stored-one", "host": "db.example", "database": "d"}),
-        secrets: &["password"],
+        hidden: &["password", "user"],
         receivers: vec![
             json!({"host": "evil.example"}),
             json!({"host": "evil.example", "user": "exporter"}),
@@ -46,7 +46,7 @@ fn samples() -> Vec<Sample> {
         Sample {
             kind: "HTTP",
             config: json!({"url": "https://a.example/batch", "token": "stored-one"}),
-            secrets: &["token"],
+            hidden: &["token"],
             receivers: vec![
                 json!({"url": "https://evil.example/batch"}),
                 json!({"url": "http://a.example/batch"}),
@@ -61,7 +61,7 @@ fn samples() -> Vec<Sample> {
                 "bucket_name": "b", "region": "eu-west-1", "prefix": "p",
                 "aws_access_key_id": "AKIA", "aws_secret_access_key": "stored-one",
             }),
-            secrets: &["aws_secret_access_key"],
+            hidden: &["aws_secret_access_key", "aws_access_key_id"],
             receivers: vec![
                 json!({"endpoint_url": "https://evil.example"}),
                 json!({"region": "us-east-1"}),
@@ -80,7 +80,7 @@ fn samples() -> Vec<Sample> {
                 "account": "a", "user": "u", "database": "d", "warehouse": "w", "schema": "s",
                 "password": "stored-one", "private_key": "stored-two", "private_key_passphrase": "stored-three",
             }),
-            secrets: &["password", "private_key", "private_key_passphrase"],
+            hidden: &["password", "private_key", "private_key_passphrase", "user"],
             receivers: vec![json!({"account": "evil"})],
             keepers: vec![
                 json!({"account": "a", "user": "other", "database": "e", "warehouse": "v"}),
@@ -93,7 +93,7 @@ fn samples() -> Vec<Sample> {
                 "project_id": "p", "dataset_id": "d", "private_key": "stored-one", "private_key_id": "i",
                 "token_uri": "https://a.example/token", "client_email": "e@example.com",
             }),
-            secrets: &["private_key"],
+            hidden: &["private_key", "private_key_id", "token_uri", "client_email"],
             receivers: vec![
                 json!({"token_uri": "https://evil.example"}),
                 // It is not shown, so whether it was guessed is not said either.
@@ -128,7 +128,7 @@ fn only(config: &Value, names: &[&str]) -> Value {
 }
 
 #[test]
-fn whoever_changes_the_receiver_gives_every_secret_again() {
+fn whoever_changes_the_receiver_gives_all_that_is_hidden_again() {
     let server = Server::start();
     let org = server.org();
     let member = org.member(&server);
@@ -138,10 +138,9 @@ fn whoever_changes_the_receiver_gives_every_secret_again() {
             let export = created(&org, sample.kind, &sample.config);
             let before = shown(&org, &export);
             // All but one of the secrets are as good as none.
-            for secret in sample.secrets {
-                let others: Vec<&str> =
-                    sample.secrets.iter().copied().filter(|name| name != secret).collect();
-                let sent = with(change.clone(), &only(&sample.config, &others));
+            for secret in sample.hidden.iter().filter(|name| change.get(**name).is_none()) {
+                let others: Vec<&str> = sample.hidden.iter().copied().filter(|name| name != secret).collect();
+                let sent = with(only(&sample.config, &others), change);
                 for caller in [&org.owner, &member] {
                     for body in [json!({"config": sent}), json!({"type": sample.kind, "config": sent})] {
                         let answer =
@@ -160,7 +159,7 @@ fn whoever_changes_the_receiver_gives_every_secret_again() {
                 assert_eq!(refused["attr"], *secret, "{told}");
             }
             assert_eq!(shown(&org, &export), before, "{told}");
-            let sent = with(change.clone(), &only(&sample.config, sample.secrets));
+            let sent = with(only(&sample.config, sample.hidden), change);
             org.owner.patch(&at(&org, &export, ""), json!({"destination": {"config": sent}})).json(200);
         }
     }
@@ -193,6 +192,17 @@ fn what_was_never_stored_is_not_asked_for() {
         let export = created(&org, "S3", &config);
         let change = json!({"destination": {"config": {"endpoint_url": "https://other.example"}}});
         org.owner.patch(&at(&org, &export, ""), change).json(200);
+    }
+    // An address that is shown holds none.
+    for (kind, config) in [
+        ("HTTP", json!({"url": "https://u:stored-two@a.example/", "token": "t"})),
+        (
+            "S3",
+            json!({"bucket_name": "b", "region": "r", "prefix": "p", "endpoint_url": "https://u@a.example"}),
+        ),
+    ] {
+        let refused = org.owner.post(&org.at("batch_exports/"), body(kind, &config)).json(400);
+        assert_eq!(refused["attr"], "destination", "{refused}");
     }
     // To take a secret away is to send none.
     let config =

@@ -46,6 +46,9 @@ fn the_caller_is_the_rightmost_address_that_is_no_proxy_of_ours() {
         ("forwarded", "for=203.0.113.7, for=_hidden, for=10.0.0.9", "10.0.0.9", json!(["10.0.0.9"])),
         ("forwarded", "for=\"203.0.113.7", "127.0.0.1", json!([])),
         ("forwarded", "nonsense", "127.0.0.1", json!([])),
+        // What a caller wrote before it does not hide what the proxy wrote.
+        ("forwarded", "x=\"a, for=203.0.113.7", "203.0.113.7", json!([])),
+        ("forwarded", "nonsense, for=203.0.113.7", "203.0.113.7", json!([])),
         ("x-real-ip", "203.0.113.7", "127.0.0.1", json!([])),
     ] {
         let seen = believed(&server, &[(header, value)]);
@@ -77,6 +80,16 @@ fn a_header_that_the_proxy_does_not_write_is_not_believed_beside_the_one_that_it
     assert_eq!((&seen["address"], &seen["address_from"]), (&json!("203.0.113.7"), &json!("X-Forwarded-For")));
     assert_eq!((&seen["scheme"], &seen["scheme_from"]), (&json!("http"), &json!("connection")));
     assert_eq!(seen["host_from"], "Host");
+}
+
+#[test]
+fn a_host_or_scheme_alone_does_not_hide_who_the_proxy_says_it_is() {
+    let server = behind("127.0.0.1");
+    for (name, value) in [("x-forwarded-host", "evil.example"), ("x-forwarded-proto", "https")] {
+        let seen = believed(&server, &[("forwarded", "for=203.0.113.7"), (name, value)]);
+        assert_eq!((&seen["address"], &seen["scheme"]), (&json!("203.0.113.7"), &json!("http")), "{name}");
+        assert_ne!(seen["host"], "evil.example");
+    }
 }
 
 #[test]

@@ -238,3 +238,64 @@ fn the_line_for_hashing_is_bounded_and_others_find_a_place_in_it() {
     let body: Value = log_in(&server, &owner.email, PASSWORD).json(200);
     assert_eq!(body, json!({"success": true}));
 }
+
+#[test]
+fn a_password_or_session_that_ended_while_it_waited_opens_nothing() {
+    const OTHER: &str = "another-Long-passphrase-8";
+    let server = server();
+    let owner = server.org().owner;
+    let thief = owner.logged_in();
+    let held = hold_all(&server);
+    std::thread::scope(|scope| {
+        let change = json!({"current_password": PASSWORD, "password": OTHER});
+        let own = scope.spawn({
+            let (owner, change) = (owner.clone(), change.clone());
+            move || owner.patch("/api/users/@me/", change)
+        });
+        server.until("the change waits", || server.app.hashing.waiting() == 1);
+        let late = scope.spawn({
+            let (server, email) = (&server, owner.email.clone());
+            move || log_in(server, &email, PASSWORD)
+        });
+        let stolen = scope.spawn(move || thief.patch("/api/users/@me/", change));
+        server.until("all wait", || server.app.hashing.waiting() == 3);
+        drop(held);
+        own.join().expect("no panic").json(200);
+        is_wrong(&late.join().expect("no panic"));
+        stolen.join().expect("no panic").unauthenticated();
+    });
+    owner.get("/api/users/@me/").json(200);
+    log_in(&server, &owner.email, OTHER).json(200);
+    is_wrong(&log_in(&server, &owner.email, PASSWORD));
+}
+
+#[test]
+fn who_tries_out_which_addresses_have_accounts_has_few_tries() {
+    let server = server();
+    let owner = server.org().owner;
+    let sign_up = |email: &str, password: &str| {
+        let body = json!({"first_name": "x", "email": email, "password": password});
+        server.anyone().post("/api/signup/", body)
+    };
+    // A weak password says nothing of the address.
+    for email in [owner.email.as_str(), "nobody@example.com"] {
+        assert_eq!(sign_up(email, "x").json(400)["code"], "password_too_short");
+    }
+    for _ in 0..30 {
+        assert_eq!(sign_up(&owner.email, PASSWORD).json(400)["code"], "unique");
+    }
+    for email in [owner.email.as_str(), "nobody@example.com"] {
+        assert_eq!(sign_up(email, PASSWORD).status, 429);
+    }
+    server.pass(Duration::from_secs(10 * 60));
+    sign_up("nobody@example.com", PASSWORD).json(201);
+}
+
+#[test]
+fn codes_that_set_a_second_factor_up_are_guesses_as_well() {
+    let server = server();
+    let owner = server.org().owner;
+    let validate = || owner.post("/api/users/@me/two_factor_validate/", json!({"token": "000000"}));
+    let tries: Vec<u16> = (0..40).map(|_| validate().status).collect();
+    assert!(tries.starts_with(&[400; 10]) && tries.ends_with(&[429; 10]), "{tries:?}");
+}

@@ -211,3 +211,19 @@ fn no_key_changes_how_its_user_logs_in() {
     assert_eq!(owner.me()["first_name"], "Olive");
     owner.logged_in();
 }
+
+#[test]
+fn a_key_that_is_limited_to_organizations_and_projects_opens_what_lies_in_both() {
+    let world = world();
+    let second = world.second["id"].as_str().expect("an id");
+    let home = &world.second["teams"][0]["id"];
+    let key = world.org.owner.key_of(json!({
+        "scopes": ["*"], "scoped_organizations": [world.org.id], "scoped_teams": [home, world.org.project],
+    }));
+    let path = format!("/api/projects/{home}/");
+    let refused = format!("API key does not have access to the requested organization: ID {second}.");
+    key.get(&path).denied(&refused);
+    key.patch(&path, json!({"name": "no"})).denied(&refused);
+    key.delete(&path).denied(&refused);
+    key.get(&world.org.project_at("")).json(200);
+}

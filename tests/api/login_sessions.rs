@@ -182,3 +182,16 @@ fn the_operator_ends_all_sessions_of_one_user() {
     key.me();
     other.me();
 }
+
+#[test]
+fn a_user_has_so_many_sessions_and_the_oldest_make_way() {
+    let server = Server::start();
+    let owner = server.org().owner;
+    let first = owner.logged_in();
+    for _ in 0..orgd::config::SESSIONS_MAX {
+        let body = json!({"email": owner.email, "password": PASSWORD});
+        server.anyone().post("/api/login/", body).json(200);
+    }
+    first.get("/api/users/@me/").unauthenticated();
+    assert_eq!(list(&owner.logged_in()).len(), orgd::config::SESSIONS_MAX);
+}

@@ -81,6 +81,35 @@ fn who_is_shown_out_while_the_body_is_on_its_way_does_nothing() {
 }
 
 #[test]
+fn a_key_that_is_taken_away_while_the_body_is_on_its_way_opens_nothing() {
+    let server = Server::start();
+    let org = server.org();
+    let id = |key: &Person| key.get("/api/personal_api_keys/@current/").json(200)["id"].clone();
+    let one = |id: &serde_json::Value| format!("/api/personal_api_keys/{}/", id.as_str().expect("an id"));
+    for (method, path) in [
+        ("PATCH", org.at("")),
+        ("POST", org.at("roles/")),
+        ("PATCH", "/api/users/@me/".to_owned()),
+        ("POST", "/api/organizations/".to_owned()),
+        ("GET", org.at("members/")),
+    ] {
+        let key = org.owner.key(&["*"]);
+        let gone = one(&id(&key));
+        let waiting = Halfway::send(&key, method, &path);
+        org.owner.delete(&gone).no_content();
+        assert_eq!(waiting.go_on(), "401", "{method} {path}, removed");
+        let key = org.owner.key(&["*"]);
+        let narrowed = one(&id(&key));
+        let waiting = Halfway::send(&key, method, &path);
+        org.owner.patch(&narrowed, json!({"scopes": ["plugin:read"]})).json(200);
+        assert_eq!(waiting.go_on(), "401", "{method} {path}, narrowed");
+        org.owner.delete(&narrowed).no_content();
+    }
+    assert_eq!(org.owner.get(&org.at("roles/")).json(200)["count"], 0);
+    assert_eq!(org.owner.get("/api/organizations/").json(200)["count"], 1);
+}
+
+#[test]
 fn what_is_current_does_not_change_under_a_request_that_was_judged() {
     let server = Server::start();
     let (home, other) = (server.org(), server.org());

@@ -112,6 +112,10 @@ fn who_creates_and_who_deletes() {
     assert_eq!((&demo["is_demo"], &demo["effective_membership_level"]), (&json!(true), &json!(1)));
     let second_demo = "You must upgrade your PostHog plan to be able to create and manage multiple projects or environments.";
     org.owner.post(&all, json!({"is_demo": true})).denied(second_demo);
+    // One that a member makes ordinary would make room for the next.
+    let one = org.at(&format!("projects/{}/", demo["id"]));
+    member.patch(&one, json!({"is_demo": false})).level_too_low();
+    member.patch(&one, json!({"is_demo": true, "name": "Shown"})).json(200);
     assert_eq!(admin.post(&all, json!({"name": "Yes"})).json(201)["effective_membership_level"], 8);
     let demo = org.at(&format!("projects/{}/", demo["id"]));
     member.delete(&demo).denied(INSUFFICIENT);

@@ -77,7 +77,8 @@ fn pause(tx: &WriteTx, entry: Uuid, now: Time, id: Uuid, author: Option<Uuid>) -
     Ok(())
 }
 
-fn lost(tx: &Tx, author: Option<Uuid>) -> Result<String> {
+/// Why nothing is sent in this name any more.
+pub(super) fn lost(tx: &Tx, author: Option<Uuid>) -> Result<String> {
     let author = match author {
         Some(author) => users::get(tx, author)?,
         None => None,
@@ -88,7 +89,7 @@ fn lost(tx: &Tx, author: Option<Uuid>) -> Result<String> {
     ))
 }
 
-/// Makes the user the author: whoever asks for a backfill sets the export going.
+/// Makes the user the author where the one before is shut out.
 pub(super) fn take_over(
     tx: &WriteTx,
     user: Uuid,
@@ -96,6 +97,9 @@ pub(super) fn take_over(
     id: Uuid,
     before: &BatchExport,
 ) -> Result<()> {
+    if answers_for(tx, organization, before)? {
+        return Ok(());
+    }
     let export = BatchExport { author: Some(user), ..before.clone() };
     put(tx, organization, id, Some(before), &export)
 }

@@ -38,6 +38,8 @@ pub struct Backfill {
     pub run: Option<Uuid>,
     /// Where the next step begins.
     pub next: Option<Time>,
+    /// Who asked for it, and answers for what it sends; `None` where nobody noted that.
+    pub author: Option<Uuid>,
 }
 
 /// By export and time.
@@ -111,6 +113,7 @@ pub(super) fn start_one(
         finished_at: None,
         run: None,
         next: start,
+        author: Some(call.user()?),
     };
     tx.put(&OPEN, &id, &export)?;
     tx.put(&BACKFILLS, &(export, id), &backfill)?;
@@ -170,10 +173,15 @@ pub fn advance_all(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
             None => false,
         };
         let Some((organization, of)) = get(tx, export)? else { continue };
+        // What a backfill sends, its own author answers for.
+        let of_author = BatchExport { author: backfill.author.or(of.author), ..of.clone() };
         if !authors::answers_for(tx, organization, &of)? {
             authors::stop(tx, arrivals, export, &of)?;
+        } else if !authors::answers_for(tx, organization, &of_author)? {
+            let reason = authors::lost(tx, of_author.author)?;
+            cancel(tx, arrivals, (export, id), backfill, &reason)?;
         } else if !is_under_way {
-            advance(tx, arrivals, (export, id), &of, &mut backfill)?;
+            advance(tx, arrivals, (export, id), &of_author, &mut backfill)?;
         }
     }
     Ok(())
@@ -195,7 +203,7 @@ fn advance(
         }
         None => {
             if backfill.end.is_none() {
-                unpause_by_itself(tx, now, key.0, None)?;
+                unpause_by_itself(tx, now, key.0, backfill.author)?;
             }
             let told = format!("Successfully finished exporting historical batches in {}", backfill.range());
             finish(tx, arrivals, key, backfill, Status::Completed, (Level::Info, told))
@@ -233,17 +241,26 @@ fn finish(
 
 /// Ends every backfill of the export that is not over, with its run.
 pub(super) fn cancel_all_of(tx: &WriteTx, arrivals: &Arrivals, export: Uuid, reason: &str) -> Result<()> {
-    for (key, mut backfill) in tx.scan(&BACKFILLS, &export, Order::Ascending)? {
-        if backfill.status != Status::Running {
-            continue;
-        }
-        if let Some(id) = backfill.run {
-            runs::cancel(tx, &Context { arrivals, export, id })?;
-        }
-        let told = (Level::Warning, format!("Historical export was cancelled. Reason: {reason}"));
-        finish(tx, arrivals, key, &mut backfill, Status::Cancelled, told)?;
+    let all = tx.scan(&BACKFILLS, &export, Order::Ascending)?;
+    let running = all.into_iter().filter(|(_, backfill)| backfill.status == Status::Running);
+    for (key, backfill) in running {
+        cancel(tx, arrivals, key, backfill, reason)?;
     }
     Ok(())
+}
+
+fn cancel(
+    tx: &WriteTx,
+    arrivals: &Arrivals,
+    key: (Uuid, Uuid),
+    mut backfill: Backfill,
+    reason: &str,
+) -> Result<()> {
+    if let Some(id) = backfill.run {
+        runs::cancel(tx, &Context { arrivals, export: key.0, id })?;
+    }
+    let line = (Level::Warning, format!("Historical export was cancelled. Reason: {reason}"));
+    finish(tx, arrivals, key, &mut backfill, Status::Cancelled, line)
 }
 
 pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {

@@ -1,15 +1,16 @@
-//! Batch exports and their runs end with their author. Nobody noted who that was, so it is unknown.
+//! Batch exports, their runs and backfills end with their author. Nobody noted who that was, so it is unknown.
 
 use super::super::super::Failure;
 use super::super::super::tx::WriteTx;
 
 const EXPORTS: &str = "batch_exports";
 const RUNS: &str = "batch_export_runs";
+const BACKFILLS: &str = "batch_export_backfills";
 /// `None`, as it stands at the end of a record.
 const UNKNOWN: u8 = 0;
 
 pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
-    for table in [EXPORTS, RUNS] {
+    for table in [EXPORTS, RUNS, BACKFILLS] {
         for (key, mut record) in tx.raw_rows(table)? {
             record.push(UNKNOWN);
             tx.stage(table, key, Some(record));
@@ -30,7 +31,7 @@ mod tests {
     use crate::store::Table;
 
     /// One of each, as schema 2 wrote them.
-    const SAMPLES: [(&str, &str); 2] = [
+    const SAMPLES: [(&str, &str); 3] = [
         (
             EXPORTS,
             "0107016e0101050e7b2261223a5b312c6e756c6c5d7d030102ff0101fd00b62c8bef470c00fd00b62c8bef470c0001fd00b62c8bef470c000001fd00b62c8bef470c00010e7b2261223a5b312c6e756c6c5d7d01fd00b62c8bef470c00",
@@ -38,6 +39,10 @@ mod tests {
         (
             RUNS,
             "01010110019200000000700080000000000000010105010601016500fd00b62c8bef470c00fd00b62c8bef470c0001fd00b62c8bef470c00fd00b62c8bef470c0002fd00b62c8bef470c0001070000050e7b2261223a5b312c6e756c6c5d7d030102ff0001fd00b62c8bef470c00100192000000007000800000000000000104",
+        ),
+        (
+            BACKFILLS,
+            "010201fd00b62c8bef470c0000fd00b62c8bef470c0001fd00b62c8bef470c0001100192000000007000800000000000000101fd00b62c8bef470c00",
         ),
     ];
 
@@ -49,7 +54,9 @@ mod tests {
     #[test]
     fn an_author_whom_nobody_noted_is_unknown() {
         let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
-        let tables = [META.info(), Table::<u32, u8>::new(EXPORTS).info(), Table::<u32, u8>::new(RUNS).info()];
+        let [exports, runs, backfills] =
+            [EXPORTS, RUNS, BACKFILLS].map(|name| Table::<u32, u8>::new(name).info());
+        let tables = [META.info(), exports, runs, backfills];
         bring_up_by(&database, None, &tables, 2, &[]).unwrap();
         let transaction = database.begin_write().unwrap();
         for (table, record) in SAMPLES {
@@ -65,7 +72,9 @@ mod tests {
         });
         let export: crate::resources::batch_exports::BatchExport = decode(&found[0]).unwrap();
         let run: crate::resources::batch_exports::runs::Run = decode(&found[1]).unwrap();
+        let backfill: crate::resources::batch_exports::backfills::Backfill = decode(&found[2]).unwrap();
         assert_eq!((export.name.as_str(), export.author), ("n", None));
+        assert!(backfill.next.is_some() && backfill.author.is_none());
         assert_eq!((run.progress.records, run.author), (4, None));
     }
 }
