@@ -276,9 +276,8 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 fn is_another_order(call: &Call, id: Uuid, before: &BatchExport, export: &BatchExport) -> bool {
     let is_set_going = before.paused && !export.paused;
     let is_other_data = export.model != before.model || export.schema != before.schema;
-    // When it runs decides what it sends as well.
-    let timing = |export: &BatchExport| (export.interval, export.start_at, export.end_at);
-    let is_other_time = timing(before) != timing(export);
+    let bounds = |export: &BatchExport| (export.start_at, export.end_at);
+    let is_other_time = bounds(before) != bounds(export);
     is_set_going
         || is_other_data
         || is_other_time
