@@ -270,7 +270,13 @@ async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
 }
 
 fn is_there(data: &Path) -> Outcome {
-    if data.exists() { Ok(()) } else { Err(format!("there is no data file at {}", data.display())) }
+    let shown = data.display();
+    match std::fs::metadata(data) {
+        Err(_) => Err(format!("there is no data file at {shown}")),
+        Ok(about) if !about.is_file() => Err(format!("{shown} is not a file")),
+        Ok(about) if about.len() == 0 => Err(format!("{shown} is empty: put a good copy in its place")),
+        Ok(_) => Ok(()),
+    }
 }
 
 async fn serve(config: Config) -> Outcome {

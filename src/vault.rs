@@ -6,7 +6,7 @@
 //! key is missing, the vault is locked: it neither seals nor opens anything.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 
 /// Fewer letters than this are no key.
 const KEY_CHARS_MIN: usize = 32;
+/// More of a key file is not looked at, in bytes.
+const BYTES_MAX: u64 = 64 * 1024;
 
 /// Sealed bytes: a nonce, then what ChaCha20-Poly1305 makes of the text. The form in records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +63,7 @@ impl Vault {
     pub fn beside(data: &Path) -> std::result::Result<Option<Vault>, String> {
         let path = key_path(data);
         let shown = path.display();
-        let text = match fs::read_to_string(&path) {
+        let text = match read(&path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(format!("cannot read {shown}: {cause}")),
@@ -138,6 +140,16 @@ pub fn readers(path: &Path) -> Readers {
         mode if mode & 0o070 != 0 => Readers::Group,
         _ => Readers::Owner,
     }
+}
+
+/// The text of a key file, which is a short one.
+fn read(path: &Path) -> std::io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    let mut text = String::new();
+    fs::File::open(path)?.take(BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn key_path(data: &Path) -> PathBuf {

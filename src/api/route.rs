@@ -145,6 +145,9 @@ pub struct Route {
     pub takes_bytes: Option<usize>,
     /// The largest body, in bytes, where it is less than that of the settings.
     pub body_bytes_max: usize,
+    /// What the handler takes in memory beside the body, in bytes, where that is much: it waits until there is as
+    /// much.
+    pub work_bytes: usize,
     pub status: u16,
     pub gives: Shape,
 }
@@ -170,6 +173,7 @@ impl Route {
             takes_list: false,
             takes_bytes: None,
             body_bytes_max,
+            work_bytes: 0,
             status: 200,
             gives: Shape::Free,
         }
@@ -208,6 +212,12 @@ impl Route {
     pub fn takes_bytes(mut self, bytes_max: usize) -> Route {
         self.takes_bytes = Some(bytes_max);
         self.body_bytes_max = bytes_max;
+        self
+    }
+
+    /// Takes so much memory to work in.
+    pub fn works_in(mut self, bytes: usize) -> Route {
+        self.work_bytes = bytes;
         self
     }
 

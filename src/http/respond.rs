@@ -45,7 +45,9 @@ pub(super) fn protect(headers: &mut HeaderMap, may_be_stored: bool, is_https: bo
 /// Answers from this size on take their memory from the pool, in bytes.
 const POOLED_BYTES_MIN: usize = 16 * 1024;
 /// Seconds after which a caller whose answer found no memory may ask again.
-const RETRY_SECONDS: u32 = 5;
+pub(super) const RETRY_SECONDS: u32 = 5;
+/// Larger answers are not compressed, in bytes: it would keep other requests waiting.
+const GZIP_BYTES_MAX: usize = 1024 * 1024;
 
 /// Where large answers get their memory from, and for whom.
 #[derive(Clone, Copy)]
@@ -58,7 +60,7 @@ pub(super) struct Memory<'a> {
 /// share of the memory until the caller has taken it; where there is none, the answer is 503.
 pub(super) fn reply(reply: Reply, asked: &HeaderMap, memory: Memory<'_>) -> Answer {
     let large = reply.body.len() >= GZIP_BYTES_MIN;
-    let compress = large && accepts_gzip(asked);
+    let compress = large && reply.body.len() <= GZIP_BYTES_MAX && accepts_gzip(asked);
     let body = if compress { gzip(&reply.body) } else { reply.body };
     let empty = body.is_empty();
     let Some(body) = held(body, memory) else {

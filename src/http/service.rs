@@ -280,8 +280,23 @@ async fn travel(
     };
     let is_late = incoming.as_ref().is_some_and(|incoming| !incoming.is_end_stream());
     read_body(&mut call, incoming, &mut share, content_type, &limits).await?;
+    let work = memory_for(row, memory).await?;
     let reply = run(app, row, call, is_late).await?;
+    // From here on the answer itself is what takes memory.
+    drop(work);
     Ok(respond::reply(reply, &head.headers, memory))
+}
+
+/// Waits for the memory that the handler works in, where it takes much.
+async fn memory_for(row: &Route, memory: Memory<'_>) -> Result<Option<Share>> {
+    if row.work_bytes == 0 {
+        return Ok(None);
+    }
+    let bytes = row.work_bytes.min(memory.pool.bytes_max_of(memory.account));
+    let share = memory.pool.share(memory.account, bytes);
+    let busy = |_| Error::Busy { retry_after_seconds: respond::RETRY_SECONDS };
+    share.grow(bytes).await.map_err(busy)?;
+    Ok(Some(share))
 }
 
 fn no_path(is_api: bool) -> Error {

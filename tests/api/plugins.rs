@@ -405,6 +405,10 @@ fn source_is_changed_file_by_file() {
     );
     let too_large = update(json!({"a": "x".repeat(10 * 1024 * 1024)}));
     assert_eq!((too_large.status, text(&too_large.value()["code"])), (413, "request_too_large".to_owned()));
+    // What grows in an answer counts as it is there.
+    assert_eq!(update(json!({"a": "\u{1}".repeat(2 * 1024 * 1024)})).status, 413);
+    let wide = json!({"plugin.json": json!({"config": "x".repeat(64 * 1024)}).to_string()});
+    assert_eq!(update(wide).json(400)["attr"], "config_schema");
     assert_eq!((org.owner.get(&path(&org, &plugin, "source/")).json(200), shown()), before);
 
     // A key in the body is a credential, not a file.

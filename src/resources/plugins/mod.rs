@@ -53,13 +53,15 @@ fn rows_of(view: &'static View) -> Vec<Route> {
             .takes(FIELDS)
             .gives(200, FIELDS),
         Route::delete(at("{id}/"), writes, home, write(|call, tx| remove(call, tx, view))).gives_nothing(),
-        Route::get(at("{id}/source/"), reads, home, read(|call, tx| source::show(call, tx, view))),
+        Route::get(at("{id}/source/"), reads, home, read(|call, tx| source::show(call, tx, view)))
+            .works_in(source::WORK_BYTES),
         Route::patch(
             at("{id}/update_source/"),
             writes,
             home,
             write(|call, tx| source::update(call, tx, view)),
-        ),
+        )
+        .works_in(source::WORK_BYTES),
         Route::get(
             at("{id}/check_for_updates/"),
             reads,

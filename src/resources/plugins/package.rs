@@ -20,6 +20,8 @@ const BROWSER_FILES: &[&str] = &["frontend.tsx", "site.ts"];
 /// One file of a plugin, unpacked, in bytes. Four are kept at most.
 pub(super) const FILE_BYTES_MAX: usize = 2 * 1024 * 1024;
 const DEPTH_MAX: usize = 64;
+/// The configuration's schema, which every list of plugins shows, in bytes of JSON.
+const CONFIG_BYTES_MAX: usize = 64 * 1024;
 pub(super) const NAME_CHARS_MAX: usize = 200;
 const ICON_CHARS_MAX: usize = 800;
 
@@ -134,6 +136,10 @@ impl Manifest {
     pub(super) fn config(&self) -> Result<Option<&Value>> {
         match self.0.get("config") {
             Some(Value::Null) => Err(invalid("config_schema", "null", "This field may not be null.")),
+            Some(config) if config.to_string().len() > CONFIG_BYTES_MAX => {
+                let detail = format!("The config of plugin.json must have at most {CONFIG_BYTES_MAX} bytes.");
+                Err(invalid("config_schema", "max_length", detail))
+            }
             config => Ok(config),
         }
     }

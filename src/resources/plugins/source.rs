@@ -14,8 +14,10 @@ use crate::store::{Json, Order, Table, Tx, WriteTx};
 /// By plugin and file name.
 pub(in crate::resources) const FILES: Table<(u32, String), String> = Table::new("plugin_files");
 
-/// All files of a plugin together, in bytes.
+/// All files of a plugin together, in bytes of JSON.
 const BYTES_MAX: usize = 10 * 1024 * 1024;
+/// The files as they are stored, before and after a change, and as JSON, in bytes.
+pub(super) const WORK_BYTES: usize = 4 * BYTES_MAX;
 const NAME_CHARS_MAX: usize = 200;
 
 /// File names and texts.
@@ -39,7 +41,7 @@ pub(super) fn update(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
     if files == before {
         return Reply::ok(&files);
     }
-    if files.values().map(String::len).sum::<usize>() > BYTES_MAX {
+    if files.values().map(|text| json_bytes(text)).sum::<usize>() > BYTES_MAX {
         return Err(Error::TooLarge { bytes_max: BYTES_MAX });
     }
     if let Some(text) = files.get(MANIFEST) {
@@ -77,6 +79,16 @@ fn apply(files: &mut Files, body: &Value) -> Result<()> {
         };
     }
     Ok(())
+}
+
+/// How long the text is in an answer.
+fn json_bytes(text: &str) -> usize {
+    let bytes = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(bytes).sum()
 }
 
 /// All files of a plugin.
