@@ -45,6 +45,15 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         (None, Some(path)) => Vault::beside(path)?,
         (None, None) => None,
     };
+    if let (Some(path), Some(_), None) = (&file, &given, &config.exports.secret_key)
+        && path.metadata().is_ok_and(|about| about.len() == 0)
+        && !config.new_secret_key
+    {
+        return Err(format!(
+            "{shown} is empty, though the key beside it is that of a file which was not: put a good copy in its \
+             place, or start once with --new-secret-key to begin anew"
+        ));
+    }
     let store = Store::open(place, budgets.cache, resources::tables()).map_err(|cause| cause.to_string())?;
     if let Some(path) = &file
         && readers(path) != Readers::Owner

@@ -38,6 +38,32 @@ fn a_damaged_file_ends_check_and_serve_with_a_sentence() {
 }
 
 #[test]
+fn what_is_empty_or_no_file_is_not_taken_for_a_whole_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    let data = file.to_str().expect("a path of text");
+    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
+    assert!(made.status.success());
+    let refused = |command: &[&str], data: &str, sentence: &str| {
+        let output = run(&[command, &["--data", data]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?} {data}: {said}");
+        assert!(said.contains(sentence), "{command:?} {data}: {said}");
+    };
+    for path in ["/dev/null", "/dev/zero", folder.path().to_str().expect("text")] {
+        refused(&["check"], path, "is not a file");
+    }
+    fs::write(&file, b"").expect("the file");
+    refused(&["check"], data, "is empty");
+    // Its key is still there: nobody is to be greeted as the first owner.
+    refused(&["serve", "--listen", "127.0.0.1:0"], data, "is empty");
+    fs::remove_file(&file).expect("the file");
+    fs::remove_file(folder.path().join("orgd.redb.key")).expect("the key");
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("orgd.redb.key")).expect("a link");
+    refused(&["serve", "--listen", "127.0.0.1:0"], data, "it is not a file");
+}
+
+#[test]
 fn a_copy_made_while_the_file_was_written_is_whole_or_said_to_be_damaged() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
