@@ -11,6 +11,9 @@ use crate::clock::Time;
 use crate::error::{Error, Result, invalid, invalid_body};
 use crate::store::Json;
 
+/// Free text and free JSON in one field, in bytes.
+pub const FREE_BYTES_MAX: usize = 256 * 1024;
+
 /// What a field holds.
 #[derive(Clone, Copy)]
 pub enum Kind {
@@ -253,6 +256,7 @@ pub fn check(fields: &'static [Field], body: &Value, from_form: bool, partial: b
             }
             continue;
         };
+        check_size(field, value)?;
         let checked = check_value(field, value, from_form)?;
         if let Some(rule) = field.rule {
             rule(name, &checked)?;
@@ -260,6 +264,33 @@ pub fn check(fields: &'static [Field], body: &Value, from_form: bool, partial: b
         values.push((name, checked));
     }
     Ok(Form { values })
+}
+
+/// What has no length of its own is bounded all the same: lists show it, and the audit log keeps it.
+fn check_size(field: &Field, value: &Value) -> Result<()> {
+    let is_free = match field.kind {
+        Kind::Text { chars_max } | Kind::Texts { chars_max, .. } => chars_max.is_none(),
+        Kind::List | Kind::Json | Kind::Integers => true,
+        _ => false,
+    };
+    if is_free && bytes_of(value) > FREE_BYTES_MAX {
+        let detail = format!("Ensure this field has at most {FREE_BYTES_MAX} bytes.");
+        return Err(invalid(field.name, "max_length", detail));
+    }
+    Ok(())
+}
+
+/// About how many bytes the value takes as JSON.
+pub fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| bytes_of(item) + 1).sum::<usize>() + 2,
+        Value::Object(pairs) => {
+            pairs.iter().map(|(name, item)| name.len() + bytes_of(item) + 4).sum::<usize>() + 2
+        }
+        Value::Number(_) => 8,
+        Value::Null | Value::Bool(_) => 4,
+    }
 }
 
 fn check_value(field: &Field, value: &Value, from_form: bool) -> Result<Checked> {

@@ -264,3 +264,31 @@ fn idle_connections_do_not_stand_in_the_way() {
     server.anyone().get("/_health").headers.get("x-request-id").expect("an answer");
     drop(idle);
 }
+
+#[test]
+fn what_has_no_length_of_its_own_is_bounded_all_the_same() {
+    let server = Server::start();
+    let org = server.org();
+    let export = |name: &str, prefix: &str| {
+        let config = json!({"bucket_name": "b", "region": "r", "prefix": prefix});
+        json!({"name": name, "interval": "day", "destination": {"type": "S3", "config": config}})
+    };
+    let long = "x".repeat(256 * 1024);
+    let fits = &long[..255 * 1024];
+    for (path, attr, body) in [
+        (org.project_at(""), "extra_settings", json!({"extra_settings": [long]})),
+        (org.project_at(""), "modifiers", json!({"modifiers": {"a": {"b": long}}})),
+        ("/api/users/@me/".to_owned(), "hedgehog_config", json!({"hedgehog_config": {long.as_str(): 1}})),
+    ] {
+        assert_eq!(org.owner.patch(&path, body).json(400)["attr"], attr);
+    }
+    org.owner.patch(&org.project_at(""), json!({"extra_settings": [fits]})).json(200);
+    for (path, attr, body) in [
+        (org.at("invites/"), "message", json!({"target_email": "a@example.com", "message": long})),
+        (org.at("batch_exports/"), "name", export(&long, "p")),
+        (org.at("batch_exports/"), "destination", export("n", &long)),
+    ] {
+        assert_eq!(org.owner.post(&path, body).json(400)["attr"], attr);
+    }
+    org.owner.post(&org.at("batch_exports/"), export(fits, fits)).json(201);
+}

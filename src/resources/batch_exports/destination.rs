@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::api::Call;
-use crate::api::fields::type_name;
+use crate::api::fields::{FREE_BYTES_MAX, bytes_of, type_name};
 use crate::error::{Error, Result, invalid};
 use crate::store::Json;
 use crate::vault::{Sealed, Vault};
@@ -344,6 +344,9 @@ pub fn read(
         }
     };
     check_names(kind, &config)?;
+    if config.values().map(bytes_of).sum::<usize>() > FREE_BYTES_MAX {
+        return Err(fault(format!("Configuration has more than {FREE_BYTES_MAX} bytes")));
+    }
     let stored = before.map(|before| before.open(&call.vault, export)).unwrap_or_default();
     let is_same_type = before.is_some_and(|before| before.kind == kind);
     let mut all = if is_same_type { stored.clone() } else { Map::new() };
