@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::resources::organizations::{NAME_CHARS_MAX, Organization};
 use crate::resources::secrets::{self, Fit};
 use crate::resources::{
-    self, api_keys, domains, instance, invites, organizations, projects, proxy_records, sessions, signup,
-    trusted_time, two_factor, users,
+    self, api_keys, domains, instance, invites, organizations, plugins, projects, proxy_records, sessions,
+    signup, trusted_time, two_factor, users,
 };
 use crate::store::{Place, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
@@ -85,6 +85,7 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         probe.as_ref().map_or(Ok(()), |probe| secrets::mark(tx, probe))?;
         invites::prepare(tx, &ids, &vault, is_new_key)?;
         two_factor::seal_all(&vault, &ids, tx)?;
+        plugins::seal_all(&vault, &ids, tx)?;
         trusted_time::prepare(tx, now)
     });
     prepared.await.map_err(&told)?;

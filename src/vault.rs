@@ -89,13 +89,23 @@ impl Vault {
         Vault::of(&text)
     }
 
+    /// The key to seal with.
+    fn key(&self) -> Result<&LessSafeKey> {
+        let detail = "The secret key of this server is missing, so no secret can be stored.";
+        self.key.as_ref().ok_or_else(|| Error::Unavailable(detail.into()))
+    }
+
+    /// Whether secrets can be sealed.
+    ///
+    /// # Errors
+    /// 503 where the key is missing.
+    pub fn may_seal(&self) -> Result<()> {
+        self.key().map(|_| ())
+    }
+
     /// Seals `text`; it opens for the same `purpose` only.
     pub fn seal(&self, ids: &Ids, purpose: &[u8], text: &str) -> Result<Sealed> {
-        let Some(key) = &self.key else {
-            return Err(Error::Unavailable(
-                "The secret key of this server is missing, so no secret can be stored.".into(),
-            ));
-        };
+        let key = self.key()?;
         let nonce = ids.bytes::<NONCE_LEN>();
         let mut bytes = text.as_bytes().to_vec();
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut bytes)

@@ -133,7 +133,8 @@ fn samples() -> Samples {
     all.add(&plugins::BY_NUMBER, 7, ONE);
     all.add(&plugins::GLOBAL, 7, ONE);
     all.add(&plugins::BY_URL, text("https://github.com/u/r"), 7);
-    all.add(&plugins::PRIVATE_URLS, 7, text("https://github.com/u/r?private_token=t"));
+    let sealed = plugins::address::Address::Sealed(crate::vault::Sealed::sample());
+    all.add(&plugins::address::PRIVATE_URLS, 7, sealed);
     all.add(&plugins::source::FILES, (7, text("index.ts")), text("code"));
     let list = plugins::repository::List { text: text("[]"), fetched_at: NOW };
     all.add(&plugins::repository::LISTS, text("https://example.com/list.json"), list);

@@ -114,7 +114,7 @@ pub fn tables() -> Vec<TableInfo> {
         plugins::BY_NUMBER.info(),
         plugins::GLOBAL.info(),
         plugins::BY_URL.info(),
-        plugins::PRIVATE_URLS.info(),
+        plugins::address::PRIVATE_URLS.info(),
         plugins::source::FILES.info(),
         plugins::repository::LISTS.info(),
         projects::PROJECTS.info(),

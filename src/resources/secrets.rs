@@ -1,6 +1,6 @@
 //! Whether the vault's key is the one that the secrets in the file were sealed with.
 
-use super::{batch_exports, instance, invites, two_factor};
+use super::{batch_exports, instance, invites, plugins, two_factor};
 use crate::error::Result;
 use crate::store::{Problems, Tx, WriteTx, decode, encode};
 use crate::vault::{Sealed, Vault};
@@ -10,7 +10,7 @@ pub type Look<'a> = &'a mut dyn FnMut(&[u8], &Sealed);
 
 /// Every resource that seals something shows all of it here.
 const HOLDERS: &[fn(&Tx, Look<'_>) -> Result<()>] =
-    &[batch_exports::show_sealed, invites::show_sealed, two_factor::show_sealed];
+    &[batch_exports::show_sealed, invites::show_sealed, plugins::show_sealed, two_factor::show_sealed];
 
 const NAME: &str = "vault_check";
 /// What the probe is sealed for.

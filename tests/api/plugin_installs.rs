@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use orgd::store::Place;
 use serde_json::{Value, json};
 use tar::EntryType;
 
 use crate::support::archives::{gzip, tar, tar_gz, zip};
-use crate::support::mirror::{COMMIT, Mirror, NPM_SITE};
+use crate::support::mirror::{COMMIT, Mirror, NPM_SITE, point};
 use crate::support::web::{Gate, Page, Web};
-use crate::support::{Answer, Org, Person, text};
+use crate::support::{Answer, Org, Person, Server, text};
 
 const GITHUB: &str = "https://github.com/u/r";
 
@@ -205,28 +206,61 @@ fn tokens_go_to_the_host_and_to_nobody_else() {
 }
 
 #[test]
-fn an_address_is_installed_once_on_the_instance() {
-    let mirror = Mirror::start();
-    mirror.put_commit(COMMIT, packed("p", ""));
-    let plugin = mirror.install(GITHUB).json(201);
-    let taken = format!("Plugin from URL \"{GITHUB}\" already installed!");
-    let asked = mirror.web.paths().len();
-    mirror.install(GITHUB).invalid(None, "invalid_input", &taken);
-    mirror.install(&format!("{GITHUB}?private_token=other")).invalid(None, "invalid_input", &taken);
-    let stranger = Org::sign_up(&mirror.server, mirror.server.somebody("other"), "Other");
-    stranger.owner.post(&stranger.at("plugins/"), json!({"url": GITHUB})).invalid(
-        None,
-        "invalid_input",
-        &taken,
-    );
-    let source = json!({"plugin_type": "source", "url": GITHUB});
-    stranger.owner.post(&stranger.at("plugins/"), source).invalid(None, "invalid_input", &taken);
-    // It is said before anybody is asked.
-    assert_eq!(mirror.web.paths().len(), asked);
-    // The text is what counts: with a slash behind it, it is another address.
-    mirror.install(&format!("{GITHUB}/")).json(201);
-    mirror.org.owner.delete(&mirror.at(&plugin["id"], "")).no_content();
-    mirror.install(GITHUB).json(201);
+fn a_private_token_is_sealed_and_without_the_key_only_what_needs_it_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("orgd.redb");
+    let web = Web::start();
+    web.put("/api/repos/u/r/commits?sha=&path=", Page::Body(json!([{"sha": COMMIT}]).to_string().into()));
+    web.put(&format!("/github/u/r/archive/{COMMIT}.zip"), Page::Body(packed("p", "")));
+    let open = |key: &str| {
+        let key = key.repeat(32);
+        Server::open(Place::File(file.clone()), |config| {
+            point(config, &web);
+            config.exports.secret_key = Some(key);
+        })
+    };
+    let last = || web.asked().last().unwrap().header("authorization").map(str::to_owned);
+    let server = open("k");
+    let org = server.org();
+    let url = format!("{GITHUB}?private_token=very-private-token");
+    let one = |tail: &str| org.at(&format!("plugins/1/{tail}"));
+    org.owner.post(&org.at("plugins/"), json!({"url": url})).json(201);
+    let unfetched = format!("{GITHUB}/tree/x?private_token=other-private-token");
+    org.owner.post(&org.at("plugins/"), json!({"plugin_type": "source", "url": unfetched})).json(201);
+    org.owner.post(&one("upgrade/"), json!({})).json(200);
+    assert_eq!(last().as_deref(), Some("token very-private-token"));
+    drop(server);
+    let bytes = std::fs::read(&file).unwrap();
+    for hidden in ["very-private-token", "other-private-token", "private_token"] {
+        assert!(!bytes.windows(hidden.len()).any(|part| part == hidden.as_bytes()), "{hidden} lies open");
+    }
+
+    let server = open("k");
+    let owner = org.owner.moved_to(&server);
+    owner.post(&one("upgrade/"), json!({})).json(200);
+    assert_eq!(last().as_deref(), Some("token very-private-token"));
+    drop(server);
+
+    let server = open("l");
+    let owner = org.owner.moved_to(&server);
+    let before = (owner.get(&one("")).json(200), owner.get(&one("source/")).json(200), web.asked().len());
+    let detail =
+        "The token in this plugin's address was sealed with another secret key. Install the plugin again.";
+    owner.post(&one("upgrade/"), json!({})).invalid(None, "invalid_input", detail);
+    owner.get(&one("check_for_updates/")).invalid(None, "invalid_input", detail);
+    let now = (owner.get(&one("")).json(200), owner.get(&one("source/")).json(200), web.asked().len());
+    assert_eq!(now, before);
+    // Nothing can be sealed: it is said before the token goes anywhere.
+    let another = json!({"url": format!("{GITHUB}/tree/y?private_token=t")});
+    assert_eq!(owner.post(&org.at("plugins/"), another).status, 503);
+    assert_eq!(web.asked().len(), before.2);
+    owner.patch(&one(""), json!({"name": "n"})).json(200);
+    owner.delete(&org.at("plugins/2/")).no_content();
+    drop(server);
+
+    let server = open("k");
+    org.owner.moved_to(&server).post(&one("upgrade/"), json!({})).json(200);
+    assert_eq!(last().as_deref(), Some("token very-private-token"));
 }
 
 #[test]

@@ -14,8 +14,8 @@ use super::location::{Location, Question, Version};
 use super::package::Package;
 use super::views::View;
 use super::{
-    Archive, Wire, as_installer, directory, enter_again, find_own, find_to_change, refused, replace, source,
-    whole_url, without_query,
+    Archive, Wire, address, as_installer, directory, enter_again, find_own, find_to_change, refused, replace,
+    source, without_query,
 };
 use crate::api::{Call, Reply};
 use crate::app::App;
@@ -158,8 +158,9 @@ pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'st
     let url = app.store.read(|tx| {
         let found = open(&call, tx)?;
         let is_fetched = !matches!(found.plugin.plugin_type.as_deref(), Some("source" | "local" | "inline"));
-        Ok(whole_url(tx, &found)?.filter(|url| is_fetched && !url.starts_with(DIRECTORY)))
+        if is_fetched { address::whole(&call, tx, &found) } else { Ok(None) }
     })?;
+    let url = url.filter(|url| !url.starts_with(DIRECTORY));
     let url =
         url.ok_or_else(|| refused("Only plugins from GitHub, GitLab or npm can be checked for updates."))?;
     let turn = turn(&app).await?;
@@ -184,7 +185,7 @@ pub(super) async fn upgrade(app: Arc<App>, call: Arc<Call>, view: &'static View)
     if matches!(found.plugin.plugin_type.as_deref(), Some("source" | "local")) {
         return app.store.read(|tx| Reply::ok(&found.wire(tx)?));
     }
-    let url = app.store.read(|tx| whole_url(tx, &found))?;
+    let url = app.store.read(|tx| address::whole(&call, tx, &found))?;
     let url = url.ok_or_else(|| refused("This plugin has no address to upgrade it from."))?;
     let package = fetch(&app, &url).await?;
     let write = app.store.write(move |tx| {

@@ -3,8 +3,9 @@
 //! A plugin's code is data here: stored, served as JSON and searched for names, never run.
 //! Holds always: an address, without its query, is installed once on the instance; a plugin is seen by
 //! its own organization, or by all where it is global, and changed by its own only; the access token in
-//! an address is kept apart from the plugin and never shown.
+//! an address is sealed, kept apart from the plugin and never shown.
 
+pub(super) mod address;
 mod archive;
 mod capabilities;
 mod directory;
@@ -23,15 +24,17 @@ use uuid::Uuid;
 
 use super::activity::{self, Change};
 use super::check::expect;
+use super::secrets::Look;
 use super::{members, organizations, places};
 use crate::api::fields::{Checked, type_name};
 use crate::api::{
     Call, Field, Form, Kind, Level, Paging, Place, Reply, Route, Within, read, scope, steps, write,
 };
 use crate::app::App;
-use crate::clock::Time;
+use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
 use crate::store::{Json, Order, Problems, Table, Tx, WriteTx};
+use crate::vault::Vault;
 use views::{VIEWS, View};
 
 pub fn rows() -> Vec<Route> {
@@ -118,8 +121,6 @@ pub(super) const BY_NUMBER: Table<u32, Uuid> = Table::new("plugins_by_number");
 pub(super) const GLOBAL: Table<u32, Uuid> = Table::new("plugins_global");
 /// By address without its query.
 pub(super) const BY_URL: Table<String, u32> = Table::new("plugins_by_url");
-/// The addresses that have a query, whole.
-pub(super) const PRIVATE_URLS: Table<u32, String> = Table::new("plugin_private_urls");
 
 /// What an organization may do with plugins: look at them, install them, install them for everybody.
 const CONFIG: u8 = 3;
@@ -257,7 +258,7 @@ async fn create(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             source::replace_all(tx, id, &package.files)?;
         }
         let found = Found { organization, id, plugin };
-        insert(tx, &found, url)?;
+        insert(&call, tx, &found, url)?;
         activity::record(tx, &call, organization, found.told("installed"))?;
         Reply::created(&found.wire(tx)?)
     });
@@ -292,6 +293,9 @@ impl Draft {
             Some(url) => is_free(tx, without_query(url))?,
         }
         plugin.url = url.as_deref().map(|url| without_query(url).to_owned());
+        if plugin.url != url {
+            call.vault.may_seal()?;
+        }
         Ok(Draft { organization, plugin, url })
     }
 
@@ -498,13 +502,8 @@ fn visible(tx: &Tx, organization: Uuid, view: &View) -> Result<Vec<Found>> {
     Ok(all)
 }
 
-/// The address that a plugin was installed from, with its token.
-fn whole_url(tx: &Tx, found: &Found) -> Result<Option<String>> {
-    Ok(tx.get(&PRIVATE_URLS, &found.id)?.or_else(|| found.plugin.url.clone()))
-}
-
 /// Stores a new plugin; `url` is its address as it was given.
-fn insert(tx: &WriteTx, found: &Found, url: Option<String>) -> Result<()> {
+fn insert(call: &Call, tx: &WriteTx, found: &Found, url: Option<String>) -> Result<()> {
     tx.put(&BY_NUMBER, &found.id, &found.organization)?;
     if let Some(shown) = &found.plugin.url {
         tx.put(&BY_URL, shown, &found.id)?;
@@ -512,7 +511,7 @@ fn insert(tx: &WriteTx, found: &Found, url: Option<String>) -> Result<()> {
     if url != found.plugin.url
         && let Some(whole) = url
     {
-        tx.put(&PRIVATE_URLS, &found.id, &whole)?;
+        address::put(call, tx, found.id, &whole)?;
     }
     replace(tx, found)
 }
@@ -532,10 +531,20 @@ fn delete(tx: &WriteTx, found: &Found) -> Result<()> {
     if let Some(shown) = &plugin.url {
         tx.delete(&BY_URL, shown)?;
     }
-    tx.delete(&PRIVATE_URLS, id)?;
+    tx.delete(&address::PRIVATE_URLS, id)?;
     tx.delete(&GLOBAL, id)?;
     tx.delete(&BY_NUMBER, id)?;
     Ok(tx.delete(&PLUGINS, &(*organization, *id))?)
+}
+
+/// Seals what older files hold open.
+pub fn seal_all(vault: &Vault, ids: &Ids, tx: &WriteTx) -> Result<()> {
+    address::seal_all(vault, ids, tx)
+}
+
+/// Shows every sealed address.
+pub(super) fn show_sealed(tx: &Tx, look: Look<'_>) -> Result<()> {
+    address::show_sealed(tx, look)
 }
 
 /// Removes all plugins, global ones included, together with the organization.
@@ -559,9 +568,8 @@ pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
             Some(url) => tx.get(&BY_URL, url)? == Some(*id),
             None => true,
         };
-        let whole = tx.get(&PRIVATE_URLS, id)?;
-        let same_url = whole.is_none_or(|whole| Some(without_query(&whole)) == plugin.url.as_deref());
-        let is_whole = by_number && by_globality && by_url && same_url;
+        let is_shown = plugin.url.is_some() || !tx.has(&address::PRIVATE_URLS, id)?;
+        let is_whole = by_number && by_globality && by_url && is_shown;
         expect(problems, is_whole, || format!("plugin {id} is not whole"));
         globals += usize::from(plugin.is_global);
         urls += usize::from(plugin.url.is_some());
@@ -573,7 +581,7 @@ pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     ] {
         expect(problems, rows == wanted, || format!("{rows} {name} stand for {wanted} plugins"));
     }
-    let private = tx.all(&PRIVATE_URLS)?.into_iter().map(|(id, _)| id);
+    let private = tx.all(&address::PRIVATE_URLS)?.into_iter().map(|(id, _)| id);
     let files = tx.all(&source::FILES)?.into_iter().map(|((id, _), _)| id);
     for id in private.chain(files) {
         let is_there = tx.has(&BY_NUMBER, &id)?;

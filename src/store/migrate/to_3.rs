@@ -3,6 +3,7 @@
 mod domains;
 mod exports;
 mod invites;
+mod plugins;
 mod sessions;
 
 use super::super::Failure;
@@ -15,5 +16,6 @@ pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
     exports::run(tx)?;
     invites::run(tx)?;
     domains::run(tx)?;
+    plugins::run(tx)?;
     sessions::run(tx)
 }
