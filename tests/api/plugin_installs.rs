@@ -199,10 +199,62 @@ fn tokens_go_to_the_host_and_to_nobody_else() {
         let answer = mirror.org.owner.get(&mirror.org.at(&format!("plugins/{tail}")));
         assert!(answer.status == 200 && !answer.text().contains("cret"), "{tail}: {}", answer.text());
     }
-    // Without a token of its own, the operator's.
+    // Without a token of its own, the operator's, for staff like the first user.
     mirror.put_archive("1.0", Page::Body(packed("q", "")));
     mirror.install(&format!("{GITHUB}/archive/1.0.zip")).json(201);
     assert_eq!(mirror.web.asked().last().unwrap().header("authorization"), Some("token default-token"));
+}
+
+#[test]
+fn the_operators_tokens_are_for_staff_only() {
+    let mirror = Mirror::with(|config| {
+        config.plugins.github_token = Some("operators-hub".into());
+        config.plugins.gitlab_token = Some("operators-lab".into());
+        config.plugins.npm_token = Some("operators-npm".into());
+    });
+    let staff = &mirror.org;
+    assert_eq!(staff.owner.me()["is_staff"], true);
+    let stranger = Org::sign_up(&mirror.server, mirror.server.somebody("stranger"), "Other");
+    let colleague = staff.admin(&mirror.server);
+    assert_eq!(stranger.owner.me()["is_staff"], false);
+    mirror.put_commit(COMMIT, packed("p", ""));
+    let lab = "/gitlab/api/v4/projects/g%2Fp/repository";
+    mirror.web.put(&format!("{lab}/commits"), Page::Body(json!([{"id": "c"}]).to_string().into()));
+    mirror.web.put(&format!("{lab}/archive.zip?sha=c"), Page::Body(packed("l", "")));
+    mirror.web.put("/npm/q/latest", Page::Body(json!({"version": "1"}).to_string().into()));
+    mirror.web.put("/npm/q/-/q-1.tgz", Page::Body(packed("n", "")));
+    let urls = [GITHUB.to_owned(), "https://gitlab.com/g/p".into(), format!("{NPM_SITE}/package/q")];
+    let tokens = ["operators-hub", "operators-lab", "operators-npm"];
+    let key = staff.owner.key(&["plugin:write"]);
+    let strangers_key = stranger.owner.key(&["*"]);
+    for (url, token) in urls.iter().zip(tokens) {
+        for (person, org, is_staff) in [
+            (&staff.owner, staff, true),
+            (&key, staff, true),
+            (&colleague, staff, false),
+            (&stranger.owner, &stranger, false),
+            (&strangers_key, &stranger, false),
+        ] {
+            let before = mirror.web.asked().len();
+            let plugin = person.post(&org.at("plugins/"), json!({"url": url})).json(201);
+            let one = org.at(&format!("plugins/{}/", plugin["id"]));
+            person.get(&format!("{one}check_for_updates/")).json(200);
+            person.post(&format!("{one}upgrade/"), json!({})).json(200);
+            let asked = mirror.web.asked();
+            assert_eq!(asked.len(), before + 5, "{url}");
+            for request in &asked[before..] {
+                let sent = request.header("authorization").map(|sent| sent.ends_with(token));
+                assert_eq!(sent, is_staff.then_some(true), "{url} {}", person.email);
+            }
+            person.delete(&one).no_content();
+        }
+    }
+    // Whoever brings a token of their own is heard with it.
+    stranger
+        .owner
+        .post(&stranger.at("plugins/"), json!({"url": format!("{GITHUB}?private_token=own")}))
+        .json(201);
+    assert_eq!(mirror.web.asked().last().unwrap().header("authorization"), Some("token own"));
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::outbound::{Request, shown};
 use crate::pool::{Account, Share};
+use crate::resources::users;
 use crate::store::Tx;
 
 /// What an address begins with that names a directory of this machine.
@@ -61,15 +62,15 @@ pub(super) async fn turn(app: &App) -> Result<Turn> {
     }
 }
 
-/// The package that an address names.
-pub(super) async fn fetch(app: &Arc<App>, url: &str) -> Result<Package> {
+/// The package that an address names, as far as the caller may see it.
+pub(super) async fn fetch(app: &Arc<App>, call: &Call, url: &str) -> Result<Package> {
     let turn = turn(app).await?;
     if let Some(directory) = url.strip_prefix(DIRECTORY) {
         let (base, directory) =
             (app.config.plugins.plugin_local_dir.clone(), without_query(directory).to_owned());
         return in_background(turn, move || directory::read(base.as_deref(), &directory)).await;
     }
-    let location = parse(url)?;
+    let location = locate(app, call, url)?;
     let tag = newest(app, &location).await?;
     let question = location.archive(&app.config.plugins, &tag).ok_or_else(no_registry)?;
     let failed = format!("Could not download archive from {}", location.host_name());
@@ -103,8 +104,14 @@ async fn in_background<T: Send + 'static>(
     })
 }
 
-fn parse(url: &str) -> Result<Location> {
-    Location::parse(url).ok_or_else(|| refused("Must be a GitHub/GitLab repository or npm package URL!"))
+/// What an address means. The operator's tokens open what the operator may see: they are for staff only.
+fn locate(app: &App, call: &Call, url: &str) -> Result<Location> {
+    let location = Location::parse(url);
+    let location =
+        location.ok_or_else(|| refused("Must be a GitHub/GitLab repository or npm package URL!"))?;
+    let user = call.user()?;
+    let is_staff = app.store.read(|tx| Ok(users::find(tx, user)?.is_staff))?;
+    Ok(if is_staff { location.by_operator(&app.config.plugins) } else { location })
 }
 
 fn no_registry() -> Error {
@@ -164,7 +171,7 @@ pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'st
     let url =
         url.ok_or_else(|| refused("Only plugins from GitHub, GitLab or npm can be checked for updates."))?;
     let turn = turn(&app).await?;
-    let latest = newest(&app, &parse(&url)?).await?;
+    let latest = newest(&app, &locate(&app, &call, &url)?).await?;
     drop(turn);
     let write = app.store.write(move |tx| {
         let mut found = open(&call, tx)?;
@@ -187,7 +194,7 @@ pub(super) async fn upgrade(app: Arc<App>, call: Arc<Call>, view: &'static View)
     }
     let url = app.store.read(|tx| address::whole(&call, tx, &found))?;
     let url = url.ok_or_else(|| refused("This plugin has no address to upgrade it from."))?;
-    let package = fetch(&app, &url).await?;
+    let package = fetch(&app, &call, &url).await?;
     let write = app.store.write(move |tx| {
         let mut found = open(&call, tx)?;
         let old_code = source::index(tx, found.id)?;

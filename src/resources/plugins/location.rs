@@ -29,6 +29,7 @@ pub(super) struct Location {
     pub(super) version: Version,
     /// The subfolder that counts, without slashes around it.
     pub(super) folder: Option<String>,
+    /// What is shown to the host.
     token: Option<String>,
 }
 
@@ -105,7 +106,7 @@ impl Location {
 
     /// Where the newest version is asked for. `None` where the operator set no npm registry.
     pub(super) fn latest(&self, settings: &Plugins, branch: Option<&str>) -> Option<Question> {
-        let bearer = self.token(settings).map(|token| format!("Bearer {token}"));
+        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
         Some(match &self.host {
             Host::GitHub { user, repository } => {
                 let parts = ["repos", user, repository, "commits"];
@@ -139,7 +140,7 @@ impl Location {
 
     /// Where the archive of a version is. `None` where the operator set no npm registry.
     pub(super) fn archive(&self, settings: &Plugins, tag: &str) -> Option<Question> {
-        let token = self.token(settings);
+        let token = self.token.as_deref();
         let bearer = token.map(|token| format!("Bearer {token}"));
         Some(match &self.host {
             Host::GitHub { user, repository } => {
@@ -162,14 +163,15 @@ impl Location {
         })
     }
 
-    /// The address's own token, else the operator's.
-    fn token<'a>(&'a self, settings: &'a Plugins) -> Option<&'a str> {
+    /// The same with the operator's token, where the address has none of its own.
+    pub(super) fn by_operator(mut self, settings: &Plugins) -> Location {
         let default = match self.host {
             Host::GitHub { .. } => &settings.github_token,
             Host::GitLab { .. } => &settings.gitlab_token,
             Host::Npm { .. } => &settings.npm_token,
         };
-        self.token.as_deref().or(default.as_deref())
+        self.token = self.token.or_else(|| default.clone());
+        self
     }
 }
 
@@ -365,17 +367,18 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_the_address_comes_before_the_default() {
+    fn the_token_of_the_address_comes_before_the_operators_which_has_to_be_given() {
         let settings = settings();
-        let shown = |url: &str| {
-            let location = Location::parse(url).unwrap();
+        let sent = |location: Location| {
             let questions = [location.latest(&settings, None), location.archive(&settings, "T")];
             questions.map(|question| question.unwrap().authorization.unwrap_or_default())
         };
+        let shown = |url: &str| sent(Location::parse(url).unwrap().by_operator(&settings));
         assert_eq!(shown("https://github.com/u/r?private_token=t"), ["Bearer t", "token t"]);
         assert_eq!(shown("https://github.com/u/r"), ["", ""]);
         assert_eq!(shown("https://gitlab.com/u/r?private_token=t"), ["Bearer t", "Bearer t"]);
         assert_eq!(shown("https://gitlab.com/u/r"), ["Bearer default", "Bearer default"]);
+        assert_eq!(sent(Location::parse("https://gitlab.com/u/r").unwrap()), ["", ""]);
     }
 
     #[test]

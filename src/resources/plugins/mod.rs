@@ -245,7 +245,7 @@ fn list(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
 async fn create(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let url = app.store.read(|tx| Draft::of(&call, tx))?.url_to_fetch();
     let package = match url {
-        Some(url) => Some(install::fetch(&app, &url).await?),
+        Some(url) => Some(install::fetch(&app, &call, &url).await?),
         None => None,
     };
     let write = app.store.write(move |tx| {
