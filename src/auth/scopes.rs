@@ -1,5 +1,6 @@
 //! What a personal API key may be allowed to do: `<object>:<action>`, or `*`.
 
+use crate::api::Via;
 use crate::error::{Result, denied};
 
 /// The objects that scopes can name; more than orgd serves, so that clients' usual lists are accepted.
@@ -53,6 +54,14 @@ pub fn is_scope(scope: &str) -> bool {
 /// record is open to every key of his.
 pub fn restricted(scope: &str) -> bool {
     !scope.starts_with("user:")
+}
+
+/// Whether what needs the scope is open to this way in: sessions need none.
+pub fn open_to(via: &Via, scope: &'static str) -> bool {
+    match via {
+        Via::Session { .. } => true,
+        Via::Key(key) => covers(&key.scopes, scope).is_ok(),
+    }
 }
 
 /// Writing includes reading; `*` includes all.

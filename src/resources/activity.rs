@@ -74,6 +74,12 @@ pub fn field_change(kind: &str, field: &str, before: Value, after: Value, action
     json!({"type": kind, "action": action, "field": field, "before": before, "after": after})
 }
 
+/// Leaves out what a field held and holds: that it changed is all that is said of a secret.
+pub fn hide_values(change: &mut Value) {
+    change["before"] = Value::Null;
+    change["after"] = Value::Null;
+}
+
 /// The fields in which two objects differ.
 pub fn differences(kind: &str, before: &Value, after: &Value) -> Vec<Value> {
     let (Value::Object(before), Value::Object(after)) = (before, after) else { return Vec::new() };

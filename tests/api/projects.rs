@@ -683,3 +683,42 @@ fn the_live_events_token_is_a_signed_claim_for_a_week() {
     let left = claims["exp"].as_i64().expect("a time") - server.app.clock.now().unix_seconds();
     assert!((7 * 24 * 3600 - 60..=7 * 24 * 3600).contains(&left), "{left}");
 }
+
+#[test]
+fn the_webhook_is_shown_to_those_who_may_change_it_and_never_in_the_log() {
+    let server = Server::start();
+    let org = server.org();
+    let hooks = ["https://hooks.example/first-secret", "https://hooks.example/second-secret"];
+    let writer = org.owner.key(&["project:write"]);
+    let change = |value: Value| writer.patch(&org.project_at(""), json!({"slack_incoming_webhook": value}));
+    for hook in hooks {
+        assert_eq!(change(json!(hook)).json(200)["slack_incoming_webhook"], hook);
+    }
+    let id = org.project_at("").trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
+    let addresses =
+        [org.project_at(""), format!("/api/environments/{id}/"), org.at(&format!("projects/{id}/"))];
+    let member = org.member(&server);
+    for path in &addresses {
+        for person in [&org.owner, &member, &writer, &org.owner.key(&["*"]), &member.key(&["project:write"])]
+        {
+            assert_eq!(person.get(path).json(200)["slack_incoming_webhook"], hooks[1]);
+        }
+        for scopes in [&["project:read"][..], &["project:read", "plugin:write"]] {
+            let shown = org.owner.key(scopes).get(path).json(200);
+            assert_eq!(shown["slack_incoming_webhook"], json!(null), "{scopes:?}");
+            assert_eq!(shown["name"], "Default project");
+        }
+    }
+    change(json!(null)).json(200);
+    change(json!(null)).json(200);
+    let log = org.owner.get(&org.project_at("activity/"));
+    assert!(!log.text().contains("secret"), "{}", log.text());
+    let told: Vec<Value> = log.json(200)["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["detail"]["changes"].clone())
+        .collect();
+    let change = |action: &str| json!([{"type": "Team", "action": action, "field": "slack_incoming_webhook", "before": null, "after": null}]);
+    assert_eq!(told, [change("deleted"), change("changed"), change("created")]);
+}

@@ -4,6 +4,8 @@
 
 mod settings;
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
@@ -19,6 +21,7 @@ use crate::api::{
     Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Route, Within, read, scope,
     write,
 };
+use crate::auth::scopes;
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
@@ -248,6 +251,10 @@ struct Found {
 impl Found {
     fn reply(&self, call: &Call, tx: &Tx, status: u16) -> Result<Reply> {
         let Found { organization, id, level, project, details } = self;
+        let mut settings = Cow::Borrowed(&details.settings);
+        if !scopes::open_to(&call.caller()?.via, "project:write") {
+            settings.to_mut().hide_secrets();
+        }
         Reply::json(
             status,
             &Wire {
@@ -264,7 +271,7 @@ impl Found {
                 timezone: &project.timezone,
                 has_completed_onboarding_for: &project.has_completed_onboarding_for,
                 access_control: project.access_control,
-                settings: &details.settings,
+                settings: &settings,
                 effective_membership_level: *level,
                 has_group_types: false,
                 person_on_events_querying_enabled: false,
@@ -494,6 +501,11 @@ fn changes(before: &(Project, Settings), found: &Found) -> Result<Vec<Value>> {
     let settings = [&before.1, &found.details.settings].map(serde_json::to_value);
     let [old, new] = settings;
     changes.extend(activity::differences("Team", &old?, &new?));
+    for change in &mut changes {
+        if settings::SECRETS.iter().any(|name| change["field"] == **name) {
+            activity::hide_values(change);
+        }
+    }
     Ok(changes)
 }
 

@@ -9,6 +9,9 @@ use crate::error::{Result, invalid, invalid_body};
 use crate::resources::users::User;
 use crate::store::Json;
 
+/// What only those see who may change it, and the log never holds.
+pub(super) const SECRETS: &[&str] = &["slack_incoming_webhook"];
+
 /// Everything that a project can be told and that its short form does not show.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -79,6 +82,11 @@ impl Settings {
             surveys_opt_in: None,
             heatmaps_opt_in: None,
         }
+    }
+
+    /// Leaves out what `SECRETS` names.
+    pub fn hide_secrets(&mut self) {
+        self.slack_incoming_webhook = None;
     }
 
     /// Takes over what the body says.

@@ -1,5 +1,6 @@
 //! Schema 3.
 
+mod activity;
 mod domains;
 mod exports;
 mod invites;
@@ -13,6 +14,7 @@ use super::super::tx::WriteTx;
 pub(super) const ENDS: &[&str] = &[invites::BY_ID, sessions::SECOND_STEPS];
 
 pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+    activity::run(tx)?;
     exports::run(tx)?;
     invites::run(tx)?;
     domains::run(tx)?;
