@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
+use super::pulse::{self, waiting};
 use super::respond::Memory;
 use crate::api::call::{Body, BodyFault, json_bytes, json_values};
 use crate::config::{BODY_PAUSE_SECONDS_MAX, BODY_VALUES_MAX, Config};
@@ -19,6 +19,11 @@ use crate::pool::{Share, Shortage};
 const RETRY_SECONDS: u32 = 5;
 /// A body of unknown length begins with so much memory, in bytes.
 const FIRST_BYTES: usize = 64 * 1024;
+/// How slowly a body may come on average, after so much time in which it may come as it likes.
+const BYTES_PER_SECOND_MIN: usize = 1024;
+const GRACE: Duration = Duration::from_secs(5);
+/// A body goes forward with every so many bytes, as far as its connection is concerned.
+const BEAT_BYTES: usize = 4 * 1024;
 /// What a field of a form costs beside its text, in bytes.
 const FORM_FIELD_BYTES: usize = 300;
 
@@ -43,12 +48,40 @@ fn shortage(shortage: Shortage, bytes_max: usize) -> Error {
     }
 }
 
-/// Reads the whole body; of one that is refused, the rest is left unread. Memory is taken as the bytes arrive, whatever the head promises.
+/// How much longer a body may bring nothing, which has taken so much time for so many bytes.
+fn patience(taken: Duration, bytes: usize) -> Duration {
+    let earned = Duration::from_secs((bytes / BYTES_PER_SECOND_MIN) as u64);
+    let pause = Duration::from_secs(BODY_PAUSE_SECONDS_MAX);
+    (GRACE + earned).saturating_sub(taken).min(pause)
+}
+
+/// What a captured body becomes, in bytes: it is stored in pieces of up to 1 MiB.
+fn captured(length: usize) -> usize {
+    length.saturating_mul(4).min(2 * 1024 * 1024)
+}
+
+/// What a parsed body becomes, in bytes: of a small one more than its text many times over, of a large one
+/// mostly text.
+fn parsed(length: usize) -> usize {
+    length.saturating_mul(4).min(1024 * 1024).max(length.saturating_mul(2))
+}
+
+/// Reads a body that will be parsed, see [`whole`].
+pub(super) async fn read(body: &mut Incoming, limits: &Limits<'_>) -> Result<Raw> {
+    whole(body, limits, parsed).await
+}
+
+/// Reads the whole body; of one that is refused, the rest is left unread. Memory is taken as the bytes arrive,
+/// whatever the head promises. `becomes` tells what a body of so many bytes will take beside them, so that
+/// it is counted on from the beginning.
 ///
 /// # Errors
-/// 413 beyond the limit, 408 beyond the time or after a long pause, 503 where there is no memory, 400 where
-/// the connection broke.
-pub(super) async fn read(body: &mut Incoming, limits: &Limits<'_>) -> Result<Raw> {
+/// 413 beyond the limit, 408 beyond the time, after a long pause or below the least rate, 503 where there is no
+/// memory, 400 where the connection broke.
+async fn whole<B>(body: &mut B, limits: &Limits<'_>, becomes: fn(usize) -> usize) -> Result<Raw>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
     let Memory { pool, account } = limits.memory;
     let bytes_max = limits.bytes_max.min(pool.bytes_max_of(account));
     let size = body.size_hint();
@@ -56,14 +89,16 @@ pub(super) async fn read(body: &mut Incoming, limits: &Limits<'_>) -> Result<Raw
         return Err(Error::TooLarge { bytes_max });
     }
     let expected = size.exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(bytes_max);
-    let share = pool.share(account, expected);
+    let needed = expected.saturating_add(becomes(expected)).min(pool.bytes_max_of(account));
+    let share = pool.share(account, needed);
     let mut bytes: Vec<u8> = Vec::new();
     // The time that the caller takes; what it waits for memory is not theirs.
-    let mut left = Duration::from_secs(limits.config.body_seconds_max);
+    let time = Duration::from_secs(limits.config.body_seconds_max);
+    let mut left = time;
     loop {
         let asked = Instant::now();
-        let pause = left.min(Duration::from_secs(BODY_PAUSE_SECONDS_MAX));
-        let Ok(frame) = timeout(pause, body.frame()).await else { return Err(Error::TooSlow) };
+        let pause = patience(time - left, bytes.len()).min(left);
+        let Ok(frame) = timeout(pause, waiting(body.frame())).await else { return Err(Error::TooSlow) };
         left = left.saturating_sub(asked.elapsed());
         let frame = match frame {
             None => break,
@@ -82,9 +117,11 @@ pub(super) async fn read(body: &mut Incoming, limits: &Limits<'_>) -> Result<Raw
             grown.map_err(|cause| shortage(cause, bytes_max))?;
             bytes.reserve_exact(capacity - bytes.len());
         }
+        if bytes.len() / BEAT_BYTES != wanted / BEAT_BYTES {
+            pulse::beat();
+        }
         bytes.extend_from_slice(data);
     }
-    share.expect_no_more();
     Ok(Raw { bytes, share })
 }
 
@@ -113,7 +150,7 @@ pub(super) async fn discard(mut body: Incoming) -> bool {
 
 /// The body as it was sent. A row that reads it itself also says itself what is wrong with it.
 pub(super) async fn read_bytes(body: &mut Incoming, limits: &Limits<'_>) -> Result<Body> {
-    match read(body, limits).await {
+    match whole(body, limits, captured).await {
         Ok(Raw { bytes, share }) => Ok(Body::Bytes(Bytes::from(bytes), share)),
         Err(Error::TooLarge { bytes_max }) => Ok(Body::Bad(BodyFault::TooLarge { bytes_max })),
         Err(Error::Busy { retry_after_seconds }) => Ok(Body::Bad(BodyFault::Busy { retry_after_seconds })),
@@ -138,10 +175,13 @@ pub(super) async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body,
         }
     };
     if values > BODY_VALUES_MAX {
+        share.expect_no_more();
         let detail = format!("The request body holds more than {BODY_VALUES_MAX} values.").into();
         return Ok((Body::Bad(BodyFault::Unreadable(detail)), share));
     }
-    match share.grow(cost).await {
+    let grown = share.grow(cost).await;
+    share.expect_no_more();
+    match grown {
         Ok(()) => {}
         Err(Shortage::Busy) => return Err(Error::Busy { retry_after_seconds: RETRY_SECONDS }),
         Err(Shortage::Never) => {
@@ -210,4 +250,38 @@ fn object(pairs: Vec<(String, String)>) -> Value {
         }
     }
     Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_must_bring_a_kibibyte_a_second_after_the_first_seconds() {
+        let seconds = Duration::from_secs;
+        let table = [
+            // Nothing yet, one byte every half second, and both sides of the rate.
+            ((0, 0), 5),
+            ((4, 8), 1),
+            ((5, 10), 0),
+            ((60, 60_000), 3),
+            ((60, 55 * 1024), 0),
+            ((60, 56 * 1024), 1),
+            // What came fast may pause, but not for ever.
+            ((1, 6 * 1024), 10),
+            ((1, 20 * 1024 * 1024), 10),
+        ];
+        for ((taken, bytes), left) in table {
+            assert_eq!(patience(seconds(taken), bytes), seconds(left), "{bytes} bytes in {taken} s");
+        }
+    }
+
+    #[test]
+    fn a_small_body_is_a_small_share_and_a_large_one_mostly_itself() {
+        for becomes in [captured, parsed] {
+            assert_eq!(becomes(256 * 1024), 1024 * 1024);
+            assert_eq!(becomes(0), 0);
+        }
+        assert_eq!((captured(20_000_000), parsed(20_000_000)), (2 * 1024 * 1024, 40_000_000));
+    }
 }

@@ -1,6 +1,7 @@
 //! Whether something goes on on a connection, and the shares that addresses have of all connections.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ pub(super) struct Pulse {
     began: Instant,
     /// Requests whose handlers run.
     running: AtomicUsize,
+    /// Those of them that wait for more of their bodies.
+    waiting: AtomicUsize,
     /// Whether bytes of an answer wait for the peer to read.
     is_stalled: AtomicBool,
     /// When something last went forward, in milliseconds after the beginning.
@@ -24,6 +27,8 @@ pub(super) struct Pulse {
     unwanted: Notify,
     /// Whether it was asked to go and has not answered yet.
     is_dismissed: AtomicBool,
+    /// Whether it was asked to go even where its peer only keeps a request or an answer waiting.
+    is_urgent: AtomicBool,
 }
 
 impl Pulse {
@@ -31,10 +36,12 @@ impl Pulse {
         Arc::new(Pulse {
             began: Instant::now(),
             running: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             is_stalled: AtomicBool::new(false),
             last: AtomicU64::new(0),
             unwanted: Notify::new(),
             is_dismissed: AtomicBool::new(false),
+            is_urgent: AtomicBool::new(false),
         })
     }
 
@@ -65,13 +72,57 @@ impl Pulse {
         self.began + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 
-    /// Waits until another connection needs the place of this one. It goes if it is idle, else it stays.
+    /// Whether a handler works, so that it is not the peer who lets others wait.
+    fn works(&self) -> bool {
+        self.running.load(Ordering::Relaxed) > self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether it can make way: where it is idle, or if `is_urgent`, where it waits for its peer.
+    fn can_go(&self, is_urgent: bool) -> bool {
+        if is_urgent { !self.works() } else { self.is_idle() }
+    }
+
+    /// Waits until another connection needs the place of this one, and this one can make way then.
     pub(super) async fn unwanted(&self) {
-        self.unwanted.notified().await;
-        if !self.is_idle() {
+        loop {
+            self.unwanted.notified().await;
+            if self.can_go(self.is_urgent.load(Ordering::Relaxed)) {
+                return;
+            }
             self.is_dismissed.store(false, Ordering::Relaxed);
         }
     }
+
+    /// Runs what answers a request of this connection, which [`waiting`] and [`beat`] then know of.
+    pub(super) async fn answering<T>(self: Arc<Pulse>, answer: impl Future<Output = T>) -> T {
+        CURRENT.scope(self, answer).await
+    }
+}
+
+tokio::task_local! {
+    /// The connection whose request is being answered.
+    static CURRENT: Arc<Pulse>;
+}
+
+/// Waits for the peer to send more of a request.
+pub(super) async fn waiting<T>(coming: impl Future<Output = T>) -> T {
+    struct Waiting(Arc<Pulse>);
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let _waiting = CURRENT.try_with(Arc::clone).ok().map(|pulse| {
+        pulse.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(pulse)
+    });
+    coming.await
+}
+
+/// The request that is being answered went forward.
+pub(super) fn beat() {
+    // Where there is no connection, there is none to keep.
+    let _ = CURRENT.try_with(|pulse| pulse.beat());
 }
 
 /// A request under way.
@@ -115,8 +166,9 @@ impl Connections {
     }
 
     /// A place for one more connection of the address. Where the address has its share, or all places are taken,
-    /// the connection that has been idle longest makes way. `None` where none of the address's own is idle; waits
-    /// where none at all is.
+    /// the connection that has been idle longest makes way; where none is idle and all places are taken, the one
+    /// that has waited longest for its peer to send a body or to read an answer. `None` where none of the
+    /// address's own is idle; waits where handlers work on all.
     pub(super) async fn admit(self: &Arc<Connections>, address: IpAddr, is_exempt: bool) -> Option<Place> {
         /// An idle connection may get a request before it hears that it should go.
         const PATIENCE: Duration = Duration::from_millis(50);
@@ -137,13 +189,14 @@ impl Connections {
         let open = self.lock();
         let Some(own) = open.by_address.get(&address) else { return true };
         let staying = own.iter().filter(|pulse| !pulse.is_dismissed.load(Ordering::Relaxed));
-        staying.count() < self.per_address_max || dismiss(own)
+        staying.count() < self.per_address_max || dismiss(own, false)
     }
 
     fn take(self: &Arc<Connections>, address: IpAddr) -> Option<Place> {
         let mut open = self.lock();
         if open.count >= self.all_max {
-            dismiss(open.by_address.values().flatten());
+            let all = || open.by_address.values().flatten();
+            let _ = dismiss(all(), false) || dismiss(all(), true);
             return None;
         }
         let pulse = Pulse::begin();
@@ -153,12 +206,15 @@ impl Connections {
     }
 }
 
-/// Asks the connection that has been idle longest to go; false where none is idle.
-fn dismiss<'a>(among: impl IntoIterator<Item = &'a Arc<Pulse>>) -> bool {
-    let stays = |pulse: &&Arc<Pulse>| pulse.is_idle() && !pulse.is_dismissed.load(Ordering::Relaxed);
-    let Some(idle) = among.into_iter().filter(stays).min_by_key(|pulse| pulse.last()) else { return false };
-    idle.is_dismissed.store(true, Ordering::Relaxed);
-    idle.unwanted.notify_one();
+/// Asks the connection to go on which nothing has gone forward for longest, of those that are idle, or if
+/// `is_urgent`, that wait for their peers. False where there is none.
+fn dismiss<'a>(among: impl IntoIterator<Item = &'a Arc<Pulse>>, is_urgent: bool) -> bool {
+    let can_go = |pulse: &&Arc<Pulse>| pulse.can_go(is_urgent) && !pulse.is_dismissed.load(Ordering::Relaxed);
+    let longest = among.into_iter().filter(can_go).min_by_key(|pulse| pulse.last());
+    let Some(longest) = longest else { return false };
+    longest.is_urgent.store(is_urgent, Ordering::Relaxed);
+    longest.is_dismissed.store(true, Ordering::Relaxed);
+    longest.unwanted.notify_one();
     true
 }
 
@@ -174,5 +230,53 @@ impl Drop for Place {
         }
         drop(open);
         self.connections.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a connection makes way where another of its address needs its place, and where anybody does.
+    fn goes(pulse: &Arc<Pulse>) -> (bool, bool) {
+        let one = |is_urgent| {
+            pulse.is_dismissed.store(false, Ordering::Relaxed);
+            dismiss([pulse], is_urgent)
+        };
+        (one(false), one(true))
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_its_peer_makes_way_and_what_works_stays() {
+        let pulse = Pulse::begin();
+        assert_eq!(goes(&pulse), (true, true), "idle");
+        let running = pulse.request();
+        assert_eq!(goes(&pulse), (false, false), "a handler works");
+        Arc::clone(&pulse)
+            .answering(waiting(async { assert_eq!(goes(&pulse), (false, true), "no body") }))
+            .await;
+        assert_eq!(goes(&pulse), (false, false), "the handler works again");
+        let other = pulse.request();
+        Arc::clone(&pulse)
+            .answering(waiting(async { assert_eq!(goes(&pulse), (false, false), "one works") }))
+            .await;
+        drop((running, other));
+        pulse.stall(true);
+        assert_eq!(goes(&pulse), (false, true), "nobody reads the answer");
+        pulse.stall(false);
+        assert_eq!(goes(&pulse), (true, true), "idle again");
+    }
+
+    #[tokio::test]
+    async fn who_has_got_work_meanwhile_does_not_go() {
+        let pulse = Pulse::begin();
+        assert!(dismiss([&pulse], false));
+        let running = pulse.request();
+        let leaving = pulse.unwanted();
+        let mut leaving = std::pin::pin!(leaving);
+        assert!(futures_util::poll!(leaving.as_mut()).is_pending());
+        assert!(!pulse.is_dismissed.load(Ordering::Relaxed));
+        drop(running);
+        assert!(dismiss([&pulse], false) && futures_util::poll!(leaving.as_mut()).is_ready());
     }
 }

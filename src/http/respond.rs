@@ -44,7 +44,7 @@ pub(super) fn protect(headers: &mut HeaderMap, may_be_stored: bool, is_https: bo
 
 /// Answers from this size on take their memory from the pool, in bytes.
 const POOLED_BYTES_MIN: usize = 16 * 1024;
-/// Seconds after which a caller whose answer found no memory may ask again.
+/// Seconds after which a caller may ask again where nobody knows better.
 pub(super) const RETRY_SECONDS: u32 = 5;
 /// Larger answers are not compressed, in bytes: it would keep other requests waiting.
 const GZIP_BYTES_MAX: usize = 1024 * 1024;
@@ -83,7 +83,15 @@ pub(super) fn reply(reply: Reply, asked: &HeaderMap, memory: Memory<'_>) -> Answ
             headers.append(HeaderName::from_static(name), value);
         }
     }
+    invite_back(&mut answer);
     answer
+}
+
+/// Every 503 says when to come again.
+fn invite_back(answer: &mut Answer) {
+    if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().entry(RETRY_AFTER).or_insert(HeaderValue::from(RETRY_SECONDS));
+    }
 }
 
 /// The bytes with their share of the memory for answers; `None` where there is none.
@@ -138,5 +146,40 @@ pub(super) fn error(error: &Error) -> Answer {
         }
         _ => {}
     }
+    invite_back(&mut answer);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    #[test]
+    fn every_503_says_when_to_come_again_and_nothing_else_does() {
+        let retry = |answer: &Answer| {
+            answer.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap_or_default().to_owned())
+        };
+        let busy = Error::Busy { retry_after_seconds: 7 };
+        let errors =
+            [(busy, Some("7")), (Error::Unavailable("Locked.".into()), Some("5")), (Error::TooSlow, None)];
+        for (failure, expected) in errors {
+            assert_eq!(retry(&error(&failure)).as_deref(), expected, "{failure:?}");
+        }
+        let pool = Pool::new(1024 * 1024);
+        let memory = Memory { pool: &pool, account: Account::of(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+        let text = |status| Reply::text(status, "text/plain", "text");
+        let replies = [
+            (text(503), Some("5")),
+            (text(503).with("retry-after", "9"), Some("9")),
+            (Reply::text(200, "text/plain", "x".repeat(2 * 1024 * 1024)), Some("5")),
+            (text(200), None),
+            (text(400), None),
+        ];
+        for (given, expected) in replies {
+            let answer = reply(given, &HeaderMap::new(), memory);
+            assert_eq!(retry(&answer).as_deref(), expected, "{}", answer.status());
+        }
+    }
 }

@@ -105,7 +105,7 @@ async fn connection(
     let io = TokioIo::new(Wire::new(stream, first, idle_time, of_answers));
     let answer = |request: Request<Incoming>| {
         let running = pulse.request();
-        let answer = service::answer(Arc::clone(&app), peer, request);
+        let answer = Arc::clone(pulse).answering(service::answer(Arc::clone(&app), peer, request));
         async move {
             let answer: Result<Answer, Infallible> = answer.await;
             drop(running);
@@ -177,11 +177,7 @@ async fn attend<C: Future>(
                 ending = Some(Instant::now());
                 shut_down(connection.as_mut());
             }
-            () = pulse.unwanted() => {
-                if pulse.is_idle() {
-                    return None;
-                }
-            }
+            () = pulse.unwanted() => return None,
             () = sleep_until(end) => {
                 let is_over = pulse.is_idle() && pulse.last() <= from;
                 if is_over && ending.is_some() {

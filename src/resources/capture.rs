@@ -97,6 +97,7 @@ async fn read(
     if let Err(refusal) = grow(share, outline.cost).await {
         return Ok(Err(refusal));
     }
+    share.expect_no_more();
     beside(app, is_small, move || Outline::check(outline)).await
 }
 

@@ -176,6 +176,41 @@ fn silent_connections_make_way_for_those_that_ask() {
 }
 
 #[test]
+fn requests_that_wait_for_their_callers_make_way_the_longest_waiting_first() {
+    let server = Server::with(|config| {
+        config.connections_max = 4;
+        config.connections_per_address_max = Some(100);
+        config.header_seconds_max = 100_000;
+    });
+    let head = |length| {
+        format!(
+            "POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        )
+    };
+    let begun = || {
+        let mut stream = connect(&server);
+        stream.write_all(head(60_000).as_bytes()).expect("the connection is open");
+        // The server asks for the body once its handler waits for it.
+        let mut buffer = [0; 25];
+        stream.read_exact(&mut buffer).expect("the connection is open");
+        assert!(buffer.starts_with(b"HTTP/1.1 100"));
+        stream
+    };
+    let mut waiting: Vec<TcpStream> = (0..4).map(|_| begun()).collect();
+    // What comes drop by drop is no progress.
+    waiting[0].write_all(b"{").expect("the connection is open");
+    let mut stream = connect(&server);
+    stream.write_all(b"GET /_livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("open");
+    assert!(read_to_the_end(stream).starts_with(b"HTTP/1.1 200"));
+    let last = waiting.pop().expect("the newest");
+    let first = waiting.remove(0);
+    assert_eq!(read_to_the_end(first), b"", "it is cut off, not answered");
+    let mut last = last;
+    last.write_all(&[b' '; 60_000]).expect("the newest stays");
+    assert!(read_to_the_end(last).starts_with(b"HTTP/1.1 4"));
+}
+
+#[test]
 fn an_address_has_its_share_and_a_trusted_proxy_is_exempt() {
     let head = b"POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
     for (proxies, admitted) in [("false", false), ("127.0.0.0/8", true)] {

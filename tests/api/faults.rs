@@ -308,6 +308,11 @@ fn a_disk_that_cannot_sync_acknowledges_nothing_and_is_told_of() {
     );
     let ready = server.anyone().get("/_readyz");
     assert_eq!((ready.status, ready.value()["database"].clone()), (503, json!(false)));
+    let health = server.anyone().get("/_health");
+    assert_eq!(health.status, 503);
+    for answer in [ready, health] {
+        assert_eq!(answer.header("retry-after"), "5");
+    }
     drop(server);
     let again = on(&good);
     let owner = crate::support::Person::unknown(&again, org.owner.email.clone()).logged_in();

@@ -245,12 +245,20 @@ fn many_large_bodies_at_once_share_the_memory_and_are_all_answered() {
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let send = || {
             let kind = [("content-type", "application/json")];
-            org.owner.send(Method::PATCH, &org.at(""), body.clone(), &kind).status
+            let answer = org.owner.send(Method::PATCH, &org.at(""), body.clone(), &kind);
+            if answer.status == 503 {
+                assert_eq!(answer.header("retry-after"), "5");
+            }
+            answer.status
         };
         let senders: Vec<_> = (0..24).map(|_| scope.spawn(send)).collect();
         senders.into_iter().map(|sender| sender.join().expect("no panic")).collect()
     });
-    assert_eq!(statuses, [200; 24]);
+    // Who would have to wait long for the others is sent away for now.
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&200), "{statuses:?}");
+    let kind = [("content-type", "application/json")];
+    org.owner.send(Method::PATCH, &org.at(""), body, &kind).json(200);
 }
 
 #[test]

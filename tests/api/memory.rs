@@ -185,6 +185,42 @@ fn many_large_batches_at_once_are_stored_or_refused_and_nothing_in_between() {
 }
 
 #[test]
+fn small_requests_get_through_beside_a_large_one_of_the_same_address() {
+    let server = Server::with(|config| config.memory_mib = 48);
+    let org = server.org();
+    let (body, count) = batch(&token(&org), 250 * 1024, 0);
+    let free = server.app.work.free();
+    let large = free / 4 * 3 - 1024;
+    let _held = begun(&server, "/batch/", large, &vec![b' '; large - 1]);
+    let is_held = || server.app.work.free() <= free - large;
+    server.until("what has arrived is counted", is_held);
+    for _ in 0..3 {
+        send(&server, body.clone()).json(200);
+    }
+    let name = r#"{"name": "N"}"#.to_owned() + &" ".repeat(200_000);
+    org.owner.send(Method::PATCH, &org.at(""), name, &JSON).json(200);
+    assert_eq!(kept(&server, &org), count);
+    assert!(is_held(), "nobody had to go for it");
+}
+
+/// A batch of tiny events takes more than its text says.
+#[test]
+fn equal_bodies_of_one_address_do_not_block_each_other() {
+    let server = Server::with(|config| config.memory_mib = 48);
+    let org = server.org();
+    let token = token(&org);
+    let free = server.app.work.free();
+    let body = format!("{{\"api_key\": \"{token}\", \"batch\": [{}{{}}]}}", "{},".repeat(600_000));
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..5).map(|_| scope.spawn(|| send(&server, body.clone()).status)).collect();
+        senders.into_iter().map(|sender| sender.join().expect("no panic")).collect()
+    });
+    assert!(statuses.iter().all(|status| [400, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&400), "one is read to its end, and has a bad event: {statuses:?}");
+    assert_eq!(server.app.work.free(), free);
+}
+
+#[test]
 fn what_can_never_fit_is_too_large() {
     let server = Server::with(|config| config.memory_mib = 48);
     let org = server.org();
