@@ -204,7 +204,9 @@ fn requests_that_wait_for_their_callers_make_way_the_longest_waiting_first() {
     assert!(read_to_the_end(stream).starts_with(b"HTTP/1.1 200"));
     let last = waiting.pop().expect("the newest");
     let first = waiting.remove(0);
-    assert_eq!(read_to_the_end(first), b"", "it is cut off, not answered");
+    // Cut off, unless a slow machine has let the time for a body pass before.
+    let answer = read_to_the_end(first);
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
     let mut last = last;
     last.write_all(&[b' '; 60_000]).expect("the newest stays");
     assert!(read_to_the_end(last).starts_with(b"HTTP/1.1 4"));
