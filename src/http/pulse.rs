@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::futures::TaskLocalFuture;
 use tokio::time::Instant;
 
 use crate::config::network_of;
@@ -94,8 +95,8 @@ impl Pulse {
     }
 
     /// Runs what answers a request of this connection, which [`waiting`] and [`beat`] then know of.
-    pub(super) async fn answering<T>(self: Arc<Pulse>, answer: impl Future<Output = T>) -> T {
-        CURRENT.scope(self, answer).await
+    pub(super) fn answering<F: Future>(self: Arc<Pulse>, answer: F) -> TaskLocalFuture<Arc<Pulse>, F> {
+        CURRENT.scope(self, answer)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Accepting connections, within limits, until the server is told to stop.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
@@ -9,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{FutureExt, TryFutureExt};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -22,7 +22,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::pulse::{Connections, Place, Pulse};
-use super::respond::Answer;
 use super::service;
 use super::wire::{Pieces, Wire};
 use crate::app::App;
@@ -106,16 +105,13 @@ async fn connection(
     let answer = |request: Request<Incoming>| {
         let running = pulse.request();
         let answer = Arc::clone(pulse).answering(service::answer(Arc::clone(&app), peer, request));
-        async move {
-            let answer: Result<Answer, Infallible> = answer.await;
-            drop(running);
-            answer
-        }
+        // Combinators: an async block would hold the future twice, and every connection has room for one.
+        answer.inspect(move |_| drop(running))
     };
     let outcome = if is_http2 {
         let service = service_fn(|request| {
             let (answer, pulse) = (answer(request), Arc::clone(pulse));
-            async { answer.await.map(|answer| answer.map(|body| Pieces::new(body, pulse))) }
+            answer.map_ok(|answer| answer.map(|body| Pieces::new(body, pulse)))
         });
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
@@ -125,10 +121,7 @@ async fn connection(
         let connection = builder.serve_connection(io, service);
         attend(connection, pulse, idle_time, &mut stopping, http2::Connection::graceful_shutdown).await
     } else {
-        let service = service_fn(|request| {
-            let answer = answer(request);
-            async { answer.await.map(|answer| answer.map(Full::new)) }
-        });
+        let service = service_fn(|request| answer(request).map_ok(|answer| answer.map(Full::new)));
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         let connection = builder.serve_connection(io, service);
