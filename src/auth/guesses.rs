@@ -160,16 +160,6 @@ impl Tries {
         }
     }
 
-    /// Takes one back that was noted as wrong and was right.
-    fn forgive(&mut self, limit: &Limit, now: Time) {
-        if self.wrong == 0 && self.is_locked(now) {
-            self.waits = self.waits.saturating_sub(1);
-            self.locked_until = Time(i64::MIN);
-            self.wrong = if self.waits == 0 { limit.first } else { limit.later };
-        }
-        self.wrong = self.wrong.saturating_sub(1);
-    }
-
     /// What is dropped first has the least.
     fn weight(&self, now: Time) -> (bool, bool, u8, u16) {
         (self.open > 0, self.is_locked(now), self.waits, self.wrong)
@@ -280,14 +270,6 @@ impl Guesses {
             state.tries.entry(*key).or_insert_with(|| Tries::new(now)).open += 1;
         }
         Ok(Slot { of: Some((self, counts)), now })
-    }
-
-    /// Takes a token back that was counted as wrong before it was looked up.
-    pub(super) fn forgive_token(&self, peer: IpAddr, now: Time) {
-        let key = self.network_key(Guess::Token, network_of(peer));
-        if let Some(tries) = self.lock().tries.get_mut(&key) {
-            tries.forgive(&Guess::Token.network(), now);
-        }
     }
 
     /// Tokens are counted apart from what belongs to accounts.
@@ -430,6 +412,23 @@ mod tests {
         assert_eq!(wrong(&guesses, "a", "2001:db8:0:1:ffff::1", NOW), waits(600));
         assert_eq!(wrong(&guesses, "a", "2001:db8:0:2::1", NOW), Ok(()));
         assert_eq!(network_of(peer("::ffff:192.0.2.1")), peer("192.0.2.1"));
+    }
+
+    #[test]
+    fn thirty_wrong_tokens_of_a_network_make_it_wait_and_known_ones_do_not_count() {
+        let guesses = Guesses::default();
+        let take = |from: &str, now: Time| guesses.take(Guess::Token, "", peer(from), now);
+        let (one, neighbour, other) = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1");
+        for _ in 0..30 {
+            for _ in 0..3 {
+                take(one, NOW).map(Slot::give_back).unwrap();
+            }
+            take(one, NOW).map(Slot::wrong).unwrap();
+        }
+        assert_eq!(take(neighbour, NOW).map(Slot::wrong), waits(600));
+        take(other, NOW).map(Slot::wrong).unwrap();
+        assert!(take(one, NOW.plus_seconds(599)).is_err());
+        take(one, NOW.plus_seconds(600)).map(Slot::wrong).unwrap();
     }
 
     #[test]

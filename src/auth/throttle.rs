@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use super::guesses::{Guess, Guesses, Refused};
+use super::guesses::Guesses;
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result};
 
@@ -48,21 +47,6 @@ impl Throttles {
     /// Counts a change to a user's own settings.
     pub fn user_write(&self, user: Uuid, now: Time) -> Result<()> {
         self.user_writes.take(user, now, MINUTE_SECONDS, USER_WRITES_PER_MINUTE)
-    }
-
-    /// Counts a look-up of a link's token, which is taken for wrong until it proves to be known.
-    ///
-    /// # Errors
-    /// 429 where too many were wrong.
-    pub fn link_token(&self, peer: IpAddr, now: Time) -> Result<()> {
-        let slot = self.guesses.take(Guess::Token, "", peer, now).map_err(Refused::throttled)?;
-        slot.wrong();
-        Ok(())
-    }
-
-    /// The token that was counted last is known.
-    pub fn link_token_known(&self, peer: IpAddr, now: Time) {
-        self.guesses.forgive_token(peer, now);
     }
 }
 
@@ -164,26 +148,6 @@ mod tests {
         assert_eq!(refused(0), Some(60));
         assert_eq!(refused(59), Some(1));
         assert_eq!(refused(60), None);
-    }
-
-    #[test]
-    fn thirty_wrong_tokens_of_a_network_make_it_wait_and_known_ones_do_not_count() {
-        let throttles = Throttles::default();
-        let now = Time(1_000_000 * SECOND_MICROS);
-        let peer = |text: &str| text.parse::<IpAddr>().unwrap();
-        let (one, neighbour, other) = (peer("2001:db8::1"), peer("2001:db8::2"), peer("2001:db8:0:1::1"));
-        for _ in 0..30 {
-            for _ in 0..3 {
-                throttles.link_token(one, now).unwrap();
-                throttles.link_token_known(one, now);
-            }
-            throttles.link_token(one, now).unwrap();
-        }
-        let refused = throttles.link_token(neighbour, now);
-        assert!(matches!(refused, Err(Error::Throttled { retry_after_seconds: 600 })));
-        throttles.link_token(other, now).unwrap();
-        assert!(throttles.link_token(one, now.plus_seconds(599)).is_err());
-        throttles.link_token(one, now.plus_seconds(600)).unwrap();
     }
 
     #[test]

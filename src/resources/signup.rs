@@ -92,8 +92,7 @@ fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
         let detail = "New organizations cannot be created in this instance. Contact your administrator if you think this is a mistake.";
         return Err(denied(detail));
     }
-    let has_code = call.setup_code.as_deref().is_some_and(|code| hash(code) == hash(setup_code));
-    if call.is_from_this_machine() || has_code {
+    if call.is_from_this_machine() || shows_setup_code(call, setup_code) {
         return Ok(());
     }
     Err(denied(
@@ -163,15 +162,22 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 
 /// Counts a wrong set-up code as a guess.
 pub(super) fn judge_setup_code(app: &App, call: &Call) -> Result<()> {
-    let Some(code) = &call.setup_code else { return Ok(()) };
+    if call.setup_code.is_none() {
+        return Ok(());
+    }
     let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
-    if hash(code) == hash(&app.setup_code) {
+    if shows_setup_code(call, &app.setup_code) {
         slot.give_back();
     } else {
         slot.wrong();
         logging::security(SecurityEvent::TokenRefused, call.peer, "set-up code");
     }
     Ok(())
+}
+
+/// Whether the request shows the right set-up code. Hashes are compared, so that the time taken tells nothing of it.
+pub(super) fn shows_setup_code(call: &Call, right: &str) -> bool {
+    call.setup_code.as_deref().is_some_and(|code| hash(code) == hash(right))
 }
 
 /// The name of an organization that was given none.
@@ -257,18 +263,13 @@ fn unknown_token() -> Error {
 
 /// Refuses a token that opens nothing. Those are counted, so that nobody can try many.
 fn look_up(app: &App, call: &Call) -> Result<()> {
-    let is_limited = app.config.lock_out();
-    if is_limited && let Err(refused) = app.throttles.link_token(call.peer, call.now) {
-        logging::security(SecurityEvent::Locked, call.peer, "");
-        return Err(refused);
-    }
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
     if app.store.read(|tx| invites::by_token(tx, call.param("token")))?.is_none() {
+        slot.wrong();
         logging::security(SecurityEvent::TokenRefused, call.peer, "");
         return Err(unknown_token());
     }
-    if is_limited {
-        app.throttles.link_token_known(call.peer, call.now);
-    }
+    slot.give_back();
     Ok(())
 }
 
