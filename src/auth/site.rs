@@ -13,7 +13,7 @@ pub fn judge(call: &Call, origin: Option<&str>, fetch_site: Option<&str>) -> Res
     let is_own = match (fetch_site, origin) {
         // What the browser says of itself beats names, which a proxy in front may have changed.
         (Some(site), _) => ["same-origin", "none"].contains(&site),
-        (None, Some(origin)) => is_own(call, origin),
+        (None, Some(origin)) => is_same(&call.origin, origin),
         (None, None) => true,
     };
     if is_own {
@@ -21,11 +21,6 @@ pub fn judge(call: &Call, origin: Option<&str>, fetch_site: Option<&str>) -> Res
     }
     let shown: String = origin.unwrap_or("another site").chars().take(200).collect();
     Err(denied(format!("CSRF Failed: Origin checking failed - {shown} does not match any trusted origins.")))
-}
-
-fn is_own(call: &Call, origin: &str) -> bool {
-    let ours = [Some(call.origin.as_str()), call.config.site_url.as_deref()];
-    ours.into_iter().flatten().any(|ours| is_same(ours, origin))
 }
 
 /// Whether an origin is that of our address. Where we are reached by plain HTTP, something in front may end
