@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use disk::syncs_per_second;
 use orgd::clock::{Clock, Ids};
-use orgd::store::{Order, Place, Store, Table, by_uuid};
+use orgd::store::{AnyTable, Order, Place, Store, Table, by_uuid};
 use uuid::Uuid;
 
-const ROWS: Table<(Uuid, Uuid), Vec<u8>> = Table::new("rows").counted(by_uuid);
-const INDEX: Table<Uuid, Uuid> = Table::new("index");
+static ROWS: Table<(Uuid, Uuid), Vec<u8>> = Table::new("rows").counted(by_uuid);
+static INDEX: Table<Uuid, Uuid> = Table::new("index");
 
 async fn writes(store: &Arc<Store>, callers: usize, total: u64) -> (f64, Duration) {
     let (clock, ids, next) = (Clock::default(), Arc::new(Ids::default()), Arc::new(AtomicU64::new(0)));
@@ -61,7 +61,7 @@ fn timed(what: &str, times: u32, mut work: impl FnMut()) {
 fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let path = folder.path().join("store.redb");
-    let tables = || vec![ROWS.info(), INDEX.info()];
+    let tables = || -> Vec<&'static dyn AnyTable> { vec![&ROWS, &INDEX] };
     let open = || Arc::new(Store::open(Place::File(path.clone()), 16 << 20, tables()).expect("a store"));
     let store = open();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

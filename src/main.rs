@@ -226,7 +226,9 @@ async fn run(command: Command) -> Outcome {
             print!("{}", routes::table().print());
             Ok(())
         }
-        Command::Openapi => print_json(&orgd::api::openapi::document(&resources::rows())),
+        Command::Openapi => {
+            print_json(&orgd::api::openapi::document(&resources::registry::routes(resources::registry::ALL)))
+        }
         Command::Licenses => {
             // Made by .ci/licenses.
             let mut text = flate2::read::GzDecoder::new(&include_bytes!("licenses.txt.gz")[..]);

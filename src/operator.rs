@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::resources::organizations::{NAME_CHARS_MAX, Organization};
 use crate::resources::secrets::{self, Fit};
 use crate::resources::{
-    self, api_keys, domains, instance, invites, organizations, plugins, projects, proxy_records, sessions,
-    signup, trusted_time, two_factor, users,
+    self, api_keys, domains, instance, invites, organizations, projects, proxy_records, sessions, signup,
+    trusted_time, two_factor, users,
 };
 use crate::store::{Place, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
@@ -54,7 +54,8 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
              place, or start once with --new-secret-key to begin anew"
         ));
     }
-    let store = Store::open(place, budgets.cache, resources::tables()).map_err(|cause| cause.to_string())?;
+    let store = Store::open(place, budgets.cache, resources::registry::tables(resources::registry::ALL))
+        .map_err(|cause| cause.to_string())?;
     if let Some(path) = &file
         && readers(path) != Readers::Owner
     {
@@ -84,8 +85,7 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         instance::prepare(tx, fresh)?;
         probe.as_ref().map_or(Ok(()), |probe| secrets::mark(tx, probe))?;
         invites::prepare(tx, &ids, &vault, is_new_key)?;
-        two_factor::seal_all(&vault, &ids, tx)?;
-        plugins::seal_all(&vault, &ids, tx)?;
+        secrets::seal_open(tx, &vault, &ids)?;
         trusted_time::prepare(tx, now)
     });
     prepared.await.map_err(&told)?;

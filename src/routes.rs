@@ -135,7 +135,7 @@ impl Routes {
     /// When two rows have the same path and method: the program is wrong then.
     fn new() -> Routes {
         let mut routes = Routes { router: matchit::Router::new(), nodes: Vec::new() };
-        for row in resources::rows() {
+        for row in resources::registry::routes(resources::registry::ALL) {
             routes.add(row);
         }
         for (_, node) in &mut routes.nodes {

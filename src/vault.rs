@@ -123,7 +123,6 @@ impl Vault {
     }
 }
 
-#[cfg(test)]
 impl Sealed {
     /// Bytes for the test of the stored ones.
     pub fn sample() -> Sealed {

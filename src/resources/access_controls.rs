@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::check::expect;
-use super::{batch_exports, members, projects, role_memberships, roles};
+use super::{Resource, batch_exports, members, projects, role_memberships, roles};
 use crate::api::{Call, Field, InProject, Level, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
-use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_uuid};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&ENTRIES]).samples(samples).checks(&[check]);
+
+fn rows() -> Vec<Route> {
     let own = "/api/projects/{id}/access_controls/";
     let others = "/api/projects/{id}/resource_access_controls/";
     let project = Within::Project("id");
@@ -60,11 +62,23 @@ pub struct AccessControl {
 }
 
 /// A kind of object, and one of them; empty for all of that kind.
-type Resource = (String, String);
-type EntryKey = (Uuid, u32, (Resource, Uuid));
+type Object = (String, String);
+type EntryKey = (Uuid, u32, (Object, Uuid));
 
 /// By organization, project, resource and subject.
-pub(super) const ENTRIES: Table<EntryKey, AccessControl> = Table::new("access_controls").counted(by_uuid);
+pub(super) static ENTRIES: Table<EntryKey, AccessControl> =
+    Table::new("access_controls").counted(by_uuid).belongs_to(&[
+        &Parent::of(&projects::PROJECTS, |project| *project),
+        &ParentNamed {
+            table: &roles::ROLES,
+            children: || &ENTRIES,
+            front: |(organization, _)| *organization,
+            parent: |(organization, ..), entry| match entry.subject {
+                Subject::Role(role) => Some((*organization, role)),
+                Subject::Everybody | Subject::Member(_) => None,
+            },
+        },
+    ]);
 
 const PROJECT: &str = "project";
 const PROJECT_LEVELS: &[&str] = &["none", "member", "admin"];
@@ -214,7 +228,7 @@ fn change(
     call: &Call,
     tx: &WriteTx,
     project: &InProject,
-    resource: Resource,
+    resource: Object,
     levels: &'static [&'static str],
 ) -> Result<Option<Wire>> {
     let mut form = call.form(FIELDS)?;
@@ -348,36 +362,42 @@ fn level_of(access_level: &str) -> Option<Level> {
     }
 }
 
-/// Removes the entries of a membership or role that goes.
-pub fn forget(tx: &WriteTx, organization: Uuid, subject: Uuid) -> Result<()> {
+/// Removes the entries of a membership that ends.
+pub fn on_member_left(tx: &WriteTx, organization: Uuid, membership: Uuid) -> Result<()> {
     if tx.count(&ENTRIES, &organization)? == 0 {
         return Ok(());
     }
     for (key, _) in tx.scan(&ENTRIES, &organization, Order::Ascending)? {
-        if key.2.1 == subject {
+        if key.2.1 == membership {
             tx.delete(&ENTRIES, &key)?;
         }
     }
     Ok(())
 }
 
-/// Removes the entries of a project that goes.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid, project: u32) -> Result<()> {
-    for (key, _) in tx.scan(&ENTRIES, &(organization, project), Order::Ascending)? {
-        tx.delete(&ENTRIES, &key)?;
+/// Every entry is stored under its subject, which is there.
+fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    for ((organization, project, (_, subject)), entry) in tx.all(&ENTRIES)? {
+        let whole = entry.subject.key() == subject && is_there(tx, organization, entry.subject).is_ok();
+        expect(problems, whole, || format!("an access control of project {project} names what is not there"));
     }
     Ok(())
 }
 
-/// What must hold of this table.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    for ((organization, project, (_, subject)), entry) in tx.all(&ENTRIES)? {
-        let whole = entry.subject.key() == subject
-            && projects::is_of(tx, organization, project)?
-            && is_there(tx, organization, entry.subject).is_ok();
-        expect(problems, whole, || format!("an access control of project {project} names what is not there"));
-    }
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO, text};
+    all.add(
+        &ENTRIES,
+        (ONE, 7, ((text("project"), text("7")), TWO)),
+        AccessControl {
+            subject: Subject::Role(TWO),
+            access_level: text("admin"),
+            created_by: ONE,
+            created_at: NOW,
+            updated_at: NOW,
+        },
+    );
+    all.variants("subject", &crate::every!(Subject { Everybody, Member(ONE), Role(TWO) }));
 }
 
 #[cfg(test)]

@@ -5,13 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::check::expect;
-use super::users;
+use super::{Resource, organizations, users};
 use crate::api::page::{LIMIT_MAX, link};
 use crate::api::{Call, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid, not_found};
-use crate::store::{Json, Order, Problems, Table, Tx, WriteTx, by_all_but_uuid};
+use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_all_but_uuid};
 
 /// The scope under which changes of projects are told; PostHog calls them teams there.
 pub const PROJECT: &str = "Team";
@@ -29,11 +28,19 @@ pub struct Entry {
 type ItemKey = (Uuid, (String, String), Uuid);
 
 /// By organization, scope and item, and by time.
-pub(super) const ENTRIES: Table<ItemKey, Entry> = Table::new("activity").counted(by_all_but_uuid);
+pub(super) static ENTRIES: Table<ItemKey, Entry> = Table::new("activity")
+    .counted(by_all_but_uuid)
+    .indexed(&[&BY_SCOPE])
+    .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 
 /// The items of a scope by time: what a list of the whole scope walks.
-pub(super) const BY_SCOPE: Table<(Uuid, String, Uuid), String> =
-    Table::new("activity_by_scope").counted(by_all_but_uuid);
+static BY_SCOPE: Index<ItemKey, Entry, (Uuid, String, Uuid), String> =
+    Index::new("activity_by_scope", |(organization, (scope, item), id): &ItemKey, _: &Entry| {
+        Some(((*organization, scope.clone(), *id), item.clone()))
+    })
+    .counted(by_all_but_uuid);
+
+pub static RESOURCE: Resource = Resource::inner().tables(&[&ENTRIES]).samples(samples);
 
 /// A change to be told.
 pub struct Change {
@@ -116,17 +123,7 @@ pub fn record(tx: &WriteTx, call: &Call, organization: Uuid, change: Change) -> 
     };
     let id = call.new_uuid();
     let scope = change.scope.to_owned();
-    tx.put(&BY_SCOPE, &(organization, scope.clone(), id), &change.item)?;
-    Ok(tx.put(&ENTRIES, &(organization, (scope, change.item), id), &entry)?)
-}
-
-/// Removes all entries, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for (key, _) in tx.scan(&ENTRIES, &organization, Order::Ascending)? {
-        tx.delete(&BY_SCOPE, &(organization, key.1.0.clone(), key.2))?;
-        tx.delete(&ENTRIES, &key)?;
-    }
-    Ok(())
+    Ok(tx.insert(&ENTRIES, &(organization, (scope, change.item), id), &entry)?)
 }
 
 #[derive(Serialize)]
@@ -231,16 +228,12 @@ fn wire(tx: &Tx, (_, (scope, item_id), id): ItemKey, entry: Entry) -> Result<Wir
     })
 }
 
-/// Every entry is found by its scope, and nothing else is.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let all = tx.all(&ENTRIES)?;
-    for ((organization, (scope, item), id), _) in &all {
-        let indexed = tx.get(&BY_SCOPE, &(*organization, scope.clone(), *id))?.as_ref() == Some(item);
-        expect(problems, indexed, || format!("entry {id} of the activity log is not found by its scope"));
-    }
-    let indexed = tx.all(&BY_SCOPE)?.len();
-    expect(problems, indexed == all.len(), || {
-        format!("{indexed} index rows stand for {} entries of the activity log", all.len())
-    });
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO, text};
+    let json = Json::of(&serde_json::json!({"a": [1, null]}));
+    all.add(
+        &ENTRIES,
+        (ONE, (text("Team"), text("1")), TWO),
+        Entry { user: TWO, activity: text("updated"), detail: json.clone(), created_at: NOW },
+    );
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{members, projects, sessions, users};
+use super::{Resource, members, projects, sessions, users};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
 use crate::api::fields::{Checked, Kind, shown};
 use crate::api::{Call, Field, Form, Method, Reply, Route, Within, read, session, signed_in, write};
@@ -15,9 +15,11 @@ use crate::auth::{hash, scopes};
 use crate::clock::Time;
 use crate::config::KEYS_MAX;
 use crate::error::{Error, Result, invalid, invalid_body, not_found, unauthenticated};
-use crate::store::{Memo, Order, Table, Tx, WriteTx};
+use crate::store::{Index, Memo, Order, ParentThrough, Table, Tx, WriteTx};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&KEYS]).samples(samples);
+
+fn rows() -> Vec<Route> {
     let all = "/api/personal_api_keys/";
     let one = "/api/personal_api_keys/{id}/";
     vec![
@@ -57,8 +59,15 @@ impl ApiKey {
 }
 
 /// By the SHA-256 of the value: what a request needs is one look-up away.
-pub(super) const KEYS: Table<[u8; 32], ApiKey> = Table::new("api_keys").remembered();
-pub(super) const BY_USER: Table<(Uuid, String), [u8; 32]> = Table::new("api_keys_by_user");
+pub(super) static KEYS: Table<[u8; 32], ApiKey> =
+    Table::new("api_keys").cached().indexed(&[&BY_USER]).belongs_to(&[&ParentThrough {
+        table: &users::USERS,
+        front: |user| *user,
+        index: &BY_USER,
+        child: |_, hash| *hash,
+    }]);
+static BY_USER: Index<[u8; 32], ApiKey, (Uuid, String), [u8; 32]> =
+    Index::unique("api_keys_by_user", |hash, key| Some(((key.user, key.id.clone()), *hash)));
 
 const FIELDS: &[Field] = &[
     Field::text("id", 50).read_only(),
@@ -162,9 +171,8 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     sessions::fresh(call)?;
-    let (hash, key) = find(call, tx)?;
+    let (hash, _) = find(call, tx)?;
     tx.delete(&KEYS, &hash)?;
-    tx.delete(&BY_USER, &(key.user, key.id))?;
     Reply::no_content()
 }
 
@@ -251,7 +259,7 @@ pub fn by_hash(tx: &Tx, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
 /// half of a SHA-256 names a key as surely as all of it.
 pub fn access(tx: &Tx, hash: [u8; 32], unknown: impl FnOnce() -> Error) -> Result<Arc<KeyAccess>> {
     let front = *hash.first_chunk().expect("16 of 32 bytes");
-    tx.remember(front, 0, || {
+    tx.cached(front, 0, || {
         let key = by_hash(tx, &hash)?.ok_or_else(unknown)?;
         Ok(KeyAccess {
             user: key.user,
@@ -278,7 +286,6 @@ pub fn insert(tx: &WriteTx, key: &mut ApiKey, value: &str) -> Result<()> {
     let ends = letters.len().saturating_sub(4);
     key.mask = format!("{}...{}", part(&letters[..letters.len().min(4)]), part(&letters[ends..]));
     let hash = hash(value);
-    tx.put(&BY_USER, &(key.user, key.id.clone()), &hash)?;
     Ok(tx.put(&KEYS, &hash, key)?)
 }
 
@@ -289,4 +296,23 @@ pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time) -> Result<()> {
         tx.put(&KEYS, hash, &key)?;
     }
     Ok(())
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{HASH, NOW, ONE, TWO, text};
+    all.add(
+        &KEYS,
+        HASH,
+        ApiKey {
+            id: text("id"),
+            user: ONE,
+            label: text("label"),
+            mask: text("phx_...abcd"),
+            created_at: NOW,
+            last_used_at: Some(NOW),
+            scopes: vec![text("*")],
+            scoped_projects: vec![1, 300],
+            scoped_organizations: vec![TWO],
+        },
+    );
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::events::{self, Arrivals};
-use super::projects;
+use super::{Resource, projects};
 use crate::api::call::BodyFault;
 use crate::api::{Body, Call, Reply, Route, Within, public, steps};
 use crate::app::App;
@@ -36,7 +36,9 @@ const PIECE_BYTES_MAX: usize = 1024 * 1024;
 /// Seconds after which a sender who found no memory may try again.
 const RETRY_SECONDS: &str = "5";
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows);
+
+fn rows() -> Vec<Route> {
     let paths = [
         ("/capture/", REQUEST_BYTES_MAX),
         ("/e/", REQUEST_BYTES_MAX),

@@ -9,15 +9,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::check::expect;
-use super::{members, organizations, places};
+use super::{Resource, members, organizations, places};
 use crate::api::{Call, Field, Level, Paging, Reply, Route, Within, read, scope, steps, write};
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
-use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&DOMAINS]).samples(samples);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/domains/";
     let one = "/api/organizations/{organization_id}/domains/{id}/";
     let verify_one = "/api/organizations/{organization_id}/domains/{id}/verify/";
@@ -56,11 +57,19 @@ pub struct Domain {
 }
 
 /// By organization, and by time.
-pub(super) const DOMAINS: Table<(Uuid, Uuid), Domain> = Table::new("domains").counted(by_uuid);
+pub(super) static DOMAINS: Table<(Uuid, Uuid), Domain> = Table::new("domains")
+    .counted(by_uuid)
+    .indexed(&[&VERIFIED, &IN_ORDER])
+    .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// Organization and domain of each verified name.
-pub(super) const VERIFIED: Table<String, (Uuid, Uuid)> = Table::new("domains_by_name");
+static VERIFIED: Index<(Uuid, Uuid), Domain, String, (Uuid, Uuid)> =
+    Index::unique("domains_by_name", |key, domain| domain.verified_at.map(|_| (domain.domain.clone(), *key)));
 /// By organization and name, as they are listed.
-pub(super) const IN_ORDER: Table<(Uuid, String), Uuid> = Table::new("domains_in_order").counted(by_uuid);
+static IN_ORDER: Index<(Uuid, Uuid), Domain, (Uuid, String), Uuid> =
+    Index::unique("domains_in_order", |(organization, id): &(Uuid, Uuid), domain: &Domain| {
+        Some(((*organization, domain.domain.clone()), *id))
+    })
+    .counted(by_uuid);
 
 const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
@@ -142,8 +151,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         return Err(invalid("domain", "invalid_input", "Please enter a valid domain or subdomain name."));
     }
     let id = call.new_uuid();
-    tx.put(&IN_ORDER, &(organization, domain.domain.clone()), &id)?;
-    tx.put(&DOMAINS, &(organization, id), &domain)?;
+    tx.insert(&DOMAINS, &(organization, id), &domain)?;
     Reply::created(&wire(id, &domain))
 }
 
@@ -184,8 +192,8 @@ fn fill_saml(domain: &mut Domain, form: &mut crate::api::Form) {
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
     let id = call.uuid("id")?;
-    let domain = get(tx, organization, id)?;
-    delete(tx, organization, id, &domain)?;
+    get(tx, organization, id)?;
+    tx.delete(&DOMAINS, &(organization, id))?;
     Reply::no_content()
 }
 
@@ -201,7 +209,6 @@ async fn verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             if tx.has(&VERIFIED, &domain.domain)? {
                 return Err(taken());
             }
-            tx.put(&VERIFIED, &domain.domain, &(organization, id))?;
             domain.verified_at = Some(call.now);
         }
         domain.last_verification_retry = Some(call.now);
@@ -250,44 +257,30 @@ pub fn free(tx: &WriteTx, name: &str) -> Result<Vec<(Uuid, Domain)>> {
     let mut freed = Vec::new();
     for ((organization, id), domain) in tx.all(&DOMAINS)? {
         if domain.domain == name {
-            delete(tx, organization, id, &domain)?;
+            tx.delete(&DOMAINS, &(organization, id))?;
             freed.push((organization, domain));
         }
     }
     Ok(freed)
 }
 
-fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, domain: &Domain) -> Result<()> {
-    if domain.verified_at.is_some() {
-        tx.delete(&VERIFIED, &domain.domain)?;
-    }
-    tx.delete(&IN_ORDER, &(organization, domain.domain.clone()))?;
-    Ok(tx.delete(&DOMAINS, &(organization, id))?)
-}
-
-/// Removes all domains, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((_, id), domain) in tx.scan(&DOMAINS, &organization, Order::Ascending)? {
-        delete(tx, organization, id, &domain)?;
-    }
-    Ok(())
-}
-
-/// What must hold of these tables.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let all = tx.all(&DOMAINS)?;
-    for ((organization, id), domain) in &all {
-        let holder = tx.get(&VERIFIED, &domain.domain)?;
-        let whole = organizations::find(tx, *organization).is_ok()
-            && (holder == Some((*organization, *id))) == domain.verified_at.is_some()
-            && tx.get(&IN_ORDER, &(*organization, domain.domain.clone()))? == Some(*id);
-        expect(problems, whole, || format!("domain {id} is not whole"));
-    }
-    let verified = all.iter().filter(|(_, domain)| domain.verified_at.is_some()).count();
-    for (indexed, wanted) in [(tx.all(&VERIFIED)?.len(), verified), (tx.all(&IN_ORDER)?.len(), all.len())] {
-        expect(problems, indexed == wanted, || format!("{indexed} index rows stand for {wanted} domains"));
-    }
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO, text};
+    all.add(
+        &DOMAINS,
+        (ONE, TWO),
+        Domain {
+            domain: text("example.com"),
+            verified_at: Some(NOW),
+            verification_challenge: text("c"),
+            last_verification_retry: Some(NOW),
+            jit_provisioning_enabled: true,
+            sso_enforcement: text("saml"),
+            saml_entity_id: Some(text("e")),
+            saml_acs_url: None,
+            saml_x509_cert: Some(text("x")),
+        },
+    );
 }
 
 #[cfg(test)]

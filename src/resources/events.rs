@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Swept, persons, projects};
+use super::{Resource, Swept, persons, projects};
 use crate::clock::{Clock, Ids, Time};
 use crate::error::Result;
-use crate::store::{Json, Order, Table, Tx, WriteTx};
+use crate::store::{Index, Json, Order, Table, Tx, WriteTx};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
@@ -28,14 +28,18 @@ pub struct Event {
     pub person_properties: Option<Json>,
 }
 
+pub static RESOURCE: Resource = Resource::inner().tables(&[&EVENTS, &KEPT]).samples(samples).checks(&[check]);
+
 /// By project and arrival.
-pub(super) const EVENTS: Table<(u32, Uuid), Event> = Table::new("events");
+pub(super) static EVENTS: Table<(u32, Uuid), Event> = Table::new("events").indexed(&[&BY_UUID, &BY_TIME]);
 /// By project and the event's own time.
-pub(super) const BY_TIME: Table<(u32, Time, Uuid), ()> = Table::new("events_by_time");
+static BY_TIME: Index<(u32, Uuid), Event, (u32, Time, Uuid), ()> =
+    Index::new("events_by_time", |(project, id), event| Some(((*project, event.timestamp, *id), ())));
 /// By project, the sender's identifier and a hash of name and distinct id: what was sent before.
-pub(super) const BY_UUID: Table<UuidKey, Uuid> = Table::new("events_by_uuid");
+static BY_UUID: Index<(u32, Uuid), Event, UuidKey, Uuid> =
+    Index::new("events_by_uuid", |(project, id), event| Some((event.uuid_key(*project)?, *id)));
 /// What each project keeps.
-pub(super) const KEPT: Table<u32, Kept> = Table::new("events_kept");
+pub(super) static KEPT: Table<u32, Kept> = Table::new("events_kept");
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,24 +139,12 @@ pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> 
             elements_chain: sent.elements_chain.clone(),
             person_properties,
         };
-        if let Some(key) = uuid_key {
-            tx.put(&BY_UUID, &key, &id)?;
-        }
-        tx.put(&BY_TIME, &(project, event.timestamp, id), &())?;
-        tx.put(&EVENTS, &(project, id), &event)?;
+        tx.insert(&EVENTS, &(project, id), &event)?;
         kept.events += 1;
         kept.bytes += event.bytes();
     }
     tx.put(&KEPT, &project, &kept)?;
     Ok(done)
-}
-
-fn delete(tx: &WriteTx, project: u32, id: Uuid, event: &Event) -> Result<()> {
-    if let Some(key) = event.uuid_key(project) {
-        tx.delete(&BY_UUID, &key)?;
-    }
-    tx.delete(&BY_TIME, &(project, event.timestamp, id))?;
-    Ok(tx.delete(&EVENTS, &(project, id))?)
 }
 
 /// How many events of a project are kept.
@@ -299,7 +291,7 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
             if !(is_gone || is_old || kept.bytes > bytes_each) {
                 break;
             }
-            delete(tx, project, id, &event)?;
+            tx.delete(&EVENTS, &(project, id))?;
             kept.events = kept.events.saturating_sub(1);
             kept.bytes = kept.bytes.saturating_sub(event.bytes());
             removed += 1;
@@ -318,27 +310,14 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
     Ok(Swept::default())
 }
 
-/// What is kept is what was counted, and every event is found by its time and its sender's identifier.
-pub(super) fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
+/// What is kept is what was counted.
+fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
     let mut counted: std::collections::BTreeMap<u32, Kept> = std::collections::BTreeMap::new();
-    let (mut events, mut with_uuid) = (0, 0);
     for row in tx.range(&EVENTS, &(0, Uuid::nil()), &(u32::MAX, Uuid::max()), Order::Ascending)? {
-        let ((project, id), event) = row?;
+        let ((project, _), event) = row?;
         let kept = counted.entry(project).or_default();
         kept.events += 1;
         kept.bytes += event.bytes();
-        events += 1;
-        let by_time = tx.has(&BY_TIME, &(project, event.timestamp, id))?;
-        let by_uuid = match event.uuid_key(project) {
-            Some(key) => {
-                with_uuid += 1;
-                tx.get(&BY_UUID, &key)? == Some(id)
-            }
-            None => true,
-        };
-        if !(by_time && by_uuid) {
-            problems.push(format!("event {id} of project {project} is not indexed"));
-        }
     }
     for (project, kept) in tx.all(&KEPT)? {
         if counted.remove(&project).unwrap_or_default() != kept {
@@ -346,12 +325,27 @@ pub(super) fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()
         }
     }
     problems.extend(counted.keys().map(|project| format!("events of project {project} were not counted")));
-    for (indexed, rows) in [(tx.all(&BY_TIME)?.len(), events), (tx.all(&BY_UUID)?.len(), with_uuid)] {
-        if indexed != rows {
-            problems.push(format!("{indexed} index rows stand for {rows} events"));
-        }
-    }
     Ok(())
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO, text};
+    let json = Json::of(&serde_json::json!({"a": [1, null]}));
+    all.add(
+        &EVENTS,
+        (7, ONE),
+        Event {
+            uuid: Some(TWO),
+            event: text("$pageview"),
+            distinct_id: text("d"),
+            timestamp: NOW,
+            person: ONE,
+            properties: json.clone(),
+            elements_chain: text("a"),
+            person_properties: Some(json.clone()),
+        },
+    );
+    all.add(&KEPT, 7, Kept { events: 3, bytes: 900 });
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::users;
+use super::{Resource, users};
 use crate::api::{Call, Reply, Route, Within, public, read, steps};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::{Table, Tx, WriteTx};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INSTANCE]).samples(samples);
+
+fn rows() -> Vec<Route> {
     vec![
         Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME)))),
         Route::get("/_health/", public(), Within::Nothing, steps(health)),
@@ -24,7 +26,7 @@ pub fn rows() -> Vec<Route> {
 const WELCOME: &str = "This is orgd. Its API is at /api/, described at /api/schema/redoc/.\n";
 
 /// What belongs to the file as a whole, by name.
-pub(super) const INSTANCE: Table<String, Vec<u8>> = Table::new("instance");
+pub(super) static INSTANCE: Table<String, Vec<u8>> = Table::new("instance");
 
 const SECRET: &str = "secret";
 
@@ -131,4 +133,9 @@ pub fn prepare(tx: &WriteTx, fresh: [u8; 32]) -> Result<()> {
 pub fn secret(tx: &Tx) -> Result<Vec<u8>> {
     let secret = tx.get(&INSTANCE, &SECRET.to_owned())?;
     secret.ok_or_else(|| Error::Internal("the data file has no secret".into()))
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::text;
+    all.add(&INSTANCE, text("secret"), vec![1, 2, 255]);
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{members, outbox, users};
+use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
 use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
@@ -17,10 +17,12 @@ use crate::auth::hash;
 use crate::clock::{Ids, Time};
 use crate::config::{BULK_INVITES_MAX, INVITE_SECONDS};
 use crate::error::{Result, denied, invalid_body, not_found};
-use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 use crate::vault::{Sealed, Vault};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INVITES]).samples(samples).seals(&[show_sealed]);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/invites/";
     let one = "/api/organizations/{organization_id}/invites/{id}/";
     let bulk = "/api/organizations/{organization_id}/invites/bulk/";
@@ -63,11 +65,18 @@ pub struct Token {
 }
 
 /// By organization, and by time.
-pub(super) const INVITES: Table<(Uuid, Uuid), Invite> = Table::new("invites").counted(by_uuid);
+pub(super) static INVITES: Table<(Uuid, Uuid), Invite> = Table::new("invites")
+    .counted(by_uuid)
+    .indexed(&[&BY_TOKEN, &BY_EMAIL])
+    .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// Organization and id, by the SHA-256 of the token.
-pub(super) const BY_TOKEN: Table<[u8; 32], (Uuid, Uuid)> = Table::new("invites_by_token");
+static BY_TOKEN: Index<(Uuid, Uuid), Invite, [u8; 32], (Uuid, Uuid)> =
+    Index::unique("invites_by_token", |key, invite| Some((invite.token.as_ref()?.hash, *key)));
 /// By address in lower case: invite and organization.
-pub(super) const BY_EMAIL: Table<(String, Uuid), Uuid> = Table::new("invites_by_email");
+static BY_EMAIL: Index<(Uuid, Uuid), Invite, (String, Uuid), Uuid> =
+    Index::new("invites_by_email", |(organization, id), invite| {
+        Some(((invite.target_email.to_lowercase(), *id), *organization))
+    });
 
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
@@ -216,7 +225,7 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if mine < Level::Admin && invite.created_by != call.user()? {
         return Err(denied("Only admins and whoever sent an invite can take it back."));
     }
-    delete(tx, organization, id, &invite)?;
+    tx.delete(&INVITES, &(organization, id))?;
     Reply::no_content()
 }
 
@@ -267,22 +276,13 @@ fn make(
         let detail = "A user with this email address already belongs to the organization.";
         return Err(invalid_body("invalid_input", detail));
     }
-    for (old_id, old) in older {
-        delete(tx, organization, old_id, &old)?;
+    for (old_id, _) in older {
+        tx.delete(&INVITES, &(organization, old_id))?;
     }
     let wanted = form.take::<bool>("send_email").unwrap_or(true);
     invite.emailing_attempt_made = wanted && outbox::push_invite(call, tx, organization, id, &invite)?;
-    tx.put(&BY_EMAIL, &(invite.target_email.to_lowercase(), id), &organization)?;
-    put(tx, organization, id, &invite)?;
+    tx.insert(&INVITES, &(organization, id), &invite)?;
     Ok((id, invite))
-}
-
-/// Stores the invite where its token leads to it.
-fn put(tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<()> {
-    if let Some(token) = &invite.token {
-        tx.put(&BY_TOKEN, &token.hash, &(organization, id))?;
-    }
-    Ok(tx.put(&INVITES, &(organization, id), invite)?)
 }
 
 fn new_token(ids: &Ids, vault: &Vault, id: Uuid) -> Result<Token> {
@@ -357,8 +357,8 @@ fn open_to(tx: &Tx, email: &str, now: Time) -> Result<Vec<Found>> {
 /// Takes back all open invites of an address, and says which they were.
 pub fn take_back_all_to(tx: &WriteTx, email: &str, now: Time) -> Result<Vec<Found>> {
     let open = open_to(tx, email, now)?;
-    for Found { organization, id, invite } in &open {
-        delete(tx, *organization, *id, invite)?;
+    for Found { organization, id, .. } in &open {
+        tx.delete(&INVITES, &(*organization, *id))?;
     }
     Ok(open)
 }
@@ -374,7 +374,7 @@ pub fn take_back_above(
 ) -> Result<()> {
     for ((_, id), invite) in tx.scan(&INVITES, &organization, Order::Ascending)? {
         if invite.created_by == sender && Some(invite.level) > level && !invite.is_expired(now) {
-            delete(tx, organization, id, &invite)?;
+            tx.delete(&INVITES, &(organization, id))?;
         }
     }
     Ok(())
@@ -392,17 +392,14 @@ pub fn prepare(tx: &WriteTx, ids: &Ids, vault: &Vault, is_new_key: bool) -> Resu
         if invite.open_token(vault, id).is_some() {
             continue;
         }
-        if let Some(lost) = &invite.token {
-            tx.delete(&BY_TOKEN, &lost.hash)?;
-        }
         invite.token = Some(new_token(ids, vault, id)?);
-        put(tx, organization, id, &invite)?;
+        tx.put(&INVITES, &(organization, id), &invite)?;
     }
     Ok(())
 }
 
 /// Shows the token of every invite.
-pub(super) fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
+fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
     for ((_, id), invite) in tx.all(&INVITES)? {
         if let Some(token) = &invite.token {
             look(&purpose(id), &token.sealed);
@@ -414,25 +411,27 @@ pub(super) fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()>
 /// The address has joined: its invites to this organization are used up. Those of other organizations
 /// stay, for joining one is no answer to another.
 pub fn use_up(tx: &WriteTx, organization: Uuid, email: &str) -> Result<()> {
-    for (id, invite) in of_address(tx, organization, email)? {
-        delete(tx, organization, id, &invite)?;
+    for (id, _) in of_address(tx, organization, email)? {
+        tx.delete(&INVITES, &(organization, id))?;
     }
     Ok(())
 }
 
-fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<()> {
-    tx.delete(&BY_EMAIL, &(invite.target_email.to_lowercase(), id))?;
-    if let Some(token) = &invite.token {
-        tx.delete(&BY_TOKEN, &token.hash)?;
-    }
-    outbox::cancel(tx, id)?;
-    Ok(tx.delete(&INVITES, &(organization, id))?)
-}
-
-/// Removes all invites, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((_, id), invite) in tx.scan(&INVITES, &organization, Order::Ascending)? {
-        delete(tx, organization, id, &invite)?;
-    }
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{HASH, NOW, ONE, TWO, text};
+    all.add(
+        &INVITES,
+        (ONE, TWO),
+        Invite {
+            target_email: text("a@example.com"),
+            first_name: text("A"),
+            level: Level::Admin,
+            message: Some(text("m")),
+            emailing_attempt_made: true,
+            created_by: ONE,
+            created_at: NOW,
+            updated_at: NOW,
+            token: Some(Token { hash: HASH, sealed: Sealed::sample() }),
+        },
+    );
 }

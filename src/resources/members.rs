@@ -7,16 +7,18 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{access_controls, batch_exports, invites, role_memberships, two_factor, users};
+use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
 use crate::api::call::Via;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid_body, not_found};
-use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&MEMBERS]).samples(samples);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/members/";
     let one = "/api/organizations/{organization_id}/members/{user__uuid}/";
     let organization = Within::Organization("organization_id");
@@ -41,10 +43,23 @@ pub struct Member {
 }
 
 /// By user and organization: the organizations of a user, in the order of their making.
-pub(super) const MEMBERS: Table<(Uuid, Uuid), Member> = Table::new("members_by_user").counted(by_uuid);
+pub(super) static MEMBERS: Table<(Uuid, Uuid), Member> =
+    Table::new("members_by_user").counted(by_uuid).indexed(&[&BY_JOINING]).belongs_to(&[
+        &Parent::of(&users::USERS, |user| *user),
+        &ParentThrough {
+            table: &organizations::ORGANIZATIONS,
+            front: |organization| *organization,
+            index: &BY_JOINING,
+            child: |(organization, _), user| (*user, *organization),
+        },
+    ]);
 /// By organization and membership, so in the order of joining.
-pub(super) const BY_JOINING: Table<(Uuid, Uuid), Uuid> =
-    Table::new("members_by_joining").counted(by_uuid).remembered();
+pub(super) static BY_JOINING: Index<(Uuid, Uuid), Member, (Uuid, Uuid), Uuid> =
+    Index::new("members_by_joining", |(user, organization): &(Uuid, Uuid), member: &Member| {
+        Some(((*organization, member.id), *user))
+    })
+    .counted(by_uuid)
+    .cached();
 
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
@@ -170,12 +185,11 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::no_content()
 }
 
-/// Ends a membership, with all that hangs on it.
+/// Ends a membership, with all that depends on it.
 fn end(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
     invites::take_back_above(tx, organization, user, None, call.now)?;
-    role_memberships::leave(tx, organization, user)?;
-    access_controls::forget(tx, organization, member.id)?;
-    delete(tx, organization, user, member.id)?;
+    access_controls::on_member_left(tx, organization, member.id)?;
+    tx.delete(&MEMBERS, &(user, organization))?;
     batch_exports::authors::pause_all_lost(call, tx, organization)
 }
 
@@ -282,25 +296,18 @@ pub fn first_of(tx: &Tx, user: Uuid) -> Result<Option<(Uuid, Level)>> {
 /// Makes the user a member.
 pub fn join(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
     let member = Member { id: call.new_uuid(), level, joined_at: call.now, updated_at: call.now };
-    tx.put(&BY_JOINING, &(organization, member.id), &user)?;
-    put(tx, organization, user, &member)
+    Ok(tx.insert(&MEMBERS, &(user, organization), &member)?)
 }
 
 fn put(tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
     Ok(tx.put(&MEMBERS, &(user, organization), member)?)
 }
 
-fn delete(tx: &WriteTx, organization: Uuid, user: Uuid, id: Uuid) -> Result<()> {
-    tx.delete(&BY_JOINING, &(organization, id))?;
-    Ok(tx.delete(&MEMBERS, &(user, organization))?)
-}
-
-/// Ends all memberships, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((_, id), user) in tx.scan(&BY_JOINING, &organization, Order::Ascending)? {
-        delete(tx, organization, user, id)?;
-    }
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO};
+    let member = Member { id: TWO, level: Level::Owner, joined_at: NOW, updated_at: NOW };
+    all.add(&MEMBERS, (ONE, TWO), member);
+    all.variants("level", &crate::every!(Level { Member, Admin, Owner }));
 }
 
 #[cfg(test)]

@@ -10,15 +10,18 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
 
-use super::{batch_exports, domains, invites, members, plugins, projects, proxy_records, roles, users};
+use super::{Resource, members, projects, users};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::auth;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, forbidden, not_found};
-use crate::store::{Table, Tx, WriteTx};
+use crate::store::{Index, Problems, Table, Tx, WriteTx};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource =
+    Resource::of(rows).tables(&[&ORGANIZATIONS]).samples(samples).checks(&[check]);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/";
     let one = "/api/organizations/{id}/";
     let own = Within::OrganizationBy(own);
@@ -46,8 +49,10 @@ pub struct Organization {
     pub plugins_access_level: u8,
 }
 
-pub(super) const ORGANIZATIONS: Table<Uuid, Organization> = Table::new("organizations").remembered();
-pub(super) const BY_SLUG: Table<String, Uuid> = Table::new("organizations_by_slug");
+pub(super) static ORGANIZATIONS: Table<Uuid, Organization> =
+    Table::new("organizations").cached().indexed(&[&BY_SLUG]);
+static BY_SLUG: Index<Uuid, Organization, String, Uuid> =
+    Index::unique("organizations_by_slug", |id, organization| Some((organization.slug.clone(), *id)));
 
 pub const NAME_CHARS_MAX: usize = 64;
 const SLUG_CHARS_MAX: usize = 48;
@@ -115,7 +120,7 @@ pub fn json(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Arc<Box<RawVa
     if level < Level::Admin {
         write().map(Arc::new)
     } else {
-        tx.remember(id.into_bytes(), level.number(), write)
+        tx.cached(id.into_bytes(), level.number(), write)
     }
 }
 
@@ -194,19 +199,9 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::ok(&wire(tx, id, call.user()?, level)?)
 }
 
-/// Everything that hangs on the organization goes with it; users stay.
+/// Everything that belongs to the organization is deleted with it; users stay.
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (id, _) = members::require(call, Level::Owner)?;
-    let organization = find(tx, id)?;
-    batch_exports::delete_all_of(tx, id)?;
-    projects::delete_all_of(tx, id)?;
-    plugins::delete_all_of(tx, id)?;
-    invites::delete_all_of(tx, id)?;
-    domains::delete_all_of(tx, id)?;
-    roles::delete_all_of(tx, id)?;
-    proxy_records::delete_all_of(tx, id)?;
-    members::delete_all_of(tx, id)?;
-    tx.delete(&BY_SLUG, &organization.slug)?;
     tx.delete(&ORGANIZATIONS, &id)?;
     Reply::no_content()
 }
@@ -273,8 +268,7 @@ pub fn found(call: &Call, tx: &WriteTx, owner: Uuid, mut organization: Organizat
     let id = call.new_uuid();
     organization.slug = free_slug(call, tx, &organization.name)?;
     organization.plugins_access_level = call.config.plugins.plugins_access_level;
-    tx.put(&BY_SLUG, &organization.slug, &id)?;
-    tx.put(&ORGANIZATIONS, &id, &organization)?;
+    tx.insert(&ORGANIZATIONS, &id, &organization)?;
     members::join(call, tx, id, owner, Level::Owner)?;
     let user = users::find(tx, owner)?;
     let project = projects::create_default(call, tx, id, &user)?;
@@ -315,6 +309,16 @@ fn slug(name: &str) -> String {
     slug.trim_matches(['-', '_']).chars().take(SLUG_CHARS_MAX).collect()
 }
 
+/// Every organization has a member.
+fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    for (id, _) in tx.all(&ORGANIZATIONS)? {
+        if members::count(tx, id)? == 0 {
+            problems.push(format!("organization {id} has no member"));
+        }
+    }
+    Ok(())
+}
+
 /// An organization, or 404.
 pub fn find(tx: &Tx, id: Uuid) -> Result<Organization> {
     tx.get(&ORGANIZATIONS, &id)?.ok_or_else(not_found)
@@ -330,6 +334,15 @@ pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<Uuid>> {
         Some(id) => Ok(tx.has(&ORGANIZATIONS, &id)?.then_some(id)),
         None => Ok(tx.get(&BY_SLUG, &name.to_owned())?),
     }
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, text};
+    let mut organization = Organization::new("Acme", NOW);
+    organization.slug = text("acme");
+    organization.enforce_2fa = Some(true);
+    organization.plugins_access_level = 9;
+    all.add(&ORGANIZATIONS, ONE, organization);
 }
 
 #[cfg(test)]

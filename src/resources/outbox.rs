@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::invites::Invite;
-use super::{invites, organizations, trusted_time, users};
+use super::{Resource, invites, organizations, trusted_time, users};
 use crate::api::Call;
 use crate::clock::Time;
 use crate::error::Result;
-use crate::store::{Table, Tx, WriteTx};
+use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::Vault;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,7 +24,10 @@ pub struct Mail {
 }
 
 /// By identifier, so in the order of their making. The mail of an invite has the invite's.
-pub const OUTBOX: Table<Uuid, Mail> = Table::new("outbox");
+pub static OUTBOX: Table<Uuid, Mail> =
+    Table::new("outbox").belongs_to(&[&Parent::of(&invites::INVITES, |(_, id)| *id).optional()]);
+
+pub static RESOURCE: Resource = Resource::inner().tables(&[&OUTBOX]).samples(samples);
 
 /// Mails are given up after this.
 pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;
@@ -123,11 +126,6 @@ fn site(call: &Call) -> String {
     site.trim_end_matches('/').to_owned()
 }
 
-/// Takes back a mail that was not sent yet.
-pub fn cancel(tx: &WriteTx, id: Uuid) -> Result<()> {
-    Ok(tx.delete(&OUTBOX, &id)?)
-}
-
 /// Mails whose turn has come, and when the next one's comes.
 pub type Due = (Vec<(Uuid, Mail)>, Option<Time>);
 
@@ -170,4 +168,21 @@ pub fn settle(tx: &WriteTx, id: Uuid, sent: bool, now: Time) -> Result<()> {
     mail.attempts += 1;
     mail.next_attempt_at = now.plus_seconds(wait);
     Ok(tx.put(&OUTBOX, &id, &mail)?)
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, text};
+    all.add(
+        &OUTBOX,
+        ONE,
+        Mail {
+            to: text("a@example.com"),
+            subject: text("s"),
+            text: text("t"),
+            html: text("h"),
+            created_at: NOW,
+            attempts: 2,
+            next_attempt_at: NOW,
+        },
+    );
 }

@@ -1,6 +1,7 @@
 //! Persons: whom events are about. A person has any number of distinct ids and some properties.
 //! Holds always: a distinct id belongs to one person; a person has at least one.
 
+use super::Resource;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use super::events::{Arrivals, Place, Sent};
 use crate::clock::{Ids, Time};
 use crate::error::Result;
-use crate::store::{Json, Order, Problems, Table, Tx, WriteTx};
+use crate::store::{Index, Json, Order, ParentThrough, Problems, Table, Tx, WriteTx};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Person {
@@ -32,14 +33,27 @@ pub struct Mapping {
     pub updated_at: Time,
 }
 
+pub static RESOURCE: Resource =
+    Resource::inner().tables(&[&PERSONS, &MAPPINGS]).samples(samples).checks(&[check]);
+
 /// By project.
-pub(super) const PERSONS: Table<(u32, Uuid), Person> = Table::new("persons");
-/// By project and distinct id.
-pub(super) const MAPPINGS: Table<(u32, String), Mapping> = Table::new("persons_by_distinct_id");
-/// The distinct ids of a person.
-pub(super) const DISTINCT_IDS: Table<(u32, Uuid, String), ()> = Table::new("person_distinct_ids");
+pub(super) static PERSONS: Table<(u32, Uuid), Person> = Table::new("persons").indexed(&[&BY_TOUCH]);
 /// By project and the time of the last change.
-pub(super) const BY_TOUCH: Table<(u32, Time, Uuid), ()> = Table::new("persons_by_touch");
+static BY_TOUCH: Index<(u32, Uuid), Person, (u32, Time, Uuid), ()> =
+    Index::new("persons_by_touch", |(project, id), person| Some(((*project, person.touched_at, *id), ())));
+/// By project and distinct id.
+pub(super) static MAPPINGS: Table<(u32, String), Mapping> =
+    Table::new("persons_by_distinct_id").indexed(&[&DISTINCT_IDS]).belongs_to(&[&ParentThrough {
+        table: &PERSONS,
+        front: |person| *person,
+        index: &DISTINCT_IDS,
+        child: |(project, _, distinct_id), ()| (*project, distinct_id.clone()),
+    }]);
+/// The distinct ids of a person.
+static DISTINCT_IDS: Index<(u32, String), Mapping, (u32, Uuid, String), ()> =
+    Index::new("person_distinct_ids", |(project, distinct_id), mapping| {
+        Some(((*project, mapping.person, distinct_id.clone()), ()))
+    });
 
 /// Properties may grow to this size; an update beyond it is passed over, as in PostHog.
 const PROPERTIES_BYTES_MAX: usize = 512 * 1024;
@@ -157,8 +171,7 @@ fn make(tx: &WriteTx, arrivals: &Arrivals, project: u32, now: Time, distinct_id:
         touched_at: now,
         is_identified: false,
     };
-    tx.put(&BY_TOUCH, &(project, now, id), &())?;
-    tx.put(&PERSONS, &(project, id), &person)?;
+    tx.insert(&PERSONS, &(project, id), &person)?;
     point(tx, project, now, distinct_id, id, 0)?;
     Ok(id)
 }
@@ -166,15 +179,11 @@ fn make(tx: &WriteTx, arrivals: &Arrivals, project: u32, now: Time, distinct_id:
 /// Makes `distinct_id` one of the person's.
 fn point(tx: &WriteTx, project: u32, now: Time, distinct_id: &str, person: Uuid, version: u64) -> Result<()> {
     let mapping = Mapping { person, version, updated_at: now };
-    tx.put(&MAPPINGS, &(project, distinct_id.to_owned()), &mapping)?;
-    Ok(tx.put(&DISTINCT_IDS, &(project, person, distinct_id.to_owned()), &())?)
+    Ok(tx.put(&MAPPINGS, &(project, distinct_id.to_owned()), &mapping)?)
 }
 
 fn put(tx: &WriteTx, project: u32, now: Time, id: Uuid, mut person: Person) -> Result<Person> {
-    tx.delete(&BY_TOUCH, &(project, person.touched_at, id))?;
-    person.touched_at = now;
-    tx.put(&BY_TOUCH, &(project, now, id), &())?;
-    tx.put(&PERSONS, &(project, id), &person)?;
+    tx.change(&PERSONS, &(project, id), &mut person, |person| person.touched_at = now)?;
     Ok(person)
 }
 
@@ -241,12 +250,10 @@ fn merge(tx: &WriteTx, project: u32, now: Time, into: Uuid, from: Uuid, forced: 
     kept.version = kept.version.max(gone.version) + 1;
     kept.updated_at = now;
     for ((_, _, distinct_id), ()) in moved {
-        tx.delete(&DISTINCT_IDS, &(project, from, distinct_id.clone()))?;
         let version =
             tx.get(&MAPPINGS, &(project, distinct_id.clone()))?.map_or(0, |mapping| mapping.version + 1);
         point(tx, project, now, &distinct_id, into, version)?;
     }
-    tx.delete(&BY_TOUCH, &(project, gone.touched_at, from))?;
     tx.delete(&PERSONS, &(project, from))?;
     put(tx, project, now, into, kept)?;
     Ok(())
@@ -346,44 +353,42 @@ pub fn changed(
     Ok(reached.map(|place| (rows, place)))
 }
 
+/// Every person has a distinct id.
+fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    for (key, _) in tx.all(&PERSONS)? {
+        if tx.window(&DISTINCT_IDS, &key, Order::Ascending, 0, 1)?.is_empty() {
+            problems.push(format!("person {} has no distinct id", key.1));
+        }
+    }
+    Ok(())
+}
+
 /// Removes some persons of a project that is gone; true where more are left.
 pub(super) fn sweep(tx: &WriteTx, project: u32) -> Result<bool> {
     const AT_ONCE: usize = 200;
     let all = tx.range(&PERSONS, &(project, Uuid::nil()), &(project, Uuid::max()), Order::Ascending)?;
     let some: Vec<((u32, Uuid), Person)> = all.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
-    for ((_, id), person) in &some {
-        for (key, ()) in tx.scan(&DISTINCT_IDS, &(project, *id), Order::Ascending)? {
-            tx.delete(&MAPPINGS, &(project, key.2.clone()))?;
-            tx.delete(&DISTINCT_IDS, &key)?;
-        }
-        tx.delete(&BY_TOUCH, &(project, person.touched_at, *id))?;
-        tx.delete(&PERSONS, &(project, *id))?;
+    for (key, _) in &some {
+        tx.delete(&PERSONS, key)?;
     }
     Ok(!some.is_empty())
 }
 
-/// Every distinct id has a person who knows of it, and every person is found by its last change.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let persons = tx.all(&PERSONS)?;
-    for ((project, id), person) in &persons {
-        if !tx.has(&BY_TOUCH, &(*project, person.touched_at, *id))? {
-            problems.push(format!("person {id} is not found by its last change"));
-        }
-        if tx.scan(&DISTINCT_IDS, &(*project, *id), Order::Ascending)?.is_empty() {
-            problems.push(format!("person {id} has no distinct id"));
-        }
-    }
-    let mappings = tx.all(&MAPPINGS)?;
-    for ((project, distinct_id), mapping) in &mappings {
-        let whole = tx.has(&PERSONS, &(*project, mapping.person))?
-            && tx.has(&DISTINCT_IDS, &(*project, mapping.person, distinct_id.clone()))?;
-        if !whole {
-            problems.push(format!("a distinct id of project {project} has no person {}", mapping.person));
-        }
-    }
-    let others = [(tx.all(&BY_TOUCH)?.len(), persons.len()), (tx.all(&DISTINCT_IDS)?.len(), mappings.len())];
-    for (indexed, rows) in others.into_iter().filter(|(indexed, rows)| indexed != rows) {
-        problems.push(format!("{indexed} index rows stand for {rows} persons or distinct ids"));
-    }
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, text};
+    let json = Json::of(&serde_json::json!({"a": [1, null]}));
+    all.add(
+        &PERSONS,
+        (7, ONE),
+        Person {
+            properties: json.clone(),
+            version: 2,
+            created_at: NOW,
+            updated_at: NOW,
+            touched_at: NOW,
+            is_identified: true,
+        },
+    );
+    let mapping = Mapping { person: ONE, version: 1, updated_at: NOW };
+    all.add(&MAPPINGS, (7, text("d")), mapping);
 }

@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::check::expect;
-use super::{members, organizations, users};
+use super::{Resource, members, organizations, users};
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::config::{Config, PROXY_BASE_LOCAL};
 use crate::error::{Result, invalid, invalid_body, not_found};
-use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&RECORDS]).samples(samples);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/proxy_records/";
     let one = "/api/organizations/{organization_id}/proxy_records/{id}/";
     let again = "/api/organizations/{organization_id}/proxy_records/{id}/retry/";
@@ -73,11 +74,18 @@ pub struct ProxyRecord {
 }
 
 /// By organization, and by time.
-pub(super) const RECORDS: Table<(Uuid, Uuid), ProxyRecord> = Table::new("proxy_records").counted(by_uuid);
+pub(super) static RECORDS: Table<(Uuid, Uuid), ProxyRecord> = Table::new("proxy_records")
+    .counted(by_uuid)
+    .indexed(&[&BY_DOMAIN, &DUE])
+    .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// By name in lower case.
-pub(super) const BY_DOMAIN: Table<String, (Uuid, Uuid)> = Table::new("proxy_records_by_domain");
+static BY_DOMAIN: Index<(Uuid, Uuid), ProxyRecord, String, (Uuid, Uuid)> =
+    Index::unique("proxy_records_by_domain", |key, record| Some((record.domain.to_lowercase(), *key)));
 /// By the time of the next look: the organization of the record.
-pub const DUE: Table<([u8; 8], Uuid), Uuid> = Table::new("proxy_records_due");
+pub static DUE: Index<(Uuid, Uuid), ProxyRecord, ([u8; 8], Uuid), Uuid> =
+    Index::new("proxy_records_due", |(organization, id), record| {
+        record.next_look_at.map(|at| ((at.0.to_be_bytes(), *id), *organization))
+    });
 
 /// A name that never gets its CNAME is given up after this.
 const WAITING_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
@@ -155,7 +163,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
             "ORGD_PROXY_BASE_CNAME is not set: this proxy record leads to the machine itself"
         );
     }
-    replace(tx, organization, id, None, &record)?;
+    tx.insert(&RECORDS, &(organization, id), &record)?;
     Reply::created(&wire(tx, id, &record)?)
 }
 
@@ -175,7 +183,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let domain = free_domain(call, tx)?;
     let target_cname = target_cname(&call.config, organization, &domain);
     let record = ProxyRecord { domain, target_cname, ..before.clone() }.restarted(call.now);
-    replace(tx, organization, id, Some(&before), &record)?;
+    tx.replace(&RECORDS, &(organization, id), &before, &record)?;
     Reply::ok(&wire(tx, id, &record)?)
 }
 
@@ -185,13 +193,15 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let id = call.uuid("id")?;
     let before = get(tx, organization, id)?;
     match before.status {
-        Status::Waiting | Status::Erroring | Status::TimedOut => delete(tx, organization, id, &before)?,
+        Status::Waiting | Status::Erroring | Status::TimedOut => {
+            tx.delete(&RECORDS, &(organization, id))?;
+        }
         Status::Deleting => {}
         Status::Issuing | Status::Valid | Status::Warning => {
             let next_look_at = Some(call.now);
             let record =
                 ProxyRecord { next_look_at, ..before.clone().turned(Status::Deleting, "", call.now) };
-            replace(tx, organization, id, Some(&before), &record)?;
+            tx.replace(&RECORDS, &(organization, id), &before, &record)?;
         }
     }
     Reply::no_content()
@@ -204,7 +214,7 @@ fn retry(call: &Call, tx: &WriteTx) -> Result<Reply> {
         return Err(invalid_body("invalid_input", detail));
     }
     let record = before.clone().restarted(call.now);
-    replace(tx, organization, id, Some(&before), &record)?;
+    tx.replace(&RECORDS, &(organization, id), &before, &record)?;
     Reply::ok(&wire(tx, id, &record)?)
 }
 
@@ -227,7 +237,7 @@ fn free_domain(call: &Call, tx: &Tx) -> Result<String> {
     }
     let owner = tx.get(&BY_DOMAIN, &domain.to_lowercase())?;
     // A record may change the case of its own name.
-    if owner.is_some_and(|(_, id)| id.to_string() != call.param("id")) {
+    if owner.is_some_and(|(_, id)| call.uuid("id").ok() != Some(id)) {
         return Err(invalid("domain", "unique", "proxy record with this domain already exists."));
     }
     Ok(domain)
@@ -381,79 +391,43 @@ pub fn settle(
     }
     if looked_at.status == Status::Deleting {
         // Nothing was set up outside this file, so there is nothing more to take down.
-        return delete(tx, *organization, *id, looked_at);
+        return Ok(tx.delete(&RECORDS, &(*organization, *id))?);
     }
     let record = after_look(looked_at.clone(), finding, tls_ends_elsewhere, now);
-    replace(tx, *organization, *id, Some(looked_at), &record)
+    Ok(tx.replace(&RECORDS, &(*organization, *id), looked_at, &record)?)
 }
 
 fn get(tx: &Tx, organization: Uuid, id: Uuid) -> Result<ProxyRecord> {
     tx.get(&RECORDS, &(organization, id))?.ok_or_else(not_found)
 }
 
-fn due_key(at: Time, id: Uuid) -> ([u8; 8], Uuid) {
-    (at.0.to_be_bytes(), id)
-}
-
-fn replace(
-    tx: &WriteTx,
-    organization: Uuid,
-    id: Uuid,
-    before: Option<&ProxyRecord>,
-    record: &ProxyRecord,
-) -> Result<()> {
-    if let Some(before) = before {
-        delete(tx, organization, id, before)?;
-    }
-    tx.put(&BY_DOMAIN, &record.domain.to_lowercase(), &(organization, id))?;
-    if let Some(at) = record.next_look_at {
-        tx.put(&DUE, &due_key(at, id), &organization)?;
-    }
-    Ok(tx.put(&RECORDS, &(organization, id), record)?)
-}
-
-fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, record: &ProxyRecord) -> Result<()> {
-    tx.delete(&BY_DOMAIN, &record.domain.to_lowercase())?;
-    if let Some(at) = record.next_look_at {
-        tx.delete(&DUE, &due_key(at, id))?;
-    }
-    Ok(tx.delete(&RECORDS, &(organization, id))?)
-}
-
 /// Removes the record of a name, whatever its case, and gives it with its organization.
 pub fn free(tx: &WriteTx, name: &str) -> Result<Option<(Uuid, ProxyRecord)>> {
     let Some((organization, id)) = tx.get(&BY_DOMAIN, &name.to_lowercase())? else { return Ok(None) };
     let record = get(tx, organization, id)?;
-    delete(tx, organization, id, &record)?;
+    tx.delete(&RECORDS, &(organization, id))?;
     Ok(Some((organization, record)))
 }
 
-/// Removes all proxy records, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((_, id), record) in tx.scan(&RECORDS, &organization, Order::Ascending)? {
-        delete(tx, organization, id, &record)?;
-    }
-    Ok(())
-}
-
-/// What must hold of these tables.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let all = tx.all(&RECORDS)?;
-    let mut waiting = 0;
-    for ((organization, id), record) in &all {
-        let is_due = match record.next_look_at {
-            Some(at) => tx.get(&DUE, &due_key(at, *id))? == Some(*organization),
-            None => true,
-        };
-        waiting += usize::from(record.next_look_at.is_some());
-        let whole = is_due
-            && organizations::find(tx, *organization).is_ok()
-            && tx.get(&BY_DOMAIN, &record.domain.to_lowercase())? == Some((*organization, *id));
-        expect(problems, whole, || format!("proxy record {id} is not whole"));
-    }
-    let (named, due) = (tx.all(&BY_DOMAIN)?.len(), tx.all(&DUE)?.len());
-    expect(problems, (named, due) == (all.len(), waiting), || {
-        format!("{named} names and {due} due rows stand for {} proxy records", all.len())
-    });
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO, text};
+    all.add(
+        &RECORDS,
+        (ONE, TWO),
+        ProxyRecord {
+            domain: text("e.example.com"),
+            target_cname: text("t.proxy.localhost"),
+            status: Status::TimedOut,
+            message: Some(text("m")),
+            created_at: NOW,
+            updated_at: NOW,
+            created_by: ONE,
+            waiting_since: NOW,
+            looks: 300,
+            next_look_at: Some(NOW),
+        },
+    );
+    let all_statuses =
+        crate::every!(Status { Waiting, Issuing, Valid, Warning, Erroring, Deleting, TimedOut });
+    all.variants("proxy record's status", &all_statuses);
 }

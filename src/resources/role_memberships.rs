@@ -4,14 +4,15 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::check::expect;
-use super::{batch_exports, members, roles, users};
+use super::{Resource, batch_exports, members, roles, users};
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
-use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&MEMBERSHIPS]).samples(samples);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/";
     let one = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/{id}/";
     let organization = Within::Organization("organization_id");
@@ -27,16 +28,28 @@ pub fn rows() -> Vec<Route> {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoleMembership {
+    pub organization: Uuid,
     pub user: Uuid,
     pub joined_at: Time,
     pub updated_at: Time,
 }
 
 /// By role, and by time.
-pub(super) const MEMBERSHIPS: Table<(Uuid, Uuid), RoleMembership> =
-    Table::new("role_memberships").counted(by_uuid);
+pub(super) static MEMBERSHIPS: Table<(Uuid, Uuid), RoleMembership> =
+    Table::new("role_memberships").counted(by_uuid).indexed(&[&BY_USER]).belongs_to(&[
+        &Parent::of(&roles::ROLES, |(_, role)| *role),
+        &ParentThrough {
+            table: &members::MEMBERS,
+            front: |(user, organization)| (*organization, *user),
+            index: &BY_USER,
+            child: |(_, _, role), id| (*role, *id),
+        },
+    ]);
 /// By organization, user and role: the roles of a user.
-pub(super) const BY_USER: Table<(Uuid, Uuid, Uuid), Uuid> = Table::new("role_memberships_by_user");
+static BY_USER: Index<(Uuid, Uuid), RoleMembership, (Uuid, Uuid, Uuid), Uuid> =
+    Index::unique("role_memberships_by_user", |(role, id), membership| {
+        Some(((membership.organization, membership.user, *role), *id))
+    });
 
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
@@ -117,9 +130,8 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         return refuse("User is already part of the role.");
     }
     let id = call.new_uuid();
-    let membership = RoleMembership { user, joined_at: call.now, updated_at: call.now };
-    tx.put(&BY_USER, &(organization, user, role), &id)?;
-    tx.put(&MEMBERSHIPS, &(role, id), &membership)?;
+    let membership = RoleMembership { organization, user, joined_at: call.now, updated_at: call.now };
+    tx.insert(&MEMBERSHIPS, &(role, id), &membership)?;
     batch_exports::authors::pause_all_lost(call, tx, organization)?;
     Reply::created(&wire(&load(tx, organization, ((role, id), membership))?))
 }
@@ -132,8 +144,8 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let organization = roles::may_change(call)?;
-    let (key, membership) = find(call, tx, organization)?;
-    delete(tx, organization, key, membership.user)?;
+    let (key, _) = find(call, tx, organization)?;
+    tx.delete(&MEMBERSHIPS, &key)?;
     batch_exports::authors::pause_all_lost(call, tx, organization)?;
     Reply::no_content()
 }
@@ -159,39 +171,11 @@ pub fn roles_of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Vec<Uuid>> {
     Ok(all.into_iter().map(|((_, _, role), _)| role).collect())
 }
 
-/// Takes somebody who leaves the organization out of its roles.
-pub fn leave(tx: &WriteTx, organization: Uuid, user: Uuid) -> Result<()> {
-    for ((_, _, role), id) in tx.scan(&BY_USER, &(organization, user), Order::Ascending)? {
-        delete(tx, organization, (role, id), user)?;
-    }
-    Ok(())
-}
-
-/// Empties a role that goes.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid, role: Uuid) -> Result<()> {
-    for (key, membership) in tx.scan(&MEMBERSHIPS, &role, Order::Ascending)? {
-        delete(tx, organization, key, membership.user)?;
-    }
-    Ok(())
-}
-
-fn delete(tx: &WriteTx, organization: Uuid, key: (Uuid, Uuid), user: Uuid) -> Result<()> {
-    tx.delete(&BY_USER, &(organization, user, key.0))?;
-    Ok(tx.delete(&MEMBERSHIPS, &key)?)
-}
-
-/// What must hold of these tables.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let indexed = tx.all(&BY_USER)?;
-    for ((organization, user, role), id) in &indexed {
-        let whole = roles::exists(tx, *organization, *role)?
-            && members::level_of(tx, *organization, *user)?.is_some()
-            && tx.get(&MEMBERSHIPS, &(*role, *id))?.is_some_and(|membership| membership.user == *user);
-        expect(problems, whole, || format!("role membership {id} is not whole"));
-    }
-    let rows = tx.all(&MEMBERSHIPS)?.len();
-    expect(problems, rows == indexed.len(), || {
-        format!("{} index rows stand for {rows} role memberships", indexed.len())
-    });
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO};
+    all.add(
+        &MEMBERSHIPS,
+        (ONE, TWO),
+        RoleMembership { organization: TWO, user: ONE, joined_at: NOW, updated_at: NOW },
+    );
 }

@@ -1,18 +1,18 @@
 //! Roles: named groups of members inside one organization.
-//! Holds always: a name is unique in its organization, whatever its case; a role's memberships and
-//! access controls go with it.
+//! Invariant: a name is unique in its organization, whatever its case.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::check::expect;
-use super::{access_controls, batch_exports, members, organizations, role_memberships, users};
+use super::{Resource, batch_exports, members, organizations, role_memberships, users};
 use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, Within, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, not_found};
-use crate::store::{Order, Problems, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&ROLES]).samples(samples);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/roles/";
     let one = "/api/organizations/{organization_id}/roles/{id}/";
     let organization = Within::Organization("organization_id");
@@ -41,9 +41,15 @@ pub struct Role {
 }
 
 /// By organization, and by time.
-pub(super) const ROLES: Table<(Uuid, Uuid), Role> = Table::new("roles").counted(by_uuid);
+pub(super) static ROLES: Table<(Uuid, Uuid), Role> = Table::new("roles")
+    .counted(by_uuid)
+    .indexed(&[&BY_NAME])
+    .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// By organization and name in lower case.
-pub(super) const BY_NAME: Table<(Uuid, String), Uuid> = Table::new("roles_by_name");
+static BY_NAME: Index<(Uuid, Uuid), Role, (Uuid, String), Uuid> =
+    Index::unique("roles_by_name", |(organization, id), role| {
+        Some(((*organization, role.name.to_lowercase()), *id))
+    });
 
 /// May only view feature flags, or always edit them.
 const FLAG_LEVELS: &[i64] = &[21, CAN_ALWAYS_EDIT as i64];
@@ -138,8 +144,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     };
     let id = call.new_uuid();
     fill(call, tx, organization, id, &mut role, call.form(FIELDS)?)?;
-    tx.put(&BY_NAME, &(organization, role.name.to_lowercase()), &id)?;
-    tx.put(&ROLES, &(organization, id), &role)?;
+    tx.insert(&ROLES, &(organization, id), &role)?;
     Reply::created(&Found::load(call, tx, organization, id, role)?.wire())
 }
 
@@ -152,19 +157,15 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let organization = may_change(call)?;
     let (id, mut role) = find(call, tx, organization)?;
-    let old_name = role.name.to_lowercase();
     fill(call, tx, organization, id, &mut role, call.form(FIELDS)?)?;
-    tx.delete(&BY_NAME, &(organization, old_name))?;
-    tx.put(&BY_NAME, &(organization, role.name.to_lowercase()), &id)?;
     tx.put(&ROLES, &(organization, id), &role)?;
     Reply::ok(&Found::load(call, tx, organization, id, role)?.wire())
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let organization = may_change(call)?;
-    let (id, role) = find(call, tx, organization)?;
-    access_controls::forget(tx, organization, id)?;
-    delete(tx, organization, id, &role)?;
+    let (id, _) = find(call, tx, organization)?;
+    tx.delete(&ROLES, &(organization, id))?;
     batch_exports::authors::pause_all_lost(call, tx, organization)?;
     Reply::no_content()
 }
@@ -203,29 +204,11 @@ pub fn exists(tx: &Tx, organization: Uuid, id: Uuid) -> Result<bool> {
     Ok(tx.has(&ROLES, &(organization, id))?)
 }
 
-fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, role: &Role) -> Result<()> {
-    role_memberships::delete_all_of(tx, organization, id)?;
-    tx.delete(&BY_NAME, &(organization, role.name.to_lowercase()))?;
-    Ok(tx.delete(&ROLES, &(organization, id))?)
-}
-
-/// Removes all roles, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((_, id), role) in tx.scan(&ROLES, &organization, Order::Ascending)? {
-        delete(tx, organization, id, &role)?;
-    }
-    Ok(())
-}
-
-/// What must hold of these tables.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let all = tx.all(&ROLES)?;
-    for ((organization, id), role) in &all {
-        let whole = organizations::find(tx, *organization).is_ok()
-            && tx.get(&BY_NAME, &(*organization, role.name.to_lowercase()))? == Some(*id);
-        expect(problems, whole, || format!("role {id} is not whole"));
-    }
-    let indexed = tx.all(&BY_NAME)?.len();
-    expect(problems, indexed == all.len(), || format!("{indexed} names stand for {} roles", all.len()));
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO, text};
+    all.add(
+        &ROLES,
+        (ONE, TWO),
+        Role { name: text("Role"), feature_flags_access_level: 21, created_by: ONE, created_at: NOW },
+    );
 }

@@ -1,6 +1,7 @@
 //! The OpenAPI document of the server, made from the rows that it runs on: for programs as YAML and
 //! JSON, for people as a page that needs nothing from elsewhere.
 
+use super::{Resource, registry};
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -9,7 +10,9 @@ use crate::api::{Call, Reply, Route, Within, openapi, public, read};
 use crate::error::Result;
 use crate::store::Tx;
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows);
+
+fn rows() -> Vec<Route> {
     vec![
         Route::get("/api/schema/", public(), Within::Nothing, read(show)).with_slash_only(),
         Route::get("/api/schema/swagger-ui/", public(), Within::Nothing, read(page)),
@@ -19,7 +22,7 @@ pub fn rows() -> Vec<Route> {
 
 fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
-    DOCUMENT.get_or_init(|| openapi::document(&super::rows()))
+    DOCUMENT.get_or_init(|| openapi::document(&registry::routes(registry::ALL)))
 }
 
 /// YAML, unless JSON is asked for.

@@ -1,16 +1,13 @@
 //! Whether the vault's key is the one that the secrets in the file were sealed with.
 
-use super::{batch_exports, instance, invites, plugins, two_factor};
+use super::{instance, plugins, registry, two_factor};
+use crate::clock::Ids;
 use crate::error::Result;
 use crate::store::{Problems, Tx, WriteTx, decode, encode};
 use crate::vault::{Sealed, Vault};
 
 /// Is shown each sealed secret with its purpose.
 pub type Look<'a> = &'a mut dyn FnMut(&[u8], &Sealed);
-
-/// Every resource that seals something shows all of it here.
-const HOLDERS: &[fn(&Tx, Look<'_>) -> Result<()>] =
-    &[batch_exports::show_sealed, invites::show_sealed, plugins::show_sealed, two_factor::show_sealed];
 
 const NAME: &str = "vault_check";
 /// What the probe is sealed for.
@@ -32,8 +29,8 @@ pub enum Fit {
 /// How many secrets there are, and how many of them the vault opens.
 fn count(tx: &Tx, vault: Option<&Vault>) -> Result<(usize, usize)> {
     let (mut sealed, mut opened) = (0, 0);
-    for holder in HOLDERS {
-        holder(tx, &mut |purpose, secret| {
+    for show in registry::ALL.iter().flat_map(|resource| resource.seals) {
+        show(tx, &mut |purpose, secret| {
             sealed += 1;
             opened += usize::from(vault.is_some_and(|vault| vault.open(purpose, secret).is_some()));
         })?;
@@ -66,6 +63,20 @@ pub fn is_marked(tx: &Tx) -> Result<bool> {
 /// Writes down which key the file's secrets are sealed with from now on: `probe` is `TEXT`, sealed with it.
 pub fn mark(tx: &WriteTx, probe: &Sealed) -> Result<()> {
     Ok(tx.put(&instance::INSTANCE, &NAME.to_owned(), &encode(probe)?)?)
+}
+
+/// Seals what files of before schema 3 hold open, once.
+///
+/// # Errors
+/// The storage failed.
+pub fn seal_open(tx: &WriteTx, vault: &Vault, ids: &Ids) -> Result<()> {
+    const SEALED: &str = "all_sealed";
+    if vault.is_locked() || tx.has(&instance::INSTANCE, &SEALED.to_owned())? {
+        return Ok(());
+    }
+    two_factor::seal_all(vault, ids, tx)?;
+    plugins::seal_all(vault, ids, tx)?;
+    Ok(tx.put(&instance::INSTANCE, &SEALED.to_owned(), &Vec::new())?)
 }
 
 /// Adds a sentence where there are secrets that the key does not open.

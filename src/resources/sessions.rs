@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::users::{self, User};
-use super::{Swept, check::expect, trusted_time, two_factor};
+use super::{Resource, Swept, check::expect, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
 use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, steps, write};
 use crate::app::App;
@@ -26,9 +26,11 @@ use crate::config::{
 };
 use crate::error::{Envelope, Error, Result, denied, invalid, invalid_body, unauthenticated};
 use crate::logging::{self, SecurityEvent};
-use crate::store::{Order, Problems, Table, Tx, WriteTx};
+use crate::store::{Index, Order, ParentThrough, Problems, Table, Tx, WriteTx};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&SESSIONS]).samples(samples).checks(&[check]);
+
+fn rows() -> Vec<Route> {
     let mut rows = vec![
         Route::post("/api/login/", public(), Within::Nothing, steps(login)).takes(LOGIN).gives(200, SUCCESS),
         // Open to log-ins that wait for their second step, which are nobody's yet.
@@ -77,10 +79,18 @@ impl Method {
 }
 
 /// By the SHA-256 of the token.
-pub(super) const SESSIONS: Table<[u8; 32], Session> = Table::new("sessions");
-pub(super) const BY_USER: Table<(Uuid, [u8; 32]), ()> = Table::new("sessions_by_user");
+pub(super) static SESSIONS: Table<[u8; 32], Session> =
+    Table::new("sessions").indexed(&[&BY_USER, &BY_AGE]).belongs_to(&[&ParentThrough {
+        table: &users::USERS,
+        front: |user| *user,
+        index: &BY_USER,
+        child: |(_, hash), ()| *hash,
+    }]);
+static BY_USER: Index<[u8; 32], Session, (Uuid, [u8; 32]), ()> =
+    Index::new("sessions_by_user", |hash, session| Some(((session.user, *hash), ())));
 /// By id, and so in the order of their making, to find those whose time is over.
-pub(super) const BY_AGE: Table<(Uuid, [u8; 32]), ()> = Table::new("sessions_by_age");
+static BY_AGE: Index<[u8; 32], Session, (Uuid, [u8; 32]), ()> =
+    Index::new("sessions_by_age", |hash, session| Some(((session.id, *hash), ())));
 
 const LOGIN: &[Field] = &[
     Field::new("email", Kind::Email).required().write_only(),
@@ -236,7 +246,7 @@ fn end_own(call: &Call, tx: &WriteTx) -> Result<bool> {
     if !is_callers && session.second_step != SecondStep::Awaited {
         return Ok(false);
     }
-    end(tx, hash, &session)?;
+    tx.delete(&SESSIONS, &hash)?;
     Ok(true)
 }
 
@@ -351,9 +361,7 @@ fn begin(
         address: Some(call.peer),
         user_agent: call.user_agent.chars().take(USER_AGENT_CHARS_MAX).collect(),
     };
-    tx.put(&SESSIONS, &hash, &session)?;
-    tx.put(&BY_USER, &(user, hash), &())?;
-    tx.put(&BY_AGE, &(session.id, hash), &())?;
+    tx.insert(&SESSIONS, &hash, &session)?;
     cookies::set(call, &token, reply)
 }
 
@@ -363,13 +371,7 @@ fn end_oldest(tx: &WriteTx, user: Uuid) -> Result<()> {
     let mut all = of_user(tx, user)?;
     all.sort_by_key(|(_, session)| (session.second_step != SecondStep::Awaited, session.id));
     let too_many = (all.len() + 1).saturating_sub(SESSIONS_MAX);
-    all.iter().take(too_many).try_for_each(|(hash, session)| end(tx, *hash, session))
-}
-
-fn end(tx: &WriteTx, hash: [u8; 32], session: &Session) -> Result<()> {
-    tx.delete(&SESSIONS, &hash)?;
-    tx.delete(&BY_USER, &(session.user, hash))?;
-    Ok(tx.delete(&BY_AGE, &(session.id, hash))?)
+    all.iter().take(too_many).try_for_each(|(hash, _session)| Ok(tx.delete(&SESSIONS, hash)?))
 }
 
 /// Every session of a user, and every log-in that waits, with its hash.
@@ -389,7 +391,7 @@ fn end_dead(call: &Call, tx: &WriteTx, user: Uuid) -> Result<()> {
         let waited_out = session.second_step == SecondStep::Awaited
             && session.created_at.plus_seconds(two_factor::LOG_IN_SECONDS) <= call.now;
         if waited_out || !is_live(&session, call) {
-            end(tx, hash, &session)?;
+            tx.delete(&SESSIONS, &hash)?;
         }
     }
     Ok(())
@@ -397,9 +399,9 @@ fn end_dead(call: &Call, tx: &WriteTx, user: Uuid) -> Result<()> {
 
 /// Ends all sessions of a user but one, and all log-ins that wait for their second step.
 pub fn end_others(tx: &WriteTx, user: Uuid, keep: Option<[u8; 32]>) -> Result<()> {
-    for (hash, session) in of_user(tx, user)? {
+    for (hash, _session) in of_user(tx, user)? {
         if Some(hash) != keep {
-            end(tx, hash, &session)?;
+            tx.delete(&SESSIONS, &hash)?;
         }
     }
     Ok(())
@@ -421,34 +423,24 @@ pub fn sweep(tx: &WriteTx, now: Time) -> Result<Swept> {
         if session.created_at.plus_seconds(SESSION_SECONDS) > now {
             break;
         }
-        end(tx, *hash, &session)?;
+        tx.delete(&SESSIONS, hash)?;
         removed += 1;
     }
     Ok(Swept { rows: removed, is_more: removed == AT_ONCE })
 }
 
-/// What must hold of these tables.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let all = tx.all(&SESSIONS)?;
-    for (hash, session) in &all {
+/// A user with a second factor has no session that began without it.
+fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    for (_, session) in tx.all(&SESSIONS)? {
         let user = session.user;
-        expect(problems, users::get(tx, user)?.is_some(), || format!("a session belongs to no user: {user}"));
-        let indexed = tx.has(&BY_USER, &(user, *hash))? && tx.has(&BY_AGE, &(session.id, *hash))?;
-        expect(problems, indexed, || format!("session {} of {user} is not indexed", session.id));
         let is_whole = session.second_step != SecondStep::None || !two_factor::is_enabled(tx, user)?;
         expect(problems, is_whole, || format!("session {} of {user} has no second factor", session.id));
-    }
-    for indexed in [tx.all(&BY_USER)?.len(), tx.all(&BY_AGE)?.len()] {
-        expect(problems, indexed == all.len(), || {
-            format!("{indexed} index rows stand for {} sessions", all.len())
-        });
     }
     Ok(())
 }
 
 /// One session, for the test of the stored bytes.
-#[cfg(test)]
-pub(super) fn sample(id: Uuid, user: Uuid, now: Time) -> Session {
+fn sample(id: Uuid, user: Uuid, now: Time) -> Session {
     Session {
         id,
         user,
@@ -461,4 +453,11 @@ pub(super) fn sample(id: Uuid, user: Uuid, now: Time) -> Session {
         address: Some(IpAddr::from([192, 0, 2, 1])),
         user_agent: "curl/8.5.0".into(),
     }
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{HASH, NOW, ONE, TWO};
+    all.add(&SESSIONS, HASH, sample(TWO, ONE, NOW));
+    all.variants("how a session began", &crate::every!(Method { Password, SignUp }));
+    all.variants("second step", &crate::every!(SecondStep { None, Awaited, Done }));
 }

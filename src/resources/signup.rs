@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::invites::Found;
 use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
-use super::{domains, invites, members, organizations, outbox, places, projects, sessions};
+use super::{Resource, domains, invites, members, organizations, outbox, places, projects, sessions};
 use crate::api::fields::is_email;
 use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, public, steps};
 use crate::app::App;
@@ -18,7 +18,9 @@ use crate::error::{Error, Result, denied, invalid, invalid_body};
 use crate::logging::{self, SecurityEvent};
 use crate::store::{Tx, WriteTx};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows);
+
+fn rows() -> Vec<Route> {
     let one = "/api/signup/{token}/";
     vec![
         Route::post("/api/signup/", public(), Within::Nothing, steps(sign_up))

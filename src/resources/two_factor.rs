@@ -12,8 +12,7 @@ use sha2::Sha256;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 use uuid::Uuid;
 
-use super::check::expect;
-use super::{instance, places, sessions, users};
+use super::{Resource, instance, places, sessions, users};
 use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, session, steps};
 use crate::app::App;
 use crate::auth::guesses::{Guess, Refused};
@@ -21,10 +20,12 @@ use crate::auth::{hash, password};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, invalid_body};
 use crate::logging::{self, SecurityEvent};
-use crate::store::{Problems, Table, Tx, WriteTx};
+use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::{Sealed, Vault};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&DEVICES]).samples(samples).seals(&[show_sealed]);
+
+fn rows() -> Vec<Route> {
     let at = |tail: &str| format!("/api/users/{{uuid}}/two_factor_{tail}/");
     vec![
         // By GET as well, as clients of PostHog know it: it changes nothing.
@@ -93,7 +94,8 @@ fn purpose(user: Uuid) -> Vec<u8> {
 }
 
 /// By user.
-pub(super) const DEVICES: Table<Uuid, Device> = Table::new("two_factor");
+pub(super) static DEVICES: Table<Uuid, Device> =
+    Table::new("two_factor").belongs_to(&[&Parent::of(&users::USERS, |user| *user)]);
 
 const STEP_SECONDS: u64 = 30;
 /// Codes of one step before and behind are taken too: clocks differ.
@@ -383,7 +385,7 @@ pub fn seal_all(vault: &Vault, ids: &Ids, tx: &WriteTx) -> Result<()> {
 }
 
 /// Shows the sealed secret of every device.
-pub(super) fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
+fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
     for (user, device) in tx.all(&DEVICES)? {
         if let Stored::Sealed(sealed) = &device.secret {
             look(&purpose(user), sealed);
@@ -429,33 +431,32 @@ pub fn remove(tx: &WriteTx, user: Uuid) -> Result<()> {
     Ok(tx.delete(&DEVICES, &user)?)
 }
 
-/// What must hold of this table.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    for (user, _) in tx.all(&DEVICES)? {
-        expect(problems, users::get(tx, user)?.is_some(), || {
-            format!("a second factor belongs to no user: {user}")
-        });
-    }
-    Ok(())
-}
-
 /// A device, for the test of the stored bytes.
-#[cfg(test)]
-pub(super) fn sample(now: Time) -> Device {
+fn sample(now: Time) -> Device {
     let secret = Stored::Sealed(Sealed::sample());
     Device { secret, confirmed_at: now, last_step: 57_613_231, recovery_codes: vec![[8; 32]] }
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE};
+    all.add(&DEVICES, ONE, sample(NOW));
+    all.variants(
+        "second factor's secret",
+        &crate::every!(Stored { Open([7; 20]), Sealed(Sealed::sample()) }),
+    );
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::registry;
     use crate::store::{Place, Store};
 
     #[test]
     fn what_older_files_hold_open_is_sealed_once() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::File(folder.path().join("orgd.redb"));
-        let store = Store::open(place, 1024 * 1024, crate::resources::tables()).unwrap();
+        let store = Store::open(place, 1024 * 1024, registry::tables(registry::ALL)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let vault = Arc::new(Vault::of(&"k".repeat(32)).unwrap());
         let (user, key) = (Uuid::from_u128(1), [7; 20]);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{invites, members, organizations, places, projects, sessions, two_factor};
+use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
 use crate::api::{Call, Caller, Field, Form, Kind, Level, Reply, Route, Within, read, scope, steps};
 use crate::app::App;
@@ -17,9 +17,11 @@ use crate::auth::{self, password};
 use crate::clock::Time;
 use crate::config::SENSITIVE_SESSION_SECONDS;
 use crate::error::{Error, Result, denied, invalid, not_found};
-use crate::store::{Json, Table, Tx, WriteTx};
+use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&USERS]).samples(samples);
+
+fn rows() -> Vec<Route> {
     let one = "/api/users/{uuid}/";
     vec![
         Route::get(one, scope("user:read"), Within::Nothing, read(show)).gives(200, ME),
@@ -70,9 +72,10 @@ impl Default for Settings {
     }
 }
 
-pub(super) const USERS: Table<Uuid, User> = Table::new("users");
+pub(super) static USERS: Table<Uuid, User> = Table::new("users").indexed(&[&BY_EMAIL]);
 /// By address in lower case.
-pub(super) const BY_EMAIL: Table<String, Uuid> = Table::new("users_by_email");
+static BY_EMAIL: Index<Uuid, User, String, Uuid> =
+    Index::unique("users_by_email", |uuid, user| Some((user.email.to_lowercase(), *uuid)));
 
 /// The part of a user that other members see.
 pub const BASIC: &[Field] = &[
@@ -505,20 +508,12 @@ pub fn current_project(
 
 /// Makes a user.
 pub fn insert(tx: &WriteTx, uuid: Uuid, user: &User) -> Result<()> {
-    if by_email(tx, &user.email)?.is_some() {
-        return Err(email_taken());
-    }
-    tx.put(&BY_EMAIL, &user.email.to_lowercase(), &uuid)?;
-    Ok(tx.put(&USERS, &uuid, user)?)
+    tx.insert(&USERS, &uuid, user).on_conflict(&BY_EMAIL.info(), email_taken)
 }
 
 /// Replaces a user.
 pub fn replace(tx: &WriteTx, uuid: Uuid, before: &User, user: &User) -> Result<()> {
-    if before.email.to_lowercase() != user.email.to_lowercase() {
-        tx.delete(&BY_EMAIL, &before.email.to_lowercase())?;
-        tx.put(&BY_EMAIL, &user.email.to_lowercase(), &uuid)?;
-    }
-    Ok(tx.put(&USERS, &uuid, user)?)
+    tx.replace(&USERS, &uuid, before, user).on_conflict(&BY_EMAIL.info(), email_taken)
 }
 
 /// Makes an organization and a project the user's current ones.
@@ -529,9 +524,31 @@ pub fn make_current(
     organization: Option<Uuid>,
     project: Option<u32>,
 ) -> Result<()> {
-    if organization.is_some() {
-        user.current_organization = organization;
-    }
-    user.current_project = project;
-    Ok(tx.put(&USERS, &uuid, &user)?)
+    Ok(tx.change(&USERS, &uuid, &mut user, |user| {
+        user.current_organization = organization.or(user.current_organization);
+        user.current_project = project;
+    })?)
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, text};
+    let json = Json::of(&serde_json::json!({"a": [1, null]}));
+    all.add(
+        &USERS,
+        ONE,
+        User {
+            number: 300,
+            distinct_id: text("d"),
+            email: text("a@example.com"),
+            password_hash: Some(text("$argon2id$")),
+            first_name: text("A"),
+            last_name: text("B"),
+            is_staff: true,
+            date_joined: NOW,
+            role_at_organization: text("r"),
+            current_organization: Some(ONE),
+            current_project: Some(7),
+            settings: Settings { hedgehog_config: Some(json.clone()), ..Settings::default() },
+        },
+    );
 }

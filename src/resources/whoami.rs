@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{signup, users};
+use super::{Resource, signup, users};
 use crate::api::way::{Source, Way};
 use crate::api::{Call, Reply, Route, Via, Within, public, steps};
 use crate::app::App;
 use crate::error::{Result, not_found};
 use crate::store::Tx;
 
-pub(super) fn rows() -> Vec<Route> {
+pub(super) static RESOURCE: Resource = Resource::of(rows);
+
+fn rows() -> Vec<Route> {
     vec![Route::get("/_whoami", public(), Within::Nothing, steps(show))]
 }
 

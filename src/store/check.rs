@@ -1,5 +1,5 @@
-//! Proof that a file is whole: counters equal what they count. What rooms promise of their own
-//! tables they check themselves, see `resources::check`.
+//! Proof that a file is consistent: counts equal what they count, and rows, indexes and parents are as their
+//! tables are declared. What resources promise beyond that they check themselves, see `resources::check`.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,20 @@ use super::{Failure, Store};
 /// What is wrong with a file, a sentence each.
 pub type Problems = Vec<String>;
 
+/// Everything that contradicts the declarations of the tables.
+///
+/// # Errors
+/// The storage failed, or a row cannot be read.
+pub fn check(store: &Store, tx: &Tx) -> Result<Problems, Failure> {
+    let mut problems = check_counts(store, tx)?;
+    for table in store.declared() {
+        table.check(tx, &mut problems)?;
+    }
+    Ok(problems)
+}
+
 /// Compares every stored count with the rows.
-pub fn check_counts(store: &Store, tx: &Tx) -> Result<Problems, Failure> {
+fn check_counts(store: &Store, tx: &Tx) -> Result<Problems, Failure> {
     let mut counted = BTreeMap::new();
     for table in store.tables() {
         recount_rows(tx, table, &mut counted)?;

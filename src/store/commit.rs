@@ -77,7 +77,7 @@ impl Committer<'_> {
 
 /// The groups of which answers may be remembered and that the batch changes.
 fn changed_groups(shared: &Shared, batch: &Staged) -> HashSet<Group> {
-    let remembered = shared.tables.iter().filter(|table| table.remembered);
+    let remembered = shared.schema.tables.iter().filter(|table| table.cached);
     let changes = remembered.filter_map(|table| batch.tables.get(table.name));
     changes.flat_map(|changes| changes.keys()).filter_map(|key| key.first_chunk().copied()).collect()
 }

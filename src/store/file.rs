@@ -103,7 +103,7 @@ impl DataFile {
     }
 
     pub(super) fn snapshot(&self, shared: &Shared, generation: u64) -> Result<Snapshot, Failure> {
-        let names = shared.tables.iter().map(|table| table.name);
+        let names = shared.schema.tables.iter().map(|table| table.name);
         Snapshot::take(self.database()?, names, generation, Arc::clone(&shared.memos))
     }
 

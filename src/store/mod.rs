@@ -7,15 +7,20 @@
 mod check;
 mod codec;
 mod commit;
+#[cfg(test)]
+mod declared_test;
 mod disk;
 mod file;
 mod guard;
+mod index;
 mod key;
 mod memo;
 mod migrate;
 #[cfg(test)]
 mod model_test;
+mod parent;
 mod recover;
+mod schema;
 mod snapshot;
 mod table;
 mod tx;
@@ -32,18 +37,21 @@ use arc_swap::ArcSwap;
 use redb::StorageBackend;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub use check::{Problems, check_counts};
+pub use check::{Problems, check};
 pub use codec::{Json, Record, decode, encode, serialize_json};
+pub use index::{Index, IndexOf, OnConflict};
 pub use key::Key;
 pub use memo::Memo;
 pub use migrate::SCHEMA;
-pub use table::{Table, TableInfo, by_all_but_uuid, by_uuid};
+pub use parent::{Parent, ParentNamed, ParentOf, ParentThrough};
+pub use table::{AnyTable, Table, TableInfo, by_all_but_uuid, by_uuid};
 pub use tx::{Order, Tx, WriteTx};
 
 use crate::error::{Error, Result};
 use file::DataFile;
 use guard::guarded;
 use memo::Memos;
+use schema::Schema;
 use snapshot::Snapshot;
 use writer::{Job, Write};
 
@@ -65,6 +73,8 @@ enum Kind {
     Damage,
     /// Another process has the file.
     InUse,
+    /// A unique index has the key for another row.
+    Conflict { index: &'static str },
     /// Everything else.
     Other,
 }
@@ -75,6 +85,15 @@ const RETRY_SECONDS: u32 = 5;
 impl Failure {
     fn record(sentence: String) -> Failure {
         Failure { kind: Kind::Other, sentence }
+    }
+
+    fn conflict(index: &'static str) -> Failure {
+        Failure { kind: Kind::Conflict { index }, sentence: format!("{index} has the key of another row") }
+    }
+
+    /// Whether a record was refused because this unique index has its key for another row.
+    pub fn is_conflict_of(&self, index: &TableInfo) -> bool {
+        self.kind == Kind::Conflict { index: index.name }
     }
 
     fn disk(cause: &str) -> Failure {
@@ -122,7 +141,7 @@ impl Failure {
             Kind::Disk => format!("cannot use {shown}: {cause}"),
             Kind::Damage => damaged(shown, cause),
             Kind::InUse => format!("{shown} is in use by another orgd process"),
-            Kind::Other => sentence,
+            Kind::Conflict { .. } | Kind::Other => sentence,
         };
         Failure { kind, sentence }
     }
@@ -153,7 +172,7 @@ impl From<Failure> for Error {
 }
 
 struct Shared {
-    tables: Vec<TableInfo>,
+    schema: Arc<Schema>,
     newest: ArcSwap<Snapshot>,
     memos: Arc<Memos>,
     /// A batch of writes is closed when its changes take so much memory.
@@ -240,11 +259,12 @@ impl Store {
     pub fn open(
         place: Place,
         cache_bytes: usize,
-        mut tables: Vec<TableInfo>,
+        tables: Vec<&'static dyn AnyTable>,
     ) -> std::result::Result<Store, Failure> {
-        tables.extend([tx::COUNTS.info(), tx::SEQUENCES.info(), migrate::META.info()]);
+        let own: [&'static dyn AnyTable; 3] = [&tx::COUNTS, &tx::SEQUENCES, &migrate::META];
+        let schema = Arc::new(Schema::new(tables.into_iter().chain(own).collect()));
         let prepare = |database: &redb::Database, path: Option<&std::path::Path>| {
-            migrate::bring_up(database, path, &tables)
+            migrate::bring_up(database, path, &schema.tables)
         };
         let is_proved = matches!(place, Place::Untouched(_));
         let shown = place.to_string();
@@ -253,9 +273,9 @@ impl Store {
             file.prove().map_err(|failure| failure.about(&shown, false))?;
         }
         let memos = Arc::new(Memos::default());
-        let newest = ArcSwap::from_pointee(file.first_snapshot(&tables, Arc::clone(&memos))?);
+        let newest = ArcSwap::from_pointee(file.first_snapshot(&schema.tables, Arc::clone(&memos))?);
         let shared = Arc::new(Shared {
-            tables,
+            schema,
             newest,
             memos,
             batch_bytes_max: cache_bytes / 4,
@@ -343,8 +363,12 @@ impl Store {
     }
 
     /// All tables, for checks.
-    pub fn tables(&self) -> &[TableInfo] {
-        &self.shared.tables
+    fn tables(&self) -> &[TableInfo] {
+        &self.shared.schema.tables
+    }
+
+    fn declared(&self) -> &[&'static dyn AnyTable] {
+        &self.shared.schema.declared
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use redb::backends::InMemoryBackend;
 use uuid::Uuid;
 
-use super::{Order, Place, Store, Table, Tx, WriteTx, by_uuid, check_counts};
+use super::{Order, Place, Store, Table, Tx, WriteTx, by_uuid, check};
 use crate::error::{Error, Result};
 
-const ROWS: Table<(Uuid, u32), u32> = Table::new("rows").counted(by_uuid);
+static ROWS: Table<(Uuid, u32), u32> = Table::new("rows").counted(by_uuid);
 const GROUPS: u128 = 3;
 
 type Model = BTreeMap<(Uuid, u32), u32>;
@@ -72,7 +72,7 @@ fn compare(tx: &Tx, model: &Model) {
 #[tokio::test]
 async fn it_holds_what_a_map_holds() {
     let place = Place::Backend(Box::new(InMemoryBackend::new()));
-    let store = Store::open(place, 1024 * 1024, vec![ROWS.info()]).unwrap();
+    let store = Store::open(place, 1024 * 1024, vec![&ROWS]).unwrap();
     let (mut dice, mut model) = (Dice(7), Model::new());
     for _ in 0..200 {
         // As many writes at once may share a batch, and overlap the one before.
@@ -86,7 +86,7 @@ async fn it_holds_what_a_map_holds() {
         store
             .read(|tx| {
                 compare(tx, &model);
-                assert_eq!(check_counts(&store, tx)?, Vec::<String>::new());
+                assert_eq!(check(&store, tx)?, Vec::<String>::new());
                 Ok(())
             })
             .unwrap();
@@ -96,7 +96,7 @@ async fn it_holds_what_a_map_holds() {
 #[tokio::test]
 async fn a_write_sees_what_it_has_done_itself() {
     let place = Place::Backend(Box::new(InMemoryBackend::new()));
-    let store = Store::open(place, 1024 * 1024, vec![ROWS.info()]).unwrap();
+    let store = Store::open(place, 1024 * 1024, vec![&ROWS]).unwrap();
     let (mut dice, mut model) = (Dice(11), Model::new());
     for _ in 0..100 {
         let deed = Deed::rolled(&mut dice);

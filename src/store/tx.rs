@@ -15,16 +15,18 @@ use foldhash::fast::FixedState;
 
 use super::Failure;
 use super::codec::{Record, decode, encode, encode_into};
+use super::index::follow;
 use super::key::Key;
 use super::memo::{Group, Memo};
+use super::schema::Schema;
 use super::snapshot::Snapshot;
 use super::table::{Table, TableInfo};
 
 /// Rows under each counted key front, from two on: the table's name, then the front. Most groups have one
 /// row, which is seen as fast as its count would be.
-pub(super) const COUNTS: Table<String, u64> = Table::new("counts");
+pub(super) static COUNTS: Table<String, u64> = Table::new("counts");
 /// The last number given out by each sequence.
-pub(super) const SEQUENCES: Table<String, u32> = Table::new("sequences");
+pub(super) static SEQUENCES: Table<String, u32> = Table::new("sequences");
 
 /// What a staged change takes beside its bytes: its places in the maps, and how it was before.
 const CHANGE_BYTES: usize = 200;
@@ -131,7 +133,7 @@ impl Tx {
         Tx::read(Guard::from_inner(snapshot))
     }
 
-    fn raw<T>(
+    pub(super) fn get_bytes<T>(
         &self,
         table: &'static str,
         key: &[u8],
@@ -152,7 +154,7 @@ impl Tx {
 
     /// The record under `key`.
     pub fn get<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, Failure> {
-        self.raw(table.info.name, &key.key_bytes(), decode)
+        self.get_bytes(table.info.name, &key.key_bytes(), decode)
     }
 
     /// Whether there is a record under `key`.
@@ -160,14 +162,14 @@ impl Tx {
         self.has_bytes(table.info.name, &key.key_bytes())
     }
 
-    fn has_bytes(&self, table: &'static str, key: &[u8]) -> Result<bool, Failure> {
-        Ok(self.raw(table, key, |_| Ok(()))?.is_some())
+    pub(super) fn has_bytes(&self, table: &'static str, key: &[u8]) -> Result<bool, Failure> {
+        Ok(self.get_bytes(table, key, |_| Ok(()))?.is_some())
     }
 
     /// How many rows stand under a counted front.
     pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, Failure> {
         let (name, front) = (table.info.name, front.key_bytes());
-        match self.raw(COUNTS.info.name, &count_key(name, &front), decode)? {
+        match self.get_bytes(COUNTS.info.name, &count_key(name, &front), decode)? {
             Some(count) => Ok(count),
             None => Ok(self.any_under(name, &front)?.map_or(0, |_| 1)),
         }
@@ -203,9 +205,9 @@ impl Tx {
         self.window(table, front, order, 0, usize::MAX)
     }
 
-    /// What `make` makes of the group's rows in tables declared `remembered`, and of nothing else: from
+    /// What `make` makes of the group's rows in tables declared `cached`, and of nothing else: from
     /// memory where none of them has changed. The tag tells apart what is made of one group.
-    pub fn remember<M: Memo>(
+    pub fn cached<M: Memo>(
         &self,
         group: Group,
         tag: u8,
@@ -221,6 +223,34 @@ impl Tx {
         let memo = Arc::new(make()?);
         memos.put(*generation, group, tag, Arc::clone(&memo));
         Ok(memo)
+    }
+
+    /// Every row of the table, in key order, read when it is asked for.
+    pub(super) fn every<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+    ) -> Result<impl Iterator<Item = Result<(K, V), Failure>> + use<K, V>, Failure> {
+        Ok(self.rows(table.info.name, Vec::new(), Order::Ascending)?.map(|row| typed(row?)))
+    }
+
+    /// How many rows the table has; walks them.
+    pub(super) fn rows_of(&self, table: &'static str) -> Result<u64, Failure> {
+        let mut rows = 0;
+        for row in self.rows(table, Vec::new(), Order::Ascending)? {
+            row?;
+            rows += 1;
+        }
+        Ok(rows)
+    }
+
+    /// The keys that begin with `front`, as bytes.
+    pub(super) fn keys(
+        &self,
+        table: &'static str,
+        front: Vec<u8>,
+        order: Order,
+    ) -> Result<impl Iterator<Item = Result<KeyBytes, Failure>> + use<>, Failure> {
+        Ok(self.rows(table, front, order)?.map(|row| Ok(row?.into_key())))
     }
 
     /// Every row of the table, in key order.
@@ -370,13 +400,22 @@ impl Row {
             Row::Staged(key, value) => (key, value),
         }
     }
+
+    fn into_key(self) -> KeyBytes {
+        match self {
+            Row::Committed(key, _) => key.value().to_vec(),
+            Row::Staged(key, _) => key,
+        }
+    }
+}
+
+/// The key, or what it begins with, that the bytes hold.
+pub(super) fn key_of<K: Key>(bytes: impl AsRef<[u8]>) -> Result<K, Failure> {
+    K::read(&mut bytes.as_ref()).ok_or_else(|| Failure::record("a key could not be read".into()))
 }
 
 fn typed<K: Key, V: Record>(row: Row) -> Result<(K, V), Failure> {
-    let of = |mut key: &[u8], value: &[u8]| {
-        let name = K::read(&mut key).ok_or_else(|| Failure::record("a key could not be read".into()))?;
-        Ok((name, decode(value)?))
-    };
+    let of = |key: &[u8], value: &[u8]| Ok((key_of(key)?, decode(value)?));
     match row {
         Row::Committed(key, value) => of(key.value(), value.value()),
         Row::Staged(key, value) => of(&key, &value),
@@ -442,6 +481,7 @@ fn count_key(table: &'static str, front: &[u8]) -> Vec<u8> {
 /// A view that can also be changed. One thread at a time has one.
 pub struct WriteTx {
     tx: Tx,
+    schema: Arc<Schema>,
 }
 
 impl Deref for WriteTx {
@@ -452,14 +492,78 @@ impl Deref for WriteTx {
 }
 
 impl WriteTx {
-    pub(super) fn new(snapshot: Arc<Snapshot>) -> WriteTx {
-        WriteTx {
-            tx: Tx { snapshot: Guard::from_inner(snapshot), layers: RefCell::default(), writing: true },
-        }
+    pub(super) fn new(snapshot: Arc<Snapshot>, schema: Arc<Schema>) -> WriteTx {
+        let tx = Tx { snapshot: Guard::from_inner(snapshot), layers: RefCell::default(), writing: true };
+        WriteTx { tx, schema }
+    }
+
+    /// Stores a record under a key that has none.
+    ///
+    /// # Errors
+    /// A unique index has its key for another row (see `Failure::is_conflict_of`); or the storage failed.
+    pub fn insert<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
+        debug_assert!(!self.tx.has(table, key)?, "{} has a record under this key", table.info.name);
+        self.store(table, key, None, record)
     }
 
     /// Stores the record, in place of what was there.
+    ///
+    /// # Errors
+    /// As for `insert`.
     pub fn put<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
+        let before = if table.indexes.is_empty() { None } else { self.tx.get(table, key)? };
+        self.store(table, key, before.as_ref(), record)
+    }
+
+    /// Stores the record in place of the one that is there, as the caller has read it.
+    ///
+    /// # Errors
+    /// As for `insert`.
+    pub fn replace<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+        before: &V,
+        record: &V,
+    ) -> Result<(), Failure> {
+        self.store(table, key, Some(before), record)
+    }
+
+    fn store<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+        before: Option<&V>,
+        record: &V,
+    ) -> Result<(), Failure> {
+        for index in table.indexes {
+            let before = before.map_or(Ok(None), |before| index.row(key, before))?;
+            follow(self, *index, before, index.row(key, record)?)?;
+        }
+        self.put_record(table, key, record)
+    }
+
+    /// Changes a record that the caller has read, and stores it. What its indexes see must be as it is stored.
+    ///
+    /// # Errors
+    /// As for `insert`.
+    pub fn change<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+        record: &mut V,
+        change: impl FnOnce(&mut V),
+    ) -> Result<(), Failure> {
+        let before: Vec<_> =
+            table.indexes.iter().map(|index| index.row(key, record)).collect::<Result<_, _>>()?;
+        change(record);
+        for (index, before) in table.indexes.iter().zip(before) {
+            follow(self, *index, before, index.row(key, record)?)?;
+        }
+        self.put_record(table, key, record)
+    }
+
+    fn put_record<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
         const COPIED_BYTES_MAX: usize = 64 * 1024;
         let record = {
             let room = &mut self.tx.layers.borrow_mut().record;
@@ -470,11 +574,11 @@ impl WriteTx {
         self.put_bytes(&table.info, key.key_bytes(), record)
     }
 
-    fn put_bytes(&self, info: &TableInfo, key: KeyBytes, value: Vec<u8>) -> Result<(), Failure> {
+    pub(super) fn put_bytes(&self, info: &TableInfo, key: KeyBytes, value: Vec<u8>) -> Result<(), Failure> {
         if let Some(group) = info.group {
             let front = &key[..group(&key).min(key.len())];
             let counter = count_key(info.name, front);
-            let others = match self.tx.raw(COUNTS.info.name, &counter, decode::<u64>)? {
+            let others = match self.tx.get_bytes(COUNTS.info.name, &counter, decode::<u64>)? {
                 Some(_) if self.tx.has_bytes(info.name, &key)? => None,
                 Some(rows) => Some(rows),
                 None => self.tx.any_under(info.name, front)?.filter(|only| *only != key).map(|_| 1),
@@ -487,18 +591,29 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Removes the record; there need not be one.
+    /// Removes the record with everything that belongs to it; there need not be one.
+    ///
+    /// # Errors
+    /// The storage failed.
     pub fn delete<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<(), Failure> {
-        self.delete_bytes(&table.info, key.key_bytes())
+        let bytes = key.key_bytes();
+        if !table.indexes.is_empty() {
+            let Some(record) = self.tx.get(table, key)? else { return Ok(()) };
+            for index in table.indexes {
+                follow(self, *index, index.row(key, &record)?, None)?;
+            }
+        }
+        self.schema.delete_children(self, table.info.name, &bytes)?;
+        self.delete_bytes(&table.info, bytes)
     }
 
-    fn delete_bytes(&self, info: &TableInfo, key: KeyBytes) -> Result<(), Failure> {
+    pub(super) fn delete_bytes(&self, info: &TableInfo, key: KeyBytes) -> Result<(), Failure> {
         if !self.tx.has_bytes(info.name, &key)? {
             return Ok(());
         }
         if let Some(group) = info.group {
             let counter = count_key(info.name, &key[..group(&key).min(key.len())]);
-            if let Some(rows) = self.tx.raw(COUNTS.info.name, &counter, decode::<u64>)? {
+            if let Some(rows) = self.tx.get_bytes(COUNTS.info.name, &counter, decode::<u64>)? {
                 let others = if rows > 2 { Some(encode(&(rows - 1))?) } else { None };
                 self.stage(COUNTS.info.name, counter, others);
             }

@@ -59,6 +59,12 @@ where
     }
 }
 
+/// A batch over the newest committed state.
+fn start(shared: &Shared) -> WriteTx {
+    let tx = WriteTx::new(shared.newest.load_full(), Arc::clone(&shared.schema));
+    tx.bounded(shared.batch_bytes_max)
+}
+
 /// Runs until every sender is gone.
 pub(super) fn run(file: DataFile, shared: &Shared, queue: mpsc::Receiver<Box<dyn Job>>) {
     // Runtimes of these two threads alone, to wait for several things at once.
@@ -79,7 +85,7 @@ pub(super) fn run(file: DataFile, shared: &Shared, queue: mpsc::Receiver<Box<dyn
         if let Err(cause) = started {
             return shared.give_up(format!("the committer cannot be started: {cause}"));
         }
-        let tx = WriteTx::new(shared.newest.load_full()).bounded(shared.batch_bytes_max);
+        let tx = start(shared);
         let writer = Writer { shared, tx, ran: Vec::new(), sent: None, batches, reports };
         writing.block_on(writer.run(queue));
     });
@@ -150,7 +156,7 @@ impl Writer<'_> {
             return finish(jobs, &Ok(()));
         }
         if self.shared.is_failed() {
-            self.tx = WriteTx::new(self.shared.newest.load_full());
+            self.tx = start(self.shared);
             return finish(jobs, &Err(Failure::disk("it can't be written now")));
         }
         self.sent = Some(Sent { jobs, tables: staged.tables.keys().copied().collect() });
@@ -165,7 +171,7 @@ impl Writer<'_> {
             Ok(()) => self.tx.rebase(self.shared.newest.load_full()),
             Err(failure) => {
                 tracing::debug!(%failure, "a batch is refused");
-                self.tx = WriteTx::new(self.shared.newest.load_full()).bounded(self.shared.batch_bytes_max);
+                self.tx = start(self.shared);
                 for job in std::mem::take(&mut self.ran) {
                     self.take(job);
                 }

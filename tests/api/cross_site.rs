@@ -1,7 +1,7 @@
 //! Pages of other sites: what browsers say of them, and what they get.
 
 use orgd::api::Method as Verb;
-use orgd::resources;
+use orgd::resources::registry;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -21,7 +21,7 @@ fn cookies(answer: &Answer) -> Vec<String> {
 fn no_unsafe_row_can_be_called_from_another_site_with_cookies_or_to_get_some() {
     let server = Server::start();
     let org = server.org();
-    let rows: Vec<_> = resources::rows()
+    let rows: Vec<_> = registry::routes(registry::ALL)
         .into_iter()
         .filter(|row| row.method != Verb::Get && row.takes_bytes.is_none())
         .collect();

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use orgd::api::route::Needs;
-use orgd::resources::{self, events};
+use orgd::resources::{events, registry};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -93,7 +93,7 @@ fn routes_for_strangers_and_sessions_take_small_bodies() {
     const LIMIT: usize = 64 * 1024;
     let server = Server::start();
     let mut walked = 0;
-    for route in resources::rows() {
+    for route in registry::routes(registry::ALL) {
         let is_small = matches!(route.needs, Needs::Public | Needs::Session) && route.takes_bytes.is_none();
         assert_eq!(route.body_bytes_max == LIMIT, is_small, "{}", route.path);
         if !is_small || route.method == orgd::api::Method::Get {

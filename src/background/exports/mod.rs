@@ -69,7 +69,7 @@ struct Driver {
 
 /// Runs as long as the server does.
 pub(super) async fn run(app: Arc<App>) {
-    let work = app.store.watch(&batch_exports::WORK);
+    let work = app.store.watch(&batch_exports::work());
     let mut driver = Driver {
         tasks: JoinSet::new(),
         under_way: HashMap::new(),

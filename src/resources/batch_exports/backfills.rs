@@ -15,7 +15,7 @@ use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result, invalid_body};
 use crate::resources::events::Arrivals;
 use crate::resources::projects;
-use crate::store::{Order, Table, Tx, WriteTx};
+use crate::store::{Index, Order, Parent, Table, Tx, WriteTx};
 
 /// How far a backfill is. Records hold the place in this list: add at the end only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,10 +43,14 @@ pub struct Backfill {
 }
 
 /// By export and time.
-pub(in crate::resources) const BACKFILLS: Table<(Uuid, Uuid), Backfill> =
-    Table::new("batch_export_backfills");
+pub(super) static BACKFILLS: Table<(Uuid, Uuid), Backfill> = Table::new("batch_export_backfills")
+    .indexed(&[&OPEN])
+    .belongs_to(&[&Parent::of(&super::EXPORTS, |(_, export)| *export)]);
 /// The export of every backfill that is not over.
-pub(in crate::resources) const OPEN: Table<Uuid, Uuid> = Table::new("batch_export_backfills_open");
+pub(super) static OPEN: Index<(Uuid, Uuid), Backfill, Uuid, Uuid> =
+    Index::unique("batch_export_backfills_open", |(export, id), backfill| {
+        (backfill.status == Status::Running).then_some((*id, *export))
+    });
 
 /// Backfills of one export that are remembered.
 const BACKFILLS_MAX: usize = 100;
@@ -115,8 +119,7 @@ pub(super) fn start_one(
         next: start,
         author: Some(call.user()?),
     };
-    tx.put(&OPEN, &id, &export)?;
-    tx.put(&BACKFILLS, &(export, id), &backfill)?;
+    tx.insert(&BACKFILLS, &(export, id), &backfill)?;
     let name = backfill.name(export);
     let author = Author { export, instance: &name, id: call.new_uuid(), now: call.now };
     let told = format!("Creating historical export for batches in range {}", backfill.range());
@@ -235,7 +238,6 @@ fn finish(
     backfill.finished_at = Some(now);
     let name = backfill.name(export);
     logs::write(tx, &Author { export, instance: &name, id: arrivals.id(), now }, level, told)?;
-    tx.delete(&OPEN, &id)?;
     Ok(tx.put(&BACKFILLS, &(export, id), backfill)?)
 }
 
@@ -263,29 +265,9 @@ fn cancel(
     finish(tx, arrivals, key, &mut backfill, Status::Cancelled, line)
 }
 
-pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
-    for (key, _) in tx.scan(&BACKFILLS, &export, Order::Ascending)? {
-        tx.delete(&OPEN, &key.1)?;
-        tx.delete(&BACKFILLS, &key)?;
-    }
-    Ok(())
-}
-
-/// How many backfills stand open that are not.
-pub(super) fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
-    let all: Vec<((Uuid, Uuid), Backfill)> = tx.all(&BACKFILLS)?;
-    for ((export, id), backfill) in &all {
-        let is_open = tx.get(&OPEN, id)? == Some(*export);
-        if is_open != (backfill.status == Status::Running) || get(tx, *export)?.is_none() {
-            problems.push(format!("backfill {id} is not whole"));
-        }
-    }
-    let running = all.iter().filter(|(_, backfill)| backfill.status == Status::Running).count();
-    let open = tx.all(&OPEN)?.len();
-    if open != running {
-        problems.push(format!("{open} index rows stand for {running} running backfills"));
-    }
-    Ok(())
+/// All of them, for the test of the stored bytes.
+pub(super) fn sample_variants(all: &mut crate::resources::samples::Samples) {
+    all.variants("backfill's status", &crate::every!(Status { Running, Completed, Cancelled }));
 }
 
 #[cfg(test)]

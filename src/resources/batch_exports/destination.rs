@@ -280,7 +280,6 @@ impl Destination {
     }
 }
 
-#[cfg(test)]
 impl Destination {
     /// One for the test of the stored bytes.
     pub fn sample(config: Json) -> Destination {
@@ -532,6 +531,14 @@ fn check_values(kind: Kind, config: &Map<String, Value>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// All of them, for the test of the stored bytes.
+pub(super) fn sample_variants(all: &mut crate::resources::samples::Samples) {
+    all.variants(
+        "destination",
+        &crate::every!(Kind { S3, Snowflake, Postgres, Redshift, BigQuery, Http, NoOp }),
+    );
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::find;
 use crate::api::{Call, Field, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid};
-use crate::store::{Order, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Order, Parent, Table, Tx, WriteTx, by_uuid};
 
 /// How much an entry matters. Records hold the place in this list: add at the end only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +40,9 @@ pub struct Entry {
 }
 
 /// By export and time.
-pub(in crate::resources) const LOGS: Table<(Uuid, Uuid), Entry> =
-    Table::new("batch_export_logs").counted(by_uuid);
+pub(super) static LOGS: Table<(Uuid, Uuid), Entry> = Table::new("batch_export_logs")
+    .counted(by_uuid)
+    .belongs_to(&[&Parent::of(&super::EXPORTS, |(_, export)| *export)]);
 
 /// Entries of one export.
 const ENTRIES_MAX: u64 = 10_000;
@@ -175,24 +176,23 @@ pub(super) fn write(
     Ok(tx.put(&LOGS, &(export, author.id), &entry)?)
 }
 
-pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
-    for (key, _) in tx.scan(&LOGS, &export, Order::Ascending)? {
-        tx.delete(&LOGS, &key)?;
-    }
-    Ok(())
+/// All of them, for the test of the stored bytes.
+pub(super) fn sample_variants(all: &mut crate::resources::samples::Samples) {
+    all.variants("log entry's level", &crate::every!(Level { Debug, Info, Warning, Error }));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Ids;
+    use crate::resources::registry;
     use crate::store::{Place, Store};
 
     #[tokio::test]
     async fn the_oldest_entries_go_when_there_are_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::File(folder.path().join("orgd.redb"));
-        let store = Store::open(place, 1024 * 1024, crate::resources::tables()).unwrap();
+        let store = Store::open(place, 1024 * 1024, registry::tables(registry::ALL)).unwrap();
         let ids = Ids::default();
         let export = ids.uuid(Time(1));
         let written = store.write(move |tx| {

@@ -18,19 +18,25 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::events::Arrivals;
-use super::{members, organizations, projects, users};
+use super::{Resource, members, organizations, projects, users};
 use crate::api::{
     Call, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Route, Within, read, scope, write,
 };
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
-use crate::store::{Json, Order, Problems, Table, TableInfo, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Json, Order, ParentNamed, Problems, Table, TableInfo, Tx, WriteTx, by_uuid};
 use destination::{Destination, Kind};
 use hogql::Fault;
 use interval::Interval;
 use runs::Data;
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows)
+    .tables(&[&EXPORTS, &backfills::BACKFILLS, &logs::LOGS, &runs::RUNS, &runs::COMMITS])
+    .samples(samples)
+    .checks(&[check])
+    .seals(&[show_sealed]);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/batch_exports/";
     let at = |tail: &str| format!("/api/organizations/{{organization_id}}/batch_exports/{{id}}/{tail}");
     let (reads, writes) = (scope("batch_export:read"), scope("batch_export:write"));
@@ -97,14 +103,24 @@ pub struct BatchExport {
 }
 
 /// By organization and time.
-pub(super) const EXPORTS: Table<(Uuid, Uuid), BatchExport> = Table::new("batch_exports").counted(by_uuid);
+pub(super) static EXPORTS: Table<(Uuid, Uuid), BatchExport> =
+    Table::new("batch_exports").counted(by_uuid).indexed(&[&BY_ID, &SCHEDULE]).belongs_to(&[&ParentNamed {
+        table: &projects::PROJECTS,
+        children: || &EXPORTS,
+        front: |(organization, _)| *organization,
+        parent: |(organization, _), export| Some((*organization, export.project)),
+    }]);
 /// The organization of each export.
-pub(super) const BY_ID: Table<Uuid, Uuid> = Table::new("batch_exports_by_id");
+static BY_ID: Index<(Uuid, Uuid), BatchExport, Uuid, Uuid> =
+    Index::unique("batch_exports_by_id", |(organization, id), _| Some((*id, *organization)));
 /// By the time of the next run.
-pub(super) const SCHEDULE: Table<(Time, Uuid), ()> = Table::new("batch_exports_schedule");
+static SCHEDULE: Index<(Uuid, Uuid), BatchExport, (Time, Uuid), ()> =
+    Index::new("batch_exports_schedule", |(_, id), export| Some(((export.next_run_at?, *id), ())));
 
 /// The tables that say what there is to do.
-pub const WORK: [TableInfo; 3] = [SCHEDULE.info(), runs::OPEN.info(), backfills::OPEN.info()];
+pub fn work() -> [TableInfo; 3] {
+    [SCHEDULE.info(), runs::OPEN.info(), backfills::OPEN.info()]
+}
 
 /// Scheduled runs of one export that may be open; after a downtime the others are made as these end.
 const OPEN_RUNS_MAX: usize = 3;
@@ -231,8 +247,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     };
     check_whole(call, None, &export)?;
     export.next_run_at = export.next_after(call.now);
-    tx.put(&BY_ID, &id, &organization)?;
-    put(tx, organization, id, None, &export)?;
+    tx.insert(&EXPORTS, &(organization, id), &export)?;
     Reply::created(&wire(tx, id, &export, None)?)
 }
 
@@ -285,8 +300,8 @@ fn is_another_order(call: &Call, id: Uuid, before: &BatchExport, export: &BatchE
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, id, export) = find(call, tx)?;
-    delete(tx, organization, id, &export)?;
+    let (organization, id, _) = find(call, tx)?;
+    tx.delete(&EXPORTS, &(organization, id))?;
     Reply::no_content()
 }
 
@@ -536,86 +551,100 @@ fn just_after(time: Time) -> Time {
     Time(time.0.saturating_add(1))
 }
 
-fn delete(tx: &WriteTx, organization: Uuid, id: Uuid, export: &BatchExport) -> Result<()> {
-    runs::delete_all_of(tx, id)?;
-    backfills::delete_all_of(tx, id)?;
-    logs::delete_all_of(tx, id)?;
-    if let Some(due) = export.next_run_at {
-        tx.delete(&SCHEDULE, &(due, id))?;
-    }
-    tx.delete(&BY_ID, &id)?;
-    Ok(tx.delete(&EXPORTS, &(organization, id))?)
-}
-
-/// Removes all exports, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((_, id), export) in tx.scan(&EXPORTS, &organization, Order::Ascending)? {
-        delete(tx, organization, id, &export)?;
-    }
-    Ok(())
-}
-
-/// Removes all exports of a project, together with the project.
-pub fn delete_all_of_project(tx: &WriteTx, organization: Uuid, project: u32) -> Result<()> {
-    for ((_, id), export) in tx.scan(&EXPORTS, &organization, Order::Ascending)? {
-        if export.project == project {
-            delete(tx, organization, id, &export)?;
-        }
-    }
-    Ok(())
-}
-
 /// Shows the secrets of all destinations.
-pub(super) fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
+fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
     for ((_, id), export) in tx.all(&EXPORTS)? {
         look(id.as_bytes(), export.destination.sealed());
     }
     Ok(())
 }
 
-/// Every export belongs to a project and is found by its time; what is open belongs to one.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let all = tx.all(&EXPORTS)?;
-    let mut scheduled = 0;
-    for ((organization, id), export) in &all {
-        let by_id = tx.get(&BY_ID, id)? == Some(*organization) && projects::exists(tx, export.project)?;
-        let by_time = match export.next_run_at {
-            Some(due) => {
-                scheduled += 1;
-                !export.paused && tx.has(&SCHEDULE, &(due, *id))?
-            }
-            None => true,
-        };
-        if !(by_id && by_time) {
-            problems.push(format!("batch export {id} is not whole"));
+/// A paused export has no next run, and a commit is noted for open runs only.
+fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    for ((_, id), export) in tx.all(&EXPORTS)? {
+        if export.paused && export.next_run_at.is_some() {
+            problems.push(format!("batch export {id} is paused and has a next run"));
         }
-    }
-    for (indexed, rows) in [(tx.all(&BY_ID)?.len(), all.len()), (tx.all(&SCHEDULE)?.len(), scheduled)] {
-        if indexed != rows {
-            problems.push(format!("{indexed} index rows stand for {rows} batch exports"));
-        }
-    }
-    let runs = tx.all(&runs::RUNS)?;
-    for ((export, id), run) in &runs {
-        let is_open = tx.get(&runs::OPEN, id)? == Some(*export);
-        if is_open != run.plan.is_some() || !tx.has(&BY_ID, export)? {
-            problems.push(format!("run {id} is not whole"));
-        }
-    }
-    let (open, with_plan) =
-        (tx.all(&runs::OPEN)?.len(), runs.iter().filter(|(_, run)| run.plan.is_some()).count());
-    if open != with_plan {
-        problems.push(format!("{open} index rows stand for {with_plan} open runs"));
     }
     for (id, _) in tx.all(&runs::COMMITS)? {
         if !runs::is_open(tx, id)? {
             problems.push(format!("a commit is noted for run {id}, which is over"));
         }
     }
-    for ((export, id), _) in tx.all(&logs::LOGS)? {
-        if !tx.has(&BY_ID, &export)? {
-            problems.push(format!("log entry {id} belongs to no batch export"));
-        }
-    }
-    backfills::check(tx, problems)
+    Ok(())
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO, text};
+    let json = Json::of(&serde_json::json!({"a": [1, null]}));
+    let destination = Destination::sample(json.clone());
+    all.add(
+        &EXPORTS,
+        (ONE, TWO),
+        BatchExport {
+            project: 7,
+            name: text("n"),
+            model: Some(Model::Persons),
+            destination: destination.clone(),
+            interval: Interval::Day,
+            paused: true,
+            created_at: NOW,
+            last_updated_at: NOW,
+            last_paused_at: Some(NOW),
+            start_at: None,
+            end_at: Some(NOW),
+            schema: Some(json.clone()),
+            next_run_at: Some(NOW),
+            author: Some(ONE),
+        },
+    );
+    let plan =
+        runs::Plan { project: 7, model: Model::Events, interval: Interval::Hour, destination, schema: None };
+    all.add(
+        &runs::RUNS,
+        (TWO, ONE),
+        runs::Run {
+            status: runs::Status::Running,
+            backfill: Some(ONE),
+            records_completed: Some(5),
+            records_total: Some(6),
+            latest_error: Some(text("e")),
+            start: None,
+            end: NOW,
+            created_at: NOW,
+            finished_at: Some(NOW),
+            last_updated_at: NOW,
+            attempts: 2,
+            next_attempt_at: NOW,
+            plan: Some(plan),
+            progress: runs::Progress { place: Some(super::events::Place { time: NOW, id: ONE }), records: 4 },
+            author: Some(TWO),
+        },
+    );
+    all.add(&runs::COMMITS, ONE, runs::Commit { transaction: 300, records: 4 });
+    all.add(
+        &backfills::BACKFILLS,
+        (TWO, ONE),
+        backfills::Backfill {
+            status: backfills::Status::Running,
+            start: Some(NOW),
+            end: None,
+            created_at: NOW,
+            finished_at: Some(NOW),
+            run: Some(ONE),
+            next: Some(NOW),
+            author: Some(ONE),
+        },
+    );
+    all.add(
+        &logs::LOGS,
+        (TWO, ONE),
+        logs::Entry { instance: text("i"), timestamp: NOW, level: logs::Level::Warning, message: text("m") },
+    );
+    all.variants("model", &crate::every!(Model { Events, Persons }));
+    all.variants("interval", &crate::every!(Interval { Hour, Day, Week, FiveMinutes, FifteenMinutes }));
+    destination::sample_variants(all);
+    runs::sample_variants(all);
+    backfills::sample_variants(all);
+    logs::sample_variants(all);
 }

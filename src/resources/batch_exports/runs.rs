@@ -13,7 +13,7 @@ use crate::api::{Field, Kind};
 use crate::clock::Time;
 use crate::error::Result;
 use crate::resources::events::{Arrivals, Place};
-use crate::store::{Json, Order, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
 /// How far a run is. Records hold the place in this list: add at the end only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,12 +89,16 @@ pub struct Commit {
 }
 
 /// By export and time.
-pub(in crate::resources) const RUNS: Table<(Uuid, Uuid), Run> =
-    Table::new("batch_export_runs").counted(by_uuid);
+pub(super) static RUNS: Table<(Uuid, Uuid), Run> = Table::new("batch_export_runs")
+    .counted(by_uuid)
+    .indexed(&[&OPEN])
+    .belongs_to(&[&Parent::of(&super::EXPORTS, |(_, export)| *export)]);
 /// The export of every run that is not over.
-pub(in crate::resources) const OPEN: Table<Uuid, Uuid> = Table::new("batch_export_runs_open");
+pub(super) static OPEN: Index<(Uuid, Uuid), Run, Uuid, Uuid> =
+    Index::unique("batch_export_runs_open", |(export, id), run| run.plan.is_some().then_some((*id, *export)));
 /// By run.
-pub(in crate::resources) const COMMITS: Table<Uuid, Commit> = Table::new("batch_export_run_commits");
+pub(super) static COMMITS: Table<Uuid, Commit> =
+    Table::new("batch_export_run_commits").belongs_to(&[&Parent::of(&RUNS, |(_, run)| *run)]);
 
 /// Runs of one export that are remembered.
 const RUNS_MAX: u64 = 10_000;
@@ -222,8 +226,7 @@ pub(super) fn create(
             tx.delete(&RUNS, &key)?;
         }
     }
-    tx.put(&OPEN, &id, &export)?;
-    tx.put(&RUNS, &(export, id), &run)?;
+    tx.insert(&RUNS, &(export, id), &run)?;
     Ok(id)
 }
 
@@ -408,7 +411,6 @@ fn finish(tx: &WriteTx, context: &Context<'_>, run: &mut Run, status: Status) ->
     run.plan = None;
     run.finished_at = Some(now);
     run.last_updated_at = now;
-    tx.delete(&OPEN, &context.id)?;
     tx.delete(&COMMITS, &context.id)?;
     Ok(tx.put(&RUNS, &(context.export, context.id), run)?)
 }
@@ -434,13 +436,12 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
     backfills::cancel_all_of(tx, context.arrivals, context.export, &reason)
 }
 
-pub(super) fn delete_all_of(tx: &WriteTx, export: Uuid) -> Result<()> {
-    for (key, _) in tx.scan(&RUNS, &export, Order::Ascending)? {
-        tx.delete(&OPEN, &key.1)?;
-        tx.delete(&COMMITS, &key.1)?;
-        tx.delete(&RUNS, &key)?;
-    }
-    Ok(())
+/// All of them, for the test of the stored bytes.
+pub(super) fn sample_variants(all: &mut crate::resources::samples::Samples) {
+    all.variants(
+        "run's status",
+        &crate::every!(Status { Starting, Running, Completed, Failed, FailedRetryable, Cancelled }),
+    );
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use super::{Found, refused};
 use crate::api::Call;
 use crate::clock::Ids;
 use crate::error::Result;
+use crate::resources::samples::Samples;
 use crate::resources::secrets::Look;
-use crate::store::{Table, Tx, WriteTx};
+use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::{Sealed, Vault};
 
 /// A whole address in the file.
@@ -21,7 +22,8 @@ pub(in crate::resources) enum Address {
 }
 
 /// The addresses that have a query, by plugin.
-pub(in crate::resources) const PRIVATE_URLS: Table<u32, Address> = Table::new("plugin_private_urls");
+pub(super) static PRIVATE_URLS: Table<u32, Address> =
+    Table::new("plugin_private_urls").belongs_to(&[&Parent::of(&super::PLUGINS, |(_, plugin)| *plugin)]);
 
 impl Address {
     fn seal(vault: &Vault, ids: &Ids, plugin: u32, url: &str) -> Result<Address> {
@@ -71,6 +73,11 @@ pub(super) fn seal_all(vault: &Vault, ids: &Ids, tx: &WriteTx) -> Result<()> {
     Ok(())
 }
 
+/// Both ways in which an address is stored.
+pub(super) fn sample_variants(all: &mut Samples) {
+    all.variants("plugin's address", &crate::every!(Address { Open("u".into()), Sealed(Sealed::sample()) }));
+}
+
 /// Shows every sealed address.
 pub(super) fn show_sealed(tx: &Tx, look: Look<'_>) -> Result<()> {
     for (plugin, address) in tx.all(&PRIVATE_URLS)? {
@@ -90,7 +97,7 @@ mod tests {
     async fn what_older_files_hold_open_is_sealed_once_and_not_while_the_key_is_missing() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::File(folder.path().join("orgd.redb"));
-        let store = Store::open(place, 1 << 20, vec![PRIVATE_URLS.info()]).unwrap();
+        let store = Store::open(place, 1 << 20, vec![&PRIVATE_URLS]).unwrap();
         let stored = || store.read(|tx| Ok(tx.get(&PRIVATE_URLS, &7)?.unwrap())).unwrap();
         let seal = |vault: Vault| store.write(move |tx| seal_all(&vault, &Ids::default(), tx));
         let vault = || Vault::of(&"k".repeat(32)).unwrap();

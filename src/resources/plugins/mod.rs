@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::activity::{self, Change};
 use super::check::expect;
 use super::secrets::Look;
-use super::{members, organizations, places};
+use super::{Resource, members, organizations, places};
 use crate::api::fields::{Checked, type_name};
 use crate::api::{
     Call, Field, Form, Kind, Level, Paging, Place, Reply, Route, Within, read, scope, steps, write,
@@ -33,11 +33,17 @@ use crate::api::{
 use crate::app::App;
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
-use crate::store::{Json, Order, Problems, Table, Tx, WriteTx};
+use crate::store::{Index, Json, Order, Parent, Problems, Table, Tx, WriteTx};
 use crate::vault::Vault;
 use views::{VIEWS, View};
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows)
+    .tables(&[&PLUGINS, &address::PRIVATE_URLS, &source::FILES, &repository::LISTS])
+    .samples(samples)
+    .checks(&[check])
+    .seals(&[show_sealed]);
+
+fn rows() -> Vec<Route> {
     VIEWS.iter().flat_map(rows_of).collect()
 }
 
@@ -114,13 +120,20 @@ pub struct Archive {
 }
 
 /// By the organization that owns the installation, and number.
-pub(super) const PLUGINS: Table<(Uuid, u32), Plugin> = Table::new("plugins");
+pub(super) static PLUGINS: Table<(Uuid, u32), Plugin> = Table::new("plugins")
+    .indexed(&[&BY_NUMBER, &GLOBAL, &BY_URL])
+    .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// The organization of each plugin.
-pub(super) const BY_NUMBER: Table<u32, Uuid> = Table::new("plugins_by_number");
+static BY_NUMBER: Index<(Uuid, u32), Plugin, u32, Uuid> =
+    Index::unique("plugins_by_number", |(organization, id), _| Some((*id, *organization)));
 /// The organization of each plugin that is there for everybody.
-pub(super) const GLOBAL: Table<u32, Uuid> = Table::new("plugins_global");
+static GLOBAL: Index<(Uuid, u32), Plugin, u32, Uuid> =
+    Index::unique("plugins_global", |(organization, id), plugin| {
+        plugin.is_global.then_some((*id, *organization))
+    });
 /// By address without its query.
-pub(super) const BY_URL: Table<String, u32> = Table::new("plugins_by_url");
+static BY_URL: Index<(Uuid, u32), Plugin, String, u32> =
+    Index::unique("plugins_by_url", |(_, id), plugin| Some((plugin.url.clone()?, *id)));
 
 /// What an organization may do with plugins: look at them, install them, install them for everybody.
 const CONFIG: u8 = 3;
@@ -404,7 +417,7 @@ fn remove(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
         return Err(refused("This plugin is marked as global! Make it local before uninstallation"));
     }
     activity::record(tx, call, organization, found.told("uninstalled"))?;
-    delete(tx, &found)?;
+    tx.delete(&PLUGINS, &(found.organization, found.id))?;
     Reply::no_content()
 }
 
@@ -504,10 +517,6 @@ fn visible(tx: &Tx, organization: Uuid, view: &View) -> Result<Vec<Found>> {
 
 /// Stores a new plugin; `url` is its address as it was given.
 fn insert(call: &Call, tx: &WriteTx, found: &Found, url: Option<String>) -> Result<()> {
-    tx.put(&BY_NUMBER, &found.id, &found.organization)?;
-    if let Some(shown) = &found.plugin.url {
-        tx.put(&BY_URL, shown, &found.id)?;
-    }
     if url != found.plugin.url
         && let Some(whole) = url
     {
@@ -517,24 +526,7 @@ fn insert(call: &Call, tx: &WriteTx, found: &Found, url: Option<String>) -> Resu
 }
 
 fn replace(tx: &WriteTx, found: &Found) -> Result<()> {
-    if found.plugin.is_global {
-        tx.put(&GLOBAL, &found.id, &found.organization)?;
-    } else {
-        tx.delete(&GLOBAL, &found.id)?;
-    }
     Ok(tx.put(&PLUGINS, &(found.organization, found.id), &found.plugin)?)
-}
-
-fn delete(tx: &WriteTx, found: &Found) -> Result<()> {
-    let Found { organization, id, plugin } = found;
-    source::replace_all(tx, *id, &source::Files::new())?;
-    if let Some(shown) = &plugin.url {
-        tx.delete(&BY_URL, shown)?;
-    }
-    tx.delete(&address::PRIVATE_URLS, id)?;
-    tx.delete(&GLOBAL, id)?;
-    tx.delete(&BY_NUMBER, id)?;
-    Ok(tx.delete(&PLUGINS, &(*organization, *id))?)
 }
 
 /// Seals what older files hold open.
@@ -543,50 +535,47 @@ pub fn seal_all(vault: &Vault, ids: &Ids, tx: &WriteTx) -> Result<()> {
 }
 
 /// Shows every sealed address.
-pub(super) fn show_sealed(tx: &Tx, look: Look<'_>) -> Result<()> {
+fn show_sealed(tx: &Tx, look: Look<'_>) -> Result<()> {
     address::show_sealed(tx, look)
 }
 
-/// Removes all plugins, global ones included, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((organization, id), plugin) in tx.scan(&PLUGINS, &organization, Order::Ascending)? {
-        delete(tx, &Found { organization, id, plugin })?;
+/// A plugin with a sealed address shows it without its query.
+fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    for ((_, id), plugin) in tx.all(&PLUGINS)? {
+        let is_shown = plugin.url.is_some() || !tx.has(&address::PRIVATE_URLS, &id)?;
+        expect(problems, is_shown, || format!("plugin {id} has a sealed address, but none that is shown"));
     }
     Ok(())
 }
 
-/// Every plugin has its organization and its index rows, and nothing is left of plugins that are gone.
-pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let all = tx.all(&PLUGINS)?;
-    let (mut globals, mut urls) = (0, 0);
-    for ((organization, id), plugin) in &all {
-        let has_home = organizations::find(tx, *organization).is_ok();
-        expect(problems, has_home, || format!("plugin {id} belongs to no organization"));
-        let by_number = tx.get(&BY_NUMBER, id)? == Some(*organization);
-        let by_globality = tx.get(&GLOBAL, id)? == plugin.is_global.then_some(*organization);
-        let by_url = match &plugin.url {
-            Some(url) => tx.get(&BY_URL, url)? == Some(*id),
-            None => true,
-        };
-        let is_shown = plugin.url.is_some() || !tx.has(&address::PRIVATE_URLS, id)?;
-        let is_whole = by_number && by_globality && by_url && is_shown;
-        expect(problems, is_whole, || format!("plugin {id} is not whole"));
-        globals += usize::from(plugin.is_global);
-        urls += usize::from(plugin.url.is_some());
-    }
-    for (name, rows, wanted) in [
-        ("numbers", tx.all(&BY_NUMBER)?.len(), all.len()),
-        ("marks", tx.all(&GLOBAL)?.len(), globals),
-        ("addresses", tx.all(&BY_URL)?.len(), urls),
-    ] {
-        expect(problems, rows == wanted, || format!("{rows} {name} stand for {wanted} plugins"));
-    }
-    let private = tx.all(&address::PRIVATE_URLS)?.into_iter().map(|(id, _)| id);
-    let files = tx.all(&source::FILES)?.into_iter().map(|((id, _), _)| id);
-    for id in private.chain(files) {
-        let is_there = tx.has(&BY_NUMBER, &id)?;
-        expect(problems, is_there, || format!("something is left of plugin {id}, which is gone"));
-    }
-    tx.all(&repository::LISTS)?;
-    Ok(())
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{HASH, NOW, ONE, text};
+    let json = Json::of(&serde_json::json!({"a": [1, null]}));
+    all.add(
+        &PLUGINS,
+        (ONE, 7),
+        Plugin {
+            plugin_type: Some(text("custom")),
+            name: Some(text("n")),
+            description: Some(text("d")),
+            url: Some(text("https://github.com/u/r")),
+            icon: None,
+            config_schema: json.clone(),
+            tag: Some(text("t")),
+            latest_tag: Some(text("l")),
+            is_global: true,
+            capabilities: json.clone(),
+            metrics: Some(json.clone()),
+            public_jobs: None,
+            archive: Some(Archive { sha256: HASH, bytes: 300 }),
+            created_at: NOW,
+            updated_at: NOW,
+        },
+    );
+    let sealed = address::Address::Sealed(crate::vault::Sealed::sample());
+    all.add(&address::PRIVATE_URLS, 7, sealed);
+    all.add(&source::FILES, (7, text("index.ts")), text("code"));
+    let list = repository::List { text: text("[]"), fetched_at: NOW };
+    all.add(&repository::LISTS, text("https://example.com/list.json"), list);
+    address::sample_variants(all);
 }

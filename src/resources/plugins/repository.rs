@@ -26,7 +26,7 @@ pub(in crate::resources) struct List {
 }
 
 /// By the address of the list.
-pub(in crate::resources) const LISTS: Table<String, List> = Table::new("plugin_repositories");
+pub(super) static LISTS: Table<String, List> = Table::new("plugin_repositories");
 
 /// For how long a list is as good as new.
 const FRESH_SECONDS: i64 = 10 * 60;

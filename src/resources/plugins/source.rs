@@ -9,10 +9,11 @@ use super::views::View;
 use super::{as_installer, capabilities, enter, find_own, find_to_change, refused, replace};
 use crate::api::{Call, Reply};
 use crate::error::{Error, Result};
-use crate::store::{Json, Order, Table, Tx, WriteTx};
+use crate::store::{Json, Order, Parent, Table, Tx, WriteTx};
 
 /// By plugin and file name.
-pub(in crate::resources) const FILES: Table<(u32, String), String> = Table::new("plugin_files");
+pub(super) static FILES: Table<(u32, String), String> =
+    Table::new("plugin_files").belongs_to(&[&Parent::of(&super::PLUGINS, |(_, plugin)| *plugin)]);
 
 /// All files of a plugin together, in bytes of JSON.
 const BYTES_MAX: usize = 10 * 1024 * 1024;

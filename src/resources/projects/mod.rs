@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::activity::{self, Change};
 use super::users::User;
-use super::{access_controls, batch_exports, instance, members, organizations, users};
+use super::{Resource, access_controls, batch_exports, instance, members, organizations, users};
 use crate::api::{
     Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Route, Within, read, scope,
     write,
@@ -25,12 +25,14 @@ use crate::auth::scopes;
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
-use crate::store::{Json, Order, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
 use settings::{
     Settings, is_timezone, linked_flag, network_capture, optional_flag, replay_config, week_start,
 };
 
-pub fn rows() -> Vec<Route> {
+pub static RESOURCE: Resource = Resource::of(rows).tables(&[&PROJECTS, &DETAILS]).samples(samples);
+
+fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/projects/";
     let organization = Within::Organization("organization_id");
     let mut rows = vec![
@@ -87,11 +89,19 @@ pub struct Details {
 }
 
 /// By organization and number.
-pub(super) const PROJECTS: Table<(Uuid, u32), Project> = Table::new("projects").counted(by_uuid).remembered();
-pub(super) const DETAILS: Table<u32, Details> = Table::new("project_details");
+pub(super) static PROJECTS: Table<(Uuid, u32), Project> = Table::new("projects")
+    .counted(by_uuid)
+    .cached()
+    .indexed(&[&BY_NUMBER, &BY_TOKEN])
+    .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
+/// What the list of projects does not show.
+static DETAILS: Table<u32, Details> =
+    Table::new("project_details").belongs_to(&[&Parent::of(&PROJECTS, |(_, id)| *id)]);
 /// The organization of each project.
-pub(super) const BY_NUMBER: Table<u32, Uuid> = Table::new("projects_by_number");
-pub(super) const BY_TOKEN: Table<String, u32> = Table::new("projects_by_token");
+static BY_NUMBER: Index<(Uuid, u32), Project, u32, Uuid> =
+    Index::unique("projects_by_number", |(organization, id), _| Some((*id, *organization)));
+static BY_TOKEN: Index<(Uuid, u32), Project, String, u32> =
+    Index::unique("projects_by_token", |(_, id), project| Some((project.api_token.clone(), *id)));
 
 /// How many members' addresses are looked at for the filter that leaves their own visits out.
 const FILTERED_MEMBERS_MAX: u64 = 100;
@@ -395,8 +405,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let found = find(call, tx, Level::Admin)?;
     activity::record(tx, call, found.organization, Change::deleted(found.id, &found.project.name))?;
-    batch_exports::delete_all_of_project(tx, found.organization, found.id)?;
-    delete(tx, found.organization, found.id, &found.project)?;
+    tx.delete(&PROJECTS, &(found.organization, found.id))?;
     Reply::no_content()
 }
 
@@ -417,10 +426,8 @@ fn is_generating_demo_data(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn reset_token(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let mut found = find(call, tx, Level::Admin)?;
-    tx.delete(&BY_TOKEN, &found.project.api_token)?;
     found.project.api_token = new_token(call);
     found.details.updated_at = call.now;
-    tx.put(&BY_TOKEN, &found.project.api_token, &found.id)?;
     store(tx, &found)?;
     // Tokens are never written to the log, neither the old one nor the new.
     let change = activity::field_change("Team", "api_token", Value::Null, Value::Null, "changed");
@@ -728,9 +735,7 @@ pub fn first_visible(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> R
 }
 
 fn insert(tx: &WriteTx, organization: Uuid, id: u32, project: &Project, details: &Details) -> Result<()> {
-    tx.put(&BY_NUMBER, &id, &organization)?;
-    tx.put(&BY_TOKEN, &project.api_token, &id)?;
-    tx.put(&PROJECTS, &(organization, id), project)?;
+    tx.insert(&PROJECTS, &(organization, id), project)?;
     Ok(tx.put(&DETAILS, &id, details)?)
 }
 
@@ -739,25 +744,8 @@ fn store(tx: &WriteTx, found: &Found) -> Result<()> {
     Ok(tx.put(&DETAILS, &found.id, &found.details)?)
 }
 
-fn delete(tx: &WriteTx, organization: Uuid, id: u32, project: &Project) -> Result<()> {
-    tx.delete(&BY_TOKEN, &project.api_token)?;
-    tx.delete(&BY_NUMBER, &id)?;
-    tx.delete(&DETAILS, &id)?;
-    access_controls::delete_all_of(tx, organization, id)?;
-    Ok(tx.delete(&PROJECTS, &(organization, id))?)
-}
-
-/// Removes all projects, together with the organization.
-pub fn delete_all_of(tx: &WriteTx, organization: Uuid) -> Result<()> {
-    for ((_, id), project) in tx.scan(&PROJECTS, &organization, Order::Ascending)? {
-        delete(tx, organization, id, &project)?;
-    }
-    activity::delete_all_of(tx, organization)
-}
-
 /// A project with something in every kind of field, for the test of the stored bytes.
-#[cfg(test)]
-pub(super) fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
+fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
     let project = Project {
         uuid,
         api_token: "phc_x".into(),
@@ -777,4 +765,11 @@ pub(super) fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
     settings.surveys_opt_in = Some(false);
     let extra = Json::of(&json!({"survey_config": 1}));
     (project, Details { created_at: now, updated_at: now, settings, extra })
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE};
+    let (project, details) = sample(ONE, NOW);
+    all.add(&PROJECTS, (ONE, 7), project);
+    all.add(&DETAILS, 7, details);
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Session, device, end, end_others, fresh, is_live};
+use super::{SESSIONS, Session, device, end_others, fresh, is_live};
 use crate::api::call::{SecondStep, Via};
 use crate::api::{Call, Field, Reply, Route, Within, read, session, write};
 use crate::auth::cookies;
@@ -89,8 +89,8 @@ fn revoke(call: &Call, tx: &WriteTx) -> Result<Reply> {
     fresh(call)?;
     let id = call.uuid("session_id")?;
     let all = live_ones(call, tx, user)?;
-    let (hash, session) = all.into_iter().find(|(_, session)| session.id == id).ok_or_else(not_found)?;
-    end(tx, hash, &session)?;
+    let (hash, _) = all.into_iter().find(|(_, session)| session.id == id).ok_or_else(not_found)?;
+    tx.delete(&SESSIONS, &hash)?;
     let reply = Reply::no_content()?;
     Ok(if hash == own(call)? { cookies::clear(call, reply) } else { reply })
 }

@@ -2,11 +2,15 @@
 //!
 //! A step lives in a file of its own with frozen copies of the records it reads; once landed it is
 //! never edited.
+//!
+//! A file may also have a table that an older program of the same schema does not know, and whose rows that program
+//! would not delete with their parents. So a program refuses unknown tables, but for those that are declared harmless,
+//! which the file lists.
 
 mod to_2;
 mod to_3;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,10 +26,12 @@ use super::{Failure, Tx};
 pub const SCHEMA: u32 = 3;
 
 /// What the file says of itself.
-pub(super) const META: Table<String, String> = Table::new("meta");
+pub(super) static META: Table<String, String> = Table::new("meta");
 
 const APPLICATION: &str = "application";
 const SCHEMA_NUMBER: &str = "schema";
+/// The names of the tables that an older program may pass over, with spaces between.
+const HARMLESS: &str = "harmless_tables";
 
 /// Brings a file from the schema before `to` up to `to`.
 struct Step {
@@ -58,10 +64,11 @@ fn bring_up_by(
     let present = present_tables(database)?;
     if present.is_empty() {
         create_missing(database, &present, names(tables))?;
-        return change(database, names(tables), |tx| {
+        change(database, names(tables), |tx| {
             tx.put(&META, &APPLICATION.to_owned(), &"orgd".to_owned())?;
             tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
-        });
+        })?;
+        return note_harmless(database, tables);
     }
     let found = if present.contains(META.info().name) { schema_of(database)? } else { None };
     let found = found.ok_or_else(|| Failure::record("this is a redb file, but not one of orgd".into()))?;
@@ -70,6 +77,7 @@ fn bring_up_by(
             "the data file has schema {found} and this orgd knows {target}: use a newer orgd"
         )));
     }
+    refuse_unknown(database, &present, tables, steps)?;
     let due: Vec<&Step> = steps.iter().filter(|step| step.to > found && step.to <= target).collect();
     if let (Some(path), false) = (path, due.is_empty()) {
         let mut copy = path.as_os_str().to_owned();
@@ -81,6 +89,7 @@ fn bring_up_by(
     // A step reads what it ends, also in a file that never had it.
     let ending = || due.iter().flat_map(|step| step.ends).copied();
     create_missing(database, &present, names(tables).chain(ending()))?;
+    note_harmless(database, tables)?;
     if due.is_empty() {
         return Ok(());
     }
@@ -102,8 +111,47 @@ fn present_tables(database: &Database) -> Result<HashSet<String>, Failure> {
     Ok(tables.map(|table| table.name().to_owned()).collect())
 }
 
+/// Refuses a file with tables whose rows this program would leave behind.
+fn refuse_unknown(
+    database: &Database,
+    present: &HashSet<String>,
+    tables: &[TableInfo],
+    steps: &[Step],
+) -> Result<(), Failure> {
+    let harmless = meta(database)?.get(&META, &HARMLESS.to_owned())?.unwrap_or_default();
+    let ended = steps.iter().flat_map(|step| step.ends).copied();
+    let known: HashSet<&str> = names(tables).chain(ended).collect();
+    let is_known = |name: &str| known.contains(name) || harmless.split(' ').any(|harmless| harmless == name);
+    let mut unknown: Vec<&str> = present.iter().map(String::as_str).filter(|name| !is_known(name)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    unknown.sort_unstable();
+    let unknown = unknown.join(", ");
+    Err(Failure::record(format!(
+        "the data file has tables that this orgd does not know ({unknown}): use a newer orgd"
+    )))
+}
+
+/// Lists in the file which of its tables are harmless.
+fn note_harmless(database: &Database, tables: &[TableInfo]) -> Result<(), Failure> {
+    let noted = meta(database)?.get(&META, &HARMLESS.to_owned())?.unwrap_or_default();
+    let mut all: BTreeSet<&str> = noted.split(' ').filter(|name| !name.is_empty()).collect();
+    let before = all.len();
+    all.extend(tables.iter().filter(|table| table.harmless).map(|table| table.name));
+    if all.len() == before {
+        return Ok(());
+    }
+    let all = all.into_iter().collect::<Vec<_>>().join(" ");
+    change(database, [META.info().name].into_iter(), |tx| tx.put(&META, &HARMLESS.to_owned(), &all))
+}
+
+fn meta(database: &Database) -> Result<Tx, Failure> {
+    Ok(Tx::of(Arc::new(Snapshot::take(database, [META.info().name].into_iter(), 0, Arc::default())?)))
+}
+
 fn schema_of(database: &Database) -> Result<Option<u32>, Failure> {
-    let tx = Tx::of(Arc::new(Snapshot::take(database, [META.info().name].into_iter(), 0, Arc::default())?));
+    let tx = meta(database)?;
     let ours = tx.get(&META, &APPLICATION.to_owned())?.is_some_and(|name| name == "orgd");
     let number = tx.get(&META, &SCHEMA_NUMBER.to_owned())?.and_then(|text| text.parse().ok());
     Ok(number.filter(|_| ours))
@@ -131,7 +179,7 @@ fn change(
     names: impl Iterator<Item = &'static str>,
     work: impl FnOnce(&WriteTx) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let tx = WriteTx::new(Arc::new(Snapshot::take(database, names, 0, Arc::default())?));
+    let tx = WriteTx::new(Arc::new(Snapshot::take(database, names, 0, Arc::default())?), Arc::default());
     work(&tx)?;
     tx.settle(true);
     commit(database, &tx.hand_over())
@@ -190,6 +238,23 @@ mod tests {
         bring_up_by(&database, None, &tables(), 7, &[]).unwrap();
         let refusal = bring_up_by(&database, None, &tables(), 1, &[]).unwrap_err().to_string();
         assert!(refusal.contains("schema 7") && refusal.contains("knows 1"), "{refusal}");
+    }
+
+    #[test]
+    fn an_older_program_passes_over_harmless_tables_only() {
+        const HARMFUL: Table<u32, String> = Table::new("harmful");
+        const SHELVES: Table<u32, String> = Table::new("shelves").harmless();
+        let database = memory();
+        bring_up_by(&database, None, &tables(), 1, &[]).unwrap();
+        let newer = [META.info(), NOTES.info(), SHELVES.info()];
+        bring_up_by(&database, None, &newer, 1, &[]).unwrap();
+        bring_up_by(&database, None, &tables(), 1, &[]).unwrap();
+        bring_up_by(&database, None, &[META.info(), HARMFUL.info(), NOTES.info()], 1, &[]).unwrap();
+        let refusal = bring_up_by(&database, None, &tables(), 1, &[]).unwrap_err().to_string();
+        assert!(refusal.contains("does not know (harmful)"), "{refusal}");
+        // What a step has ended is no table of a newer program.
+        let steps = [Step { to: 1, ends: &["harmful"], run: |_| Ok(()) }];
+        bring_up_by(&database, None, &tables(), 1, &steps).unwrap();
     }
 
     #[test]

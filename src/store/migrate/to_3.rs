@@ -5,6 +5,7 @@ mod domains;
 mod exports;
 mod invites;
 mod plugins;
+mod role_memberships;
 mod sessions;
 
 use super::super::Failure;
@@ -19,5 +20,6 @@ pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
     invites::run(tx)?;
     domains::run(tx)?;
     plugins::run(tx)?;
+    role_memberships::run(tx)?;
     sessions::run(tx)
 }

@@ -1,0 +1,98 @@
+//! What a resource brings to the program, and the list of all of them.
+
+use super::samples::Samples;
+use super::secrets::Look;
+use super::*;
+use crate::api::Route;
+use crate::error::Result;
+use crate::store::{AnyTable, Problems, Tx};
+
+/// Adds what is wrong beyond what the declarations of the tables say.
+pub type Check = fn(&Tx, &mut Problems) -> Result<()>;
+
+/// Shows every sealed secret, with what it is sealed for.
+pub type Seals = fn(&Tx, Look<'_>) -> Result<()>;
+
+/// A resource: its routes, its tables, one sample of each stored record, and its own checks.
+pub struct Resource {
+    pub routes: fn() -> Vec<Route>,
+    pub tables: &'static [&'static dyn AnyTable],
+    pub samples: fn(&mut Samples),
+    pub checks: &'static [Check],
+    /// Shows everything that it seals.
+    pub seals: &'static [Seals],
+}
+
+impl Resource {
+    /// A resource with these routes, and nothing else yet.
+    pub const fn of(routes: fn() -> Vec<Route>) -> Resource {
+        Resource { routes, tables: &[], samples: |_| (), checks: &[], seals: &[] }
+    }
+
+    /// One without routes.
+    pub const fn inner() -> Resource {
+        Resource::of(Vec::new)
+    }
+
+    /// The tables that it owns; their indexes come with them. Each needs a sample.
+    pub const fn tables(mut self, tables: &'static [&'static dyn AnyTable]) -> Resource {
+        self.tables = tables;
+        self
+    }
+
+    /// A sample of each kind of record, for the test of the stored bytes.
+    pub const fn samples(mut self, samples: fn(&mut Samples)) -> Resource {
+        self.samples = samples;
+        self
+    }
+
+    /// What `orgd check` proves of it.
+    pub const fn checks(mut self, checks: &'static [Check]) -> Resource {
+        self.checks = checks;
+        self
+    }
+
+    /// The secrets that it stores sealed.
+    pub const fn seals(mut self, seals: &'static [Seals]) -> Resource {
+        self.seals = seals;
+        self
+    }
+}
+
+/// Every resource, in the order in which the route table shows them.
+pub static ALL: &[&Resource] = &[
+    &organizations::RESOURCE,
+    &projects::RESOURCE,
+    &members::RESOURCE,
+    &invites::RESOURCE,
+    &batch_exports::RESOURCE,
+    &capture::RESOURCE,
+    &plugins::RESOURCE,
+    &domains::RESOURCE,
+    &roles::RESOURCE,
+    &role_memberships::RESOURCE,
+    &proxy_records::RESOURCE,
+    &access_controls::RESOURCE,
+    &signup::RESOURCE,
+    &sessions::RESOURCE,
+    &users::RESOURCE,
+    &two_factor::RESOURCE,
+    &api_keys::RESOURCE,
+    &instance::RESOURCE,
+    &whoami::RESOURCE,
+    &schema::RESOURCE,
+    &activity::RESOURCE,
+    &events::RESOURCE,
+    &outbox::RESOURCE,
+    &persons::RESOURCE,
+];
+
+/// The tables of these resources.
+pub fn tables(resources: &[&'static Resource]) -> Vec<&'static dyn AnyTable> {
+    resources.iter().flat_map(|resource| resource.tables).copied().collect()
+}
+
+/// The routes of these resources.
+pub fn routes(resources: &[&'static Resource]) -> Vec<Route> {
+    resources.iter().flat_map(|resource| (resource.routes)()).collect()
+}

@@ -1,0 +1,144 @@
+//! Indexes: tables whose rows follow from the rows of another one.
+
+use std::ops::Deref;
+
+use super::Failure;
+use super::check::Problems;
+use super::codec::{Record, encode};
+use super::key::Key;
+use super::table::{Table, TableInfo};
+use super::tx::{Tx, WriteTx};
+use crate::error::Error;
+
+/// A row of an index, as bytes.
+pub(super) type IndexRow = (Vec<u8>, Vec<u8>);
+
+/// An index from `I` to `T` over a table from `K` to `V`. It is read like a table; the store writes it.
+pub struct Index<K: 'static, V: 'static, I: 'static, T: 'static> {
+    table: Table<I, T>,
+    row: fn(&K, &V) -> Option<(I, T)>,
+    is_unique: bool,
+}
+
+impl<K: Key, V: Record, I: Key, T: Record> Index<K, V, I, T> {
+    /// An index that has the row that `row` makes of a table's row, if any.
+    pub const fn new(name: &'static str, row: fn(&K, &V) -> Option<(I, T)>) -> Index<K, V, I, T> {
+        Index { table: Table::new(name), row, is_unique: false }
+    }
+
+    /// The same where no two rows may have the same key in the index: writing the second is a conflict.
+    pub const fn unique(name: &'static str, row: fn(&K, &V) -> Option<(I, T)>) -> Index<K, V, I, T> {
+        Index { table: Table::new(name), row, is_unique: true }
+    }
+
+    /// See `Table::counted`.
+    pub const fn counted(mut self, group: fn(&[u8]) -> usize) -> Index<K, V, I, T> {
+        self.table = self.table.counted(group);
+        self
+    }
+
+    /// See `Table::cached`.
+    pub const fn cached(mut self) -> Index<K, V, I, T> {
+        self.table = self.table.cached();
+        self
+    }
+}
+
+impl<K, V, I, T> Deref for Index<K, V, I, T> {
+    type Target = Table<I, T>;
+    fn deref(&self) -> &Table<I, T> {
+        &self.table
+    }
+}
+
+/// An index of a table from `K` to `V`, whatever it holds.
+pub trait IndexOf<K, V>: Sync {
+    fn info(&self) -> TableInfo;
+
+    fn is_unique(&self) -> bool;
+
+    /// The row that the index has for one of the table.
+    ///
+    /// # Errors
+    /// It cannot be written as bytes.
+    fn row(&self, key: &K, record: &V) -> Result<Option<IndexRow>, Failure>;
+}
+
+impl<K: Key, V: Record, I: Key, T: Record> IndexOf<K, V> for Index<K, V, I, T> {
+    fn info(&self) -> TableInfo {
+        self.table.info
+    }
+
+    fn is_unique(&self) -> bool {
+        self.is_unique
+    }
+
+    fn row(&self, key: &K, record: &V) -> Result<Option<IndexRow>, Failure> {
+        let Some((key, value)) = (self.row)(key, record) else { return Ok(None) };
+        Ok(Some((key.key_bytes(), encode(&value)?)))
+    }
+}
+
+/// Follows a row that was written, changed or deleted.
+///
+/// # Errors
+/// The row has a key in a unique index that another one has; or the storage failed.
+pub(super) fn follow<K, V>(
+    tx: &WriteTx,
+    index: &dyn IndexOf<K, V>,
+    before: Option<IndexRow>,
+    after: Option<IndexRow>,
+) -> Result<(), Failure> {
+    if before == after {
+        return Ok(());
+    }
+    let info = index.info();
+    let keeps_key = before.as_ref().map(|row| &row.0) == after.as_ref().map(|row| &row.0);
+    if let (Some((old, _)), false) = (before, keeps_key) {
+        tx.delete_bytes(&info, old)?;
+    }
+    let Some((new, value)) = after else { return Ok(()) };
+    if index.is_unique() && !keeps_key && tx.has_bytes(info.name, &new)? {
+        return Err(Failure::conflict(info.name));
+    }
+    tx.put_bytes(&info, new, value)
+}
+
+/// How many rows the index has for this one, 0 or 1. Adds a problem where its row is not there.
+///
+/// # Errors
+/// The storage failed.
+pub(super) fn check_row<K: Key, V>(
+    tx: &Tx,
+    index: &dyn IndexOf<K, V>,
+    (key, record): (&K, &V),
+    table: &str,
+    problems: &mut Problems,
+) -> Result<u64, Failure> {
+    let Some((index_key, value)) = index.row(key, record)? else { return Ok(0) };
+    let name = index.info().name;
+    if tx.get_bytes(name, &index_key, |bytes| Ok(bytes == value))? != Some(true) {
+        problems.push(format!("{name}: a row of {table} is not found by it: {}", hex(&key.key_bytes())));
+    }
+    Ok(1)
+}
+
+/// What a write says where a unique index has its key for another row.
+pub trait OnConflict {
+    /// This error where the conflict is one of this index.
+    ///
+    /// # Errors
+    /// The conflict, or that the storage failed.
+    fn on_conflict(self, index: &TableInfo, error: impl FnOnce() -> Error) -> crate::error::Result<()>;
+}
+
+impl OnConflict for Result<(), Failure> {
+    fn on_conflict(self, index: &TableInfo, error: impl FnOnce() -> Error) -> crate::error::Result<()> {
+        self.map_err(|failure| if failure.is_conflict_of(index) { error() } else { failure.into() })
+    }
+}
+
+/// A key for a person who looks into a damaged file.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
