@@ -15,7 +15,7 @@ use crate::auth::{hash, scopes};
 use crate::clock::Time;
 use crate::config::KEYS_MAX;
 use crate::error::{Error, Result, invalid, invalid_body, not_found, unauthenticated};
-use crate::store::{Index, Memo, Order, ParentThrough, Table, Tx, WriteTx};
+use crate::store::{Cacheable, Index, Order, ParentThrough, Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&KEYS]).samples(samples);
 
@@ -272,7 +272,7 @@ pub fn access(tx: &Tx, hash: [u8; 32], unknown: impl FnOnce() -> Error) -> Resul
     })
 }
 
-impl Memo for KeyAccess {
+impl Cacheable for KeyAccess {
     fn bytes(&self) -> usize {
         let scopes = self.scopes.iter().map(|scope| size_of::<String>() + scope.len()).sum::<usize>();
         size_of::<KeyAccess>() + scopes + size_of_val(&*self.organizations) + size_of_val(&*self.projects)

@@ -239,7 +239,7 @@ fn merge(tx: &WriteTx, project: u32, now: Time, into: Uuid, from: Uuid, forced: 
     if gone.is_identified && !forced {
         return Ok(());
     }
-    let moved = tx.window(&DISTINCT_IDS, &(project, from), Order::Ascending, 0, MOVED_IDS_MAX + 1)?;
+    let moved = tx.skip_take(&DISTINCT_IDS, &(project, from), Order::Ascending, 0, MOVED_IDS_MAX + 1)?;
     if moved.len() > MOVED_IDS_MAX {
         return Ok(());
     }
@@ -356,7 +356,7 @@ pub fn changed(
 /// Every person has a distinct id.
 fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     for (key, _) in tx.all(&PERSONS)? {
-        if tx.window(&DISTINCT_IDS, &key, Order::Ascending, 0, 1)?.is_empty() {
+        if tx.skip_take(&DISTINCT_IDS, &key, Order::Ascending, 0, 1)?.is_empty() {
             problems.push(format!("person {} has no distinct id", key.1));
         }
     }

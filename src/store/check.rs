@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::tx::{Tx, recount_rows, stored_counts};
-use super::{Failure, Store};
+use super::{Store, StoreError};
 
 /// What is wrong with a file, a sentence each.
 pub type Problems = Vec<String>;
@@ -13,7 +13,7 @@ pub type Problems = Vec<String>;
 ///
 /// # Errors
 /// The storage failed, or a row cannot be read.
-pub fn check(store: &Store, tx: &Tx) -> Result<Problems, Failure> {
+pub fn check(store: &Store, tx: &Tx) -> Result<Problems, StoreError> {
     let mut problems = check_counts(store, tx)?;
     for table in store.declared() {
         table.check(tx, &mut problems)?;
@@ -22,7 +22,7 @@ pub fn check(store: &Store, tx: &Tx) -> Result<Problems, Failure> {
 }
 
 /// Compares every stored count with the rows.
-fn check_counts(store: &Store, tx: &Tx) -> Result<Problems, Failure> {
+fn check_counts(store: &Store, tx: &Tx) -> Result<Problems, StoreError> {
     let mut counted = BTreeMap::new();
     for table in store.tables() {
         recount_rows(tx, table, &mut counted)?;

@@ -5,7 +5,7 @@ use bincode::config::{self, Config};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Failure;
+use super::StoreError;
 
 /// The encoding in front of every record. Changed only together with a migration of every table.
 const ENCODING: u8 = 1;
@@ -19,29 +19,33 @@ pub trait Record: Serialize + DeserializeOwned {}
 impl<T: Serialize + DeserializeOwned> Record for T {}
 
 /// A record's bytes.
-pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, Failure> {
+pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     encode_into(record, &mut bytes)?;
     Ok(bytes)
 }
 
 /// Writes a record's bytes in place of what `bytes` held.
-pub(super) fn encode_into<R: Record>(record: &R, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+pub(super) fn encode_into<R: Record>(record: &R, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
     bytes.clear();
     bytes.push(ENCODING);
     bincode::serde::encode_into_std_write(record, bytes, layout())
-        .map_err(|cause| Failure::record(format!("a record could not be written: {cause}")))?;
+        .map_err(|cause| StoreError::record(format!("a record could not be written: {cause}")))?;
     Ok(())
 }
 
 /// The record that `bytes` hold, every byte of them.
-pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, Failure> {
+pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
     let Some((&ENCODING, rest)) = bytes.split_first() else {
-        return Err(Failure::record("a record has an unknown encoding".into()));
+        return Err(StoreError::record("a record has an unknown encoding".into()));
     };
     let (record, read) = bincode::serde::decode_from_slice(rest, layout())
-        .map_err(|cause| Failure::record(format!("a record could not be read: {cause}")))?;
-    if read == rest.len() { Ok(record) } else { Err(Failure::record("a record has bytes left over".into())) }
+        .map_err(|cause| StoreError::record(format!("a record could not be read: {cause}")))?;
+    if read == rest.len() {
+        Ok(record)
+    } else {
+        Err(StoreError::record("a record has bytes left over".into()))
+    }
 }
 
 /// Free JSON: its text in the record, the same text on the wire.

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use redb::Database;
 use tokio::sync::mpsc;
 
+use super::cache::Group;
 use super::file::DataFile;
-use super::memo::Group;
 use super::snapshot::definition;
 use super::tx::Staged;
-use super::{Failure, Shared};
+use super::{Shared, StoreError};
 
 /// How a commit went.
-pub(super) type Committed = Result<(), Failure>;
+pub(super) type Committed = Result<(), StoreError>;
 
-/// What the writer is told.
+/// What the committer reports to the writer.
 pub(super) enum Report {
     Committed(Committed),
     /// The newest snapshot has the state that it had, in the file as it was opened again.
@@ -38,7 +38,7 @@ impl Committer<'_> {
             let batch = tokio::select! {
                 batch = self.batches.recv() => batch,
                 () = unreadable.unreadable.notified() => {
-                    self.shared.fail(&Failure::disk("a part of it could not be read"));
+                    self.shared.fail(&StoreError::disk("a part of it could not be read"));
                     if self.recover(0).await.is_none() { break } else { continue }
                 }
             };
@@ -68,17 +68,17 @@ impl Committer<'_> {
         let generation = shared.newest.load().generation + 1;
         let snapshot = self.file.snapshot(shared, generation)?;
         for group in changed_groups(shared, batch) {
-            shared.memos.changed(generation, group);
+            shared.cache.changed(generation, group);
         }
         shared.newest.store(Arc::new(snapshot));
         Ok(())
     }
 }
 
-/// The groups of which answers may be remembered and that the batch changes.
+/// The groups that the batch changes and whose answers may be cached.
 fn changed_groups(shared: &Shared, batch: &Staged) -> HashSet<Group> {
-    let remembered = shared.schema.tables.iter().filter(|table| table.cached);
-    let changes = remembered.filter_map(|table| batch.tables.get(table.name));
+    let cached = shared.schema.tables.iter().filter(|table| table.cached);
+    let changes = cached.filter_map(|table| batch.tables.get(table.name));
     changes.flat_map(|changes| changes.keys()).filter_map(|key| key.first_chunk().copied()).collect()
 }
 
@@ -87,19 +87,19 @@ pub(super) fn commit(database: &Database, batch: &Staged) -> Committed {
     if batch.tables.is_empty() {
         return Ok(());
     }
-    let mut transaction = database.begin_write().map_err(Failure::storage)?;
+    let mut transaction = database.begin_write().map_err(StoreError::storage)?;
     // Two-phase commit with the allocator's state: the start after a crash takes milliseconds.
     transaction.set_quick_repair(true);
     for (name, changes) in &batch.tables {
-        let mut table = transaction.open_table(definition(name)).map_err(Failure::storage)?;
+        let mut table = transaction.open_table(definition(name)).map_err(StoreError::storage)?;
         for (key, value) in changes {
             match value {
                 Some(value) => {
-                    drop(table.insert(key.as_slice(), value.as_slice()).map_err(Failure::storage)?)
+                    drop(table.insert(key.as_slice(), value.as_slice()).map_err(StoreError::storage)?)
                 }
-                None => drop(table.remove(key.as_slice()).map_err(Failure::storage)?),
+                None => drop(table.remove(key.as_slice()).map_err(StoreError::storage)?),
             }
         }
     }
-    transaction.commit().map_err(Failure::storage)
+    transaction.commit().map_err(StoreError::storage)
 }

@@ -16,9 +16,9 @@ type Key = (Uuid, u32);
 static HOUSES: Table<Key, String> = Table::new("houses").counted(by_uuid).indexed(&[&BY_NAME]);
 static BY_NAME: Index<Key, String, String, Key> =
     Index::unique("houses_by_name", |key, name| (!name.is_empty()).then(|| (name.to_lowercase(), *key)));
-/// Rooms, by the number of their house and their own.
-static ROOMS: Table<(u32, u32), String> =
-    Table::new("rooms").counted(|_| 4).belongs_to(&[&Parent::of(&HOUSES, |(_, number)| *number)]);
+/// Keys, by the number of their house and their own.
+static KEYS: Table<(u32, u32), String> =
+    Table::new("keys").counted(|_| 4).belongs_to(&[&Parent::of(&HOUSES, |(_, number)| *number)]);
 /// People; the record is the house that they live in.
 static PEOPLE: Table<u32, Key> = Table::new("people").indexed(&[&BY_HOUSE]).belongs_to(&[&ParentThrough {
     table: &HOUSES,
@@ -39,7 +39,7 @@ static LETTERS: Table<Key, Option<u32>> = Table::new("letters").belongs_to(&[&Pa
 const STREET: Uuid = Uuid::from_u128(1);
 
 fn store() -> Store {
-    let tables: Vec<&'static dyn AnyTable> = vec![&HOUSES, &ROOMS, &PEOPLE, &LETTERS];
+    let tables: Vec<&'static dyn AnyTable> = vec![&HOUSES, &KEYS, &PEOPLE, &LETTERS];
     Store::open(Place::Backend(Box::new(InMemoryBackend::new())), 1024 * 1024, tables).unwrap()
 }
 
@@ -51,7 +51,7 @@ async fn write(store: &Store, work: impl FnMut(&WriteTx) -> Result<()> + Send + 
     store.write(work).await
 }
 
-fn read<T>(store: &Store, work: impl FnOnce(&Tx) -> std::result::Result<T, super::Failure>) -> T {
+fn read<T>(store: &Store, work: impl FnOnce(&Tx) -> std::result::Result<T, super::StoreError>) -> T {
     store.read(|tx| Ok(work(tx)?)).unwrap()
 }
 
@@ -111,8 +111,8 @@ async fn what_belongs_to_a_row_is_deleted_with_it_and_nothing_else() {
     write(&store, |tx| {
         for number in [1, 2] {
             house(tx, number, "")?;
-            for room in [1, 2, 3] {
-                tx.insert(&ROOMS, &(number, room), &"room".into())?;
+            for number_of_key in [1, 2, 3] {
+                tx.insert(&KEYS, &(number, number_of_key), &"key".into())?;
             }
             tx.insert(&PEOPLE, &(10 + number), &(STREET, number))?;
             tx.insert(&LETTERS, &(STREET, 20 + number), &Some(number))?;
@@ -124,7 +124,7 @@ async fn what_belongs_to_a_row_is_deleted_with_it_and_nothing_else() {
     write(&store, |tx| Ok(tx.delete(&HOUSES, &(STREET, 1))?)).await.unwrap();
     read(&store, |tx| {
         assert_eq!(tx.all(&HOUSES)?.len(), 1);
-        assert_eq!((tx.count(&ROOMS, &1u32)?, tx.count(&ROOMS, &2u32)?), (0, 3));
+        assert_eq!((tx.count(&KEYS, &1u32)?, tx.count(&KEYS, &2u32)?), (0, 3));
         assert_eq!(tx.all(&PEOPLE)?, [(12, (STREET, 2))]);
         assert_eq!(tx.all(&BY_HOUSE)?.len(), 1);
         let letters = tx.scan(&LETTERS, &STREET, Order::Ascending)?;
@@ -139,12 +139,12 @@ async fn a_check_finds_what_contradicts_a_declaration() {
     // The same tables without their declarations, as a fault would write them.
     const HOUSES_ALONE: Table<Key, String> = Table::new("houses").counted(by_uuid);
     const NAMES_ALONE: Table<String, Key> = Table::new("houses_by_name");
-    type Break = fn(&WriteTx) -> std::result::Result<(), super::Failure>;
+    type Break = fn(&WriteTx) -> std::result::Result<(), super::StoreError>;
     let breaks: [(&str, Break); 6] = [
         ("a row of houses is not found by it", |tx| tx.delete(&NAMES_ALONE, &"rose".into())),
         ("a row of houses is not found by it", |tx| tx.put(&NAMES_ALONE, &"rose".into(), &(STREET, 9))),
         ("2 rows stand for 1 of houses", |tx| tx.put(&NAMES_ALONE, &"lily".into(), &(STREET, 1))),
-        ("rooms: 1 rows belong to no row of houses", |tx| tx.insert(&ROOMS, &(7, 1), &"room".into())),
+        ("keys: 1 rows belong to no row of houses", |tx| tx.insert(&KEYS, &(7, 1), &"key".into())),
         ("people: 1 rows belong to no row of houses", |tx| tx.insert(&PEOPLE, &1, &(STREET, 7))),
         ("letters: 1 rows belong to no row of houses", |tx| tx.insert(&LETTERS, &(STREET, 1), &Some(7))),
     ];

@@ -87,7 +87,7 @@ impl Disk {
 
     /// Gives the file's lock back. Nothing may use the disk any more.
     pub(super) fn close(&self) {
-        // Where it fails, the lock goes with the process.
+        // Where it fails, the lock ends with the process.
         let _ = self.base.close();
     }
 }
@@ -179,12 +179,12 @@ impl Mount {
         }
     }
 
-    /// Reads from the disk; what lies behind its end is zero.
+    /// Reads from the disk; what lies after its end is zero.
     fn read_below(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let len = self.disk.base.len()?;
         let there = usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
-        let (there, behind) = out.split_at_mut(there);
-        behind.fill(0);
+        let (there, missing) = out.split_at_mut(there);
+        missing.fill(0);
         if there.is_empty() { Ok(()) } else { self.disk.base.read(offset, there) }
     }
 

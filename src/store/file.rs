@@ -7,18 +7,18 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, StorageBackend};
 
+use super::cache::Cache;
 use super::commit::{Committed, commit};
 use super::disk::{Disk, Medium};
 use super::guard;
-use super::memo::Memos;
 use super::snapshot::Snapshot;
 use super::table::TableInfo;
 use super::tx::Staged;
-use super::{Failure, Place, Shared};
+use super::{Place, Shared, StoreError};
 
 /// Runs what may meet damaged bytes.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    guard::guarded(work).unwrap_or_else(|cause| Err(Failure::damage(cause)))
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    guard::guarded(work).unwrap_or_else(|cause| Err(StoreError::damage(cause)))
 }
 
 pub(super) struct DataFile {
@@ -36,8 +36,8 @@ impl DataFile {
     pub(super) fn open(
         place: Place,
         cache_bytes: usize,
-        prepare: impl Fn(&Database, Option<&Path>) -> Result<(), Failure>,
-    ) -> Result<DataFile, Failure> {
+        prepare: impl Fn(&Database, Option<&Path>) -> Result<(), StoreError>,
+    ) -> Result<DataFile, StoreError> {
         let shown = place.to_string();
         let (base, path, untouched) = match place {
             Place::File(path) => (open_file(&path)?, Some(path), false),
@@ -45,7 +45,7 @@ impl DataFile {
             Place::Backend(base) => (base, None, false),
         };
         let disk = Disk::new(base);
-        let of_disk = |cause: std::io::Error| Failure::record(format!("cannot use {shown}: {cause}"));
+        let of_disk = |cause: std::io::Error| StoreError::record(format!("cannot use {shown}: {cause}"));
         let medium = if untouched { disk.mount_untouched().map_err(of_disk)? } else { disk.mount() };
         let is_new = medium.len().map_err(of_disk)? == 0;
         if !is_new {
@@ -55,7 +55,7 @@ impl DataFile {
         let opened = guarded(|| {
             let file = DataFile::on(&disk, medium, cache_bytes)?;
             prepare(file.database()?, copied)?;
-            file.medium.failure().map_or(Ok(()), |cause| Err(Failure::disk(&cause)))?;
+            file.medium.failure().map_or(Ok(()), |cause| Err(StoreError::disk(&cause)))?;
             Ok(file)
         });
         let opened = opened.and_then(|file| disk.mark().map(|()| file).map_err(of_disk));
@@ -70,49 +70,49 @@ impl DataFile {
     }
 
     /// Lets nothing of what is still to come reach the disk.
-    pub(super) fn let_go(&self) -> Result<(), Failure> {
-        self.medium.let_go().map_err(|cause| Failure::disk(&cause.to_string()))
+    pub(super) fn let_go(&self) -> Result<(), StoreError> {
+        self.medium.let_go().map_err(|cause| StoreError::disk(&cause.to_string()))
     }
 
     /// Opens the file once more, on the same disk. This one must have been let go of.
-    pub(super) fn again(&self) -> Result<DataFile, Failure> {
+    pub(super) fn again(&self) -> Result<DataFile, StoreError> {
         guarded(|| DataFile::on(&self.disk, self.disk.mount(), self.cache_bytes))
     }
 
-    fn on(disk: &Arc<Disk>, medium: Medium, cache_bytes: usize) -> Result<DataFile, Failure> {
+    fn on(disk: &Arc<Disk>, medium: Medium, cache_bytes: usize) -> Result<DataFile, StoreError> {
         let mut builder = Database::builder();
         builder.set_cache_size(cache_bytes);
         let database = builder.create_with_backend(medium.clone()).map_err(|cause| match cause {
-            DatabaseError::DatabaseAlreadyOpen => Failure::in_use(),
-            cause => Failure::storage(cause),
+            DatabaseError::DatabaseAlreadyOpen => StoreError::in_use(),
+            cause => StoreError::storage(cause),
         })?;
         Ok(DataFile { database: Some(database), medium, disk: Arc::clone(disk), cache_bytes })
     }
 
-    fn database(&self) -> Result<&Database, Failure> {
-        self.database.as_ref().ok_or_else(|| Failure::record("the data file is closed".into()))
+    fn database(&self) -> Result<&Database, StoreError> {
+        self.database.as_ref().ok_or_else(|| StoreError::record("the data file is closed".into()))
     }
 
     /// Writes the changes in one durable transaction. After a failure only `again` leads on.
     pub(super) fn commit(&self, batch: &Staged) -> Committed {
         guarded(|| commit(self.database()?, batch))?;
         if let Some(cause) = self.medium.failure() {
-            return Err(Failure::disk(&cause));
+            return Err(StoreError::disk(&cause));
         }
-        self.disk.mark().map_err(|cause| Failure::disk(&cause.to_string()))
+        self.disk.mark().map_err(|cause| StoreError::disk(&cause.to_string()))
     }
 
-    pub(super) fn snapshot(&self, shared: &Shared, generation: u64) -> Result<Snapshot, Failure> {
+    pub(super) fn snapshot(&self, shared: &Shared, generation: u64) -> Result<Snapshot, StoreError> {
         let names = shared.schema.tables.iter().map(|table| table.name);
-        Snapshot::take(self.database()?, names, generation, Arc::clone(&shared.memos))
+        Snapshot::take(self.database()?, names, generation, Arc::clone(&shared.cache))
     }
 
     pub(super) fn first_snapshot(
         &self,
         tables: &[TableInfo],
-        memos: Arc<Memos>,
-    ) -> Result<Snapshot, Failure> {
-        Snapshot::take(self.database()?, tables.iter().map(|table| table.name), 0, memos)
+        cache: Arc<Cache>,
+    ) -> Result<Snapshot, StoreError> {
+        Snapshot::take(self.database()?, tables.iter().map(|table| table.name), 0, cache)
     }
 
     /// Leaves the file at its last good commit, as far as the disk lets us.
@@ -130,13 +130,13 @@ impl DataFile {
     }
 
     /// Proves by its checksums that everything in the file is as it was written.
-    pub(super) fn prove(&mut self) -> Result<(), Failure> {
+    pub(super) fn prove(&mut self) -> Result<(), StoreError> {
         let database = self.database.as_mut();
-        let database = database.ok_or_else(|| Failure::record("the data file is closed".into()))?;
+        let database = database.ok_or_else(|| StoreError::record("the data file is closed".into()))?;
         guarded(|| match database.check_integrity() {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::damage("its checksums do not match".into())),
-            Err(cause) => Err(Failure::damage(cause.to_string())),
+            Ok(false) => Err(StoreError::damage("its checksums do not match".into())),
+            Err(cause) => Err(StoreError::damage(cause.to_string())),
         })
     }
 
@@ -156,7 +156,7 @@ impl Drop for DataFile {
     }
 }
 
-fn open_file(path: &Path) -> Result<Box<dyn StorageBackend>, Failure> {
+fn open_file(path: &Path) -> Result<Box<dyn StorageBackend>, StoreError> {
     let shown = path.display();
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -164,15 +164,15 @@ fn open_file(path: &Path) -> Result<Box<dyn StorageBackend>, Failure> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let is_new = !path.exists();
     let cannot =
-        |what: &str, cause: std::io::Error| Failure::record(format!("cannot {what} {shown}: {cause}"));
+        |what: &str, cause: std::io::Error| StoreError::record(format!("cannot {what} {shown}: {cause}"));
     let file = options.open(path).map_err(|cause| cannot("open", cause))?;
     if is_new {
-        // The new name must outlive a power cut as well as the bytes behind it.
+        // The new name must outlive a power cut as well as the bytes before it.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = File::open(folder).and_then(|folder| folder.sync_all());
         folder.map_err(|cause| cannot("secure", cause))?;
     }
     let backend = FileBackend::new(file);
-    let backend = backend.map_err(|cause| Failure::record(format!("cannot open {shown}: {cause}")))?;
+    let backend = backend.map_err(|cause| StoreError::record(format!("cannot open {shown}: {cause}")))?;
     Ok(Box::new(backend))
 }

@@ -12,7 +12,7 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs `work`. A panic in it is told to nobody but the caller: what it says, and where it was raised.
+/// Runs `work`. A panic in it becomes an error with its message and its place, and is logged by nobody else.
 pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -50,8 +50,8 @@ mod tests {
     fn a_panic_is_an_error_that_says_where() {
         assert_eq!(guarded(|| 1), Ok(1));
         let caught = guarded(|| guarded(|| panic!("inner")).map_err(|cause| panic!("outer {cause}")));
-        let told: Result<Result<(), ()>, String> = caught;
-        let told = told.unwrap_err();
-        assert!(told.starts_with("outer inner [guard.rs:") && told.ends_with(']'), "{told}");
+        let sentence: Result<Result<(), ()>, String> = caught;
+        let sentence = sentence.unwrap_err();
+        assert!(sentence.starts_with("outer inner [guard.rs:") && sentence.ends_with(']'), "{sentence}");
     }
 }

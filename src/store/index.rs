@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::Failure;
+use super::StoreError;
 use super::check::Problems;
 use super::codec::{Record, encode};
 use super::key::Key;
@@ -61,7 +61,7 @@ pub trait IndexOf<K, V>: Sync {
     ///
     /// # Errors
     /// It cannot be written as bytes.
-    fn row(&self, key: &K, record: &V) -> Result<Option<IndexRow>, Failure>;
+    fn row(&self, key: &K, record: &V) -> Result<Option<IndexRow>, StoreError>;
 }
 
 impl<K: Key, V: Record, I: Key, T: Record> IndexOf<K, V> for Index<K, V, I, T> {
@@ -73,7 +73,7 @@ impl<K: Key, V: Record, I: Key, T: Record> IndexOf<K, V> for Index<K, V, I, T> {
         self.is_unique
     }
 
-    fn row(&self, key: &K, record: &V) -> Result<Option<IndexRow>, Failure> {
+    fn row(&self, key: &K, record: &V) -> Result<Option<IndexRow>, StoreError> {
         let Some((key, value)) = (self.row)(key, record) else { return Ok(None) };
         Ok(Some((key.key_bytes(), encode(&value)?)))
     }
@@ -88,7 +88,7 @@ pub(super) fn follow<K, V>(
     index: &dyn IndexOf<K, V>,
     before: Option<IndexRow>,
     after: Option<IndexRow>,
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     if before == after {
         return Ok(());
     }
@@ -99,7 +99,7 @@ pub(super) fn follow<K, V>(
     }
     let Some((new, value)) = after else { return Ok(()) };
     if index.is_unique() && !keeps_key && tx.has_bytes(info.name, &new)? {
-        return Err(Failure::conflict(info.name));
+        return Err(StoreError::conflict(info.name));
     }
     tx.put_bytes(&info, new, value)
 }
@@ -114,7 +114,7 @@ pub(super) fn check_row<K: Key, V>(
     (key, record): (&K, &V),
     table: &str,
     problems: &mut Problems,
-) -> Result<u64, Failure> {
+) -> Result<u64, StoreError> {
     let Some((index_key, value)) = index.row(key, record)? else { return Ok(0) };
     let name = index.info().name;
     if tx.get_bytes(name, &index_key, |bytes| Ok(bytes == value))? != Some(true) {
@@ -132,7 +132,7 @@ pub trait OnConflict {
     fn on_conflict(self, index: &TableInfo, error: impl FnOnce() -> Error) -> crate::error::Result<()>;
 }
 
-impl OnConflict for Result<(), Failure> {
+impl OnConflict for Result<(), StoreError> {
     fn on_conflict(self, index: &TableInfo, error: impl FnOnce() -> Error) -> crate::error::Result<()> {
         self.map_err(|failure| if failure.is_conflict_of(index) { error() } else { failure.into() })
     }

@@ -1,9 +1,10 @@
 //! The data file: typed tables in one redb file. The only folder that names redb and the record
 //! codec.
 //!
-//! Holds always: a write that was answered with success is on disk; a write that was not has left
+//! Invariant: a write that was answered with success is on disk; a write that was not has left
 //! nothing; readers never wait for writers.
 
+mod cache;
 mod check;
 mod codec;
 mod commit;
@@ -14,7 +15,6 @@ mod file;
 mod guard;
 mod index;
 mod key;
-mod memo;
 mod migrate;
 #[cfg(test)]
 mod model_test;
@@ -37,20 +37,20 @@ use arc_swap::ArcSwap;
 use redb::StorageBackend;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub use cache::Cacheable;
 pub use check::{Problems, check};
 pub use codec::{Json, Record, decode, encode, serialize_json};
 pub use index::{Index, IndexOf, OnConflict};
 pub use key::Key;
-pub use memo::Memo;
 pub use migrate::SCHEMA;
 pub use parent::{Parent, ParentNamed, ParentOf, ParentThrough};
 pub use table::{AnyTable, Table, TableInfo, by_all_but_uuid, by_uuid};
 pub use tx::{Order, Tx, WriteTx};
 
 use crate::error::{Error, Result};
+use cache::Cache;
 use file::DataFile;
 use guard::guarded;
-use memo::Memos;
 use schema::Schema;
 use snapshot::Snapshot;
 use writer::{Job, Write};
@@ -60,7 +60,7 @@ const QUEUE_MAX: usize = 4096;
 
 /// What the storage itself could not do; never the caller's fault.
 #[derive(Debug)]
-pub struct Failure {
+pub struct StoreError {
     kind: Kind,
     sentence: String,
 }
@@ -82,13 +82,13 @@ enum Kind {
 /// How soon a write that the disk refused may be tried again, in seconds.
 const RETRY_SECONDS: u32 = 5;
 
-impl Failure {
-    fn record(sentence: String) -> Failure {
-        Failure { kind: Kind::Other, sentence }
+impl StoreError {
+    fn record(sentence: String) -> StoreError {
+        StoreError { kind: Kind::Other, sentence }
     }
 
-    fn conflict(index: &'static str) -> Failure {
-        Failure { kind: Kind::Conflict { index }, sentence: format!("{index} has the key of another row") }
+    fn conflict(index: &'static str) -> StoreError {
+        StoreError { kind: Kind::Conflict { index }, sentence: format!("{index} has the key of another row") }
     }
 
     /// Whether a record was refused because this unique index has its key for another row.
@@ -96,19 +96,19 @@ impl Failure {
         self.kind == Kind::Conflict { index: index.name }
     }
 
-    fn disk(cause: &str) -> Failure {
-        Failure { kind: Kind::Disk, sentence: format!("the data file failed: {cause}") }
+    fn disk(cause: &str) -> StoreError {
+        StoreError { kind: Kind::Disk, sentence: format!("the data file failed: {cause}") }
     }
 
-    fn damage(cause: String) -> Failure {
-        Failure { kind: Kind::Damage, sentence: cause }
+    fn damage(cause: String) -> StoreError {
+        StoreError { kind: Kind::Damage, sentence: cause }
     }
 
-    fn in_use() -> Failure {
-        Failure { kind: Kind::InUse, sentence: "the data file is in use by another orgd process".into() }
+    fn in_use() -> StoreError {
+        StoreError { kind: Kind::InUse, sentence: "the data file is in use by another orgd process".into() }
     }
 
-    fn storage(cause: impl Into<redb::Error>) -> Failure {
+    fn storage(cause: impl Into<redb::Error>) -> StoreError {
         let cause = cause.into();
         let kind = match &cause {
             // What is not there any more, or not ours, does not come back.
@@ -121,7 +121,7 @@ impl Failure {
             redb::Error::Corrupted(_) => Kind::Damage,
             _ => Kind::Other,
         };
-        Failure { kind, sentence: format!("the data file failed: {cause}") }
+        StoreError { kind, sentence: format!("the data file failed: {cause}") }
     }
 
     fn is_of_disk(&self) -> bool {
@@ -133,8 +133,8 @@ impl Failure {
     }
 
     /// The sentence for an operator who has named the file.
-    fn about(self, shown: &str, is_new: bool) -> Failure {
-        let Failure { kind, sentence } = self;
+    fn about(self, shown: &str, is_new: bool) -> StoreError {
+        let StoreError { kind, sentence } = self;
         let cause = sentence.strip_prefix("the data file failed: ").unwrap_or(&sentence);
         let sentence = match kind {
             Kind::Disk if is_new => format!("cannot make {shown}: {cause}"),
@@ -143,7 +143,7 @@ impl Failure {
             Kind::InUse => format!("{shown} is in use by another orgd process"),
             Kind::Conflict { .. } | Kind::Other => sentence,
         };
-        Failure { kind, sentence }
+        StoreError { kind, sentence }
     }
 }
 
@@ -154,16 +154,16 @@ pub fn damaged(shown: &str, cause: &str) -> String {
     )
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for StoreError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.sentence)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for StoreError {}
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Error {
+impl From<StoreError> for Error {
+    fn from(failure: StoreError) -> Error {
         if failure.is_of_disk() {
             return Error::Busy { retry_after_seconds: RETRY_SECONDS };
         }
@@ -174,7 +174,7 @@ impl From<Failure> for Error {
 struct Shared {
     schema: Arc<Schema>,
     newest: ArcSwap<Snapshot>,
-    memos: Arc<Memos>,
+    cache: Arc<Cache>,
     /// A batch of writes is closed when its changes take so much memory.
     batch_bytes_max: usize,
     watches: RwLock<Vec<Watch>>,
@@ -202,7 +202,7 @@ impl Shared {
         }
     }
 
-    fn fail(&self, failure: &Failure) {
+    fn fail(&self, failure: &StoreError) {
         self.failed.store(true, Ordering::Release);
         tracing::error!(%failure, "nothing of what failed was acknowledged; writes are refused until the data file can be written again");
     }
@@ -260,7 +260,7 @@ impl Store {
         place: Place,
         cache_bytes: usize,
         tables: Vec<&'static dyn AnyTable>,
-    ) -> std::result::Result<Store, Failure> {
+    ) -> std::result::Result<Store, StoreError> {
         let own: [&'static dyn AnyTable; 3] = [&tx::COUNTS, &tx::SEQUENCES, &migrate::META];
         let schema = Arc::new(Schema::new(tables.into_iter().chain(own).collect()));
         let prepare = |database: &redb::Database, path: Option<&std::path::Path>| {
@@ -272,12 +272,12 @@ impl Store {
         if is_proved {
             file.prove().map_err(|failure| failure.about(&shown, false))?;
         }
-        let memos = Arc::new(Memos::default());
-        let newest = ArcSwap::from_pointee(file.first_snapshot(&schema.tables, Arc::clone(&memos))?);
+        let cache = Arc::new(Cache::default());
+        let newest = ArcSwap::from_pointee(file.first_snapshot(&schema.tables, Arc::clone(&cache))?);
         let shared = Arc::new(Shared {
             schema,
             newest,
-            memos,
+            cache,
             batch_bytes_max: cache_bytes / 4,
             watches: RwLock::default(),
             failed: AtomicBool::new(false),
@@ -292,7 +292,9 @@ impl Store {
                 let shared = Arc::clone(&shared);
                 move || writer::run(file, &shared, waiting)
             })
-            .map_err(|cause| Failure::record(format!("the writer thread could not be started: {cause}")))?;
+            .map_err(|cause| {
+                StoreError::record(format!("the writer thread could not be started: {cause}"))
+            })?;
         Ok(Store { shared, queue: Some(queue), writer: Some(writer) })
     }
 

@@ -14,9 +14,9 @@ const GROUPS: u128 = 3;
 type Model = BTreeMap<(Uuid, u32), u32>;
 
 /// Numbers that look random and are the same in every run.
-struct Dice(u32);
+struct Lcg(u32);
 
-impl Dice {
+impl Lcg {
     fn roll(&mut self, sides: u32) -> u32 {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (self.0 >> 16) % sides
@@ -25,19 +25,19 @@ impl Dice {
 
 /// One write: a few rows put or deleted, and perhaps a failure at the end.
 #[derive(Clone)]
-struct Deed {
+struct RandomWrite {
     changes: Vec<((Uuid, u32), Option<u32>)>,
     fails: bool,
 }
 
-impl Deed {
-    fn rolled(dice: &mut Dice) -> Deed {
-        let change = |dice: &mut Dice| {
-            let key = (Uuid::from_u128(u128::from(dice.roll(3)) % GROUPS), dice.roll(4));
-            (key, (dice.roll(2) == 0).then(|| dice.roll(1000)))
+impl RandomWrite {
+    fn draw(random: &mut Lcg) -> RandomWrite {
+        let change = |random: &mut Lcg| {
+            let key = (Uuid::from_u128(u128::from(random.roll(3)) % GROUPS), random.roll(4));
+            (key, (random.roll(2) == 0).then(|| random.roll(1000)))
         };
-        let changes = (0..=dice.roll(4)).map(|_| change(dice)).collect();
-        Deed { changes, fails: dice.roll(4) == 0 }
+        let changes = (0..=random.roll(4)).map(|_| change(random)).collect();
+        RandomWrite { changes, fails: random.roll(4) == 0 }
     }
 
     fn apply(&self, model: &mut Model) {
@@ -73,15 +73,16 @@ fn compare(tx: &Tx, model: &Model) {
 async fn it_holds_what_a_map_holds() {
     let place = Place::Backend(Box::new(InMemoryBackend::new()));
     let store = Store::open(place, 1024 * 1024, vec![&ROWS]).unwrap();
-    let (mut dice, mut model) = (Dice(7), Model::new());
+    let (mut random, mut model) = (Lcg(7), Model::new());
     for _ in 0..200 {
         // As many writes at once may share a batch, and overlap the one before.
-        let deeds: Vec<Deed> = (0..=dice.roll(6)).map(|_| Deed::rolled(&mut dice)).collect();
-        let writes = deeds.iter().cloned().map(|deed| store.write(move |tx| deed.run(tx)));
+        let random_writes: Vec<RandomWrite> =
+            (0..=random.roll(6)).map(|_| RandomWrite::draw(&mut random)).collect();
+        let writes = random_writes.iter().cloned().map(|write| store.write(move |tx| write.run(tx)));
         let outcomes = futures_util::future::join_all(writes).await;
-        for (deed, outcome) in deeds.iter().zip(outcomes) {
-            assert_eq!(outcome.is_err(), deed.fails);
-            deed.apply(&mut model);
+        for (write, outcome) in random_writes.iter().zip(outcomes) {
+            assert_eq!(outcome.is_err(), write.fails);
+            write.apply(&mut model);
         }
         store
             .read(|tx| {
@@ -97,21 +98,21 @@ async fn it_holds_what_a_map_holds() {
 async fn a_write_sees_what_it_has_done_itself() {
     let place = Place::Backend(Box::new(InMemoryBackend::new()));
     let store = Store::open(place, 1024 * 1024, vec![&ROWS]).unwrap();
-    let (mut dice, mut model) = (Dice(11), Model::new());
+    let (mut random, mut model) = (Lcg(11), Model::new());
     for _ in 0..100 {
-        let deed = Deed::rolled(&mut dice);
+        let write = RandomWrite::draw(&mut random);
         let mut after = model.clone();
-        Deed { fails: false, ..deed.clone() }.apply(&mut after);
+        RandomWrite { fails: false, ..write.clone() }.apply(&mut after);
         let outcome = store.write({
-            let deed = deed.clone();
+            let write = write.clone();
             move |tx| {
-                let outcome = deed.run(tx);
+                let outcome = write.run(tx);
                 compare(tx, &after);
                 outcome
             }
         });
-        assert_eq!(outcome.await.is_err(), deed.fails);
-        deed.apply(&mut model);
+        assert_eq!(outcome.await.is_err(), write.fails);
+        write.apply(&mut model);
     }
     store
         .read(|tx| {

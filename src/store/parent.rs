@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use foldhash::fast::FixedState;
 
-use super::Failure;
+use super::StoreError;
 use super::codec::Record;
 use super::index::Index;
 use super::key::Key;
@@ -61,13 +61,13 @@ pub trait ParentOf<K>: Sync {
     ///
     /// # Errors
     /// The storage failed.
-    fn children(&self, tx: &Tx, table: &'static str, parent: &[u8]) -> Result<Vec<K>, Failure>;
+    fn children(&self, tx: &Tx, table: &'static str, parent: &[u8]) -> Result<Vec<K>, StoreError>;
 
     /// How many rows of `table` belong to a parent that is not there.
     ///
     /// # Errors
     /// The storage failed.
-    fn orphans(&self, tx: &Tx, table: &'static str) -> Result<usize, Failure>;
+    fn orphans(&self, tx: &Tx, table: &'static str) -> Result<usize, StoreError>;
 }
 
 /// How many keys of `table` begin with nothing that a row of `parents` gives.
@@ -76,7 +76,7 @@ fn orphans<PK: Key, PV: Record, F: Key>(
     parents: &Table<PK, PV>,
     front: fn(&PK) -> F,
     table: &'static str,
-) -> Result<usize, Failure> {
+) -> Result<usize, StoreError> {
     let mut fronts: HashSet<Vec<u8>, FixedState> = HashSet::default();
     for key in tx.keys(parents.info.name, Vec::new(), Order::Ascending)? {
         fronts.insert(front(&key_of(&key?)?).key_bytes());
@@ -94,12 +94,12 @@ impl<PK: Key, PV: Record, F: Key, K: Key> ParentOf<K> for Parent<PK, PV, F> {
         self.table.info.name
     }
 
-    fn children(&self, tx: &Tx, table: &'static str, parent: &[u8]) -> Result<Vec<K>, Failure> {
+    fn children(&self, tx: &Tx, table: &'static str, parent: &[u8]) -> Result<Vec<K>, StoreError> {
         let front = (self.front)(&key_of(parent)?).key_bytes();
         tx.keys(table, front, Order::Ascending)?.map(|key| key_of(&key?)).collect()
     }
 
-    fn orphans(&self, tx: &Tx, table: &'static str) -> Result<usize, Failure> {
+    fn orphans(&self, tx: &Tx, table: &'static str) -> Result<usize, StoreError> {
         if self.is_optional { Ok(0) } else { orphans(tx, self.table, self.front, table) }
     }
 }
@@ -111,13 +111,13 @@ impl<PK: Key, PV: Record, F: Key, K: Key, V: Record, I: Key, T: Record> ParentOf
         self.table.info.name
     }
 
-    fn children(&self, tx: &Tx, _: &'static str, parent: &[u8]) -> Result<Vec<K>, Failure> {
+    fn children(&self, tx: &Tx, _: &'static str, parent: &[u8]) -> Result<Vec<K>, StoreError> {
         let front = (self.front)(&key_of(parent)?);
         let rows = tx.scan(self.index, &front, Order::Ascending)?;
         Ok(rows.iter().map(|(key, value)| (self.child)(key, value)).collect())
     }
 
-    fn orphans(&self, tx: &Tx, _: &'static str) -> Result<usize, Failure> {
+    fn orphans(&self, tx: &Tx, _: &'static str) -> Result<usize, StoreError> {
         orphans(tx, self.table, self.front, self.index.info().name)
     }
 }
@@ -127,7 +127,7 @@ impl<PK: Key, PV: Record, F: Key, K: Key, V: Record> ParentOf<K> for ParentNamed
         self.table.info.name
     }
 
-    fn children(&self, tx: &Tx, _: &'static str, parent: &[u8]) -> Result<Vec<K>, Failure> {
+    fn children(&self, tx: &Tx, _: &'static str, parent: &[u8]) -> Result<Vec<K>, StoreError> {
         let front = (self.front)(&key_of(parent)?);
         let mut children = Vec::new();
         for (key, record) in tx.scan((self.children)(), &front, Order::Ascending)? {
@@ -138,7 +138,7 @@ impl<PK: Key, PV: Record, F: Key, K: Key, V: Record> ParentOf<K> for ParentNamed
         Ok(children)
     }
 
-    fn orphans(&self, tx: &Tx, _: &'static str) -> Result<usize, Failure> {
+    fn orphans(&self, tx: &Tx, _: &'static str) -> Result<usize, StoreError> {
         let mut orphans = 0;
         for row in tx.every((self.children)())? {
             let (key, record) = row?;

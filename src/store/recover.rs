@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
+use super::StoreError;
 use super::commit::{Committer, Report};
 use super::file::DataFile;
 use super::key::Key;
@@ -17,7 +17,7 @@ const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// So often may a disk that takes writes hold a file that does not open; then the process ends.
 const UNOPENED_MAX: u32 = 10;
-/// A trial is as large as what failed, within these bounds, in bytes: a disk with less room is full.
+/// A trial is as large as what failed, within these bounds, in bytes: a disk with less space is full.
 const TRIAL_BYTES: RangeInclusive<usize> = 256 * 1024..=1024 * 1024;
 /// Whose row a trial is.
 const TRIAL: &str = "trial";
@@ -51,7 +51,7 @@ impl Committer<'_> {
             self.refuse_for(wait).await?;
             wait = (wait * 2).min(WAIT_MAX);
         };
-        self.hand_over(file).await?;
+        self.take_batch(file).await?;
         if self.file.commit(&trial(None)).is_err() {
             return Box::pin(self.recover(failed_bytes)).await;
         }
@@ -60,10 +60,10 @@ impl Committer<'_> {
     }
 
     /// The file at its last good commit, in a new `Database` that has proved that it can be written.
-    fn reopen(&self, trial_bytes: usize) -> Result<DataFile, Failure> {
+    fn reopen(&self, trial_bytes: usize) -> Result<DataFile, StoreError> {
         self.file.let_go()?;
         let DataFile { disk, .. } = &self.file;
-        disk.restore().map_err(|cause| Failure::disk(&cause.to_string()))?;
+        disk.restore().map_err(|cause| StoreError::disk(&cause.to_string()))?;
         let file = self.file.again()?;
         file.commit(&trial(Some(incompressible(trial_bytes))))?;
         Ok(file)
@@ -78,7 +78,7 @@ impl Committer<'_> {
                 () = &mut pause => return Some(()),
                 batch = self.batches.recv() => {
                     batch?;
-                    let refused = Err(Failure::disk("it can't be written now"));
+                    let refused = Err(StoreError::disk("it can't be written now"));
                     self.reports.send(Report::Committed(refused)).await.ok()?;
                 }
             }
@@ -87,7 +87,7 @@ impl Committer<'_> {
 
     /// Lets readers and the writer go over to the new `Database`. It may use the pages of the old one's
     /// state again from its second commit on, so nobody may read there any more by then.
-    async fn hand_over(&mut self, file: DataFile) -> Option<()> {
+    async fn take_batch(&mut self, file: DataFile) -> Option<()> {
         const LOOK: Duration = Duration::from_millis(1);
         let shared = self.shared;
         let generation = shared.newest.load().generation + 1;
@@ -109,7 +109,7 @@ impl Committer<'_> {
     }
 }
 
-/// Bytes that no file system stores in less room.
+/// Bytes that no file system can compress.
 fn incompressible(count: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let bytes = std::iter::repeat_with(|| {

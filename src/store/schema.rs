@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::Failure;
+use super::StoreError;
 use super::table::{AnyTable, TableInfo};
 use super::tx::WriteTx;
 
@@ -38,7 +38,7 @@ impl Schema {
         tx: &WriteTx,
         table: &'static str,
         key: &[u8],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), StoreError> {
         for (child, parent) in self.children.get(table).into_iter().flatten() {
             child.delete_children(tx, *parent, key)?;
         }

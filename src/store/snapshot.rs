@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use foldhash::fast::FixedState;
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition};
 
-use super::Failure;
-use super::memo::Memos;
+use super::StoreError;
+use super::cache::Cache;
 
 pub(super) type Bytes = &'static [u8];
 pub(super) type Rows = ReadOnlyTable<Bytes, Bytes>;
@@ -21,7 +21,7 @@ pub(super) fn definition(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
 pub(super) struct Snapshot {
     /// Counts the commits since the start.
     pub(super) generation: u64,
-    pub(super) memos: Arc<Memos>,
+    pub(super) cache: Arc<Cache>,
     transaction: ReadTransaction,
     tables: HashMap<&'static str, OnceLock<Rows>, FixedState>,
 }
@@ -31,22 +31,22 @@ impl Snapshot {
         database: &Database,
         names: impl Iterator<Item = &'static str>,
         generation: u64,
-        memos: Arc<Memos>,
-    ) -> Result<Snapshot, Failure> {
-        let transaction = database.begin_read().map_err(Failure::storage)?;
+        cache: Arc<Cache>,
+    ) -> Result<Snapshot, StoreError> {
+        let transaction = database.begin_read().map_err(StoreError::storage)?;
         let tables = names.map(|name| (name, OnceLock::new())).collect();
-        Ok(Snapshot { generation, memos, transaction, tables })
+        Ok(Snapshot { generation, cache, transaction, tables })
     }
 
-    pub(super) fn table(&self, name: &'static str) -> Result<&Rows, Failure> {
+    pub(super) fn table(&self, name: &'static str) -> Result<&Rows, StoreError> {
         let cell = self
             .tables
             .get(name)
-            .ok_or_else(|| Failure::record(format!("table {name} is missing from the list of tables")))?;
+            .ok_or_else(|| StoreError::record(format!("table {name} is missing from the list of tables")))?;
         if let Some(table) = cell.get() {
             return Ok(table);
         }
-        let table = self.transaction.open_table(definition(name)).map_err(Failure::storage)?;
+        let table = self.transaction.open_table(definition(name)).map_err(StoreError::storage)?;
         Ok(cell.get_or_init(|| table))
     }
 }

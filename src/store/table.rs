@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use super::Failure;
+use super::StoreError;
 use super::check::Problems;
 use super::codec::Record;
 use super::index::{IndexOf, IndexRow, check_row};
@@ -102,13 +102,13 @@ pub trait AnyTable: Sync {
     ///
     /// # Errors
     /// The storage failed.
-    fn delete_children(&self, tx: &WriteTx, parent: usize, key: &[u8]) -> Result<(), Failure>;
+    fn delete_children(&self, tx: &WriteTx, parent: usize, key: &[u8]) -> Result<(), StoreError>;
 
     /// Adds what is wrong with the rows, their indexes and their parents.
     ///
     /// # Errors
     /// The storage failed, or a row cannot be read.
-    fn check(&self, tx: &Tx, problems: &mut Problems) -> Result<(), Failure>;
+    fn check(&self, tx: &Tx, problems: &mut Problems) -> Result<(), StoreError>;
 }
 
 impl<K: Key, V: Record> AnyTable for Table<K, V> {
@@ -124,14 +124,14 @@ impl<K: Key, V: Record> AnyTable for Table<K, V> {
         self.parents.iter().map(|parent| parent.name()).collect()
     }
 
-    fn delete_children(&self, tx: &WriteTx, parent: usize, key: &[u8]) -> Result<(), Failure> {
+    fn delete_children(&self, tx: &WriteTx, parent: usize, key: &[u8]) -> Result<(), StoreError> {
         for child in self.parents[parent].children(tx, self.info.name, key)? {
             tx.delete(self, &child)?;
         }
         Ok(())
     }
 
-    fn check(&self, tx: &Tx, problems: &mut Problems) -> Result<(), Failure> {
+    fn check(&self, tx: &Tx, problems: &mut Problems) -> Result<(), StoreError> {
         let mut expected = vec![0; self.indexes.len()];
         for row in tx.every(self)? {
             let (key, record) = row?;

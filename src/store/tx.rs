@@ -13,11 +13,11 @@ use std::sync::Arc;
 use arc_swap::Guard;
 use foldhash::fast::FixedState;
 
-use super::Failure;
+use super::StoreError;
+use super::cache::{Cacheable, Group};
 use super::codec::{Record, decode, encode, encode_into};
 use super::index::follow;
 use super::key::Key;
-use super::memo::{Group, Memo};
 use super::schema::Schema;
 use super::snapshot::Snapshot;
 use super::table::{Table, TableInfo};
@@ -67,7 +67,7 @@ impl Staged {
         self.tables.entry(table).or_default().insert(key, value)
     }
 
-    fn take_back(&mut self, undo: Undo) {
+    fn undo(&mut self, undo: Undo) {
         let Undo { table, key, before } = undo;
         match before {
             Some(before) => drop(self.put(table, key, before)),
@@ -106,7 +106,7 @@ pub struct Tx {
 /// What a write sees over the committed state, from below: what is on its way to the disk, its batch.
 #[derive(Default)]
 struct Layers {
-    sent: Option<Arc<Staged>>,
+    in_flight: Option<Arc<Staged>>,
     batch: Staged,
     /// What staging the batch takes, in bytes, taken back or not.
     bytes: usize,
@@ -114,13 +114,13 @@ struct Layers {
     bytes_max: usize,
     /// What the write that runs has changed in its batch, oldest first.
     undo: Vec<Undo>,
-    /// Room for a record that is being written.
+    /// A buffer for the record that is being written.
     record: Vec<u8>,
 }
 
 impl Layers {
     fn ascending(&self) -> impl DoubleEndedIterator<Item = &Staged> {
-        self.sent.as_deref().into_iter().chain([&self.batch])
+        self.in_flight.as_deref().into_iter().chain([&self.batch])
     }
 }
 
@@ -137,8 +137,8 @@ impl Tx {
         &self,
         table: &'static str,
         key: &[u8],
-        look: impl FnOnce(&[u8]) -> Result<T, Failure>,
-    ) -> Result<Option<T>, Failure> {
+        look: impl FnOnce(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         if self.writing {
             let layers = self.layers.borrow();
             let mut staged = layers.ascending().rev();
@@ -146,28 +146,28 @@ impl Tx {
                 return staged.as_deref().map(look).transpose();
             }
         }
-        match self.snapshot.table(table)?.get(key).map_err(Failure::storage)? {
+        match self.snapshot.table(table)?.get(key).map_err(StoreError::storage)? {
             Some(guard) => look(guard.value()).map(Some),
             None => Ok(None),
         }
     }
 
     /// The record under `key`.
-    pub fn get<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, Failure> {
+    pub fn get<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, StoreError> {
         self.get_bytes(table.info.name, &key.key_bytes(), decode)
     }
 
     /// Whether there is a record under `key`.
-    pub fn has<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<bool, Failure> {
+    pub fn has<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<bool, StoreError> {
         self.has_bytes(table.info.name, &key.key_bytes())
     }
 
-    pub(super) fn has_bytes(&self, table: &'static str, key: &[u8]) -> Result<bool, Failure> {
+    pub(super) fn has_bytes(&self, table: &'static str, key: &[u8]) -> Result<bool, StoreError> {
         Ok(self.get_bytes(table, key, |_| Ok(()))?.is_some())
     }
 
     /// How many rows stand under a counted front.
-    pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, Failure> {
+    pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, StoreError> {
         let (name, front) = (table.info.name, front.key_bytes());
         match self.get_bytes(COUNTS.info.name, &count_key(name, &front), decode)? {
             Some(count) => Ok(count),
@@ -176,7 +176,7 @@ impl Tx {
     }
 
     /// The key of some row under `front`, where there is any.
-    fn any_under(&self, table: &'static str, front: &[u8]) -> Result<Option<KeyBytes>, Failure> {
+    fn any_under(&self, table: &'static str, front: &[u8]) -> Result<Option<KeyBytes>, StoreError> {
         if self.writing {
             let layers = self.layers.borrow();
             let newest = layers.ascending().rev().find_map(|layer| layer.first_under(table, front));
@@ -190,8 +190,8 @@ impl Tx {
                 None => {}
             }
         }
-        let mut rows = self.snapshot.table(table)?.range(front..).map_err(Failure::storage)?;
-        let row = rows.next().transpose().map_err(Failure::storage)?;
+        let mut rows = self.snapshot.table(table)?.range(front..).map_err(StoreError::storage)?;
+        let row = rows.next().transpose().map_err(StoreError::storage)?;
         Ok(row.filter(|(key, _)| key.value().starts_with(front)).map(|(key, _)| key.value().to_vec()))
     }
 
@@ -201,13 +201,13 @@ impl Tx {
         table: &Table<K, V>,
         front: &impl Key,
         order: Order,
-    ) -> Result<Vec<(K, V)>, Failure> {
-        self.window(table, front, order, 0, usize::MAX)
+    ) -> Result<Vec<(K, V)>, StoreError> {
+        self.skip_take(table, front, order, 0, usize::MAX)
     }
 
-    /// What `make` makes of the group's rows in tables declared `cached`, and of nothing else: from
-    /// memory where none of them has changed. The tag tells apart what is made of one group.
-    pub fn cached<M: Memo>(
+    /// What `make` computes from the group's rows in tables declared `cached`, and from nothing else: taken from the
+    /// cache where none of them has changed. The tag distinguishes several values of one group.
+    pub fn cached<M: Cacheable>(
         &self,
         group: Group,
         tag: u8,
@@ -216,25 +216,25 @@ impl Tx {
         if self.writing {
             return make().map(Arc::new);
         }
-        let Snapshot { generation, memos, .. } = &**self.snapshot;
-        if let Some(memo) = memos.get(*generation, &group, tag) {
-            return Ok(memo);
+        let Snapshot { generation, cache, .. } = &**self.snapshot;
+        if let Some(cached) = cache.get(*generation, &group, tag) {
+            return Ok(cached);
         }
-        let memo = Arc::new(make()?);
-        memos.put(*generation, group, tag, Arc::clone(&memo));
-        Ok(memo)
+        let cached = Arc::new(make()?);
+        cache.put(*generation, group, tag, Arc::clone(&cached));
+        Ok(cached)
     }
 
-    /// Every row of the table, in key order, read when it is asked for.
+    /// Every row of the table, in key order, read when the iterator reaches it.
     pub(super) fn every<K: Key, V: Record>(
         &self,
         table: &Table<K, V>,
-    ) -> Result<impl Iterator<Item = Result<(K, V), Failure>> + use<K, V>, Failure> {
+    ) -> Result<impl Iterator<Item = Result<(K, V), StoreError>> + use<K, V>, StoreError> {
         Ok(self.rows(table.info.name, Vec::new(), Order::Ascending)?.map(|row| typed(row?)))
     }
 
     /// How many rows the table has; walks them.
-    pub(super) fn rows_of(&self, table: &'static str) -> Result<u64, Failure> {
+    pub(super) fn rows_of(&self, table: &'static str) -> Result<u64, StoreError> {
         let mut rows = 0;
         for row in self.rows(table, Vec::new(), Order::Ascending)? {
             row?;
@@ -249,24 +249,28 @@ impl Tx {
         table: &'static str,
         front: Vec<u8>,
         order: Order,
-    ) -> Result<impl Iterator<Item = Result<KeyBytes, Failure>> + use<>, Failure> {
+    ) -> Result<impl Iterator<Item = Result<KeyBytes, StoreError>> + use<>, StoreError> {
         Ok(self.rows(table, front, order)?.map(|row| Ok(row?.into_key())))
     }
 
     /// Every row of the table, in key order.
-    pub fn all<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Vec<(K, V)>, Failure> {
+    pub fn all<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Vec<(K, V)>, StoreError> {
         self.rows(table.info.name, Vec::new(), Order::Ascending)?.map(|row| typed(row?)).collect()
     }
 
     /// The first rows of the table, in key order.
-    pub fn first<K: Key, V: Record>(&self, table: &Table<K, V>, limit: u64) -> Result<Vec<(K, V)>, Failure> {
+    pub fn first<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        limit: u64,
+    ) -> Result<Vec<(K, V)>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let rows = self.rows(table.info.name, Vec::new(), Order::Ascending)?;
         rows.take(limit).map(|row| typed(row?)).collect()
     }
 
     /// The last row of the table.
-    pub fn last<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Option<(K, V)>, Failure> {
+    pub fn last<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Option<(K, V)>, StoreError> {
         let mut rows = self.rows(table.info.name, Vec::new(), Order::Descending)?;
         rows.next().map(|row| typed(row?)).transpose()
     }
@@ -280,30 +284,30 @@ impl Tx {
         order: Order,
         offset: u64,
         limit: u64,
-    ) -> Result<(u64, Vec<(K, V)>), Failure> {
+    ) -> Result<(u64, Vec<(K, V)>), StoreError> {
         let total = self.count(table, front)?;
         let last = offset.saturating_add(limit).min(total);
         let wanted = usize::try_from(last.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let behind = total - last;
-        let rows = if behind < offset {
-            let mut rows = self.window(table, front, order.reverse(), behind, wanted)?;
+        let after_it = total - last;
+        let rows = if after_it < offset {
+            let mut rows = self.skip_take(table, front, order.reverse(), after_it, wanted)?;
             rows.reverse();
             rows
         } else {
-            self.window(table, front, order, offset, wanted)?
+            self.skip_take(table, front, order, offset, wanted)?
         };
         Ok((total, rows))
     }
 
-    /// Of the rows whose key begins with `front`, so many behind the first `skip`.
-    pub fn window<K: Key, V: Record>(
+    /// Of the rows whose key begins with `front`, so many after the first `skip`.
+    pub fn skip_take<K: Key, V: Record>(
         &self,
         table: &Table<K, V>,
         front: &impl Key,
         order: Order,
         skip: u64,
         wanted: usize,
-    ) -> Result<Vec<(K, V)>, Failure> {
+    ) -> Result<Vec<(K, V)>, StoreError> {
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         self.rows(table.info.name, front.key_bytes(), order)?
             .skip(skip)
@@ -313,19 +317,19 @@ impl Tx {
     }
 
     /// The rows from those whose key begins with `from` up to, and without, those that begin with `to`.
-    /// Each is read when it is asked for, so that a caller can stop early.
+    /// Each is read when the iterator reaches it, so that a caller can stop early.
     pub fn range<K: Key, V: Record, F: Key, T: Key>(
         &self,
         table: &Table<K, V>,
         from: &F,
         to: &T,
         order: Order,
-    ) -> Result<impl Iterator<Item = Result<(K, V), Failure>> + use<K, V, F, T>, Failure> {
+    ) -> Result<impl Iterator<Item = Result<(K, V), StoreError>> + use<K, V, F, T>, StoreError> {
         let rows = self.rows_between(table.info.name, from.key_bytes(), Some(to.key_bytes()), order)?;
         Ok(rows.map(|row| typed(row?)))
     }
 
-    fn rows(&self, table: &'static str, front: Vec<u8>, order: Order) -> Result<RowIter, Failure> {
+    fn rows(&self, table: &'static str, front: Vec<u8>, order: Order) -> Result<RowIter, StoreError> {
         let end = after(&front);
         self.rows_between(table, front, end, order)
     }
@@ -336,9 +340,9 @@ impl Tx {
         from: Vec<u8>,
         end: Option<Vec<u8>>,
         order: Order,
-    ) -> Result<RowIter, Failure> {
+    ) -> Result<RowIter, StoreError> {
         if end.as_ref().is_some_and(|end| *end < from) {
-            return Err(Failure::record("a range ends before it begins".into()));
+            return Err(StoreError::record("a range ends before it begins".into()));
         }
         let upper = match &end {
             Some(end) => Bound::Excluded(end.as_slice()),
@@ -348,7 +352,7 @@ impl Tx {
             .snapshot
             .table(table)?
             .range::<&[u8]>((Bound::Included(from.as_slice()), upper))
-            .map_err(Failure::storage)?;
+            .map_err(StoreError::storage)?;
         let mut staged = Changes::new();
         if self.writing {
             let layers = self.layers.borrow();
@@ -375,7 +379,7 @@ impl Order {
     }
 }
 
-/// The first key behind all that begin with `front`.
+/// The first key after all that begin with `front`.
 fn after(front: &[u8]) -> Option<Vec<u8>> {
     let mut end = front.to_vec();
     while let Some(last) = end.pop() {
@@ -410,11 +414,11 @@ impl Row {
 }
 
 /// The key, or what it begins with, that the bytes hold.
-pub(super) fn key_of<K: Key>(bytes: impl AsRef<[u8]>) -> Result<K, Failure> {
-    K::read(&mut bytes.as_ref()).ok_or_else(|| Failure::record("a key could not be read".into()))
+pub(super) fn key_of<K: Key>(bytes: impl AsRef<[u8]>) -> Result<K, StoreError> {
+    K::read(&mut bytes.as_ref()).ok_or_else(|| StoreError::record("a key could not be read".into()))
 }
 
-fn typed<K: Key, V: Record>(row: Row) -> Result<(K, V), Failure> {
+fn typed<K: Key, V: Record>(row: Row) -> Result<(K, V), StoreError> {
     let of = |key: &[u8], value: &[u8]| Ok((key_of(key)?, decode(value)?));
     match row {
         Row::Committed(key, value) => of(key.value(), value.value()),
@@ -431,7 +435,7 @@ struct RowIter {
 }
 
 impl RowIter {
-    fn next_committed(&mut self) -> Option<Result<Row, Failure>> {
+    fn next_committed(&mut self) -> Option<Result<Row, StoreError>> {
         if let Some(row) = self.waiting.take() {
             return Some(Ok(row));
         }
@@ -439,12 +443,12 @@ impl RowIter {
             Order::Ascending => self.committed.next(),
             Order::Descending => self.committed.next_back(),
         };
-        Some(row?.map(|(key, value)| Row::Committed(key, value)).map_err(Failure::storage))
+        Some(row?.map(|(key, value)| Row::Committed(key, value)).map_err(StoreError::storage))
     }
 }
 
 impl Iterator for RowIter {
-    type Item = Result<Row, Failure>;
+    type Item = Result<Row, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -500,8 +504,13 @@ impl WriteTx {
     /// Stores a record under a key that has none.
     ///
     /// # Errors
-    /// A unique index has its key for another row (see `Failure::is_conflict_of`); or the storage failed.
-    pub fn insert<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
+    /// A unique index has its key for another row (see `StoreError::is_conflict_of`); or the storage failed.
+    pub fn insert<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+        record: &V,
+    ) -> Result<(), StoreError> {
         debug_assert!(!self.tx.has(table, key)?, "{} has a record under this key", table.info.name);
         self.store(table, key, None, record)
     }
@@ -510,7 +519,7 @@ impl WriteTx {
     ///
     /// # Errors
     /// As for `insert`.
-    pub fn put<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
+    pub fn put<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), StoreError> {
         let before = if table.indexes.is_empty() { None } else { self.tx.get(table, key)? };
         self.store(table, key, before.as_ref(), record)
     }
@@ -525,7 +534,7 @@ impl WriteTx {
         key: &K,
         before: &V,
         record: &V,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), StoreError> {
         self.store(table, key, Some(before), record)
     }
 
@@ -535,7 +544,7 @@ impl WriteTx {
         key: &K,
         before: Option<&V>,
         record: &V,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), StoreError> {
         for index in table.indexes {
             let before = before.map_or(Ok(None), |before| index.row(key, before))?;
             follow(self, *index, before, index.row(key, record)?)?;
@@ -553,7 +562,7 @@ impl WriteTx {
         key: &K,
         record: &mut V,
         change: impl FnOnce(&mut V),
-    ) -> Result<(), Failure> {
+    ) -> Result<(), StoreError> {
         let before: Vec<_> =
             table.indexes.iter().map(|index| index.row(key, record)).collect::<Result<_, _>>()?;
         change(record);
@@ -563,18 +572,28 @@ impl WriteTx {
         self.put_record(table, key, record)
     }
 
-    fn put_record<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K, record: &V) -> Result<(), Failure> {
+    fn put_record<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+        record: &V,
+    ) -> Result<(), StoreError> {
         const COPIED_BYTES_MAX: usize = 64 * 1024;
         let record = {
-            let room = &mut self.tx.layers.borrow_mut().record;
-            encode_into(record, room)?;
+            let buffer = &mut self.tx.layers.borrow_mut().record;
+            encode_into(record, buffer)?;
             // A small record is copied to its size; a large one would be there twice.
-            if room.len() <= COPIED_BYTES_MAX { room.as_slice().to_vec() } else { std::mem::take(room) }
+            if buffer.len() <= COPIED_BYTES_MAX { buffer.as_slice().to_vec() } else { std::mem::take(buffer) }
         };
         self.put_bytes(&table.info, key.key_bytes(), record)
     }
 
-    pub(super) fn put_bytes(&self, info: &TableInfo, key: KeyBytes, value: Vec<u8>) -> Result<(), Failure> {
+    pub(super) fn put_bytes(
+        &self,
+        info: &TableInfo,
+        key: KeyBytes,
+        value: Vec<u8>,
+    ) -> Result<(), StoreError> {
         if let Some(group) = info.group {
             let front = &key[..group(&key).min(key.len())];
             let counter = count_key(info.name, front);
@@ -595,7 +614,7 @@ impl WriteTx {
     ///
     /// # Errors
     /// The storage failed.
-    pub fn delete<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<(), Failure> {
+    pub fn delete<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<(), StoreError> {
         let bytes = key.key_bytes();
         if !table.indexes.is_empty() {
             let Some(record) = self.tx.get(table, key)? else { return Ok(()) };
@@ -607,7 +626,7 @@ impl WriteTx {
         self.delete_bytes(&table.info, bytes)
     }
 
-    pub(super) fn delete_bytes(&self, info: &TableInfo, key: KeyBytes) -> Result<(), Failure> {
+    pub(super) fn delete_bytes(&self, info: &TableInfo, key: KeyBytes) -> Result<(), StoreError> {
         if !self.tx.has_bytes(info.name, &key)? {
             return Ok(());
         }
@@ -623,19 +642,19 @@ impl WriteTx {
     }
 
     /// The next number of a sequence, from 1.
-    pub fn next_id(&self, sequence: &str) -> Result<u32, Failure> {
+    pub fn next_id(&self, sequence: &str) -> Result<u32, StoreError> {
         let name = sequence.to_owned();
         let number = self
             .get(&SEQUENCES, &name)?
             .unwrap_or(0)
             .checked_add(1)
-            .ok_or_else(|| Failure::record(format!("the numbers of {sequence} have run out")))?;
+            .ok_or_else(|| StoreError::record(format!("the numbers of {sequence} have run out")))?;
         self.put(&SEQUENCES, &name, &number)?;
         Ok(number)
     }
 
     /// Every row of a table as bytes, for steps from one schema to the next.
-    pub(super) fn raw_rows(&self, table: &'static str) -> Result<Vec<(KeyBytes, Vec<u8>)>, Failure> {
+    pub(super) fn raw_rows(&self, table: &'static str) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
         let rows = self.tx.rows(table, Vec::new(), Order::Ascending)?;
         rows.map(|row| Ok(row?.into_bytes())).collect()
     }
@@ -660,33 +679,33 @@ impl WriteTx {
     }
 
     /// Ends one write of the batch: keeps its changes for the commit, or takes them back.
-    pub(super) fn settle(&self, keep: bool) {
-        const ROOM: usize = 1024;
+    pub(super) fn end_write(&self, keep: bool) {
+        const KEPT_BYTES: usize = 1024;
         let Layers { batch, undo, record, .. } = &mut *self.tx.layers.borrow_mut();
         if keep {
             undo.clear();
         } else {
-            undo.drain(..).rev().for_each(|undo| batch.take_back(undo));
+            undo.drain(..).rev().for_each(|undo| batch.undo(undo));
         }
         // One large write does not hold its memory for ever.
-        undo.shrink_to(ROOM);
+        undo.shrink_to(KEPT_BYTES);
         record.clear();
-        record.shrink_to(ROOM);
+        record.shrink_to(KEPT_BYTES);
     }
 
     /// Everything that the batch changes, which is on its way to the disk from now on.
-    pub(super) fn hand_over(&self) -> Arc<Staged> {
+    pub(super) fn take_batch(&self) -> Arc<Staged> {
         let layers = &mut *self.tx.layers.borrow_mut();
-        let sent = Arc::new(std::mem::take(&mut layers.batch));
+        let in_flight = Arc::new(std::mem::take(&mut layers.batch));
         layers.bytes = 0;
-        layers.sent = Some(Arc::clone(&sent));
-        sent
+        layers.in_flight = Some(Arc::clone(&in_flight));
+        in_flight
     }
 
     /// Goes on over a state that holds what was on its way to the disk.
-    pub(super) fn rebase(&mut self, snapshot: Arc<Snapshot>) {
+    pub(super) fn advance_to(&mut self, snapshot: Arc<Snapshot>) {
         self.tx.snapshot = Guard::from_inner(snapshot);
-        self.tx.layers.get_mut().sent = None;
+        self.tx.layers.get_mut().in_flight = None;
     }
 
     /// Goes on over the same state in another snapshot.
@@ -700,7 +719,7 @@ pub(super) fn recount_rows(
     tx: &Tx,
     info: &TableInfo,
     into: &mut BTreeMap<KeyBytes, u64>,
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     let Some(group) = info.group else { return Ok(()) };
     for row in tx.rows(info.name, Vec::new(), Order::Ascending)? {
         let (key, _) = row?.into_bytes();
@@ -710,7 +729,7 @@ pub(super) fn recount_rows(
 }
 
 /// What the counters do say.
-pub(super) fn stored_counts(tx: &Tx) -> Result<BTreeMap<KeyBytes, u64>, Failure> {
+pub(super) fn stored_counts(tx: &Tx) -> Result<BTreeMap<KeyBytes, u64>, StoreError> {
     let mut counts = BTreeMap::new();
     for row in tx.rows(COUNTS.info.name, Vec::new(), Order::Ascending)? {
         let (key, value) = row?.into_bytes();

@@ -12,7 +12,7 @@ use super::commit::{Committed, Committer, Report};
 use super::file::DataFile;
 use super::guard::guarded;
 use super::tx::{Staged, WriteTx};
-use super::{Failure, RETRY_SECONDS, Shared};
+use super::{RETRY_SECONDS, Shared, StoreError};
 use crate::error::{Error, Result};
 
 /// How many writes may share a commit.
@@ -24,7 +24,7 @@ pub(super) trait Job: Send {
     /// Whether the staged changes are to be kept.
     fn run(&mut self, tx: &WriteTx) -> bool;
     /// Tells the caller, after the commit or the failure to commit.
-    fn finish(self: Box<Self>, committed: std::result::Result<(), &Failure>);
+    fn finish(self: Box<Self>, committed: std::result::Result<(), &StoreError>);
 }
 
 pub(super) struct Write<F, T> {
@@ -48,7 +48,7 @@ where
         keep
     }
 
-    fn finish(self: Box<Self>, committed: std::result::Result<(), &Failure>) {
+    fn finish(self: Box<Self>, committed: std::result::Result<(), &StoreError>) {
         let outcome = match (self.outcome, committed) {
             (Some(Ok(_)), Err(_)) => Err(Error::Busy { retry_after_seconds: RETRY_SECONDS }),
             (Some(outcome), _) => outcome,
@@ -86,13 +86,13 @@ pub(super) fn run(file: DataFile, shared: &Shared, queue: mpsc::Receiver<Box<dyn
             return shared.give_up(format!("the committer cannot be started: {cause}"));
         }
         let tx = start(shared);
-        let writer = Writer { shared, tx, ran: Vec::new(), sent: None, batches, reports };
+        let writer = Writer { shared, tx, executed: Vec::new(), in_flight: None, batches, reports };
         writing.block_on(writer.run(queue));
     });
 }
 
 /// A batch on its way to the disk.
-struct Sent {
+struct InFlight {
     jobs: Vec<Box<dyn Job>>,
     tables: Vec<&'static str>,
 }
@@ -101,8 +101,8 @@ struct Writer<'a> {
     shared: &'a Shared,
     /// The committed state, with what is on its way to the disk and what ran since laid over it.
     tx: WriteTx,
-    ran: Vec<Box<dyn Job>>,
-    sent: Option<Sent>,
+    executed: Vec<Box<dyn Job>>,
+    in_flight: Option<InFlight>,
     batches: mpsc::Sender<Arc<Staged>>,
     reports: mpsc::Receiver<Report>,
 }
@@ -110,20 +110,20 @@ struct Writer<'a> {
 impl Writer<'_> {
     async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         let mut is_open = true;
-        while is_open || self.sent.is_some() {
+        while is_open || self.in_flight.is_some() {
             tokio::select! {
                 biased;
-                report = self.reports.recv(), if !self.reports.is_closed() || self.sent.is_some() => match report {
+                report = self.reports.recv(), if !self.reports.is_closed() || self.in_flight.is_some() => match report {
                     Some(Report::Committed(committed)) => self.settle(committed).await,
                     Some(Report::Reopened) => self.tx.move_to(self.shared.newest.load_full()),
-                    None => self.settle(Err(Failure::record("the committer has stopped".into()))).await,
+                    None => self.settle(Err(StoreError::record("the committer has stopped".into()))).await,
                 },
                 job = queue.recv(), if is_open && self.has_room() => match job {
                     Some(job) => self.take(job),
                     None => is_open = false,
                 },
             }
-            if self.sent.is_none() {
+            if self.in_flight.is_none() {
                 while self.has_room()
                     && let Ok(job) = queue.try_recv()
                 {
@@ -136,52 +136,52 @@ impl Writer<'_> {
 
     /// Whether the batch may take another write: it is bounded in writes, and in the memory of its changes.
     fn has_room(&self) -> bool {
-        self.ran.len() < BATCH_MAX && !self.tx.is_full()
+        self.executed.len() < BATCH_MAX && !self.tx.is_full()
     }
 
     fn take(&mut self, mut job: Box<dyn Job>) {
         let keep = job.run(&self.tx);
-        self.tx.settle(keep);
-        self.ran.push(job);
+        self.tx.end_write(keep);
+        self.executed.push(job);
     }
 
     /// Hands what ran over to be committed. Nothing may be on its way.
     async fn send(&mut self) {
-        if self.ran.is_empty() {
+        if self.executed.is_empty() {
             return;
         }
-        let jobs = std::mem::take(&mut self.ran);
-        let staged = self.tx.hand_over();
+        let jobs = std::mem::take(&mut self.executed);
+        let staged = self.tx.take_batch();
         if staged.tables.is_empty() {
             return finish(jobs, &Ok(()));
         }
         if self.shared.is_failed() {
             self.tx = start(self.shared);
-            return finish(jobs, &Err(Failure::disk("it can't be written now")));
+            return finish(jobs, &Err(StoreError::disk("it can't be written now")));
         }
-        self.sent = Some(Sent { jobs, tables: staged.tables.keys().copied().collect() });
+        self.in_flight = Some(InFlight { jobs, tables: staged.tables.keys().copied().collect() });
         // Whether the committer is still there is found out when its report is waited for.
         let _ = self.batches.send(staged).await;
     }
 
     /// What was on its way has arrived, or not.
     async fn settle(&mut self, committed: Committed) {
-        let Some(sent) = self.sent.take() else { return };
+        let Some(batch) = self.in_flight.take() else { return };
         match &committed {
-            Ok(()) => self.tx.rebase(self.shared.newest.load_full()),
+            Ok(()) => self.tx.advance_to(self.shared.newest.load_full()),
             Err(failure) => {
                 tracing::debug!(%failure, "a batch is refused");
                 self.tx = start(self.shared);
-                for job in std::mem::take(&mut self.ran) {
+                for job in std::mem::take(&mut self.executed) {
                     self.take(job);
                 }
             }
         }
         // The disk first, then the callers.
         self.send().await;
-        finish(sent.jobs, &committed);
+        finish(batch.jobs, &committed);
         if committed.is_ok() {
-            self.shared.wake(&sent.tables);
+            self.shared.wake(&batch.tables);
         }
     }
 }

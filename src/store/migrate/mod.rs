@@ -20,7 +20,7 @@ use super::commit::commit;
 use super::snapshot::{Snapshot, definition};
 use super::table::{Table, TableInfo};
 use super::tx::WriteTx;
-use super::{Failure, Tx};
+use super::{StoreError, Tx};
 
 /// The schema that this program reads and writes.
 pub const SCHEMA: u32 = 3;
@@ -38,7 +38,7 @@ struct Step {
     to: u32,
     /// The tables that the new schema does not have.
     ends: &'static [&'static str],
-    run: fn(&WriteTx) -> Result<(), Failure>,
+    run: fn(&WriteTx) -> Result<(), StoreError>,
 }
 
 const STEPS: &[Step] = &[
@@ -50,7 +50,7 @@ pub(super) fn bring_up(
     database: &Database,
     path: Option<&Path>,
     tables: &[TableInfo],
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     bring_up_by(database, path, tables, SCHEMA, STEPS)
 }
 
@@ -60,7 +60,7 @@ fn bring_up_by(
     tables: &[TableInfo],
     target: u32,
     steps: &[Step],
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     let present = present_tables(database)?;
     if present.is_empty() {
         create_missing(database, &present, names(tables))?;
@@ -71,9 +71,9 @@ fn bring_up_by(
         return note_harmless(database, tables);
     }
     let found = if present.contains(META.info().name) { schema_of(database)? } else { None };
-    let found = found.ok_or_else(|| Failure::record("this is a redb file, but not one of orgd".into()))?;
+    let found = found.ok_or_else(|| StoreError::record("this is a redb file, but not one of orgd".into()))?;
     if found > target {
-        return Err(Failure::record(format!(
+        return Err(StoreError::record(format!(
             "the data file has schema {found} and this orgd knows {target}: use a newer orgd"
         )));
     }
@@ -83,7 +83,7 @@ fn bring_up_by(
         let mut copy = path.as_os_str().to_owned();
         copy.push(format!(".schema-{found}"));
         std::fs::copy(path, &copy).map_err(|cause| {
-            Failure::record(format!("the data file could not be copied before its migration: {cause}"))
+            StoreError::record(format!("the data file could not be copied before its migration: {cause}"))
         })?;
     }
     // A step reads what it ends, also in a file that never had it.
@@ -105,9 +105,9 @@ fn names(tables: &[TableInfo]) -> impl Iterator<Item = &'static str> {
     tables.iter().map(|table| table.name)
 }
 
-fn present_tables(database: &Database) -> Result<HashSet<String>, Failure> {
-    let reading = database.begin_read().map_err(Failure::storage)?;
-    let tables = reading.list_tables().map_err(Failure::storage)?;
+fn present_tables(database: &Database) -> Result<HashSet<String>, StoreError> {
+    let reading = database.begin_read().map_err(StoreError::storage)?;
+    let tables = reading.list_tables().map_err(StoreError::storage)?;
     Ok(tables.map(|table| table.name().to_owned()).collect())
 }
 
@@ -117,7 +117,7 @@ fn refuse_unknown(
     present: &HashSet<String>,
     tables: &[TableInfo],
     steps: &[Step],
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     let harmless = meta(database)?.get(&META, &HARMLESS.to_owned())?.unwrap_or_default();
     let ended = steps.iter().flat_map(|step| step.ends).copied();
     let known: HashSet<&str> = names(tables).chain(ended).collect();
@@ -128,13 +128,13 @@ fn refuse_unknown(
     }
     unknown.sort_unstable();
     let unknown = unknown.join(", ");
-    Err(Failure::record(format!(
+    Err(StoreError::record(format!(
         "the data file has tables that this orgd does not know ({unknown}): use a newer orgd"
     )))
 }
 
 /// Lists in the file which of its tables are harmless.
-fn note_harmless(database: &Database, tables: &[TableInfo]) -> Result<(), Failure> {
+fn note_harmless(database: &Database, tables: &[TableInfo]) -> Result<(), StoreError> {
     let noted = meta(database)?.get(&META, &HARMLESS.to_owned())?.unwrap_or_default();
     let mut all: BTreeSet<&str> = noted.split(' ').filter(|name| !name.is_empty()).collect();
     let before = all.len();
@@ -146,11 +146,11 @@ fn note_harmless(database: &Database, tables: &[TableInfo]) -> Result<(), Failur
     change(database, [META.info().name].into_iter(), |tx| tx.put(&META, &HARMLESS.to_owned(), &all))
 }
 
-fn meta(database: &Database) -> Result<Tx, Failure> {
+fn meta(database: &Database) -> Result<Tx, StoreError> {
     Ok(Tx::of(Arc::new(Snapshot::take(database, [META.info().name].into_iter(), 0, Arc::default())?)))
 }
 
-fn schema_of(database: &Database) -> Result<Option<u32>, Failure> {
+fn schema_of(database: &Database) -> Result<Option<u32>, StoreError> {
     let tx = meta(database)?;
     let ours = tx.get(&META, &APPLICATION.to_owned())?.is_some_and(|name| name == "orgd");
     let number = tx.get(&META, &SCHEMA_NUMBER.to_owned())?.and_then(|text| text.parse().ok());
@@ -161,28 +161,28 @@ fn create_missing(
     database: &Database,
     present: &HashSet<String>,
     names: impl Iterator<Item = &'static str>,
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     let missing: Vec<_> = names.filter(|name| !present.contains(*name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let mut transaction = database.begin_write().map_err(Failure::storage)?;
+    let mut transaction = database.begin_write().map_err(StoreError::storage)?;
     transaction.set_quick_repair(true);
     for name in missing {
-        transaction.open_table(definition(name)).map_err(Failure::storage)?;
+        transaction.open_table(definition(name)).map_err(StoreError::storage)?;
     }
-    transaction.commit().map_err(Failure::storage)
+    transaction.commit().map_err(StoreError::storage)
 }
 
 fn change(
     database: &Database,
     names: impl Iterator<Item = &'static str>,
-    work: impl FnOnce(&WriteTx) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    work: impl FnOnce(&WriteTx) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let tx = WriteTx::new(Arc::new(Snapshot::take(database, names, 0, Arc::default())?), Arc::default());
     work(&tx)?;
-    tx.settle(true);
-    commit(database, &tx.hand_over())
+    tx.end_write(true);
+    commit(database, &tx.take_batch())
 }
 
 #[cfg(test)]
@@ -276,7 +276,7 @@ mod tests {
             ends: &[],
             run: |tx| {
                 tx.put(&NOTES, &1, &"half".into())?;
-                Err(Failure::record("no".into()))
+                Err(StoreError::record("no".into()))
             },
         }];
         assert!(bring_up_by(&database, None, &tables(), 2, &steps).is_err());

@@ -1,6 +1,6 @@
 //! Schema 2: a membership stands once, beside its user; counts of one row are not stored.
 
-use super::super::Failure;
+use super::super::StoreError;
 use super::super::tx::WriteTx;
 
 /// By organization and user: gone.
@@ -11,10 +11,10 @@ const COUNTS: &str = "counts";
 /// One, as schema 1 wrote it.
 const ONE: &[u8] = &[1, 1];
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     for (key, member) in tx.raw_rows(MEMBERS)? {
         let Some((organization, user)) = key.split_first_chunk::<16>() else {
-            return Err(Failure::record("a membership has a broken key".into()));
+            return Err(StoreError::record("a membership has a broken key".into()));
         };
         tx.stage(MEMBERS_BY_USER, [user, organization].concat(), Some(member));
         tx.stage(MEMBERS, key, None);

@@ -8,13 +8,13 @@ mod plugins;
 mod role_memberships;
 mod sessions;
 
-use super::super::Failure;
+use super::super::StoreError;
 use super::super::tx::WriteTx;
 
 /// The organization of each invite, and what was known of each session's second step: gone.
 pub(super) const ENDS: &[&str] = &[invites::BY_ID, sessions::SECOND_STEPS];
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     activity::run(tx)?;
     exports::run(tx)?;
     invites::run(tx)?;

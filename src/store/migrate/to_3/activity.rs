@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::super::Failure;
+use super::super::super::StoreError;
 use super::super::super::codec::{Json, decode, encode};
 use super::super::super::tx::WriteTx;
 use crate::clock::Time;
@@ -21,7 +21,7 @@ struct Entry {
     created_at: Time,
 }
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     for (key, record) in tx.raw_rows(ENTRIES)? {
         let entry: Entry = decode(&record)?;
         if entry.detail.text().contains(SECRET) {

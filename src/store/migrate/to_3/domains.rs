@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::super::Failure;
+use super::super::super::StoreError;
 use super::super::super::codec::decode;
 use super::super::super::key::Key;
 use super::super::super::tx::WriteTx;
@@ -25,7 +25,7 @@ struct Domain {
     saml_x509_cert: Option<String>,
 }
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     for (_, record) in tx.raw_rows(DOMAINS)? {
         let domain: Domain = decode(&record)?;
         if domain.verified_at.is_none() {

@@ -1,6 +1,6 @@
 //! Batch exports, their runs and backfills end with their author. Nobody noted who that was, so it is unknown.
 
-use super::super::super::Failure;
+use super::super::super::StoreError;
 use super::super::super::tx::WriteTx;
 
 const EXPORTS: &str = "batch_exports";
@@ -9,7 +9,7 @@ const BACKFILLS: &str = "batch_export_backfills";
 /// `None`, as it stands at the end of a record.
 const UNKNOWN: u8 = 0;
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     for table in [EXPORTS, RUNS, BACKFILLS] {
         for (key, mut record) in tx.raw_rows(table)? {
             record.push(UNKNOWN);

@@ -1,6 +1,6 @@
-//! Invites have room for a token, which they get when the file is opened, and are not found by their ids any more.
+//! Invites hold a token, which they get when the file is opened, and are not found by their ids any more.
 
-use super::super::super::Failure;
+use super::super::super::StoreError;
 use super::super::super::tx::WriteTx;
 
 /// The organization of each invite: gone.
@@ -9,7 +9,7 @@ const INVITES: &str = "invites";
 /// What stands for no value in an optional field.
 const NONE: u8 = 0;
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     for (key, mut invite) in tx.raw_rows(INVITES)? {
         // The new field is the last one.
         invite.push(NONE);

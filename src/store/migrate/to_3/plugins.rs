@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::super::Failure;
+use super::super::super::StoreError;
 use super::super::super::table::Table;
 use super::super::super::tx::WriteTx;
 
@@ -16,7 +16,7 @@ enum Address {
 const OLD_ADDRESSES: Table<u32, String> = Table::new("plugin_private_urls");
 const ADDRESSES: Table<u32, Address> = Table::new("plugin_private_urls");
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     for (plugin, url) in tx.all(&OLD_ADDRESSES)? {
         tx.put(&ADDRESSES, &plugin, &Address::Open(url))?;
     }

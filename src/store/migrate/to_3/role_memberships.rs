@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::store::Failure;
+use crate::store::StoreError;
 use crate::store::table::Table;
 use crate::store::tx::WriteTx;
 
@@ -31,7 +31,7 @@ struct Schema3 {
     updated_at: i64,
 }
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     let by_user = tx.all(&BY_USER)?.into_iter();
     let homes: HashMap<(Uuid, Uuid), Uuid> =
         by_user.map(|((organization, _, role), id)| ((role, id), organization)).collect();

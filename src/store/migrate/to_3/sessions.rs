@@ -1,6 +1,6 @@
 //! A session says itself how far its second step is, and where it was last used; what had no second step
 //! though its user has a device ends. The secret of a device may be sealed; no vault is at hand here, so
-//! that is done at the start that follows. A secret that was shown but never proved goes.
+//! that is done at the start that follows. A secret that was shown but never proved is deleted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::super::Failure;
+use super::super::super::StoreError;
 use super::super::super::table::Table;
 use super::super::super::tx::WriteTx;
 use crate::clock::Time;
@@ -87,7 +87,7 @@ const BY_AGE: Table<(Uuid, Hash), ()> = Table::new("sessions_by_age");
 const OLD_DEVICES: Table<Uuid, OldTwoFactor> = Table::new("two_factor");
 const DEVICES: Table<Uuid, Device> = Table::new("two_factor");
 
-pub(super) fn run(tx: &WriteTx) -> Result<(), Failure> {
+pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     let devices: HashMap<Uuid, OldDevice> =
         tx.all(&OLD_DEVICES)?.into_iter().filter_map(|(user, record)| Some((user, record.device?))).collect();
     let steps: HashMap<Hash, SecondStep> = tx.all(&STEPS)?.into_iter().collect();
@@ -123,7 +123,7 @@ fn move_session(
     id: Option<&Uuid>,
     step: Option<&SecondStep>,
     devices: &HashMap<Uuid, OldDevice>,
-) -> Result<(), Failure> {
+) -> Result<(), StoreError> {
     let OldSession { user, created_at, authenticated_at } = session;
     let second_step = step.copied().unwrap_or(SecondStep::None);
     let has_less = second_step == SecondStep::None && devices.contains_key(&user);
