@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// The wall clock, moved forward by what a test asked for.
+/// The wall clock, moved forward by tests.
 #[derive(Default)]
 pub struct Clock {
     ahead_micros: AtomicI64,

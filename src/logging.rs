@@ -66,7 +66,7 @@ pub struct Access<'a, N: Fn() -> Time> {
 /// What whoever watches for attacks wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecurityEvent {
-    /// A wrong password, at log-in or where the current one is asked for.
+    /// A wrong password, at log-in or where the current one is required.
     PasswordWrong,
     /// A wrong code or recovery code.
     SecondStepWrong,
@@ -191,7 +191,7 @@ pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
     lines.push(text.as_bytes());
 }
 
-/// Writes what waits when it goes.
+/// Writes what waits when it is dropped.
 pub struct Flush(Arc<Lines>);
 
 impl Flush {

@@ -63,15 +63,15 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         tracing::warn!("{path} can be read by others: chmod 600 {path}");
     }
     // Nothing but damage makes these fail on a file that could be opened.
-    let told = |cause: Error| damaged(&shown, &cause.to_string());
+    let sentence = |cause: Error| damaged(&shown, &cause.to_string());
     let ids = Ids::default();
     let key = Key { file, may_make_key, may_change: config.new_secret_key };
-    let fit = store.read(|tx| secrets::fit(tx, given.as_ref())).map_err(&told)?;
+    let fit = store.read(|tx| secrets::fit(tx, given.as_ref())).map_err(&sentence)?;
     let vault = key.vault(given, fit, &ids)?;
     let probe = if vault.is_locked() {
         None
     } else {
-        let is_marked = fit == Fit::Fits && store.read(secrets::is_marked).map_err(&told)?;
+        let is_marked = fit == Fit::Fits && store.read(secrets::is_marked).map_err(&sentence)?;
         let seal = || {
             let sealed = vault.seal(&ids, secrets::PURPOSE, secrets::TEXT);
             sealed.map_err(|cause| cause.to_string())
@@ -88,7 +88,7 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
         secrets::seal_open(tx, &vault, &ids)?;
         trusted_time::prepare(tx, now)
     });
-    prepared.await.map_err(&told)?;
+    prepared.await.map_err(&sentence)?;
     Ok(Arc::new(app))
 }
 
@@ -220,8 +220,8 @@ fn first_project(tx: &Tx, organization: Uuid, owner: Uuid) -> Result<(u32, Strin
 
 const DEMO_EMAIL: &str = "demo@example.com";
 
-/// For local work: the demo owner, made on an empty file and told again on a file that has him. His key
-/// comes from the file's secret, so that it can be told again though only its hash is stored.
+/// For local work: the demo owner, made on an empty file and loaded again on a file that has them. Their key
+/// is derived from the file's secret, so that it can be shown again though only its hash is stored.
 pub async fn demo(app: &Arc<App>) -> Result<(Made, String)> {
     let (empty, secret) = app.store.read(|tx| Ok((users::none_yet(tx)?, instance::secret(tx)?)))?;
     let api_key = format!("phx_{}", derived(&secret, "demo key")?);
@@ -236,15 +236,15 @@ pub async fn demo(app: &Arc<App>) -> Result<(Made, String)> {
         };
         return Ok((bootstrap(app, owner).await?, demo_password));
     }
-    let made = app.store.read(|tx| told_again(tx, &api_key))?;
+    let made = app.store.read(|tx| reload_demo(tx, &api_key))?;
     Ok((made, demo_password))
 }
 
-fn told_again(tx: &Tx, api_key: &str) -> Result<Made> {
+fn reload_demo(tx: &Tx, api_key: &str) -> Result<Made> {
     let gone = || {
         crate::error::invalid_body(
             "invalid_input",
-            "This data file has users, but no demo owner with his key and organization: start without --dev, or with another file.",
+            "This data file has users, but no demo owner with their key and organization: start without --dev, or with another file.",
         )
     };
     let user = users::by_email(tx, DEMO_EMAIL)?.ok_or_else(gone)?;
@@ -270,7 +270,7 @@ fn derived(secret: &[u8], purpose: &str) -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(signer.finalize().into_bytes()).replace(['-', '_'], "x"))
 }
 
-/// Sets a user's password and ends all his sessions.
+/// Sets a user's password and ends all their sessions.
 pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Result<()> {
     let ids = Arc::clone(&app.ids);
     let new_hash = app
@@ -295,7 +295,7 @@ fn by_address(tx: &Tx, email: &str) -> Result<Uuid> {
     users::by_email(tx, email)?.ok_or_else(unknown)
 }
 
-/// Takes the second factor from a user who has lost it, and ends all his sessions.
+/// Takes the second factor from a user who has lost it, and ends all their sessions.
 pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
     let write = app.store.write(move |tx| {
         let uuid = by_address(tx, &email)?;
@@ -427,7 +427,7 @@ pub fn random_password(ids: &Ids) -> String {
     ids.base62::<18>()
 }
 
-/// What is wrong with a clock that is behind the making of the program.
+/// What is wrong with a clock that is earlier than the build of the program.
 pub fn doubt_about(now: Time, made: Time) -> Option<String> {
     (now < made).then(|| format!("the clock says {now}, but this program was made at {made}: set the clock"))
 }

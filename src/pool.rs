@@ -310,7 +310,7 @@ impl State {
     }
 }
 
-/// A request's part of a pool. What it holds goes back when it is dropped.
+/// A request's part of a pool. What it holds is given back when it is dropped.
 pub struct Share {
     pool: Arc<Pool>,
     id: u64,
@@ -369,7 +369,7 @@ impl Share {
         self.pool.changed.notify_waiters();
     }
 
-    /// Says that nothing more will be needed than what is asked for from now on.
+    /// Says that nothing more will be needed than what is taken from now on.
     pub fn expect_no_more(&self) {
         if let Some(claim) = self.pool.state().claims.get_mut(&self.id) {
             claim.rest = 0;
@@ -497,7 +497,7 @@ mod tests {
         assert!(can_grow(now), "the second could, and then the others");
         assert!(!can_grow(now + IDLE), "it does not move any more");
         needs(&third, 400 * KIB);
-        assert!(can_grow(now + IDLE), "this one can finish by itself");
+        assert!(can_grow(now + IDLE), "this one can finish alone");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Who may do what in one project: a default for everybody, and entries for members and roles.
-//! Holds always: an entry's member or role belongs to the organization of its project, and goes with
+//! Invariant: an entry's member or role belongs to the organization of its project, and goes with
 //! it; admins and owners of the organization are never shut out.
 //!
 //! Entries for the project itself decide who sees it and at which level. Entries for other resources
@@ -280,11 +280,11 @@ fn is_there(tx: &Tx, organization: Uuid, subject: Subject) -> Result<()> {
     Err(invalid(attr, "does_not_exist", format!("Invalid pk \"{id}\" - object does not exist.")))
 }
 
-/// What the entries of an organization mean for one plain member: his level in each project that
-/// they speak of, `None` where they shut him out.
+/// What the entries of an organization mean for one plain member: their level in each project that
+/// the entries name, `None` where they have no access.
 #[derive(Default)]
 pub struct Grants {
-    /// What is granted to him by name, or through a role.
+    /// What is granted to them by name, or through a role.
     own: HashMap<u32, Option<Level>>,
     /// What everybody gets.
     default: HashMap<u32, Option<Level>>,
@@ -341,7 +341,7 @@ impl Grants {
         *held = (*held).max(level);
     }
 
-    /// The member's level in a project. What is granted to him beats the default, and nobody is let into
+    /// The member's level in a project. What is granted to them beats the default, and nobody is let into
     /// a private project by default.
     pub fn level(&self, project: u32, is_private: bool) -> Option<Level> {
         if let Some(level) = self.own.get(&project) {

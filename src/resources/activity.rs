@@ -1,5 +1,5 @@
 //! The activity log: who changed what, before and after.
-//! Holds always: an entry is written in the same transaction as the change that it tells of.
+//! Invariant: an entry is written in the same transaction as the change that it describes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::error::{Result, invalid, not_found};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_all_but_uuid};
 
-/// The scope under which changes of projects are told; PostHog calls them teams there.
+/// The scope of changes of projects; PostHog calls them teams there.
 pub const PROJECT: &str = "Team";
 /// The scope under which plugins come and go.
 pub const PLUGIN: &str = "Plugin";
@@ -42,7 +42,7 @@ static BY_SCOPE: Index<ItemKey, Entry, (Uuid, String, Uuid), String> =
 
 pub static RESOURCE: Resource = Resource::inner().tables(&[&ENTRIES]).samples(samples);
 
-/// A change to be told.
+/// A change to be logged.
 pub struct Change {
     scope: &'static str,
     item: String,
@@ -151,7 +151,7 @@ struct Page {
     total_count: u64,
 }
 
-/// Which page is asked for, from 1 on, and how long pages are.
+/// Which page is requested, from 1 on, and how long pages are.
 struct Paging {
     page: u64,
     limit: u64,
@@ -214,7 +214,7 @@ pub fn page_of_scope(call: &Call, tx: &Tx, organization: Uuid, scope: &str) -> R
 }
 
 fn wire(tx: &Tx, (_, (scope, item_id), id): ItemKey, entry: Entry) -> Result<Wire> {
-    // A user who is gone has no name any more; what he did stays told.
+    // A deleted user has no name any more; what they did stays in the log.
     let user = users::get(tx, entry.user)?;
     let (first_name, email) = user.map(|user| (user.first_name, user.email)).unwrap_or_default();
     Ok(Wire {

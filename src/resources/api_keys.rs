@@ -1,5 +1,5 @@
 //! Personal API keys.
-//! Holds always: only the SHA-256 of a key's value is stored; a user has at most ten.
+//! Invariant: only the SHA-256 of a key's value is stored; a user has at most ten.
 
 use std::sync::Arc;
 
@@ -289,7 +289,7 @@ pub fn insert(tx: &WriteTx, key: &mut ApiKey, value: &str) -> Result<()> {
     Ok(tx.put(&KEYS, &hash, key)?)
 }
 
-/// Notes that a key was used; asked for at most once an hour for each key.
+/// Notes that a key was used; at most once an hour for each key.
 pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time) -> Result<()> {
     if let Some(mut key) = by_hash(tx, hash)? {
         key.last_used_at = Some(now);

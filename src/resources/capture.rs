@@ -1,6 +1,6 @@
-//! Capture: where senders deliver events. They show a project's token and nothing else; errors are told
+//! Capture: where senders deliver events. They show a project's token and nothing else; errors are given
 //! in plain text, as senders expect.
-//! Holds always: of a request that is refused nothing is stored, and what is answered with success is on
+//! Invariant: of a request that is refused nothing is stored, and what is answered with success is on
 //! disk. A large request is stored in pieces, each in a commit of its own, so that its size is not a matter
 //! of memory; where the server ends in between, nobody was answered, and when the request comes again, what
 //! is stored already is known by its `uuid`.
@@ -66,7 +66,7 @@ async fn capture(app: Arc<App>, call: Arc<Call>, bytes_max: usize) -> Result<Rep
         Ok(request) => request,
         Err(refusal) => return Ok(refusal.reply()),
     };
-    // A token that belongs to no project stores nothing, and is not told so: the sender is often a browser
+    // A token that belongs to no project stores nothing, and gets no error: the sender is often a browser
     // that can do nothing about it.
     if let Some(receiver) = app.store.read(|tx| projects::by_token(tx, &request.token))? {
         let ip = (!receiver.anonymize_ips).then(|| call.peer.to_string());
@@ -120,7 +120,7 @@ async fn plain(app: &Arc<App>, bytes: Bytes, share: &Share, bytes_max: usize) ->
     }
 }
 
-/// What is packed is told by its first bytes, whatever headers say.
+/// Compression is recognized by its first bytes, whatever headers say.
 async fn unpack(app: &Arc<App>, bytes: Bytes, share: &Share, bytes_max: usize) -> Result<Outcome<Bytes>> {
     if !request::is_packed(&bytes) {
         return Ok(Ok(bytes));

@@ -1,5 +1,5 @@
 //! Domains of an organization, proved by a TXT record.
-//! Holds always: any organization may claim a name, once; at most one of them has verified it. A name never
+//! Invariant: any organization may claim a name, once; at most one of them has verified it. A name never
 //! changes; what a domain means is set only while it is verified.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Events: what was captured, kept until it is too old or too much.
-//! Holds always: an event is stored once, however often it is sent; identifiers of a project's events grow
+//! Invariant: an event is stored once, however often it is sent; identifiers of a project's events grow
 //! in the order of their arrival, and an event that arrives after a run was made has an identifier later
 //! than the run's.
 
@@ -161,7 +161,7 @@ pub enum Span {
     Happened { start: Option<Time>, end: Time },
 }
 
-/// A place between events: behind the one with this time and identifier.
+/// A place between events: after the one with this time and identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub time: Time,
@@ -169,13 +169,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// The least identifier behind this place's.
+    /// The least identifier after this place's.
     pub fn next_id(self) -> Uuid {
-        behind(self.id)
+        next_after(self.id)
     }
 }
 
-/// The next events of the span behind `after`, at most about `bytes_max` of them but at least one, with
+/// The next events of the span after `after`, at most about `bytes_max` of them but at least one, with
 /// their identifiers. Empty at the end.
 pub fn next(
     tx: &Tx,
@@ -193,7 +193,7 @@ pub fn next(
     };
     match span {
         Span::Arrived { start, end } => {
-            let from = after.map_or_else(|| first_at(start), |place| behind(place.id));
+            let from = after.map_or_else(|| first_at(start), |place| next_after(place.id));
             for row in tx.range(&EVENTS, &(project, from), &(project, first_at(end)), Order::Ascending)? {
                 let ((_, id), event) = row?;
                 if !take(id, event) {
@@ -203,7 +203,7 @@ pub fn next(
         }
         Span::Happened { start, end } => {
             let from = after.map_or((start.unwrap_or(Time(i64::MIN)), Uuid::nil()), |place| {
-                (place.time, behind(place.id))
+                (place.time, next_after(place.id))
             });
             let from = (project, from.0, from.1);
             for row in tx.range(&BY_TIME, &from, &(project, end), Order::Ascending)? {
@@ -224,7 +224,7 @@ fn first_at(time: Time) -> Uuid {
     Uuid::from_u128(millis << 80)
 }
 
-fn behind(id: Uuid) -> Uuid {
+fn next_after(id: Uuid) -> Uuid {
     Uuid::from_u128(id.as_u128().saturating_add(1))
 }
 

@@ -1,5 +1,5 @@
 //! Invites to an organization.
-//! Holds always: an address has at most one invite in an organization, the newest. An invite's id opens
+//! Invariant: an address has at most one invite in an organization, the newest. An invite's id opens
 //! nothing; its link carries a token of its own, which is stored as a hash and, sealed, to be shown again.
 //! An invite opens only while whoever sent it could send it still.
 

@@ -1,5 +1,5 @@
 //! Members: who belongs to an organization, and at which level.
-//! Holds always: a level-15 membership is never deleted, only demoted, so that somebody owns each
+//! Invariant: a level-15 membership is never deleted, only demoted, so that somebody owns each
 //! organization.
 
 use std::cmp::Ordering;
@@ -124,7 +124,7 @@ fn load_all(tx: &Tx, organization: Uuid, rows: Vec<((Uuid, Uuid), Uuid)>) -> Res
     rows.into_iter().map(|(_, user)| load(tx, organization, user)).collect()
 }
 
-/// A member with all that is shown of him, or 404.
+/// A member with everything that is shown of them, or 404.
 pub fn load(tx: &Tx, organization: Uuid, uuid: Uuid) -> Result<Row> {
     let member = find(tx, organization, uuid)?;
     let is_2fa_enabled = two_factor::is_enabled(tx, uuid)?;
@@ -249,7 +249,7 @@ pub fn at_least(level: Level, least: Level) -> Result<()> {
     if level >= least { Ok(()) } else { Err(denied("Your organization access level is insufficient.")) }
 }
 
-/// The user's level in the organization, if he is a member.
+/// The user's level in the organization, if they are a member.
 pub fn level_of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Option<Level>> {
     Ok(tx.get(&MEMBERS, &(user, organization))?.map(|member| member.level))
 }
@@ -275,7 +275,7 @@ pub fn first_users(tx: &Tx, organization: Uuid, limit: u64) -> Result<Vec<users:
     page.into_iter().map(|(_, user)| users::find(tx, user)).collect()
 }
 
-/// The organizations of a user, oldest first, with his level in each.
+/// The organizations of a user, oldest first, with their level in each.
 pub fn organizations_of(tx: &Tx, user: Uuid) -> Result<Vec<(Uuid, Level)>> {
     let all = tx.scan(&MEMBERS, &user, Order::Ascending)?;
     Ok(all.into_iter().map(|((_, organization), member)| (organization, member.level)).collect())
@@ -314,7 +314,7 @@ fn samples(all: &mut super::samples::Samples) {
 mod tests {
     use super::*;
 
-    fn told(outcome: Result<()>) -> String {
+    fn sentence_of(outcome: Result<()>) -> String {
         outcome.err().map(|error| error.to_string()).unwrap_or_default()
     }
 
@@ -335,10 +335,10 @@ mod tests {
     #[test]
     fn who_may_grant_what() {
         use Level::{Admin, Member, Owner};
-        assert!(told(may_grant(true, Owner, Owner)).contains("your own"));
-        assert!(told(may_grant(false, Admin, Owner)).contains("organization's owner"));
-        assert!(told(may_grant(false, Member, Admin)).contains("lower or equal"));
-        assert_eq!(told(may_grant(false, Admin, Admin)), "");
-        assert_eq!(told(may_grant(false, Owner, Owner)), "");
+        assert!(sentence_of(may_grant(true, Owner, Owner)).contains("your own"));
+        assert!(sentence_of(may_grant(false, Admin, Owner)).contains("organization's owner"));
+        assert!(sentence_of(may_grant(false, Member, Admin)).contains("lower or equal"));
+        assert_eq!(sentence_of(may_grant(false, Admin, Admin)), "");
+        assert_eq!(sentence_of(may_grant(false, Owner, Owner)), "");
     }
 }

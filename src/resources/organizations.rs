@@ -1,5 +1,5 @@
 //! Organizations.
-//! Holds always: a slug is unique on the instance and never changes; an organization has an owner.
+//! Invariant: a slug is unique on the instance and never changes; an organization has an owner.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ pub struct Basic {
     membership_level: Level,
 }
 
-/// The organization as a member sees it, as JSON. It is asked for so often, and changed so seldom, that it
+/// The organization as a member sees it, as JSON. It is requested so often, and changed so seldom, that it
 /// is remembered; but for what plain members see, which access control decides.
 pub fn json(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Arc<Box<RawValue>>> {
     let write = || Ok(to_raw_value(&wire(tx, id, user, level)?)?);
@@ -276,7 +276,7 @@ pub fn found(call: &Call, tx: &WriteTx, owner: Uuid, mut organization: Organizat
     Ok(id)
 }
 
-/// The slug of the name, with four random letters behind it where it is taken.
+/// The slug of the name, followed by four random letters where it is taken.
 fn free_slug(call: &Call, tx: &Tx, name: &str) -> Result<String> {
     const TRIES: usize = 10;
     let plain = slug(name);

@@ -74,8 +74,8 @@ pub fn push_joined(call: &Call, tx: &WriteTx, to: &str, newcomer: &str, organiza
         return Ok(());
     }
     let subject = format!("{newcomer} joined {organization}");
-    let told = format!("{newcomer} has joined {organization}.");
-    push(call, tx, call.new_uuid(), to, subject, &["Hello,", &told], Some(("Open", &site(call))))
+    let sentence = format!("{newcomer} has joined {organization}.");
+    push(call, tx, call.new_uuid(), to, subject, &["Hello,", &sentence], Some(("Open", &site(call))))
 }
 
 fn push(
@@ -137,7 +137,7 @@ pub fn due(tx: &Tx, now: Time, limit: usize) -> Result<Due> {
     Ok((due.into_iter().take(limit).collect(), next))
 }
 
-/// A mail whose turn has come, as it goes out.
+/// A mail that is due, as it is sent.
 pub enum Outgoing {
     Ready(Mail),
     /// Its invite was taken back meanwhile.

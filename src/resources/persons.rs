@@ -1,5 +1,5 @@
 //! Persons: whom events are about. A person has any number of distinct ids and some properties.
-//! Holds always: a distinct id belongs to one person; a person has at least one.
+//! Invariant: a distinct id belongs to one person; a person has at least one.
 
 use super::Resource;
 use std::sync::Arc;
@@ -317,9 +317,9 @@ pub struct Row {
     pub person: Arc<Person>,
 }
 
-/// The next distinct ids behind the person at `after` that changed, or whose person did, from `start` up
+/// The next distinct ids after the person at `after` that changed, or whose person did, from `start` up
 /// to, and without, `end`; those of so many persons that they take about `bytes_max`, but of one at least.
-/// Says also behind which person they end; `None` at the end of all.
+/// Says also after which person they end; `None` at the end of all.
 pub fn changed(
     tx: &Tx,
     project: u32,

@@ -1,5 +1,5 @@
 //! Proxy records: names of an organization that are to lead to a proxy here.
-//! Holds always: a name belongs to one record of the instance, whatever its case; a record has a row in
+//! Invariant: a name belongs to one record of the instance, whatever its case; a record has a row in
 //! `DUE` as long as the background task has to look at it again.
 
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,7 @@ pub struct ProxyRecord {
     pub waiting_since: Time,
     /// Looks in vain since then.
     pub looks: u32,
-    /// When the next look is due; `None` where nothing more will happen by itself.
+    /// When the next look is due; `None` where no look is due.
     pub next_look_at: Option<Time>,
 }
 
@@ -347,7 +347,7 @@ fn trouble(record: &ProxyRecord, finding: &Finding) -> String {
         ),
         Finding::Nothing if *status == Status::Waiting => String::new(),
         Finding::Nothing => format!("{domain} has lost its CNAME to {target_cname}."),
-        Finding::Silence => format!("The DNS gives no answer for {domain}; it is asked again."),
+        Finding::Silence => format!("The DNS gives no answer for {domain}; another look follows."),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Who is in which role.
-//! Holds always: somebody is in a role at most once, and only while he belongs to its organization.
+//! Invariant: somebody is in a role at most once, and only while they belong to its organization.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -25,7 +25,7 @@ fn document() -> &'static Value {
     DOCUMENT.get_or_init(|| openapi::document(&registry::routes(registry::ALL)))
 }
 
-/// YAML, unless JSON is asked for.
+/// YAML, unless JSON is requested.
 fn show(call: &Call, _tx: &Tx) -> Result<Reply> {
     if call.query("format") == Some("json") || call.wants_json {
         return Reply::ok(document());

@@ -1,5 +1,5 @@
 //! Browser sessions: log-in, log-out.
-//! Holds always: only the hash of a session's token is stored; a session past its time, or one that waits
+//! Invariant: only the hash of a session's token is stored; a session past its time, or one that waits
 //! for its second step, opens nothing. A waiting one never becomes another kind: its second step ends it and
 //! begins a new one. Whoever has a second factor has no session without it.
 
@@ -319,7 +319,7 @@ pub fn current(call: &Call, tx: &Tx) -> Result<([u8; 32], Session)> {
     Ok((hash, session))
 }
 
-/// The caller has just proved a new second factor, or given theirs up: their session goes on with it, or
+/// The caller has just proved a new second factor, or given theirs up: their session continues with it, or
 /// without, and everything else that was begun with the old one ends.
 pub fn second_factor_changed(call: &Call, tx: &WriteTx, is_enabled: bool) -> Result<()> {
     let (hash, mut session) = current(call, tx)?;
@@ -365,7 +365,7 @@ fn begin(
     cookies::set(call, &token, reply)
 }
 
-/// Makes room for one more session where a user has as many as one may have: log-ins that wait go first, then
+/// Ends a session where a user has as many as one may have: log-ins that wait end first, then
 /// those that began first.
 fn end_oldest(tx: &WriteTx, user: Uuid) -> Result<()> {
     let mut all = of_user(tx, user)?;

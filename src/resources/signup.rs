@@ -111,7 +111,7 @@ fn provisioned(call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
     }
 }
 
-/// Where somebody who signs up goes: into an organization, or with `None` into one of his own.
+/// Where somebody who signs up goes: into an organization, or with `None` into one of their own.
 fn admit(setup_code: &str, call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
     let organization = provisioned(call, tx)?;
     if organization.is_none() {

@@ -1,6 +1,6 @@
 //! The second factor: a time-based code (RFC 6238) from the user's own device, and recovery codes for
 //! when that is lost.
-//! Holds always: a code opens one log-in at most, a recovery code as well; of recovery codes only the
+//! Invariant: a code opens one log-in at most, a recovery code as well; of recovery codes only the
 //! SHA-256 is stored, and the secret that codes are made of is sealed. A change of the second factor takes
 //! the password, given just now, and ends what was begun with the old one.
 
@@ -98,7 +98,7 @@ pub(super) static DEVICES: Table<Uuid, Device> =
     Table::new("two_factor").belongs_to(&[&Parent::of(&users::USERS, |user| *user)]);
 
 const STEP_SECONDS: u64 = 30;
-/// Codes of one step before and behind are taken too: clocks differ.
+/// Codes of the step before and the step after are taken too: clocks differ.
 const SKEW_STEPS: u16 = 1;
 const RECOVERY_CODES: usize = 10;
 /// A secret that is shown is good until the end of the next period of this length.

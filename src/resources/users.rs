@@ -1,5 +1,5 @@
 //! Users, and `/api/users/@me/`.
-//! Holds always: an address belongs to one user, whatever its case. The current organization and
+//! Invariant: an address belongs to one user, whatever its case. The current organization and
 //! project are wishes: where one is gone, or closed to the user, the first one left stands in.
 
 use std::sync::Arc;

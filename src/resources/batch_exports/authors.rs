@@ -1,5 +1,5 @@
 //! Authors: an export runs in the name of whoever last said what it sends and where, or set it going.
-//! Holds always: nothing is sent in the name of somebody who does not see the project.
+//! Invariant: nothing is sent in the name of somebody who does not see the project.
 //!
 //! A change that shuts somebody out pauses their exports at once; every run, attempt and confirmed step asks
 //! again, so that no way of losing a project is forgotten.

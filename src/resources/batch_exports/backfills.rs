@@ -1,5 +1,5 @@
 //! Backfills: runs over a range of the past, one after the other.
-//! Holds always: a backfill that is not over stands in `OPEN`; a step that is over is never taken again.
+//! Invariant: a backfill that is not over has a row in `OPEN`; a step that is over is never taken again.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub struct Backfill {
     pub run: Option<Uuid>,
     /// Where the next step begins.
     pub next: Option<Time>,
-    /// Who asked for it, and answers for what it sends; `None` where nobody noted that.
+    /// Who started it, and answers for what it sends; `None` where nobody noted that.
     pub author: Option<Uuid>,
 }
 
@@ -122,8 +122,8 @@ pub(super) fn start_one(
     tx.insert(&BACKFILLS, &(export, id), &backfill)?;
     let name = backfill.name(export);
     let author = Author { export, instance: &name, id: call.new_uuid(), now: call.now };
-    let told = format!("Creating historical export for batches in range {}", backfill.range());
-    logs::write(tx, &author, Level::Info, told)?;
+    let message = format!("Creating historical export for batches in range {}", backfill.range());
+    logs::write(tx, &author, Level::Info, message)?;
     Ok(name)
 }
 
@@ -149,7 +149,7 @@ fn bound(value: Option<&Value>) -> Result<Option<Time>> {
     let not_a_time = || refused(format!("Input {} is not a valid ISO formatted datetime.", shown(value)));
     let text = value.as_str().ok_or_else(not_a_time)?;
     let time = Time::parse(text).filter(|time| Time::CALENDAR.contains(time)).ok_or_else(not_a_time)?;
-    // What can still be read with an offset behind it has none of its own.
+    // What can still be read with an offset appended has none of its own.
     let is_naive =
         Time::parse(&format!("{}Z", text.trim())).is_some() || text.trim().len() <= "2021-01-01".len();
     if is_naive { Err(refused(format!("Input {text} is naive."))) } else { Ok(Some(time)) }
@@ -208,8 +208,9 @@ fn advance(
             if backfill.end.is_none() {
                 unpause_by_itself(tx, now, key.0, backfill.author)?;
             }
-            let told = format!("Successfully finished exporting historical batches in {}", backfill.range());
-            finish(tx, arrivals, key, backfill, Status::Completed, (Level::Info, told))
+            let message =
+                format!("Successfully finished exporting historical batches in {}", backfill.range());
+            finish(tx, arrivals, key, backfill, Status::Completed, (Level::Info, message))
         }
     }
 }
@@ -231,13 +232,13 @@ fn finish(
     (export, id): (Uuid, Uuid),
     backfill: &mut Backfill,
     status: Status,
-    (level, told): (Level, String),
+    (level, message): (Level, String),
 ) -> Result<()> {
     let now = arrivals.clock.now();
     backfill.status = status;
     backfill.finished_at = Some(now);
     let name = backfill.name(export);
-    logs::write(tx, &Author { export, instance: &name, id: arrivals.id(), now }, level, told)?;
+    logs::write(tx, &Author { export, instance: &name, id: arrivals.id(), now }, level, message)?;
     Ok(tx.put(&BACKFILLS, &(export, id), backfill)?)
 }
 
@@ -276,7 +277,7 @@ mod tests {
 
     use super::*;
 
-    fn told(value: Value) -> String {
+    fn shown(value: Value) -> String {
         match bound(Some(&value)) {
             Ok(time) => time.map(|time| time.to_string()).unwrap_or_default(),
             Err(error) => error.to_string(),
@@ -294,7 +295,7 @@ mod tests {
             (json!("2021-01-01T00:00:00"), "Input 2021-01-01T00:00:00 is naive."),
             (json!("2021-01-01"), "Input 2021-01-01 is naive."),
         ] {
-            assert_eq!(told(value.clone()), wanted, "{value}");
+            assert_eq!(shown(value.clone()), wanted, "{value}");
         }
     }
 

@@ -79,7 +79,7 @@ pub struct Event {
     pub event: events::Event,
     /// When it arrived.
     pub arrived_at: Time,
-    /// What the export goes by: when it arrived or, in a backfill, when it happened.
+    /// The time that selects it: when it arrived or, in a backfill, when it happened.
     pub inserted_at: Time,
     pub parsed: Parsed,
 }
@@ -118,7 +118,7 @@ impl Event {
         affords
     }
 
-    /// Whether a text was refused since this was last asked.
+    /// Whether a text was refused since the last call.
     pub fn was_overdrawn(&self) -> bool {
         self.parsed.overdrawn.take()
     }
@@ -167,7 +167,7 @@ fn column<R: 'static>(&(name, kind, value): &Known<R>) -> Column<R> {
     Column { name: name.into(), kind, value: Box::new(value) }
 }
 
-/// The columns of events that a query chose. Files get the time that the export goes by as well.
+/// The columns of events that a query chose. Files get the time that selects the event as well.
 pub fn of_query(kind: Kind, query: &str, now: Time) -> Result<Vec<Column<Event>>, Fault> {
     let mut chosen = hogql::columns(query, now)?;
     if kind == Kind::S3 && chosen.iter().all(|column| column.name != INSERTED_AT.0) {

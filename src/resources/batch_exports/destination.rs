@@ -1,5 +1,5 @@
 //! Where an export delivers to: the types, the settings of each, and what is wrong with a configuration.
-//! Holds always: settings that are secret lie sealed in the record and are never shown.
+//! Invariant: settings that are secret are stored sealed and are never shown.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -395,7 +395,7 @@ fn check_required(kind: Kind, config: &Map<String, Value>) -> Result<()> {
     }
 }
 
-/// A secret that is stored goes to nobody else: whoever changes who receives it gives it again.
+/// A stored secret is sent to nobody else: whoever changes who receives it gives it again.
 fn check_receiver(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Value>) -> Result<()> {
     let is_changed = |setting: &&Setting| {
         // Whether somebody has guessed what is hidden is not said.
@@ -403,7 +403,7 @@ fn check_receiver(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Va
         setting.receiver && sent.contains_key(setting.name) && is_new
     };
     let Some(changed) = kind.own_settings().find(is_changed) else { return Ok(()) };
-    // What is merely hidden goes to nobody else either; the secrets are named first.
+    // What is merely hidden is sent to nobody else either; the secrets are named first.
     let is_wanted = |shown: Shown| {
         move |setting: &&Setting| {
             setting.shown == shown && has_text(setting, stored) && !sent.contains_key(setting.name)
@@ -434,7 +434,7 @@ fn has_text(setting: &Setting, stored: &Map<String, Value>) -> bool {
 
 fn wanted_again(secret: &'static str, changed: &str) -> Error {
     let detail = format!(
-        "Give '{secret}' again: '{changed}' decides who receives it, and what is stored goes to nobody else."
+        "Give '{secret}' again: '{changed}' decides who receives it, and what is stored is sent to nobody else."
     );
     invalid(secret, "required", detail)
 }
@@ -547,8 +547,8 @@ mod tests {
 
     use super::*;
 
-    /// What a whole new configuration is told.
-    fn told(kind: Kind, config: Value) -> String {
+    /// The error for a whole new configuration.
+    fn error_of(kind: Kind, config: Value) -> String {
         let config = object(config);
         let judged = check_names(kind, &config)
             .and_then(|()| check_required(kind, &config))
@@ -638,7 +638,7 @@ mod tests {
             ),
             (Kind::NoOp, json!({}), ""),
         ] {
-            assert_eq!(told(kind, config.clone()), wanted, "{config}");
+            assert_eq!(error_of(kind, config.clone()), wanted, "{config}");
         }
     }
 
@@ -662,7 +662,7 @@ mod tests {
                 "Private key is required if authentication type is key pair",
             ),
         ] {
-            assert_eq!(told(Kind::Snowflake, config(more.clone())), wanted, "{more}");
+            assert_eq!(error_of(Kind::Snowflake, config(more.clone())), wanted, "{more}");
         }
     }
 }

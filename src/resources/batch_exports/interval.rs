@@ -56,7 +56,7 @@ impl Interval {
         Time(time.0.div_euclid(micros).saturating_mul(micros))
     }
 
-    /// The first boundary behind `time`.
+    /// The first boundary after `time`.
     pub fn next(self, time: Time) -> Time {
         self.floor(time).plus_seconds(self.seconds())
     }

@@ -1,5 +1,5 @@
 //! What runs and backfills tell of themselves.
-//! Holds always: an export has at most so many entries; the oldest go first.
+//! Invariant: an export has at most so many entries; the oldest are deleted first.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -74,17 +74,17 @@ struct Page {
     results: Vec<Wire>,
 }
 
-/// The newest entries that are asked for; `count` is theirs.
+/// The newest entries that match; `count` is theirs.
 pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let (_, id, _) = find(call, tx)?;
-    let asked = Asked::of(call)?;
+    let filter = Filter::of(call)?;
     let mut results = Vec::new();
     for row in tx.range(&LOGS, &(id, Uuid::nil()), &(id, Uuid::max()), Order::Descending)? {
         let (_, entry) = row?;
-        if results.len() == asked.limit || asked.after.is_some_and(|after| entry.timestamp <= after) {
+        if results.len() == filter.limit || filter.after.is_some_and(|after| entry.timestamp <= after) {
             break;
         }
-        if asked.admits(&entry) {
+        if filter.admits(&entry) {
             let Entry { instance, timestamp, level, message } = entry;
             results.push(Wire {
                 log_source_id: id,
@@ -98,8 +98,8 @@ pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     Reply::ok(&Page { count: results.len(), next: None, previous: None, results })
 }
 
-/// Which entries are asked for.
-struct Asked {
+/// Which entries are requested.
+struct Filter {
     limit: usize,
     after: Option<Time>,
     before: Option<Time>,
@@ -108,8 +108,8 @@ struct Asked {
     instance: Option<String>,
 }
 
-impl Asked {
-    fn of(call: &Call) -> Result<Asked> {
+impl Filter {
+    fn of(call: &Call) -> Result<Filter> {
         let limit = match call.query("limit") {
             None => LIMIT_DEFAULT,
             Some(text) => {
@@ -131,7 +131,7 @@ impl Asked {
         }
         };
         let levels = call.query.iter().filter(|(name, _)| name == "level");
-        Ok(Asked {
+        Ok(Filter {
             limit,
             after: time("after")?,
             before: time("before")?,

@@ -1,5 +1,5 @@
 //! Batch exports: what leaves a project, where to and how often.
-//! Holds always: an export that is to run again stands in `SCHEDULE` under the end of its next interval;
+//! Invariant: an export that is to run again has a row in `SCHEDULE` under the end of its next interval;
 //! a paused one does not.
 
 pub mod authors;
@@ -391,7 +391,7 @@ fn check_whole(call: &Call, before: Option<&BatchExport>, export: &BatchExport) 
     Ok(())
 }
 
-/// The caller's current project where it lies in the organization, else the first that he sees.
+/// The caller's current project where it lies in the organization, else the first that they see.
 fn project_of(call: &Call, tx: &Tx, organization: Uuid, level: Level) -> Result<u32> {
     let user = call.user()?;
     let seen = projects::visible_in(tx, organization, user, level)?;
@@ -406,7 +406,7 @@ fn project_of(call: &Call, tx: &Tx, organization: Uuid, level: Level) -> Result<
 }
 
 impl BatchExport {
-    /// The end of the first interval to be exported behind `time`.
+    /// The end of the first interval to be exported after `time`.
     fn next_after(&self, time: Time) -> Option<Time> {
         let mut next = self.interval.next(time);
         if let Some(start) = self.start_at.filter(|start| *start > next) {

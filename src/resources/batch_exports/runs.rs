@@ -1,5 +1,5 @@
 //! Runs: one interval of an export, from its making to its end.
-//! Holds always: a run that is not over stands in `OPEN`, and has the plan that it was made with; one that
+//! Invariant: a run that is not over has a row in `OPEN`, and has the plan that it was made with; one that
 //! is over has neither, nor a commit, and never changes again.
 
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ pub struct Run {
     pub author: Option<Uuid>,
 }
 
-/// What a run was told to do: changes of the export do not reach it any more.
+/// What a run does: later changes of the export do not reach it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     pub project: u32,
@@ -71,7 +71,7 @@ pub struct Plan {
     pub schema: Option<Json>,
 }
 
-/// What the destination has confirmed, so that another attempt goes on from there.
+/// What the destination has confirmed, so that another attempt continues from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Behind the last record.
@@ -280,7 +280,7 @@ fn get_open(tx: &Tx, export: Uuid, id: Uuid) -> Result<Option<Run>> {
     if tx.has(&OPEN, &id)? { Ok(tx.get(&RUNS, &(export, id))?) } else { Ok(None) }
 }
 
-/// What a run that is not over was told to do.
+/// The plan of a run that is not over.
 pub fn plan(tx: &Tx, export: Uuid, id: Uuid) -> Result<Option<Plan>> {
     Ok(get_open(tx, export, id)?.and_then(|run| run.plan))
 }
@@ -306,7 +306,7 @@ impl Context<'_> {
     }
 }
 
-/// Begins an attempt; `None` where the run is over or gone, or its author shut out. `to` says where the data goes.
+/// Begins an attempt; `None` where the run is over or gone, or its author shut out. `to` names the destination.
 pub fn begin(tx: &WriteTx, context: &Context<'_>, to: &str) -> Result<Option<Run>> {
     let Some(mut run) = get_wanted(tx, context)? else { return Ok(None) };
     if run.attempts == 0 {
@@ -372,8 +372,8 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
         Outcome::Completed { records } => {
             run.records_completed = Some(*records);
             run.records_total = Some(*records);
-            let told = format!("Successfully finished exporting batch {}", run.range());
-            context.log(tx, Level::Info, told)?;
+            let message = format!("Successfully finished exporting batch {}", run.range());
+            context.log(tx, Level::Info, message)?;
             finish(tx, context, &mut run, Status::Completed)
         }
         Outcome::Retryable(error) => {
@@ -399,7 +399,7 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
     }
 }
 
-/// The wait behind so many attempts.
+/// The wait after so many attempts.
 fn retry_seconds(attempts: u32) -> i64 {
     let doublings = attempts.saturating_sub(1).min(8);
     (RETRY_SECONDS_FIRST << doublings).min(RETRY_SECONDS_MAX)

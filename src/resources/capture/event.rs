@@ -133,10 +133,10 @@ fn cut(text: &str) -> String {
 
 /// When it happened. A sender whose clock is wrong tells with `sent_at` by how much.
 fn time_of(item: &Map<String, Value>, sent_at: Option<Time>, now: Time) -> Time {
-    let told = item.get("timestamp").and_then(Value::as_str).and_then(Time::parse);
-    let time = match (told, sent_at, item.get("offset").and_then(Value::as_i64)) {
-        (Some(told), Some(sent_at), _) => Time(told.0.saturating_add(now.0.saturating_sub(sent_at.0))),
-        (Some(told), None, _) => told,
+    let sent = item.get("timestamp").and_then(Value::as_str).and_then(Time::parse);
+    let time = match (sent, sent_at, item.get("offset").and_then(Value::as_i64)) {
+        (Some(sent), Some(sent_at), _) => Time(sent.0.saturating_add(now.0.saturating_sub(sent_at.0))),
+        (Some(sent), None, _) => sent,
         (None, _, Some(offset)) => Time(now.0.saturating_sub(offset.saturating_mul(1000))),
         (None, _, None) => now,
     };

@@ -1,5 +1,5 @@
 //! What a request holds: its bytes unpacked, where its events lie in them, and whose they are.
-//! Holds always: events are read from the text one at a time, so a request takes little more memory than its
+//! Invariant: events are read from the text one at a time, so a request takes little more memory than its
 //! text does.
 
 use std::io::Read;
@@ -330,7 +330,7 @@ mod tests {
         let mut from = Some(request.start());
         while let Some(start) = from {
             let piece = request.piece(start, None)?;
-            assert!(!piece.events.is_empty() || piece.next.is_none(), "every piece goes on");
+            assert!(!piece.events.is_empty() || piece.next.is_none(), "every piece makes progress");
             events.extend(piece.events);
             from = piece.next;
         }
@@ -456,13 +456,13 @@ mod tests {
             let body = json!({"api_key": "t", "batch": [item], "sent_at": extra["sent_at"]});
             event(body).timestamp
         };
-        let told = Time::parse("2023-01-01T10:00:00Z").unwrap();
-        assert_eq!(at(json!("2023-01-01T12:00:00+02:00"), json!({})), told);
-        assert_eq!(at(json!("2023-01-01T10:00:00"), json!({})), told);
+        let wanted = Time::parse("2023-01-01T10:00:00Z").unwrap();
+        assert_eq!(at(json!("2023-01-01T12:00:00+02:00"), json!({})), wanted);
+        assert_eq!(at(json!("2023-01-01T10:00:00"), json!({})), wanted);
         assert_eq!(at(json!("yesterday"), json!({})), NOW);
         assert_eq!(at(json!(null), json!({"offset": 1500})), Time(NOW.0 - 1_500_000));
         let sent_at = Time(NOW.0 - 60_000_000).to_string();
-        assert_eq!(at(json!("2023-01-01T10:00:00Z"), json!({"sent_at": sent_at})), told.plus_seconds(60));
+        assert_eq!(at(json!("2023-01-01T10:00:00Z"), json!({"sent_at": sent_at})), wanted.plus_seconds(60));
         assert_eq!(at(json!(null), json!({"offset": i64::MAX})), NOW);
     }
 

@@ -1,5 +1,5 @@
 //! The whole addresses of plugins whose shown ones lack something: the token of a private repository.
-//! Holds always: once the server has started with its secret key, each is sealed.
+//! Invariant: once the server has started with its secret key, each is sealed.
 
 use serde::{Deserialize, Serialize};
 

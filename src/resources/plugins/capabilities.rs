@@ -1,5 +1,5 @@
 //! What a plugin's code can do, as far as its text tells: the names that it defines, found by a purely
-//! lexical scan. The code is never run. The scan goes through the text once and keeps nothing of it but the
+//! lexical scan. The code is never run. The scan reads the text once and keeps nothing of it but the
 //! names, for the text may be made to hurt.
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ const JOBS: &str = "jobs";
 /// Names of jobs that are kept.
 const JOBS_MAX: usize = 1000;
 
-/// Scans the new code, unless a client set the capabilities himself: what equals the old code's scan was
+/// Scans the new code, unless a client set the capabilities: what equals the old code's scan was
 /// set by a scan. Without code they stay.
 pub(super) fn renew(capabilities: &mut Json, old_code: Option<&str>, new_code: Option<&str>) {
     let Some(new_code) = new_code.filter(|code| code.len() <= FILE_BYTES_MAX) else { return };
@@ -157,7 +157,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// An object's inside, from behind its first brace on.
+/// An object's inside, from after its first brace on.
 struct Object<'a> {
     depth: u32,
     is_key_next: bool,

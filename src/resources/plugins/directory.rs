@@ -22,7 +22,7 @@ pub(super) fn read(base: Option<&Path>, directory: &str) -> Result<Package> {
     Package::assemble(|wanted| contents(&base, &path, wanted), &missing, name)
 }
 
-/// The same sentence whatever lies there, so that nobody can feel his way around the disk.
+/// The same sentence whatever lies there, so that nobody can explore the disk.
 fn outside() -> Error {
     refused("There is no such directory below the one that ORGD_PLUGIN_LOCAL_DIR names.")
 }

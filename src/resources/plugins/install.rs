@@ -1,5 +1,5 @@
 //! Getting a plugin from where its address says, and finding out whether there is a newer one.
-//! Holds always: no transaction is open while others are asked or archives read; at most a few
+//! Invariant: no transaction is open while the network is used or archives are read; at most a few
 //! installations are under way at once.
 
 use std::sync::Arc;
@@ -120,7 +120,7 @@ fn no_registry() -> Error {
     )
 }
 
-/// The version that the address names, or else the newest; only then somebody is asked.
+/// The version that the address names, or else the newest, for which the network is used.
 async fn newest(app: &App, location: &Location) -> Result<String> {
     let branch = match &location.version {
         Version::Fixed(tag) => return Ok(tag.clone()),

@@ -41,7 +41,7 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// The base with these segments behind it, each percent-encoded as a whole.
+    /// The base followed by these segments, each percent-encoded as a whole.
     fn below<'a>(
         base: &Url,
         parts: impl IntoIterator<Item = &'a str>,
@@ -104,7 +104,7 @@ impl Location {
         }
     }
 
-    /// Where the newest version is asked for. `None` where the operator set no npm registry.
+    /// Where the newest version is looked up. `None` where the operator set no npm registry.
     pub(super) fn latest(&self, settings: &Plugins, branch: Option<&str>) -> Option<Question> {
         let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
         Some(match &self.host {
@@ -283,7 +283,7 @@ mod tests {
         settings
     }
 
-    /// Where the newest version is asked for (or which is named), then where the archive of `T` is.
+    /// Where the newest version is looked up (or which is named), then where the archive of `T` is.
     fn read(url: &str) -> String {
         let Some(location) = Location::parse(url) else { return "-".into() };
         let settings = settings();

@@ -1,7 +1,7 @@
 //! Plugins: the catalogue of each organization, and four pipeline views of it.
 //!
 //! A plugin's code is data here: stored, served as JSON and searched for names, never run.
-//! Holds always: an address, without its query, is installed once on the instance; a plugin is seen by
+//! Invariant: an address, without its query, is installed once on the instance; a plugin is seen by
 //! its own organization, or by all where it is global, and changed by its own only; the access token in
 //! an address is sealed, kept apart from the plugin and never shown.
 
@@ -231,7 +231,7 @@ impl Found {
         })
     }
 
-    fn told(&self, activity: &'static str) -> Change {
+    fn change(&self, activity: &'static str) -> Change {
         Change::whole(activity::PLUGIN, activity, self.id, self.plugin.name.as_deref())
     }
 
@@ -272,7 +272,7 @@ async fn create(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         }
         let found = Found { organization, id, plugin };
         insert(&call, tx, &found, url)?;
-        activity::record(tx, &call, organization, found.told("installed"))?;
+        activity::record(tx, &call, organization, found.change("installed"))?;
         Reply::created(&found.wire(tx)?)
     });
     write.await
@@ -321,7 +321,7 @@ fn is_source(plugin: &Plugin) -> bool {
     plugin.plugin_type.as_deref() == Some("source")
 }
 
-/// The type of a plugin that was fetched, where another was asked for.
+/// The type of a plugin that was fetched, where another was requested.
 fn fetched_type(plugin: &Plugin) -> &'static str {
     let is_local = plugin.url.as_deref().is_some_and(|url| url.starts_with(install::DIRECTORY));
     match plugin.plugin_type.as_deref() {
@@ -416,7 +416,7 @@ fn remove(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
     if found.plugin.is_global {
         return Err(refused("This plugin is marked as global! Make it local before uninstallation"));
     }
-    activity::record(tx, call, organization, found.told("uninstalled"))?;
+    activity::record(tx, call, organization, found.change("uninstalled"))?;
     tx.delete(&PLUGINS, &(found.organization, found.id))?;
     Reply::no_content()
 }

@@ -25,7 +25,7 @@ const CONFIG_BYTES_MAX: usize = 64 * 1024;
 pub(super) const NAME_CHARS_MAX: usize = 200;
 const ICON_CHARS_MAX: usize = 800;
 
-/// Files as they were found, by the name that they were asked for.
+/// Files as they were found, by the name that was looked for.
 pub(super) type Contents = HashMap<String, Vec<u8>>;
 
 pub(super) struct Package {

@@ -1,5 +1,5 @@
 //! The public list of well-known plugins, as its publisher has it.
-//! Holds always: the last list that could be read is kept, so that it can be shown without a network.
+//! Invariant: the last list that could be read is kept, so that it can be shown without a network.
 
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ pub(super) fn show(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
     Reply::ok(&all_of(tx, found.id)?)
 }
 
-/// Files that are not named stay, a file given as null goes. The plugin takes its name and its
+/// Files that are not named stay, a file given as null is deleted. The plugin takes its name and its
 /// configuration from the new plugin.json.
 pub(super) fn update(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
     let (organization, _) = enter(call, tx)?;

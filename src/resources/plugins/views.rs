@@ -1,4 +1,4 @@
-//! The five views of the catalogue: the same plugins under five paths, told apart by what their code can do.
+//! The five views of the catalogue: the same plugins under five paths, distinguished by what their code can do.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ fn is_frontend_app(can: &Value) -> bool {
     can.get("methods").is_none() && can.get("scheduled_tasks").is_none()
 }
 
-/// Brings events in by itself: on a schedule, or at least not by handling those that come.
+/// Produces events: on a schedule, or at least not by handling those that come.
 fn is_import_app(can: &Value) -> bool {
     let is_scheduled =
         can.get("scheduled_tasks").is_some_and(|tasks| tasks.as_array().is_none_or(|list| !list.is_empty()));

@@ -1,5 +1,5 @@
 //! Projects: the same object under three addresses.
-//! Holds always: ids are never used twice; admins and owners see every project, members those that are
+//! Invariant: ids are never used twice; admins and owners see every project, members those that are
 //! neither private nor closed to them by access control, and those opened to them.
 
 mod settings;
@@ -385,7 +385,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     may_restrict(level, &form)?;
     let before = (found.project.clone(), found.details.settings.clone());
     fill(&mut found.project, &mut found.details, call, &mut form)?;
-    // Members may make one demo project; one that is made ordinary would make room for the next.
+    // Members may make one demo project; one that is made ordinary would allow the next.
     if found.project.is_demo != before.0.is_demo {
         members::at_least(level, Level::Admin)?;
     }
@@ -631,7 +631,7 @@ fn insufficient() -> Error {
 }
 
 /// The project that a path names, by number or as the caller's current one; whether the caller may see
-/// it is not asked.
+/// it is not consulted.
 pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
     let id = if name == "@current" {
         let record = users::find(tx, user)?;

@@ -12,7 +12,7 @@ use crate::store::Json;
 /// What only those see who may change it, and the log never holds.
 pub(super) const SECRETS: &[&str] = &["slack_incoming_webhook"];
 
-/// Everything that a project can be told and that its short form does not show.
+/// Every setting of a project that its short form does not show.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub app_urls: Vec<Option<String>>,

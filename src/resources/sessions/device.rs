@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_user_agent_is_told_as_a_program_on_a_system() {
-        for (user_agent, told) in [
+        for (user_agent, wanted) in [
             (
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:120.0) Gecko/20100101 Firefox/120.0",
                 "Firefox 120 on Windows",
@@ -88,7 +88,7 @@ mod tests {
             ("", "Unknown device"),
             ("ünïcode\u{202e}", "Unknown device"),
         ] {
-            assert_eq!(name(user_agent), told, "{user_agent}");
+            assert_eq!(name(user_agent), wanted, "{user_agent}");
         }
     }
 }

@@ -42,7 +42,7 @@ impl Kind {
     }
 
     /// As errors tell it.
-    pub(super) fn told(self) -> &'static str {
+    pub(super) fn describe(self) -> &'static str {
         match self {
             Kind::Null => "null",
             Kind::Uuid => "a UUID",
@@ -294,7 +294,7 @@ impl Meaning<'_> {
 mod tests {
     use super::super::schema;
 
-    fn told(query: &str) -> String {
+    fn result_of(query: &str) -> String {
         match schema(query) {
             Ok(schema) => schema.text().to_owned(),
             Err(fault) => fault.to_string(),
@@ -372,7 +372,7 @@ mod tests {
             ("SELECT properties.a[1] FROM events", UNSUPPORTED),
             ("SELECT event FROM events WHERE event IN ('a', 'b')", UNSUPPORTED),
         ] {
-            assert_eq!(told(query), wanted, "{query}");
+            assert_eq!(result_of(query), wanted, "{query}");
         }
     }
 
@@ -418,9 +418,9 @@ mod tests {
             ("event AS 'a\\n'", "The name of a column can't be empty or hold control characters"),
         ] {
             let wanted = format!("Invalid HogQL query: {reason}");
-            assert_eq!(told(&format!("SELECT {query} FROM events")), wanted, "{query}");
+            assert_eq!(result_of(&format!("SELECT {query} FROM events")), wanted, "{query}");
         }
-        let filter = told("SELECT event FROM events WHERE nothing = 1");
+        let filter = result_of("SELECT event FROM events WHERE nothing = 1");
         assert_eq!(filter, "Invalid HogQL query: Unable to resolve field: nothing");
     }
 }

@@ -171,7 +171,7 @@ fn call<'a>(function: Function, arguments: &[Typed], event: &'a Event) -> Value<
     }
 }
 
-/// All texts behind each other; what is too long is not even begun.
+/// All texts joined; what is too long is not even begun.
 fn concat<'a>(texts: impl Iterator<Item = Cow<'a, str>>, event: &Event) -> Value<'a> {
     let mut all = String::new();
     for text in texts {
@@ -401,7 +401,7 @@ fn compare(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
 }
 
 /// What is found in a JSON text by names, and by places counted from 1 or, where negative, from the end.
-fn json<'a>(arguments: &[Typed], event: &'a Event, told: fn(Option<&Json>) -> String) -> Value<'a> {
+fn json<'a>(arguments: &[Typed], event: &'a Event, show: fn(Option<&Json>) -> String) -> Value<'a> {
     let Some((first, path)) = arguments.split_first() else { return Value::Null };
     // What was parsed before for this event is not parsed again.
     let parsed;
@@ -428,7 +428,7 @@ fn json<'a>(arguments: &[Typed], event: &'a Event, told: fn(Option<&Json>) -> St
             _ => None,
         };
     }
-    made(told(found).into(), event)
+    made(show(found).into(), event)
 }
 
 fn at(json: &Json, place: i64) -> Option<&Json> {

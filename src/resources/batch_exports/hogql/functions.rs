@@ -71,7 +71,7 @@ impl Takes {
         }
     }
 
-    fn told(self) -> &'static str {
+    fn describe(self) -> &'static str {
         match self {
             Takes::Anything => "anything",
             Takes::Text => "text",
@@ -228,7 +228,7 @@ impl Known {
         for (place, argument) in arguments.iter().enumerate() {
             let Some(takes) = self.takes.get(place).or(self.takes.last()) else { break };
             if !takes.admits(argument.kind) {
-                let (wanted, number, got) = (takes.told(), place + 1, argument.kind.told());
+                let (wanted, number, got) = (takes.describe(), place + 1, argument.kind.describe());
                 return invalid(format!(
                     "Function '{name}' needs {wanted}, and its argument {number} is {got}"
                 ));
@@ -241,7 +241,7 @@ impl Known {
         if let ([left, right], true) = (arguments.as_slice(), compares)
             && !left.kind.compares_with(right.kind)
         {
-            let (left, right) = (left.kind.told(), right.kind.told());
+            let (left, right) = (left.kind.describe(), right.kind.describe());
             return invalid(format!("Function '{name}' can't compare {left} with {right}"));
         }
         let kinds = |from: usize| arguments.iter().skip(from).map(|argument| argument.kind);
@@ -258,9 +258,9 @@ impl Known {
             Gives::Common(from) => {
                 let common = kinds(from).try_fold(Kind::Null, Kind::common);
                 let Some(common) = common else {
-                    let told: Vec<&str> = kinds(from).map(Kind::told).collect();
-                    let told = shortened(&told.join(", "));
-                    return invalid(format!("Function '{name}' needs values of one type, not {told}"));
+                    let types: Vec<&str> = kinds(from).map(Kind::describe).collect();
+                    let types = shortened(&types.join(", "));
+                    return invalid(format!("Function '{name}' needs values of one type, not {types}"));
                 };
                 let cast_all = arguments.drain(from..).map(|value| cast(value, common)).collect::<Vec<_>>();
                 arguments.extend(cast_all);

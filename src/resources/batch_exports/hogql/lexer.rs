@@ -151,8 +151,8 @@ pub(super) fn escaped(text: &str, quote: char) -> String {
 
 fn number(text: &str) -> Outcome<(Token, usize)> {
     let digits = |from: usize| {
-        let behind = &text[from..];
-        from + behind.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(behind.len())
+        let rest = &text[from..];
+        from + rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len())
     };
     let mut end = digits(0);
     let whole = end;
@@ -163,7 +163,7 @@ fn number(text: &str) -> Outcome<(Token, usize)> {
         let sign = usize::from(text[end + 1..].starts_with(['+', '-']));
         end = digits(end + 1 + sign);
     }
-    // What goes on as a name is none, and `1e` is no number.
+    // A number that continues as a name is none, and `1e` is no number.
     if text[end..].starts_with(is_of_name) {
         return Err(Fault::Unparsable);
     }

@@ -1,7 +1,7 @@
 //! HogQL as far as batch exports take it: the SELECT list of a query over events says which columns leave.
 //! A query is read (`lexer`, `parser`), judged (`check`), written back in one form (`print`) and, in runs,
 //! worked out event by event (`evaluate`).
-//! Holds always: what was accepted is accepted again from the form that it was written back in; every value
+//! Invariant: what was accepted is accepted again from the form that it was written back in; every value
 //! of a column is null or of the column's type, and no event makes a run fail.
 
 mod check;
@@ -23,7 +23,7 @@ use crate::store::Json;
 pub const QUERY_BYTES_MAX: usize = 64 * 1024;
 /// How deep expressions may be nested: parsing, judging and working them out need stack for each level.
 const DEPTH_MAX: usize = 100;
-/// What a table of PostgreSQL has room for, beside a few columns of its owner's.
+/// What fits into a table of PostgreSQL, beside a few columns of its owner's.
 const COLUMNS_MAX: usize = 1000;
 /// PostgreSQL would cut longer names, and might so make two columns of one name.
 const NAME_BYTES_MAX: usize = 63;

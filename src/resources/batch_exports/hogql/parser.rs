@@ -1,5 +1,5 @@
 //! From text to a tree. Operators become the functions that HogQL has for them.
-//! The grammar is HogQL's as far as exports take it; of the rest, so much is told apart that the right rule
+//! The grammar is HogQL's as far as exports take it; of the rest, so much is recognized that the right rule
 //! is named. Nothing here recurses deeper than `DEPTH_MAX`.
 
 use super::lexer::{Token, tokens};
@@ -42,7 +42,7 @@ pub(super) enum Source {
     Subquery,
 }
 
-/// Words that no column is called unless it is quoted; behind a dot they are names like others.
+/// Words that no column is called unless it is quoted; after a dot they are names like others.
 const RESERVED: &[&str] = &[
     "and",
     "as",
@@ -79,7 +79,7 @@ const RESERVED: &[&str] = &[
     "window",
     "with",
 ];
-/// Words behind a table that are not its alias.
+/// Words after a table that are not its alias.
 const JOINS: &[&str] = &[
     "all", "any", "anti", "array", "asof", "cross", "full", "global", "inner", "join", "left", "natural",
     "outer", "right", "semi",
@@ -258,7 +258,7 @@ impl Parser {
         if open.is_empty() { Ok(()) } else { Err(Fault::Unparsable) }
     }
 
-    /// Goes on behind the bracket that closes the one before.
+    /// Continues after the bracket that closes the one before.
     fn skip_behind(&mut self, closing: &str) -> Outcome<()> {
         self.skip_to(&[])?;
         self.needs(closing)
@@ -406,7 +406,7 @@ impl Parser {
         })
     }
 
-    /// `left` with the operator behind it; `None` where none follows that binds as tightly.
+    /// `left` with the operator after it; `None` where none follows that binds as tightly.
     fn operator(&mut self, left: &mut Tree, least: u8) -> Outcome<Option<Tree>> {
         let mut take = || std::mem::replace(left, Tree::unsupported());
         match self.ahead(0) {

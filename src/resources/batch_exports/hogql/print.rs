@@ -102,10 +102,10 @@ pub(super) fn clickhouse(value: &Typed, values: &mut Values) -> String {
         Node::Cast(inside) => clickhouse(inside, values),
         Node::Call(known, arguments) => {
             let (name, last) = known.clickhouse;
-            let mut told: Vec<String> =
+            let mut printed: Vec<String> =
                 arguments.iter().map(|argument| clickhouse(argument, values)).collect();
-            told.extend(last.map(|text| values.add(text)));
-            format!("{name}({})", told.join(", "))
+            printed.extend(last.map(|text| values.add(text)));
+            format!("{name}({})", printed.join(", "))
         }
     }
 }
