@@ -9,8 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::fields::{Field, Form, check};
-use super::place::Place;
-use super::route::Within;
+use super::place::{Place, Within};
 use super::way::Way;
 use crate::clock::{Ids, Time};
 use crate::config::Config;
@@ -133,7 +132,7 @@ impl Body {
     pub fn value(&self) -> Result<&Value> {
         match self {
             Body::Json(value) | Body::Form(value) => Ok(value),
-            Body::Bytes(..) => Err(Error::Internal("a body was left as bytes".into())),
+            Body::Bytes(..) => Err(Error::internal("a body was left as bytes")),
             Body::Bad(BodyFault::Unreadable(detail)) => Err(Error::Unreadable(detail.clone())),
             Body::Bad(BodyFault::UnsupportedMedia(media)) => Err(Error::UnsupportedMedia(media.clone())),
             Body::Bad(BodyFault::TooLarge { bytes_max }) => Err(Error::TooLarge { bytes_max: *bytes_max }),

@@ -20,7 +20,7 @@ pub const CSRF: &str = "posthog_csrftoken";
 pub fn csrf_token(session_token: &str) -> Result<String> {
     const BYTES: usize = 16;
     let mut signer = Hmac::<Sha256>::new_from_slice(session_token.as_bytes())
-        .map_err(|cause| Error::Internal(format!("a session's token is unusable: {cause}")))?;
+        .map_err(|cause| Error::internal(format!("a session's token is unusable: {cause}")))?;
     signer.update(b"csrf");
     let signed = signer.finalize().into_bytes();
     Ok(signed[..BYTES].iter().fold(String::with_capacity(2 * BYTES), |mut text, byte| {

@@ -57,7 +57,7 @@ fn worked_out(password: &str, salt: Salt<'_>, params: Params) -> password_hash::
 
 /// The hash to store.
 pub fn hash(ids: &Ids, password: &str) -> Result<String> {
-    let fail = |cause| Error::Internal(format!("a password could not be hashed: {cause}"));
+    let fail = |cause| Error::internal(format!("a password could not be hashed: {cause}"));
     let salt = SaltString::encode_b64(&ids.bytes::<16>()).map_err(fail)?;
     let stored = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),

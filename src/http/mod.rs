@@ -1,13 +1,19 @@
 //! Bytes and headers. Knows nothing of organizations.
 
-mod asked;
+mod accept;
+mod authorize;
 mod body;
 mod cors;
 mod credentials;
+mod find;
+mod headers;
+mod last_use;
 mod pulse;
+mod request_log;
 mod respond;
 mod server;
 mod service;
+mod site;
 mod way;
 mod wire;
 

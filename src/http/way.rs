@@ -11,7 +11,7 @@ use hyper::header::{FORWARDED, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Version};
 
-use super::asked::{Asked, text};
+use super::headers::{RequestHeaders, text};
 use crate::api::way::{Source, Way};
 use crate::config::{Config, Networks};
 use crate::error::{Error, Result};
@@ -32,14 +32,19 @@ pub(super) struct Believed {
 }
 
 impl Believed {
-    pub(super) fn of(asked: &Asked<'_>, head: &Parts, connection: IpAddr, config: &Config) -> Believed {
+    pub(super) fn of(
+        headers: &RequestHeaders<'_>,
+        head: &Parts,
+        connection: IpAddr,
+        config: &Config,
+    ) -> Believed {
         let mut why = Way::direct(connection);
         why.is_trusted = config.trust_proxy.hold(connection);
-        why.has_proxy_headers = asked.is_forwarded();
-        let requested = requested_host(asked, head);
+        why.has_proxy_headers = headers.is_forwarded();
+        let requested = requested_host(headers, head);
         let (mut address, mut scheme, mut host) = (connection, "http", Cow::Borrowed(requested));
         if why.has_proxy_headers && why.is_trusted {
-            let said = Said::of(asked, &head.headers);
+            let said = Said::of(headers, &head.headers);
             (address, why.proxies) = walk(&said.addresses, connection, &config.trust_proxy);
             if address != connection {
                 why.address_from = said.address_from;
@@ -94,22 +99,22 @@ fn warn_of_two_families() {
 ///
 /// # Errors
 /// 400 otherwise.
-pub(super) fn check_host(asked: &Asked<'_>, head: &Parts) -> Result<()> {
+pub(super) fn check_host(headers: &RequestHeaders<'_>, head: &Parts) -> Result<()> {
     let refuse = |reason: &'static str| Err(Error::Unreadable(reason.into()));
-    if asked.hosts > 1 {
+    if headers.hosts > 1 {
         return refuse("The request has more than one Host header.");
     }
-    if asked.hosts == 0 && head.version == Version::HTTP_11 {
+    if headers.hosts == 0 && head.version == Version::HTTP_11 {
         return refuse("The request has no Host header.");
     }
-    let header = match asked.host {
+    let header = match headers.host {
         Some(value) => text(Some(value)).filter(|host| host.is_empty() || is_host(host)),
         None => Some(""),
     };
     let Some(header) = header else { return refuse("The Host header is not a host.") };
     match head.uri.authority() {
         Some(named) if !is_host(named.as_str()) => refuse("The address of the request has no good host."),
-        Some(named) if asked.host.is_some() && !named.as_str().eq_ignore_ascii_case(header) => {
+        Some(named) if headers.host.is_some() && !named.as_str().eq_ignore_ascii_case(header) => {
             refuse("The Host header and the address of the request name different hosts.")
         }
         _ => Ok(()),
@@ -117,9 +122,9 @@ pub(super) fn check_host(asked: &Asked<'_>, head: &Parts) -> Result<()> {
 }
 
 /// The host that the request itself names; empty where it names none.
-fn requested_host<'a>(asked: &Asked<'a>, head: &'a Parts) -> &'a str {
+fn requested_host<'a>(headers: &RequestHeaders<'a>, head: &'a Parts) -> &'a str {
     let of_address = || head.uri.authority().map(hyper::http::uri::Authority::as_str);
-    text(asked.host).or_else(of_address).filter(|host| is_host(host)).unwrap_or_default()
+    text(headers.host).or_else(of_address).filter(|host| is_host(host)).unwrap_or_default()
 }
 
 fn is_host(text: &str) -> bool {
@@ -152,19 +157,19 @@ struct Said {
 impl Said {
     /// `Forwarded` counts where `X-Forwarded-For` does not come with it: proxies write one of the two families, and
     /// let what a caller sends of the other one pass.
-    fn of(asked: &Asked<'_>, headers: &HeaderMap) -> Said {
-        let has_forwarded = headers.contains_key(&FORWARDED);
-        if asked.forwarded_for.is_none() && has_forwarded {
-            return Said::of_forwarded(headers);
+    fn of(headers: &RequestHeaders<'_>, all: &HeaderMap) -> Said {
+        let has_forwarded = all.contains_key(&FORWARDED);
+        if headers.forwarded_for.is_none() && has_forwarded {
+            return Said::of_forwarded(all);
         }
         if has_forwarded {
             warn_of_two_families();
         }
-        let addresses = list(headers, &X_FORWARDED_FOR);
+        let addresses = list(all, &X_FORWARDED_FOR);
         Said {
             addresses: addresses.iter().map(|entry| address_of(entry)).collect(),
-            schemes: list(headers, &X_FORWARDED_PROTO),
-            hosts: list(headers, &X_FORWARDED_HOST),
+            schemes: list(all, &X_FORWARDED_PROTO),
+            hosts: list(all, &X_FORWARDED_HOST),
             address_from: Source::XForwardedFor,
             scheme_from: Source::XForwardedProto,
             host_from: Source::XForwardedHost,

@@ -308,7 +308,7 @@ impl Config {
     ///
     /// # Errors
     /// A variable has a value that its setting can't take.
-    pub fn of_environment() -> Result<Config, clap::Error> {
+    pub fn from_env() -> Result<Config, clap::Error> {
         let command = Config::augment_args(clap::Command::new("orgd"));
         Config::from_arg_matches(&command.try_get_matches_from(["orgd"])?)
     }
