@@ -33,7 +33,7 @@ pub mod two_factor;
 pub mod users;
 mod whoami;
 
-use crate::api::Route;
+use crate::app::Route;
 use crate::store::TableInfo;
 
 /// What a step of a sweep has removed.

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use orgd::api::Route;
-use orgd::api::route::Needs;
+use orgd::app::Route;
+use orgd::app::route::Needs;
 use orgd::routes;
 use serde_json::{Value, json};
 
