@@ -110,7 +110,7 @@ impl Node {
 
     /// The path as the table has it.
     pub fn name(&self) -> &str {
-        self.routes.iter().flatten().next().map_or("", |row| &row.path)
+        self.routes.iter().flatten().next().map_or("", |route| &route.path)
     }
 }
 
@@ -194,23 +194,24 @@ impl Routes {
 
     /// All routes, by path.
     pub fn rows(&self) -> impl Iterator<Item = &Route> {
-        let mut rows: Vec<&Route> =
+        let mut routes: Vec<&Route> =
             self.nodes.iter().flat_map(|(_, node)| node.routes.iter().flatten()).collect();
-        rows.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
-        rows.into_iter()
+        routes.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
+        routes.into_iter()
     }
 
     /// The table as text: method, path, what it needs, status.
     pub fn print(&self) -> String {
         let mut text = String::new();
-        for row in self.rows() {
-            let needs = match row.needs {
+        for route in self.rows() {
+            let needs = match route.needs {
                 Needs::Public => "public",
                 Needs::Session => "session",
                 Needs::SignedIn => "signed in",
                 Needs::Scope(scope) => scope,
             };
-            let _ = writeln!(text, "{:6} {:72} {:26} {}", row.method.name(), row.path, needs, row.status);
+            let _ =
+                writeln!(text, "{:6} {:72} {:26} {}", route.method.name(), route.path, needs, route.status);
         }
         text
     }

@@ -10,7 +10,7 @@ const LIMIT_DEFAULT: u64 = 100;
 /// The largest page: an answer is in memory as a whole. Who asks for more gets as much, and the rest by `next`.
 pub const LIMIT_MAX: u64 = 1000;
 
-/// Which part of a list is asked for.
+/// Which part of a list is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
     pub limit: u64,

@@ -86,7 +86,7 @@ impl Place {
     /// The organization that is named, with the caller's level.
     ///
     /// # Errors
-    /// 500 where the route names no organization: its row in the table is wrong then.
+    /// 500 where the route names no organization: the route table is wrong then.
     pub fn in_organization(&self) -> Result<InOrganization> {
         match self {
             Place::Organization { id, level } => Ok((*id, *level)),
@@ -97,7 +97,7 @@ impl Place {
     /// The project that is named.
     ///
     /// # Errors
-    /// 500 where the route names no project: its row in the table is wrong then.
+    /// 500 where the route names no project: the route table is wrong then.
     pub fn in_project(&self) -> Result<InProject> {
         match self {
             Place::Project(project) => Ok(*project),

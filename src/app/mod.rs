@@ -34,11 +34,11 @@ pub struct App {
     /// Lets the first user of an empty file sign up from anywhere; known to the log only.
     pub setup_code: String,
     pub outbound: Outbound,
-    /// Turns to get plugins from elsewhere; each may cost some memory.
+    /// Permits to get plugins from elsewhere; each may cost some memory.
     pub installs: Arc<Semaphore>,
-    /// Turns to hash a password; each costs 19 MiB while it lasts.
+    /// Permits to hash a password; each costs 19 MiB while it lasts.
     pub hash_permits: Arc<Turns>,
-    /// Memory for what comes in and goes out.
+    /// Memory for requests, answers and exports.
     pub work: Arc<Pool>,
     parse_permits: Semaphore,
 }
@@ -113,8 +113,8 @@ impl App {
         })
     }
 
-    /// Runs work of a few milliseconds, such as reading a large body, beside the threads that answer, a few
-    /// at a time. It does not wait for what is slow.
+    /// Runs work of a few milliseconds, such as reading a large body, off the threads that answer, a few
+    /// at a time. It never waits for slow work.
     pub async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

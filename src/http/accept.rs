@@ -23,6 +23,11 @@ fn is_zero_weight(parameter: &str) -> bool {
     name.trim_end().eq_ignore_ascii_case("q") && value.trim().parse::<f32>().is_ok_and(|weight| weight == 0.0)
 }
 
+/// Whether an `Accept` header wants JSON by name.
+pub(super) fn names_json(header: &str) -> bool {
+    choices(header).any(|choice| choice.is_wanted && choice.name.eq_ignore_ascii_case("application/json"))
+}
+
 /// Whether an `Accept` header admits JSON. The entry that names it most closely decides; an empty header admits
 /// everything.
 pub(super) fn admits_json(header: &str) -> bool {

@@ -22,27 +22,28 @@ const FIRST_BYTES: usize = 64 * 1024;
 /// How slowly a body may come on average, after so much time in which it may come as it likes.
 const BYTES_PER_SECOND_MIN: usize = 1024;
 const GRACE: Duration = Duration::from_secs(5);
-/// A body goes forward with every so many bytes, as far as its connection is concerned.
+/// Every so many bytes of a body count as progress of its connection.
 const BEAT_BYTES: usize = 4 * 1024;
 /// What a field of a form costs beside its text, in bytes.
 const FORM_FIELD_BYTES: usize = 300;
 
-/// The body of one request. It is parsed once: before the caller is known where their key may be in it, else after
+/// The body of one request. It is read once: before the caller is known where their key may be in it, else after
 /// they were let in.
 pub(super) struct RequestBody {
     incoming: Incoming,
+    is_taken: bool,
     /// The memory of what was parsed.
     share: Option<Share>,
 }
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming) -> RequestBody {
-        RequestBody { incoming, share: None }
+        RequestBody { incoming, is_taken: false, share: None }
     }
 
-    /// Whether something of it may still come.
-    pub(super) fn is_unread(&self) -> bool {
-        !self.incoming.is_end_stream()
+    /// Whether there is one that nobody has read.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.is_taken && !self.incoming.is_end_stream()
     }
 
     /// Reads and parses it; `None` where that was done, or there is none.
@@ -54,9 +55,10 @@ impl RequestBody {
         content_type: Option<&str>,
         limits: &Limits<'_>,
     ) -> Result<Option<Body>> {
-        if self.share.is_some() || !self.is_unread() {
+        if !self.is_waiting() {
             return Ok(None);
         }
+        self.is_taken = true;
         let reading = async {
             let raw = read_whole(&mut self.incoming, limits, parsed_bytes).await?;
             parse(raw, content_type).await
@@ -72,9 +74,10 @@ impl RequestBody {
     /// # Errors
     /// As [`read_whole`], but for what [`BodyFault`] can say.
     pub(super) async fn bytes(&mut self, limits: &Limits<'_>) -> Result<Option<Body>> {
-        if !self.is_unread() {
+        if !self.is_waiting() {
             return Ok(None);
         }
+        self.is_taken = true;
         match Box::pin(read_whole(&mut self.incoming, limits, captured_bytes)).await {
             Ok(Raw { bytes, share }) => Ok(Some(Body::Bytes(Bytes::from(bytes), share))),
             Err(Error::TooLarge { bytes_max }) => Ok(Some(Body::Bad(BodyFault::TooLarge { bytes_max }))),
@@ -85,10 +88,10 @@ impl RequestBody {
         }
     }
 
-    /// Reads what nobody looked at, so that the connection can be used again. Says whether the end was
-    /// reached: a large or slow rest is not worth the wait.
+    /// Reads what is left, so that the connection can be used again. Says whether the end was reached: a large or
+    /// slow rest is not worth the wait.
     pub(super) async fn finish(self) -> bool {
-        if !self.is_unread() {
+        if self.incoming.is_end_stream() {
             return true;
         }
         drop(self.share);

@@ -19,7 +19,7 @@ use super::headers::{RequestHeaders, text};
 use super::request_log::RequestLog;
 use super::respond::{self, Answer, Memory};
 use super::way::{self, Believed};
-use super::{cors, credentials};
+use super::{accept, cors, credentials};
 use crate::api::call::Body;
 use crate::api::{Call, Method, Place, Reply, Within};
 use crate::app::route::Handler;
@@ -188,7 +188,7 @@ fn call(request: &RequestHead<'_>, believed: Believed, matched: Matched) -> Call
         forwarded: believed.is_forwarded,
         way: believed.why,
         user_agent: text(headers.user_agent).unwrap_or_default().to_owned(),
-        wants_json: text(headers.accept).is_some_and(|accept| accept.contains("application/json")),
+        wants_json: text(headers.accept).is_some_and(accept::names_json),
         setup_code: text(headers.setup_code).map(str::to_owned),
     }
 }
@@ -221,7 +221,7 @@ async fn run(
         let (method, allow) = (request.parts.method.to_string(), target.node.allow.clone());
         return Err(Error::NotAllowed { method, allow });
     };
-    let is_late = body.is_unread();
+    let is_late = body.is_waiting();
     read_body(request, target, &mut call, body).await?;
     let work = work_memory(route, request.memory()).await?;
     let reply = run_handler(request.app, route, call, is_late).await?;

@@ -59,7 +59,7 @@ impl Believed {
         } else if why.has_proxy_headers {
             warn_once(connection);
         }
-        // nginx speaks HTTP/1.0 to what is behind it and adds no header unless it is made to.
+        // nginx speaks HTTP/1.0 to its upstream and adds no header unless it is made to.
         let is_forwarded =
             why.has_proxy_headers || head.version < Version::HTTP_11 || !is_this_machine(requested);
         let origin = match &config.site_url {
@@ -178,7 +178,7 @@ impl Said {
 
     fn of_forwarded(headers: &HeaderMap) -> Said {
         let text = joined(headers, &FORWARDED);
-        // What a caller wrote may spoil the rest, but not what the nearest proxy has put behind it.
+        // What a caller wrote may spoil the rest, but not what the nearest proxy has added after it.
         let last = || elements(text.rsplit(',').next()?);
         let elements = elements(&text).or_else(last).unwrap_or_default();
         let column = |name: &str| -> Vec<String> {
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_this_machine_are_told_from_others() {
+    fn names_of_this_machine_differ_from_others() {
         for host in [
             "localhost",
             "LocalHost:8010",

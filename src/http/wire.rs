@@ -29,7 +29,7 @@ pub(super) struct Wire {
     /// Since when bytes have been waiting to be read, and how many were read since.
     waiting: Option<(Instant, usize)>,
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Where writing means that an answer goes forward. Over HTTP/2 it may be the answer to a ping.
+    /// Where writing means progress of an answer. Over HTTP/2 it may be the answer to a ping.
     pulse: Option<Arc<Pulse>>,
 }
 
@@ -134,7 +134,7 @@ impl AsyncWrite for Wire {
 }
 
 /// The body of an answer over HTTP/2, where a peer says how much it takes: what waits for that is not on the
-/// wire, so only the pieces tell that it goes forward.
+/// wire, so only the pieces show its progress.
 pub(super) struct Pieces {
     left: Bytes,
     pulse: Arc<Pulse>,
