@@ -327,7 +327,7 @@ async fn serve(config: Config) -> Outcome {
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listener, async { drop(stopped.await) }));
     tokio::select! {
-        () = &mut serving => return Err("the server ended by itself".into()),
+        () = &mut serving => return Err("the server ended on its own".into()),
         () = stops.next() => tracing::info!("stopping: requests under way may finish; a second signal ends them"),
         _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
     }

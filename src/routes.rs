@@ -23,7 +23,7 @@ pub struct Node {
 /// Parameters that name something and open nothing, so that the log may hold them.
 const LOGGED: [&str; 7] =
     ["id", "organization_id", "project_id", "role_id", "session_id", "user__uuid", "uuid"];
-/// What stands below is opened by what its path names.
+/// Routes below it are opened by what their paths name.
 const OPENED_BY_PATH: &str = "/api/signup/";
 /// Longer values name nothing.
 const LOGGED_BYTES_MAX: usize = 48;
@@ -171,7 +171,7 @@ impl Routes {
         let is_alone = node.routes.iter().all(Option::is_none);
         assert!(is_alone || !(route.is_ingest() || node.is_ingest()), "{path} receives events and more");
         let cell = &mut node.routes[route.method as usize];
-        assert!(cell.is_none(), "{} {path} stands twice in the route table", route.method.name());
+        assert!(cell.is_none(), "{} {path} is twice in the route table", route.method.name());
         *cell = Some(route);
     }
 
@@ -193,7 +193,7 @@ impl Routes {
     }
 
     /// All routes, by path.
-    pub fn rows(&self) -> impl Iterator<Item = &Route> {
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
         let mut routes: Vec<&Route> =
             self.nodes.iter().flat_map(|(_, node)| node.routes.iter().flatten()).collect();
         routes.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
@@ -203,7 +203,7 @@ impl Routes {
     /// The table as text: method, path, what it needs, status.
     pub fn print(&self) -> String {
         let mut text = String::new();
-        for route in self.rows() {
+        for route in self.routes() {
             let needs = match route.needs {
                 Needs::Public => "public",
                 Needs::Session => "session",

@@ -175,7 +175,7 @@ pub struct Call {
     /// Why the three above are what they are.
     pub way: Way,
     pub user_agent: String,
-    /// Whether the caller asks for JSON by name.
+    /// Whether the caller accepts JSON by name.
     pub wants_json: bool,
     /// The header of the one-time set-up code.
     pub setup_code: Option<String>,

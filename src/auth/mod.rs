@@ -68,7 +68,7 @@ impl Csrf {
         if repeated.len() != self.right.len() {
             return refuse("CSRF token from the 'X-Csrftoken' HTTP header has incorrect length.");
         }
-        // Hashes are compared, so that the time taken tells nothing of the token.
+        // Hashes are compared, so that the time taken reveals nothing of the token.
         if hash(repeated) != hash(&self.right) {
             return refuse("CSRF token from the 'X-Csrftoken' HTTP header incorrect.");
         }

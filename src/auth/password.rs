@@ -21,8 +21,8 @@ pub fn check_strength(password: &str) -> Result<()> {
         let detail = format!("This password is too short. It must contain at least {CHARS_MIN} characters.");
         return Err(invalid("password", "password_too_short", detail));
     }
-    let judged: String = password.chars().take(JUDGED_CHARS_MAX).collect();
-    let estimate = zxcvbn::zxcvbn(&judged, &[]);
+    let start: String = password.chars().take(JUDGED_CHARS_MAX).collect();
+    let estimate = zxcvbn::zxcvbn(&start, &[]);
     if u8::from(estimate.score()) >= SCORE_MIN {
         return Ok(());
     }

@@ -80,7 +80,7 @@ impl Plugins {
     }
 }
 
-/// Whether the operator has set this address. The well-known sites are judged like everybody's.
+/// Whether the operator has set this address. The well-known sites are checked like everybody's.
 pub fn is_of_operator(url: &Url) -> bool {
     ![GITHUB, GITHUB_API, GITLAB, REPOSITORY].iter().any(|site| Url::parse(site).as_ref() == Ok(url))
 }

@@ -43,7 +43,7 @@ pub(super) fn authorize(
         if call.caller.is_none() && !target.node.is_public() {
             return Err(unauthenticated());
         }
-        if let Some(route) = target.judged() {
+        if let Some(route) = target.authorizing() {
             call.place = check_route(tx, route, &call)?;
         }
         Ok(())

@@ -25,7 +25,7 @@ pub(super) struct Target {
 
 impl Target {
     /// The route whose rules the caller must keep: what describes a path is as open as what reads it.
-    pub(super) fn judged(&self) -> Option<&'static Route> {
+    pub(super) fn authorizing(&self) -> Option<&'static Route> {
         if self.is_options { self.node.route(Method::Get) } else { self.route }
     }
 }

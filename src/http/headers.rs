@@ -1,4 +1,4 @@
-//! The headers that every request is judged by, found in one walk: looking each of them up by its name
+//! The headers that every request needs, found in one walk: looking each of them up by its name
 //! would cost more than most handlers do.
 
 use hyper::HeaderMap;

@@ -6,6 +6,7 @@ mod body;
 mod cors;
 mod credentials;
 mod find;
+mod forwarded;
 mod headers;
 mod last_use;
 mod pulse;
@@ -14,7 +15,6 @@ mod respond;
 mod server;
 mod service;
 mod site;
-mod way;
 mod wire;
 
 pub(crate) use server::serve;

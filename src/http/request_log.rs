@@ -7,8 +7,8 @@ use hyper::header::HeaderValue;
 use uuid::Uuid;
 
 use super::find::Matched;
+use super::forwarded::Client;
 use super::headers::RequestHeaders;
-use super::way::Believed;
 use crate::app::App;
 use crate::error::Error;
 use crate::logging::{self, Access, SecurityEvent};
@@ -32,7 +32,7 @@ pub(super) struct RequestLog {
 
 impl RequestLog {
     /// Takes the caller's request id over, if it is a usable one.
-    pub(super) fn start(headers: &RequestHeaders<'_>, believed: &Believed, app: &App) -> RequestLog {
+    pub(super) fn start(headers: &RequestHeaders<'_>, client: &Client, app: &App) -> RequestLog {
         let usable = |value: &&HeaderValue| {
             let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
             (1..=128).contains(&value.len()) && value.as_bytes().iter().all(plain)
@@ -47,7 +47,7 @@ impl RequestLog {
             id,
             path: "-",
             ids: String::new(),
-            address: believed.address,
+            address: client.address,
             is_ingest: false,
             may_be_stored: false,
             has_credential: false,
@@ -64,8 +64,7 @@ impl RequestLog {
         self.may_be_stored = node.may_be_stored();
     }
 
-    /// Logs why the request was not answered as it should: our faults, and what whoever watches for attacks wants
-    /// to know.
+    /// Logs an error that the operator should see: our faults, and what may be an attack.
     pub(super) fn note_error(&self, failure: &Error) {
         let event = match (failure, self.user) {
             (Error::Internal { at, .. }, _) => {

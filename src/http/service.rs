@@ -15,10 +15,10 @@ use serde::Serialize;
 use super::authorize::authorize;
 use super::body::{self, RequestBody};
 use super::find::{Matched, Target, check_format, find};
+use super::forwarded::{self, Client};
 use super::headers::{RequestHeaders, text};
 use super::request_log::RequestLog;
 use super::respond::{self, Answer, Memory};
-use super::way::{self, Believed};
 use super::{accept, cors, credentials};
 use crate::api::call::Body;
 use crate::api::{Call, Method, Place, Reply, Within};
@@ -81,12 +81,12 @@ pub(super) async fn answer(
 ) -> std::result::Result<Answer, Infallible> {
     let (parts, incoming) = request.into_parts();
     let headers = RequestHeaders::of(&parts.headers);
-    let believed = Believed::of(&headers, &parts, peer, &app.config);
-    let is_https = believed.origin.starts_with("https:");
-    let mut log = RequestLog::start(&headers, &believed, &app);
-    let request = RequestHead { app: &app, parts: &parts, headers, account: Account::of(believed.address) };
+    let client = Client::of(&headers, &parts, peer, &app.config);
+    let is_https = client.origin.starts_with("https:");
+    let mut log = RequestLog::start(&headers, &client, &app);
+    let request = RequestHead { app: &app, parts: &parts, headers, account: Account::of(client.address) };
     let mut body = RequestBody::new(incoming);
-    let handling = AssertUnwindSafe(handle(&request, believed, &mut body, &mut log)).catch_unwind();
+    let handling = AssertUnwindSafe(handle(&request, client, &mut body, &mut log)).catch_unwind();
     let outcome = handling.await.unwrap_or_else(|_| Err(Error::internal("a handler panicked")));
     let mut answer = outcome.unwrap_or_else(|failure| {
         log.note_error(&failure);
@@ -112,18 +112,18 @@ pub(super) async fn answer(
 /// The journey, step by step.
 async fn handle(
     request: &RequestHead<'_>,
-    believed: Believed,
+    client: Client,
     body: &mut RequestBody,
     log: &mut RequestLog,
 ) -> Result<Answer> {
-    way::check_host(&request.headers, request.parts)?;
+    forwarded::check_host(&request.headers, request.parts)?;
     if request.is_api() && cors::is_preflight(&request.parts.method, &request.parts.headers) {
         return Ok(preflight(request));
     }
     let matched = find(request)?;
     log.note_target(&matched);
     let target = matched.target;
-    let received = read(request, believed, matched, body).await?;
+    let received = read(request, client, matched, body).await?;
     let call = authorize(request, received, log)?;
     run(request, target, call, body).await
 }
@@ -139,12 +139,12 @@ fn preflight(request: &RequestHead<'_>) -> Answer {
 /// hold the key.
 async fn read(
     request: &RequestHead<'_>,
-    believed: Believed,
+    client: Client,
     matched: Matched,
     body: &mut RequestBody,
 ) -> Result<Received> {
     let target = matched.target;
-    let mut call = Box::new(call(request, believed, matched));
+    let mut call = Box::new(call(request, client, matched));
     check_format(target.node, &request.headers, &call.query)?;
     if target.node.is_ingest() {
         if target.route.is_some()
@@ -166,7 +166,7 @@ async fn read(
 }
 
 /// The call, as far as the head of the request says what it is.
-fn call(request: &RequestHead<'_>, believed: Believed, matched: Matched) -> Call {
+fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
     let RequestHead { app, parts, headers, .. } = request;
     let query = parts.uri.query().unwrap_or_default();
     Call {
@@ -176,17 +176,17 @@ fn call(request: &RequestHead<'_>, believed: Believed, matched: Matched) -> Call
         query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         body: Body::Json(serde_json::Value::Object(serde_json::Map::new())),
         caller: None,
-        within: matched.target.judged().map_or(Within::Nothing, |route| route.within),
+        within: matched.target.authorizing().map_or(Within::Nothing, |route| route.within),
         place: Place::Nothing,
         session: None,
         now: app.clock.now(),
         ids: Arc::clone(&app.ids),
         config: Arc::clone(&app.config),
         vault: Arc::clone(&app.vault),
-        origin: believed.origin,
-        peer: believed.address,
-        forwarded: believed.is_forwarded,
-        way: believed.why,
+        origin: client.origin,
+        peer: client.address,
+        forwarded: client.is_forwarded,
+        way: client.why,
         user_agent: text(headers.user_agent).unwrap_or_default().to_owned(),
         wants_json: text(headers.accept).is_some_and(accept::names_json),
         setup_code: text(headers.setup_code).map(str::to_owned),

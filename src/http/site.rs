@@ -7,7 +7,7 @@ use crate::error::{Result, denied};
 /// Refuses a request that a page of another site makes with the caller's cookies, or to get some.
 ///
 /// # Errors
-/// 403 where `Sec-Fetch-Site` or, in browsers that do not send it, `Origin` tells of another site. A
+/// 403 where `Sec-Fetch-Site` or, in browsers that do not send it, `Origin` names another site. A
 /// neighbour below the same domain is another site as well.
 pub(super) fn check(call: &Call, origin: Option<&str>, fetch_site: Option<&str>) -> Result<()> {
     let is_own = match (fetch_site, origin) {

@@ -39,7 +39,7 @@ impl Wire {
     }
 
     /// Judges what came of writing: how much the peer took, or that it takes nothing now.
-    fn judge(
+    fn watch(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
@@ -104,7 +104,7 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.judge(context, written)
+        self.watch(context, written)
     }
 
     fn poll_write_vectored(
@@ -113,7 +113,7 @@ impl AsyncWrite for Wire {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.judge(context, written)
+        self.watch(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

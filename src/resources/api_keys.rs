@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{members, projects, sessions, users};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::fields::{Checked, Kind, shown};
+use crate::api::fields::{Checked, Kind, python_str};
 use crate::api::{Call, Field, Form, Method, Reply, Within};
 use crate::app::{Route, read, session, signed_in, write};
 use crate::auth::{hash, scopes};
@@ -107,7 +107,7 @@ fn check_scopes(attr: &'static str, value: &Checked) -> Result<()> {
     let Checked::Json(Value::Array(items)) = value else { return Ok(()) };
     for item in items {
         if !item.as_str().is_some_and(scopes::is_scope) {
-            return Err(invalid(attr, "invalid_input", format!("Invalid scope: {}", shown(item))));
+            return Err(invalid(attr, "invalid_input", format!("Invalid scope: {}", python_str(item))));
         }
     }
     if items.is_empty() {

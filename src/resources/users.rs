@@ -414,7 +414,7 @@ fn merged(old: &Json, wanted: Value) -> Result<Json> {
         if !switch.is_boolean() {
             return refuse(format!(
                 "{} is not a valid type for notification settings.",
-                crate::api::fields::type_name(&switch)
+                crate::api::fields::python_type_name(&switch)
             ));
         }
         all[name] = switch;

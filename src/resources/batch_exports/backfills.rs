@@ -9,7 +9,7 @@ use super::destination::Kind;
 use super::logs::{self, Author, Level};
 use super::runs::{self, Context, Data};
 use super::{BatchExport, authors, find, get, isoformat, unpause_by_itself, wire};
-use crate::api::fields::shown;
+use crate::api::fields::python_str;
 use crate::api::{Call, Reply};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result, invalid_body};
@@ -143,7 +143,8 @@ fn bound(value: Option<&Value>) -> Result<Option<Time>> {
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value,
     };
-    let not_a_time = || refused(format!("Input {} is not a valid ISO formatted datetime.", shown(value)));
+    let not_a_time =
+        || refused(format!("Input {} is not a valid ISO formatted datetime.", python_str(value)));
     let text = value.as_str().ok_or_else(not_a_time)?;
     let time = Time::parse(text).filter(|time| Time::CALENDAR.contains(time)).ok_or_else(not_a_time)?;
     // What can still be read with an offset behind it has none of its own.

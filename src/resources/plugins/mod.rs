@@ -26,7 +26,7 @@ use super::activity::{self, Change};
 use super::check::expect;
 use super::secrets::Look;
 use super::{members, organizations, places};
-use crate::api::fields::{Checked, type_name};
+use crate::api::fields::{Checked, python_type_name};
 use crate::api::{Call, Field, Form, Kind, Level, Paging, Place, Reply, Within};
 use crate::app::{App, Route, async_, read, scope, write};
 use crate::clock::{Ids, Time};
@@ -160,7 +160,8 @@ fn is_object(attr: &'static str, value: &Checked) -> Result<()> {
     match value {
         Checked::Json(Value::Object(_)) => Ok(()),
         Checked::Json(other) => {
-            let detail = format!("Expected a dictionary of items but got type \"{}\".", type_name(other));
+            let detail =
+                format!("Expected a dictionary of items but got type \"{}\".", python_type_name(other));
             Err(invalid(attr, "not_a_dict", detail))
         }
         _ => Ok(()),

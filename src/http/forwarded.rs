@@ -20,8 +20,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What is believed of a request.
-pub(super) struct Believed {
+/// Who sends a request, as far as that is believed.
+pub(super) struct Client {
     /// The caller's address.
     pub(super) address: IpAddr,
     /// Scheme, host and port under which people reach the server: links begin with it.
@@ -31,30 +31,30 @@ pub(super) struct Believed {
     pub(super) why: Way,
 }
 
-impl Believed {
+impl Client {
     pub(super) fn of(
         headers: &RequestHeaders<'_>,
         head: &Parts,
         connection: IpAddr,
         config: &Config,
-    ) -> Believed {
+    ) -> Client {
         let mut why = Way::direct(connection);
         why.is_trusted = config.trust_proxy.hold(connection);
         why.has_proxy_headers = headers.is_forwarded();
         let requested = requested_host(headers, head);
         let (mut address, mut scheme, mut host) = (connection, "http", Cow::Borrowed(requested));
         if why.has_proxy_headers && why.is_trusted {
-            let said = Said::of(headers, &head.headers);
-            (address, why.proxies) = walk(&said.addresses, connection, &config.trust_proxy);
+            let proxy = ProxyHeaders::of(headers, &head.headers);
+            (address, why.proxies) = walk(&proxy.addresses, connection, &config.trust_proxy);
             if address != connection {
-                why.address_from = said.address_from;
+                why.address_from = proxy.address_from;
             }
             let hops = why.proxies.len();
-            if let Some(said_scheme) = outermost(&said.schemes, hops).and_then(|text| scheme_of(&text)) {
-                (scheme, why.scheme_from) = (said_scheme, said.scheme_from);
+            if let Some(their_scheme) = outermost(&proxy.schemes, hops).and_then(|text| scheme_of(&text)) {
+                (scheme, why.scheme_from) = (their_scheme, proxy.scheme_from);
             }
-            if let Some(said_host) = outermost(&said.hosts, hops).filter(|host| is_host(host)) {
-                (host, why.host_from) = (Cow::Owned(said_host), said.host_from);
+            if let Some(their_host) = outermost(&proxy.hosts, hops).filter(|host| is_host(host)) {
+                (host, why.host_from) = (Cow::Owned(their_host), proxy.host_from);
             }
         } else if why.has_proxy_headers {
             warn_once(connection);
@@ -69,7 +69,7 @@ impl Believed {
             }
             None => [scheme, "://", if host.is_empty() { "localhost" } else { &host }].concat(),
         };
-        Believed { address, origin, is_forwarded, why }
+        Client { address, origin, is_forwarded, why }
     }
 }
 
@@ -89,7 +89,7 @@ fn warn_of_two_families() {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "a request came through the proxy with X-Forwarded-For and Forwarded; the first is believed: let the \
+            "a request came through the proxy with X-Forwarded-For and Forwarded; the first is client: let the \
              proxy remove the one that it does not write"
         );
     }
@@ -144,7 +144,7 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 /// What the headers of a proxy say, each list from the left to the right.
-struct Said {
+struct ProxyHeaders {
     /// `None` is an entry that is no address.
     addresses: Vec<Option<IpAddr>>,
     schemes: Vec<String>,
@@ -154,19 +154,19 @@ struct Said {
     host_from: Source,
 }
 
-impl Said {
+impl ProxyHeaders {
     /// `Forwarded` counts where `X-Forwarded-For` does not come with it: proxies write one of the two families, and
     /// let what a caller sends of the other one pass.
-    fn of(headers: &RequestHeaders<'_>, all: &HeaderMap) -> Said {
+    fn of(headers: &RequestHeaders<'_>, all: &HeaderMap) -> ProxyHeaders {
         let has_forwarded = all.contains_key(&FORWARDED);
         if headers.forwarded_for.is_none() && has_forwarded {
-            return Said::of_forwarded(all);
+            return ProxyHeaders::of_forwarded(all);
         }
         if has_forwarded {
             warn_of_two_families();
         }
         let addresses = list(all, &X_FORWARDED_FOR);
-        Said {
+        ProxyHeaders {
             addresses: addresses.iter().map(|entry| address_of(entry)).collect(),
             schemes: list(all, &X_FORWARDED_PROTO),
             hosts: list(all, &X_FORWARDED_HOST),
@@ -176,7 +176,7 @@ impl Said {
         }
     }
 
-    fn of_forwarded(headers: &HeaderMap) -> Said {
+    fn of_forwarded(headers: &HeaderMap) -> ProxyHeaders {
         let text = joined(headers, &FORWARDED);
         // What a caller wrote may spoil the rest, but not what the nearest proxy has added after it.
         let last = || elements(text.rsplit(',').next()?);
@@ -188,7 +188,7 @@ impl Said {
             };
             elements.iter().map(value).collect()
         };
-        Said {
+        ProxyHeaders {
             addresses: column("for").iter().map(|entry| address_of(entry)).collect(),
             schemes: column("proto"),
             hosts: column("host"),
