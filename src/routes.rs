@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use crate::api::Within;
 use crate::api::call::{Method, parse_uuid};
 use crate::app::Route;
-use crate::app::route::{Needs, Slash};
+use crate::app::route::{Needs, Protocol, Slash};
 use crate::resources;
 
 /// The routes of one path.
@@ -16,6 +16,7 @@ pub struct Node {
     params: Vec<String>,
     /// What the log may say of them, in the same order.
     logged: Vec<Logged>,
+    protocol: Protocol,
     /// The methods of the path, as the `Allow` header lists them.
     pub allow: String,
 }
@@ -101,7 +102,7 @@ impl Node {
 
     /// Whether events are received there.
     pub fn is_ingest(&self) -> bool {
-        self.routes.iter().flatten().any(Route::is_ingest)
+        self.protocol == Protocol::Ingest
     }
 
     fn slash(&self) -> Slash {
@@ -163,7 +164,8 @@ impl Routes {
             let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
             let params: Vec<String> = names.map(str::to_owned).collect();
             let logged = params.iter().map(|name| Logged::of(&route, name)).collect();
-            let node = Node { routes: Default::default(), params, logged, allow: String::new() };
+            let (protocol, allow) = (route.protocol, String::new());
+            let node = Node { routes: Default::default(), params, logged, protocol, allow };
             self.nodes.push((path.clone(), node));
             place
         });

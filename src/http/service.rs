@@ -135,16 +135,27 @@ fn preflight(request: &RequestHead<'_>) -> Answer {
 }
 
 /// Reads what the request says, and of the body as much as the caller's credential needs: a key in the header is
-/// judged before the body is read, so that a stranger costs no memory. Without one the body must be read, for it may
+/// checked before the body is read, so that a stranger costs no memory. Without one the body must be read, for it may
 /// hold the key.
-async fn read(
-    request: &RequestHead<'_>,
+///
+/// No `async fn`, so that the future does not hold what the call is made of.
+fn read<'a>(
+    request: &'a RequestHead<'_>,
     client: Client,
     matched: Matched,
+    body: &'a mut RequestBody,
+) -> impl Future<Output = Result<Received>> + Send + 'a {
+    let target = matched.target;
+    let call = Box::new(call(request, client, matched));
+    read_credential(request, target, call, body)
+}
+
+async fn read_credential(
+    request: &RequestHead<'_>,
+    target: Target,
+    mut call: Box<Call>,
     body: &mut RequestBody,
 ) -> Result<Received> {
-    let target = matched.target;
-    let mut call = Box::new(call(request, client, matched));
     check_format(target.node, &request.headers, &call.query)?;
     if target.node.is_ingest() {
         if target.route.is_some()
