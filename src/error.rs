@@ -1,8 +1,9 @@
-//! What can go wrong with a request, and the one JSON envelope in which it is told.
+//! What can go wrong with a request, and the one JSON envelope that says so.
 //! Texts and codes are PostHog's; they stand beside the rule that raises them.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 
 use serde::Serialize;
 
@@ -38,8 +39,8 @@ pub enum Error {
     Busy { retry_after_seconds: u32 },
     /// 503: the server is shutting down, or its store has failed.
     Unavailable(Text),
-    /// 500: our fault. The caller sees a fixed sentence; the cause goes to the log.
-    Internal(String),
+    /// 500: our fault. The caller sees a fixed sentence; the cause and the place go to the log.
+    Internal { cause: Cause, at: &'static Location<'static> },
 }
 
 /// 400 for one field.
@@ -80,96 +81,123 @@ fn seconds(number: u32) -> String {
     format!("{number} second{}", if number == 1 { "" } else { "s" })
 }
 
-/// The envelope: every error answer has exactly these four keys.
+/// What every error answer says: its status, and the four keys of its JSON body.
 #[derive(Serialize)]
 pub struct Envelope<'a> {
+    #[serde(skip)]
+    pub status: u16,
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub code: &'a str,
-    pub detail: &'a str,
+    pub detail: Cow<'a, str>,
     pub attr: Option<&'a str>,
 }
 
+impl<'a> Envelope<'a> {
+    /// About the request as a whole.
+    pub fn new(
+        status: u16,
+        kind: &'static str,
+        code: &'a str,
+        detail: impl Into<Cow<'a, str>>,
+    ) -> Envelope<'a> {
+        Envelope { status, kind, code, detail: detail.into(), attr: None }
+    }
+
+    /// The JSON body.
+    pub fn body(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// What an internal error comes from.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What could not be done, and why.
+#[derive(Debug)]
+struct Failed {
+    what: &'static str,
+    cause: Cause,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.what)
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.cause)
+    }
+}
+
 impl Error {
-    /// Status, kind, code, sentence and field, as the wire shows them.
-    fn parts(&self) -> (u16, &'static str, &'static str, Text, Option<&str>) {
+    /// 500, from a text or an error. Keeps the place of the caller for the log.
+    #[track_caller]
+    pub fn internal(cause: impl Into<Cause>) -> Error {
+        Error::Internal { cause: cause.into(), at: Location::caller() }
+    }
+
+    /// 500: what could not be done, and the error that it failed with.
+    #[track_caller]
+    pub fn failed(what: &'static str, cause: impl Into<Cause>) -> Error {
+        Error::internal(Failed { what, cause: cause.into() })
+    }
+
+    /// What the wire shows.
+    pub fn envelope(&self) -> Envelope<'_> {
+        const DENIED: &str = "authentication_error";
+        const REQUEST: &str = "invalid_request";
+        const SERVER: &str = "server_error";
         match self {
             Error::Invalid { attr, code, detail } => {
-                (400, "validation_error", code, detail.clone(), attr.as_deref())
+                let attr = attr.as_deref();
+                Envelope { attr, ..Envelope::new(400, "validation_error", code, &**detail) }
             }
-            Error::Unreadable(detail) => (400, "invalid_request", "parse_error", detail.clone(), None),
-            Error::Unauthenticated { code, detail } => {
-                (401, "authentication_error", code, detail.clone(), None)
+            Error::Unreadable(detail) => Envelope::new(400, REQUEST, "parse_error", &**detail),
+            Error::Unauthenticated { code, detail } => Envelope::new(401, DENIED, code, &**detail),
+            Error::Denied { code, detail } => Envelope::new(403, DENIED, code, &**detail),
+            Error::NotFound(detail) => Envelope::new(404, REQUEST, "not_found", &**detail),
+            Error::NotAllowed { method, .. } => {
+                let detail = format!("Method \"{method}\" not allowed.");
+                Envelope::new(405, REQUEST, "method_not_allowed", detail)
             }
-            Error::Denied { code, detail } => (403, "authentication_error", code, detail.clone(), None),
-            Error::NotFound(detail) => (404, "invalid_request", "not_found", detail.clone(), None),
-            Error::NotAllowed { method, .. } => (
-                405,
-                "invalid_request",
-                "method_not_allowed",
-                format!("Method \"{method}\" not allowed.").into(),
-                None,
-            ),
-            Error::NotAcceptable => (
-                406,
-                "invalid_request",
-                "not_acceptable",
-                "Could not satisfy the request Accept header.".into(),
-                None,
-            ),
-            Error::TooSlow => (
-                408,
-                "invalid_request",
-                "request_timeout",
-                "The request body did not arrive in time.".into(),
-                None,
-            ),
-            Error::TooLarge { bytes_max } => (
-                413,
-                "invalid_request",
-                "request_too_large",
-                format!("The request body is larger than {bytes_max} bytes.").into(),
-                None,
-            ),
-            Error::UnsupportedMedia(media) => (
-                415,
-                "invalid_request",
-                "unsupported_media_type",
-                format!("Unsupported media type \"{media}\" in request.").into(),
-                None,
-            ),
-            Error::Throttled { retry_after_seconds } => (
-                429,
-                "throttled_error",
-                "throttled",
-                format!("Request was throttled. Expected available in {}.", seconds(*retry_after_seconds))
-                    .into(),
-                None,
-            ),
-            Error::Busy { retry_after_seconds } => (
-                503,
-                "server_error",
-                "busy",
-                format!("The server is busy. Try again in {}.", seconds(*retry_after_seconds)).into(),
-                None,
-            ),
-            Error::Unavailable(detail) => (503, "server_error", "unavailable", detail.clone(), None),
-            Error::Internal(_) => (500, "server_error", "error", "A server error occurred.".into(), None),
+            Error::NotAcceptable => {
+                let detail = "Could not satisfy the request Accept header.";
+                Envelope::new(406, REQUEST, "not_acceptable", detail)
+            }
+            Error::TooSlow => {
+                Envelope::new(408, REQUEST, "request_timeout", "The request body did not arrive in time.")
+            }
+            Error::TooLarge { bytes_max } => {
+                let detail = format!("The request body is larger than {bytes_max} bytes.");
+                Envelope::new(413, REQUEST, "request_too_large", detail)
+            }
+            Error::UnsupportedMedia(media) => {
+                let detail = format!("Unsupported media type \"{media}\" in request.");
+                Envelope::new(415, REQUEST, "unsupported_media_type", detail)
+            }
+            Error::Throttled { retry_after_seconds } => {
+                let time = seconds(*retry_after_seconds);
+                let detail = format!("Request was throttled. Expected available in {time}.");
+                Envelope::new(429, "throttled_error", "throttled", detail)
+            }
+            Error::Busy { retry_after_seconds } => {
+                let detail = format!("The server is busy. Try again in {}.", seconds(*retry_after_seconds));
+                Envelope::new(503, SERVER, "busy", detail)
+            }
+            Error::Unavailable(detail) => Envelope::new(503, SERVER, "unavailable", &**detail),
+            Error::Internal { .. } => Envelope::new(500, SERVER, "error", "A server error occurred."),
         }
     }
 
     /// The HTTP status.
     pub fn status(&self) -> u16 {
-        self.parts().0
+        self.envelope().status
     }
 
-    /// The JSON body.
-    pub fn body(&self) -> Vec<u8> {
-        let (_, kind, code, detail, attr) = self.parts();
-        serde_json::to_vec(&Envelope { kind, code, detail: &detail, attr }).unwrap_or_default()
-    }
-
-    /// The same error, told of a list item or a nested object: `attr` becomes `outer__attr`, or `outer`
+    /// The same error of a list item or a nested object: `attr` becomes `outer__attr`, or `outer`
     /// where the item as a whole is wrong.
     pub fn within(self, outer: impl fmt::Display) -> Error {
         match self {
@@ -183,18 +211,44 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    /// For the operator: of an internal error the whole chain of causes, of another what its caller reads.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Internal(cause) => out.write_str(cause),
-            other => out.write_str(&other.parts().3),
+        let Error::Internal { cause, .. } = self else { return out.write_str(&self.envelope().detail) };
+        write!(out, "{cause}")?;
+        let mut next = cause.source();
+        while let Some(cause) = next {
+            write!(out, ": {cause}")?;
+            next = cause.source();
         }
+        Ok(())
     }
 }
 
 impl std::error::Error for Error {}
 
 impl From<serde_json::Error> for Error {
-    fn from(failure: serde_json::Error) -> Error {
-        Error::Internal(format!("an answer could not be written as JSON: {failure}"))
+    #[track_caller]
+    fn from(cause: serde_json::Error) -> Error {
+        Error::failed("an answer could not be written as JSON", cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_internal_error_keeps_its_causes_and_its_place_and_shows_its_caller_neither() {
+        let line = line!() + 1;
+        let error = Error::failed("the list could not be read", Error::failed("the page is gone", "torn"));
+        assert_eq!(error.to_string(), "the list could not be read: the page is gone: torn");
+        let Error::Internal { at, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((at.file(), at.line()), (file!(), line));
+        assert_eq!(error.envelope().detail, "A server error occurred.");
+        let unserializable = || -> Result<Vec<u8>> { Ok(serde_json::to_vec(&BTreeMap::from([((), ())]))?) };
+        let Err(Error::Internal { at, .. }) = unserializable() else { panic!("the keys are no texts") };
+        assert_eq!((at.file(), at.line()), (file!(), line + 5));
     }
 }

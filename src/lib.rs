@@ -1,6 +1,6 @@
 //! orgd: the PostHog-compatible organization management API as one program with one data file.
 //!
-//! A request travels `http::server` → `http::service` → `routes` → `auth` → a room in `resources` →
+//! A request passes `http::server` → `http::service` → `routes` → `http::authorize` → a module of `resources` →
 //! `store` → the file. ARCHITECTURE.md has the map and what must always hold.
 
 pub mod api;

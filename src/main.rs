@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use orgd::app::App;
+use orgd::app::{App, openapi};
 use orgd::background::mailer;
 use orgd::clock::{Clock, Time};
 use orgd::config::Config;
+use orgd::error::Error;
 use orgd::operator::{self, FirstOwner, Made};
 use orgd::store::Place;
 use orgd::{logging, resources, routes};
@@ -83,7 +84,7 @@ enum Admin {
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Takes the second factor from a user who has lost it; his password stays.
+    /// Takes the second factor from a user who has lost it; their password stays.
     RemoveTwoFactor {
         #[command(flatten)]
         file: DataFile,
@@ -164,80 +165,92 @@ async fn run(command: Command) -> Outcome {
             let app = open(Place::File(file.data.clone()), file.data).await?;
             let password = given.or(wanted.password);
             let owner = FirstOwner { email, first_name, organization, password, api_key: wanted.api_key };
-            let made = operator::bootstrap(&app, owner).await.map_err(|cause| cause.to_string())?;
+            let made = operator::bootstrap(&app, owner).await.map_err(sentence)?;
             print_json(&made)
         }
-        Command::Admin(Admin::ResetPassword { file, email, password_stdin }) => {
-            let given = if password_stdin { Some(read_line()?) } else { None };
-            let app = open_existing(file.data).await?;
-            let password = given.clone().unwrap_or_else(|| operator::random_password(&app.ids));
-            let reset = operator::reset_password(&app, email, password.clone()).await;
-            reset.map_err(|cause| cause.to_string())?;
-            if given.is_none() {
-                println!("{password}");
-            }
-            Ok(())
-        }
-        Command::Admin(Admin::RemoveTwoFactor { file, email }) => {
-            let app = open_existing(file.data).await?;
-            operator::remove_two_factor(&app, email).await.map_err(|cause| cause.to_string())
-        }
-        Command::Admin(Admin::EndSessions { file, email }) => {
-            let app = open_existing(file.data).await?;
-            operator::end_sessions(&app, email).await.map_err(|cause| cause.to_string())
-        }
-        Command::Admin(Admin::FreeDomain { file, domain }) => {
-            let app = open_existing(file.data).await?;
-            let freed = operator::free_domain(&app, domain).await.map_err(|cause| cause.to_string())?;
-            freed.iter().try_for_each(print_json)
-        }
-        Command::Admin(Admin::FreeAddress { file, email, account }) => {
-            let app = open_existing(file.data).await?;
-            let freed = operator::free_address(&app, email, account).await;
-            freed.map_err(|cause| cause.to_string())?.iter().try_for_each(print_json)
-        }
-        Command::Admin(Admin::ListUsers { file }) => {
-            let app = open_existing(file.data).await?;
-            for user in operator::list_users(&app).map_err(|cause| cause.to_string())? {
-                print_json(&user)?;
-            }
-            Ok(())
-        }
-        Command::Check { file } => {
-            is_there(&file.data)?;
-            let app = open(Place::Untouched(file.data.clone()), file.data).await?;
-            let unreadable = |cause: orgd::error::Error| {
-                let shown = app.config.data.display().to_string();
-                orgd::store::damaged(&shown, &cause.to_string())
-            };
-            let mut problems = resources::check::check(&app.store).map_err(unreadable)?;
-            let secrets = app.store.read(|tx| resources::secrets::check(tx, &app.vault, &mut problems));
-            secrets.map_err(unreadable)?;
-            if problems.is_empty() {
-                println!("the data file is whole");
-                return Ok(());
-            }
-            for problem in &problems {
-                println!("{problem}");
-            }
-            Err(format!("{} problems were found", problems.len()))
-        }
+        Command::Admin(command) => admin(command).await,
+        Command::Check { file } => check(file.data).await,
         Command::Routes => {
             print!("{}", routes::table().print());
             Ok(())
         }
         Command::Openapi => {
-            print_json(&orgd::api::openapi::document(&resources::registry::routes(resources::registry::ALL)))
+            print_json(&openapi::document(&resources::registry::routes(resources::registry::ALL)))
         }
-        Command::Licenses => {
-            // Made by .ci/licenses.
-            let mut text = flate2::read::GzDecoder::new(&include_bytes!("licenses.txt.gz")[..]);
-            let printed = std::io::copy(&mut text, &mut std::io::stdout().lock());
-            // Who reads the beginning only has closed the pipe.
-            let cause = printed.err().filter(|cause| cause.kind() != std::io::ErrorKind::BrokenPipe);
-            cause.map_or(Ok(()), |cause| Err(cause.to_string()))
+        Command::Licenses => print_licenses(),
+    }
+}
+
+/// What the operator reads of an error.
+fn sentence(cause: Error) -> String {
+    cause.to_string()
+}
+
+async fn admin(command: Admin) -> Outcome {
+    match command {
+        Admin::ResetPassword { file, email, password_stdin } => {
+            let given = if password_stdin { Some(read_line()?) } else { None };
+            let app = open_existing(file.data).await?;
+            let password = given.clone().unwrap_or_else(|| operator::random_password(&app.ids));
+            operator::reset_password(&app, email, password.clone()).await.map_err(sentence)?;
+            if given.is_none() {
+                println!("{password}");
+            }
+            Ok(())
+        }
+        Admin::RemoveTwoFactor { file, email } => {
+            let app = open_existing(file.data).await?;
+            operator::remove_two_factor(&app, email).await.map_err(sentence)
+        }
+        Admin::EndSessions { file, email } => {
+            let app = open_existing(file.data).await?;
+            operator::end_sessions(&app, email).await.map_err(sentence)
+        }
+        Admin::FreeDomain { file, domain } => {
+            let app = open_existing(file.data).await?;
+            let freed = operator::free_domain(&app, domain).await.map_err(sentence)?;
+            freed.iter().try_for_each(print_json)
+        }
+        Admin::FreeAddress { file, email, account } => {
+            let app = open_existing(file.data).await?;
+            let freed = operator::free_address(&app, email, account).await.map_err(sentence)?;
+            freed.iter().try_for_each(print_json)
+        }
+        Admin::ListUsers { file } => {
+            let app = open_existing(file.data).await?;
+            operator::list_users(&app).map_err(sentence)?.iter().try_for_each(print_json)
         }
     }
+}
+
+/// Prints what is wrong with the data file, which is opened without a write.
+async fn check(data: PathBuf) -> Outcome {
+    is_there(&data)?;
+    let app = open(Place::Untouched(data.clone()), data).await?;
+    let unreadable = |cause: Error| {
+        let shown = app.config.data.display().to_string();
+        orgd::store::damaged(&shown, &cause.to_string())
+    };
+    let mut problems = resources::check::check(&app.store).map_err(unreadable)?;
+    let secrets = app.store.read(|tx| resources::secrets::check(tx, &app.vault, &mut problems));
+    secrets.map_err(unreadable)?;
+    if problems.is_empty() {
+        println!("the data file is whole");
+        return Ok(());
+    }
+    for problem in &problems {
+        println!("{problem}");
+    }
+    Err(format!("{} problems were found", problems.len()))
+}
+
+fn print_licenses() -> Outcome {
+    // Made by .ci/licenses.
+    let mut text = flate2::read::GzDecoder::new(&include_bytes!("licenses.txt.gz")[..]);
+    let printed = std::io::copy(&mut text, &mut std::io::stdout().lock());
+    // Who reads the beginning only has closed the pipe.
+    let cause = printed.err().filter(|cause| cause.kind() != std::io::ErrorKind::BrokenPipe);
+    cause.map_or(Ok(()), |cause| Err(cause.to_string()))
 }
 
 fn print_json(value: &impl serde::Serialize) -> Outcome {
@@ -258,7 +271,7 @@ fn read_line() -> Result<String, String> {
 }
 
 fn config_of(data: PathBuf) -> Result<Config, String> {
-    let config = Config::of_environment().map_err(|cause| cause.to_string())?.with_secrets()?;
+    let config = Config::from_env().map_err(|cause| cause.to_string())?.with_secrets()?;
     Ok(Config { data, ..config })
 }
 
@@ -316,7 +329,7 @@ async fn serve(config: Config) -> Outcome {
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listener, async { drop(stopped.await) }));
     tokio::select! {
-        () = &mut serving => return Err("the server ended by itself".into()),
+        () = &mut serving => return Err("the server ended on its own".into()),
         () = stops.next() => tracing::info!("stopping: requests under way may finish; a second signal ends them"),
         _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
     }
@@ -376,9 +389,8 @@ fn ignore_signals() -> Outcome {
 
 /// Makes who is to be made at the start, and says how to begin.
 async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
-    let told = |cause: orgd::error::Error| cause.to_string();
     if app.config.dev {
-        let (made, password) = operator::demo(app).await.map_err(told)?;
+        let (made, password) = operator::demo(app).await.map_err(sentence)?;
         println!(
             "Demo owner {} with password {password}, project {} ({})",
             made.email, made.project_id, made.project_api_token
@@ -387,7 +399,7 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
         println!("Try:\n  {}", example(address, &made));
         return Ok(());
     }
-    let empty = app.store.read(resources::users::none_yet).map_err(told)?;
+    let empty = app.store.read(resources::users::none_yet).map_err(sentence)?;
     if !empty {
         return Ok(());
     }
@@ -401,7 +413,7 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
             api_key: wanted.api_key.clone(),
         };
         let has_key = owner.api_key.is_some();
-        let made = operator::bootstrap(app, owner).await.map_err(told)?;
+        let made = operator::bootstrap(app, owner).await.map_err(sentence)?;
         println!(
             "Made the first owner {} of {} ({})",
             made.email, made.organization_name, made.organization_id

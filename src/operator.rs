@@ -156,7 +156,7 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
     let ids = Arc::clone(&app.ids);
     let given = owner.password.clone();
     let password_hash = app
-        .slowly(AT_THE_MACHINE, move || {
+        .run_cpu_bound(AT_THE_MACHINE, move || {
             given
                 .map(|given| {
                     password::check_strength(&given)?;
@@ -265,7 +265,7 @@ fn reload_demo(tx: &Tx, api_key: &str) -> Result<Made> {
 
 fn derived(secret: &[u8], purpose: &str) -> Result<String> {
     let mut signer = Hmac::<Sha256>::new_from_slice(secret)
-        .map_err(|cause| Error::Internal(format!("the instance's secret is unusable: {cause}")))?;
+        .map_err(|cause| Error::internal(format!("the instance's secret is unusable: {cause}")))?;
     signer.update(purpose.as_bytes());
     Ok(URL_SAFE_NO_PAD.encode(signer.finalize().into_bytes()).replace(['-', '_'], "x"))
 }
@@ -274,7 +274,7 @@ fn derived(secret: &[u8], purpose: &str) -> Result<String> {
 pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Result<()> {
     let ids = Arc::clone(&app.ids);
     let new_hash = app
-        .slowly(AT_THE_MACHINE, move || {
+        .run_cpu_bound(AT_THE_MACHINE, move || {
             password::check_strength(&new)?;
             password::hash(&ids, &new)
         })

@@ -1,20 +1,22 @@
-//! The route table: every room's rows under their paths.
+//! The route table: the routes of all resources, by path.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
 
+use crate::api::Within;
 use crate::api::call::{Method, parse_uuid};
-use crate::api::route::{Needs, Slash};
-use crate::api::{Route, Within};
+use crate::app::Route;
+use crate::app::route::{Needs, Protocol, Slash};
 use crate::resources;
 
-/// The rows of one path.
+/// The routes of one path.
 pub struct Node {
-    rows: [Option<Route>; Method::ALL.len()],
+    routes: [Option<Route>; Method::ALL.len()],
     /// The names of the path's parameters, in its order.
     params: Vec<String>,
     /// What the log may say of them, in the same order.
     logged: Vec<Logged>,
+    protocol: Protocol,
     /// The methods of the path, as the `Allow` header lists them.
     pub allow: String,
 }
@@ -22,7 +24,7 @@ pub struct Node {
 /// Parameters that name something and open nothing, so that the log may hold them.
 const LOGGED: [&str; 7] =
     ["id", "organization_id", "project_id", "role_id", "session_id", "user__uuid", "uuid"];
-/// What stands below is opened by what its path names.
+/// Routes below it are opened by what their paths name.
 const OPENED_BY_PATH: &str = "/api/signup/";
 /// Longer values name nothing.
 const LOGGED_BYTES_MAX: usize = 48;
@@ -38,17 +40,17 @@ enum Logged {
 }
 
 impl Logged {
-    fn of(row: &Route, name: &str) -> Logged {
+    fn of(route: &Route, name: &str) -> Logged {
         match name {
-            _ if !LOGGED.contains(&name) || row.path.starts_with(OPENED_BY_PATH) => Logged::Never,
+            _ if !LOGGED.contains(&name) || route.path.starts_with(OPENED_BY_PATH) => Logged::Never,
             "organization_id" => Logged::IdOrSlug,
-            _ if matches!(row.within, Within::OrganizationBy(_)) => Logged::IdOrSlug,
+            _ if matches!(route.within, Within::OrganizationBy(_)) => Logged::IdOrSlug,
             _ => Logged::Id,
         }
     }
 
     /// Whether the value is of a kind that names things. Anything else was put there by mistake or in malice.
-    fn takes(self, value: &str) -> bool {
+    fn admits(self, value: &str) -> bool {
         let all = |plain: fn(&u8) -> bool| !value.is_empty() && value.as_bytes().iter().all(plain);
         let is_id =
             || parse_uuid(value).is_some() || all(u8::is_ascii_digit) || ["@me", "@current"].contains(&value);
@@ -63,9 +65,9 @@ impl Logged {
 }
 
 impl Node {
-    /// The row of a method.
-    pub fn row(&self, method: Method) -> Option<&Route> {
-        self.rows[method as usize].as_ref()
+    /// The route of a method.
+    pub fn route(&self, method: Method) -> Option<&Route> {
+        self.routes[method as usize].as_ref()
     }
 
     /// The names of the path's parameters, in its order.
@@ -80,7 +82,7 @@ impl Node {
         }
         let mut text = String::with_capacity(128);
         for ((name, value), logged) in params.iter().zip(&self.logged) {
-            if logged.takes(value) {
+            if logged.admits(value) {
                 let space = if text.is_empty() { "" } else { " " };
                 text.extend([space, name, "=", value]);
             }
@@ -90,26 +92,26 @@ impl Node {
 
     /// Whether a cache may keep its answers: they are the same for everybody, and nothing is changed there.
     pub fn may_be_stored(&self) -> bool {
-        self.is_public() && self.rows.iter().flatten().all(|row| row.method.is_safe())
+        self.is_public() && self.routes.iter().flatten().all(|route| route.method.is_safe())
     }
 
-    /// Whether nobody has to be signed in for any of the rows.
+    /// Whether nobody has to be signed in for any of the routes.
     pub fn is_public(&self) -> bool {
-        self.rows.iter().flatten().all(|row| row.needs == Needs::Public)
+        self.routes.iter().flatten().all(|route| route.needs == Needs::Public)
     }
 
-    /// Whether a row reads its body itself; then it is the path's only one.
-    pub fn takes_bytes(&self) -> bool {
-        self.rows.iter().flatten().any(|row| row.takes_bytes.is_some())
+    /// Whether events are received there.
+    pub fn is_ingest(&self) -> bool {
+        self.protocol == Protocol::Ingest
     }
 
     fn slash(&self) -> Slash {
-        self.rows.iter().flatten().next().map_or(Slash::Optional, |row| row.slash)
+        self.routes.iter().flatten().next().map_or(Slash::Optional, |route| route.slash)
     }
 
     /// The path as the table has it.
     pub fn name(&self) -> &str {
-        self.rows.iter().flatten().next().map_or("", |row| &row.path)
+        self.routes.iter().flatten().next().map_or("", |route| &route.path)
     }
 }
 
@@ -129,17 +131,19 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Joins the rows of all rooms.
+    /// Joins the routes of all resources.
     ///
     /// # Panics
-    /// When two rows have the same path and method: the program is wrong then.
+    /// When two routes have the same path and method, or one that receives events shares its path: the program is
+    /// wrong then.
     fn new() -> Routes {
         let mut routes = Routes { router: matchit::Router::new(), nodes: Vec::new() };
-        for row in resources::registry::routes(resources::registry::ALL) {
-            routes.add(row);
+        for route in resources::registry::routes(resources::registry::ALL) {
+            routes.add(route);
         }
         for (_, node) in &mut routes.nodes {
-            let mut methods: Vec<&str> = node.rows.iter().flatten().map(|row| row.method.name()).collect();
+            let mut methods: Vec<&str> =
+                node.routes.iter().flatten().map(|route| route.method.name()).collect();
             if methods.contains(&"GET") {
                 methods.push("HEAD");
             }
@@ -149,8 +153,8 @@ impl Routes {
         routes
     }
 
-    fn add(&mut self, row: Route) {
-        let path = match row.path.trim_end_matches('/') {
+    fn add(&mut self, route: Route) {
+        let path = match route.path.trim_end_matches('/') {
             "" => "/".to_owned(),
             path => path.to_owned(),
         };
@@ -159,17 +163,21 @@ impl Routes {
             self.router.insert(&path, place).unwrap_or_else(|clash| panic!("{path}: {clash}"));
             let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
             let params: Vec<String> = names.map(str::to_owned).collect();
-            let logged = params.iter().map(|name| Logged::of(&row, name)).collect();
-            let node = Node { rows: Default::default(), params, logged, allow: String::new() };
+            let logged = params.iter().map(|name| Logged::of(&route, name)).collect();
+            let (protocol, allow) = (route.protocol, String::new());
+            let node = Node { routes: Default::default(), params, logged, protocol, allow };
             self.nodes.push((path.clone(), node));
             place
         });
-        let cell = &mut self.nodes[place].1.rows[row.method as usize];
-        assert!(cell.is_none(), "{} {path} stands twice in the route table", row.method.name());
-        *cell = Some(row);
+        let node = &mut self.nodes[place].1;
+        let is_alone = node.routes.iter().all(Option::is_none);
+        assert!(is_alone || !(route.is_ingest() || node.is_ingest()), "{path} receives events and more");
+        let cell = &mut node.routes[route.method as usize];
+        assert!(cell.is_none(), "{} {path} is twice in the route table", route.method.name());
+        *cell = Some(route);
     }
 
-    /// The rows of a decoded path, and its parameters.
+    /// The routes of a decoded path, and its parameters.
     pub fn find(&'static self, path: &str) -> Option<(&'static Node, Params)> {
         let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty());
         let found = self.router.at(bare.unwrap_or(path)).ok()?;
@@ -186,25 +194,26 @@ impl Routes {
         Some((node, node.params().zip(values).collect()))
     }
 
-    /// All rows, by path.
-    pub fn rows(&self) -> impl Iterator<Item = &Route> {
-        let mut rows: Vec<&Route> =
-            self.nodes.iter().flat_map(|(_, node)| node.rows.iter().flatten()).collect();
-        rows.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
-        rows.into_iter()
+    /// All routes, by path.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        let mut routes: Vec<&Route> =
+            self.nodes.iter().flat_map(|(_, node)| node.routes.iter().flatten()).collect();
+        routes.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
+        routes.into_iter()
     }
 
     /// The table as text: method, path, what it needs, status.
     pub fn print(&self) -> String {
         let mut text = String::new();
-        for row in self.rows() {
-            let needs = match row.needs {
+        for route in self.routes() {
+            let needs = match route.needs {
                 Needs::Public => "public",
                 Needs::Session => "session",
                 Needs::SignedIn => "signed in",
                 Needs::Scope(scope) => scope,
             };
-            let _ = writeln!(text, "{:6} {:72} {:26} {}", row.method.name(), row.path, needs, row.status);
+            let _ =
+                writeln!(text, "{:6} {:72} {:26} {}", route.method.name(), route.path, needs, route.status);
         }
         text
     }

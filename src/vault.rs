@@ -109,7 +109,7 @@ impl Vault {
         let nonce = ids.bytes::<NONCE_LEN>();
         let mut bytes = text.as_bytes().to_vec();
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut bytes)
-            .map_err(|_| Error::Internal("a secret could not be sealed".into()))?;
+            .map_err(|_| Error::internal("a secret could not be sealed"))?;
         Ok(Sealed([nonce.as_slice(), &bytes].concat()))
     }
 

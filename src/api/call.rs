@@ -9,8 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::fields::{Field, Form, check};
-use super::place::Place;
-use super::route::Within;
+use super::place::{Place, Within};
 use super::way::Way;
 use crate::clock::{Ids, Time};
 use crate::config::Config;
@@ -66,7 +65,7 @@ pub enum Via {
 /// The code that follows the password of a user with a second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SecondStep {
-    /// None was asked for.
+    /// None was needed.
     None,
     /// The password was right; nobody is logged in yet.
     Awaited,
@@ -103,14 +102,14 @@ impl Via {
     }
 }
 
-/// A body that was read; why it could not be is told when somebody asks for it.
+/// A body that was read. Why it could not be is an error of whoever wants its value.
 #[derive(Debug)]
 pub enum Body {
     /// JSON, or an empty body, which equals `{}`.
     Json(Value),
     /// Form fields: every value is text.
     Form(Value),
-    /// As it was sent, for rows that read it themselves, with its share of the memory.
+    /// As it was sent, for routes that read it themselves, with its share of the memory.
     Bytes(Bytes, Share),
     Bad(BodyFault),
 }
@@ -133,7 +132,7 @@ impl Body {
     pub fn value(&self) -> Result<&Value> {
         match self {
             Body::Json(value) | Body::Form(value) => Ok(value),
-            Body::Bytes(..) => Err(Error::Internal("a body was left as bytes".into())),
+            Body::Bytes(..) => Err(Error::internal("a body was left as bytes")),
             Body::Bad(BodyFault::Unreadable(detail)) => Err(Error::Unreadable(detail.clone())),
             Body::Bad(BodyFault::UnsupportedMedia(media)) => Err(Error::UnsupportedMedia(media.clone())),
             Body::Bad(BodyFault::TooLarge { bytes_max }) => Err(Error::TooLarge { bytes_max: *bytes_max }),
@@ -155,8 +154,8 @@ pub struct Call {
     pub caller: Option<Caller>,
     /// Where the route is at home.
     pub within: Within,
-    /// What was found there: by the transaction of a handler that reads or writes. One with steps asks
-    /// `places::again` in each of its transactions.
+    /// What was found there: by the transaction of a handler that reads or writes. An asynchronous one
+    /// calls `places::again` in each of its transactions.
     pub place: Place,
     /// The hash of the session cookie that was shown, good or not.
     pub session: Option<[u8; 32]>,
@@ -169,14 +168,14 @@ pub struct Call {
     /// Where people reach the server, as `https://host:port` without a slash at the end: the site's address
     /// where one is set, else as the caller addressed the server.
     pub origin: String,
-    /// The caller's address, as far as the operator's proxies tell it.
+    /// The caller's address, as far as the operator's proxies say it.
     pub peer: IpAddr,
     /// Whether something else than a program on this machine may have sent the request, whatever the address.
     pub forwarded: bool,
     /// Why the three above are what they are.
     pub way: Way,
     pub user_agent: String,
-    /// Whether the caller asks for JSON by name.
+    /// Whether the caller accepts JSON by name.
     pub wants_json: bool,
     /// The header of the one-time set-up code.
     pub setup_code: Option<String>,

@@ -2,7 +2,7 @@
 //! lists make the OpenAPI document.
 //!
 //! Texts and codes are those of Django REST framework, which PostHog's clients know. Only the first
-//! error is told, in the order of the list.
+//! error is shown, in the order of the list.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -243,7 +243,7 @@ pub fn check(fields: &'static [Field], body: &Value, from_form: bool, partial: b
         Value::Object(object) => object,
         Value::Null => return Err(invalid_body("null", "No data provided")),
         other => {
-            let detail = format!("Invalid data. Expected a dictionary, but got {}.", type_name(other));
+            let detail = format!("Invalid data. Expected a dictionary, but got {}.", python_type_name(other));
             return Err(invalid_body("invalid_input", detail));
         }
     };
@@ -322,7 +322,7 @@ fn check_value(field: &Field, value: &Value, from_form: bool) -> Result<Checked>
         Kind::Time => value.as_str().and_then(Time::parse).map(Checked::Time).ok_or_else(|| {
             invalid(name, "invalid_input", "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].")
         }),
-        Kind::Choice(choices) => shown(value)
+        Kind::Choice(choices) => python_str(value)
             .parse()
             .ok()
             .filter(|number| choices.contains(number))
@@ -367,7 +367,7 @@ fn check_value(field: &Field, value: &Value, from_form: bool) -> Result<Checked>
 const INTEGER: &str = "A valid integer is required.";
 
 fn not_a_choice(name: &'static str, value: &Value) -> Error {
-    invalid(name, "invalid_choice", format!("\"{}\" is not a valid choice.", shown(value)))
+    invalid(name, "invalid_choice", format!("\"{}\" is not a valid choice.", python_str(value)))
 }
 
 fn text(field: &Field, value: &Value, chars_max: Option<usize>, otherwise: &'static str) -> Result<Checked> {
@@ -459,7 +459,7 @@ fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// A whole number, also as text and with zeros behind a point.
+/// A whole number, also as text and with zeros after a point.
 fn integer(value: &Value) -> Option<i64> {
     let text = match value {
         Value::Number(number) => number.to_string(),
@@ -504,7 +504,7 @@ fn below(name: &'static str, min: impl std::fmt::Display) -> Error {
     invalid(name, "min_value", format!("Ensure this value is greater than or equal to {min}."))
 }
 
-/// Three digits in all, two of them behind the point; precision is judged before the range.
+/// Three digits in all, two of them after the point; precision is checked before the range.
 fn fraction(name: &'static str, value: &Value) -> Result<Checked> {
     let not_a_number = || invalid(name, "invalid_input", "A valid number is required.");
     let text = match value {
@@ -542,7 +542,7 @@ fn list<'a>(name: &'static str, value: &'a Value, from_form: bool) -> Result<&'a
         Value::Array(items) => Ok(items),
         Value::String(_) if from_form => Ok(std::slice::from_ref(value)),
         other => {
-            let detail = format!("Expected a list of items but got type \"{}\".", type_name(other));
+            let detail = format!("Expected a list of items but got type \"{}\".", python_type_name(other));
             Err(invalid(name, "not_a_list", detail))
         }
     }
@@ -579,7 +579,7 @@ fn texts(
 }
 
 /// The name of the value's type in Python, which PostHog's sentences use.
-pub fn type_name(value: &Value) -> &'static str {
+pub fn python_type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "NoneType",
         Value::Bool(_) => "bool",
@@ -592,7 +592,7 @@ pub fn type_name(value: &Value) -> &'static str {
 }
 
 /// The value as Python would print it.
-pub fn shown(value: &Value) -> String {
+pub fn python_str(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Bool(true) => "True".into(),

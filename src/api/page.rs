@@ -7,10 +7,10 @@ use super::reply::Reply;
 use crate::error::Result;
 
 const LIMIT_DEFAULT: u64 = 100;
-/// The largest page: an answer is in memory as a whole. Who asks for more gets as much, and the rest by `next`.
+/// The largest page: an answer is in memory as a whole. Who wants more gets as much, and the rest by `next`.
 pub const LIMIT_MAX: u64 = 1000;
 
-/// Which part of a list is asked for.
+/// Which part of a list is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
     pub limit: u64,
@@ -35,10 +35,10 @@ impl Paging {
         }
     }
 
-    /// This page of rows that are all at hand.
-    pub fn cut<T>(self, rows: Vec<T>) -> Vec<T> {
+    /// This page of a list that is all at hand.
+    pub fn cut<T>(self, list: Vec<T>) -> Vec<T> {
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        rows.into_iter().skip(size(self.offset)).take(size(self.limit)).collect()
+        list.into_iter().skip(size(self.offset)).take(size(self.limit)).collect()
     }
 
     /// 200 with the page.

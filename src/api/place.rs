@@ -3,8 +3,40 @@
 
 use uuid::Uuid;
 
+use super::call::Call;
 use super::level::Level;
 use crate::error::{Error, Result};
+use crate::store::Tx;
+
+/// Which organization or project the path belongs to. There is no default: every route says it, and is reached
+/// by those only whom the place is open to.
+#[derive(Clone, Copy)]
+pub enum Within {
+    /// None, or the caller's own record.
+    Nothing,
+    /// The organization that this parameter names: 404 where there is none, 403 for a stranger.
+    Organization(&'static str),
+    /// The organization that a look-up finds; none where the caller sees nothing.
+    OrganizationBy(fn(&Tx, &Call) -> Result<Option<InOrganization>>),
+    /// The project that this parameter names: 404 for whoever does not see it.
+    Project(&'static str),
+    /// The same, and 404 where it is not of the organization that the other parameter names.
+    ProjectOf { organization: &'static str, project: &'static str },
+    /// The project of what the path names, which the data file knows.
+    ProjectBy(fn(&Tx, &Call) -> Result<InProject>),
+}
+
+impl Within {
+    /// Whether the route belongs to an organization or a project.
+    pub fn is_somewhere(self) -> bool {
+        !matches!(self, Within::Nothing)
+    }
+
+    /// Whether it belongs to a project.
+    pub fn is_project(self) -> bool {
+        matches!(self, Within::Project(_) | Within::ProjectOf { .. } | Within::ProjectBy(_))
+    }
+}
 
 /// Where a request is at home. It is resolved once, before the handler runs; a caller who may not be there
 /// never reaches the handler.
@@ -54,22 +86,22 @@ impl Place {
     /// The organization that is named, with the caller's level.
     ///
     /// # Errors
-    /// 500 where the route names no organization: its row in the table is wrong then.
+    /// 500 where the route names no organization: the route table is wrong then.
     pub fn in_organization(&self) -> Result<InOrganization> {
         match self {
             Place::Organization { id, level } => Ok((*id, *level)),
-            _ => Err(Error::Internal("the route names no organization".into())),
+            _ => Err(Error::internal("the route names no organization")),
         }
     }
 
     /// The project that is named.
     ///
     /// # Errors
-    /// 500 where the route names no project: its row in the table is wrong then.
+    /// 500 where the route names no project: the route table is wrong then.
     pub fn in_project(&self) -> Result<InProject> {
         match self {
             Place::Project(project) => Ok(*project),
-            _ => Err(Error::Internal("the route names no project".into())),
+            _ => Err(Error::internal("the route names no project")),
         }
     }
 }

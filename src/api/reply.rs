@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 
-/// A status, a body and what goes with it.
+/// A status, a body and headers.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -20,7 +22,7 @@ pub const CSRF: &str = "posthog_csrftoken";
 pub fn csrf_token(session_token: &str) -> Result<String> {
     const BYTES: usize = 16;
     let mut signer = Hmac::<Sha256>::new_from_slice(session_token.as_bytes())
-        .map_err(|cause| Error::Internal(format!("a session's token is unusable: {cause}")))?;
+        .map_err(|cause| Error::failed("a session's token is unusable", cause.to_string()))?;
     signer.update(b"csrf");
     let signed = signer.finalize().into_bytes();
     Ok(signed[..BYTES].iter().fold(String::with_capacity(2 * BYTES), |mut text, byte| {
@@ -45,12 +47,6 @@ fn session_names(call: &Call) -> &'static [&'static str] {
     if is_https(call) { &SESSION } else { &SESSION[1..] }
 }
 
-/// What stands behind the values of all cookies: set and cleared alike.
-fn attributes(call: &Call, seconds: i64) -> String {
-    let secure = if is_https(call) { "; Secure" } else { "" };
-    format!("Max-Age={seconds}; Path=/; SameSite=Lax{secure}")
-}
-
 /// Adds the cookies of a new session.
 ///
 /// # Errors
@@ -64,10 +60,18 @@ pub fn clear(call: &Call, reply: Reply) -> Reply {
     with_all(call, 0, "", "", reply)
 }
 
-fn with_all(call: &Call, seconds: i64, token: &str, csrf: &str, mut reply: Reply) -> Reply {
-    let attributes = attributes(call, seconds);
-    for name in session_names(call) {
-        reply = reply.with("set-cookie", format!("{name}={token}; HttpOnly; {attributes}"));
-    }
-    reply.with("set-cookie", format!("{CSRF}={csrf}; {attributes}"))
+/// Invariant: a cookie is cleared with the attributes that it was set with, or browsers keep it.
+fn with_all(call: &Call, seconds: i64, token: &str, csrf: &str, reply: Reply) -> Reply {
+    let cookie = |name: &'static str, value: &str, is_http_only: bool| {
+        Cookie::build((name, value.to_owned()))
+            .path("/")
+            .max_age(Duration::seconds(seconds))
+            .same_site(SameSite::Lax)
+            .secure(is_https(call))
+            .http_only(is_http_only)
+            .to_string()
+    };
+    let names = session_names(call).iter();
+    let reply = names.fold(reply, |reply, name| reply.with("set-cookie", cookie(name, token, true)));
+    reply.with("set-cookie", cookie(CSRF, csrf, false))
 }

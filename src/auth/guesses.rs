@@ -1,6 +1,6 @@
 //! Limits on guessing passwords, codes and links. Kept in memory: a restart forgives.
 //!
-//! Holds always: whoever guesses takes a slot before the guess is looked at, so that many at once are no
+//! Invariant: whoever guesses takes a slot before the guess is looked at, so that many at once are no
 //! more than one after the other. A slot that proves right gives back itself and nothing else.
 //!
 //! Three counts meet. The count of an account from one network stops a stubborn guesser, and nobody else.
@@ -191,7 +191,7 @@ impl Default for Guesses {
     }
 }
 
-/// The right to one guess. Where it goes without a word, it was wrong: whoever hangs up has guessed, too.
+/// The right to one guess. One that is dropped was wrong: whoever hangs up has guessed, too.
 pub struct Slot<'a> {
     of: Option<(&'a Guesses, Vec<(Key, Limit)>)>,
     now: Time,

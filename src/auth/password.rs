@@ -8,9 +8,9 @@ use crate::clock::Ids;
 use crate::error::{Error, Result, invalid};
 
 const CHARS_MIN: usize = 8;
-/// zxcvbn scores go from 0 to 4.
+/// zxcvbn scores are 0 to 4.
 const SCORE_MIN: u8 = 3;
-/// zxcvbn's time grows with the length; what lies behind this adds nothing.
+/// zxcvbn's time grows with the length; what comes after so many letters adds nothing.
 const JUDGED_CHARS_MAX: usize = 100;
 /// Longer passwords are refused before they are hashed.
 pub const CHARS_MAX: usize = 1000;
@@ -21,8 +21,8 @@ pub fn check_strength(password: &str) -> Result<()> {
         let detail = format!("This password is too short. It must contain at least {CHARS_MIN} characters.");
         return Err(invalid("password", "password_too_short", detail));
     }
-    let judged: String = password.chars().take(JUDGED_CHARS_MAX).collect();
-    let estimate = zxcvbn::zxcvbn(&judged, &[]);
+    let start: String = password.chars().take(JUDGED_CHARS_MAX).collect();
+    let estimate = zxcvbn::zxcvbn(&start, &[]);
     if u8::from(estimate.score()) >= SCORE_MIN {
         return Ok(());
     }
@@ -40,8 +40,8 @@ fn params() -> Params {
     Params::new(19 * 1024, 2, 1, None).expect("the parameters are within Argon2's bounds")
 }
 
-/// Works the hash out.
-fn worked_out(password: &str, salt: Salt<'_>, params: Params) -> password_hash::Result<Output> {
+/// The hash itself.
+fn output_of(password: &str, salt: Salt<'_>, params: Params) -> password_hash::Result<Output> {
     let mut bytes = [0; Salt::MAX_LENGTH];
     let salt = salt.decode_b64(&mut bytes)?;
     let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
@@ -57,20 +57,21 @@ fn worked_out(password: &str, salt: Salt<'_>, params: Params) -> password_hash::
 
 /// The hash to store.
 pub fn hash(ids: &Ids, password: &str) -> Result<String> {
-    let fail = |cause| Error::Internal(format!("a password could not be hashed: {cause}"));
+    let fail =
+        |cause: password_hash::Error| Error::failed("a password could not be hashed", cause.to_string());
     let salt = SaltString::encode_b64(&ids.bytes::<16>()).map_err(fail)?;
     let stored = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
         params: ParamsString::try_from(&params()).map_err(fail)?,
         salt: Some(salt.as_salt()),
-        hash: Some(worked_out(password, salt.as_salt(), params()).map_err(fail)?),
+        hash: Some(output_of(password, salt.as_salt(), params()).map_err(fail)?),
     };
     Ok(stored.to_string())
 }
 
 /// Whether the password is the one that was hashed. Takes as long where there is no hash, so that an
-/// unknown address cannot be told from a wrong password.
+/// unknown address looks like a wrong password.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
     const NOBODY: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm8$fOqoTX6d6WzTDqJpNd7HBl9zMB+Z1DSwD9YwkrZ0o6o";
@@ -79,7 +80,7 @@ pub fn verify(password: &str, hash: Option<&str>) -> bool {
         return false;
     };
     // Outputs are compared in constant time.
-    worked_out(password, salt, params).is_ok_and(|output| output == wanted) && hash.is_some()
+    output_of(password, salt, params).is_ok_and(|output| output == wanted) && hash.is_some()
 }
 
 #[cfg(test)]

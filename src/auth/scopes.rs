@@ -51,7 +51,7 @@ pub fn is_scope(scope: &str) -> bool {
 }
 
 /// Whether keys that are limited to organizations or projects are limited here as well: the user's own
-/// record is open to every key of his.
+/// record is open to every key of theirs.
 pub fn restricted(scope: &str) -> bool {
     !scope.starts_with("user:")
 }
@@ -60,12 +60,12 @@ pub fn restricted(scope: &str) -> bool {
 pub fn open_to(via: &Via, scope: &'static str) -> bool {
     match via {
         Via::Session { .. } => true,
-        Via::Key(key) => covers(&key.scopes, scope).is_ok(),
+        Via::Key(key) => require(&key.scopes, scope).is_ok(),
     }
 }
 
 /// Writing includes reading; `*` includes all.
-pub fn covers(held: &[String], needed: &'static str) -> Result<()> {
+pub fn require(held: &[String], needed: &'static str) -> Result<()> {
     let read = needed.strip_suffix(":read");
     let holds = |scope: &String| {
         scope == "*" || scope == needed || (read.is_some() && scope.strip_suffix(":write") == read)
@@ -83,11 +83,11 @@ mod tests {
     #[test]
     fn writing_includes_reading_but_not_the_reverse() {
         let held = |scope: &str| vec![scope.to_owned()];
-        assert!(covers(&held("organization:write"), "organization:read").is_ok());
-        assert!(covers(&held("organization:read"), "organization:write").is_err());
-        assert!(covers(&held("organization:write"), "organization_member:read").is_err());
-        assert!(covers(&held("*"), "plugin:write").is_ok());
-        assert!(covers(&[], "plugin:read").is_err());
+        assert!(require(&held("organization:write"), "organization:read").is_ok());
+        assert!(require(&held("organization:read"), "organization:write").is_err());
+        assert!(require(&held("organization:write"), "organization_member:read").is_err());
+        assert!(require(&held("*"), "plugin:write").is_ok());
+        assert!(require(&[], "plugin:read").is_err());
     }
 
     #[test]

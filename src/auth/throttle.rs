@@ -16,16 +16,16 @@ const KEY_PER_MINUTE: u32 = 480;
 const KEY_PER_HOUR: u32 = 4800;
 const USER_WRITES_PER_MINUTE: u32 = 5;
 const ADDRESS_CHANGES_PER_HOUR: u32 = 10;
-/// Whoever comes when this many are watched makes the stale ones forgotten.
+/// When so many are watched, the stale ones are forgotten.
 const WATCHED_MAX: usize = 10_000;
 
 /// All limits.
 #[derive(Default)]
 pub struct Throttles {
-    key_minute: Windows<[u8; 32]>,
-    key_hour: Windows<[u8; 32]>,
-    user_writes: Windows<Uuid>,
-    address_changes: Windows<Uuid>,
+    key_minute: RateLimiter<[u8; 32]>,
+    key_hour: RateLimiter<[u8; 32]>,
+    user_writes: RateLimiter<Uuid>,
+    address_changes: RateLimiter<Uuid>,
     pub guesses: Guesses,
 }
 
@@ -35,29 +35,35 @@ impl Throttles {
     /// # Errors
     /// 429 beyond ten in an hour.
     pub fn address_change(&self, user: Uuid, now: Time) -> Result<()> {
-        self.address_changes.take(user, now, HOUR_SECONDS, ADDRESS_CHANGES_PER_HOUR)
+        self.address_changes.hit(user, now, HOUR_SECONDS, ADDRESS_CHANGES_PER_HOUR)
     }
 
     /// Counts a request by key.
+    ///
+    /// # Errors
+    /// 429 beyond so many in a minute or an hour.
     pub fn key(&self, hash: [u8; 32], now: Time) -> Result<()> {
-        self.key_minute.take(hash, now, MINUTE_SECONDS, KEY_PER_MINUTE)?;
-        self.key_hour.take(hash, now, HOUR_SECONDS, KEY_PER_HOUR)
+        self.key_minute.hit(hash, now, MINUTE_SECONDS, KEY_PER_MINUTE)?;
+        self.key_hour.hit(hash, now, HOUR_SECONDS, KEY_PER_HOUR)
     }
 
     /// Counts a change to a user's own settings.
+    ///
+    /// # Errors
+    /// 429 beyond five in a minute.
     pub fn user_write(&self, user: Uuid, now: Time) -> Result<()> {
-        self.user_writes.take(user, now, MINUTE_SECONDS, USER_WRITES_PER_MINUTE)
+        self.user_writes.hit(user, now, MINUTE_SECONDS, USER_WRITES_PER_MINUTE)
     }
 }
 
-/// Sliding windows: what happened in the last so many seconds, told apart by slots of a window.
-struct Windows<W> {
-    watched: Mutex<HashMap<W, Window>>,
+/// Sliding windows: what happened in the last so many seconds, by slots of a window.
+struct RateLimiter<K> {
+    watched: Mutex<HashMap<K, Window>>,
 }
 
-impl<W> Default for Windows<W> {
+impl<K> Default for RateLimiter<K> {
     fn default() -> Self {
-        Windows { watched: Mutex::default() }
+        RateLimiter { watched: Mutex::default() }
     }
 }
 
@@ -78,7 +84,7 @@ impl Default for Window {
 }
 
 impl Window {
-    fn place(slot: i64) -> usize {
+    fn index(slot: i64) -> usize {
         usize::try_from(slot.rem_euclid(SLOTS as i64)).unwrap_or(0)
     }
 
@@ -86,7 +92,7 @@ impl Window {
     fn advance(&mut self, slot: i64) {
         let passed = (slot - self.newest).clamp(0, SLOTS as i64);
         for gone in slot - passed + 1..=slot {
-            self.counts[Window::place(gone)] = 0;
+            self.counts[Window::index(gone)] = 0;
         }
         self.newest = self.newest.max(slot);
     }
@@ -97,23 +103,23 @@ impl Window {
 
     /// How many slots it takes until the oldest count leaves.
     fn slots_left(&self) -> i64 {
-        let oldest = (1..=SLOTS as i64).find(|age| self.counts[Window::place(self.newest + age)] > 0);
+        let oldest = (1..=SLOTS as i64).find(|age| self.counts[Window::index(self.newest + age)] > 0);
         oldest.unwrap_or(1)
     }
 }
 
-impl<W: Hash + Eq + Copy> Windows<W> {
+impl<K: Hash + Eq + Copy> RateLimiter<K> {
     fn slot(now: Time, seconds: i64) -> i64 {
         now.0.div_euclid(seconds * SECOND_MICROS / SLOTS as i64)
     }
 
-    fn take(&self, who: W, now: Time, seconds: i64, max: u32) -> Result<()> {
+    fn hit(&self, key: K, now: Time, seconds: i64, max: u32) -> Result<()> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = Self::slot(now, seconds);
         if watched.len() >= WATCHED_MAX {
             watched.retain(|_, window| slot - window.newest <= SLOTS as i64);
         }
-        let window = watched.entry(who).or_default();
+        let window = watched.entry(key).or_default();
         window.advance(slot);
         if window.total() >= max {
             let micros = seconds * SECOND_MICROS / SLOTS as i64;
@@ -122,7 +128,7 @@ impl<W: Hash + Eq + Copy> Windows<W> {
                 u32::try_from(((free + SECOND_MICROS - 1) / SECOND_MICROS).max(1)).unwrap_or(1);
             return Err(Error::Throttled { retry_after_seconds });
         }
-        let count = &mut window.counts[Window::place(slot)];
+        let count = &mut window.counts[Window::index(slot)];
         *count = count.saturating_add(1);
         Ok(())
     }
@@ -134,14 +140,14 @@ mod tests {
 
     #[test]
     fn the_limit_holds_within_a_window_and_ends_with_it() {
-        let windows = Windows::default();
+        let limiter = RateLimiter::default();
         let start = Time(1_000_020 * SECOND_MICROS);
         for _ in 0..5 {
-            assert!(windows.take(1, start, 60, 5).is_ok());
+            assert!(limiter.hit(1, start, 60, 5).is_ok());
         }
-        assert!(matches!(windows.take(1, start, 60, 5), Err(Error::Throttled { .. })));
-        assert!(windows.take(2, start, 60, 5).is_ok());
-        let refused = |seconds: i64| match windows.take(1, start.plus_seconds(seconds), 60, 5) {
+        assert!(matches!(limiter.hit(1, start, 60, 5), Err(Error::Throttled { .. })));
+        assert!(limiter.hit(2, start, 60, 5).is_ok());
+        let refused = |seconds: i64| match limiter.hit(1, start.plus_seconds(seconds), 60, 5) {
             Err(Error::Throttled { retry_after_seconds }) => Some(retry_after_seconds),
             _ => None,
         };
@@ -152,10 +158,10 @@ mod tests {
 
     #[test]
     fn no_window_of_the_length_holds_more_than_the_limit() {
-        let windows = Windows::default();
+        let limiter = RateLimiter::default();
         let start = Time(1_000_000 * SECOND_MICROS);
         let taken: Vec<i64> =
-            (0..300).filter(|second| windows.take(1, start.plus_seconds(*second), 60, 20).is_ok()).collect();
+            (0..300).filter(|second| limiter.hit(1, start.plus_seconds(*second), 60, 20).is_ok()).collect();
         assert!(taken.len() > 80, "{taken:?}");
         for from in 0..240 {
             let inside = taken.iter().filter(|second| (from..from + 60).contains(*second)).count();

@@ -19,7 +19,7 @@ pub struct Budgets {
     /// Pages of the data file, those that a commit writes included. Changes that wait for their commit
     /// take as much again: one batch is on its way to the disk while the next is made.
     pub cache: usize,
-    /// Everything else that grows with what comes in and goes out: bodies, what they are parsed into,
+    /// Everything else that grows with the traffic: bodies, what they are parsed into,
     /// captured batches, answers that their callers have not taken yet, batch exports.
     pub work: usize,
 }

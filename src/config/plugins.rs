@@ -19,11 +19,11 @@ pub struct Plugins {
     #[arg(long, env = "ORGD_GITHUB_URL", default_value = GITHUB, value_name = "URL", value_parser = base)]
     pub github_url: Url,
 
-    /// Where GitHub's API is asked for the latest commit.
+    /// GitHub's API, which knows the latest commit.
     #[arg(long, env = "ORGD_GITHUB_API_URL", default_value = GITHUB_API, value_name = "URL", value_parser = base)]
     pub github_api_url: Url,
 
-    /// Where GitLab's API is asked, and its archives are downloaded.
+    /// GitLab, for its API and its archives.
     #[arg(long, env = "ORGD_GITLAB_URL", default_value = GITLAB, value_name = "URL", value_parser = base)]
     pub gitlab_url: Url,
 
@@ -80,7 +80,7 @@ impl Plugins {
     }
 }
 
-/// Whether the operator has set this address. The well-known sites are judged like everybody's.
+/// Whether the operator has set this address. The well-known sites are checked like everybody's.
 pub fn is_of_operator(url: &Url) -> bool {
     ![GITHUB, GITHUB_API, GITLAB, REPOSITORY].iter().any(|site| Url::parse(site).as_ref() == Ok(url))
 }
@@ -93,7 +93,7 @@ fn web(text: &str) -> Result<Url, String> {
     Err("the address of a web server is needed, as https://example.com/path".into())
 }
 
-/// What paths are put behind.
+/// What paths are appended to.
 fn base(text: &str) -> Result<Url, String> {
     let url = web(text)?;
     if url.query().is_some() || url.fragment().is_some() {

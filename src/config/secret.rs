@@ -52,7 +52,7 @@ fn secret_of(
     }
 }
 
-/// The text of the file without the line end that editors put behind it.
+/// The text of the file without the line end that editors add.
 fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = fs::File::open(path).map_err(|cause| cause.to_string())?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
@@ -22,13 +22,85 @@ const FIRST_BYTES: usize = 64 * 1024;
 /// How slowly a body may come on average, after so much time in which it may come as it likes.
 const BYTES_PER_SECOND_MIN: usize = 1024;
 const GRACE: Duration = Duration::from_secs(5);
-/// A body goes forward with every so many bytes, as far as its connection is concerned.
+/// Every so many bytes of a body count as progress of its connection.
 const BEAT_BYTES: usize = 4 * 1024;
 /// What a field of a form costs beside its text, in bytes.
 const FORM_FIELD_BYTES: usize = 300;
 
-/// A body as it came, with its share of the memory.
-pub(super) struct Raw {
+/// The body of one request. It is read once: before the caller is known where their key may be in it, else after
+/// they were let in.
+pub(super) struct RequestBody {
+    incoming: Incoming,
+    is_taken: bool,
+    /// The memory of what was parsed.
+    share: Option<Share>,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming) -> RequestBody {
+        RequestBody { incoming, is_taken: false, share: None }
+    }
+
+    /// Whether there is one that nobody has read.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.is_taken && !self.incoming.is_end_stream()
+    }
+
+    /// Reads and parses it; `None` where that was done, or there is none.
+    ///
+    /// # Errors
+    /// As [`read_whole`] and [`parse`].
+    pub(super) async fn parse(
+        &mut self,
+        content_type: Option<&str>,
+        limits: &Limits<'_>,
+    ) -> Result<Option<Body>> {
+        if !self.is_waiting() {
+            return Ok(None);
+        }
+        self.is_taken = true;
+        let reading = async {
+            let raw = read_whole(&mut self.incoming, limits, parsed_bytes).await?;
+            parse(raw, content_type).await
+        };
+        let (body, share) = Box::pin(reading).await?;
+        self.share = Some(share);
+        Ok(Some(body))
+    }
+
+    /// The body as it was sent; `None` where there is none. Whoever takes it so says themselves what is wrong
+    /// with it.
+    ///
+    /// # Errors
+    /// As [`read_whole`], but for what [`BodyFault`] can say.
+    pub(super) async fn bytes(&mut self, limits: &Limits<'_>) -> Result<Option<Body>> {
+        if !self.is_waiting() {
+            return Ok(None);
+        }
+        self.is_taken = true;
+        match Box::pin(read_whole(&mut self.incoming, limits, captured_bytes)).await {
+            Ok(Raw { bytes, share }) => Ok(Some(Body::Bytes(Bytes::from(bytes), share))),
+            Err(Error::TooLarge { bytes_max }) => Ok(Some(Body::Bad(BodyFault::TooLarge { bytes_max }))),
+            Err(Error::Busy { retry_after_seconds }) => {
+                Ok(Some(Body::Bad(BodyFault::Busy { retry_after_seconds })))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Reads what is left, so that the connection can be used again. Says whether the end was reached: a large or
+    /// slow rest is not worth the wait.
+    pub(super) async fn finish(self) -> bool {
+        if self.incoming.is_end_stream() {
+            return true;
+        }
+        drop(self.share);
+        Box::pin(discard(self.incoming)).await
+    }
+}
+
+/// Bytes as they came, with their share of the memory.
+struct Raw {
     bytes: Vec<u8>,
     share: Share,
 }
@@ -56,29 +128,24 @@ fn patience(taken: Duration, bytes: usize) -> Duration {
 }
 
 /// What a captured body becomes, in bytes: it is stored in pieces of up to 1 MiB.
-fn captured(length: usize) -> usize {
+fn captured_bytes(length: usize) -> usize {
     length.saturating_mul(4).min(2 * 1024 * 1024)
 }
 
 /// What a parsed body becomes, in bytes: of a small one more than its text many times over, of a large one
 /// mostly text.
-fn parsed(length: usize) -> usize {
+fn parsed_bytes(length: usize) -> usize {
     length.saturating_mul(4).min(1024 * 1024).max(length.saturating_mul(2))
 }
 
-/// Reads a body that will be parsed, see [`whole`].
-pub(super) async fn read(body: &mut Incoming, limits: &Limits<'_>) -> Result<Raw> {
-    whole(body, limits, parsed).await
-}
-
 /// Reads the whole body; of one that is refused, the rest is left unread. Memory is taken as the bytes arrive,
-/// whatever the head promises. `becomes` tells what a body of so many bytes will take beside them, so that
+/// whatever the head promises. `becomes` gives what a body of so many bytes will take beside them, so that
 /// it is counted on from the beginning.
 ///
 /// # Errors
 /// 413 beyond the limit, 408 beyond the time, after a long pause or below the least rate, 503 where there is no
 /// memory, 400 where the connection broke.
-async fn whole<B>(body: &mut B, limits: &Limits<'_>, becomes: fn(usize) -> usize) -> Result<Raw>
+async fn read_whole<B>(body: &mut B, limits: &Limits<'_>, becomes: fn(usize) -> usize) -> Result<Raw>
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
 {
@@ -96,10 +163,10 @@ where
     let time = Duration::from_secs(limits.config.body_seconds_max);
     let mut left = time;
     loop {
-        let asked = Instant::now();
+        let began = Instant::now();
         let pause = patience(time - left, bytes.len()).min(left);
         let Ok(frame) = timeout(pause, waiting(body.frame())).await else { return Err(Error::TooSlow) };
-        left = left.saturating_sub(asked.elapsed());
+        left = left.saturating_sub(began.elapsed());
         let frame = match frame {
             None => break,
             Some(Ok(frame)) => frame,
@@ -125,9 +192,8 @@ where
     Ok(Raw { bytes, share })
 }
 
-/// Reads a body that nobody looked at to its end, so that the connection can be used again. Says whether
-/// the end was reached: a large or slow body is not worth the wait.
-pub(super) async fn discard(mut body: Incoming) -> bool {
+/// Whether the rest of a body could be read in good time.
+async fn discard(mut body: Incoming) -> bool {
     const BYTES_MAX: u64 = 1024 * 1024;
     const TIME_MAX: Duration = Duration::from_secs(1);
     let reading = async {
@@ -148,22 +214,12 @@ pub(super) async fn discard(mut body: Incoming) -> bool {
     timeout(TIME_MAX, reading).await.unwrap_or(false)
 }
 
-/// The body as it was sent. A row that reads it itself also says itself what is wrong with it.
-pub(super) async fn read_bytes(body: &mut Incoming, limits: &Limits<'_>) -> Result<Body> {
-    match whole(body, limits, captured).await {
-        Ok(Raw { bytes, share }) => Ok(Body::Bytes(Bytes::from(bytes), share)),
-        Err(Error::TooLarge { bytes_max }) => Ok(Body::Bad(BodyFault::TooLarge { bytes_max })),
-        Err(Error::Busy { retry_after_seconds }) => Ok(Body::Bad(BodyFault::Busy { retry_after_seconds })),
-        Err(other) => Err(other),
-    }
-}
-
 /// Makes a value of the bytes. An empty body equals `{}`, whatever its type. The share is to live as long as
 /// the value.
 ///
 /// # Errors
 /// 503 where there is no memory for what the bytes become.
-pub(super) async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body, Share)> {
+async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body, Share)> {
     let Raw { bytes, share } = raw;
     let content_type = content_type.unwrap_or("application/json");
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -209,7 +265,7 @@ fn json(bytes: &[u8]) -> Body {
     }
 }
 
-/// Text parts become fields; files have no place in this API and are passed over.
+/// Text parts become fields; this API takes no files, which are passed over.
 async fn multipart(bytes: Bytes, content_type: &str) -> Body {
     let bad = |cause: multer::Error| {
         Body::Bad(BodyFault::Unreadable(format!("Multipart form parse error - {cause}").into()))
@@ -278,10 +334,10 @@ mod tests {
 
     #[test]
     fn a_small_body_is_a_small_share_and_a_large_one_mostly_itself() {
-        for becomes in [captured, parsed] {
+        for becomes in [captured_bytes, parsed_bytes] {
             assert_eq!(becomes(256 * 1024), 1024 * 1024);
             assert_eq!(becomes(0), 0);
         }
-        assert_eq!((captured(20_000_000), parsed(20_000_000)), (2 * 1024 * 1024, 40_000_000));
+        assert_eq!((captured_bytes(20_000_000), parsed_bytes(20_000_000)), (2 * 1024 * 1024, 40_000_000));
     }
 }

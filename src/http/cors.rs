@@ -7,7 +7,7 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Method};
 
-/// Whether this is a browser's question before the request proper.
+/// Whether a browser asks for permission before the request proper.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && headers.contains_key(ORIGIN)
@@ -37,15 +37,15 @@ pub(super) fn allow_preflight(answer: &mut HeaderMap) {
 }
 
 /// Mirrors what the page asks for: events may come from any site, cookies or not, for none are looked at.
-pub(super) fn mirror(asked: &HeaderMap, answer: &mut HeaderMap) {
-    let Some(origin) = asked.get(ORIGIN) else { return };
+pub(super) fn mirror(request: &HeaderMap, answer: &mut HeaderMap) {
+    let Some(origin) = request.get(ORIGIN) else { return };
     answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     answer.append(VARY, HeaderValue::from_static("origin"));
-    if let Some(headers) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+    if let Some(headers) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
     }
-    if asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+    if request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
         answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("OPTIONS, POST"));
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     }

@@ -1,6 +1,7 @@
 //! Finding what a request shows of its caller: a key in the header, the body or the query, then the
 //! session's cookie. The first one found is the only one tried.
 
+use cookie::Cookie;
 use hyper::HeaderMap;
 use hyper::header::COOKIE;
 
@@ -48,7 +49,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(COOKIE).iter();
     let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     pairs
-        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
-        .find(|(known, _)| *known == name)
-        .map(|(_, value)| value.trim_matches('"').to_owned())
+        .filter_map(|pair| Cookie::parse(std::str::from_utf8(pair).ok()?).ok())
+        .find(|cookie| cookie.name() == name)
+        .map(|cookie| cookie.value_trimmed().to_owned())
 }

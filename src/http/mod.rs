@@ -1,14 +1,20 @@
 //! Bytes and headers. Knows nothing of organizations.
 
-mod asked;
+mod accept;
+mod authorize;
 mod body;
 mod cors;
 mod credentials;
+mod find;
+mod forwarded;
+mod headers;
+mod last_use;
 mod pulse;
+mod request_log;
 mod respond;
 mod server;
 mod service;
-mod way;
+mod site;
 mod wire;
 
 pub(crate) use server::serve;

@@ -1,4 +1,4 @@
-//! Whether something goes on on a connection, and the shares that addresses have of all connections.
+//! Whether there is progress on a connection, and the shares that addresses have of all connections.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::config::network_of;
 
-/// What goes on on one connection.
+/// The progress of one connection.
 pub(super) struct Pulse {
     began: Instant,
     /// Requests whose handlers run.
@@ -26,9 +26,9 @@ pub(super) struct Pulse {
     last: AtomicU64,
     /// Another connection needs the place of this one.
     unwanted: Notify,
-    /// Whether it was asked to go and has not answered yet.
+    /// Whether it was dismissed and has not ended yet.
     is_dismissed: AtomicBool,
-    /// Whether it was asked to go even where its peer only keeps a request or an answer waiting.
+    /// Whether it was dismissed even if its peer only keeps a request or an answer waiting.
     is_urgent: AtomicBool,
 }
 
@@ -52,7 +52,7 @@ impl Pulse {
         self.last.store(millis, Ordering::Relaxed);
     }
 
-    /// A request is under way until what is returned goes.
+    /// A request is under way until what is returned is dropped.
     pub(super) fn request(self: &Arc<Pulse>) -> Running {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.beat();
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     /// Whether a connection makes way where another of its address needs its place, and where anybody does.
-    fn goes(pulse: &Arc<Pulse>) -> (bool, bool) {
+    fn makes_way(pulse: &Arc<Pulse>) -> (bool, bool) {
         let one = |is_urgent| {
             pulse.is_dismissed.store(false, Ordering::Relaxed);
             dismiss([pulse], is_urgent)
@@ -250,22 +250,22 @@ mod tests {
     #[tokio::test]
     async fn what_waits_for_its_peer_makes_way_and_what_works_stays() {
         let pulse = Pulse::begin();
-        assert_eq!(goes(&pulse), (true, true), "idle");
+        assert_eq!(makes_way(&pulse), (true, true), "idle");
         let running = pulse.request();
-        assert_eq!(goes(&pulse), (false, false), "a handler works");
+        assert_eq!(makes_way(&pulse), (false, false), "a handler works");
         Arc::clone(&pulse)
-            .answering(waiting(async { assert_eq!(goes(&pulse), (false, true), "no body") }))
+            .answering(waiting(async { assert_eq!(makes_way(&pulse), (false, true), "no body") }))
             .await;
-        assert_eq!(goes(&pulse), (false, false), "the handler works again");
+        assert_eq!(makes_way(&pulse), (false, false), "the handler works again");
         let other = pulse.request();
         Arc::clone(&pulse)
-            .answering(waiting(async { assert_eq!(goes(&pulse), (false, false), "one works") }))
+            .answering(waiting(async { assert_eq!(makes_way(&pulse), (false, false), "one works") }))
             .await;
         drop((running, other));
         pulse.stall(true);
-        assert_eq!(goes(&pulse), (false, true), "nobody reads the answer");
+        assert_eq!(makes_way(&pulse), (false, true), "nobody reads the answer");
         pulse.stall(false);
-        assert_eq!(goes(&pulse), (true, true), "idle again");
+        assert_eq!(makes_way(&pulse), (true, true), "idle again");
     }
 
     #[tokio::test]

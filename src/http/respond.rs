@@ -13,6 +13,7 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Response, StatusCode};
 
+use super::accept;
 use crate::api::Reply;
 use crate::api::reply::JSON;
 use crate::config::GZIP_BYTES_MIN;
@@ -58,9 +59,9 @@ pub(super) struct Memory<'a> {
 
 /// The answer of a handler, compressed where it is large and the caller can undo it. A large one has its
 /// share of the memory until the caller has taken it; where there is none, the answer is 503.
-pub(super) fn reply(reply: Reply, asked: &HeaderMap, memory: Memory<'_>) -> Answer {
+pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> Answer {
     let large = reply.body.len() >= GZIP_BYTES_MIN;
-    let compress = large && reply.body.len() <= GZIP_BYTES_MAX && accepts_gzip(asked);
+    let compress = large && reply.body.len() <= GZIP_BYTES_MAX && accepts_gzip(request);
     let body = if compress { gzip(&reply.body) } else { reply.body };
     let empty = body.is_empty();
     let Some(body) = held(body, memory) else {
@@ -114,12 +115,9 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-fn accepts_gzip(asked: &HeaderMap) -> bool {
-    let accepted = asked.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accepted.split(',').any(|part| {
-        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
-        name.trim() == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
-    })
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    let accepted = request.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept::choices(accepted).any(|choice| choice.name == "gzip" && choice.is_wanted)
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -131,8 +129,9 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 /// The answer to a request that was refused.
 pub(super) fn error(error: &Error) -> Answer {
-    let mut answer = Response::new(Bytes::from(error.body()));
-    *answer.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let envelope = error.envelope();
+    let mut answer = Response::new(Bytes::from(envelope.body()));
+    *answer.status_mut() = StatusCode::from_u16(envelope.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     match error {

@@ -1,4 +1,4 @@
-//! Accepting connections, within limits, until the server is told to stop.
+//! Accepting connections, within limits, until the server is stopped.
 
 use std::future::Future;
 use std::io;
@@ -33,8 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const STREAMS_MAX: u32 = 200;
 /// Every HTTP/2 connection begins with these letters; no HTTP/1 request does.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long a peer may take to agree that a connection ends on which nothing goes on.
-const GOODBYE_TIME: Duration = Duration::from_secs(1);
+/// How long a peer may take to agree that an idle connection ends.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
 pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
@@ -145,7 +145,7 @@ async fn first_bytes(stream: &mut TcpStream) -> io::Result<Bytes> {
     Ok(Bytes::copy_from_slice(&bytes[..length]))
 }
 
-/// Serves a connection to its end, which comes early where nothing goes on for too long or another one needs its
+/// Serves a connection to its end, which comes early where nothing happens for too long or another one needs its
 /// place; when the server stops, after what is under way. `None` where the peer did not agree to the end.
 async fn attend<C: Future>(
     connection: C,
@@ -159,7 +159,7 @@ async fn attend<C: Future>(
     let mut ending: Option<Instant> = None;
     loop {
         let (time, from) = match ending {
-            Some(since) => (GOODBYE_TIME, pulse.last().max(since)),
+            Some(since) => (CLOSE_TIMEOUT, pulse.last().max(since)),
             None => (idle_time, pulse.last()),
         };
         let end = if pulse.is_idle() { from + time } else { Instant::now() + time };

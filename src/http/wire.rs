@@ -29,7 +29,7 @@ pub(super) struct Wire {
     /// Since when bytes have been waiting to be read, and how many were read since.
     waiting: Option<(Instant, usize)>,
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Where writing means that an answer goes forward. Over HTTP/2 it may be the answer to a ping.
+    /// Where writing means progress of an answer. Over HTTP/2 it may be the answer to a ping.
     pulse: Option<Arc<Pulse>>,
 }
 
@@ -39,7 +39,7 @@ impl Wire {
     }
 
     /// Judges what came of writing: how much the peer took, or that it takes nothing now.
-    fn judge(
+    fn watch(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
@@ -104,7 +104,7 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.judge(context, written)
+        self.watch(context, written)
     }
 
     fn poll_write_vectored(
@@ -113,7 +113,7 @@ impl AsyncWrite for Wire {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.judge(context, written)
+        self.watch(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -134,7 +134,7 @@ impl AsyncWrite for Wire {
 }
 
 /// The body of an answer over HTTP/2, where a peer says how much it takes: what waits for that is not on the
-/// wire, so only the pieces tell that it goes forward.
+/// wire, so only the pieces show its progress.
 pub(super) struct Pieces {
     left: Bytes,
     pulse: Arc<Pulse>,

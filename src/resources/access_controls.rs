@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::check::expect;
 use super::{Resource, batch_exports, members, projects, role_memberships, roles};
-use crate::api::{Call, Field, InProject, Level, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, InProject, Level, Reply, Within};
+use crate::app::{Route, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
 use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_uuid};
@@ -24,12 +25,14 @@ fn rows() -> Vec<Route> {
     let others = "/api/projects/{id}/resource_access_controls/";
     let project = Within::Project("id");
     vec![
-        Route::get(own, scope("access_control:read"), project, read(list)).gives(200, LIST),
-        Route::put(own, scope("access_control:write"), project, write(put)).takes(FIELDS).gives(200, FIELDS),
-        Route::get(others, scope("access_control:read"), project, read(list_resources)).gives(200, LIST),
+        Route::get(own, scope("access_control:read"), project, read(list)).responds(200, LIST),
+        Route::put(own, scope("access_control:write"), project, write(put))
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::get(others, scope("access_control:read"), project, read(list_resources)).responds(200, LIST),
         Route::put(others, scope("access_control:write"), project, write(put_resource))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
     ]
 }
 

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::{Resource, members, projects, sessions, users};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::fields::{Checked, Kind, shown};
-use crate::api::{Call, Field, Form, Method, Reply, Route, Within, read, session, signed_in, write};
+use crate::api::fields::{Checked, Kind, python_str};
+use crate::api::{Call, Field, Form, Method, Reply, Within};
+use crate::app::{Route, read, session, signed_in, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
 use crate::config::KEYS_MAX;
@@ -23,14 +24,14 @@ fn rows() -> Vec<Route> {
     let all = "/api/personal_api_keys/";
     let one = "/api/personal_api_keys/{id}/";
     vec![
-        Route::get(all, session(), Within::Nothing, read(list)).gives_list(FIELDS),
-        Route::post(all, session(), Within::Nothing, write(create)).takes(FIELDS).gives(201, FIELDS),
+        Route::get(all, session(), Within::Nothing, read(list)).responds_list(FIELDS),
+        Route::post(all, session(), Within::Nothing, write(create)).accepts(FIELDS).responds(201, FIELDS),
         Route::get("/api/personal_api_keys/@current/", signed_in(), Within::Nothing, read(current))
-            .gives(200, FIELDS),
-        Route::get(one, session(), Within::Nothing, read(show)).gives(200, FIELDS),
-        Route::put(one, session(), Within::Nothing, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, session(), Within::Nothing, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, session(), Within::Nothing, write(remove)).gives_nothing(),
+            .responds(200, FIELDS),
+        Route::get(one, session(), Within::Nothing, read(show)).responds(200, FIELDS),
+        Route::put(one, session(), Within::Nothing, write(update)).accepts(FIELDS).responds(200, FIELDS),
+        Route::patch(one, session(), Within::Nothing, write(update)).accepts(FIELDS).responds(200, FIELDS),
+        Route::delete(one, session(), Within::Nothing, write(remove)).responds_nothing(),
     ]
 }
 
@@ -115,7 +116,7 @@ fn check_scopes(attr: &'static str, value: &Checked) -> Result<()> {
     let Checked::Json(Value::Array(items)) = value else { return Ok(()) };
     for item in items {
         if !item.as_str().is_some_and(scopes::is_scope) {
-            return Err(invalid(attr, "invalid_input", format!("Invalid scope: {}", shown(item))));
+            return Err(invalid(attr, "invalid_input", format!("Invalid scope: {}", python_str(item))));
         }
     }
     if items.is_empty() {

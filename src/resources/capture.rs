@@ -16,8 +16,8 @@ use serde_json::json;
 use super::events::{self, Arrivals};
 use super::{Resource, projects};
 use crate::api::call::BodyFault;
-use crate::api::{Body, Call, Reply, Route, Within, public, steps};
-use crate::app::App;
+use crate::api::{Body, Call, Reply};
+use crate::app::{App, Route, async_};
 use crate::clock::Time;
 use crate::error::Result;
 use crate::pool::{Share, Shortage};
@@ -48,8 +48,8 @@ fn rows() -> Vec<Route> {
         ("/batch/", BATCH_BYTES_MAX),
     ];
     let row = |(path, bytes_max)| {
-        let handler = steps(move |app, call| capture(app, call, bytes_max));
-        Route::post(path, public(), Within::Nothing, handler).takes_bytes(bytes_max)
+        let handler = async_(move |app, call| capture(app, call, bytes_max));
+        Route::ingest(path, bytes_max, handler)
     };
     paths.into_iter().map(row).collect()
 }
@@ -126,14 +126,14 @@ async fn unpack(app: &Arc<App>, bytes: Bytes, share: &Share, bytes_max: usize) -
         return Ok(Ok(bytes));
     }
     let packed = bytes.clone();
-    let len = match app.aside(move || request::unpacked_len(&packed, bytes_max)).await? {
+    let len = match app.run_blocking(move || request::unpacked_len(&packed, bytes_max)).await? {
         Ok(len) => len,
         Err(refusal) => return Ok(Err(refusal)),
     };
     if let Err(refusal) = grow(share, len).await {
         return Ok(Err(refusal));
     }
-    app.aside(move || request::unpacked(&bytes, len)).await
+    app.run_blocking(move || request::unpacked(&bytes, len)).await
 }
 
 async fn grow(share: &Share, bytes: usize) -> Outcome<()> {
@@ -149,7 +149,7 @@ async fn beside<T: Send + 'static>(
     is_small: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    if is_small { Ok(work()) } else { app.aside(work).await }
+    if is_small { Ok(work()) } else { app.run_blocking(work).await }
 }
 
 /// Stores all events of the request, piece by piece.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, members, organizations, places};
-use crate::api::{Call, Field, Level, Paging, Reply, Route, Within, read, scope, steps, write};
-use crate::app::App;
+use crate::api::{Call, Field, Level, Paging, Reply, Within};
+use crate::app::{App, Route, async_, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -24,21 +24,21 @@ fn rows() -> Vec<Route> {
     let verify_one = "/api/organizations/{organization_id}/domains/{id}/verify/";
     let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+        Route::get(all, scope("organization:read"), organization, read(list)).responds_page(FIELDS),
         Route::post(all, scope("organization:write"), organization, write(create))
-            .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(201, FIELDS),
+        Route::get(one, scope("organization:read"), organization, read(show)).responds(200, FIELDS),
         Route::put(one, scope("organization:write"), organization, write(update))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
         Route::patch(one, scope("organization:write"), organization, write(update))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
-        Route::post(verify_one, scope("organization:write"), organization, steps(verify))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).responds_nothing(),
+        Route::post(verify_one, scope("organization:write"), organization, async_(verify))
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
     ]
 }
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Resource, users};
-use crate::api::{Call, Reply, Route, Within, public, read, steps};
-use crate::app::App;
+use crate::api::{Call, Reply, Within};
+use crate::app::{App, Route, async_, public, read};
 use crate::error::{Error, Result};
 use crate::store::{Table, Tx, WriteTx};
 
@@ -16,9 +16,9 @@ pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INSTANCE]).samples(
 fn rows() -> Vec<Route> {
     vec![
         Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME)))),
-        Route::get("/_health/", public(), Within::Nothing, steps(health)),
-        Route::get("/_livez", public(), Within::Nothing, steps(live)),
-        Route::get("/_readyz", public(), Within::Nothing, steps(ready)),
+        Route::get("/_health/", public(), Within::Nothing, async_(health)),
+        Route::get("/_livez", public(), Within::Nothing, async_(live)),
+        Route::get("/_readyz", public(), Within::Nothing, async_(ready)),
         Route::get("/_preflight/", public(), Within::Nothing, read(preflight)),
     ]
 }
@@ -132,7 +132,7 @@ pub fn prepare(tx: &WriteTx, fresh: [u8; 32]) -> Result<()> {
 /// The secret that signs tokens.
 pub fn secret(tx: &Tx) -> Result<Vec<u8>> {
     let secret = tx.get(&INSTANCE, &SECRET.to_owned())?;
-    secret.ok_or_else(|| Error::Internal("the data file has no secret".into()))
+    secret.ok_or_else(|| Error::internal("the data file has no secret"))
 }
 
 fn samples(all: &mut super::samples::Samples) {

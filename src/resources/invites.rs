@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
-use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Within};
+use crate::app::{Route, read, scope, write};
 use crate::auth::hash;
 use crate::clock::{Ids, Time};
 use crate::config::{BULK_INVITES_MAX, INVITE_SECONDS};
@@ -29,16 +30,17 @@ fn rows() -> Vec<Route> {
     let organization = Within::Organization("organization_id");
     let link_of_one = "/api/organizations/{organization_id}/invites/{id}/link/";
     vec![
-        Route::get(all, scope("organization_member:read"), organization, read(list)).gives_page(FIELDS),
+        Route::get(all, scope("organization_member:read"), organization, read(list)).responds_page(FIELDS),
         Route::post(all, scope("organization_member:write"), organization, write(create))
-            .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::delete(one, scope("organization_member:write"), organization, write(remove)).gives_nothing(),
+            .accepts(FIELDS)
+            .responds(201, FIELDS),
+        Route::delete(one, scope("organization_member:write"), organization, write(remove))
+            .responds_nothing(),
         Route::post(bulk, scope("organization_member:write"), organization, write(create_many))
-            .takes_list_of(FIELDS)
-            .gives_list(FIELDS),
+            .accepts_list_of(FIELDS)
+            .responds_list(FIELDS),
         Route::get(link_of_one, scope("organization_member:write"), organization, read(link))
-            .gives(200, LINK),
+            .responds(200, LINK),
     ]
 }
 

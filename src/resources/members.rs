@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
 use crate::api::call::Via;
 use crate::api::level::LEVELS;
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
+use crate::app::{Route, read, scope, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid_body, not_found};
@@ -23,14 +24,15 @@ fn rows() -> Vec<Route> {
     let one = "/api/organizations/{organization_id}/members/{user__uuid}/";
     let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization_member:read"), organization, read(list)).gives_page(FIELDS),
+        Route::get(all, scope("organization_member:read"), organization, read(list)).responds_page(FIELDS),
         Route::put(one, scope("organization_member:write"), organization, write(update))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
         Route::patch(one, scope("organization_member:write"), organization, write(update))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(one, scope("organization_member:write"), organization, write(remove)).gives_nothing(),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::delete(one, scope("organization_member:write"), organization, write(remove))
+            .responds_nothing(),
     ]
 }
 
@@ -231,7 +233,7 @@ fn may_grant(is_self: bool, mine: Level, level: Level) -> Result<()> {
 /// organization, or a key for its members alone could make itself an owner.
 pub fn key_may_give(call: &Call, level: Level) -> Result<()> {
     let Via::Key(key) = &call.caller()?.via else { return Ok(()) };
-    if level == Level::Member || scopes::covers(&key.scopes, "organization:write").is_ok() {
+    if level == Level::Member || scopes::require(&key.scopes, "organization:write").is_ok() {
         return Ok(());
     }
     Err(denied("An API key gives levels above member only with the scope 'organization:write'."))

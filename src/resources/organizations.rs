@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::{Resource, members, projects, users};
 use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Within};
+use crate::app::{Route, read, scope, write};
 use crate::auth;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, forbidden, not_found};
@@ -26,14 +27,18 @@ fn rows() -> Vec<Route> {
     let one = "/api/organizations/{id}/";
     let own = Within::OrganizationBy(own);
     vec![
-        Route::get(all, scope("organization:read"), Within::Nothing, read(list)).gives_page(FIELDS),
+        Route::get(all, scope("organization:read"), Within::Nothing, read(list)).responds_page(FIELDS),
         Route::post(all, scope("organization:write"), Within::Nothing, write(create))
-            .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), own, read(show)).gives(200, FIELDS),
-        Route::put(one, scope("organization:write"), own, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, scope("organization:write"), own, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), own, write(remove)).gives_nothing(),
+            .accepts(FIELDS)
+            .responds(201, FIELDS),
+        Route::get(one, scope("organization:read"), own, read(show)).responds(200, FIELDS),
+        Route::put(one, scope("organization:write"), own, write(update))
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::patch(one, scope("organization:write"), own, write(update))
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::delete(one, scope("organization:write"), own, write(remove)).responds_nothing(),
     ]
 }
 

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Resource, members, organizations, users};
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
+use crate::app::{Route, read, scope, write};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::config::{Config, PROXY_BASE_LOCAL};
 use crate::error::{Result, invalid, invalid_body, not_found};
@@ -21,19 +22,19 @@ fn rows() -> Vec<Route> {
     let again = "/api/organizations/{organization_id}/proxy_records/{id}/retry/";
     let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+        Route::get(all, scope("organization:read"), organization, read(list)).responds_page(FIELDS),
         Route::post(all, scope("organization:write"), organization, write(create))
-            .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(201, FIELDS),
+        Route::get(one, scope("organization:read"), organization, read(show)).responds(200, FIELDS),
         Route::put(one, scope("organization:write"), organization, write(update))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
         Route::patch(one, scope("organization:write"), organization, write(update))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
-        Route::post(again, scope("organization:write"), organization, write(retry)).gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).responds_nothing(),
+        Route::post(again, scope("organization:write"), organization, write(retry)).responds(200, FIELDS),
     ]
 }
 

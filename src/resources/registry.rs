@@ -3,7 +3,7 @@
 use super::samples::Samples;
 use super::secrets::Look;
 use super::*;
-use crate::api::Route;
+use crate::app::Route;
 use crate::error::Result;
 use crate::store::{AnyTable, Problems, Tx};
 

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, organizations, role_memberships, users};
-use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Within};
+use crate::app::{Route, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -17,18 +18,18 @@ fn rows() -> Vec<Route> {
     let one = "/api/organizations/{organization_id}/roles/{id}/";
     let organization = Within::Organization("organization_id");
     vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+        Route::get(all, scope("organization:read"), organization, read(list)).responds_page(FIELDS),
         Route::post(all, scope("organization:write"), organization, write(create))
-            .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(201, FIELDS),
+        Route::get(one, scope("organization:read"), organization, read(show)).responds(200, FIELDS),
         Route::put(one, scope("organization:write"), organization, write(update))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
         Route::patch(one, scope("organization:write"), organization, write(update))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).responds_nothing(),
     ]
 }
 

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::api::{Call, Reply, Route, Within, openapi, public, read};
+use crate::api::{Call, Reply, Within};
+use crate::app::{Route, openapi, public, read};
 use crate::error::Result;
 use crate::store::Tx;
 

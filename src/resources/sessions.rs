@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::users::{self, User};
 use super::{Resource, Swept, check::expect, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
-use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, steps, write};
-use crate::app::App;
+use crate::api::{Call, Field, Kind, Reply, Within};
+use crate::app::{App, Route, async_, public, read, write};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
@@ -32,9 +32,11 @@ pub static RESOURCE: Resource = Resource::of(rows).tables(&[&SESSIONS]).samples(
 
 fn rows() -> Vec<Route> {
     let mut rows = vec![
-        Route::post("/api/login/", public(), Within::Nothing, steps(login)).takes(LOGIN).gives(200, SUCCESS),
+        Route::post("/api/login/", public(), Within::Nothing, async_(login))
+            .accepts(LOGIN)
+            .responds(200, SUCCESS),
         // Open to log-ins that wait for their second step, which are nobody's yet.
-        Route::post("/api/logout/", public(), Within::Nothing, write(logout)).gives_nothing(),
+        Route::post("/api/logout/", public(), Within::Nothing, write(logout)).responds_nothing(),
         // Ends nothing: any page can send a browser here.
         Route::get("/logout", public(), Within::Nothing, read(|_, _| Ok(to_log_in()))).redirects(),
         Route::post("/logout", public(), Within::Nothing, write(leave)).redirects(),
@@ -150,7 +152,7 @@ async fn is_password(
     refuse: fn(Refused) -> Error,
 ) -> Result<bool> {
     let slot = app.guess(Guess::Password, email, call.peer, call.now).map_err(refuse)?;
-    match app.slowly(call.peer, move || password::verify(&given, stored.as_deref())).await {
+    match app.run_cpu_bound(call.peer, move || password::verify(&given, stored.as_deref())).await {
         Ok(true) => slot.give_back(),
         Ok(false) => {
             slot.wrong();
@@ -217,7 +219,7 @@ pub fn has_just_logged_in(call: &Call) -> Result<bool> {
 /// PostHog's answer to a right password where a code has to follow; it sets the session's cookie.
 fn second_step_required() -> Result<Reply> {
     let detail = "2FA is required.";
-    Reply::json(401, &Envelope { kind: "server_error", code: "2fa_required", detail, attr: None })
+    Reply::json(401, &Envelope::new(401, "server_error", "2fa_required", detail))
 }
 
 fn logout(call: &Call, tx: &WriteTx) -> Result<Reply> {

@@ -10,8 +10,8 @@ use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
 use super::{Resource, domains, invites, members, organizations, outbox, places, projects, sessions};
 use crate::api::fields::is_email;
-use crate::api::{Call, Field, Form, Kind, Level, Reply, Route, Within, public, steps};
-use crate::app::App;
+use crate::api::{Call, Field, Form, Kind, Level, Reply, Within};
+use crate::app::{App, Route, async_, public};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
@@ -23,15 +23,15 @@ pub static RESOURCE: Resource = Resource::of(rows);
 fn rows() -> Vec<Route> {
     let one = "/api/signup/{token}/";
     vec![
-        Route::post("/api/signup/", public(), Within::Nothing, steps(sign_up))
-            .takes(SIGN_UP)
-            .gives(201, SIGNED_UP),
-        Route::get(one, public(), Within::Nothing, steps(prevalidate))
-            .gives(200, PREVALIDATED)
+        Route::post("/api/signup/", public(), Within::Nothing, async_(sign_up))
+            .accepts(SIGN_UP)
+            .responds(201, SIGNED_UP),
+        Route::get(one, public(), Within::Nothing, async_(prevalidate))
+            .responds(200, PREVALIDATED)
             .with_slash_only(),
-        Route::post(one, public(), Within::Nothing, steps(accept))
-            .takes(ACCEPT)
-            .gives(201, SIGNED_UP)
+        Route::post(one, public(), Within::Nothing, async_(accept))
+            .accepts(ACCEPT)
+            .responds(201, SIGNED_UP)
             .with_slash_only(),
     ]
 }

@@ -13,8 +13,8 @@ use totp_rs::{Algorithm, Builder, Secret, Totp};
 use uuid::Uuid;
 
 use super::{Resource, instance, places, sessions, users};
-use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, session, steps};
-use crate::app::App;
+use crate::api::{Call, Field, Kind, Reply, Within};
+use crate::app::{App, Route, async_, public, read, session};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::clock::{Ids, Time};
@@ -29,23 +29,31 @@ fn rows() -> Vec<Route> {
     let at = |tail: &str| format!("/api/users/{{uuid}}/two_factor_{tail}/");
     vec![
         // By GET as well, as clients of PostHog know it: it changes nothing.
-        Route::get(at("start_setup"), session(), Within::Nothing, steps(start_setup)).gives(200, SETUP),
-        Route::post(at("start_setup"), session(), Within::Nothing, steps(start_setup))
-            .takes(PROOF)
-            .gives(200, SETUP),
-        Route::post(at("validate"), session(), Within::Nothing, steps(validate))
-            .takes(TOKEN)
-            .gives(200, SUCCESS),
-        Route::get(at("status"), session(), Within::Nothing, read(status)).gives(200, STATUS),
-        Route::post(at("backup_codes"), session(), Within::Nothing, steps(new_recovery_codes))
-            .takes(PROOF)
-            .gives(200, CODES),
-        Route::post(at("disable"), session(), Within::Nothing, steps(disable))
-            .takes(PROOF)
-            .gives(200, SUCCESS),
-        Route::post("/api/login/token/", public(), Within::Nothing, steps(log_in))
-            .takes(TOKEN)
-            .gives(200, SUCCESS),
+        Route::get(at("start_setup"), session(), Within::Nothing, async_(start_setup))
+            .without_second_factor()
+            .responds(200, SETUP),
+        Route::post(at("start_setup"), session(), Within::Nothing, async_(start_setup))
+            .without_second_factor()
+            .accepts(PROOF)
+            .responds(200, SETUP),
+        Route::post(at("validate"), session(), Within::Nothing, async_(validate))
+            .without_second_factor()
+            .accepts(TOKEN)
+            .responds(200, SUCCESS),
+        Route::get(at("status"), session(), Within::Nothing, read(status))
+            .without_second_factor()
+            .responds(200, STATUS),
+        Route::post(at("backup_codes"), session(), Within::Nothing, async_(new_recovery_codes))
+            .without_second_factor()
+            .accepts(PROOF)
+            .responds(200, CODES),
+        Route::post(at("disable"), session(), Within::Nothing, async_(disable))
+            .without_second_factor()
+            .accepts(PROOF)
+            .responds(200, SUCCESS),
+        Route::post("/api/login/token/", public(), Within::Nothing, async_(log_in))
+            .accepts(TOKEN)
+            .responds(200, SUCCESS),
     ]
 }
 
@@ -167,7 +175,7 @@ async fn prove(app: &App, call: &Call, user: Uuid) -> Result<()> {
 fn pending(call: &Call, tx: &Tx, period: i64) -> Result<Key> {
     let (hash, session) = sessions::current(call, tx)?;
     let mut signer = Hmac::<Sha256>::new_from_slice(&instance::secret(tx)?)
-        .map_err(|cause| Error::Internal(format!("the instance's secret is unusable: {cause}")))?;
+        .map_err(|cause| Error::internal(format!("the instance's secret is unusable: {cause}")))?;
     signer.update(b"two-factor setup");
     signer.update(&hash);
     // In one session, each one that is set up is another.
@@ -408,7 +416,7 @@ fn totp(key: Key, account: &str) -> Result<Totp> {
 }
 
 fn unusable(cause: totp_rs::TotpError) -> Error {
-    Error::Internal(format!("a second factor is unusable: {cause}"))
+    Error::internal(format!("a second factor is unusable: {cause}"))
 }
 
 /// The time step that the code belongs to, if it is one of now.

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::{Call, Caller, Field, Form, Kind, Level, Reply, Route, Within, read, scope, steps};
-use crate::app::App;
+use crate::api::{Call, Caller, Field, Form, Kind, Level, Reply, Within};
+use crate::app::{App, Route, async_, read, scope};
 use crate::auth::{self, password};
 use crate::clock::Time;
 use crate::config::SENSITIVE_SESSION_SECONDS;
@@ -24,9 +24,17 @@ pub static RESOURCE: Resource = Resource::of(rows).tables(&[&USERS]).samples(sam
 fn rows() -> Vec<Route> {
     let one = "/api/users/{uuid}/";
     vec![
-        Route::get(one, scope("user:read"), Within::Nothing, read(show)).gives(200, ME),
-        Route::put(one, scope("user:write"), Within::Nothing, steps(update)).takes(ME).gives(200, ME),
-        Route::patch(one, scope("user:write"), Within::Nothing, steps(update)).takes(ME).gives(200, ME),
+        Route::get(one, scope("user:read"), Within::Nothing, read(show))
+            .without_second_factor()
+            .responds(200, ME),
+        Route::put(one, scope("user:write"), Within::Nothing, async_(update))
+            .without_second_factor()
+            .accepts(ME)
+            .responds(200, ME),
+        Route::patch(one, scope("user:write"), Within::Nothing, async_(update))
+            .without_second_factor()
+            .accepts(ME)
+            .responds(200, ME),
     ]
 }
 
@@ -326,7 +334,7 @@ async fn prove(app: &Arc<App>, call: &Call, user: &User, changed: Credentials) -
 /// Judges and hashes a new password.
 pub async fn new_hash(app: &Arc<App>, call: &Call, new: String) -> Result<String> {
     let ids = Arc::clone(&app.ids);
-    app.slowly(call.peer, move || {
+    app.run_cpu_bound(call.peer, move || {
         password::check_strength(&new)?;
         password::hash(&ids, &new)
     })
@@ -409,7 +417,7 @@ fn merged(old: &Json, wanted: Value) -> Result<Json> {
         if !switch.is_boolean() {
             return refuse(format!(
                 "{} is not a valid type for notification settings.",
-                crate::api::fields::type_name(&switch)
+                crate::api::fields::python_type_name(&switch)
             ));
         }
         all[name] = switch;

@@ -7,15 +7,15 @@ use serde::Serialize;
 
 use super::{Resource, signup, users};
 use crate::api::way::{Source, Way};
-use crate::api::{Call, Reply, Route, Via, Within, public, steps};
-use crate::app::App;
+use crate::api::{Call, Reply, Via, Within};
+use crate::app::{App, Route, async_, public};
 use crate::error::{Result, not_found};
 use crate::store::Tx;
 
 pub(super) static RESOURCE: Resource = Resource::of(rows);
 
 fn rows() -> Vec<Route> {
-    vec![Route::get("/_whoami", public(), Within::Nothing, steps(show))]
+    vec![Route::get("/_whoami", public(), Within::Nothing, async_(show))]
 }
 
 #[derive(Serialize)]

@@ -163,11 +163,12 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {}
 
 impl From<StoreError> for Error {
+    #[track_caller]
     fn from(failure: StoreError) -> Error {
         if failure.is_of_disk() {
             return Error::Busy { retry_after_seconds: RETRY_SECONDS };
         }
-        Error::Internal(failure.sentence)
+        Error::internal(failure.sentence)
     }
 }
 
@@ -301,7 +302,7 @@ impl Store {
     /// Runs `work` on the newest committed state. Never waits for a writer.
     pub fn read<T>(&self, work: impl FnOnce(&Tx) -> Result<T>) -> Result<T> {
         let read = || work(&Tx::read(self.shared.newest.load()));
-        guarded(read).unwrap_or_else(|cause| Err(Error::Internal(format!("a read panicked: {cause}"))))
+        guarded(read).unwrap_or_else(|cause| Err(Error::internal(format!("a read panicked: {cause}"))))
     }
 
     /// Runs `work` on the writer thread and waits until its changes are on disk. When it returns an
@@ -313,7 +314,7 @@ impl Store {
     {
         let (answer, outcome) = oneshot::channel();
         let job = Box::new(Write { work, outcome: None, answer });
-        let gone = || Error::Internal("the writer has stopped".into());
+        let gone = || Error::internal("the writer has stopped");
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue.send(job).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?

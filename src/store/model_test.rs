@@ -56,7 +56,7 @@ impl RandomWrite {
                 None => tx.delete(&ROWS, key)?,
             }
         }
-        if self.fails { Err(Error::Internal("on purpose".into())) } else { Ok(()) }
+        if self.fails { Err(Error::internal("on purpose")) } else { Ok(()) }
     }
 }
 

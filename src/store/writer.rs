@@ -42,7 +42,7 @@ where
         // A panic must not lose the neighbours: the staged changes go, the thread stays.
         let outcome = guarded(|| (self.work)(tx));
         let outcome =
-            outcome.unwrap_or_else(|cause| Err(Error::Internal(format!("a write panicked: {cause}"))));
+            outcome.unwrap_or_else(|cause| Err(Error::internal(format!("a write panicked: {cause}"))));
         let keep = outcome.is_ok();
         self.outcome = Some(outcome);
         keep
@@ -52,7 +52,7 @@ where
         let outcome = match (self.outcome, committed) {
             (Some(Ok(_)), Err(_)) => Err(Error::Busy { retry_after_seconds: RETRY_SECONDS }),
             (Some(outcome), _) => outcome,
-            (None, _) => Err(Error::Internal("a write was never run".into())),
+            (None, _) => Err(Error::internal("a write was never run")),
         };
         // A caller who has gone away needs no answer.
         let _ = self.answer.send(outcome);

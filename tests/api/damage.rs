@@ -46,7 +46,7 @@ fn looked_at(bytes: &[u8], place: fn(std::path::PathBuf) -> Place) -> Option<Str
     fs::write(&path, bytes).expect("the file");
     let (told, outcome) = channel();
     let looking = std::thread::spawn(move || {
-        let mut config = Config::of_environment().expect("the environment holds no odd settings");
+        let mut config = Config::from_env().expect("the environment holds no odd settings");
         config.exports.secret_key = Some("k".repeat(32));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let opened =
@@ -159,7 +159,7 @@ fn a_check_leaves_a_damaged_file_as_it_is() {
     bytes[middle..middle + 3000].fill(0x5a);
     fs::write(&path, &bytes).expect("the file");
     let look = |path: &Path| {
-        let config = Config::of_environment().expect("the environment holds no odd settings");
+        let config = Config::from_env().expect("the environment holds no odd settings");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let opened =
             runtime.block_on(operator::open(config, Place::Untouched(path.to_owned()), Default::default()));

@@ -192,7 +192,7 @@ fn hold_all(server: &Server) -> Vec<orgd::turns::Turn> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
     (0..(cores / 2).max(1))
-        .map(|_| runtime.block_on(server.app.hashing.take(HERE)).expect("nobody else is there"))
+        .map(|_| runtime.block_on(server.app.hash_permits.take(HERE)).expect("nobody else is there"))
         .collect()
 }
 
@@ -217,7 +217,7 @@ fn the_line_for_hashing_is_bounded_and_others_find_a_place_in_it() {
         for _ in 0..PLACES {
             ask(&owner, "wrong");
         }
-        server.until("all places are taken", || server.app.hashing.waiting() == PLACES);
+        server.until("all places are taken", || server.app.hash_permits.waiting() == PLACES);
         ask(&owner, "wrong");
         let busy = (503, Some("1".to_owned()));
         assert_eq!(told.recv().expect("an answer"), busy);
@@ -228,7 +228,7 @@ fn the_line_for_hashing_is_bounded_and_others_find_a_place_in_it() {
             move || post_from(server, [127, 0, 0, 2], "/api/login/", &credentials)
         });
         assert_eq!(told.recv().expect("an answer"), busy);
-        assert_eq!(server.app.hashing.waiting(), PLACES);
+        assert_eq!(server.app.hash_permits.waiting(), PLACES);
         drop(held);
         assert_eq!(honest.join().expect("no panic"), (200, json!({"success": true})));
         for _ in 0..PLACES - 1 {
@@ -250,7 +250,7 @@ fn a_session_or_account_that_ended_while_it_waited_opens_nothing() {
         let change = json!({"current_password": PASSWORD, "password": OTHER});
         let stolen = scope.spawn(move || thief.patch("/api/users/@me/", change));
         let late = scope.spawn(|| log_in(&server, &other.email, PASSWORD));
-        server.until("both wait", || server.app.hashing.waiting() == 2);
+        server.until("both wait", || server.app.hash_permits.waiting() == 2);
         owner.post("/api/users/@me/login_sessions/revoke_others/", json!({})).json(200);
         let freeing = orgd::operator::free_address(&server.app, other.email.clone(), true);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");

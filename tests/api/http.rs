@@ -124,7 +124,7 @@ fn the_answer_is_json_or_nothing() {
         assert_eq!(get(accept).header("content-type"), "application/json", "{accept}");
     }
     let refused = "Could not satisfy the request Accept header.";
-    for accept in ["text/html", "image/*"] {
+    for accept in ["text/html", "image/*", "application/json;q=0", "application/json;q=0, */*"] {
         get(accept).refused(406, "invalid_request", "not_acceptable", refused, None);
     }
     let anyone = server.anyone().send(Method::GET, &org.at(""), "", &[("accept", "text/html")]);

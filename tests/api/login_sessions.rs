@@ -156,7 +156,7 @@ fn a_session_that_nobody_uses_ends_and_use_keeps_it() {
 
 #[test]
 fn by_default_a_session_may_rest_for_three_days() {
-    let default = Config::of_environment().expect("the environment holds no odd settings");
+    let default = Config::from_env().expect("the environment holds no odd settings");
     let server = Server::with(|config| config.session_idle_seconds = default.session_idle_seconds);
     let owner = server.org().owner;
     let other = owner.logged_in();

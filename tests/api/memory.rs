@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use orgd::api::route::Needs;
+use orgd::app::route::Needs;
 use orgd::resources::{events, registry};
 use serde_json::{Value, json};
 use ureq::http::Method;
@@ -94,7 +94,7 @@ fn routes_for_strangers_and_sessions_take_small_bodies() {
     let server = Server::start();
     let mut walked = 0;
     for route in registry::routes(registry::ALL) {
-        let is_small = matches!(route.needs, Needs::Public | Needs::Session) && route.takes_bytes.is_none();
+        let is_small = matches!(route.needs, Needs::Public | Needs::Session) && !route.is_ingest();
         assert_eq!(route.body_bytes_max == LIMIT, is_small, "{}", route.path);
         if !is_small || route.method == orgd::api::Method::Get {
             continue;

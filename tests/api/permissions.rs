@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use orgd::api::Route;
-use orgd::api::route::Needs;
+use orgd::app::Route;
+use orgd::app::route::Needs;
 use orgd::routes;
 use serde_json::{Value, json};
 
@@ -255,7 +255,7 @@ fn compare(name: &str, found: &str) {
 #[test]
 fn the_whole_table_is_asked_by_everybody() {
     let server = Server::start();
-    let rows: Vec<&Route> = routes::table().rows().collect();
+    let rows: Vec<&Route> = routes::table().routes().collect();
     let people = People::new(&server, &rows);
     let names: Vec<&str> = people.callers().iter().map(|(name, _)| *name).collect();
     let mut table =
@@ -333,7 +333,7 @@ fn judge(row: &Route, caller: &str, status: u16) {
 #[test]
 fn what_names_an_organization_or_a_project_belongs_to_it() {
     let mut placeless = String::new();
-    for row in routes::table().rows().filter(|row| !row.within.is_somewhere()) {
+    for row in routes::table().routes().filter(|row| !row.within.is_somewhere()) {
         let told = format!("{} {}", row.method.name(), row.path);
         for named in ["/organizations/{", "/projects/{", "/environments/{"] {
             assert!(!row.path.contains(named), "{told} has no place");
@@ -342,7 +342,7 @@ fn what_names_an_organization_or_a_project_belongs_to_it() {
             let _ = writeln!(placeless, "{told}");
         }
     }
-    for row in routes::table().rows().filter(|row| row.within.is_somewhere()) {
+    for row in routes::table().routes().filter(|row| row.within.is_somewhere()) {
         assert!(row.needs != Needs::Public, "{} {} needs a caller", row.method.name(), row.path);
         let is_of_project = ["/projects/{", "/environments/{", "/batch_exports/{"];
         let names_project = is_of_project.iter().any(|named| row.path.contains(named));

@@ -264,7 +264,7 @@ impl Job {
     ) -> Outcome<T> {
         let app = Arc::clone(&self.app);
         let read = tokio::task::spawn_blocking(move || app.store.read(work)).await;
-        Ok(read.map_err(|cause| Error::Internal(format!("records could not be read: {cause}")))??)
+        Ok(read.map_err(|cause| Error::internal(format!("records could not be read: {cause}")))??)
     }
 
     /// Whether events are chosen by when they arrived, not by when they happened.

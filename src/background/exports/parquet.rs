@@ -87,7 +87,7 @@ impl File {
 }
 
 fn broken(cause: ParquetError) -> Stop {
-    Stop::Broken(Error::Internal(format!("a Parquet file could not be written: {cause}")))
+    Stop::Broken(Error::internal(format!("a Parquet file could not be written: {cause}")))
 }
 
 fn codec(compression: Compression) -> basic::Compression {

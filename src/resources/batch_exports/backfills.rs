@@ -9,7 +9,7 @@ use super::destination::Kind;
 use super::logs::{self, Author, Level};
 use super::runs::{self, Context, Data};
 use super::{BatchExport, authors, find, get, isoformat, unpause_by_itself, wire};
-use crate::api::fields::shown;
+use crate::api::fields::python_str;
 use crate::api::{Call, Reply};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result, invalid_body};
@@ -146,7 +146,8 @@ fn bound(value: Option<&Value>) -> Result<Option<Time>> {
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value,
     };
-    let not_a_time = || refused(format!("Input {} is not a valid ISO formatted datetime.", shown(value)));
+    let not_a_time =
+        || refused(format!("Input {} is not a valid ISO formatted datetime.", python_str(value)));
     let text = value.as_str().ok_or_else(not_a_time)?;
     let time = Time::parse(text).filter(|time| Time::CALENDAR.contains(time)).ok_or_else(not_a_time)?;
     // What can still be read with an offset appended has none of its own.
@@ -277,7 +278,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(value: Value) -> String {
+    fn python_str(value: Value) -> String {
         match bound(Some(&value)) {
             Ok(time) => time.map(|time| time.to_string()).unwrap_or_default(),
             Err(error) => error.to_string(),
@@ -295,7 +296,7 @@ mod tests {
             (json!("2021-01-01T00:00:00"), "Input 2021-01-01T00:00:00 is naive."),
             (json!("2021-01-01"), "Input 2021-01-01 is naive."),
         ] {
-            assert_eq!(shown(value.clone()), wanted, "{value}");
+            assert_eq!(python_str(value.clone()), wanted, "{value}");
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::api::Call;
-use crate::api::fields::{FREE_BYTES_MAX, bytes_of, type_name};
+use crate::api::fields::{FREE_BYTES_MAX, bytes_of, python_type_name};
 use crate::error::{Error, Result, invalid};
 use crate::store::Json;
 use crate::vault::{Sealed, Vault};
@@ -321,7 +321,7 @@ pub fn read(
             }
         }
         other => {
-            let detail = format!("Invalid data. Expected a dictionary, but got {}.", type_name(other));
+            let detail = format!("Invalid data. Expected a dictionary, but got {}.", python_type_name(other));
             return Err(fault(detail));
         }
     };
@@ -338,7 +338,7 @@ pub fn read(
             return Err(invalid("destination__config", "null", "This field may not be null."));
         }
         Some(other) => {
-            let detail = format!("Invalid data. Expected a dictionary, but got {}.", type_name(other));
+            let detail = format!("Invalid data. Expected a dictionary, but got {}.", python_type_name(other));
             return Err(invalid("destination__config", "invalid_input", detail));
         }
     };
@@ -372,7 +372,7 @@ fn kind_of(value: &Value) -> Result<Kind> {
         return Err(invalid(NAME, "null", "This field may not be null."));
     }
     value.as_str().and_then(Kind::named).ok_or_else(|| {
-        let shown = crate::api::fields::shown(value);
+        let shown = crate::api::fields::python_str(value);
         invalid(NAME, "invalid_choice", format!("\"{shown}\" is not a valid choice."))
     })
 }
@@ -467,7 +467,10 @@ fn convert(setting: &Setting, value: Value) -> Result<Value> {
         return Ok(value);
     }
     let wrong = |got: &Value| {
-        fault(format!("Configuration has invalid type: got '{}', expected '{expected}'", type_name(got)))
+        fault(format!(
+            "Configuration has invalid type: got '{}', expected '{expected}'",
+            python_type_name(got)
+        ))
     };
     match (setting.holds, &value) {
         (Holds::Text, Value::String(_)) | (Holds::Boolean, Value::Bool(_)) => Ok(value),
@@ -486,7 +489,7 @@ fn convert(setting: &Setting, value: Value) -> Result<Value> {
             None => Ok(value),
             Some(item) => Err(fault(format!(
                 "Configuration has invalid type: got '{}', expected 'str'",
-                type_name(item)
+                python_type_name(item)
             ))),
         },
         _ => Err(wrong(&value)),

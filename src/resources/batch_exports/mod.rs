@@ -19,9 +19,8 @@ use uuid::Uuid;
 
 use super::events::Arrivals;
 use super::{Resource, members, organizations, projects, users};
-use crate::api::{
-    Call, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Route, Within, read, scope, write,
-};
+use crate::api::{Call, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Within};
+use crate::app::{Route, read, scope, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
 use crate::store::{Index, Json, Order, ParentNamed, Problems, Table, TableInfo, Tx, WriteTx, by_uuid};
@@ -43,19 +42,19 @@ fn rows() -> Vec<Route> {
     let organization = Within::Organization("organization_id");
     let project = Within::ProjectBy(project_of_export);
     vec![
-        Route::get(all, reads, organization, read(list)).gives_page(FIELDS),
-        Route::post(all, writes, organization, write(create)).takes(FIELDS).gives(201, FIELDS),
-        Route::get(at(""), reads, project, read(show)).gives(200, FIELDS),
-        Route::put(at(""), writes, project, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(at(""), writes, project, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(at(""), writes, project, write(remove)).gives_nothing(),
+        Route::get(all, reads, organization, read(list)).responds_page(FIELDS),
+        Route::post(all, writes, organization, write(create)).accepts(FIELDS).responds(201, FIELDS),
+        Route::get(at(""), reads, project, read(show)).responds(200, FIELDS),
+        Route::put(at(""), writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS),
+        Route::patch(at(""), writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS),
+        Route::delete(at(""), writes, project, write(remove)).responds_nothing(),
         Route::post(at("backfill/"), writes, project, write(backfills::create))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::post(at("pause/"), writes, project, write(pause)).takes(FIELDS).gives(200, FIELDS),
-        Route::post(at("unpause/"), writes, project, write(unpause)).takes(FIELDS).gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::post(at("pause/"), writes, project, write(pause)).accepts(FIELDS).responds(200, FIELDS),
+        Route::post(at("unpause/"), writes, project, write(unpause)).accepts(FIELDS).responds(200, FIELDS),
         // The page shows no scope for it; a key that may read exports may read what they tell.
-        Route::get(at("logs/"), reads, project, read(logs::list)).gives_page(logs::FIELDS),
+        Route::get(at("logs/"), reads, project, read(logs::list)).responds_page(logs::FIELDS),
     ]
 }
 

@@ -274,7 +274,7 @@ mod tests {
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
     fn settings() -> Plugins {
-        let mut settings = Config::of_environment().unwrap().plugins;
+        let mut settings = Config::from_env().unwrap().plugins;
         settings.github_url = "http://mirror/github/".parse().unwrap();
         settings.github_api_url = "http://mirror/api".parse().unwrap();
         settings.gitlab_url = "http://mirror".parse().unwrap();

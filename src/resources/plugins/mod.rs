@@ -26,11 +26,9 @@ use super::activity::{self, Change};
 use super::check::expect;
 use super::secrets::Look;
 use super::{Resource, members, organizations, places};
-use crate::api::fields::{Checked, type_name};
-use crate::api::{
-    Call, Field, Form, Kind, Level, Paging, Place, Reply, Route, Within, read, scope, steps, write,
-};
-use crate::app::App;
+use crate::api::fields::{Checked, python_type_name};
+use crate::api::{Call, Field, Form, Kind, Level, Paging, Place, Reply, Within};
+use crate::app::{App, Route, async_, read, scope, write};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
 use crate::store::{Index, Json, Order, Parent, Problems, Table, Tx, WriteTx};
@@ -52,16 +50,16 @@ fn rows_of(view: &'static View) -> Vec<Route> {
     let (reads, writes) = (scope("plugin:read"), scope("plugin:write"));
     let home = Within::Organization("organization_id");
     vec![
-        Route::get(at(""), reads, home, read(|call, tx| list(call, tx, view))).gives_page(FIELDS),
-        Route::post(at(""), writes, home, steps(create)).takes(NEW).gives(201, FIELDS),
-        Route::get(at("{id}/"), reads, home, read(|call, tx| show(call, tx, view))).gives(200, FIELDS),
+        Route::get(at(""), reads, home, read(|call, tx| list(call, tx, view))).responds_page(FIELDS),
+        Route::post(at(""), writes, home, async_(create)).accepts(NEW).responds(201, FIELDS),
+        Route::get(at("{id}/"), reads, home, read(|call, tx| show(call, tx, view))).responds(200, FIELDS),
         Route::put(at("{id}/"), writes, home, write(|call, tx| update(call, tx, view)))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
         Route::patch(at("{id}/"), writes, home, write(|call, tx| update(call, tx, view)))
-            .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(at("{id}/"), writes, home, write(|call, tx| remove(call, tx, view))).gives_nothing(),
+            .accepts(FIELDS)
+            .responds(200, FIELDS),
+        Route::delete(at("{id}/"), writes, home, write(|call, tx| remove(call, tx, view))).responds_nothing(),
         Route::get(at("{id}/source/"), reads, home, read(|call, tx| source::show(call, tx, view)))
             .works_in(source::WORK_BYTES),
         Route::patch(
@@ -75,19 +73,19 @@ fn rows_of(view: &'static View) -> Vec<Route> {
             at("{id}/check_for_updates/"),
             reads,
             home,
-            steps(move |app, call| install::check_for_updates(app, call, view)),
+            async_(move |app, call| install::check_for_updates(app, call, view)),
         )
-        .gives(200, UPDATES),
+        .responds(200, UPDATES),
         Route::post(
             at("{id}/upgrade/"),
             writes,
             home,
-            steps(move |app, call| install::upgrade(app, call, view)),
+            async_(move |app, call| install::upgrade(app, call, view)),
         )
-        .gives(200, FIELDS),
+        .responds(200, FIELDS),
         Route::get(at("activity/"), reads, home, read(show_activity)),
         Route::get(at("exports_unsubscribe_configs/"), reads, home, read(exports_unsubscribe_configs)),
-        Route::get(at("repository/"), reads, home, steps(repository::show)),
+        Route::get(at("repository/"), reads, home, async_(repository::show)),
         Route::get(at("unused/"), reads, home, read(unused)),
     ]
 }
@@ -175,7 +173,8 @@ fn is_object(attr: &'static str, value: &Checked) -> Result<()> {
     match value {
         Checked::Json(Value::Object(_)) => Ok(()),
         Checked::Json(other) => {
-            let detail = format!("Expected a dictionary of items but got type \"{}\".", type_name(other));
+            let detail =
+                format!("Expected a dictionary of items but got type \"{}\".", python_type_name(other));
             Err(invalid(attr, "not_a_dict", detail))
         }
         _ => Ok(()),

@@ -180,7 +180,7 @@ impl Manifest {
         let Some(wanted) = self.0.get("posthogVersion").filter(|wanted| !wanted.is_null()) else {
             return Ok(());
         };
-        let shown = crate::api::fields::shown(wanted);
+        let shown = crate::api::fields::python_str(wanted);
         match wanted.as_str().and_then(admits_posthog) {
             Some(true) => Ok(()),
             Some(false) => Err(refused(format!(

@@ -17,10 +17,8 @@ use uuid::Uuid;
 use super::activity::{self, Change};
 use super::users::User;
 use super::{Resource, access_controls, batch_exports, instance, members, organizations, users};
-use crate::api::{
-    Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Route, Within, read, scope,
-    write,
-};
+use crate::api::{Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Within};
+use crate::app::{Route, read, scope, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
@@ -36,12 +34,13 @@ fn rows() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/projects/";
     let organization = Within::Organization("organization_id");
     let mut rows = vec![
-        Route::get(all, scope("project:read"), Within::OrganizationBy(listed), read(list)).gives_page(SHORT),
+        Route::get(all, scope("project:read"), Within::OrganizationBy(listed), read(list))
+            .responds_page(SHORT),
         Route::post(all, scope("project:write"), organization, write(create))
-            .takes(FIELDS)
-            .gives(201, FIELDS),
+            .accepts(FIELDS)
+            .responds(201, FIELDS),
         Route::get("/api/projects/", scope("project:read"), Within::OrganizationBy(current), read(list))
-            .gives_page(SHORT),
+            .responds_page(SHORT),
     ];
     let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
     rows.extend(rows_of_one("/api/organizations/{organization_id}/projects/{id}/", of_organization));
@@ -54,13 +53,13 @@ fn rows_of_one(one: &str, within: Within) -> Vec<Route> {
     let at = |tail: &str| format!("{one}{tail}");
     let (reads, writes) = (scope("project:read"), scope("project:write"));
     vec![
-        Route::get(at(""), reads, within, read(show)).gives(200, FIELDS),
-        Route::put(at(""), writes, within, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(at(""), writes, within, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(at(""), writes, within, write(remove)).gives_nothing(),
+        Route::get(at(""), reads, within, read(show)).responds(200, FIELDS),
+        Route::put(at(""), writes, within, write(update)).accepts(FIELDS).responds(200, FIELDS),
+        Route::patch(at(""), writes, within, write(update)).accepts(FIELDS).responds(200, FIELDS),
+        Route::delete(at(""), writes, within, write(remove)).responds_nothing(),
         Route::get(at("activity/"), reads, within, read(show_activity)),
         Route::get(at("is_generating_demo_data/"), reads, within, read(is_generating_demo_data)),
-        Route::patch(at("reset_token/"), writes, within, write(reset_token)).gives(200, FIELDS),
+        Route::patch(at("reset_token/"), writes, within, write(reset_token)).responds(200, FIELDS),
     ]
 }
 
@@ -304,7 +303,7 @@ fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<Str
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(json!({"alg": "HS256", "typ": "JWT"})), part(claims));
     let mut signer = Hmac::<Sha256>::new_from_slice(&instance::secret(tx)?)
-        .map_err(|cause| Error::Internal(format!("the instance's secret is unusable: {cause}")))?;
+        .map_err(|cause| Error::internal(format!("the instance's secret is unusable: {cause}")))?;
     signer.update(signed.as_bytes());
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signer.finalize().into_bytes())))
 }

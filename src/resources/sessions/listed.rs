@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{SESSIONS, Session, device, end_others, fresh, is_live};
 use crate::api::call::{SecondStep, Via};
-use crate::api::{Call, Field, Reply, Route, Within, read, session, write};
+use crate::api::{Call, Field, Reply, Within};
+use crate::app::{Route, read, session, write};
 use crate::auth::cookies;
 use crate::clock::Time;
 use crate::error::{Result, not_found, unauthenticated};
@@ -15,11 +16,13 @@ use crate::store::{Tx, WriteTx};
 pub(super) fn rows() -> Vec<Route> {
     let all = "/api/users/{uuid}/login_sessions/";
     vec![
-        Route::get(all, session(), Within::Nothing, read(list)).gives_list(FIELDS),
+        Route::get(all, session(), Within::Nothing, read(list)).without_second_factor().responds_list(FIELDS),
         Route::post(format!("{all}revoke_others/"), session(), Within::Nothing, write(revoke_others))
-            .gives(200, REVOKED),
+            .without_second_factor()
+            .responds(200, REVOKED),
         Route::delete(format!("{all}{{session_id}}/"), session(), Within::Nothing, write(revoke))
-            .gives_nothing(),
+            .without_second_factor()
+            .responds_nothing(),
     ]
 }
 

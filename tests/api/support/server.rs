@@ -54,7 +54,7 @@ impl Server {
 
     /// On any place, with settings changed.
     pub fn open(place: Place, change: impl FnOnce(&mut Config)) -> Server {
-        let mut config = Config::of_environment().expect("the environment holds no odd settings");
+        let mut config = Config::from_env().expect("the environment holds no odd settings");
         config.open_signup = true;
         config.dns_server = Some(EMPTY_DNS.address);
         config.rate_limit = Some(Switch::Off);

@@ -1,12 +1,12 @@
-//! The headers that every request is judged by, found in one walk: looking each of them up by its name
+//! The headers that every request needs, found in one walk: looking each of them up by its name
 //! would cost more than most handlers do.
 
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 
-/// Of a header that comes more than once, the first counts.
+/// Of a header that comes more than once, the first value wins.
 #[derive(Default)]
-pub(super) struct Asked<'a> {
+pub(super) struct RequestHeaders<'a> {
     pub(super) accept: Option<&'a HeaderValue>,
     pub(super) authorization: Option<&'a HeaderValue>,
     pub(super) content_type: Option<&'a HeaderValue>,
@@ -24,7 +24,7 @@ pub(super) struct Asked<'a> {
     other_proxy: Option<&'a HeaderValue>,
 }
 
-/// Headers besides `X-Forwarded-*` that only something in between adds.
+/// Headers besides `X-Forwarded-*` that only a proxy adds.
 const PROXY_SIGNS: [&str; 11] = [
     "cf-connecting-ip",
     "client-ip",
@@ -39,34 +39,34 @@ const PROXY_SIGNS: [&str; 11] = [
     "x-real-ip",
 ];
 
-impl<'a> Asked<'a> {
-    pub(super) fn of(headers: &'a HeaderMap) -> Asked<'a> {
-        let mut asked = Asked::default();
+impl<'a> RequestHeaders<'a> {
+    pub(super) fn of(headers: &'a HeaderMap) -> RequestHeaders<'a> {
+        let mut found = RequestHeaders::default();
         for (name, value) in headers {
-            let place = match name.as_str() {
-                "accept" => &mut asked.accept,
-                "authorization" => &mut asked.authorization,
-                "content-type" => &mut asked.content_type,
+            let field = match name.as_str() {
+                "accept" => &mut found.accept,
+                "authorization" => &mut found.authorization,
+                "content-type" => &mut found.content_type,
                 "host" => {
-                    asked.hosts += 1;
-                    &mut asked.host
+                    found.hosts += 1;
+                    &mut found.host
                 }
-                "origin" => &mut asked.origin,
-                "x-request-id" => &mut asked.request_id,
-                "x-setup-code" => &mut asked.setup_code,
-                "user-agent" => &mut asked.user_agent,
-                "x-forwarded-for" => &mut asked.forwarded_for,
-                "x-forwarded-host" => &mut asked.forwarded_host,
-                "x-forwarded-proto" => &mut asked.forwarded_proto,
-                "x-forwarded" => &mut asked.other_proxy,
+                "origin" => &mut found.origin,
+                "x-request-id" => &mut found.request_id,
+                "x-setup-code" => &mut found.setup_code,
+                "user-agent" => &mut found.user_agent,
+                "x-forwarded-for" => &mut found.forwarded_for,
+                "x-forwarded-host" => &mut found.forwarded_host,
+                "x-forwarded-proto" => &mut found.forwarded_proto,
+                "x-forwarded" => &mut found.other_proxy,
                 name if name.starts_with("x-forwarded-") || PROXY_SIGNS.contains(&name) => {
-                    &mut asked.other_proxy
+                    &mut found.other_proxy
                 }
                 _ => continue,
             };
-            place.get_or_insert(value);
+            field.get_or_insert(value);
         }
-        asked
+        found
     }
 
     /// Whether a header says that a proxy stood in between.

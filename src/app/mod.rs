@@ -1,4 +1,7 @@
-//! What every request and every background task shares.
+//! What every request and every background task shares, and the routes that name it.
+
+pub mod openapi;
+pub mod route;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +21,7 @@ use crate::pool::Pool;
 use crate::store::Store;
 use crate::turns::Turns;
 use crate::vault::Vault;
+pub use route::{Route, async_, public, read, scope, session, signed_in, write};
 
 pub struct App {
     pub config: Arc<Config>,
@@ -30,13 +34,13 @@ pub struct App {
     /// Lets the first user of an empty file sign up from anywhere; known to the log only.
     pub setup_code: String,
     pub outbound: Outbound,
-    /// Turns to get plugins from elsewhere; each may cost some memory.
+    /// Permits to get plugins from elsewhere; each may cost some memory.
     pub installs: Arc<Semaphore>,
-    /// Turns to hash a password; each costs 19 MiB while it lasts.
-    pub hashing: Arc<Turns>,
-    /// Memory for what comes in and goes out.
+    /// Permits to hash a password; each costs 19 MiB while it lasts.
+    pub hash_permits: Arc<Turns>,
+    /// Memory for requests, answers and exports.
     pub work: Arc<Pool>,
-    reading: Semaphore,
+    parse_permits: Semaphore,
 }
 
 impl App {
@@ -57,9 +61,9 @@ impl App {
             throttles: Throttles::default(),
             outbound: Outbound::new(outbound_policy),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
-            hashing: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
+            hash_permits: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
             work: Pool::new(budgets.work),
-            reading: Semaphore::new((cores / 2).max(1)),
+            parse_permits: Semaphore::new((cores / 2).max(1)),
         }
     }
 
@@ -67,14 +71,14 @@ impl App {
     ///
     /// # Errors
     /// 503 where too many wait.
-    pub async fn slowly<T: Send + 'static>(
+    pub async fn run_cpu_bound<T: Send + 'static>(
         &self,
         peer: IpAddr,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let turn = self.hashing.take(peer).await?;
+        let turn = self.hash_permits.take(peer).await?;
         // The turn lasts as long as the work, also where nobody waits for it any more.
-        let outcome = on_its_own_thread(move || {
+        let outcome = run_on_thread(move || {
             let done = work();
             drop(turn);
             done
@@ -109,24 +113,27 @@ impl App {
         })
     }
 
-    /// Runs work of a few milliseconds, such as reading a large body, beside the threads that answer, a few
-    /// at a time. It does not wait for what is slow.
-    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        in_turn(&self.reading, work).await
+    /// Runs work of a few milliseconds, such as reading a large body, off the threads that answer, a few
+    /// at a time. It never waits for slow work.
+    pub async fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        with_permit(&self.parse_permits, work).await
     }
 }
 
-async fn in_turn<T: Send + 'static>(
-    turns: &Semaphore,
+async fn with_permit<T: Send + 'static>(
+    permits: &Semaphore,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     let closing = |_| Error::Unavailable("The server is shutting down.".into());
-    let _turn = turns.acquire().await.map_err(closing)?;
-    on_its_own_thread(work).await
+    let _permit = permits.acquire().await.map_err(closing)?;
+    run_on_thread(work).await
 }
 
-async fn on_its_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+async fn run_on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|cause| Error::Internal(format!("work beside the requests failed: {cause}")))
+        .map_err(|cause| Error::failed("work beside the requests ended", cause))
 }

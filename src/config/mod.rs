@@ -85,7 +85,7 @@ pub struct Config {
     pub proxy_tls: Option<ProxyTls>,
 
     /// Believes the address that somebody signs up with: one under a verified domain with
-    /// `jit_provisioning_enabled` makes him a member there. Only where strangers can't reach the server.
+    /// `jit_provisioning_enabled` makes them a member there. Only where strangers can't reach the server.
     #[arg(long, env = "ORGD_JIT_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub jit_signup: bool,
 
@@ -120,7 +120,7 @@ pub struct Config {
     pub body_bytes_max: usize,
 
     /// Seconds in which a request's head must arrive; also how long a connection stays open on which nothing
-    /// goes on, and how long a peer may leave an answer unread.
+    /// happens, and how long a peer may leave an answer unread.
     #[arg(long, env = "ORGD_HEADER_SECONDS_MAX", default_value_t = 30, value_name = "SECONDS")]
     pub header_seconds_max: u64,
 
@@ -308,7 +308,7 @@ impl Config {
     ///
     /// # Errors
     /// A variable has a value that its setting can't take.
-    pub fn of_environment() -> Result<Config, clap::Error> {
+    pub fn from_env() -> Result<Config, clap::Error> {
         let command = Config::augment_args(clap::Command::new("orgd"));
         Config::from_arg_matches(&command.try_get_matches_from(["orgd"])?)
     }

@@ -11,7 +11,7 @@ use hyper::header::{FORWARDED, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Version};
 
-use super::asked::{Asked, text};
+use super::headers::{RequestHeaders, text};
 use crate::api::way::{Source, Way};
 use crate::config::{Config, Networks};
 use crate::error::{Error, Result};
@@ -20,8 +20,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What is believed of a request.
-pub(super) struct Believed {
+/// Who sends a request, as far as that is believed.
+pub(super) struct Client {
     /// The caller's address.
     pub(super) address: IpAddr,
     /// Scheme, host and port under which people reach the server: links begin with it.
@@ -31,30 +31,35 @@ pub(super) struct Believed {
     pub(super) why: Way,
 }
 
-impl Believed {
-    pub(super) fn of(asked: &Asked<'_>, head: &Parts, connection: IpAddr, config: &Config) -> Believed {
+impl Client {
+    pub(super) fn of(
+        headers: &RequestHeaders<'_>,
+        head: &Parts,
+        connection: IpAddr,
+        config: &Config,
+    ) -> Client {
         let mut why = Way::direct(connection);
         why.is_trusted = config.trust_proxy.hold(connection);
-        why.has_proxy_headers = asked.is_forwarded();
-        let requested = requested_host(asked, head);
+        why.has_proxy_headers = headers.is_forwarded();
+        let requested = requested_host(headers, head);
         let (mut address, mut scheme, mut host) = (connection, "http", Cow::Borrowed(requested));
         if why.has_proxy_headers && why.is_trusted {
-            let said = Said::of(asked, &head.headers);
-            (address, why.proxies) = walk(&said.addresses, connection, &config.trust_proxy);
+            let proxy = ProxyHeaders::of(headers, &head.headers);
+            (address, why.proxies) = walk(&proxy.addresses, connection, &config.trust_proxy);
             if address != connection {
-                why.address_from = said.address_from;
+                why.address_from = proxy.address_from;
             }
             let hops = why.proxies.len();
-            if let Some(said_scheme) = outermost(&said.schemes, hops).and_then(|text| scheme_of(&text)) {
-                (scheme, why.scheme_from) = (said_scheme, said.scheme_from);
+            if let Some(their_scheme) = outermost(&proxy.schemes, hops).and_then(|text| scheme_of(&text)) {
+                (scheme, why.scheme_from) = (their_scheme, proxy.scheme_from);
             }
-            if let Some(said_host) = outermost(&said.hosts, hops).filter(|host| is_host(host)) {
-                (host, why.host_from) = (Cow::Owned(said_host), said.host_from);
+            if let Some(their_host) = outermost(&proxy.hosts, hops).filter(|host| is_host(host)) {
+                (host, why.host_from) = (Cow::Owned(their_host), proxy.host_from);
             }
         } else if why.has_proxy_headers {
             warn_once(connection);
         }
-        // nginx speaks HTTP/1.0 to what is behind it and adds no header unless it is made to.
+        // nginx speaks HTTP/1.0 to its upstream and adds no header unless it is made to.
         let is_forwarded =
             why.has_proxy_headers || head.version < Version::HTTP_11 || !is_this_machine(requested);
         let origin = match &config.site_url {
@@ -64,7 +69,7 @@ impl Believed {
             }
             None => [scheme, "://", if host.is_empty() { "localhost" } else { &host }].concat(),
         };
-        Believed { address, origin, is_forwarded, why }
+        Client { address, origin, is_forwarded, why }
     }
 }
 
@@ -84,7 +89,7 @@ fn warn_of_two_families() {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "a request came through the proxy with X-Forwarded-For and Forwarded; the first is believed: let the \
+            "a request came through the proxy with X-Forwarded-For and Forwarded; the first is client: let the \
              proxy remove the one that it does not write"
         );
     }
@@ -94,22 +99,22 @@ fn warn_of_two_families() {
 ///
 /// # Errors
 /// 400 otherwise.
-pub(super) fn check_host(asked: &Asked<'_>, head: &Parts) -> Result<()> {
+pub(super) fn check_host(headers: &RequestHeaders<'_>, head: &Parts) -> Result<()> {
     let refuse = |reason: &'static str| Err(Error::Unreadable(reason.into()));
-    if asked.hosts > 1 {
+    if headers.hosts > 1 {
         return refuse("The request has more than one Host header.");
     }
-    if asked.hosts == 0 && head.version == Version::HTTP_11 {
+    if headers.hosts == 0 && head.version == Version::HTTP_11 {
         return refuse("The request has no Host header.");
     }
-    let header = match asked.host {
+    let header = match headers.host {
         Some(value) => text(Some(value)).filter(|host| host.is_empty() || is_host(host)),
         None => Some(""),
     };
     let Some(header) = header else { return refuse("The Host header is not a host.") };
     match head.uri.authority() {
         Some(named) if !is_host(named.as_str()) => refuse("The address of the request has no good host."),
-        Some(named) if asked.host.is_some() && !named.as_str().eq_ignore_ascii_case(header) => {
+        Some(named) if headers.host.is_some() && !named.as_str().eq_ignore_ascii_case(header) => {
             refuse("The Host header and the address of the request name different hosts.")
         }
         _ => Ok(()),
@@ -117,9 +122,9 @@ pub(super) fn check_host(asked: &Asked<'_>, head: &Parts) -> Result<()> {
 }
 
 /// The host that the request itself names; empty where it names none.
-fn requested_host<'a>(asked: &Asked<'a>, head: &'a Parts) -> &'a str {
+fn requested_host<'a>(headers: &RequestHeaders<'a>, head: &'a Parts) -> &'a str {
     let of_address = || head.uri.authority().map(hyper::http::uri::Authority::as_str);
-    text(asked.host).or_else(of_address).filter(|host| is_host(host)).unwrap_or_default()
+    text(headers.host).or_else(of_address).filter(|host| is_host(host)).unwrap_or_default()
 }
 
 fn is_host(text: &str) -> bool {
@@ -139,7 +144,7 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 /// What the headers of a proxy say, each list from the left to the right.
-struct Said {
+struct ProxyHeaders {
     /// `None` is an entry that is no address.
     addresses: Vec<Option<IpAddr>>,
     schemes: Vec<String>,
@@ -149,31 +154,31 @@ struct Said {
     host_from: Source,
 }
 
-impl Said {
+impl ProxyHeaders {
     /// `Forwarded` counts where `X-Forwarded-For` does not come with it: proxies write one of the two families, and
     /// let what a caller sends of the other one pass.
-    fn of(asked: &Asked<'_>, headers: &HeaderMap) -> Said {
-        let has_forwarded = headers.contains_key(&FORWARDED);
-        if asked.forwarded_for.is_none() && has_forwarded {
-            return Said::of_forwarded(headers);
+    fn of(headers: &RequestHeaders<'_>, all: &HeaderMap) -> ProxyHeaders {
+        let has_forwarded = all.contains_key(&FORWARDED);
+        if headers.forwarded_for.is_none() && has_forwarded {
+            return ProxyHeaders::of_forwarded(all);
         }
         if has_forwarded {
             warn_of_two_families();
         }
-        let addresses = list(headers, &X_FORWARDED_FOR);
-        Said {
+        let addresses = list(all, &X_FORWARDED_FOR);
+        ProxyHeaders {
             addresses: addresses.iter().map(|entry| address_of(entry)).collect(),
-            schemes: list(headers, &X_FORWARDED_PROTO),
-            hosts: list(headers, &X_FORWARDED_HOST),
+            schemes: list(all, &X_FORWARDED_PROTO),
+            hosts: list(all, &X_FORWARDED_HOST),
             address_from: Source::XForwardedFor,
             scheme_from: Source::XForwardedProto,
             host_from: Source::XForwardedHost,
         }
     }
 
-    fn of_forwarded(headers: &HeaderMap) -> Said {
+    fn of_forwarded(headers: &HeaderMap) -> ProxyHeaders {
         let text = joined(headers, &FORWARDED);
-        // What a caller wrote may spoil the rest, but not what the nearest proxy has put behind it.
+        // What a caller wrote may spoil the rest, but not what the nearest proxy has added after it.
         let last = || elements(text.rsplit(',').next()?);
         let elements = elements(&text).or_else(last).unwrap_or_default();
         let column = |name: &str| -> Vec<String> {
@@ -183,7 +188,7 @@ impl Said {
             };
             elements.iter().map(value).collect()
         };
-        Said {
+        ProxyHeaders {
             addresses: column("for").iter().map(|entry| address_of(entry)).collect(),
             schemes: column("proto"),
             hosts: column("host"),
@@ -342,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_this_machine_are_told_from_others() {
+    fn names_of_this_machine_differ_from_others() {
         for host in [
             "localhost",
             "LocalHost:8010",

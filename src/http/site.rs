@@ -1,5 +1,5 @@
 //! Which site a browser's request comes from. Browsers say it and pages cannot change what they say; clients
-//! that are no browsers say nothing, and are not judged.
+//! that are no browsers say nothing, and are not checked.
 
 use crate::api::Call;
 use crate::error::{Result, denied};
@@ -7,9 +7,9 @@ use crate::error::{Result, denied};
 /// Refuses a request that a page of another site makes with the caller's cookies, or to get some.
 ///
 /// # Errors
-/// 403 where `Sec-Fetch-Site` or, in browsers that do not send it, `Origin` tells of another site. A
+/// 403 where `Sec-Fetch-Site` or, in browsers that do not send it, `Origin` names another site. A
 /// neighbour below the same domain is another site as well.
-pub fn judge(call: &Call, origin: Option<&str>, fetch_site: Option<&str>) -> Result<()> {
+pub(super) fn check(call: &Call, origin: Option<&str>, fetch_site: Option<&str>) -> Result<()> {
     let is_own = match (fetch_site, origin) {
         // What the browser says of itself beats names, which a proxy in front may have changed.
         (Some(site), _) => ["same-origin", "none"].contains(&site),

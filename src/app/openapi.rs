@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Kind};
 use super::route::{Needs, Route, Shape};
+use crate::api::fields::{Field, Kind};
 
 /// The document, with the paths in order of their names.
 pub fn document(rows: &[Route]) -> Value {
@@ -51,7 +51,7 @@ fn operation(row: &Route) -> Value {
         .params()
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
         .collect();
-    if matches!(row.gives, Shape::Page(_)) {
+    if matches!(row.responds, Shape::Page(_)) {
         let number =
             |name| json!({"name": name, "in": "query", "required": false, "schema": {"type": "integer"}});
         parameters.extend([number("limit"), number("offset")]);
@@ -67,10 +67,10 @@ fn operation(row: &Route) -> Value {
         "responses": {row.status.to_string(): answer(row), "4XX": refused},
         "security": security(row.needs),
     });
-    if let Some(fields) = row.takes {
-        let partial = row.method == super::Method::Patch;
+    if let Some(fields) = row.accepts {
+        let partial = row.method == crate::api::Method::Patch;
         let mut schema = object(fields, Side::Request { partial });
-        if row.takes_list {
+        if row.accepts_list {
             schema = json!({"type": "array", "items": schema});
         }
         operation["requestBody"] = json!({
@@ -110,7 +110,7 @@ fn security(needs: Needs) -> Value {
 }
 
 fn answer(row: &Route) -> Value {
-    let schema = match row.gives {
+    let schema = match row.responds {
         Shape::Nothing => return json!({"description": "Done; no body."}),
         Shape::Free => return json!({"description": "Done."}),
         Shape::One(fields) => object(fields, Side::Response),

@@ -1,0 +1,106 @@
+//! From a request's path and method to its route.
+
+use std::borrow::Cow;
+
+use super::accept;
+use super::headers::RequestHeaders;
+use super::service::RequestHead;
+use crate::api::Method;
+use crate::app::Route;
+use crate::config::URI_BYTES_MAX;
+use crate::error::{Error, Result, not_found};
+use crate::routes::{self, Node, Params};
+
+/// What a request is for.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    pub(super) node: &'static Node,
+    /// `None` where no route could have the method.
+    pub(super) method: Option<Method>,
+    /// `None` where the path has no such method.
+    pub(super) route: Option<&'static Route>,
+    /// Whether the path itself is to be described.
+    pub(super) is_options: bool,
+}
+
+impl Target {
+    /// The route whose rules the caller must keep: what describes a path is as open as what reads it.
+    pub(super) fn authorizing(&self) -> Option<&'static Route> {
+        if self.is_options { self.node.route(Method::Get) } else { self.route }
+    }
+}
+
+/// A target, and the parameters in its path.
+pub(super) struct Matched {
+    pub(super) target: Target,
+    pub(super) params: Params,
+}
+
+/// Finds what the request is for. A method that the path does not have is no error yet: who may not know of the
+/// path learns nothing of its methods.
+///
+/// # Errors
+/// 404.
+pub(super) fn find(request: &RequestHead<'_>) -> Result<Matched> {
+    let uri = &request.parts.uri;
+    if uri.path_and_query().is_some_and(|whole| whole.as_str().len() > URI_BYTES_MAX) {
+        return Err(not_found());
+    }
+    let path = decode_path(uri.path()).ok_or_else(|| no_path(request))?;
+    let (node, params) = routes::table().find(&path).ok_or_else(|| no_path(request))?;
+    let method = method_of(&request.parts.method);
+    let route = method.and_then(|method| node.route(method));
+    let is_options = request.parts.method == hyper::Method::OPTIONS;
+    Ok(Matched { target: Target { node, method, route, is_options }, params })
+}
+
+fn no_path(request: &RequestHead<'_>) -> Error {
+    if request.is_api() { Error::NotFound("Endpoint not found.".into()) } else { not_found() }
+}
+
+/// Segments are percent-decoded before they are matched; one that hides a slash names nothing.
+fn decode_path(path: &str) -> Option<Cow<'_, str>> {
+    if !path.contains('%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let mut decoded = String::with_capacity(path.len());
+    for (place, segment) in path.split('/').enumerate() {
+        let segment = percent_encoding::percent_decode_str(segment).decode_utf8().ok()?;
+        if segment.contains(['/', '\0']) {
+            return None;
+        }
+        if place > 0 {
+            decoded.push('/');
+        }
+        decoded.push_str(&segment);
+    }
+    Some(Cow::Owned(decoded))
+}
+
+fn method_of(method: &hyper::Method) -> Option<Method> {
+    match *method {
+        hyper::Method::GET | hyper::Method::HEAD => Some(Method::Get),
+        hyper::Method::POST => Some(Method::Post),
+        hyper::Method::PUT => Some(Method::Put),
+        hyper::Method::PATCH => Some(Method::Patch),
+        hyper::Method::DELETE => Some(Method::Delete),
+        _ => None,
+    }
+}
+
+/// The API speaks JSON: 406 for a caller who accepts none, 404 for another `?format=`.
+pub(super) fn check_format(
+    node: &Node,
+    headers: &RequestHeaders<'_>,
+    query: &[(String, String)],
+) -> Result<()> {
+    let path = node.name();
+    if !path.starts_with("/api/") || path.starts_with("/api/schema/") {
+        return Ok(());
+    }
+    if query.iter().any(|(name, value)| name == "format" && !["", "json"].contains(&value.as_str())) {
+        return Err(not_found());
+    }
+    let Some(accept) = headers.accept else { return Ok(()) };
+    if accept::admits_json(accept.to_str().unwrap_or("*/*")) { Ok(()) } else { Err(Error::NotAcceptable) }
+}

@@ -1,0 +1,102 @@
+//! What the log says of a request.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use hyper::header::HeaderValue;
+use uuid::Uuid;
+
+use super::find::Matched;
+use super::forwarded::Client;
+use super::headers::RequestHeaders;
+use crate::app::App;
+use crate::error::Error;
+use crate::logging::{self, Access, SecurityEvent};
+
+/// Grows as more is known of the request.
+pub(super) struct RequestLog {
+    started: Instant,
+    pub(super) id: HeaderValue,
+    /// The path of the route, not of the request, which may hold anything.
+    pub(super) path: &'static str,
+    /// The identifiers that the path names, but for those that open something.
+    ids: String,
+    address: IpAddr,
+    pub(super) is_ingest: bool,
+    /// Whether a cache may keep the answer, if nobody is logged in.
+    pub(super) may_be_stored: bool,
+    /// Whether the caller showed a key or a session, good or not.
+    pub(super) has_credential: bool,
+    pub(super) user: Option<Uuid>,
+}
+
+impl RequestLog {
+    /// Takes the caller's request id over, if it is a usable one.
+    pub(super) fn start(headers: &RequestHeaders<'_>, client: &Client, app: &App) -> RequestLog {
+        let usable = |value: &&HeaderValue| {
+            let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
+            (1..=128).contains(&value.len()) && value.as_bytes().iter().all(plain)
+        };
+        let id = headers.request_id.filter(usable).cloned().unwrap_or_else(|| {
+            let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+            let text = app.ids.request().hyphenated().encode_lower(&mut text);
+            HeaderValue::from_str(text).expect("a UUID is a header value")
+        });
+        RequestLog {
+            started: Instant::now(),
+            id,
+            path: "-",
+            ids: String::new(),
+            address: client.address,
+            is_ingest: false,
+            may_be_stored: false,
+            has_credential: false,
+            user: None,
+        }
+    }
+
+    /// Notes what the request is for.
+    pub(super) fn note_target(&mut self, matched: &Matched) {
+        let node = matched.target.node;
+        self.path = node.name();
+        self.ids = node.ids(&matched.params);
+        self.is_ingest = node.is_ingest();
+        self.may_be_stored = node.may_be_stored();
+    }
+
+    /// Logs an error that the operator should see: our faults, and what may be an attack.
+    pub(super) fn note_error(&self, failure: &Error) {
+        let event = match (failure, self.user) {
+            (Error::Internal { at, .. }, _) => {
+                let request_id = self.id_text();
+                tracing::error!(request_id, route = self.path, cause = %failure, %at, "a request failed");
+                return;
+            }
+            (Error::Denied { .. }, Some(_)) => SecurityEvent::PermissionRefused,
+            (Error::Unauthenticated { .. }, None) if self.has_credential => SecurityEvent::TokenRefused,
+            _ => return,
+        };
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let account = self.user.as_ref().map(|user| &*user.hyphenated().encode_lower(&mut text));
+        logging::security(event, self.address, account.unwrap_or("-"));
+    }
+
+    /// Writes the line of the request.
+    pub(super) fn finish(&self, app: &App, method: &str, status: u16) {
+        logging::access(&Access {
+            method,
+            path: self.path,
+            status,
+            micros: self.started.elapsed().as_micros(),
+            address: self.address,
+            ids: &self.ids,
+            request_id: self.id_text(),
+            user: self.user,
+            now: || app.clock.now(),
+        });
+    }
+
+    fn id_text(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+}
