@@ -16,6 +16,7 @@ use crate::logging::{self, SecurityEvent};
 use crate::outbound::Outbound;
 use crate::pool::Pool;
 use crate::store::Store;
+use crate::task_results::TaskResults;
 use crate::turns::Turns;
 use crate::vault::Vault;
 
@@ -36,6 +37,8 @@ pub struct App {
     pub hashing: Arc<Turns>,
     /// Memory for what comes in and goes out.
     pub work: Arc<Pool>,
+    /// How each background task's last run ended.
+    pub task_results: TaskResults,
     reading: Semaphore,
 }
 
@@ -59,6 +62,7 @@ impl App {
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hashing: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
             work: Pool::new(budgets.work),
+            task_results: TaskResults::default(),
             reading: Semaphore::new((cores / 2).max(1)),
         }
     }
