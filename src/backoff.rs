@@ -21,7 +21,7 @@ impl Backoff {
 
     /// The wait in microseconds.
     fn micros(self, failures: u32) -> i64 {
-        // Far beyond the longest wait of anybody, and within what a float holds.
+        // Far beyond every longest wait, and within what a float holds.
         const FAILURES_MAX: u32 = 1000;
         let power = i32::try_from(failures.min(FAILURES_MAX)).unwrap_or(i32::MAX);
         let seconds = (self.first * self.factor.powi(power)).min(self.max);

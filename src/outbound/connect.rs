@@ -149,7 +149,7 @@ async fn direct(
     Ok(stream)
 }
 
-/// Answers every name with the addresses that were judged, so that the connection goes to one of them.
+/// Answers every name with the addresses that were judged, so that the connection is made to one of them.
 #[derive(Clone)]
 struct Judged(Vec<SocketAddr>);
 

@@ -1,7 +1,7 @@
 //! Which addresses this server may connect to on somebody's behalf: those of the public internet, and what
 //! the operator lists.
 //!
-//! Invariant: an address is judged after its name is resolved, and the connection goes to that very address,
+//! Invariant: an address is judged after its name is resolved, and the connection is made to that very address,
 //! so that neither an odd spelling nor a name that changes in between leads elsewhere.
 
 use std::fmt;

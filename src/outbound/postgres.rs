@@ -78,7 +78,7 @@ pub enum ConnectError {
 /// A session. Dropping it ends it, and with it a transaction that is not committed.
 pub struct Session {
     pub client: Client,
-    /// Whether the server has a public address. What other servers answer is shown to nobody.
+    /// Whether the server has a public address. The answers of others are never shown.
     pub is_public: bool,
     connection: Connection,
 }

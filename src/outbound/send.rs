@@ -56,7 +56,7 @@ pub struct SendResponse {
     headers: HeaderMap,
     /// The beginning of the body.
     pub body: Vec<u8>,
-    /// Whether it comes from a public address. What other servers answer is shown to nobody.
+    /// Whether it comes from a public address. The answers of others are never shown.
     pub is_public: bool,
 }
 

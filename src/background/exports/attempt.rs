@@ -62,7 +62,7 @@ pub(super) async fn make(app: Arc<App>, run: Open, ended: Arc<Notify>, seat: Arc
 /// The stages of the attempt.
 async fn stages(app: &Arc<App>, notes: &Notes, ended: Arc<Notify>, seat: Arc<Seat>) -> Result<Outcome> {
     let plan = Plan::begin(app, notes).await?;
-    let _memory = memory::reserve(app, &plan).await;
+    let _memory = memory::reserve(app, plan.memory_bytes()).await;
     let transport = Transport::new(app, seat);
     let exported = export(&Stages { app, plan: &plan, notes, transport: &transport, ended: &ended }).await;
     match exported {

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use super::plan::Plan;
 use crate::app::App;
 use crate::pool::{Account, Share};
 use crate::resources::batch_exports::destination::Kind;
@@ -37,7 +36,7 @@ impl Sizes {
     }
 
     /// What an attempt takes, in bytes.
-    fn cost(self, kind: Kind, is_parquet: bool) -> usize {
+    pub(super) fn cost(self, kind: Kind, is_parquet: bool) -> usize {
         let sending = match kind {
             Kind::S3 if is_parquet => 2 * self.part + 2 * self.group,
             Kind::S3 => 2 * self.part,
@@ -53,11 +52,9 @@ pub(super) fn bytes_of_one(app: &App) -> usize {
     app.work.bytes_max_of(Account::Exports) / app.config.exports.export_workers
 }
 
-/// Waits for the attempt's memory.
-pub(super) async fn reserve(app: &Arc<App>, plan: &Plan) -> Share {
-    let is_parquet = plan.settings.text("file_format") == Some("Parquet");
-    let all = app.work.bytes_max_of(Account::Exports);
-    let bytes = plan.sizes.cost(plan.kind, is_parquet).min(all);
+/// Waits for the memory of an attempt, in bytes.
+pub(super) async fn reserve(app: &Arc<App>, bytes: usize) -> Share {
+    let bytes = bytes.min(app.work.bytes_max_of(Account::Exports));
     let share = app.work.share(Account::Exports, bytes);
     while share.grow(bytes).await.is_err() {}
     share

@@ -83,6 +83,11 @@ impl Plan {
         }
     }
 
+    /// The memory that the attempt takes, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.sizes.cost(self.kind, self.settings.text("file_format") == Some("Parquet"))
+    }
+
     /// How long the attempt may take.
     pub(super) fn attempt_seconds_max(&self) -> i64 {
         attempt_seconds_max(self.interval)

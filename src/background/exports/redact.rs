@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// How much of an answer is shown.
 const EXCERPT_CHARS_MAX: usize = 500;
-/// Stands for what a server with a private address answers: nobody may look into the network around this
+/// Replaces what a server with a private address answers: exports must not reveal the network around this
 /// server.
 const HIDDEN: &str = "(what a server in a private network answers is not shown)";
 const REDACTED: &str = "***";

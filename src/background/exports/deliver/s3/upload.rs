@@ -123,7 +123,7 @@ impl Upload {
         let Some(parts) = self.parts.take() else { return };
         let action = target.bucket.abort_multipart_upload(target.credentials.as_ref(), &self.key, &parts.id);
         let sending = target.send(target.request("DELETE", &action, Bytes::new()));
-        // Buckets have rules for parts that are left; there is nobody to report a failure to.
+        // Buckets have rules that remove parts which are left, so a failure matters to no user.
         let _ = tokio::time::timeout(ABORT_TIMEOUT, sending).await;
     }
 }
