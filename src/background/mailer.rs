@@ -51,8 +51,11 @@ impl Mailer {
 
 impl Task for Mailer {
     const NAME: &'static str = "mailer";
-    const WAKES_ON: &'static [TableInfo] = &[outbox::OUTBOX.info()];
     const EVERY_SECONDS: i64 = 30;
+
+    fn wakes_on() -> Vec<TableInfo> {
+        vec![outbox::OUTBOX.info()]
+    }
 
     /// Sends what is due, a batch at most.
     async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {

@@ -23,8 +23,11 @@ pub(super) struct Follower;
 
 impl Task for Follower {
     const NAME: &'static str = "proxy_records";
-    const WAKES_ON: &'static [TableInfo] = &[proxy_records::DUE.info()];
     const EVERY_SECONDS: i64 = 30;
+
+    fn wakes_on() -> Vec<TableInfo> {
+        vec![proxy_records::DUE.info()]
+    }
 
     async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
         check_due(app).await

@@ -10,7 +10,6 @@ use crate::config::Exports;
 use crate::error::Result;
 use crate::resources::events::{self, Limits};
 use crate::resources::trusted_time::{self, Ahead};
-use crate::store::TableInfo;
 
 /// The task.
 #[derive(Default)]
@@ -21,7 +20,6 @@ pub(super) struct Retention {
 
 impl Task for Retention {
     const NAME: &'static str = "retention";
-    const WAKES_ON: &'static [TableInfo] = &[];
     const EVERY_SECONDS: i64 = 60;
 
     /// Looks at the clock first: nothing is removed by a time that is not trusted.

@@ -7,14 +7,12 @@ use crate::app::App;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::resources::sessions;
-use crate::store::TableInfo;
 
 /// The task.
 pub(super) struct SessionCleanup;
 
 impl Task for SessionCleanup {
     const NAME: &'static str = "session_cleanup";
-    const WAKES_ON: &'static [TableInfo] = &[];
     const EVERY_SECONDS: i64 = 60 * 60;
 
     async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {

@@ -18,12 +18,15 @@ use crate::task_results::TaskResult;
 pub(super) trait Task: Send + 'static {
     /// Names the task in the log and among the last results.
     const NAME: &'static str;
-    /// A commit that changes one of these tables starts the next run at once.
-    const WAKES_ON: &'static [TableInfo];
     /// The longest time between the beginnings of two runs.
     const EVERY_SECONDS: i64;
     /// The time from a run that failed to the next one.
     const ERROR_BACKOFF_SECONDS: i64 = Self::EVERY_SECONDS;
+
+    /// A commit that changes one of these tables starts the next run at once.
+    fn wakes_on() -> Vec<TableInfo> {
+        Vec::new()
+    }
 
     /// Does what is due, and says when something will be due next, if that is known.
     fn run(&mut self, app: &Arc<App>) -> impl Future<Output = Result<Option<Time>>> + Send;
@@ -36,7 +39,7 @@ pub(super) trait Task: Send + 'static {
 
 /// Runs the task as long as the server runs.
 pub(super) async fn drive<T: Task>(mut task: T, app: Arc<App>) {
-    let changed = app.store.watch(T::WAKES_ON);
+    let changed = app.store.watch(&T::wakes_on());
     loop {
         // What is done outside while its end cannot be stored would be done again.
         app.store.healed().await;
@@ -115,7 +118,6 @@ mod tests {
 
     impl Task for Hourly {
         const NAME: &'static str = "hourly";
-        const WAKES_ON: &'static [TableInfo] = &[];
         const EVERY_SECONDS: i64 = 3600;
         const ERROR_BACKOFF_SECONDS: i64 = 600;
 

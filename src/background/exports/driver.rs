@@ -48,9 +48,12 @@ pub(in crate::background) struct Driver {
 
 impl Task for Driver {
     const NAME: &'static str = "batch_exports";
-    const WAKES_ON: &'static [TableInfo] = &batch_exports::WORK;
     const EVERY_SECONDS: i64 = 60 * 60;
     const ERROR_BACKOFF_SECONDS: i64 = 10 * 60;
+
+    fn wakes_on() -> Vec<TableInfo> {
+        batch_exports::work().into()
+    }
 
     async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
         let now = app.clock.now();
