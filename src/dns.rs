@@ -1,4 +1,4 @@
-//! Questions to the DNS, each within a few seconds.
+//! DNS queries, each within a few seconds.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,35 +12,35 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use tokio::time::timeout;
 use tracing::debug;
 
-/// How long a question may take in all: callers wait for the answer.
-const QUESTION_TIME: Duration = Duration::from_secs(3);
-/// How long one server may take before it is asked again.
-const TRY_TIME: Duration = Duration::from_millis(1200);
+/// How long a query may take in all: callers wait for the answer.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one server may take before the query is repeated.
+const TRY_TIMEOUT: Duration = Duration::from_millis(1200);
 const TRIES: usize = 2;
 
-/// Nobody answered in time, or the answer was that there is none to be had.
+/// No server answered in time, or the server failed.
 #[derive(Debug)]
-pub struct Silence;
+pub struct NoAnswer;
 
-/// Where questions go.
+/// The client.
 pub struct Dns {
-    /// `None`: to the servers that the system is set to.
+    /// `None`: the servers in the system's settings.
     pub server: Option<SocketAddr>,
 }
 
 impl Dns {
-    /// The first string of each TXT record of a name, behind any CNAMEs; empty where there is none.
-    pub async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, Silence> {
+    /// The first string of each TXT record of a name, CNAMEs followed; empty where there is none.
+    pub async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, NoAnswer> {
         let first = |data: RData| match data {
             RData::TXT(txt) => txt.txt_data.first().map(|text| text.to_vec()),
             _ => None,
         };
-        Ok(self.ask(name, RecordType::TXT).await?.into_iter().filter_map(|(_, data)| first(data)).collect())
+        Ok(self.query(name, RecordType::TXT).await?.into_iter().filter_map(|(_, data)| first(data)).collect())
     }
 
     /// The name that a name's own CNAME leads to, in lower case and without its final dot.
-    pub async fn cname(&self, name: &str) -> Result<Option<String>, Silence> {
-        let records = self.ask(name, RecordType::CNAME).await?;
+    pub async fn cname(&self, name: &str) -> Result<Option<String>, NoAnswer> {
+        let records = self.query(name, RecordType::CNAME).await?;
         let own = records.into_iter().find_map(|(owner, data)| match data {
             RData::CNAME(target) if plain(&owner) == name.to_lowercase() => Some(plain(&target.0)),
             _ => None,
@@ -49,24 +49,24 @@ impl Dns {
     }
 
     /// The IPv4 addresses of a name.
-    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Silence> {
+    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, NoAnswer> {
         let address = |data| match data {
             RData::A(address) => Some(IpAddr::V4(address.0)),
             _ => None,
         };
-        Ok(self.ask(name, RecordType::A).await?.into_iter().filter_map(|(_, data)| address(data)).collect())
+        Ok(self.query(name, RecordType::A).await?.into_iter().filter_map(|(_, data)| address(data)).collect())
     }
 
-    async fn ask(&self, name: &str, kind: RecordType) -> Result<Vec<(Name, RData)>, Silence> {
-        let silence = |cause: NetError| {
+    async fn query(&self, name: &str, kind: RecordType) -> Result<Vec<(Name, RData)>, NoAnswer> {
+        let no_answer = |cause: NetError| {
             debug!(name, %kind, %cause, "the DNS gave no answer");
-            Silence
+            NoAnswer
         };
         // With its final dot: no search list is tried.
-        let name = Name::from_ascii(format!("{name}.")).map_err(|_| Silence)?;
-        let resolver = self.resolver().map_err(silence)?;
-        match timeout(QUESTION_TIME, resolver.lookup(name, kind)).await {
-            Err(_) => Err(Silence),
+        let name = Name::from_ascii(format!("{name}.")).map_err(|_| NoAnswer)?;
+        let resolver = self.resolver().map_err(no_answer)?;
+        match timeout(QUERY_TIMEOUT, resolver.lookup(name, kind)).await {
+            Err(_) => Err(NoAnswer),
             Ok(Ok(found)) => {
                 Ok(found.answers().iter().map(|record| (record.name.clone(), record.data.clone())).collect())
             }
@@ -74,12 +74,12 @@ impl Dns {
                 response_code: ResponseCode::NXDomain | ResponseCode::NoError,
                 ..
             })))) => Ok(Vec::new()),
-            Ok(Err(cause)) => Err(silence(cause)),
+            Ok(Err(cause)) => Err(no_answer(cause)),
         }
     }
 
-    /// Made anew for each question, which are few: nothing is answered from memory, and a change of the
-    /// system's servers is seen at once.
+    /// Made for each query, which are few: nothing is cached, and a change of the system's servers is seen at
+    /// once.
     fn resolver(&self) -> Result<TokioResolver, NetError> {
         let mut builder = match self.server {
             Some(address) => {
@@ -94,7 +94,7 @@ impl Dns {
         };
         let options: &mut ResolverOpts = builder.options_mut();
         options.cache_size = 0;
-        options.timeout = TRY_TIME;
+        options.timeout = TRY_TIMEOUT;
         options.attempts = TRIES;
         options.use_hosts_file = ResolveHosts::Never;
         builder.build()

@@ -7,6 +7,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod background;
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod dns;
@@ -19,6 +20,7 @@ pub mod pool;
 pub mod resources;
 pub mod routes;
 pub mod store;
+pub mod task_results;
 pub mod turns;
 pub mod vault;
 

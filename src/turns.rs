@@ -1,5 +1,5 @@
 //! Turns at work that is slow and large, such as hashing a password: a few at once, a bounded number that
-//! wait, and one turn for each network before anybody gets a second.
+//! wait, and one turn for each network before any gets a second.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use crate::config::network_of;
 use crate::error::{Error, Result};
 
-/// Whoever finds no place comes again after this.
+/// How long to wait before another try.
 const RETRY_SECONDS: u32 = 1;
 
-/// Who works and who waits.
+/// The turns that are taken, and the queue of those that wait.
 pub struct Turns {
     at_once: usize,
     waiting_max: usize,
@@ -26,11 +26,11 @@ struct State {
     waiting: usize,
     /// The networks that wait, in the order of their next turns.
     order: VecDeque<IpAddr>,
-    /// Who waits of each network; hears whether it is their turn, or that they had to make way.
-    lines: HashMap<IpAddr, VecDeque<oneshot::Sender<bool>>>,
+    /// Those that wait, by network. Each receives true for a turn, false where it had to make way.
+    queues: HashMap<IpAddr, VecDeque<oneshot::Sender<bool>>>,
 }
 
-/// A turn. It ends when this goes.
+/// A turn. It ends when this is dropped.
 pub struct Turn(Arc<Turns>);
 
 impl Drop for Turn {
@@ -39,17 +39,17 @@ impl Drop for Turn {
     }
 }
 
-/// A place in the line.
-struct Place {
+/// A place in the queue.
+struct Queued {
     turns: Arc<Turns>,
-    hears: oneshot::Receiver<bool>,
+    receiver: oneshot::Receiver<bool>,
 }
 
-impl Drop for Place {
-    /// Whoever gives up just when the turn came hands it on.
+impl Drop for Queued {
+    /// A turn that comes just when its waiter gives up is passed on.
     fn drop(&mut self) {
-        self.hears.close();
-        if self.hears.try_recv() == Ok(true) {
+        self.receiver.close();
+        if self.receiver.try_recv() == Ok(true) {
             self.turns.pass_on();
         }
     }
@@ -73,40 +73,40 @@ impl Turns {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// 503 where too many wait: for a newcomer of the network of which most do, or else for one of those.
+    /// 503 where too many wait: for a newcomer of the network of which most wait, or else for one of those.
     pub async fn take(self: &Arc<Turns>, peer: IpAddr) -> Result<Turn> {
         let busy = Error::Busy { retry_after_seconds: RETRY_SECONDS };
-        let Some(mut place) = self.line_up(network_of(peer)).ok_or(busy)? else {
+        let Some(mut queued) = self.enqueue(network_of(peer)).ok_or(busy)? else {
             return Ok(Turn(Arc::clone(self)));
         };
-        match (&mut place.hears).await {
+        match (&mut queued.receiver).await {
             Ok(true) => Ok(Turn(Arc::clone(self))),
             _ => Err(Error::Busy { retry_after_seconds: RETRY_SECONDS }),
         }
     }
 
-    /// A place in the line; the inner `None` where the turn is now, the outer one where there is no place.
-    fn line_up(self: &Arc<Turns>, network: IpAddr) -> Option<Option<Place>> {
+    /// A place in the queue; the inner `None` where the turn is now, the outer one where the queue is full.
+    fn enqueue(self: &Arc<Turns>, network: IpAddr) -> Option<Option<Queued>> {
         let mut state = self.lock();
         if state.running < self.at_once {
             state.running += 1;
             return Some(None);
         }
-        state.forget_gone();
+        state.remove_gone();
         if state.waiting >= self.waiting_max && !state.make_way(network) {
             return None;
         }
-        let (tells, hears) = oneshot::channel();
-        let line = state.lines.entry(network).or_default();
-        line.push_back(tells);
-        if line.len() == 1 {
+        let (sender, receiver) = oneshot::channel();
+        let queue = state.queues.entry(network).or_default();
+        queue.push_back(sender);
+        if queue.len() == 1 {
             state.order.push_back(network);
         }
         state.waiting += 1;
-        Some(Some(Place { turns: Arc::clone(self), hears }))
+        Some(Some(Queued { turns: Arc::clone(self), receiver }))
     }
 
-    /// Gives a turn that has ended to the next one who still waits.
+    /// Gives a turn that has ended to the next one that still waits.
     fn pass_on(&self) {
         let mut state = self.lock();
         while let Some(next) = state.next() {
@@ -121,43 +121,43 @@ impl Turns {
 impl State {
     fn next(&mut self) -> Option<oneshot::Sender<bool>> {
         let network = self.order.pop_front()?;
-        let line = self.lines.get_mut(&network)?;
-        let next = line.pop_front();
+        let queue = self.queues.get_mut(&network)?;
+        let next = queue.pop_front();
         self.waiting -= usize::from(next.is_some());
-        if line.is_empty() {
-            self.lines.remove(&network);
+        if queue.is_empty() {
+            self.queues.remove(&network);
         } else {
             self.order.push_back(network);
         }
         next
     }
 
-    /// Takes those out of the line who hung up.
-    fn forget_gone(&mut self) {
-        for line in self.lines.values_mut() {
-            line.retain(|waiting| !waiting.is_closed());
+    /// Removes those that hung up from the queue.
+    fn remove_gone(&mut self) {
+        for queue in self.queues.values_mut() {
+            queue.retain(|waiting| !waiting.is_closed());
         }
-        self.lines.retain(|_, line| !line.is_empty());
-        self.order.retain(|network| self.lines.contains_key(network));
-        self.waiting = self.lines.values().map(VecDeque::len).sum();
+        self.queues.retain(|_, queue| !queue.is_empty());
+        self.order.retain(|network| self.queues.contains_key(network));
+        self.waiting = self.queues.values().map(VecDeque::len).sum();
     }
 
-    /// Sends the last one away of the network of which most wait, unless the newcomer would be no better.
+    /// Removes the last one of the network of which most wait, unless the newcomer's network would have as many.
     fn make_way(&mut self, newcomer: IpAddr) -> bool {
-        let own = self.lines.get(&newcomer).map_or(0, VecDeque::len);
-        let Some((network, line)) = self.lines.iter_mut().max_by_key(|(_, line)| line.len()) else {
+        let own = self.queues.get(&newcomer).map_or(0, VecDeque::len);
+        let Some((network, queue)) = self.queues.iter_mut().max_by_key(|(_, queue)| queue.len()) else {
             return false;
         };
-        if line.len() <= own + 1 {
+        if queue.len() <= own + 1 {
             return false;
         }
         let network = *network;
-        if let Some(last) = line.pop_back() {
+        if let Some(last) = queue.pop_back() {
             // They may have hung up.
             let _ = last.send(false);
         }
         self.waiting -= 1;
-        debug_assert!(!self.lines[&network].is_empty(), "more than one waited");
+        debug_assert!(!self.queues[&network].is_empty(), "more than one waited");
         true
     }
 }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_bounded_and_the_greediest_make_way() {
+    fn the_queue_is_bounded_and_the_greediest_make_way() {
         let turns = Turns::new(1, 4);
         let held = now(&turns, 1).unwrap();
         let mut flood: Vec<Waiting> = (0..4).map(|_| wait(&turns, 1)).collect();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hangs_up_leaves_the_line_and_loses_no_turn() {
+    fn whoever_hangs_up_leaves_the_queue_and_loses_no_turn() {
         let turns = Turns::new(1, 2);
         let held = now(&turns, 1).unwrap();
         let (first, mut second) = (wait(&turns, 2), wait(&turns, 3));

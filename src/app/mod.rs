@@ -19,6 +19,7 @@ use crate::logging::{self, SecurityEvent};
 use crate::outbound::Outbound;
 use crate::pool::Pool;
 use crate::store::Store;
+use crate::task_results::TaskResults;
 use crate::turns::Turns;
 use crate::vault::Vault;
 pub use route::{Route, async_, public, read, scope, session, signed_in, write};
@@ -40,6 +41,8 @@ pub struct App {
     pub hash_permits: Arc<Turns>,
     /// Memory for requests, answers and exports.
     pub work: Arc<Pool>,
+    /// How each background task's last run ended.
+    pub task_results: TaskResults,
     parse_permits: Semaphore,
 }
 
@@ -63,6 +66,7 @@ impl App {
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hash_permits: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
             work: Pool::new(budgets.work),
+            task_results: TaskResults::default(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }
     }

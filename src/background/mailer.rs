@@ -1,26 +1,27 @@
-//! Sends what waits in the outbox, and tries again later what could not be sent.
+//! Sends the mails of the outbox; those that could not be sent are tried again later.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::task::Task;
 use crate::app::App;
 use crate::clock::Time;
+use crate::config::Config;
 use crate::error::Result;
 use crate::resources::outbox::{self, Mail, Outgoing};
+use crate::store::TableInfo;
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
-/// Mails of one turn.
+/// Mails that one run sends.
 const BATCH: usize = 20;
-/// The longest time without a look at the outbox.
-const NAP_SECONDS_MAX: i64 = 30;
 /// How long the mail server may take for each step.
-const SMTP_TIME: Duration = Duration::from_secs(20);
+const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Checks the mail settings, so that a mistake shows at the start and not with the first invite.
 pub fn check(smtp_url: &str, from: &str) -> std::result::Result<(), String> {
@@ -31,74 +32,70 @@ pub fn check(smtp_url: &str, from: &str) -> std::result::Result<(), String> {
 fn transport(url: &str) -> std::result::Result<Transport, String> {
     let builder = Transport::from_url(url)
         .map_err(|cause| format!("ORGD_SMTP_URL is not the address of a mail server: {cause}"))?;
-    Ok(builder.timeout(Some(SMTP_TIME)).build())
+    Ok(builder.timeout(Some(SMTP_TIMEOUT)).build())
 }
 
-/// Runs as long as the server does; ends at once where no mail server is set.
-pub async fn run(app: Arc<App>) {
-    let Some(url) = app.config.smtp_url.as_deref() else { return };
-    let (transport, from) = match (transport(url), app.config.mail_from.parse::<Mailbox>()) {
-        (Ok(transport), Ok(from)) => (transport, from),
-        _ => return,
-    };
-    let mail = app.store.watch(&[outbox::OUTBOX.info()]);
-    loop {
-        // What is sent while its end can't be written down would be sent again.
-        app.store.healed().await;
-        let wake = match turn(&app, &transport, &from).await {
-            Ok(next) => next,
-            Err(cause) => {
-                error!(%cause, "the outbox could not be read");
-                app.clock.now().plus_seconds(NAP_SECONDS_MAX)
+/// The task.
+pub(super) struct Mailer {
+    transport: Transport,
+    from: Mailbox,
+}
+
+impl Mailer {
+    /// `None` where no mail server is set.
+    pub(super) fn of(config: &Config) -> Option<Mailer> {
+        let transport = transport(config.smtp_url.as_deref()?).ok()?;
+        Some(Mailer { transport, from: config.mail_from.parse().ok()? })
+    }
+}
+
+impl Task for Mailer {
+    const NAME: &'static str = "mailer";
+    const EVERY_SECONDS: i64 = 30;
+
+    fn wakes_on() -> Vec<TableInfo> {
+        vec![outbox::OUTBOX.info()]
+    }
+
+    /// Sends what is due, a batch at most.
+    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
+        let now = app.clock.now();
+        let (due, next) = app.store.read(|tx| outbox::due(tx, now, BATCH))?;
+        let is_last_batch = due.len() < BATCH;
+        for (id, mail) in due {
+            self.send(app, id, mail).await?;
+        }
+        Ok(if is_last_batch { next } else { Some(now) })
+    }
+}
+
+impl Mailer {
+    async fn send(&self, app: &App, id: Uuid, mail: Mail) -> Result<()> {
+        let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
+            Outgoing::Gone => return Ok(()),
+            Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),
+            Outgoing::Ready(mail) => message(&self.from, &mail),
+        };
+        let outcome = match outcome {
+            Ok(message) => self.transport.send(message).await.map(drop).map_err(|cause| {
+                let for_good = cause.is_permanent();
+                (for_good, cause.to_string())
+            }),
+            Err(cause) => Err((true, cause)),
+        };
+        let done = match &outcome {
+            Ok(()) => {
+                info!(mail = %id, attempt = mail.attempts + 1, "a mail was sent");
+                true
+            }
+            Err((for_good, cause)) => {
+                warn!(mail = %id, attempt = mail.attempts + 1, for_good, %cause, "a mail could not be sent");
+                *for_good
             }
         };
-        tokio::select! {
-            () = mail.notified() => {}
-            () = app.clock.until(wake) => {}
-        }
+        let now = app.clock.now();
+        app.store.write(move |tx| outbox::settle(tx, id, done, now)).await
     }
-}
-
-/// Sends what is due; says when more will be.
-async fn turn(app: &Arc<App>, transport: &Transport, from: &Mailbox) -> Result<Time> {
-    let now = app.clock.now();
-    let (due, next) = app.store.read(|tx| outbox::due(tx, now, BATCH))?;
-    let all_sent = due.len() < BATCH;
-    for (id, mail) in due {
-        send(app, transport, from, id, mail).await?;
-    }
-    if !all_sent {
-        return Ok(now);
-    }
-    let nap_end = now.plus_seconds(NAP_SECONDS_MAX);
-    Ok(next.map_or(nap_end, |next| next.min(nap_end)))
-}
-
-async fn send(app: &Arc<App>, transport: &Transport, from: &Mailbox, id: Uuid, mail: Mail) -> Result<()> {
-    let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
-        Outgoing::Gone => return Ok(()),
-        Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),
-        Outgoing::Ready(mail) => message(from, &mail),
-    };
-    let outcome = match outcome {
-        Ok(message) => transport.send(message).await.map(drop).map_err(|cause| {
-            let for_good = cause.is_permanent();
-            (for_good, cause.to_string())
-        }),
-        Err(cause) => Err((true, cause)),
-    };
-    let done = match &outcome {
-        Ok(()) => {
-            info!(mail = %id, attempt = mail.attempts + 1, "a mail was sent");
-            true
-        }
-        Err((for_good, cause)) => {
-            warn!(mail = %id, attempt = mail.attempts + 1, for_good, %cause, "a mail could not be sent");
-            *for_good
-        }
-    };
-    let now = app.clock.now();
-    app.store.write(move |tx| outbox::settle(tx, id, done, now)).await
 }
 
 fn message(from: &Mailbox, mail: &Mail) -> std::result::Result<Message, String> {

@@ -1,24 +1,28 @@
-//! Work behind the requests' backs: tasks that look at stored state and act on it.
+//! Background tasks: each looks at stored state and acts on it.
 
 mod exports;
 pub mod mailer;
-pub mod proxies;
+pub mod proxy_records;
 mod retention;
-mod sweep;
+mod session_cleanup;
+mod task;
 
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use task::drive;
 
-/// Starts every task; they end with the returned set.
+/// Starts every task; they end when the returned set is dropped.
 pub fn start(app: &Arc<App>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(mailer::run(Arc::clone(app)));
-    tasks.spawn(proxies::run(Arc::clone(app)));
-    tasks.spawn(sweep::run(Arc::clone(app)));
-    tasks.spawn(exports::run(Arc::clone(app)));
-    tasks.spawn(retention::run(Arc::clone(app)));
+    if let Some(mailer) = mailer::Mailer::of(&app.config) {
+        tasks.spawn(drive(mailer, Arc::clone(app)));
+    }
+    tasks.spawn(drive(proxy_records::Follower, Arc::clone(app)));
+    tasks.spawn(drive(session_cleanup::SessionCleanup, Arc::clone(app)));
+    tasks.spawn(drive(exports::Driver::new(app), Arc::clone(app)));
+    tasks.spawn(drive(retention::Retention::default(), Arc::clone(app)));
     tasks
 }

@@ -1,36 +1,47 @@
-//! Removes events that are too old or too much, and those of projects that are gone. The room that they
+//! Removes events that are too old or too many, and those of projects that are gone. The space that they
 //! took in the data file is used again; the file itself does not shrink.
 
 use std::sync::Arc;
 
-use tracing::error;
-
-use super::sweep::in_steps;
+use super::task::{Task, remove_in_steps};
 use crate::app::App;
 use crate::clock::Time;
 use crate::config::Exports;
+use crate::error::Result;
 use crate::resources::events::{self, Limits};
-use crate::resources::trusted_time;
+use crate::resources::trusted_time::{self, Ahead};
 
-const PERIOD_SECONDS: i64 = 60;
+/// The task.
+#[derive(Default)]
+pub(super) struct Retention {
+    /// How far ahead the clock was at the last look, so that a jump is logged once.
+    ahead: Option<Ahead>,
+}
 
-/// Looks at the clock and sweeps, at the start and every minute.
-pub(super) async fn run(app: Arc<App>) {
-    let wait_seconds = i64::from(app.config.clock_wait_hours) * 60 * 60;
-    let mut ahead = None;
-    loop {
-        app.store.healed().await;
+impl Task for Retention {
+    const NAME: &'static str = "retention";
+    const EVERY_SECONDS: i64 = 60;
+
+    /// Looks at the clock first: nothing is removed by a time that is not trusted.
+    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
         let now = app.clock.now();
-        match app.store.write(move |tx| trusted_time::look(tx, now, wait_seconds)).await {
-            Ok(seen) => {
-                trusted_time::tell(ahead, seen);
-                ahead = seen;
-            }
-            Err(cause) => error!(%cause, "the time could not be written down"),
-        }
+        let looked = self.look_at_clock(app, now).await;
         let keep = Keep::of(&app.config.exports);
-        in_steps(&app, "events", move |tx| events::sweep(tx, keep.limits(trusted_time::of(tx, now)?))).await;
-        app.clock.until(now.plus_seconds(PERIOD_SECONDS)).await;
+        let removed = remove_in_steps(app, "events", move |tx| {
+            events::sweep(tx, keep.limits(trusted_time::of(tx, now)?))
+        });
+        removed.await?;
+        looked.map(|()| None)
+    }
+}
+
+impl Retention {
+    async fn look_at_clock(&mut self, app: &App, now: Time) -> Result<()> {
+        let wait_seconds = i64::from(app.config.clock_wait_hours) * 60 * 60;
+        let ahead = app.store.write(move |tx| trusted_time::look(tx, now, wait_seconds)).await?;
+        trusted_time::tell(self.ahead, ahead);
+        self.ahead = ahead;
+        Ok(())
     }
 }
 

@@ -20,16 +20,16 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::policy::{AddressPolicy, NoAddress, is_public};
-use super::send::Sent;
+use super::send::PieceBody;
 
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
-pub(super) type HttpsClient = Client<HttpsConnector<Connector>, Sent>;
-type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type HttpsClient = Client<HttpsConnector<Connector>, PieceBody>;
+type Pending<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What all connections share, made when it is first needed: most servers never call out.
 #[derive(Default)]
@@ -44,8 +44,8 @@ impl Shared {
         self.tls.get_or_init(|| tls(system_roots()))
     }
 
-    /// A client for one request, and what is known of its connection. None is kept for another request:
-    /// each connection is judged anew.
+    /// A client for one request, and what is known of its connection. No connection is reused: each one is
+    /// judged anew.
     pub(super) fn client(&self, policy: AddressPolicy) -> (HttpsClient, Peer) {
         let peer = Peer::default();
         let proxies = Arc::clone(self.proxies.get_or_init(|| Arc::new(Matcher::from_env())));
@@ -103,10 +103,10 @@ pub(super) struct Connector {
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<TcpStream>;
-    type Error = Failure;
+    type Error = BoxError;
     type Future = Pending<Self::Response>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -135,9 +135,9 @@ async fn direct(
     to: Uri,
     port: u16,
     peer: Peer,
-) -> Result<TokioIo<TcpStream>, Failure> {
+) -> Result<TokioIo<TcpStream>, BoxError> {
     let judged = policy.resolve(to.host().unwrap_or_default(), port).await.map_err(|cause| match cause {
-        NoAddress::Refused(refused) => Failure::from(refused),
+        NoAddress::Refused(refused) => BoxError::from(refused),
         NoAddress::Unknown(cause) => cause.into(),
     })?;
     // An address that is written out is taken as it is, and is then the one that was judged.
@@ -149,7 +149,7 @@ async fn direct(
     Ok(stream)
 }
 
-/// Answers every name with the addresses that were judged, so that the connection goes to one of them.
+/// Answers every name with the addresses that were judged, so that the connection is made to one of them.
 #[derive(Clone)]
 struct Judged(Vec<SocketAddr>);
 

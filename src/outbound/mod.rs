@@ -1,7 +1,7 @@
 //! Requests to other servers: the only place from which this program calls out over HTTP, and connects to
 //! databases.
 //!
-//! Holds always: a request ends within its time, redirects included; no more of an answer is kept than
+//! Invariant: a request ends within its time, redirects included; no more of an answer is kept than
 //! was allowed; no connection is opened to an address that the policy does not allow; credentials go to no
 //! other host than the one they were meant for, and into no message.
 
@@ -21,14 +21,14 @@ use url::Url;
 
 use connect::Shared;
 pub use policy::{AddressPolicy, Refused};
-use send::Sent;
-pub use send::{Delivery, Receipt, Undelivered};
+use send::PieceBody;
+pub use send::{SendError, SendRequest, SendResponse};
 
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 5;
 const AGENT: &str = concat!("orgd/", env!("CARGO_PKG_VERSION"));
 
-/// What to get, and how much time and room the answer may take.
+/// What to get, and how much time and memory the answer may take.
 pub struct Request {
     pub url: Url,
     /// Whether a setting of the operator names this host, which may then be anywhere. Redirects to other
@@ -40,23 +40,23 @@ pub struct Request {
     pub bytes_max: usize,
 }
 
-/// The last answer, behind all redirects.
+/// The last answer, after all redirects.
 pub struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer: the host and a reason, fit for the caller's eyes.
+/// Why there is no answer: the host and a reason, which may be shown to the caller.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct GetError(String);
 
-impl std::fmt::Display for Failure {
+impl std::fmt::Display for GetError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-/// The way out. Proxies are taken from `HTTPS_PROXY` and `NO_PROXY`, root certificates from the system.
+/// The client for other servers. Proxies are taken from `HTTPS_PROXY` and `NO_PROXY`, root certificates from the system.
 pub struct Outbound {
     policy: AddressPolicy,
     shared: Shared,
@@ -69,8 +69,8 @@ impl Outbound {
     }
 
     /// Gets what the request names, following redirects.
-    pub async fn get(&self, request: Request) -> Result<Answer, Failure> {
-        let late = Failure(format!(
+    pub async fn get(&self, request: Request) -> Result<Answer, GetError> {
+        let late = GetError(format!(
             "{} did not answer in full within {} seconds.",
             shown(&request.url),
             request.time_max.as_secs()
@@ -78,12 +78,12 @@ impl Outbound {
         tokio::time::timeout(request.time_max, self.follow(request)).await.unwrap_or(Err(late))
     }
 
-    async fn follow(&self, request: Request) -> Result<Answer, Failure> {
+    async fn follow(&self, request: Request) -> Result<Answer, GetError> {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(text) = &request.authorization {
             let mut value = HeaderValue::from_str(text)
-                .map_err(|_| Failure("The access token holds characters that no header can.".into()))?;
+                .map_err(|_| GetError("The access token holds characters that no header can.".into()))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -102,7 +102,7 @@ impl Outbound {
             }
             url = next;
         }
-        Err(Failure(format!("{} redirects more than {REDIRECTS_MAX} times.", shown(&url))))
+        Err(GetError(format!("{} redirects more than {REDIRECTS_MAX} times.", shown(&url))))
     }
 
     async fn exchange(
@@ -110,25 +110,25 @@ impl Outbound {
         url: &Url,
         policy: &AddressPolicy,
         headers: &HeaderMap,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, GetError> {
         let host = shown(url);
         let uri: Uri = url
             .as_str()
             .parse()
-            .map_err(|_| Failure(format!("An address at {host} cannot be asked for.")))?;
-        let mut asked = hyper::Request::new(Sent::default());
-        *asked.uri_mut() = uri;
-        *asked.headers_mut() = headers.clone();
+            .map_err(|_| GetError(format!("An address at {host} cannot be asked for.")))?;
+        let mut outgoing = hyper::Request::new(PieceBody::default());
+        *outgoing.uri_mut() = uri;
+        *outgoing.headers_mut() = headers.clone();
         let (client, _) = self.shared.client(policy.clone());
-        client.request(asked).await.map_err(|cause| match refusal(&cause) {
-            Some(refused) => Failure(format!("{refused}.")),
-            None => Failure(format!("{host} could not be reached: {}.", reason(&cause))),
+        client.request(outgoing).await.map_err(|cause| match refusal(&cause) {
+            Some(refused) => GetError(format!("{refused}.")),
+            None => GetError(format!("{host} could not be reached: {}.", reason(&cause))),
         })
     }
 }
 
-/// Where the answer sends us, if it does.
-fn redirect(from: &Url, answer: &Response<Incoming>) -> Result<Option<Url>, Failure> {
+/// The address that the answer redirects to, if it does.
+fn redirect(from: &Url, answer: &Response<Incoming>) -> Result<Option<Url>, GetError> {
     if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -136,25 +136,25 @@ fn redirect(from: &Url, answer: &Response<Incoming>) -> Result<Option<Url>, Fail
     let next = target.and_then(|target| from.join(target).ok());
     match next.filter(|next| matches!(next.scheme(), "http" | "https")) {
         Some(next) => Ok(Some(next)),
-        None => Err(Failure(format!("{} redirects to where no request can go.", shown(from)))),
+        None => Err(GetError(format!("{} redirects to where no request can go.", shown(from)))),
     }
 }
 
-/// The body, counted as it comes: what the headers say of its size is not believed.
-async fn read(url: &Url, answer: Response<Incoming>, bytes_max: usize) -> Result<Answer, Failure> {
+/// The body, counted as it arrives: the size in the headers is not trusted.
+async fn read(url: &Url, answer: Response<Incoming>, bytes_max: usize) -> Result<Answer, GetError> {
     let host = shown(url);
-    let too_large = || Failure(format!("The answer of {host} is larger than {bytes_max} bytes."));
-    let said =
+    let too_large = || GetError(format!("The answer of {host} is larger than {bytes_max} bytes."));
+    let announced =
         answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if said.is_some_and(|said| said > bytes_max as u64) {
+    if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
         return Err(too_large());
     }
     let status = answer.status().as_u16();
     let mut incoming = answer.into_body();
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
-        let frame =
-            frame.map_err(|cause| Failure(format!("The answer of {host} broke off: {}.", reason(&cause))))?;
+        let frame = frame
+            .map_err(|cause| GetError(format!("The answer of {host} broke off: {}.", reason(&cause))))?;
         let Some(part) = frame.data_ref() else { continue };
         if body.len() + part.len() > bytes_max {
             return Err(too_large());
@@ -164,14 +164,13 @@ async fn read(url: &Url, answer: Response<Incoming>, bytes_max: usize) -> Result
     Ok(Answer { status, body })
 }
 
-/// Host and port: all that messages say of an address, for the rest may hold secrets.
+/// Host and port. Messages show no more of a URL, since the rest may hold secrets.
 pub fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// The cause behind all causes, which is the one that says something. It holds nothing that the other
-/// server has said.
+/// The innermost cause, which is the specific one. It holds nothing that the other server has sent.
 pub fn reason(failure: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = failure;
     while let Some(source) = cause.source() {
@@ -186,7 +185,7 @@ pub fn reason(failure: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string().trim_end_matches('.').to_owned()
 }
 
-/// The refusal behind an error, if it is one.
+/// The refusal that caused an error, if it was one.
 fn refusal(failure: &(dyn std::error::Error + 'static)) -> Option<Refused> {
     let mut cause = Some(failure);
     while let Some(error) = cause {

@@ -1,7 +1,7 @@
 //! Which addresses this server may connect to on somebody's behalf: those of the public internet, and what
 //! the operator lists.
 //!
-//! Invariant: an address is judged after its name is resolved, and the connection goes to that very address,
+//! Invariant: an address is judged after its name is resolved, and the connection is made to that very address,
 //! so that neither an odd spelling nor a name that changes in between leads elsewhere.
 
 use std::fmt;
@@ -59,7 +59,7 @@ pub(super) enum NoAddress {
 }
 
 impl AddressPolicy {
-    /// Reads a list with commas: networks (`10.0.0.0/8`), addresses, host names, `*.example.com` for all names
+    /// Parses a list with commas: networks (`10.0.0.0/8`), addresses, host names, `*.example.com` for all names
     /// below one, each with `:port` where only that port is meant, or `any`.
     ///
     /// # Errors
@@ -217,7 +217,7 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// IPv4 in another dress: mapped, translated (NAT64) and 6to4.
+/// IPv4-embedded IPv6: mapped, translated (NAT64) and 6to4.
 fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(address) = address else { return None };
     let of = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));

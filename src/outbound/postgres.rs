@@ -3,8 +3,8 @@
 //! To other machines they are always encrypted, and certificates and host names are checked, as with libpq's
 //! `sslmode=verify-full`. Where somebody takes any certificate (`has_self_signed_cert`), what is checked even
 //! then is this: the server holds the key of the certificate that it shows, and SCRAM binds its proof to that
-//! certificate, so that the proof cannot be passed on. That does not stop who stands in between and asks for
-//! the password itself, in plain.
+//! certificate, so that the proof cannot be passed on. That does not stop a man in the middle who requests the
+//! password itself, in plain text.
 
 use std::convert::Infallible;
 use std::io;
@@ -54,31 +54,31 @@ impl Roots {
     }
 }
 
-/// A database, and as whom to enter it.
+/// A database, and the user of the session.
 pub struct Database<'a> {
     pub host: &'a str,
     pub port: u16,
     pub name: &'a str,
     pub user: &'a str,
     pub password: &'a str,
-    /// `None`: whose certificate it is does not matter.
+    /// `None`: any certificate is accepted.
     pub roots: Option<Roots>,
 }
 
 /// Why there is no session.
-pub enum Unreached {
+pub enum ConnectError {
     /// No connection may be opened there.
     Forbidden(Refused),
-    /// No server, or none that we can talk to.
+    /// There is no server, or none that speaks the protocol.
     Failed(String),
-    /// The server does not let us in; whether it has a public address.
+    /// The server refuses the session; whether it has a public address.
     Refused { error: Error, is_public: bool },
 }
 
-/// A session. It ends, and with it the transaction that is not committed, when this goes.
+/// A session. Dropping it ends it, and with it a transaction that is not committed.
 pub struct Session {
     pub client: Client,
-    /// Whether the server has a public address. What others say is shown to nobody.
+    /// Whether the server has a public address. The answers of others are never shown.
     pub is_public: bool,
     connection: Connection,
 }
@@ -92,23 +92,23 @@ impl Drop for Connection {
     }
 }
 
-/// How long a connection that ends is listened to.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long to wait for the end of a connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Outbound {
     /// Opens a session. How long that may take is up to the caller.
     ///
     /// # Errors
-    /// The server may not or cannot be reached, or does not let us in.
-    pub async fn session(&self, to: &Database<'_>) -> Result<Session, Unreached> {
-        let failed = |cause: io::Error| Unreached::Failed(cause.to_string());
+    /// The server may not or cannot be reached, or refuses the session.
+    pub async fn session(&self, to: &Database<'_>) -> Result<Session, ConnectError> {
+        let failed = |cause: io::Error| ConnectError::Failed(cause.to_string());
         let judged = self.policy.resolve(to.host, to.port).await.map_err(|cause| match cause {
-            NoAddress::Refused(refused) => Unreached::Forbidden(refused),
+            NoAddress::Refused(refused) => ConnectError::Forbidden(refused),
             NoAddress::Unknown(cause) => failed(cause),
         })?;
         let (stream, address) = connect(&judged).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        // What is said to this very machine needs no encryption.
+        // Connections to this machine need no encryption.
         let is_here = address.to_canonical().is_loopback();
         let mut config = Config::new();
         config.user(to.user).password(to.password).dbname(to.name).application_name(AGENT);
@@ -126,8 +126,8 @@ impl Outbound {
             Ok((client, connection)) => {
                 Ok(Session { client, is_public, connection: Connection(tokio::spawn(connection)) })
             }
-            Err(error) if error.code().is_some() => Err(Unreached::Refused { error, is_public }),
-            Err(error) => Err(Unreached::Failed(reason(&error))),
+            Err(error) if error.code().is_some() => Err(ConnectError::Refused { error, is_public }),
+            Err(error) => Err(ConnectError::Failed(reason(&error))),
         }
     }
 }
@@ -145,22 +145,22 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<(TcpStream, IpAddr)> {
 }
 
 impl Session {
-    /// What stands behind an error that only says that the connection is closed.
+    /// The cause of an error that only says that the connection is closed.
     pub async fn cause(&mut self, error: Error) -> Error {
         if !error.is_closed() {
             return error;
         }
-        match tokio::time::timeout(LAST_WORDS, &mut self.connection.0).await {
+        match tokio::time::timeout(CLOSE_TIMEOUT, &mut self.connection.0).await {
             Ok(Ok(Err(cause))) => cause,
             _ => error,
         }
     }
 
-    /// Takes leave of the server.
+    /// Closes the session.
     pub async fn close(self) {
         let Session { client, mut connection, .. } = self;
         drop(client);
-        let _ = tokio::time::timeout(LAST_WORDS, &mut connection.0).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, &mut connection.0).await;
     }
 }
 
@@ -171,7 +171,7 @@ fn unchecked() -> ClientConfig {
     config
 }
 
-/// Takes every certificate, and asks only for the proof that the server holds its key.
+/// Accepts every certificate, and checks only that the server holds its key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -20,7 +20,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// Data for another server.
 #[derive(Clone)]
-pub struct Delivery {
+pub struct SendRequest {
     pub method: &'static str,
     pub url: Url,
     /// Names in small letters.
@@ -28,13 +28,13 @@ pub struct Delivery {
     pub body: Bytes,
     /// From connecting to the end of the answer.
     pub time_max: Duration,
-    /// How much of the answer is kept; what comes behind is not read.
+    /// How much of the answer is kept; the rest is not read.
     pub bytes_max: usize,
 }
 
-/// Why there is no receipt.
+/// Why there is no response.
 #[derive(Debug)]
-pub enum Undelivered {
+pub enum SendError {
     /// Nothing may be sent there.
     Refused(Refused),
     /// No connection could be opened, so nothing was sent: the host and a reason.
@@ -43,24 +43,24 @@ pub enum Undelivered {
     Unanswered(String),
 }
 
-impl Undelivered {
-    /// The other server says nothing for too long.
-    pub fn late(url: &Url, seconds: u64) -> Undelivered {
-        Undelivered::Unanswered(format!("{} did not answer within {seconds} seconds", shown(url)))
+impl SendError {
+    /// The other server was silent for too long.
+    pub fn late(url: &Url, seconds: u64) -> SendError {
+        SendError::Unanswered(format!("{} did not answer within {seconds} seconds", shown(url)))
     }
 }
 
-/// What the other server says.
-pub struct Receipt {
+/// What the other server answered.
+pub struct SendResponse {
     pub status: u16,
     headers: HeaderMap,
     /// The beginning of the body.
     pub body: Vec<u8>,
-    /// Whether it comes from a public address. What others answer is shown to nobody.
+    /// Whether it comes from a public address. The answers of others are never shown.
     pub is_public: bool,
 }
 
-impl Receipt {
+impl SendResponse {
     /// A header of the answer, by its name in small letters.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -72,14 +72,14 @@ impl Receipt {
     }
 }
 
-/// The body of a request, which tells of each piece that is taken.
+/// The body of a request, which reports each piece that is taken.
 #[derive(Default)]
-pub(super) struct Sent {
+pub(super) struct PieceBody {
     rest: Bytes,
     progress: Option<watch::Sender<()>>,
 }
 
-impl Body for Sent {
+impl Body for PieceBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -107,49 +107,54 @@ impl Body for Sent {
 }
 
 impl Outbound {
-    /// Sends the request once. `progress` is told of every step on the way.
+    /// Sends the request once. `progress` is notified of every step on the way.
     ///
     /// # Errors
     /// There is no answer, or there may be none.
     pub async fn send(
         &self,
-        delivery: Delivery,
+        request: SendRequest,
         progress: watch::Sender<()>,
-    ) -> Result<Receipt, Undelivered> {
-        let late = Undelivered::late(&delivery.url, delivery.time_max.as_secs());
-        let time_max = delivery.time_max;
-        tokio::time::timeout(time_max, self.deliver(delivery, progress)).await.unwrap_or(Err(late))
+    ) -> Result<SendResponse, SendError> {
+        let late = SendError::late(&request.url, request.time_max.as_secs());
+        let time_max = request.time_max;
+        tokio::time::timeout(time_max, self.exchange_once(request, progress)).await.unwrap_or(Err(late))
     }
 
-    async fn deliver(&self, delivery: Delivery, progress: watch::Sender<()>) -> Result<Receipt, Undelivered> {
-        let host = shown(&delivery.url);
-        let unusable = || Undelivered::Unreachable(format!("a request to {host} cannot be put together"));
-        let body = Sent { rest: delivery.body, progress: Some(progress) };
-        let mut asked = hyper::Request::new(body);
-        *asked.method_mut() = Method::from_bytes(delivery.method.as_bytes()).map_err(|_| unusable())?;
-        *asked.uri_mut() = delivery.url.as_str().parse::<Uri>().map_err(|_| unusable())?;
-        asked.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        for (name, value) in delivery.headers {
+    async fn exchange_once(
+        &self,
+        request: SendRequest,
+        progress: watch::Sender<()>,
+    ) -> Result<SendResponse, SendError> {
+        let host = shown(&request.url);
+        let unusable = || SendError::Unreachable(format!("a request to {host} cannot be put together"));
+        let body = PieceBody { rest: request.body, progress: Some(progress) };
+        let mut outgoing = hyper::Request::new(body);
+        *outgoing.method_mut() = Method::from_bytes(request.method.as_bytes()).map_err(|_| unusable())?;
+        *outgoing.uri_mut() = request.url.as_str().parse::<Uri>().map_err(|_| unusable())?;
+        outgoing.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        for (name, value) in request.headers {
             let value = HeaderValue::from_str(&value).map_err(|_| unusable())?;
-            asked.headers_mut().insert(HeaderName::from_static(name), value);
+            outgoing.headers_mut().insert(HeaderName::from_static(name), value);
         }
         let (client, peer) = self.shared.client(self.policy.clone());
-        let answer = client.request(asked).await.map_err(|cause| match refusal(&cause) {
-            Some(refused) => Undelivered::Refused(refused),
+        let answer = client.request(outgoing).await.map_err(|cause| match refusal(&cause) {
+            Some(refused) => SendError::Refused(refused),
             None => {
-                let told = format!("{host} could not be reached: {}", reason(&cause));
-                if cause.is_connect() {
-                    Undelivered::Unreachable(told)
-                } else {
-                    Undelivered::Unanswered(told)
-                }
+                let error = format!("{host} could not be reached: {}", reason(&cause));
+                if cause.is_connect() { SendError::Unreachable(error) } else { SendError::Unanswered(error) }
             }
         })?;
         let (head, incoming) = answer.into_parts();
-        // An answer that is too long, or breaks off, is told as far as its status goes.
-        let body = Limited::new(incoming, delivery.bytes_max).collect().await;
+        // Of an answer that is too long, or breaks off, only the status is kept.
+        let body = Limited::new(incoming, request.bytes_max).collect().await;
         let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
-        Ok(Receipt { status: head.status.as_u16(), headers: head.headers, body, is_public: peer.is_public() })
+        Ok(SendResponse {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            is_public: peer.is_public(),
+        })
     }
 }
 
@@ -161,7 +166,7 @@ mod tests {
     async fn a_body_goes_out_in_pieces_and_each_one_is_a_sign_of_life() {
         let (progress, mut signs) = watch::channel(());
         let whole: Vec<u8> = (0..2 * PIECE_BYTES + 7).map(|number| (number % 251) as u8).collect();
-        let mut sent = Sent { rest: whole.clone().into(), progress: Some(progress) };
+        let mut sent = PieceBody { rest: whole.clone().into(), progress: Some(progress) };
         assert_eq!(sent.size_hint().exact(), Some(whole.len() as u64));
         let mut pieces = Vec::new();
         while let Some(frame) = sent.frame().await {

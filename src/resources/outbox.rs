@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::invites::Invite;
 use super::{Resource, invites, organizations, trusted_time, users};
 use crate::api::Call;
+use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::store::{Parent, Table, Tx, WriteTx};
@@ -32,8 +33,7 @@ pub static RESOURCE: Resource = Resource::inner().tables(&[&OUTBOX]).samples(sam
 /// Mails are given up after this.
 pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;
 /// The first retry comes after this, each later one after twice the wait, up to the longest.
-const RETRY_SECONDS_FIRST: i64 = 30;
-const RETRY_SECONDS_MAX: i64 = 60 * 60;
+const RETRY: Backoff = Backoff { first: 30.0, factor: 2.0, max: 3600.0 };
 
 /// What somebody who is invited follows.
 pub fn invite_link(call: &Call, token: &str) -> String {
@@ -164,9 +164,8 @@ pub fn settle(tx: &WriteTx, id: Uuid, sent: bool, now: Time) -> Result<()> {
     if sent || too_old {
         return Ok(tx.delete(&OUTBOX, &id)?);
     }
-    let wait = RETRY_SECONDS_FIRST.saturating_mul(1 << mail.attempts.min(16)).min(RETRY_SECONDS_MAX);
+    mail.next_attempt_at = RETRY.retry_at(now, mail.attempts);
     mail.attempts += 1;
-    mail.next_attempt_at = now.plus_seconds(wait);
     Ok(tx.put(&OUTBOX, &id, &mail)?)
 }
 

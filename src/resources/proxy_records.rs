@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{Resource, members, organizations, users};
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
 use crate::app::{Route, read, scope, write};
-use crate::clock::{SECOND_MICROS, Time};
+use crate::backoff::Backoff;
+use crate::clock::Time;
 use crate::config::{Config, PROXY_BASE_LOCAL};
 use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -91,9 +92,7 @@ pub static DUE: Index<(Uuid, Uuid), ProxyRecord, ([u8; 8], Uuid), Uuid> =
 /// A name that never gets its CNAME is given up after this.
 const WAITING_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
 /// The first look in vain is repeated after this; each later wait is longer by a tenth, up to the longest.
-const LOOK_SECONDS_FIRST: f64 = 3.0;
-const LOOK_SECONDS_GROWTH: f64 = 1.1;
-const LOOK_SECONDS_MAX: f64 = 300.0;
+const LOOK_AGAIN: Backoff = Backoff { first: 3.0, factor: 1.1, max: 300.0 };
 /// How often a name that has had its CNAME is looked at again.
 const WATCH_SECONDS: i64 = 60 * 60;
 
@@ -320,7 +319,7 @@ pub fn after_look(
         }
         (Status::Waiting, _) => {
             let message = trouble(&record, finding);
-            let next_look_at = Some(Time(now.0 + wait_micros(record.looks)));
+            let next_look_at = Some(LOOK_AGAIN.retry_at(now, record.looks));
             let looks = record.looks.saturating_add(1);
             ProxyRecord { looks, ..record }.found(Status::Waiting, &message, next_look_at, now)
         }
@@ -350,15 +349,6 @@ fn trouble(record: &ProxyRecord, finding: &Finding) -> String {
         Finding::Nothing => format!("{domain} has lost its CNAME to {target_cname}."),
         Finding::Silence => format!("The DNS gives no answer for {domain}; another look follows."),
     }
-}
-
-/// How long to wait after so many looks in vain.
-fn wait_micros(looks: u32) -> i64 {
-    let power = i32::try_from(looks.min(1000)).unwrap_or(i32::MAX);
-    let seconds = (LOOK_SECONDS_FIRST * LOOK_SECONDS_GROWTH.powi(power)).min(LOOK_SECONDS_MAX);
-    #[expect(clippy::cast_possible_truncation, reason = "at most 300 seconds")]
-    let micros = (seconds * SECOND_MICROS as f64) as i64;
-    micros
 }
 
 /// Organization and identifier of a record, and the record as it was looked at.

@@ -274,6 +274,25 @@ fn a_busy_bucket_and_a_lost_connection_are_tried_again_later() {
     assert_eq!(receiver.received().len(), 3);
 }
 
+#[test]
+fn an_error_inside_a_200_body_is_an_error_in_every_form_that_servers_send() {
+    let server = Server::start();
+    let org = server.org();
+    capture(&server, &org, &[seen(1)]);
+    for body in [
+        "<Error><Code>InternalError</Code></Error>",
+        "<Error xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Code>InternalError</Code></Error>",
+        "\n <?xml version='1.0' encoding='UTF-8'?>\n<Error id='1'>\n<Code>InternalError</Code><Message>a &amp; b</Message></Error>",
+    ] {
+        let receiver = Receiver::answering(&[(200, body)]);
+        let export = backfilled_to(&org, &receiver);
+        let error = "Batch export failed with error: ClientError: InternalError";
+        server.until("the attempt has failed", || log(&org, &export, "error") == [error]);
+        server.pass(Duration::from_secs(31));
+        completed(&last_run(&server, &org, &export), 1);
+    }
+}
+
 const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>events</Bucket><Key>k</Key><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"#;
 
 /// The method of each request, and whether it is about the upload of `BEGUN`.

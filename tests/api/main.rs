@@ -5,6 +5,7 @@
 
 mod access_controls;
 mod api_keys;
+mod background_tasks;
 mod batch_exports;
 mod buckets;
 mod capture;

@@ -1,17 +1,16 @@
-//! The memory of attempts: each takes its share of the memory for work before it begins. Sizes are chosen so that
-//! as many attempts as there are workers have room at once: none waits for another that hangs. All together
+//! The memory of attempts: each reserves its share of the memory for work before it begins. Sizes are chosen so
+//! that as many attempts as there are workers fit at once: none waits for another that hangs. All together
 //! leave a third of the memory to requests.
 
 use std::sync::Arc;
 
-use super::job::Job;
 use crate::app::App;
 use crate::pool::{Account, Share};
 use crate::resources::batch_exports::destination::Kind;
 
 const MIB: usize = 1024 * 1024;
-/// A piece of records with what is made of one of them, in bytes.
-const PIECE_BYTES: usize = 8 * MIB;
+/// A batch of records with what is made of one of them, in bytes.
+const BATCH_BYTES: usize = 8 * MIB;
 /// A statement of a database twice.
 const STATEMENT_BYTES: usize = 8 * MIB;
 
@@ -27,24 +26,24 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes that go with so much memory for one attempt: what waits lies there twice, as it is made and as
-    /// it is sent.
+    /// The sizes for so much memory for one attempt: what waits is in memory twice, as it is made and as it is
+    /// sent.
     pub(super) fn of(bytes: usize) -> Sizes {
-        let room = bytes.saturating_sub(PIECE_BYTES) / 2;
-        let part = (room / 3 * 2).clamp(5 * MIB, 16 * MIB);
-        let group = room.saturating_sub(part).clamp(MIB, 16 * MIB);
-        Sizes { part, group, request: room.clamp(MIB, 10 * MIB) }
+        let half = bytes.saturating_sub(BATCH_BYTES) / 2;
+        let part = (half / 3 * 2).clamp(5 * MIB, 16 * MIB);
+        let group = half.saturating_sub(part).clamp(MIB, 16 * MIB);
+        Sizes { part, group, request: half.clamp(MIB, 10 * MIB) }
     }
 
     /// What an attempt takes, in bytes.
-    fn cost(self, kind: Kind, is_parquet: bool) -> usize {
+    pub(super) fn cost(self, kind: Kind, is_parquet: bool) -> usize {
         let sending = match kind {
             Kind::S3 if is_parquet => 2 * self.part + 2 * self.group,
             Kind::S3 => 2 * self.part,
             Kind::Http => 2 * self.request,
             _ => STATEMENT_BYTES,
         };
-        PIECE_BYTES + sending
+        BATCH_BYTES + sending
     }
 }
 
@@ -53,14 +52,12 @@ pub(super) fn bytes_of_one(app: &App) -> usize {
     app.work.bytes_max_of(Account::Exports) / app.config.exports.export_workers
 }
 
-/// Waits for the attempt's memory.
-pub(super) async fn taken(app: &Arc<App>, job: &Job) -> Share {
-    let is_parquet = job.text("file_format") == Some("Parquet");
-    let all = app.work.bytes_max_of(Account::Exports);
-    let bytes = job.sizes.cost(job.plan.destination.kind, is_parquet).min(all);
-    let turn = app.work.share(Account::Exports, bytes);
-    while turn.grow(bytes).await.is_err() {}
-    turn
+/// Waits for the memory of an attempt, in bytes.
+pub(super) async fn reserve(app: &Arc<App>, bytes: usize) -> Share {
+    let bytes = bytes.min(app.work.bytes_max_of(Account::Exports));
+    let share = app.work.share(Account::Exports, bytes);
+    while share.grow(bytes).await.is_err() {}
+    share
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Who gets a worker next. Organizations take turns: the one with the fewest attempts under way goes first,
-//! and then the one that has waited longest for a turn. Where several organizations have exports, none of
+//! Who gets a worker next. Organizations take turns: the one with the fewest running attempts is first, and
+//! among those the one that has waited longest for a turn. Where several organizations have exports, none of
 //! them gets the last free worker while it holds all others.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ impl Turns {
         Turns { workers, last: HashMap::new(), given: 0 }
     }
 
-    /// Gives a turn to one of those that wait, and says which: its place in the list. `held` has the organization of
+    /// Gives a turn to one of those that wait; returns its place in the list. `held` has the organization of
     /// every attempt that has a worker.
     pub(super) fn give(&mut self, waiting: &[Uuid], held: &[Uuid], is_shared: bool) -> Option<usize> {
         if held.len() >= self.workers {
@@ -41,8 +41,7 @@ impl Turns {
         Some(place)
     }
 
-    /// Forgets the organizations that have nothing to do, when there are many: who is forgotten goes first
-    /// again.
+    /// Forgets the organizations that have nothing to do, when there are many: a forgotten one is first again.
     pub(super) fn keep(&mut self, is_busy: impl Fn(&Uuid) -> bool) {
         if self.last.len() > REMEMBERED_MAX {
             self.last.retain(|organization, _| is_busy(organization));
@@ -60,41 +59,41 @@ enum Phase {
 /// An attempt's hold on a worker, which it gives up while it only waits.
 pub(super) struct Seat {
     phase: Mutex<Phase>,
-    /// Tells the attempt that it has a worker again.
-    go: Notify,
-    /// Tells the driver that something has changed.
+    /// The attempt has a worker again.
+    resumed: Notify,
+    /// Notified when the phase changes.
     changed: Arc<Notify>,
 }
 
 impl Seat {
     /// With a worker.
     pub(super) fn new(changed: Arc<Notify>) -> Seat {
-        Seat { phase: Mutex::new(Phase::Working), go: Notify::new(), changed }
+        Seat { phase: Mutex::new(Phase::Working), resumed: Notify::new(), changed }
     }
 
-    /// Leaves the worker to others for as long as the pause lasts, and comes back when there is one again.
+    /// Leaves the worker to others for as long as the pause lasts, and returns when there is one again.
     pub(super) async fn rest(&self, pause: impl Future<Output = ()>) {
         *self.phase() = Phase::Resting;
         self.changed.notify_one();
         pause.await;
         *self.phase() = Phase::Waiting;
         self.changed.notify_one();
-        self.go.notified().await;
+        self.resumed.notified().await;
     }
 
     pub(super) fn holds_a_worker(&self) -> bool {
         *self.phase() == Phase::Working
     }
 
-    /// Whether the attempt would go on, if there were a worker.
+    /// Whether the attempt would continue, if there were a worker.
     pub(super) fn waits(&self) -> bool {
         *self.phase() == Phase::Waiting
     }
 
     /// Gives a worker to an attempt that waits for one.
-    pub(super) fn go_on(&self) {
+    pub(super) fn resume(&self) {
         *self.phase() = Phase::Working;
-        self.go.notify_one();
+        self.resumed.notify_one();
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {

@@ -10,6 +10,7 @@ use super::interval::Interval;
 use super::logs::{self, Author, Level};
 use super::{BatchExport, Model, authors, backfills, isoformat};
 use crate::api::{Field, Kind};
+use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::resources::events::{Arrivals, Place};
@@ -110,8 +111,7 @@ const FAILURES_AMONG: usize = 50;
 /// Attempts of one run.
 const ATTEMPTS_MAX: u32 = 15;
 /// The wait for the second attempt; each further one takes twice as long, up to the longest.
-const RETRY_SECONDS_FIRST: i64 = 30;
-const RETRY_SECONDS_MAX: i64 = 120;
+const RETRY: Backoff = Backoff { first: 30.0, factor: 2.0, max: 120.0 };
 
 pub(super) const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
@@ -383,7 +383,7 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
                 return finish(tx, context, &mut run, Status::FailedRetryable);
             }
             run.last_updated_at = context.arrivals.clock.now();
-            run.next_attempt_at = run.last_updated_at.plus_seconds(retry_seconds(run.attempts));
+            run.next_attempt_at = RETRY.retry_at(run.last_updated_at, run.attempts.saturating_sub(1));
             Ok(tx.put(&RUNS, &(context.export, context.id), &run)?)
         }
         Outcome::Fatal(error) => {
@@ -397,12 +397,6 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
             pause_after_failures(tx, context)
         }
     }
-}
-
-/// The wait after so many attempts.
-fn retry_seconds(attempts: u32) -> i64 {
-    let doublings = attempts.saturating_sub(1).min(8);
-    (RETRY_SECONDS_FIRST << doublings).min(RETRY_SECONDS_MAX)
 }
 
 fn finish(tx: &WriteTx, context: &Context<'_>, run: &mut Run, status: Status) -> Result<()> {
@@ -450,6 +444,7 @@ mod tests {
 
     #[test]
     fn waits_between_attempts_double_up_to_two_minutes() {
-        assert_eq!([1, 2, 3, 4, 14].map(retry_seconds), [30, 60, 120, 120, 120]);
+        let seconds = [0, 1, 2, 3, 13].map(|failures| RETRY.retry_at(Time(0), failures).unix_seconds());
+        assert_eq!(seconds, [30, 60, 120, 120, 120]);
     }
 }

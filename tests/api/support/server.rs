@@ -102,7 +102,7 @@ impl Server {
     pub fn follow_proxies(&self) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-        runtime.block_on(orgd::background::proxies::turn(&self.app)).expect("the store works");
+        runtime.block_on(orgd::background::proxy_records::check_due(&self.app)).expect("the store works");
     }
 
     /// Waits for what happens behind the requests' backs.

@@ -1,6 +1,6 @@
 //! Records as Parquet files: texts for all that has no type of its own there, moments in microseconds of
 //! UTC, and every column may be null.
-//! Holds always: all columns of the records that wait are of the same length.
+//! Invariant: all columns of the records that wait are of the same length.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::types;
 use bytes::Bytes;
 
-use super::file::{Encoder, Shape};
-use super::job::{Outcome, Stop};
-use super::pack::Compression;
+use super::compression::Compression;
+use super::encoder::{Encoder, Shape};
+use crate::background::exports::error::{AttemptError, Result as AttemptResult};
 use crate::error::Error;
 use crate::resources::batch_exports::columns::{Type, Value};
 use crate::resources::batch_exports::isoformat;
@@ -30,7 +30,7 @@ struct File {
     writer: SerializedFileWriter<Vec<u8>>,
 }
 
-pub(super) fn begin(shape: &Shape) -> Outcome<Box<dyn Encoder>> {
+pub(super) fn begin(shape: &Shape) -> AttemptResult<Box<dyn Encoder>> {
     // Files that are to be small have small groups, or they would not end in time.
     let file_bytes_max = shape.bytes_max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
     let properties = WriterProperties::builder()
@@ -48,21 +48,21 @@ pub(super) fn begin(shape: &Shape) -> Outcome<Box<dyn Encoder>> {
 }
 
 impl Encoder for File {
-    fn push(&mut self, values: &[Value<'_>]) -> Outcome<()> {
+    fn push(&mut self, values: &[Value<'_>]) -> AttemptResult<()> {
         for (column, value) in self.columns.iter_mut().zip(values) {
             self.bytes += column.push(value);
         }
         Ok(())
     }
 
-    fn encode(&mut self) -> Outcome<Vec<u8>> {
+    fn encode(&mut self) -> AttemptResult<Vec<u8>> {
         if self.bytes < self.bytes_max {
             return Ok(Vec::new());
         }
         self.write_group().map_err(broken)
     }
 
-    fn end(&mut self) -> Outcome<Vec<u8>> {
+    fn end(&mut self) -> AttemptResult<Vec<u8>> {
         let mut last = self.write_group().map_err(broken)?;
         self.writer.finish().map_err(broken)?;
         last.append(self.writer.inner_mut());
@@ -71,7 +71,7 @@ impl Encoder for File {
 }
 
 impl File {
-    /// Writes what waits; the bytes of it.
+    /// Writes what waits; returns its bytes.
     fn write_group(&mut self) -> Result<Vec<u8>> {
         if self.bytes > 0 {
             let mut group = self.writer.next_row_group()?;
@@ -86,8 +86,8 @@ impl File {
     }
 }
 
-fn broken(cause: ParquetError) -> Stop {
-    Stop::Broken(Error::internal(format!("a Parquet file could not be written: {cause}")))
+fn broken(cause: ParquetError) -> AttemptError {
+    AttemptError::Internal(Error::internal(format!("a Parquet file could not be written: {cause}")))
 }
 
 fn codec(compression: Compression) -> basic::Compression {
@@ -129,7 +129,7 @@ struct Column {
     levels: Vec<i16>,
 }
 
-/// Those that are not null.
+/// The values that are not null.
 enum Values {
     Texts(Texts),
     Longs(Vec<i64>),
@@ -155,7 +155,7 @@ impl Column {
         std::mem::replace(self, Column::of(self.kind))
     }
 
-    /// Adds a value; what it takes in memory. One that the type has no place for is null.
+    /// Adds a value; returns what it takes in memory. One that the type cannot hold is null.
     fn push(&mut self, value: &Value<'_>) -> usize {
         let level = size_of::<i16>();
         let taken = match &mut self.values {
@@ -182,7 +182,7 @@ impl Column {
     }
 }
 
-/// Texts one behind the other: a hundred thousand small allocations would leave memory in pieces.
+/// Texts one after the other: a hundred thousand small allocations would leave memory in pieces.
 #[derive(Default)]
 struct Texts {
     all: Vec<u8>,
@@ -190,7 +190,7 @@ struct Texts {
 }
 
 impl Texts {
-    /// Adds one; what it takes in memory, up to its way into the file.
+    /// Adds one; returns what it takes in memory until it is written.
     fn push(&mut self, text: &str) -> usize {
         self.all.extend_from_slice(text.as_bytes());
         self.ends.push(self.all.len());

@@ -3,14 +3,16 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+use serde_json::Value;
 
-use crate::background::exports::job::{Job, Outcome, Stop};
+use crate::background::exports::error::{AttemptError, Result};
+use crate::background::exports::plan::Plan;
 use crate::resources::batch_exports::Model;
 use crate::resources::batch_exports::columns::Type;
 use crate::resources::batch_exports::destination::Kind;
 
-/// Whose SQL is spoken.
+/// The SQL of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Postgres,
@@ -18,8 +20,8 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    pub(super) fn of(job: &Job) -> Dialect {
-        if job.plan.destination.kind == Kind::Redshift { Dialect::Redshift } else { Dialect::Postgres }
+    pub(super) fn of(plan: &Plan) -> Dialect {
+        if plan.kind == Kind::Redshift { Dialect::Redshift } else { Dialect::Postgres }
     }
 
     pub(super) fn port(self) -> u16 {
@@ -88,74 +90,69 @@ pub(super) struct Table {
     stage: Option<String>,
 }
 
-/// The schema and the table that a configuration names.
-pub(in crate::background::exports) fn schema_and_table(config: &Map<String, Value>) -> (&str, &str) {
-    let text = |name: &str| config.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    (text("schema").unwrap_or("public"), text("table_name").unwrap_or("events"))
-}
-
 impl Table {
-    pub(super) fn of(job: &Job, columns: &[(&str, Type)]) -> Outcome<Table> {
-        if let Some((name, _)) =
-            job.config().iter().find(|(_, value)| value.as_str().is_some_and(|text| text.contains('\0')))
-        {
-            return Err(Stop::Fatal(format!("ValueError: '{name}' holds a character that no name can have")));
+    pub(super) fn of(plan: &Plan, columns: &[(&str, Type)]) -> Result<Table> {
+        let holds_nul = |value: &Value| value.as_str().is_some_and(|text| text.contains('\0'));
+        if let Some((name, _)) = plan.settings.all().iter().find(|(_, value)| holds_nul(value)) {
+            return Err(AttemptError::Fatal(format!(
+                "ValueError: '{name}' holds a character that no name can have"
+            )));
         }
-        let dialect = Dialect::of(job);
-        let chosen_by_query = job.plan.schema.is_some();
-        let short_texts = job.plan.model == Model::Events && !chosen_by_query;
+        let dialect = Dialect::of(plan);
+        let chosen_by_query = plan.schema.is_some();
+        let short_texts = plan.model == Model::Events && !chosen_by_query;
         let takes_super =
-            job.text("properties_data_type").is_some_and(|name| name.eq_ignore_ascii_case("super"));
+            plan.settings.text("properties_data_type").is_some_and(|name| name.eq_ignore_ascii_case("super"));
         let column = |&(name, kind): &(&str, Type)| Column {
             name: name.to_owned(),
             kind: sql_type(dialect, short_texts, takes_super, name, kind),
         };
-        let (schema, name) = schema_and_table(job.config());
-        let end: String = job.run.end.to_string().chars().take("2021-01-01T10:00:00".len()).collect();
+        let (schema, name) = plan.settings.schema_and_table();
+        let end: String = plan.run.end.to_string().chars().take("2021-01-01T10:00:00".len()).collect();
         let stage = format!("stage_{name}_{}", end.replace('T', "_").replace(':', "-"));
         Ok(Table {
             dialect,
             schema: schema.to_owned(),
             name: name.to_owned(),
             columns: columns.iter().map(column).collect(),
-            stage: (job.plan.model == Model::Persons).then_some(stage),
+            stage: (plan.model == Model::Persons).then_some(stage),
         })
     }
 
     fn target(&self) -> String {
-        format!("{}.{}", quoted(&self.schema), quoted(&self.name))
+        format!("{}.{}", escape_identifier(&self.schema), escape_identifier(&self.name))
     }
 
     /// The table that rows are put into.
     fn first(&self) -> String {
-        self.stage.as_deref().map_or_else(|| self.target(), quoted)
+        self.stage.as_deref().map_or_else(|| self.target(), escape_identifier)
     }
 
     fn names(&self) -> String {
-        self.columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ")
+        self.columns.iter().map(|column| escape_identifier(&column.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Gives a row where the table is there.
+    /// Returns a row where the table exists.
     pub(super) fn find(&self) -> String {
         format!(
             "SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {}",
-            literal(&self.schema),
-            literal(&self.name)
+            escape_literal(&self.schema),
+            escape_literal(&self.name)
         )
     }
 
     pub(super) fn make(&self) -> String {
-        let column = |column: &Column| format!("{} {}", quoted(&column.name), column.kind.sql());
+        let column = |column: &Column| format!("{} {}", escape_identifier(&column.name), column.kind.sql());
         let mut parts: Vec<String> = self.columns.iter().map(column).collect();
         if self.stage.is_some() {
-            parts.push(format!("PRIMARY KEY ({})", KEY.map(quoted).join(", ")));
+            parts.push(format!("PRIMARY KEY ({})", KEY.map(escape_identifier).join(", ")));
         }
         format!("CREATE TABLE IF NOT EXISTS {} ({})", self.target(), parts.join(", "))
     }
 
     /// The staging table has the types that the table really has.
     pub(super) fn make_stage(&self) -> Option<String> {
-        let stage = quoted(self.stage.as_ref()?);
+        let stage = escape_identifier(self.stage.as_ref()?);
         let (names, target) = (self.names(), self.target());
         Some(format!("CREATE TEMPORARY TABLE {stage} AS SELECT {names} FROM {target} WHERE 1 = 0"))
     }
@@ -164,17 +161,17 @@ impl Table {
         format!("COPY {} ({}) FROM STDIN", self.first(), self.names())
     }
 
-    /// The front of a statement that rows in brackets follow.
+    /// The beginning of a statement; rows in brackets follow.
     pub(super) fn insert(&self) -> String {
         format!("INSERT INTO {} ({}) VALUES ", self.first(), self.names())
     }
 
-    /// The statements that bring rows from the staging table into the table, where they are new or newer,
-    /// and remove it.
+    /// The statements that copy rows from the staging table into the table, where they are new or newer, and
+    /// remove the staging table.
     pub(super) fn merge(&self) -> Vec<String> {
-        let Some(stage) = self.stage.as_deref().map(quoted) else { return Vec::new() };
+        let Some(stage) = self.stage.as_deref().map(escape_identifier) else { return Vec::new() };
         let (target, names) = (self.target(), self.names());
-        let [key, versions] = [KEY.map(quoted), VERSIONS.map(quoted)];
+        let [key, versions] = [KEY.map(escape_identifier), VERSIONS.map(escape_identifier)];
         let keys = key.join(", ");
         // The same distinct id comes twice where its person changes during the run.
         let newest = format!(
@@ -188,7 +185,7 @@ impl Table {
         match self.dialect {
             Dialect::Postgres => {
                 let others = self.columns.iter().filter(|column| !KEY.contains(&&*column.name));
-                let others: Vec<String> = others.map(|column| quoted(&column.name)).collect();
+                let others: Vec<String> = others.map(|column| escape_identifier(&column.name)).collect();
                 let set = all(", ", &|name| format!("{name} = EXCLUDED.{name}"), &others);
                 let is_newer = all(" OR ", &|name| format!("EXCLUDED.{name} > old.{name}"), &versions);
                 let merge = format!(
@@ -232,15 +229,6 @@ fn sql_type(dialect: Dialect, short_texts: bool, takes_super: bool, name: &str, 
     }
 }
 
-fn quoted(name: impl AsRef<str>) -> String {
-    format!("\"{}\"", name.as_ref().replace('"', "\"\""))
-}
-
-/// A text as a value within SQL, in the form that means the same to every server and setting.
-pub(super) fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,7 +258,7 @@ mod tests {
 
     #[test]
     fn nothing_gets_out_of_its_quotes() {
-        assert_eq!(quoted("a\"; DROP TABLE b; --"), "\"a\"\"; DROP TABLE b; --\"");
-        assert_eq!(literal(r"it's \' \"), r"E'it''s \\'' \\'");
+        assert_eq!(escape_identifier("a\"; DROP TABLE b; --"), "\"a\"\"; DROP TABLE b; --\"");
+        assert_eq!(escape_literal(r"it's \' \"), r" E'it''s \\'' \\'");
     }
 }

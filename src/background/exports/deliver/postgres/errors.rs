@@ -1,10 +1,11 @@
-//! What the errors of a database are called, and which of them another attempt cannot mend.
+//! The names of a database's errors, and which of them no other attempt can overcome.
 
 use tokio_postgres::Error;
 
-use crate::background::exports::job::{Job, Stop};
+use crate::background::exports::error::AttemptError;
+use crate::background::exports::redact::Redactor;
 
-/// SQLSTATEs that another attempt cannot mend, by the names that psycopg, and so PostHog, gives them.
+/// SQLSTATEs that no other attempt can overcome, by the names that psycopg, and so PostHog, uses.
 const FATAL: &[(&str, &str)] = &[
     ("22001", "StringDataRightTruncation"),
     ("23502", "NotNullViolation"),
@@ -20,7 +21,7 @@ const FATAL: &[(&str, &str)] = &[
     ("53100", "DiskFull"),
 ];
 
-/// Others with a name that says more than their class does.
+/// Others whose name says more than their class.
 const NAMED: &[(&str, &str)] = &[
     ("22003", "NumericValueOutOfRange"),
     ("22007", "InvalidDatetimeFormat"),
@@ -53,14 +54,14 @@ const CLASSES: &[(&str, &str)] = &[
     ("XX", "InternalError"),
 ];
 
-/// What an error means for the attempt. A connection that is lost on the way counts as one that may come
+/// What an error means for the attempt. A lost connection counts as one that may come
 /// back: connecting has its own, smaller number of attempts.
-pub(super) fn stop(job: &Job, error: &Error, is_public: bool) -> Stop {
+pub(super) fn attempt_error(redactor: &Redactor, error: &Error, is_public: bool) -> AttemptError {
     let code = error.code().map_or("", |code| code.code());
-    let told = |name: &str| format!("{name}: {}", told(job, error, is_public));
+    let described = |name: &str| format!("{name}: {}", described(redactor, error, is_public));
     match of(FATAL, code) {
-        Some(name) => Stop::Fatal(told(name)),
-        None => Stop::Retryable(told(name(code))),
+        Some(name) => AttemptError::Fatal(described(name)),
+        None => AttemptError::Retryable(described(name(code))),
     }
 }
 
@@ -74,27 +75,27 @@ fn of(names: &[(&str, &'static str)], code: &str) -> Option<&'static str> {
 }
 
 /// What is shown of an error: of a server in a private network, nothing but its code.
-pub(super) fn told(job: &Job, error: &Error, is_public: bool) -> String {
+pub(super) fn described(redactor: &Redactor, error: &Error, is_public: bool) -> String {
     match error.code() {
         Some(code) if !is_public => format!("the server answered with SQLSTATE {}", sqlstate(code.code())),
-        Some(_) => job.told(message(error), is_public),
-        None => job.without_secrets(crate::outbound::reason(error)),
+        Some(_) => redactor.redacted_excerpt(message(error), is_public),
+        None => redactor.redact(crate::outbound::reason(error)),
     }
 }
 
-/// A code as the protocol has it, five letters and digits, whatever was sent in its place.
+/// A code of five letters and digits, as the protocol has it, or `unknown`.
 fn sqlstate(code: &str) -> &str {
     let is_code = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_code { code } else { "unknown" }
 }
 
-/// The server's sentence with the place in the data that it means, but none of the data.
+/// The server's sentence with the place in the data that it is about, but none of the data.
 fn message(error: &Error) -> String {
-    let Some(told) = error.as_db_error() else { return crate::outbound::reason(error) };
-    let place = told.where_().and_then(|place| place.lines().next()).map(without_data);
+    let Some(answer) = error.as_db_error() else { return crate::outbound::reason(error) };
+    let place = answer.where_().and_then(|place| place.lines().next()).map(without_data);
     match place {
-        Some(place) => format!("{} ({place})", told.message()),
-        None => told.message().to_owned(),
+        Some(place) => format!("{} ({place})", answer.message()),
+        None => answer.message().to_owned(),
     }
 }
 
@@ -103,13 +104,13 @@ fn without_data(place: &str) -> &str {
     place.split_once(": ").map_or(place, |(front, _)| front)
 }
 
-/// Whether a server that does not let us in will never do.
-pub(super) fn is_refusal_for_good(error: &Error) -> bool {
+/// Whether a server that refuses this session will refuse the next one too.
+pub(super) fn is_permanent(error: &Error) -> bool {
     error.code().is_some_and(|code| of(FATAL, code.code()).is_some())
 }
 
-/// Whether something could not be made because it has just been made.
-pub(super) fn says_that_it_is_there(error: &Error) -> bool {
+/// Whether something could not be created because it exists.
+pub(super) fn is_already_there(error: &Error) -> bool {
     error.code().is_some_and(|code| matches!(code.code(), "23505" | "42P07" | "42710"))
 }
 
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_an_error_is_told_without_the_data() {
+    fn the_place_of_an_error_is_shown_without_the_data() {
         assert_eq!(
             without_data("COPY events, line 1, column event: \"hidden: 1\""),
             "COPY events, line 1, column event"

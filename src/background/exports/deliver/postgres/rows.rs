@@ -7,27 +7,26 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use super::table::{Dialect, SqlType, Table, literal};
+use postgres_protocol::escape::escape_literal;
+
+use super::table::{Dialect, SqlType, Table};
 use crate::clock::Time;
 use crate::resources::batch_exports::columns::Value;
 
-/// What stands for U+0000, as in PostHog.
+/// Replaces U+0000, as in PostHog.
 const REPLACEMENT: &str = "\u{fffd}";
 /// Larger objects do not fit into a statement of Redshift's.
 const SUPER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-pub(super) struct Rows<'a> {
-    table: &'a Table,
+/// Rows that wait to be sent.
+#[derive(Default)]
+pub(super) struct Rows {
     text: String,
     /// Values that were too long.
     pub(super) shortened: u64,
 }
 
-impl<'a> Rows<'a> {
-    pub(super) fn new(table: &'a Table) -> Rows<'a> {
-        Rows { table, text: String::new(), shortened: 0 }
-    }
-
+impl Rows {
     pub(super) fn bytes(&self) -> usize {
         self.text.len()
     }
@@ -37,15 +36,16 @@ impl<'a> Rows<'a> {
         std::mem::take(&mut self.text)
     }
 
-    pub(super) fn push(&mut self, values: &[Value<'_>]) {
-        match self.table.dialect {
-            Dialect::Postgres => self.push_line(values),
-            Dialect::Redshift => self.push_tuple(values),
+    /// Adds a row of the table.
+    pub(super) fn push(&mut self, table: &Table, values: &[Value<'_>]) {
+        match table.dialect {
+            Dialect::Postgres => self.push_line(table, values),
+            Dialect::Redshift => self.push_tuple(table, values),
         }
     }
 
-    fn push_line(&mut self, values: &[Value<'_>]) {
-        for (place, (column, value)) in self.table.columns.iter().zip(values).enumerate() {
+    fn push_line(&mut self, table: &Table, values: &[Value<'_>]) {
+        for (place, (column, value)) in table.columns.iter().zip(values).enumerate() {
             if place > 0 {
                 self.text.push('\t');
             }
@@ -67,20 +67,20 @@ impl<'a> Rows<'a> {
         self.text.push('\n');
     }
 
-    fn push_tuple(&mut self, values: &[Value<'_>]) {
-        let front = if self.text.is_empty() { self.table.insert() } else { ", ".to_owned() };
+    fn push_tuple(&mut self, table: &Table, values: &[Value<'_>]) {
+        let front = if self.text.is_empty() { table.insert() } else { ", ".to_owned() };
         self.text.push_str(&front);
-        for (place, (column, value)) in self.table.columns.iter().zip(values).enumerate() {
+        for (place, (column, value)) in table.columns.iter().zip(values).enumerate() {
             self.text.push_str(if place == 0 { "(" } else { ", " });
             let shown = shown(column.kind, Dialect::Redshift, value, &mut self.shortened);
             // Writing to memory does not fail.
             let _ = match (shown, column.kind, value) {
                 (None, ..) => self.text.write_str("NULL"),
                 (Some(shown), SqlType::Super, _) => {
-                    write!(self.text, "JSON_PARSE({})", literal(&shown))
+                    write!(self.text, "JSON_PARSE({})", escape_literal(&shown))
                 }
                 (Some(shown), _, Value::Integer(_) | Value::Boolean(_)) => self.text.write_str(&shown),
-                (Some(shown), ..) => self.text.write_str(&literal(&shown)),
+                (Some(shown), ..) => self.text.write_str(&escape_literal(&shown)),
             };
         }
         self.text.push(')');
@@ -124,20 +124,20 @@ fn without_escaped_nul(json: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find('\\') {
         clean.push_str(&rest[..at]);
         rest = &rest[at..];
-        let (escape, behind) = if let Some(behind) = rest.strip_prefix(NUL) {
-            (REPLACEMENT, behind)
+        let (escape, after) = if let Some(after) = rest.strip_prefix(NUL) {
+            (REPLACEMENT, after)
         } else {
-            // With the letter behind it, so that a backslash that is escaped is not taken for one that escapes.
+            // With the letter after it, so that a backslash that is escaped is not taken for one that escapes.
             rest.split_at(rest.char_indices().nth(2).map_or(rest.len(), |(at, _)| at))
         };
         clean.push_str(escape);
-        rest = behind;
+        rest = after;
     }
     clean.push_str(rest);
     clean.into()
 }
 
-/// What a query gives for a column of JSON: JSON text as it is, anything else as a string.
+/// What a query returns for a column of JSON: JSON text as it is, anything else as a string.
 fn as_json(text: &str) -> Cow<'_, str> {
     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     if is_json {
@@ -171,7 +171,7 @@ fn short_json<'a>(kind: SqlType, json: Cow<'a, str>, shortened: &mut u64) -> Opt
     without_the_longest(&json, bytes_max).map(Cow::from)
 }
 
-/// An object without its longest members; nothing is left of what is no object.
+/// An object without its longest members; `None` for anything else.
 fn without_the_longest(json: &str, bytes_max: usize) -> Option<String> {
     let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).ok()?;
     // With quotes, a colon and a comma; escapes in names are rare, and allowed for.

@@ -1,65 +1,67 @@
-//! Follows proxy records: looks at the DNS of those whose time has come, and writes down what that means.
+//! Follows proxy records: checks the DNS of those that are due, and stores what was found.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
-use tracing::{error, info};
+use tracing::info;
 
+use super::task::Task;
 use crate::app::App;
+use crate::clock::Time;
 use crate::config::ProxyTls;
 use crate::dns::Dns;
 use crate::error::Result;
 use crate::resources::proxy_records::{self, Finding, ProxyRecord, Status};
+use crate::store::TableInfo;
 
-/// Names that are looked at together.
+/// Names that are checked at the same time.
 const BATCH: u64 = 20;
-/// The longest sleep, so that a moved clock is noticed.
-const NAP_MAX: Duration = Duration::from_secs(30);
 
-/// Runs as long as the server does.
-pub(super) async fn run(app: Arc<App>) {
-    let changes = app.store.watch(&[proxy_records::DUE.info()]);
-    loop {
-        app.store.healed().await;
-        let pause = turn(&app).await.unwrap_or_else(|cause| {
-            error!(%cause, "proxy records could not be followed");
-            NAP_MAX
-        });
-        let _ = tokio::time::timeout(pause, changes.notified()).await;
+/// The task.
+pub(super) struct Follower;
+
+impl Task for Follower {
+    const NAME: &'static str = "proxy_records";
+    const EVERY_SECONDS: i64 = 30;
+
+    fn wakes_on() -> Vec<TableInfo> {
+        vec![proxy_records::DUE.info()]
+    }
+
+    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
+        check_due(app).await
     }
 }
 
-/// Looks at every record that is due; says how long none will be. It may run beside itself: what a
-/// look found is written only over the record that was looked at.
+/// Checks every record that is due; returns when the next one will be. Several calls may run at once: what a
+/// check found is stored only over the record that was checked.
 ///
 /// # Errors
 /// The store failed; what was due still is.
-pub async fn turn(app: &App) -> Result<Duration> {
+pub async fn check_due(app: &App) -> Result<Option<Time>> {
     loop {
         let now = app.clock.now();
         let (due, next) = app.store.read(|tx| proxy_records::due(tx, now, BATCH))?;
         if due.is_empty() {
-            let until = next.map(|next| Duration::from_micros(u64::try_from(next.0 - now.0).unwrap_or(0)));
-            return Ok(until.unwrap_or(NAP_MAX).min(NAP_MAX));
+            return Ok(next);
         }
-        let findings = join_all(due.iter().map(|(_, _, record)| look(&app.dns, record))).await;
-        let looks: Vec<_> = due.into_iter().zip(findings).collect();
+        let findings = join_all(due.iter().map(|(_, _, record)| check(&app.dns, record))).await;
+        let checked: Vec<_> = due.into_iter().zip(findings).collect();
         let external = app.config.proxy_tls == Some(ProxyTls::External);
         let now = app.clock.now();
         let settled = app.store.write(move |tx| {
-            for (record, finding) in &looks {
+            for (record, finding) in &checked {
                 proxy_records::settle(tx, record, finding, external, now)?;
             }
-            Ok(looks.len())
+            Ok(checked.len())
         });
-        let looks = settled.await?;
-        info!(looks, "proxy records were looked at");
+        let records = settled.await?;
+        info!(records, "proxy records were checked");
     }
 }
 
-async fn look(dns: &Dns, record: &ProxyRecord) -> Finding {
+async fn check(dns: &Dns, record: &ProxyRecord) -> Finding {
     if record.status == Status::Deleting {
         return Finding::Nothing;
     }

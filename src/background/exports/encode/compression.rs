@@ -48,64 +48,66 @@ impl Compression {
     }
 }
 
-/// Takes plain bytes and gives packed ones as they come, for files that are packed as a whole.
-pub(super) enum Packer {
+/// Compresses a file as a whole, piece by piece. Parquet files are compressed within instead.
+pub(super) enum Compressor {
     None,
     Gzip(GzEncoder<Vec<u8>>),
     #[cfg(feature = "brotli")]
     Brotli(Option<Box<CompressorWriter<Vec<u8>>>>),
 }
 
-impl Packer {
-    /// `None` for a compression that only formats with one of their own have.
-    pub(super) fn new(compression: Compression) -> Option<Packer> {
+impl Compressor {
+    /// `None` for a compression that only Parquet has.
+    pub(super) fn new(compression: Compression) -> Option<Compressor> {
         match compression {
-            Compression::None => Some(Packer::None),
+            Compression::None => Some(Compressor::None),
             Compression::Gzip => {
-                Some(Packer::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())))
+                Some(Compressor::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())))
             }
             #[cfg(feature = "brotli")]
             Compression::Brotli => {
                 const BUFFER_BYTES: usize = 64 * 1024;
-                /// Quality and window that pack a few times better than gzip's fastest at its speed.
+                /// Quality and window that compress a few times better than gzip's fastest at its speed.
                 const QUALITY: u32 = 4;
                 const WINDOW: u32 = 22;
                 let inner = CompressorWriter::new(Vec::new(), BUFFER_BYTES, QUALITY, WINDOW);
-                Some(Packer::Brotli(Some(Box::new(inner))))
+                Some(Compressor::Brotli(Some(Box::new(inner))))
             }
             _ => None,
         }
     }
 
-    /// Packs more bytes; what comes out may be nothing yet.
-    pub(super) fn pack(&mut self, plain: &[u8]) -> Vec<u8> {
+    /// Compresses more bytes; the result may be empty so far.
+    pub(super) fn compress(&mut self, plain: &[u8]) -> Vec<u8> {
         // Writing to memory does not fail.
         match self {
-            Packer::None => plain.to_vec(),
-            Packer::Gzip(encoder) => {
+            Compressor::None => plain.to_vec(),
+            Compressor::Gzip(encoder) => {
                 let _ = encoder.write_all(plain);
                 std::mem::take(encoder.get_mut())
             }
             #[cfg(feature = "brotli")]
-            Packer::Brotli(Some(encoder)) => {
+            Compressor::Brotli(Some(encoder)) => {
                 let _ = encoder.write_all(plain);
                 std::mem::take(encoder.get_mut())
             }
             #[cfg(feature = "brotli")]
-            Packer::Brotli(None) => Vec::new(),
+            Compressor::Brotli(None) => Vec::new(),
         }
     }
 
     /// The last bytes.
     pub(super) fn end(&mut self) -> Vec<u8> {
         match self {
-            Packer::None => Vec::new(),
-            Packer::Gzip(encoder) => {
+            Compressor::None => Vec::new(),
+            Compressor::Gzip(encoder) => {
                 let _ = encoder.try_finish();
                 std::mem::take(encoder.get_mut())
             }
             #[cfg(feature = "brotli")]
-            Packer::Brotli(encoder) => encoder.take().map(|encoder| encoder.into_inner()).unwrap_or_default(),
+            Compressor::Brotli(encoder) => {
+                encoder.take().map(|encoder| encoder.into_inner()).unwrap_or_default()
+            }
         }
     }
 }
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_piece_by_piece_unpacks_as_a_whole() {
+    fn what_is_compressed_piece_by_piece_is_decompressed_as_a_whole() {
         let pieces: Vec<Vec<u8>> =
             (0..50).map(|number| format!("line {number}\n").repeat(997).into_bytes()).collect();
         for compression in [
@@ -126,19 +128,20 @@ mod tests {
             #[cfg(feature = "brotli")]
             Compression::Brotli,
         ] {
-            let mut packer = Packer::new(compression).unwrap();
-            let mut packed: Vec<u8> = pieces.iter().flat_map(|piece| packer.pack(piece)).collect();
-            packed.extend(packer.end());
+            let mut compressor = Compressor::new(compression).unwrap();
+            let mut compressed: Vec<u8> =
+                pieces.iter().flat_map(|piece| compressor.compress(piece)).collect();
+            compressed.extend(compressor.end());
             let mut plain = Vec::new();
             let mut reader: Box<dyn Read> = match compression {
-                Compression::None => Box::new(packed.as_slice()),
-                Compression::Gzip => Box::new(flate2::read::GzDecoder::new(packed.as_slice())),
-                _ => Box::new(brotli::Decompressor::new(packed.as_slice(), 4096)),
+                Compression::None => Box::new(compressed.as_slice()),
+                Compression::Gzip => Box::new(flate2::read::GzDecoder::new(compressed.as_slice())),
+                _ => Box::new(brotli::Decompressor::new(compressed.as_slice(), 4096)),
             };
             reader.read_to_end(&mut plain).unwrap();
             drop(reader);
             assert_eq!(plain, pieces.concat(), "{compression:?}");
-            assert!(compression == Compression::None || packed.len() * 3 < plain.len());
+            assert!(compression == Compression::None || compressed.len() * 3 < plain.len());
         }
     }
 }

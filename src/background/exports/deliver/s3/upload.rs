@@ -1,0 +1,139 @@
+//! The upload of one file: at once where it is small, else in parts.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::answers::upload_id;
+use super::target::Target;
+use crate::background::exports::encode::Encoder;
+use crate::background::exports::error::{AttemptError, Result};
+use crate::resources::batch_exports::columns::Value;
+
+/// How long a bucket may take to remove the parts of a file.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A file on its way; nothing is sent before there is a record.
+pub(super) struct Upload {
+    key: String,
+    encoder: Box<dyn Encoder>,
+    is_empty: bool,
+    /// Encoded, and not sent yet.
+    waiting: Vec<u8>,
+    /// Encoded bytes so far.
+    written: u64,
+    /// The upload in parts, once there is one.
+    parts: Option<Parts>,
+}
+
+/// An upload in parts.
+struct Parts {
+    id: String,
+    /// One for each part, in order.
+    etags: Vec<String>,
+}
+
+impl Upload {
+    pub(super) fn new(key: String, encoder: Box<dyn Encoder>) -> Upload {
+        Upload { key, encoder, is_empty: true, waiting: Vec::new(), written: 0, parts: None }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// How large the file is so far, in bytes.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Takes a record.
+    pub(super) fn push(&mut self, values: &[Value<'_>]) -> Result<()> {
+        self.is_empty = false;
+        self.encoder.push(values)
+    }
+
+    /// Encodes the records that were taken.
+    pub(super) fn encode(&mut self) -> Result<()> {
+        // Compression may take a second: the requests of this thread are served by others meanwhile.
+        let bytes = tokio::task::block_in_place(|| self.encoder.encode())?;
+        self.append(&bytes);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.written += bytes.len() as u64;
+        self.waiting.extend_from_slice(bytes);
+    }
+
+    /// Sends a part where enough waits for one; false where not.
+    pub(super) async fn send_full_part(&mut self, target: &Target<'_>) -> Result<bool> {
+        let part_bytes = target.part_bytes();
+        if self.waiting.len() < part_bytes {
+            return Ok(false);
+        }
+        let rest = self.waiting.split_off(part_bytes);
+        let part = std::mem::replace(&mut self.waiting, rest);
+        self.send_part(target, part).await?;
+        Ok(true)
+    }
+
+    async fn send_part(&mut self, target: &Target<'_>, part: Vec<u8>) -> Result<()> {
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            None => self.parts.insert(begin(target, &self.key).await?),
+        };
+        let number = u16::try_from(parts.etags.len() + 1)
+            .map_err(|_| AttemptError::Fatal("ValueError: The file has too many parts".into()))?;
+        let action = target.bucket.upload_part(target.credentials.as_ref(), &self.key, number, &parts.id);
+        let response = target.upload(target.request("PUT", &action, part.into())).await?;
+        let etag = response.header("etag").map(str::to_owned);
+        parts.etags.push(etag.ok_or_else(|| AttemptError::Fatal("ClientError: A part has no ETag".into()))?);
+        Ok(())
+    }
+
+    /// Makes the file appear.
+    pub(super) async fn finish(&mut self, target: &Target<'_>) -> Result<()> {
+        let end = tokio::task::block_in_place(|| self.encoder.end())?;
+        self.append(&end);
+        drop(end);
+        while self.send_full_part(target).await? {}
+        let last = std::mem::take(&mut self.waiting);
+        if self.parts.is_none() {
+            return target.put(&self.key, last.into()).await;
+        }
+        if !last.is_empty() {
+            self.send_part(target, last).await?;
+        }
+        let Some(parts) = &self.parts else { return Ok(()) };
+        let etags = parts.etags.iter().map(String::as_str);
+        let credentials = target.credentials.as_ref();
+        let action = target.bucket.complete_multipart_upload(credentials, &self.key, &parts.id, etags);
+        let mut request = target.request("POST", &action, Bytes::new());
+        request.body = action.body().into();
+        target.send(request).await.map(drop)
+    }
+
+    /// Removes the parts that were sent.
+    pub(super) async fn abort(&mut self, target: &Target<'_>) {
+        let Some(parts) = self.parts.take() else { return };
+        let action = target.bucket.abort_multipart_upload(target.credentials.as_ref(), &self.key, &parts.id);
+        let sending = target.send(target.request("DELETE", &action, Bytes::new()));
+        // Buckets have rules that remove parts which are left, so a failure matters to no user.
+        let _ = tokio::time::timeout(ABORT_TIMEOUT, sending).await;
+    }
+}
+
+/// Begins an upload in parts.
+async fn begin(target: &Target<'_>, key: &str) -> Result<Parts> {
+    let action = target.bucket.create_multipart_upload(target.credentials.as_ref(), key);
+    let request = target.request_with_headers("POST", action, Bytes::new());
+    let response = target.send(request).await?;
+    let id = upload_id(&response.text())
+        .ok_or_else(|| AttemptError::Fatal("ClientError: The answer holds no UploadId".into()))?;
+    Ok(Parts { id, etags: Vec::new() })
+}

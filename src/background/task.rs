@@ -1,0 +1,150 @@
+//! The one loop of all background tasks: run, keep the result, wait.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use tracing::{error, info};
+
+use crate::app::App;
+use crate::clock::{Clock, Time};
+use crate::error::{Error, Result};
+use crate::resources::Swept;
+use crate::store::{TableInfo, WriteTx};
+use crate::task_results::TaskResult;
+
+/// Work that is done again and again for as long as the server runs.
+pub(super) trait Task: Send + 'static {
+    /// Names the task in the log and among the last results.
+    const NAME: &'static str;
+    /// The longest time between the beginnings of two runs.
+    const EVERY_SECONDS: i64;
+    /// The time from a run that failed to the next one.
+    const ERROR_BACKOFF_SECONDS: i64 = Self::EVERY_SECONDS;
+
+    /// A commit that changes one of these tables starts the next run at once.
+    fn wakes_on() -> Vec<TableInfo> {
+        Vec::new()
+    }
+
+    /// Does what is due, and says when something will be due next, if that is known.
+    fn run(&mut self, app: &Arc<App>) -> impl Future<Output = Result<Option<Time>>> + Send;
+
+    /// Ends when something other than a table or the clock calls for the next run.
+    fn woken(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+}
+
+/// Runs the task as long as the server runs.
+pub(super) async fn drive<T: Task>(mut task: T, app: Arc<App>) {
+    let changed = app.store.watch(&T::wakes_on());
+    loop {
+        // What is done outside while its end cannot be stored would be done again.
+        app.store.healed().await;
+        let started_at = app.clock.now();
+        let due = run_once(&mut task, &app, started_at).await;
+        tokio::select! {
+            () = changed.notified() => {}
+            () = task.woken() => {}
+            () = wait(&app.clock, started_at, due) => {}
+        }
+    }
+}
+
+/// Runs the task once and keeps the result; returns when the next run is due.
+async fn run_once<T: Task>(task: &mut T, app: &Arc<App>, started_at: Time) -> Time {
+    let stopwatch = Instant::now();
+    let result = AssertUnwindSafe(task.run(app)).catch_unwind().await;
+    let result = result.unwrap_or_else(|_| Err(Error::internal("the task panicked")));
+    if let Err(cause) = &result {
+        error!(task = T::NAME, %cause, "a background task failed");
+    }
+    let due = next_run::<T>(result.as_ref().ok().copied(), started_at, app.clock.now());
+    let outcome = result.map(drop).map_err(|cause| cause.to_string());
+    app.task_results.record(T::NAME, TaskResult { started_at, took: stopwatch.elapsed(), outcome });
+    due
+}
+
+/// When the next run is due. `next` is what the last one returned, `None` where it failed.
+fn next_run<T: Task>(next: Option<Option<Time>>, started_at: Time, now: Time) -> Time {
+    let latest = started_at.plus_seconds(T::EVERY_SECONDS);
+    match next {
+        Some(next) => next.map_or(latest, |next| next.min(latest)),
+        None => now.plus_seconds(T::ERROR_BACKOFF_SECONDS),
+    }
+}
+
+/// Waits until `due`, or until the clock was set back to before `started_at`.
+async fn wait(clock: &Clock, started_at: Time, due: Time) {
+    let mut now = clock.now();
+    while (started_at..due).contains(&now) {
+        clock.until(due).await;
+        now = clock.now();
+    }
+}
+
+/// Removes until a step says that nothing more is left. Each step is a write of its own, so that requests
+/// are served in between.
+pub(super) async fn remove_in_steps(
+    app: &App,
+    what: &'static str,
+    step: impl Fn(&WriteTx) -> Result<Swept> + Copy + Send + 'static,
+) -> Result<()> {
+    let mut rows = 0;
+    let ended = loop {
+        match app.store.write(step).await {
+            Ok(swept) => {
+                rows += swept.rows;
+                if !swept.is_more {
+                    break Ok(());
+                }
+            }
+            Err(cause) => break Err(cause),
+        }
+    };
+    if rows > 0 {
+        info!(rows, "old {what} were removed");
+    }
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Hourly;
+
+    impl Task for Hourly {
+        const NAME: &'static str = "hourly";
+        const EVERY_SECONDS: i64 = 3600;
+        const ERROR_BACKOFF_SECONDS: i64 = 600;
+
+        async fn run(&mut self, _: &Arc<App>) -> Result<Option<Time>> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn the_next_run_is_when_something_is_due_but_never_later_than_the_period() {
+        let at = |seconds| Time(0).plus_seconds(seconds);
+        for (next, wanted) in [
+            (Some(None), 3600),
+            (Some(Some(at(60))), 60),
+            (Some(Some(at(0))), 0),
+            (Some(Some(at(7200))), 3600),
+            (None, 605),
+        ] {
+            assert_eq!(next_run::<Hourly>(next, at(0), at(5)), at(wanted), "{next:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_or_is_already_there_does_not_wait() {
+        let clock = Clock::default();
+        let now = clock.now();
+        wait(&clock, now.plus_seconds(60), now.plus_seconds(3600)).await;
+        wait(&clock, now, now).await;
+    }
+}
