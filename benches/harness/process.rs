@@ -42,9 +42,9 @@ impl Process {
     }
 
     /// This very program as a bare server.
-    pub fn bare(answers: &Path, kind: &str) -> Process {
+    pub fn baseline(answers: &Path, kind: &str) -> Process {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("--bare").arg(kind).arg(answers);
+        command.arg("--baseline").arg(kind).arg(answers);
         Process::of(command)
     }
 

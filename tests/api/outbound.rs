@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::archives::zip;
 use crate::support::exports::{backfill, capture, completed, event, export_to, last_run, log};
-use crate::support::mirror::Mirror;
+use crate::support::plugin_hosts::Mirror;
 use crate::support::web::{Page, Web};
 use crate::support::{Org, Receiver, Server, text};
 

@@ -7,7 +7,7 @@ use parquet::record::{Field, Row};
 use parquet::schema::printer::print_schema;
 use serde_json::{Map, Value, json};
 
-use crate::buckets::{RANGE, capture_megabytes, config, lines, run_of, seen};
+use crate::exports_s3::{RANGE, capture_megabytes, config, lines, run_of, seen};
 use crate::support::exports::{capture, completed};
 use crate::support::{S3, Server, text};
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tar::EntryType;
 
 use crate::support::archives::{gzip, tar, tar_gz, zip};
-use crate::support::mirror::{COMMIT, Mirror, NPM_SITE, point};
-use crate::support::web::{Gate, Page, Web};
+use crate::support::plugin_hosts::{COMMIT, Mirror, NPM_SITE, point};
+use crate::support::web::{Latch, Page, Web};
 use crate::support::{Answer, Org, Person, Server, text};
 
 const GITHUB: &str = "https://github.com/u/r";
@@ -318,14 +318,14 @@ fn a_private_token_is_sealed_and_without_the_key_only_what_needs_it_is_refused()
 #[test]
 fn of_two_installs_of_one_address_at_once_one_is_made() {
     let mirror = Mirror::start();
-    let gate = Gate::default();
-    mirror.put_archive("1", Page::Behind(gate.clone(), Box::new(Page::Body(packed("p", "")))));
+    let latch = Latch::default();
+    mirror.put_archive("1", Page::Behind(latch.clone(), Box::new(Page::Body(packed("p", "")))));
     let url = format!("{GITHUB}/archive/1.zip");
     let mut answers = std::thread::scope(|scope| {
         let installs: Vec<_> = (0..2).map(|_| scope.spawn(|| mirror.install(&url))).collect();
         // Both have passed the first check when the archive comes.
         mirror.web.wait_for(2);
-        gate.open();
+        latch.open();
         installs.into_iter().map(|install| install.join().unwrap()).collect::<Vec<Answer>>()
     });
     answers.sort_by_key(|answer| answer.status);

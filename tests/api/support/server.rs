@@ -22,6 +22,25 @@ use ureq::Agent;
 use super::people::agent;
 use super::{NameServer, Org, Person};
 
+/// Rows as bytes: table, key, record.
+pub type Rows = Vec<(&'static str, Vec<u8>, Vec<u8>)>;
+
+/// Tables that background tasks write: runs of exports, the next look at proxy records, mails that go out.
+const OF_TASKS: &[&str] = &[
+    "batch_export_backfills",
+    "batch_export_backfills_open",
+    "batch_export_logs",
+    "batch_export_run_commits",
+    "batch_export_runs",
+    "batch_export_runs_open",
+    "batch_exports_schedule",
+    "counts",
+    "outbox",
+    "proxy_records_due",
+];
+/// Tables whose records note when something was last used, or what a background task found.
+const KEYS_ONLY: &[&str] = &["api_keys", "proxy_records", "sessions"];
+
 /// Knows no name. No test asks the name servers of the machine that it runs on.
 static EMPTY_DNS: LazyLock<NameServer> = LazyLock::new(NameServer::start);
 
@@ -98,6 +117,31 @@ impl Server {
         self.pass(Duration::from_secs(days * 24 * 60 * 60));
     }
 
+    /// Every row of the data file that only requests change, to prove that one changed nothing.
+    pub fn rows(&self) -> Rows {
+        self.rows_but(OF_TASKS, KEYS_ONLY)
+    }
+
+    /// Every row of the data file.
+    pub fn all_rows(&self) -> Rows {
+        self.rows_but(&[], &[])
+    }
+
+    fn rows_but(&self, left_out: &[&str], keys_only: &[&str]) -> Rows {
+        let store = &self.app.store;
+        let tables = store.tables().iter().filter(|table| !left_out.contains(&table.name));
+        let read = store.read(|tx| {
+            let mut rows = Vec::new();
+            for table in tables {
+                let keep = |value: Vec<u8>| if keys_only.contains(&table.name) { Vec::new() } else { value };
+                let dumped = tx.dump(table)?.into_iter();
+                rows.extend(dumped.map(|(key, value)| (table.name, key, keep(value))));
+            }
+            Ok(rows)
+        });
+        read.expect("the file can be read")
+    }
+
     /// Lets every proxy record that is due be looked at.
     pub fn follow_proxies(&self) {
         let runtime =
@@ -105,7 +149,7 @@ impl Server {
         runtime.block_on(orgd::background::proxies::turn(&self.app)).expect("the store works");
     }
 
-    /// Waits for what happens behind the requests' backs.
+    /// Waits for what background tasks do.
     #[track_caller]
     pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let started = std::time::Instant::now();

@@ -25,15 +25,15 @@ pub enum Page {
     Hang,
     /// A good head, then now and then a byte.
     Drip,
-    /// The other page, once the gate is open.
-    Behind(Gate, Box<Page>),
+    /// The other page, once the latch is open.
+    Behind(Latch, Box<Page>),
 }
 
 /// Holds answers back until a test has seen what it wants to see.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub struct Latch(Arc<(Mutex<bool>, Condvar)>);
 
-impl Gate {
+impl Latch {
     pub fn open(&self) {
         *self.0.0.lock().expect("no test panics here") = true;
         self.0.1.notify_all();
@@ -216,8 +216,8 @@ fn answer(page: Page, mut stream: impl Read + Write + Waits) -> std::io::Result<
                 stream.write_all(&[0; 64 * 1024])?;
             }
         }
-        Page::Behind(gate, page) => {
-            gate.pass();
+        Page::Behind(latch, page) => {
+            latch.pass();
             answer(*page, stream)
         }
         Page::Hang => stream.read(&mut [0]).map(drop),

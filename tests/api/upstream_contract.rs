@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::roles::{new_role, put_in};
 use crate::support::archives::zip;
-use crate::support::mirror::Mirror;
+use crate::support::plugin_hosts::Mirror;
 use crate::support::web::Page;
 use crate::support::{Person, Server, text};
 
