@@ -89,7 +89,7 @@ impl Process {
 
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
-            .expect("Linux tells of its processes")
+            .expect("Linux shows its processes")
     }
 
     /// Ends it at once, as a crash does.

@@ -54,9 +54,9 @@ fn the_neighbouring_pages_are_named_with_sorted_parameters() {
         url("?limit=2&offset=2&page=7"),
         "what is no parameter of lists stays, but no key"
     );
-    let behind = page("?offset=9&limit=2");
-    assert_eq!((names(&behind), &behind["next"]), (vec![], &json!(null)));
-    assert_eq!(behind["previous"], url("?limit=2&offset=7"));
+    let beyond = page("?offset=9&limit=2");
+    assert_eq!((names(&beyond), &beyond["next"]), (vec![], &json!(null)));
+    assert_eq!(beyond["previous"], url("?limit=2&offset=7"));
 }
 
 #[test]

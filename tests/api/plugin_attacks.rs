@@ -240,7 +240,7 @@ fn other_requests_go_on_while_installs_wait() {
     let mirror = Mirror::start();
     let latch = Latch::default();
     let good = zip(&[("plugin.json", MANIFEST), ("index.js", b"")]);
-    mirror.put_archive("1", Page::Behind(latch.clone(), Box::new(Page::Body(good))));
+    mirror.put_archive("1", Page::Held(latch.clone(), Box::new(Page::Body(good))));
     std::thread::scope(|scope| {
         // More than may be under way at once: the others wait for their turn.
         let installs: Vec<_> = (0..6).map(|_| scope.spawn(|| mirror.install(URL).status)).collect();

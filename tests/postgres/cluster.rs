@@ -119,16 +119,16 @@ fn keep(bin: &Path, folder: &Path, port: u16, tls: bool) {
     ]);
     command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut keeper = command.spawn().expect("the keeper starts");
-    let mut told = BufReader::new(keeper.stderr.take().expect("it is piped"));
+    let mut output = BufReader::new(keeper.stderr.take().expect("it is piped"));
     let mut all = String::new();
     while !all.contains("ready to accept connections") {
-        let size = told.read_line(&mut all).expect("text");
+        let size = output.read_line(&mut all).expect("text");
         assert!(size > 0, "PostgreSQL does not start: {all}");
     }
-    // Its words are read as long as this process lives, and so its input stays open.
+    // Its output is read as long as this process lives, and so its input stays open.
     std::thread::spawn(move || {
         let _input = keeper.stdin.take();
-        let _ = std::io::copy(&mut told, &mut std::io::sink());
+        let _ = std::io::copy(&mut output, &mut std::io::sink());
         keeper.wait()
     });
 }
@@ -228,14 +228,14 @@ fn ask(port: u16, database: &str, statements: &str) -> Vec<String> {
 /// What happens once on the way to a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mishap {
-    /// The connection breaks behind so many bytes.
-    CutBehind(usize),
-    /// Nothing comes through behind so many bytes.
-    HoldBehind(usize),
+    /// The connection breaks after so many bytes.
+    CutAfter(usize),
+    /// Nothing comes through after so many bytes.
+    HoldAfter(usize),
     /// The connection breaks before the server gets `COMMIT`.
     CutBeforeCommit,
     /// The connection breaks after the server has obeyed `COMMIT`, before it says so.
-    CutBehindCommit,
+    CutAfterCommit,
 }
 
 /// A way to a server with one mishap on it. Later connections come through.
@@ -326,14 +326,14 @@ impl Shared {
             carried += size;
             let is_commit = buffer[..size].windows(7).any(|bytes| bytes == b"COMMIT\0");
             let happens = match self.mishap {
-                Mishap::CutBehind(bytes) | Mishap::HoldBehind(bytes) => carried > bytes,
-                Mishap::CutBeforeCommit | Mishap::CutBehindCommit => is_commit,
+                Mishap::CutAfter(bytes) | Mishap::HoldAfter(bytes) => carried > bytes,
+                Mishap::CutBeforeCommit | Mishap::CutAfterCommit => is_commit,
             };
             if happens && !self.has_happened.swap(true, Ordering::SeqCst) {
                 match self.mishap {
-                    Mishap::CutBehind(_) | Mishap::CutBeforeCommit => return Ok(()),
-                    Mishap::HoldBehind(_) => is_held = true,
-                    Mishap::CutBehindCommit => is_muted.store(true, Ordering::SeqCst),
+                    Mishap::CutAfter(_) | Mishap::CutBeforeCommit => return Ok(()),
+                    Mishap::HoldAfter(_) => is_held = true,
+                    Mishap::CutAfterCommit => is_muted.store(true, Ordering::SeqCst),
                 }
             }
             if !is_held {

@@ -176,8 +176,8 @@ fn an_event_is_a_row_with_the_documented_columns() {
     scene.capture(&[clicked, event("plain", "10:00:01")]);
     let export = scene.export(json!({}));
     export.completes(2);
-    let told = format!("to PostgreSQL: {}.public.events", scene.db.name);
-    assert!(export.log().contains(&told), "{}", export.log());
+    let message = format!("to PostgreSQL: {}.public.events", scene.db.name);
+    assert!(export.log().contains(&message), "{}", export.log());
     let team = scene.org.project;
     let rows = scene.db.rows("SELECT * FROM events ORDER BY timestamp");
     let properties = json!({
@@ -405,8 +405,8 @@ fn persons_need_a_table_with_a_key() {
     ));
     let export = scene.export_of("persons", "Postgres", json!({"table_name": "persons"}));
     export.begin_all();
-    let told = text(&export.ended(1)["latest_error"]);
-    assert_eq!(told, "MissingPrimaryKeyError: the server answered with SQLSTATE 42P10");
+    let message = text(&export.ended(1)["latest_error"]);
+    assert_eq!(message, "MissingPrimaryKeyError: the server answered with SQLSTATE 42P10");
     assert_eq!(scene.db.count("persons"), 0);
     assert!(scene.db.rows("SELECT 1 FROM pg_class WHERE relname LIKE 'stage%'").is_empty());
 }
@@ -478,8 +478,8 @@ fn a_server_that_is_not_there_is_tried_five_times() {
         scene.server.pass(Duration::from_secs(pause));
     }
     let run = export.ended(1);
-    let told = "PostgreSQLConnectionError: Failed to connect after 5 attempts. Please review connection configuration.";
-    assert_eq!((&run["status"], &run["latest_error"]), (&json!("Failed"), &json!(told)));
+    let message = "PostgreSQLConnectionError: Failed to connect after 5 attempts. Please review connection configuration.";
+    assert_eq!((&run["status"], &run["latest_error"]), (&json!("Failed"), &json!(message)));
     assert!(
         export.log().contains("Attempt 5 of 5 to connect failed: Connection refused"),
         "{}",
@@ -501,10 +501,10 @@ fn a_server_that_says_nothing_is_given_ten_seconds_each_time() {
         export.wait_for("to connect failed: no answer within 10 seconds", attempt);
         scene.server.pass(Duration::from_secs(8));
     }
-    let told = format!(
+    let message = format!(
         "PostgreSQLConnectionError: Timed-out while trying to connect for 5 attempts. Is the server running at '127.0.0.1', port '{port}' and accepting TCP/IP connections?"
     );
-    assert_eq!(export.ended(1)["latest_error"], told);
+    assert_eq!(export.ended(1)["latest_error"], message);
 }
 
 fn connections_are_encrypted_where_the_server_can() {
@@ -561,9 +561,9 @@ fn a_connection_that_breaks_leaves_nothing_and_the_next_attempt_delivers_all_onc
     let scene = Scene::open();
     scene.capture(&large_events(12));
     for (kind, mishap) in [
-        ("Postgres", Mishap::CutBehind(6_000_000)),
+        ("Postgres", Mishap::CutAfter(6_000_000)),
         ("Postgres", Mishap::CutBeforeCommit),
-        ("Redshift", Mishap::CutBehind(500)),
+        ("Redshift", Mishap::CutAfter(500)),
         ("Redshift", Mishap::CutBeforeCommit),
     ] {
         scene.db.run("DROP TABLE IF EXISTS events");
@@ -582,7 +582,7 @@ fn a_connection_that_breaks_leaves_nothing_and_the_next_attempt_delivers_all_onc
 fn a_commit_that_nobody_heard_of_is_not_repeated() {
     let scene = Scene::open();
     scene.capture(&[event("a", "10:00:00"), event("b", "10:00:00")]);
-    let (_way, export) = export_by(&scene, Mishap::CutBehindCommit, "events", "Postgres");
+    let (_way, export) = export_by(&scene, Mishap::CutAfterCommit, "events", "Postgres");
     export.begin();
     export.wait_for("Batch export failed with error: OperationalError: ", 1);
     assert_eq!(scene.db.count("events"), 2);
@@ -594,7 +594,7 @@ fn a_commit_that_nobody_heard_of_is_not_repeated() {
 fn deleting_an_export_ends_its_transaction() {
     let scene = Scene::open();
     scene.capture(&large_events(6));
-    let (way, export) = export_by(&scene, Mishap::HoldBehind(2_000_000), "events", "Postgres");
+    let (way, export) = export_by(&scene, Mishap::HoldAfter(2_000_000), "events", "Postgres");
     export.begin();
     scene.server.until("rows are on their way", || way.has_happened());
     scene.org.owner.delete(&export.at).no_content();

@@ -77,7 +77,7 @@ impl Owner {
     }
 }
 
-/// Where an export delivers to, behind a proxy that closes when it is in the middle.
+/// Where an export delivers to, through a proxy that closes when it is in the middle.
 struct Elsewhere {
     name: &'static str,
     proxy: ChaosProxy,
@@ -239,14 +239,14 @@ fn exports_that_were_killed_go_on_and_each_event_arrives_once() {
         assert_eq!(arrived.len(), total + elsewhere.twice, "{name}");
         assert!(arrived.into_iter().collect::<BTreeSet<_>>() == wanted, "{name}");
         let story = owner.story(one, &run);
-        let told: Vec<&str> = story.iter().filter_map(|told| told.split(" 2021-").next()).collect();
+        let steps: Vec<&str> = story.iter().filter_map(|line| line.split(" 2021-").next()).collect();
         let wanted = [
             "Starting batch export for range",
             "Batch exporting range",
             "Batch exporting range",
             "Successfully finished exporting batch",
         ];
-        assert_eq!(told, wanted, "{name}: {story:#?}");
+        assert_eq!(steps, wanted, "{name}: {story:#?}");
     }
     assert_eq!(server.stop(), Some(0));
     let check = run(&["check", "--data", file.to_str().expect("a path of text")]);

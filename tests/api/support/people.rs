@@ -100,7 +100,7 @@ impl Person {
         body: impl Into<Vec<u8>>,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let told = format!("{method} {path}");
+        let what = format!("{method} {path}");
         let mut request = Request::builder().method(method).uri(self.url(path));
         match &self.shows {
             Shows::Nothing => {}
@@ -120,7 +120,7 @@ impl Person {
         } else {
             self.agent.run(request.body(body).expect("a request"))
         };
-        Answer::read(told, answer.unwrap_or_else(|cause| panic!("no answer: {cause}")))
+        Answer::read(what, answer.unwrap_or_else(|cause| panic!("no answer: {cause}")))
     }
 
     /// The same person without anything to show.

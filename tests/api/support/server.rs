@@ -51,7 +51,7 @@ pub struct Server {
     pub(super) agent: Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// Tells people apart.
+    /// Makes addresses of people differ.
     people: AtomicU32,
 }
 
@@ -81,7 +81,7 @@ impl Server {
         config.outbound_allow = AddressPolicy::parse("127.0.0.0/8,::1,0.0.0.0").expect("a list");
         // Tests let days pass at once, in which nobody uses their session.
         config.session_idle_seconds = orgd::config::SESSION_SECONDS;
-        // Nobody outside of this machine is asked for anything.
+        // No test calls anybody outside of this machine.
         config.plugins.plugin_repository_url = String::new();
         change(&mut config);
         let (started, running) = std::sync::mpsc::channel();
