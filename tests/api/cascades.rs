@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use orgd::api::Route;
 use orgd::api::call::Method;
+use orgd::api::route::Shape;
 use orgd::routes;
 use orgd::store::Table;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::walk::{named, only_named_are_uncovered, reasons, walk};
-use crate::support::{Server, World};
+use crate::domains::verified_domain;
+use crate::support::archives::zip;
+use crate::support::walk::{named, only_named_are_uncovered, only_these_are_uncovered, reasons, walk};
+use crate::support::web::{Page, Web};
+use crate::support::{NameServer, Server, World, exports, plugin_hosts, text};
 
 /// Which tables keep what was deleted, as `METHOD path table: reason`.
 const KEPT: &str = "kept_after_delete.txt";
@@ -23,9 +28,25 @@ const FIRST_NUMBER: u32 = 0x51A7_E500;
 /// The sweep of events takes place about so often.
 const SWEEP_PERIOD: Duration = Duration::from_secs(61);
 
-/// A server whose ids are all long enough to be searched for.
-fn start() -> Server {
-    let server = Server::start();
+/// A server whose ids are all long enough to be searched for, and what it calls.
+struct Place {
+    server: Server,
+    dns: NameServer,
+    web: Web,
+}
+
+fn start() -> Place {
+    let (dns, web) = (NameServer::start(), Web::start());
+    let server = Server::with(|config| {
+        plugin_hosts::point(config, &web);
+        config.dns_server = Some(dns.address);
+    });
+    number_from(&server);
+    Place { server, dns, web }
+}
+
+/// Lets the numbers of projects and plugins begin where they are long.
+fn number_from(server: &Server) {
     let sequences: Table<String, u32> = Table::new("sequences");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
     let moved = server.app.store.write(move |tx| {
@@ -35,7 +56,30 @@ fn start() -> Server {
         Ok(())
     });
     runtime.block_on(moved).expect("the store works");
-    server
+}
+
+/// An organization with something in as many tables as possible.
+fn full_world(Place { server, dns, web }: &Place) -> World {
+    let world = World::start(server);
+    world.fill_tables(server);
+    let World { org, .. } = &world;
+    verified_domain(org, dns, &format!("{}.com", org.id));
+    let plugin = |body: Value| org.owner.post(&org.at("plugins/"), body).json(201)["id"].clone();
+    let archive = zip(&[("plugin.json", br#"{"name": "p"}"#), ("index.ts", b"")]);
+    web.put(&format!("/github/u/r/archive/{}.zip", org.id), Page::Body(archive));
+    let url = format!("https://github.com/u/r/archive/{}.zip?private_token=t", org.id);
+    plugin(json!({"url": url}));
+    let global = plugin(json!({"plugin_type": "source", "name": "g", "is_global": true}));
+    let source = json!({"index.ts": ""});
+    org.owner.patch(&org.at(&format!("plugins/{global}/update_source/")), source).json(200);
+    let role = text(&org.owner.get(&org.at("roles/")).results()[0]["id"]);
+    let project = format!("/api/projects/{}/access_controls/", org.project);
+    org.owner.put(&project, json!({"access_level": "member", "role": role})).json(200);
+    let event = json!({"event": "e", "distinct_id": "d", "uuid": Uuid::now_v7()});
+    exports::capture(server, org, &[event]);
+    org.owner.key_of(json!({"scopes": ["*"], "scoped_organizations": [org.id]}));
+    org.owner.key_of(json!({"scopes": ["*"], "scoped_teams": [org.project]}));
+    world
 }
 
 /// The forms in which a key or record may hold this id.
@@ -57,8 +101,15 @@ fn tables_holding(server: &Server, ids: &BTreeSet<String>) -> BTreeSet<&'static 
     let holds = |bytes: &[u8]| {
         needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == needle))
     };
-    let rows = server.all_rows();
+    let mut rows = server.all_rows();
+    // The last number that was given is no reference.
+    rows.retain(|(table, _, _)| *table != "sequences");
     rows.iter().filter(|(_, key, value)| holds(key) || holds(value)).map(|(table, _, _)| *table).collect()
+}
+
+/// An id as a path has it.
+fn as_id(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned).or_else(|| value.as_u64().map(|number| number.to_string()))
 }
 
 /// The ids of everything that belongs to what the route deletes, itself included.
@@ -74,6 +125,11 @@ fn ids_below(world: &World, route: &'static Route, path_end: &str) -> BTreeSet<S
             ids.extend(
                 filled.iter().flat_map(|filled| filled.params()).map(|(_, _, value)| value.to_owned()),
             );
+            if let (Some(filled), Shape::Page(_)) = (filled, other.gives) {
+                let page = world.org.owner.get(&filled.path()).value();
+                let shown = page["results"].as_array().into_iter().flatten();
+                ids.extend(shown.filter_map(|shown| as_id(&shown["id"])));
+            }
         }
         // The member is a user, who stays.
         ids.remove(&world.member.uuid);
@@ -83,9 +139,8 @@ fn ids_below(world: &World, route: &'static Route, path_end: &str) -> BTreeSet<S
 
 /// Deletes what the route deletes in a full world: the tables that still hold something of it. `None` where it
 /// could not be tried.
-fn kept_after(server: &Server, route: &'static Route) -> Option<BTreeSet<&'static str>> {
-    let world = World::start(server);
-    world.fill_tables(server);
+fn kept_after(place: &Place, route: &'static Route) -> Option<BTreeSet<&'static str>> {
+    let (server, world) = (&place.server, full_world(place));
     let path = world.fill(&route.path)?;
     let (_, _, id) = path.params().last()?;
     let ids = ids_below(&world, route, id);
@@ -101,10 +156,22 @@ fn kept_after(server: &Server, route: &'static Route) -> Option<BTreeSet<&'stati
     Some(tables_holding(server, &ids))
 }
 
+/// A deletion proves nothing of a table that holds nothing.
+#[test]
+fn a_full_world_has_rows_in_every_table() {
+    let place = start();
+    let Place { server, .. } = &place;
+    full_world(&place);
+    let filled: BTreeSet<&str> = server.all_rows().iter().map(|(table, _, _)| *table).collect();
+    let tables = server.app.store.tables().iter().map(|table| table.name);
+    let empty = tables.filter(|table| !filled.contains(table)).map(str::to_owned).collect();
+    only_these_are_uncovered("tables", &empty);
+}
+
 #[test]
 fn what_is_deleted_is_gone_from_every_table() {
     let deletes = |route: &Route| route.method == Method::Delete && route.params().next().is_some();
-    let walked = walk("cascades", deletes, start, |server, route| kept_after(server, route));
+    let walked = walk("cascades", deletes, start, |place, route| kept_after(place, route));
     let uncovered = |kept: &Option<_>| kept.is_none().then(|| "a parameter has no value".to_owned());
     only_named_are_uncovered("cascades", walked.iter().map(|(route, kept)| (*route, uncovered(kept))));
     let kept: BTreeSet<String> = walked

@@ -26,7 +26,7 @@ fn verify(person: &Person, domain: &str) -> Value {
 }
 
 /// A domain that is proved.
-fn verified_domain(org: &Org, dns: &NameServer, name: &str) -> String {
+pub fn verified_domain(org: &Org, dns: &NameServer, name: &str) -> String {
     let (domain, challenge) = new_domain(org, name);
     dns.txt(&format!("_posthog-challenge.{name}"), &[&challenge]);
     assert_eq!(verify(&org.owner, &domain), true);

@@ -90,11 +90,16 @@ pub fn only_named_are_uncovered(
             left_out.insert(named(route));
         }
     }
+    only_these_are_uncovered(guard, &left_out);
+}
+
+/// The same for what is no route: the lines read `guard name: reason`.
+pub fn only_these_are_uncovered(guard: &str, left_out: &BTreeSet<String>) {
     let reasons = reasons(UNCOVERED);
     let of_guard = reasons.iter().filter_map(|(what, _)| what.strip_prefix(guard)?.strip_prefix(' '));
     let named: BTreeSet<String> = of_guard.map(str::to_owned).collect();
     assert_eq!(
-        left_out, named,
+        *left_out, named,
         "{guard} does not cover what {UNCOVERED} says (left: found, right: the file)"
     );
 }
