@@ -259,7 +259,7 @@ impl Tx {
     }
 
     /// Every row of a table as the bytes of its key and record, to compare or search states of the file.
-    pub fn dump(&self, table: &TableInfo) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Failure> {
+    pub fn dump(&self, table: &TableInfo) -> Result<Vec<(KeyBytes, Vec<u8>)>, Failure> {
         self.rows(table.name, Vec::new(), Order::Ascending)?.map(|row| Ok(row?.into_bytes())).collect()
     }
 

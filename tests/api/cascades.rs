@@ -58,6 +58,9 @@ fn number_from(server: &Server) {
     runtime.block_on(moved).expect("the store works");
 }
 
+/// An event that its sender has named.
+const EVENT: &str = "01234567-89ab-7def-8123-456789abcdef";
+
 /// An organization with something in as many tables as possible.
 fn full_world(Place { server, dns, web }: &Place) -> World {
     let world = World::start(server);
@@ -75,7 +78,7 @@ fn full_world(Place { server, dns, web }: &Place) -> World {
     let role = text(&org.owner.get(&org.at("roles/")).results()[0]["id"]);
     let project = format!("/api/projects/{}/access_controls/", org.project);
     org.owner.put(&project, json!({"access_level": "member", "role": role})).json(200);
-    let event = json!({"event": "e", "distinct_id": "d", "uuid": Uuid::now_v7()});
+    let event = json!({"event": "e", "distinct_id": "d", "uuid": EVENT});
     exports::capture(server, org, &[event]);
     org.owner.key_of(json!({"scopes": ["*"], "scoped_organizations": [org.id]}));
     org.owner.key_of(json!({"scopes": ["*"], "scoped_teams": [org.project]}));

@@ -25,7 +25,8 @@ use super::{NameServer, Org, Person};
 /// Rows as bytes: table, key, record.
 pub type Rows = Vec<(&'static str, Vec<u8>, Vec<u8>)>;
 
-/// Tables that background tasks write: runs of exports, the next look at proxy records, mails that go out.
+/// Tables that background tasks write: runs of exports, the latest time that was seen, mails that go out, the next
+/// look at proxy records.
 const OF_TASKS: &[&str] = &[
     "batch_export_backfills",
     "batch_export_backfills_open",
@@ -35,6 +36,7 @@ const OF_TASKS: &[&str] = &[
     "batch_export_runs_open",
     "batch_exports_schedule",
     "counts",
+    "instance",
     "outbox",
     "proxy_records_due",
 ];
