@@ -363,7 +363,7 @@ impl Store {
     }
 
     /// All tables, for checks.
-    fn tables(&self) -> &[TableInfo] {
+    pub fn tables(&self) -> &[TableInfo] {
         &self.shared.schema.tables
     }
 
