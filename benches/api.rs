@@ -11,11 +11,15 @@ mod harness;
 use std::path::Path;
 use std::time::Instant;
 
-use harness::{Filled, Process, Run, load, post, request, serve_if_asked, syncs_per_second, told};
+use harness::{
+    Process, Run, Seeded, join, load, post, print_ratio, request, serve_baseline, syncs_per_second,
+};
 
 const CLIENTS: usize = 64;
 const READS: u64 = 60_000;
 const LISTS: u64 = 6_000;
+/// In the organization whose members are listed, its owner included.
+const MEMBERS: usize = 100;
 
 /// What a load cost the server.
 struct Cost {
@@ -46,11 +50,11 @@ fn body_of(server: &Process, path: &str, key: &str, into: &Path) {
 }
 
 /// The same request to both servers, turn about, so that noise hits both.
-async fn compare(what: &str, ours: &Process, bare: &Process, total: u64, bytes: Vec<u8>) {
+async fn compare(what: &str, ours: &Process, baseline: &Process, total: u64, bytes: Vec<u8>) {
     let mut ratios = Vec::new();
     for _ in 0..3 {
         let mine = cost(ours, CLIENTS, total, bytes.clone()).await;
-        let theirs = cost(bare, CLIENTS, total, bytes.clone()).await;
+        let theirs = cost(baseline, CLIENTS, total, bytes.clone()).await;
         ratios.push((
             mine.cpu_micros / theirs.cpu_micros,
             mine.run.per_second() / theirs.run.per_second(),
@@ -60,40 +64,52 @@ async fn compare(what: &str, ours: &Process, bare: &Process, total: u64, bytes: 
     }
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (cpu, rate, mine, theirs) = &ratios[1];
-    told(
+    print_ratio(
         &format!("{what}: CPU"),
         *cpu,
         &format!("{:.1} us against {:.1} us", mine.cpu_micros, theirs.cpu_micros),
     );
     let p99 = mine.run.percentile(99).as_micros();
-    told(&format!("{what}: requests/s"), *rate, &format!("{:.0}/s, p99 {p99} us", mine.run.per_second()));
+    print_ratio(
+        &format!("{what}: requests/s"),
+        *rate,
+        &format!("{:.0}/s, p99 {p99} us", mine.run.per_second()),
+    );
 }
 
 async fn reads() {
-    let filled = Filled::with(10_000).await;
-    let ours = Process::orgd(&filled.path());
-    let answers = filled.folder.path().join("answer");
+    let seeded = Seeded::with(10_000).await;
+    let ours = Process::orgd(&seeded.path());
+    let answers = seeded.folder.path().join("answer");
     println!("resident when idle: {:.1} MiB", ours.resident_mib());
 
-    let path = format!("/api/organizations/{}/", filled.organization);
-    body_of(&ours, &path, &filled.key, &answers);
-    let bare = Process::bare(&answers, "bytes");
-    compare("GET organization by key, 64 connections", &ours, &bare, READS, filled.one()).await;
+    let path = format!("/api/organizations/{}/", seeded.organization);
+    body_of(&ours, &path, &seeded.key, &answers);
+    let baseline = Process::baseline(&answers, "bytes");
+    let what = "GET organization by an owner's key, cached";
+    compare(what, &ours, &baseline, READS, seeded.one()).await;
 
     let list = "/api/organizations/?limit=100";
-    body_of(&ours, list, &filled.key, &answers);
-    let bare = Process::bare(&answers, "page");
-    compare("list of 100 organizations against JSON from memory", &ours, &bare, LISTS, filled.get(list))
+    body_of(&ours, list, &seeded.key, &answers);
+    let baseline = Process::baseline(&answers, "page");
+    compare("list of 100 organizations against JSON from memory", &ours, &baseline, LISTS, seeded.get(list))
         .await;
 
-    let members = format!("/api/organizations/{}/members/", filled.organization);
-    body_of(&ours, &members, &filled.key, &answers);
-    let bare = Process::bare(&answers, "bytes");
-    compare("list of members, 64 connections", &ours, &bare, READS, filled.get(&members)).await;
+    let member = join(&ours, &seeded, MEMBERS - 1);
+    body_of(&ours, &path, &member.key, &answers);
+    let baseline = Process::baseline(&answers, "bytes");
+    let what = "GET organization by a plain member's key, not cached";
+    compare(what, &ours, &baseline, READS, request("GET", &path, &member.key, "")).await;
+
+    let members = format!("/api/organizations/{}/members/", seeded.organization);
+    body_of(&ours, &members, &seeded.key, &answers);
+    let baseline = Process::baseline(&answers, "bytes");
+    let what = format!("list of {MEMBERS} members");
+    compare(&what, &ours, &baseline, LISTS, seeded.get(&members)).await;
 
     // A minute of everything that was measured above, as far as memory goes.
-    let key = filled.key.clone();
-    let (one, many) = (filled.one(), filled.get(list));
+    let key = seeded.key.clone();
+    let (one, many) = (seeded.one(), seeded.get(list));
     let make = move |number: u64| match number % 8 {
         0 => many.clone(),
         1..=6 => one.clone(),
@@ -107,14 +123,14 @@ async fn reads() {
 }
 
 async fn writes() {
-    let filled = Filled::with(1).await;
-    let ours = Process::orgd(&filled.path());
+    let seeded = Seeded::with(1).await;
+    let ours = Process::orgd(&seeded.path());
     let mut alone = 0.0;
     for (clients, total) in [(1, 1_500), (8, 8_000), (64, 30_000)] {
-        let key = filled.key.clone();
-        let before = syncs_per_second(filled.folder.path());
+        let key = seeded.key.clone();
+        let before = syncs_per_second(seeded.folder.path());
         let run = load(&ours.address, clients, total, 201, move |number| post(&key, number)).await;
-        let syncs = before.midpoint(syncs_per_second(filled.folder.path()));
+        let syncs = before.midpoint(syncs_per_second(seeded.folder.path()));
         if clients == 1 {
             alone = run.per_second();
         }
@@ -125,20 +141,31 @@ async fn writes() {
             run.percentile(50).as_micros(),
             run.percentile(99).as_micros(),
         );
-        told(
-            &format!("durable POST, {clients} connections, against fdatasync/s"),
+        print_ratio(
+            &format!("durable POST of new organizations, {clients} connections, against fdatasync/s"),
             run.per_second() / syncs,
             &more,
         );
     }
+    let (key, path) = (seeded.key.clone(), format!("/api/organizations/{}/", seeded.organization));
+    let before = syncs_per_second(seeded.folder.path());
+    let rename = move |number| request("PATCH", &path, &key, &format!("{{\"name\": \"Acme {number}\"}}"));
+    let run = load(&ours.address, CLIENTS, 30_000, 200, rename).await;
+    let syncs = before.midpoint(syncs_per_second(seeded.folder.path()));
+    let more = format!("{:.0}/s; p99 {} us", run.per_second(), run.percentile(99).as_micros());
+    print_ratio(
+        "durable PATCH of one organization, 64 connections, against fdatasync/s",
+        run.per_second() / syncs,
+        &more,
+    );
 }
 
 async fn growth() {
-    let small = Filled::with(1_000).await;
-    let large = Filled::with(100_000).await;
-    let first_answer = |filled: &Filled| {
+    let small = Seeded::with(1_000).await;
+    let large = Seeded::with(100_000).await;
+    let first_answer = |seeded: &Seeded| {
         let started = Instant::now();
-        let server = Process::orgd(&filled.path());
+        let server = Process::orgd(&seeded.path());
         let url = format!("http://{}/_readyz", server.address);
         ureq::get(&url).call().expect("an answer");
         (server, started.elapsed().as_secs_f64() * 1e3)
@@ -149,13 +176,13 @@ async fn growth() {
     println!("first 200 after kill -9 with 100,000 organizations: {millis:.0} ms");
     let (a, b) =
         (cost(&few, CLIENTS, READS, small.one()).await, cost(&many, CLIENTS, READS, large.one()).await);
-    told("GET organization of 100,000 against 1,000: CPU", b.cpu_micros / a.cpu_micros, "");
+    print_ratio("GET organization of 100,000 against 1,000: CPU", b.cpu_micros / a.cpu_micros, "");
     let page = |offset: u64| large.get(&format!("/api/organizations/?limit=100&offset={offset}"));
     let first = cost(&many, 1, 400, page(0)).await;
     for (what, offset) in [("last page", 99_900), ("middle page", 50_000)] {
         let there = cost(&many, 1, 400, page(offset)).await;
         let more = format!("{:.0} us against {:.0} us", there.cpu_micros, first.cpu_micros);
-        told(
+        print_ratio(
             &format!("{what} of a list of 100,000 against the first: CPU"),
             there.cpu_micros / first.cpu_micros,
             &more,
@@ -164,22 +191,22 @@ async fn growth() {
 }
 
 async fn log_ins() {
-    let filled = Filled::with(100).await;
-    let ours = Process::orgd(&filled.path());
-    let quiet = cost(&ours, 1, 3_000, filled.one()).await.run.percentile(50);
+    let seeded = Seeded::with(100).await;
+    let ours = Process::orgd(&seeded.path());
+    let quiet = cost(&ours, 1, 3_000, seeded.one()).await.run.percentile(50);
     let address = ours.address.clone();
     let hashing = tokio::spawn(async move {
-        let body = r#"{"email": "ada@example.com", "password": "not-his-password"}"#;
+        let body = r#"{"email": "ada@example.com", "password": "not-the-password"}"#;
         let bytes = request("POST", "/api/login/", "", body).to_vec();
         let bytes =
             String::from_utf8(bytes).expect("text").replace("Authorization: Bearer \r\n", "").into_bytes();
         load(&address, 8, 400, 400, move |_| bytes.clone()).await;
     });
-    let busy = cost(&ours, 1, 3_000, filled.one()).await.run.percentile(50);
+    let busy = cost(&ours, 1, 3_000, seeded.one()).await.run.percentile(50);
     assert!(!hashing.is_finished(), "the log-ins ended before the measurement");
     hashing.abort();
     let more = format!("{} us against {} us", busy.as_micros(), quiet.as_micros());
-    told(
+    print_ratio(
         "p50 of GET while 8 log-ins hash passwords, against without",
         busy.as_secs_f64() / quiet.as_secs_f64(),
         &more,
@@ -187,7 +214,7 @@ async fn log_ins() {
 }
 
 fn main() {
-    serve_if_asked();
+    serve_baseline();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let size = std::fs::metadata(env!("CARGO_BIN_EXE_orgd")).map_or(0, |about| about.len());

@@ -9,7 +9,7 @@
 
 #[path = "harness/exported.rs"]
 mod exported;
-#[expect(dead_code, reason = "the other bench compares with bare servers in more ways")]
+#[expect(dead_code, unused_imports, reason = "the other bench compares with bare servers in more ways")]
 mod harness;
 #[path = "../tests/api/support/s3.rs"]
 #[expect(dead_code, reason = "only tests look into the bucket")]
@@ -18,7 +18,7 @@ mod s3;
 use std::time::Instant;
 
 use exported::exported_to;
-use harness::{Filled, Process, Run, load, post, request, serve_if_asked, syncs_per_second, told};
+use harness::{Process, Run, Seeded, load, post, print_ratio, request, serve_baseline, syncs_per_second};
 use s3::S3;
 use serde_json::{Value, json};
 
@@ -62,30 +62,30 @@ fn latencies(run: &Run) -> String {
 
 /// Events a second against what else is durable: organizations made one by one, and plain syncs.
 async fn rates() {
-    let filled = Filled::with(1).await;
-    let server = Process::orgd(&filled.path());
+    let seeded = Seeded::with(1).await;
+    let server = Process::orgd(&seeded.path());
     let total = (events() / 50).clamp(200, 20_000);
-    let key = filled.key.clone();
+    let key = seeded.key.clone();
     let made = load(&server.address, CLIENTS, total, 201, move |number| post(&key, number)).await;
-    let before = syncs_per_second(filled.folder.path());
-    let token = filled.token.clone();
+    let before = syncs_per_second(seeded.folder.path());
+    let token = seeded.token.clone();
     let singles = load(&server.address, CLIENTS, total, 200, move |number| single(&token, number)).await;
-    let syncs = before.midpoint(syncs_per_second(filled.folder.path()));
+    let syncs = before.midpoint(syncs_per_second(seeded.folder.path()));
     let more = format!("{:.0} events/s; {}", singles.per_second(), latencies(&singles));
-    told(
+    print_ratio(
         &format!("capture, {CLIENTS} connections, against durable POST"),
         singles.per_second() / made.per_second(),
         &more,
     );
-    told("capture, in events, against fdatasync/s", singles.per_second() / syncs, "");
+    print_ratio("capture, in events, against fdatasync/s", singles.per_second() / syncs, "");
     for clients in [1, 8] {
-        let token = filled.token.clone();
+        let token = seeded.token.clone();
         let batches = (events() / 10 / BATCH).max(20);
         let run =
             load(&server.address, clients, batches, 200, move |number| batch(&token, number, BATCH)).await;
         let per_second = run.per_second() * BATCH as f64;
         let what = format!("batches of {BATCH}, {clients} connections, in events, against durable POST");
-        told(
+        print_ratio(
             &what,
             per_second / made.per_second(),
             &format!("{per_second:.0} events/s; {}", latencies(&run)),
@@ -95,17 +95,17 @@ async fn rates() {
 
 /// What somebody who reads feels of senders, who send as fast as they are answered.
 async fn reads_meanwhile() {
-    let filled = Filled::with(1_000).await;
-    let server = Process::orgd(&filled.path());
+    let seeded = Seeded::with(1_000).await;
+    let server = Process::orgd(&seeded.path());
     let total = (events() / 50).clamp(500, 20_000);
     let reads = || {
-        let one = filled.one();
+        let one = seeded.one();
         load(&server.address, 1, total, 200, move |_| one.clone())
     };
     reads().await;
     let quiet = reads().await;
     for senders in [1, 8] {
-        let (token, address) = (filled.token.clone(), server.address.clone());
+        let (token, address) = (seeded.token.clone(), server.address.clone());
         let sending = tokio::spawn(async move {
             load(&address, senders, u64::MAX, 200, move |number| batch(&token, number, BATCH)).await;
         });
@@ -115,17 +115,17 @@ async fn reads_meanwhile() {
         drop(sending.await);
         let ratio = busy.percentile(99).as_secs_f64() / quiet.percentile(99).as_secs_f64();
         let what = format!("p99 of GET organization while {senders} send batches, against without");
-        told(&what, ratio, &format!("{} against {}", latencies(&busy), latencies(&quiet)));
+        print_ratio(&what, ratio, &format!("{} against {}", latencies(&busy), latencies(&quiet)));
     }
 }
 
 /// The resident memory of a server that exports everything in one run.
 async fn memory() {
-    let filled = Filled::with(1).await;
+    let seeded = Seeded::with(1).await;
     let total = events();
     let batch_size = LARGE_BATCH.min(total);
-    let server = Process::orgd(&filled.path());
-    let token = filled.token.clone();
+    let server = Process::orgd(&seeded.path());
+    let token = seeded.token.clone();
     let make = move |number| batch(&token, number, batch_size);
     let run = load(&server.address, 2, total / batch_size, 200, make).await;
     let exported = total / batch_size * batch_size;
@@ -135,9 +135,9 @@ async fn memory() {
         server.peak_mib(),
     );
     server.kill();
-    let answer = filled.folder.path().join("answer");
+    let answer = seeded.folder.path().join("answer");
     std::fs::write(&answer, "{}").expect("a file");
-    let receiver = Process::bare(&answer, "bytes");
+    let receiver = Process::baseline(&answer, "bytes");
     let bucket = S3::with_bucket("events");
     let to_bucket = |more: Value| {
         let mut config = json!({
@@ -156,10 +156,10 @@ async fn memory() {
         ("S3, JSON lines, gzip", to_bucket(json!({"compression": "gzip"}))),
         ("S3, Parquet, zstd", to_bucket(json!({"file_format": "Parquet", "compression": "zstd"}))),
     ] {
-        let server = Process::orgd(&filled.path());
+        let server = Process::orgd(&seeded.path());
         let before = server.resident_mib();
         let started = Instant::now();
-        let run = exported_to(&server, &filled, &destination, None).await;
+        let run = exported_to(&server, &seeded, &destination, None).await;
         println!(
             "exported {} of {exported} events to {what} in {:.1} s: {}; resident {before:.1} MiB before, {:.1} MiB at the most",
             run["records_completed"],
@@ -171,7 +171,7 @@ async fn memory() {
 }
 
 fn main() {
-    serve_if_asked();
+    serve_baseline();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("orgd {}, {cores} cores", env!("CARGO_PKG_VERSION"));

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use exported::exported_to;
-use harness::{Cgroup, Filled, Process, request, serve_if_asked};
+use harness::{Cgroup, Process, Seeded, request, serve_baseline};
 use orgd::auth::password;
 use s3::S3;
 use serde_json::{Value, json};
@@ -119,15 +119,15 @@ fn judge(what: &str, server: &mut Process, statuses: &Statuses, ceilings: &Ceili
     holds
 }
 
-fn batches(filled: &Filled) -> bool {
-    let mut server = Process::orgd(&filled.path());
+fn batches(seeded: &Seeded) -> bool {
+    let mut server = Process::orgd(&seeded.path());
     let count = if is_short() { 1 } else { 3 };
-    let statuses = rounds(&server.address, 16, count, |number| batch(&filled.token, number));
+    let statuses = rounds(&server.address, 16, count, |number| batch(&seeded.token, number));
     let ceilings = Ceilings { peak_mib: 256.0, later_mib: Some(64.0), statuses: IN_ORDER };
     judge("16 batches of 7 MB at once", &mut server, &statuses, &ceilings)
 }
 
-fn batches_in_64_mb(filled: &Filled) -> bool {
+fn batches_in_64_mb(seeded: &Seeded) -> bool {
     let group = Cgroup::of_bytes(64 * 1000 * 1000);
     let what = match &group {
         Ok(_) => "the same with --memory-mib 48 in a cgroup of 64 MB",
@@ -137,15 +137,15 @@ fn batches_in_64_mb(filled: &Filled) -> bool {
         }
     };
     let group = group.ok();
-    let mut server = Process::limited(&filled.path(), &["--memory-mib", "48"], group.as_ref());
+    let mut server = Process::limited(&seeded.path(), &["--memory-mib", "48"], group.as_ref());
     let count = if is_short() { 1 } else { 3 };
-    let statuses = rounds(&server.address, 16, count, |number| batch(&filled.token, 1000 + number));
+    let statuses = rounds(&server.address, 16, count, |number| batch(&seeded.token, 1000 + number));
     let ceilings = Ceilings { peak_mib: 64e6 / MIB as f64, later_mib: Some(48.0), statuses: IN_ORDER };
     judge(what, &mut server, &statuses, &ceilings)
 }
 
-fn log_ins(filled: &Filled) -> bool {
-    let mut server = Process::orgd(&filled.path());
+fn log_ins(seeded: &Seeded) -> bool {
+    let mut server = Process::orgd(&seeded.path());
     let body = json!({"email": "nobody@example.com", "password": "correct horse battery"}).to_string();
     let one = closing(request("POST", "/api/login/", "", &body));
     let count = if is_short() { 3 } else { 10 };
@@ -165,8 +165,8 @@ fn log_ins(filled: &Filled) -> bool {
 
 /// Queries that multiply a property of 900 KB, in three ways.
 async fn queries() -> bool {
-    let filled = Filled::with(1).await;
-    let mut server = Process::orgd(&filled.path());
+    let seeded = Seeded::with(1).await;
+    let mut server = Process::orgd(&seeded.path());
     let event = |number: usize| {
         json!({
             "event": "large", "distinct_id": "d", "timestamp": format!("2021-01-01T10:00:{number:02}Z"),
@@ -174,7 +174,7 @@ async fn queries() -> bool {
         })
     };
     let events: Vec<Value> = (0..8).map(event).collect();
-    let body = json!({"api_key": filled.token, "batch": events}).to_string();
+    let body = json!({"api_key": seeded.token, "batch": events}).to_string();
     let mut statuses = Statuses::new();
     *statuses
         .entry(status_of(&server.address, &closing(request("POST", "/batch/", "", &body))))
@@ -190,7 +190,7 @@ async fn queries() -> bool {
     for query in [tree, flat, wide.join(", ")] {
         let query = if query.contains(" AS ") { query } else { format!("{query} AS x") };
         let query = format!("SELECT {query} FROM events");
-        let run = exported_to(&server, &filled, &destination, Some(&query)).await;
+        let run = exported_to(&server, &seeded, &destination, Some(&query)).await;
         println!(
             "a query of {} bytes: {} of {} records",
             query.len(),
@@ -202,8 +202,8 @@ async fn queries() -> bool {
     judge("queries that multiply a property of 900 KB", &mut server, &statuses, &ceilings)
 }
 
-fn hostile(filled: &Filled) -> bool {
-    let mut server = Process::orgd(&filled.path());
+fn hostile(seeded: &Seeded) -> bool {
+    let mut server = Process::orgd(&seeded.path());
     let size = 20 * MIB;
     let body = |number: usize| -> Vec<u8> {
         let unit: &[u8] = [&b"[],"[..], &b"{\"a\":1},"[..], &b"\"\\u0061\","[..], &b"1,"[..]][number % 4];
@@ -221,7 +221,7 @@ fn hostile(filled: &Filled) -> bool {
         };
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n",
-            filled.key
+            seeded.key
         );
         let end: &[u8] = if number.is_multiple_of(2) { b"" } else { b"\r\n0\r\n\r\n" };
         [head.as_bytes(), length.as_bytes(), &body, end].concat()
@@ -232,14 +232,14 @@ fn hostile(filled: &Filled) -> bool {
 }
 
 fn main() -> ExitCode {
-    serve_if_asked();
+    serve_baseline();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let filled = runtime.block_on(Filled::with(1));
+    let seeded = runtime.block_on(Seeded::with(1));
     let loads: [(&str, &dyn Fn() -> bool); 5] = [
-        ("log-ins", &|| log_ins(&filled)),
-        ("hostile", &|| hostile(&filled)),
-        ("batches", &|| batches(&filled)),
-        ("cgroup", &|| batches_in_64_mb(&filled)),
+        ("log-ins", &|| log_ins(&seeded)),
+        ("hostile", &|| hostile(&seeded)),
+        ("batches", &|| batches(&seeded)),
+        ("cgroup", &|| batches_in_64_mb(&seeded)),
         ("queries", &|| runtime.block_on(queries())),
     ];
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();

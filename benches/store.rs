@@ -5,14 +5,14 @@
 #![expect(clippy::print_stdout, reason = "the figures are the product")]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
-#[path = "harness/disk.rs"]
-mod disk;
+#[path = "harness/fsync.rs"]
+mod fsync;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use disk::syncs_per_second;
+use fsync::syncs_per_second;
 use orgd::clock::{Clock, Ids};
 use orgd::store::{AnyTable, Order, Place, Store, Table, by_uuid};
 use uuid::Uuid;
@@ -31,13 +31,13 @@ async fn writes(store: &Arc<Store>, callers: usize, total: u64) -> (f64, Duratio
             let mut latencies = Vec::new();
             while next.fetch_add(1, Ordering::Relaxed) < total {
                 let id = ids.uuid(Clock::default().now());
-                let asked = Instant::now();
+                let started = Instant::now();
                 let write = store.write(move |tx| {
                     tx.put(&ROWS, &(group, id), &vec![7; 300])?;
                     Ok(tx.put(&INDEX, &id, &group)?)
                 });
                 write.await.expect("a write");
-                latencies.push(asked.elapsed());
+                latencies.push(started.elapsed());
             }
             latencies
         });

@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Filled, Process};
+use crate::harness::{Process, Seeded};
 
 /// The run of a new export over the hour of all events, once it is over.
 pub async fn exported_to(
     server: &Process,
-    filled: &Filled,
+    seeded: &Seeded,
     destination: &Value,
     query: Option<&str>,
 ) -> Value {
-    let all = format!("http://{}/api/organizations/{}/batch_exports/", server.address, filled.organization);
+    let all = format!("http://{}/api/organizations/{}/batch_exports/", server.address, seeded.organization);
     let agent = ureq::Agent::new_with_defaults();
-    let bearer = format!("Bearer {}", filled.key);
+    let bearer = format!("Bearer {}", seeded.key);
     let read = |answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>| -> Value {
         let text = answer.expect("an answer").body_mut().read_to_string().expect("text");
         serde_json::from_str(&text).expect("JSON")
     };
     let post = |url: &str, body: Value| {
-        let asked = agent.post(url).header("authorization", &bearer);
-        read(asked.header("content-type", "application/json").send(body.to_string()))
+        let request = agent.post(url).header("authorization", &bearer);
+        read(request.header("content-type", "application/json").send(body.to_string()))
     };
     let mut export = json!({"name": "n", "interval": "hour", "paused": true, "destination": destination});
     if let Some(query) = query {

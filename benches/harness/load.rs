@@ -1,4 +1,4 @@
-//! Clients: each has one connection, and asks again as soon as it is answered.
+//! Clients: each has one connection, and sends the next request as soon as one is answered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +34,7 @@ pub fn request(method: &str, path: &str, key: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// `clients` ask `total` times in all; `make` gives the bytes of the n-th request. Every answer must have
+/// `clients` send `total` requests in all; `make` gives the bytes of the n-th request. Every answer must have
 /// the status `wanted`.
 pub async fn load(
     address: &str,
@@ -59,11 +59,11 @@ pub async fn load(
                     return latencies;
                 }
                 let bytes = make(number);
-                let asked = Instant::now();
+                let started = Instant::now();
                 stream.write_all(&bytes).await.expect("the server reads");
                 let status = answer(&mut stream, &mut buffer).await;
                 assert_eq!(status, wanted, "{}", String::from_utf8_lossy(&bytes));
-                latencies.push(asked.elapsed());
+                latencies.push(started.elapsed());
             }
         });
     }

@@ -1,21 +1,21 @@
 //! Load over keep-alive connections, processes that are measured from outside, and the bare server that
 //! everything is compared with.
 
-mod bare;
+mod baseline;
 mod cgroup;
-mod disk;
-mod filled;
+mod fsync;
 mod load;
 mod process;
+mod seeded;
 
-pub use bare::serve_if_asked;
+pub use baseline::serve_baseline;
 pub use cgroup::Cgroup;
-pub use disk::syncs_per_second;
-pub use filled::{Filled, post};
+pub use fsync::syncs_per_second;
 pub use load::{Run, load, request};
 pub use process::Process;
+pub use seeded::{Seeded, join, post};
 
 /// Prints one ratio.
-pub fn told(what: &str, ratio: f64, more: &str) {
+pub fn print_ratio(what: &str, ratio: f64, more: &str) {
     println!("{what:<64} {ratio:>8.2}x   {more}");
 }

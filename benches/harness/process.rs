@@ -42,9 +42,9 @@ impl Process {
     }
 
     /// This very program as a bare server.
-    pub fn bare(answers: &Path, kind: &str) -> Process {
+    pub fn baseline(answers: &Path, kind: &str) -> Process {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("--bare").arg(kind).arg(answers);
+        command.arg("--baseline").arg(kind).arg(answers);
         Process::of(command)
     }
 
@@ -89,7 +89,7 @@ impl Process {
 
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
-            .expect("Linux tells of its processes")
+            .expect("Linux shows its processes")
     }
 
     /// Ends it at once, as a crash does.

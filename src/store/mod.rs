@@ -366,7 +366,7 @@ impl Store {
     }
 
     /// All tables, for checks.
-    fn tables(&self) -> &[TableInfo] {
+    pub fn tables(&self) -> &[TableInfo] {
         &self.shared.schema.tables
     }
 

@@ -258,6 +258,11 @@ impl Tx {
         self.rows(table.info.name, Vec::new(), Order::Ascending)?.map(|row| typed(row?)).collect()
     }
 
+    /// Every row of a table as the bytes of its key and record, to compare or search states of the file.
+    pub fn dump(&self, table: &TableInfo) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
+        self.rows(table.name, Vec::new(), Order::Ascending)?.map(|row| Ok(row?.into_bytes())).collect()
+    }
+
     /// The first rows of the table, in key order.
     pub fn first<K: Key, V: Record>(
         &self,

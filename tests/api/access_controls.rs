@@ -20,7 +20,8 @@ fn resources(org: &Org) -> String {
 /// The id of somebody's membership.
 fn membership(org: &Org, person: &Person) -> Value {
     let rows = org.owner.get(&org.at("members/")).results();
-    rows.iter().find(|row| row["user"]["uuid"] == json!(person.uuid)).expect("he is a member")["id"].clone()
+    rows.iter().find(|row| row["user"]["uuid"] == json!(person.uuid)).expect("they are a member")["id"]
+        .clone()
 }
 
 fn role_id(role: &str) -> Value {
@@ -31,7 +32,7 @@ fn grant(org: &Org, body: Value) {
     org.owner.put(&controls(org), body).json(200);
 }
 
-/// The effective level of somebody in the project; `None` where it is hidden from him, in every list
+/// The effective level of somebody in the project; `None` where it is hidden from them, in every list
 /// and under every address.
 fn level(org: &Org, person: &Person) -> Option<u64> {
     let has_it = |rows: &Value| {

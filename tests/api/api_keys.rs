@@ -207,7 +207,7 @@ fn the_last_use_is_noted_at_most_once_an_hour() {
     let made = org.owner.post(ALL, json!({"label": "a", "scopes": ["*"]})).json(201);
     let key = org.owner.holding(&text(&made["value"]));
     key.get(&org.at("")).json(200);
-    // The note is written behind the answer's back, by the same writer that any later write waits for.
+    // The note is written after the answer, by the same writer that any later write waits for.
     let used = || {
         org.owner.patch(&org.at(""), json!({})).json(200);
         org.owner.get(&one(&made)).json(200)["last_used_at"].clone()

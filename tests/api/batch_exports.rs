@@ -432,9 +432,9 @@ fn a_backfill_may_reach_one_interval_ahead_and_no_further() {
         let made = create(&org, with(no_op(), "interval", json!(interval)));
         let end = |more: i64| server.app.clock.now().plus_seconds(seconds + more).to_string();
         backfill(&org, &made, json!({"end_at": end(-60)})).json(200);
-        let told = backfill(&org, &made, json!({"end_at": end(60)})).reason();
-        let (front, back) = told.split_once("+09:00) ").expect("the time in Tokyo");
-        assert!(front.starts_with("The provided 'end_at' (20"), "{told}");
+        let message = backfill(&org, &made, json!({"end_at": end(60)})).reason();
+        let (front, back) = message.split_once("+09:00) ").expect("the time in Tokyo");
+        assert!(front.starts_with("The provided 'end_at' (20"), "{message}");
         let rest = "is too far into the future. Cannot backfill beyond 1 batch period into the future.";
         assert_eq!(back, rest);
     }
@@ -476,10 +476,11 @@ fn a_backfill_goes_in_whole_steps_from_its_own_start() {
             (&json!(id), &Value::Null, &Value::Null)
         );
     }
-    let told = "Successfully finished exporting historical batches in 2021-01-01T10:10:00+00:00 - 2021-01-01T12:30:00+00:00";
-    server
-        .until("the backfill is over", || messages(&org, &made, "").first().is_some_and(|last| last == told));
-    // When it is over it may be asked for again; a range of less than a step has no run.
+    let message = "Successfully finished exporting historical batches in 2021-01-01T10:10:00+00:00 - 2021-01-01T12:30:00+00:00";
+    server.until("the backfill is over", || {
+        messages(&org, &made, "").first().is_some_and(|last| last == message)
+    });
+    // When it is over it may be started again; a range of less than a step has no run.
     backfill(&org, &made, json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T10:59:00Z"}))
         .json(200);
     runs(&server, &org, &made, 2);
@@ -534,9 +535,9 @@ fn the_log_tells_the_story_and_can_be_searched() {
         format!("Successfully finished exporting historical batches in {range}"),
     ];
     server.until("the backfill is over", || messages(&org, &made, "").len() == story.len());
-    let mut told = messages(&org, &made, "");
-    told.reverse();
-    assert_eq!(told, story);
+    let mut message = messages(&org, &made, "");
+    message.reverse();
+    assert_eq!(message, story);
     assert_eq!(messages(&org, &made, "&search=SUCCESSFULLY").len(), 2);
     assert_eq!(messages(&org, &made, &format!("&instance_id={}", text(&run["id"]))).len(), 3);
     assert_eq!(messages(&org, &made, "&level=info&level=error").len(), 5);
@@ -552,7 +553,7 @@ fn the_log_tells_the_story_and_can_be_searched() {
     assert_eq!(org.owner.get(&at(&org, &made, "logs/?after=yesterday")).status, 400);
 }
 
-/// Until just behind the next full hour.
+/// Until just after the next full hour.
 fn next_hour(server: &Server) -> (String, String) {
     let now = server.app.clock.now();
     let start = orgd::clock::Time(now.0 - now.0.rem_euclid(3_600_000_000));
@@ -666,8 +667,8 @@ fn the_newest_ten_runs_are_shown() {
     let made = create(&org, with(no_op(), "paused", json!(true)));
     let range = json!({"start_at": "2021-01-01T00:00:00Z", "end_at": "2021-01-01T20:00:00Z"});
     backfill(&org, &made, range).json(200);
-    let told = "Successfully%20finished%20exporting%20historical";
-    server.until("the backfill is over", || messages(&org, &made, &format!("&search={told}")).len() == 1);
+    let message = "Successfully%20finished%20exporting%20historical";
+    server.until("the backfill is over", || messages(&org, &made, &format!("&search={message}")).len() == 1);
     let latest = show(&org, &made)["latest_runs"].clone();
     let shown = intervals(latest.as_array().expect("runs"));
     let hour = |hour: u32| format!("2021-01-01T{hour:02}:00:00Z");
@@ -684,7 +685,7 @@ fn the_newest_ten_runs_are_shown() {
             "finished_at": null, "last_updated_at": null, "records_total_count": 0, "batch_export": made["id"],
         })
     );
-    // The log has a page of its own kind: so many entries as are asked for, and no more places to go.
+    // The log has a page of its own kind: as many entries as the caller wants, and no next page.
     let page = org.owner.get(&at(&org, &made, "logs/")).json(200);
     assert_eq!((&page["count"], &page["next"], &page["previous"]), (&json!(50), &Value::Null, &Value::Null));
     let all = org.owner.get(&at(&org, &made, "logs/?limit=500")).json(200);

@@ -1,4 +1,4 @@
-//! Capture: what senders may deliver, and what they are told.
+//! Capture: what senders may deliver, and what they are answered.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -252,14 +252,17 @@ fn a_request_has_its_limit_packed_and_unpacked() {
     };
     let sender = server.anyone();
     send(&sender, "/e", of_size(LIMIT)).json(200);
-    // A body that is told to be too large is not waited for.
+    // A body that says that it is too large is not waited for.
     let mut socket = TcpStream::connect(server.address).expect("the server listens");
     let head =
         format!("POST /e HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", LIMIT + 1);
     socket.write_all(head.as_bytes()).expect("the head is read");
-    let mut told = String::new();
-    socket.read_to_string(&mut told).expect("the answer is text");
-    assert!(told.starts_with("HTTP/1.1 400 ") && told.ends_with("maximum event size exceeded"), "{told}");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("the answer is text");
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("maximum event size exceeded"),
+        "{answer}"
+    );
     refused(&send(&sender, "/e", gzip(of_size(LIMIT + 1).as_bytes())), 400, "maximum event size exceeded");
     for body in [of_size(LIMIT + 1).into_bytes(), gzip(of_size(LIMIT + 1).as_bytes())] {
         send(&sender, "/batch", body).json(200);

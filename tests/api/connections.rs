@@ -24,7 +24,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Settings that let answers hold so many bytes before they are asked for more.
+/// Settings that let answers hold so many bytes before the client must read.
 fn hello(window: u32) -> Vec<u8> {
     let initial_window = [&[0, 4][..], &window.to_be_bytes()].concat();
     [PREFACE, &frame(SETTINGS, 0, 0, &initial_window), &frame(SETTINGS, 1, 0, &[])].concat()

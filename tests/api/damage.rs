@@ -44,7 +44,7 @@ fn looked_at(bytes: &[u8], place: fn(std::path::PathBuf) -> Place) -> Option<Str
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("orgd.redb");
     fs::write(&path, bytes).expect("the file");
-    let (told, outcome) = channel();
+    let (sender, outcome) = channel();
     let looking = std::thread::spawn(move || {
         let mut config = Config::from_env().expect("the environment holds no odd settings");
         config.exports.secret_key = Some("k".repeat(32));
@@ -58,7 +58,7 @@ fn looked_at(bytes: &[u8], place: fn(std::path::PathBuf) -> Place) -> Option<Str
             },
             Err(sentence) => Some(sentence),
         };
-        told.send(said).expect("the test waits");
+        sender.send(said).expect("the test waits");
     });
     let said = outcome.recv_timeout(Duration::from_secs(120)).expect("it ends");
     looking.join().expect("it does not panic");

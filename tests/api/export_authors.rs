@@ -65,7 +65,12 @@ fn in_private_by_role(org: &Org, person: &Person) {
     set_private(org, true);
 }
 
+/// Every way to lose a project.
 fn losses() -> Vec<Loss> {
+    [losses_of_membership(), losses_of_access(), losses_of_roles()].into_iter().flatten().collect()
+}
+
+fn losses_of_membership() -> Vec<Loss> {
     vec![
         Loss {
             name: "removed",
@@ -89,6 +94,11 @@ fn losses() -> Vec<Loss> {
                 org.owner.patch(&org.at(&format!("members/{}/", person.uuid)), json!({"level": 1})).json(200);
             },
         },
+    ]
+}
+
+fn losses_of_access() -> Vec<Loss> {
+    vec![
         Loss { name: "made private", level: 1, before: |_, _| {}, event: |org, _| set_private(org, true) },
         Loss {
             name: "closed to everybody",
@@ -118,6 +128,11 @@ fn losses() -> Vec<Loss> {
                 control(org, json!({"access_level": null, "organization_member": one}));
             },
         },
+    ]
+}
+
+fn losses_of_roles() -> Vec<Loss> {
+    vec![
         Loss {
             name: "taken out of the role",
             level: 1,
@@ -163,8 +178,8 @@ fn an_export_is_paused_and_says_so_when_its_author_loses_the_project() {
         let after = shown(&org, &export);
         assert_eq!(after["paused"], true, "{}", loss.name);
         assert!(after["last_paused_at"].is_string(), "{}", loss.name);
-        let told = log(&org, &export, PAUSED);
-        assert!(told.len() == 1 && told[0].contains(&person.email), "{}: {told:?}", loss.name);
+        let lines = log(&org, &export, PAUSED);
+        assert!(lines.len() == 1 && lines[0].contains(&person.email), "{}: {lines:?}", loss.name);
         // Nobody else's is touched.
         assert!(!is_paused(&org, &bystander), "{}", loss.name);
         assert_eq!(log(&org, &bystander, "").len(), 0, "{}", loss.name);
@@ -248,7 +263,7 @@ fn a_run_of_somebody_shut_out_is_not_tried_again_though_the_export_is_in_other_h
     server.pass(Duration::from_secs(31));
     server.until("the run is over", || log(&org, &export, "Batch export was cancelled").len() == 1);
     assert_eq!(log(&org, &export, "has no access to its project any more").len(), 1);
-    // The backfill was theirs as well; what is asked for now is in other hands.
+    // The backfill was theirs as well; what is started now is in other hands.
     server.until("the backfill is over", || log(&org, &export, "Historical export was cancelled").len() == 1);
     backfill(&org, &export, "11:00", "12:00");
     server.until("the new run is over", || ours.received().len() == 1);
@@ -296,7 +311,7 @@ fn a_backfill_ends_with_its_author_though_the_export_was_paused_before() {
     set_private(&org, true);
     server.pass(Duration::from_secs(31));
     server.until("the backfill is over", || {
-        log(&org, &export, "Historical export was cancelled").iter().any(|told| told.contains(&person.email))
+        log(&org, &export, "Historical export was cancelled").iter().any(|line| line.contains(&person.email))
     });
     assert_eq!(latest(&org, &export)["status"], "Cancelled");
     assert_eq!(receiver.received().len(), 1);
@@ -315,7 +330,7 @@ fn a_backfill_by_somebody_with_access_takes_over_what_nobody_answers_for() {
     assert!(is_paused(&org, &export));
     backfill(&org, &export, "10:00", "11:00");
     completed(&last_run(&server, &org, &export), 1);
-    // It stays paused: only the backfill was asked for.
+    // It stays paused: only the backfill was started.
     assert!(is_paused(&org, &export));
     // A backfill of what somebody answers for stays in their name.
     let other = org.admin(&server);
@@ -343,7 +358,7 @@ fn a_backfill_by_somebody_who_is_shut_out_ends_and_the_export_of_another_goes_on
     server.until("the run is over", || log(&org, &export, "Batch export was cancelled").len() == 1);
     assert_eq!(receiver.received().len(), 1);
     assert!(!is_paused(&org, &export), "the owner still answers for it");
-    // One without an end sets the export going in the name of whoever asked for it.
+    // One without an end sets the export going in the name of whoever starts it.
     let export = export_by(&org.owner, &org, &receiver.url("/"), true);
     let member = org.member(&server);
     let path = org.at(&format!("batch_exports/{}/backfill/", export["id"].as_str().expect("an id")));

@@ -134,7 +134,7 @@ fn whoever_changes_the_receiver_gives_all_that_is_hidden_again() {
     let member = org.member(&server);
     for sample in samples() {
         for change in &sample.receivers {
-            let told = format!("{} {change}", sample.kind);
+            let what = format!("{} {change}", sample.kind);
             let export = created(&org, sample.kind, &sample.config);
             let before = shown(&org, &export);
             // All but one of the secrets are as good as none.
@@ -149,16 +149,16 @@ fn whoever_changes_the_receiver_gives_all_that_is_hidden_again() {
                         assert_eq!(
                             (&refused["attr"], &refused["code"]),
                             (&json!(secret), &json!("required")),
-                            "{told}"
+                            "{what}"
                         );
-                        assert!(!answer.text().contains("stored-"), "{told}");
+                        assert!(!answer.text().contains("stored-"), "{what}");
                     }
                 }
                 let whole = with(shown(&org, &export)["destination"]["config"].clone(), &sent);
                 let refused = org.owner.put(&at(&org, &export, ""), body(sample.kind, &whole)).json(400);
-                assert_eq!(refused["attr"], *secret, "{told}");
+                assert_eq!(refused["attr"], *secret, "{what}");
             }
-            assert_eq!(shown(&org, &export), before, "{told}");
+            assert_eq!(shown(&org, &export), before, "{what}");
             let sent = with(only(&sample.config, sample.hidden), change);
             org.owner.patch(&at(&org, &export, ""), json!({"destination": {"config": sent}})).json(200);
         }

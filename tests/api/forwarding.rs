@@ -5,12 +5,12 @@ use ureq::http::Method;
 
 use crate::support::{Answer, PASSWORD, Server};
 
-fn behind(proxies: &str) -> Server {
+fn trusting(proxies: &str) -> Server {
     let networks = proxies.parse().expect("networks");
     Server::with(|config| config.trust_proxy = networks)
 }
 
-/// What the server believes of a request with these headers, as its operator is told.
+/// What the server believes of a request with these headers, as its log shows.
 fn believed(server: &Server, headers: &[(&str, &str)]) -> Value {
     let mut all = vec![("x-setup-code", server.app.setup_code.as_str())];
     all.extend_from_slice(headers);
@@ -19,7 +19,7 @@ fn believed(server: &Server, headers: &[(&str, &str)]) -> Value {
 
 #[test]
 fn the_caller_is_the_rightmost_address_that_is_no_proxy_of_ours() {
-    let server = behind("127.0.0.1,10.0.0.0/8,fd00::/8");
+    let server = trusting("127.0.0.1,10.0.0.0/8,fd00::/8");
     for (header, value, address, proxies) in [
         ("x-forwarded-for", "203.0.113.7", "203.0.113.7", json!([])),
         ("x-forwarded-for", "127.0.0.1, 203.0.113.7", "203.0.113.7", json!([])),
@@ -30,7 +30,7 @@ fn the_caller_is_the_rightmost_address_that_is_no_proxy_of_ours() {
         ("x-forwarded-for", "2001:db8::17, [fd00::1]:80", "2001:db8::17", json!(["fd00::1"])),
         ("x-forwarded-for", "::ffff:203.0.113.7", "203.0.113.7", json!([])),
         ("x-forwarded-for", "203.0.113.7, ::ffff:10.0.0.9", "203.0.113.7", json!(["10.0.0.9"])),
-        // All of them are ours: the outermost one asked itself.
+        // All of them are ours: the outermost one is the client itself.
         ("x-forwarded-for", "10.0.0.8, 10.0.0.9", "10.0.0.8", json!(["10.0.0.9", "10.0.0.8"])),
         // What is no address ends the walk at the proxy that wrote it.
         ("x-forwarded-for", "203.0.113.7, unknown", "127.0.0.1", json!([])),
@@ -59,7 +59,7 @@ fn the_caller_is_the_rightmost_address_that_is_no_proxy_of_ours() {
 
 #[test]
 fn all_lines_of_a_header_are_one_list() {
-    let server = behind("127.0.0.1,10.0.0.0/8");
+    let server = trusting("127.0.0.1,10.0.0.0/8");
     let lines =
         [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-for", "10.0.0.9")];
     assert_eq!(believed(&server, &lines)["address"], "203.0.113.7");
@@ -69,7 +69,7 @@ fn all_lines_of_a_header_are_one_list() {
 
 #[test]
 fn a_header_that_the_proxy_does_not_write_is_not_believed_beside_the_one_that_it_writes() {
-    let server = behind("127.0.0.1");
+    let server = trusting("127.0.0.1");
     let seen = believed(
         &server,
         &[
@@ -84,7 +84,7 @@ fn a_header_that_the_proxy_does_not_write_is_not_believed_beside_the_one_that_it
 
 #[test]
 fn a_host_or_scheme_alone_does_not_hide_who_the_proxy_says_it_is() {
-    let server = behind("127.0.0.1");
+    let server = trusting("127.0.0.1");
     for (name, value) in [("x-forwarded-host", "evil.example"), ("x-forwarded-proto", "https")] {
         let seen = believed(&server, &[("forwarded", "for=203.0.113.7"), (name, value)]);
         assert_eq!((&seen["address"], &seen["scheme"]), (&json!("203.0.113.7"), &json!("http")), "{name}");
@@ -94,7 +94,7 @@ fn a_host_or_scheme_alone_does_not_hide_who_the_proxy_says_it_is() {
 
 #[test]
 fn scheme_and_host_are_what_the_outermost_of_our_proxies_wrote() {
-    let server = behind("127.0.0.1,10.0.0.0/8");
+    let server = trusting("127.0.0.1,10.0.0.0/8");
     let two_hops = ("x-forwarded-for", "9.9.9.9, 203.0.113.7, 10.0.0.9");
     for (headers, scheme, host) in [
         (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example")][..], "https", "a.example"),
@@ -138,14 +138,14 @@ fn who_is_not_named_is_believed_nothing() {
         ("forwarded", "for=203.0.113.7;proto=https;host=evil.example"),
     ];
     for proxies in ["false", "", "10.0.0.0/8,203.0.113.0/24"] {
-        let server = behind(proxies);
+        let server = trusting(proxies);
         let seen = believed(&server, &headers);
         assert_eq!((&seen["address"], &seen["scheme"]), (&json!("127.0.0.1"), &json!("http")), "{proxies}");
         assert_eq!(seen["host"], json!(server.address.to_string()), "{proxies}");
         assert_eq!(seen["connection"]["is_trusted_proxy"], false);
         assert_eq!(seen["connection"]["has_proxy_headers"], true);
     }
-    assert_eq!(believed(&behind("true"), &headers)["address"], "203.0.113.7");
+    assert_eq!(believed(&trusting("true"), &headers)["address"], "203.0.113.7");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn with_a_site_of_its_own_no_header_changes_a_link() {
 
 #[test]
 fn without_one_links_follow_the_request() {
-    let server = behind("true");
+    let server = trusting("true");
     let owner = server.org().owner;
     owner.post("/api/organizations/", json!({"name": "Other"})).json(201);
     let headers =
@@ -217,7 +217,7 @@ fn without_one_links_follow_the_request() {
 
 #[test]
 fn what_is_believed_is_shown_to_the_operator_only() {
-    let server = behind("127.0.0.1");
+    let server = trusting("127.0.0.1");
     let staff = server.org().owner;
     let other = server.stranger();
     let through = [("x-forwarded-for", "203.0.113.7")];

@@ -50,18 +50,18 @@ fn logging_in_oneself_forgives_nothing_that_was_guessed_of_others() {
 fn guesses_at_once_are_no_more_than_guesses_in_turn() {
     let server = server();
     let victim = server.org().owner;
-    let (tell, told) = mpsc::channel();
+    let (sender, answers) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..60 {
-            let (tell, server, victim) = (tell.clone(), &server, &victim);
+            let (sender, server, victim) = (sender.clone(), &server, &victim);
             scope.spawn(move || {
-                tell.send(log_in(server, &victim.email, "wrong").status).expect("it is heard")
+                sender.send(log_in(server, &victim.email, "wrong").status).expect("it is heard")
             });
         }
     });
-    drop(tell);
+    drop(sender);
     // Others came too early (429, 503) or too late (403).
-    let mut looked_at = told.iter().filter(|status| *status == 400).count();
+    let mut looked_at = answers.iter().filter(|status| *status == 400).count();
     assert!(looked_at <= 30, "{looked_at}");
     while log_in(&server, &victim.email, "wrong").status == 400 {
         looked_at += 1;
@@ -202,16 +202,16 @@ fn the_line_for_hashing_is_bounded_and_others_find_a_place_in_it() {
     let server = Server::with(|config| config.rate_limit = Some(Switch::Off));
     let Org { owner, .. } = server.org();
     let held = hold_all(&server);
-    let (tell, told) = mpsc::channel();
+    let (sender, answers) = mpsc::channel();
     std::thread::scope(|scope| {
         let ask = |person: &Person, password: &str| {
-            let (tell, person) = (tell.clone(), person.without());
+            let (sender, person) = (sender.clone(), person.without());
             let body = json!({"email": person.email, "password": password});
             scope.spawn(move || {
                 let answer = person.post("/api/login/", body);
                 let retry =
                     answer.headers.get("retry-after").map(|value| value.to_str().expect("text").to_owned());
-                tell.send((answer.status, retry)).expect("it is heard");
+                sender.send((answer.status, retry)).expect("it is heard");
             });
         };
         for _ in 0..PLACES {
@@ -220,19 +220,19 @@ fn the_line_for_hashing_is_bounded_and_others_find_a_place_in_it() {
         server.until("all places are taken", || server.app.hash_permits.waiting() == PLACES);
         ask(&owner, "wrong");
         let busy = (503, Some("1".to_owned()));
-        assert_eq!(told.recv().expect("an answer"), busy);
+        assert_eq!(answers.recv().expect("an answer"), busy);
         // Somebody from elsewhere gets the place of one of those.
         let honest = scope.spawn({
             let credentials = json!({"email": owner.email, "password": PASSWORD});
             let server = &server;
             move || post_from(server, [127, 0, 0, 2], "/api/login/", &credentials)
         });
-        assert_eq!(told.recv().expect("an answer"), busy);
+        assert_eq!(answers.recv().expect("an answer"), busy);
         assert_eq!(server.app.hash_permits.waiting(), PLACES);
         drop(held);
         assert_eq!(honest.join().expect("no panic"), (200, json!({"success": true})));
         for _ in 0..PLACES - 1 {
-            assert_eq!(told.recv().expect("an answer"), (400, None));
+            assert_eq!(answers.recv().expect("an answer"), (400, None));
         }
     });
     let body: Value = log_in(&server, &owner.email, PASSWORD).json(200);

@@ -30,25 +30,29 @@ fn is_protected(answer: &Answer, storable: bool, what: &str) {
 fn every_answer_of_the_table_is_protected_whoever_asks() {
     let server = Server::start();
     let key = server.org().owner.key(&["*"]);
-    let mut asked = 0;
-    for row in routes::table().routes() {
+    let mut sent = 0;
+    for route in routes::table().routes() {
         for value in ["@current", "@me", "1", "3e9c5de9-1765-454a-bd9a-3c5e67ed9a23"] {
             let fill = |part: &str| if part.starts_with('{') { value.to_owned() } else { part.to_owned() };
-            let path = row.path.split('/').map(fill).collect::<Vec<_>>().join("/");
+            let path = route.path.split('/').map(fill).collect::<Vec<_>>().join("/");
             let may_change =
-                row.path.starts_with("/api/organizations/{id}/") && row.method.name() == "DELETE";
+                route.path.starts_with("/api/organizations/{id}/") && route.method.name() == "DELETE";
             for person in [server.anyone(), key.holding("phx_unknown"), key.clone()] {
                 if may_change {
                     continue;
                 }
-                let answer = person.call(row.method.name(), &path, &serde_json::json!({}));
-                let storable = STORABLE.contains(&row.path.as_str()) && answer.status == 200;
-                is_protected(&answer, storable, &format!("{} {path}: {}", row.method.name(), answer.status));
-                asked += 1;
+                let answer = person.call(route.method.name(), &path, &serde_json::json!({}));
+                let storable = STORABLE.contains(&route.path.as_str()) && answer.status == 200;
+                is_protected(
+                    &answer,
+                    storable,
+                    &format!("{} {path}: {}", route.method.name(), answer.status),
+                );
+                sent += 1;
             }
         }
     }
-    assert!(asked > 1000, "only {asked} were asked");
+    assert!(sent > 1000, "only {sent} were sent");
 }
 
 #[test]
@@ -108,11 +112,11 @@ fn a_site_under_https_says_that_it_stays_there() {
     assert_eq!(https.anyone().get("/nothing").header("strict-transport-security"), wanted);
     let http = Server::with(|config| config.site_url = Some("http://orgd.example.com".into()));
     let proto = [("x-forwarded-proto", "https")];
-    let asked = |server: &Server| {
+    let sent = |server: &Server| {
         let answer = server.anyone().send(Method::GET, "/_livez", "", &proto);
         answer.headers.contains_key("strict-transport-security")
     };
-    assert!(!asked(&http));
-    assert!(!asked(&Server::start()), "nobody is trusted");
-    assert!(asked(&Server::with(|config| config.trust_proxy = "true".parse().expect("networks"))));
+    assert!(!sent(&http));
+    assert!(!sent(&Server::start()), "nobody is trusted");
+    assert!(sent(&Server::with(|config| config.trust_proxy = "true".parse().expect("networks"))));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::buckets;
+use crate::exports_s3;
 use crate::support::exports::{at, backfill, capture, completed, last_run};
 use crate::support::{Answer, Org, Receiver, S3, Server};
 
@@ -206,7 +206,7 @@ fn run_of(server: &Server, org: &Org, destination: Value, query: &str) -> Value 
 }
 
 fn to_bucket(bucket: &S3, more: Value) -> Value {
-    json!({"type": "S3", "config": buckets::config(bucket, more)})
+    json!({"type": "S3", "config": exports_s3::config(bucket, more)})
 }
 
 fn events() -> [Value; 2] {
@@ -237,8 +237,8 @@ fn files_hold_exactly_the_columns_of_the_query() {
                  properties.$ip IS NOT NULL AND event = 'seen' AS both \
                  FROM events WHERE event = 'nothing is chosen by this'";
     completed(&run_of(&server, &org, to_bucket(&bucket, json!({})), query), 2);
-    let whole = bucket.object("events", &format!("p/{}.jsonl", buckets::RANGE));
-    let lines = buckets::lines(&whole);
+    let whole = bucket.object("events", &format!("p/{}.jsonl", exports_s3::RANGE));
+    let lines = exports_s3::lines(&whole);
     let whole = String::from_utf8_lossy(&whole);
     let uuid = "018c0d7e-1111-7000-8000-000000000001";
     assert_eq!(
@@ -302,7 +302,7 @@ fn parquet_files_get_columns_of_the_types_of_the_query() {
                      toFloat(properties.price) AS amount, event = 'seen' AS was_seen, timestamp, \
                      toInt(properties.missing) AS missing, null AS nothing FROM events";
     completed(&run_of(&server, &org, to_bucket(&bucket, json!({"file_format": "Parquet"})), query), 1);
-    let file = crate::parquet_files::reader(&bucket, &format!("p/{}.parquet", buckets::RANGE));
+    let file = crate::parquet_files::reader(&bucket, &format!("p/{}.parquet", exports_s3::RANGE));
     assert_eq!(
         crate::parquet_files::schema(&file),
         "message schema {

@@ -152,20 +152,20 @@ fn bodies_that_cannot_be_read_are_told_apart() {
         b"\"\\ud800\"",
     ] {
         let answer = post("application/json", body);
-        let told = answer.json(400);
+        let answered = answer.json(400);
         assert_eq!(
-            (&told["type"], &told["code"], &told["attr"]),
+            (&answered["type"], &answered["code"], &answered["attr"]),
             (&json!("invalid_request"), &json!("parse_error"), &json!(null))
         );
-        assert!(text(&told["detail"]).starts_with("JSON parse error - "), "{told}");
+        assert!(text(&answered["detail"]).starts_with("JSON parse error - "), "{answered}");
     }
     for kind in ["text/plain", "application/xml", "nonsense"] {
         let detail = format!("Unsupported media type \"{kind}\" in request.");
         post(kind, b"x").refused(415, "invalid_request", "unsupported_media_type", &detail, None);
     }
     for (kind, body) in [("multipart/form-data", &b"x"[..]), ("multipart/form-data; boundary=A", b"x")] {
-        let told = post(kind, body).json(400);
-        assert!(text(&told["detail"]).starts_with("Multipart form parse error - "), "{told}");
+        let answered = post(kind, body).json(400);
+        assert!(text(&answered["detail"]).starts_with("Multipart form parse error - "), "{answered}");
     }
     post("application/json; charset=utf-8", b"{\"name\": \"X\"}").json(201);
     post("text/plain", b"").invalid("name", "required", "This field is required.");
@@ -223,8 +223,8 @@ fn browsers_of_any_site_may_ask() {
     let server = Server::start();
     let anyone = server.anyone();
     let origin = ("origin", "https://app.example");
-    let asked = [origin, ("access-control-request-method", "PATCH")];
-    let answer = anyone.send(Method::OPTIONS, "/api/organizations/@current/", "", &asked);
+    let preflight = [origin, ("access-control-request-method", "PATCH")];
+    let answer = anyone.send(Method::OPTIONS, "/api/organizations/@current/", "", &preflight);
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert!(answer.header("access-control-allow-methods").contains("PATCH"));

@@ -380,7 +380,7 @@ fn a_member_cannot_join_twice() {
     let (org, stranger) = (server.org(), server.stranger());
     let id = org.token(&stranger.email, 1);
     stranger.accept(&id);
-    // A second invite is refused while he belongs, so he gets one, leaves nothing behind, and joins by another.
+    // A second invite is refused while they belong, so they get one, leave nothing, and join by another.
     stranger.delete(&org.at("members/@me/")).no_content();
     let (first, path) = (org.token(&stranger.email, 1), |id: &str| format!("/api/signup/{id}/"));
     stranger.accept(&first);

@@ -102,20 +102,20 @@ fn a_limited_key_reads_its_own_places_of_its_user_only() {
         let whole = org.owner.me();
         assert_eq!((&whole["organization"]["id"], &whole["team"]["id"]), (&organization, &project));
         for (name, key) in world.limited() {
-            let told = format!("{name} with {organization} and {project}");
+            let what = format!("{name} with {organization} and {project}");
             let me = key.get(ME).json(200);
-            assert_eq!(me["organizations"], brief, "{told}");
+            assert_eq!(me["organizations"], brief, "{what}");
             let whole_organization = in_organization && name == "organization";
             let shown = if whole_organization { whole["organization"].clone() } else { json!(null) };
-            assert_eq!(me["organization"], shown, "{told}");
+            assert_eq!(me["organization"], shown, "{what}");
             let is_open = if name == "organization" { in_organization } else { in_project };
             let shown = if is_open { whole["team"].clone() } else { json!(null) };
-            assert_eq!(me["team"], shown, "{told}");
+            assert_eq!(me["team"], shown, "{what}");
             let text = me.to_string();
-            assert!(!text.contains("Second-marker"), "{told}: {text}");
-            assert!(name == "organization" || !text.contains("Extra-marker"), "{told}: {text}");
+            assert!(!text.contains("Second-marker"), "{what}: {text}");
+            assert!(name == "organization" || !text.contains("Extra-marker"), "{what}: {text}");
             // The answer to a change shows no more than that.
-            assert_eq!(key.patch(ME, json!({})).json(200), me, "{told}");
+            assert_eq!(key.patch(ME, json!({})).json(200), me, "{what}");
         }
         delete_keys(&org.owner);
     }

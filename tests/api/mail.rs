@@ -128,7 +128,7 @@ fn a_temporary_refusal_is_tried_again_and_a_final_one_is_not() {
     let org = server.org();
     invite(&org, json!({"target_email": "never@example.com"}));
     while smtp.next_after(|| {}) != Seen::Recipient("never@example.com".into()) {}
-    // The row goes after the answer; a write that waits its turn behind it sees it gone.
+    // The row is removed after the answer; a write that is queued after that finds it gone.
     let gone = (0..1000).any(|_| {
         org.owner.patch(&org.at(""), json!({})).json(200);
         waiting(&server) == 0

@@ -1,4 +1,4 @@
-//! Memory: what is promised takes none, what arrives is bounded, and who finds none is told to come again.
+//! Memory: what is promised takes none, what arrives is bounded, and whoever finds none may come again.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

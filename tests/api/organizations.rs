@@ -134,7 +134,7 @@ fn a_name_is_checked_on_both_sides_of_its_limits() {
 fn the_two_switches_take_booleans_in_all_their_spellings() {
     let server = Server::start();
     let org = server.org();
-    // A key, for it is never asked for a second factor.
+    // A key, which never needs a second factor.
     let key = org.owner.key(&["organization:write"]);
     let send = |field: &str, value: Value| key.patch(&org.at(""), json!({field: value}));
     for (value, wanted) in [
@@ -299,7 +299,7 @@ fn the_teams_of_an_organization_are_those_that_the_caller_sees() {
 fn a_form_is_as_good_as_json() {
     let server = Server::start();
     let org = server.org();
-    // A key, for it is never asked for a second factor.
+    // A key, which never needs a second factor.
     let key = org.owner.key(&["organization:write"]);
     let send = |form: &str| key.send_form(ureq::http::Method::PATCH, &org.at(""), form);
     let changed = send("name=Form+%C3%89&enforce_2fa=true").json(200);

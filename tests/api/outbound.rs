@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::archives::zip;
 use crate::support::exports::{backfill, capture, completed, event, export_to, last_run, log};
-use crate::support::mirror::Mirror;
+use crate::support::plugin_hosts::Mirror;
 use crate::support::web::{Page, Web};
 use crate::support::{Org, Receiver, Server, text};
 
@@ -56,7 +56,7 @@ impl Untouched {
     fn start() -> Untouched {
         let listener = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0"));
         let listener = listener.expect("a port is free");
-        listener.set_nonblocking(true).expect("it can be asked");
+        listener.set_nonblocking(true).expect("it can be polled");
         Untouched(listener)
     }
 
@@ -219,7 +219,7 @@ fn refusing_database(code: &'static str) -> u16 {
 }
 
 fn refuse(mut stream: TcpStream, code: &str) -> std::io::Result<()> {
-    // It is asked for TLS, which it does not have, and then who is there.
+    // The client offers TLS, which it does not have, and then names its user.
     stream.read_exact(&mut [0; 8])?;
     stream.write_all(b"N")?;
     let mut length = [0; 4];
@@ -267,14 +267,14 @@ fn what_a_private_server_answers_is_shown_to_nobody() {
         assert_eq!((&run["status"], &run["latest_error"]), (&json!("Failed"), &json!(wanted)), "{kind}");
         assert!(log(&org, &export, SECRET).is_empty(), "{kind}");
     }
-    // Attempts that will be repeated are told of in the log only.
+    // Attempts that will be repeated are in the log only.
     let config = database("127.0.0.1", refusing_database(SECRET));
     let destination = json!({"type": "Postgres", "config": config});
     let body = json!({"name": "n", "interval": "hour", "paused": true, "destination": destination});
     let export = org.owner.post(&org.at("batch_exports/"), body).json(201);
     backfill(&org, &export, "10:00", "11:00");
-    let told = "Attempt 1 of 5 to connect failed: the server answered with SQLSTATE unknown";
-    server.until("it is told", || log(&org, &export, "Attempt 1 of 5") == [told]);
+    let message = "Attempt 1 of 5 to connect failed: the server answered with SQLSTATE unknown";
+    server.until("the log says so", || log(&org, &export, "Attempt 1 of 5") == [message]);
     assert!(log(&org, &export, SECRET).is_empty());
     org.owner.delete(&org.at(&format!("batch_exports/{}/", text(&export["id"])))).no_content();
 }
@@ -292,7 +292,7 @@ fn a_setting_of_the_operator_allows_its_own_host_and_plugins_lead_to_no_other() 
         let wanted = format!("Could not download archive from github. Reason: {host}{REFUSED}.");
         assert_eq!(reason, wanted);
     }
-    assert!(inner.asked().is_empty());
+    assert!(inner.requests().is_empty());
     mirror.is_empty();
     mirror.put_archive("1", archive());
     // Another port of the same host is the same host.

@@ -7,7 +7,7 @@ use parquet::record::{Field, Row};
 use parquet::schema::printer::print_schema;
 use serde_json::{Map, Value, json};
 
-use crate::buckets::{RANGE, capture_megabytes, config, lines, run_of, seen};
+use crate::exports_s3::{RANGE, capture_megabytes, config, lines, run_of, seen};
 use crate::support::exports::{capture, completed};
 use crate::support::{S3, Server, text};
 
@@ -240,7 +240,7 @@ fn compressions_belong_to_their_formats() {
     let server = Server::start();
     let org = server.org();
     let bucket = S3::with_bucket("events");
-    let told = |config: Value| {
+    let refusal = |config: Value| {
         let destination = json!({"type": "S3", "config": config});
         let body = json!({"name": "n", "interval": "hour", "destination": destination});
         let refused = org.owner.post(&org.at("batch_exports/"), body).json(400);
@@ -248,11 +248,11 @@ fn compressions_belong_to_their_formats() {
         text(&refused["detail"])
     };
     assert_eq!(
-        told(parquet(&bucket, json!({"compression": "deflate"}))),
+        refusal(parquet(&bucket, json!({"compression": "deflate"}))),
         "Compression deflate is not supported for file format Parquet. Supported compressions are ['zstd', 'lz4', 'snappy', 'gzip', 'brotli']"
     );
     assert_eq!(
-        told(config(&bucket, json!({"compression": "snappy"}))),
+        refusal(config(&bucket, json!({"compression": "snappy"}))),
         "Compression snappy is not supported for file format JSONLines. Supported compressions are ['gzip', 'brotli']"
     );
 }

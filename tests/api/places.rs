@@ -1,11 +1,13 @@
-//! Where a request is at home is looked up once more when its turn comes: who was shown out meanwhile is out.
+//! The place of a request is looked up once more when its turn comes: whoever was removed meanwhile is out.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use orgd::app::Route;
 use serde_json::json;
 
-use crate::support::{Person, Server, Shows};
+use crate::support::walk::{named, only_named_are_uncovered, walk};
+use crate::support::{Person, Server, Shows, World};
 
 /// A request whose head has been judged and whose body is still to come.
 struct Halfway(TcpStream);
@@ -78,6 +80,31 @@ fn who_is_shown_out_while_the_body_is_on_its_way_does_nothing() {
     }
     assert_eq!(shown(), before);
     assert_eq!(org.owner.get(&org.at("roles/")).json(200)["count"], 0);
+}
+
+/// Calls the route as an admin who is removed while the body is on its way: how they are let in, if they are.
+fn lets_in(server: &Server, world: &World, route: &'static Route) -> Option<String> {
+    let Some(path) = world.fill(&route.path) else { return Some("a parameter has no value".into()) };
+    let admin = world.org.admin(server);
+    let waiting = Halfway::send(&admin.key(&["*"]), route.method.name(), &path.path());
+    world.org.owner.delete(&world.org.at(&format!("members/{}/", admin.uuid))).no_content();
+    let before = server.rows();
+    let status = waiting.go_on();
+    assert!(server.rows() == before, "{} changes something: {status}", named(route));
+    (!["403", "404"].contains(&status.as_str())).then_some(status)
+}
+
+#[test]
+fn no_route_lets_somebody_in_who_was_removed_while_the_body_was_on_its_way() {
+    let start = || {
+        let server = Server::start();
+        let world = World::start(&server);
+        (server, world)
+    };
+    let is_somewhere = |route: &Route| route.within.is_somewhere();
+    let walked =
+        walk("removed members", is_somewhere, start, |(server, world), route| lets_in(server, world, route));
+    only_named_are_uncovered("places", walked);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use serde_json::json;
 use tar::EntryType;
 
 use crate::support::archives::{gzip, tar, tar_gz, zip};
-use crate::support::mirror::Mirror;
-use crate::support::web::{Gate, Page};
+use crate::support::plugin_hosts::Mirror;
+use crate::support::web::{Latch, Page};
 
 const MIB: usize = 1024 * 1024;
 const MANIFEST: &[u8] = br#"{"name": "p"}"#;
@@ -238,9 +238,9 @@ fn a_server_that_hangs_or_drips_is_left_after_the_time() {
 #[test]
 fn other_requests_go_on_while_installs_wait() {
     let mirror = Mirror::start();
-    let gate = Gate::default();
+    let latch = Latch::default();
     let good = zip(&[("plugin.json", MANIFEST), ("index.js", b"")]);
-    mirror.put_archive("1", Page::Behind(gate.clone(), Box::new(Page::Body(good))));
+    mirror.put_archive("1", Page::Held(latch.clone(), Box::new(Page::Body(good))));
     std::thread::scope(|scope| {
         // More than may be under way at once: the others wait for their turn.
         let installs: Vec<_> = (0..6).map(|_| scope.spawn(|| mirror.install(URL).status)).collect();
@@ -250,7 +250,7 @@ fn other_requests_go_on_while_installs_wait() {
             mirror.create(body).json(201);
         }
         assert_eq!(mirror.web.paths().len(), 4);
-        gate.open();
+        latch.open();
         let mut statuses: Vec<u16> = installs.into_iter().map(|install| install.join().unwrap()).collect();
         // All were under way before the first was stored.
         statuses.sort_unstable();

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tar::EntryType;
 
 use crate::support::archives::{gzip, tar, tar_gz, zip};
-use crate::support::mirror::{COMMIT, Mirror, NPM_SITE, point};
-use crate::support::web::{Gate, Page, Web};
+use crate::support::plugin_hosts::{COMMIT, Mirror, NPM_SITE, point};
+use crate::support::web::{Latch, Page, Web};
 use crate::support::{Answer, Org, Person, Server, text};
 
 const GITHUB: &str = "https://github.com/u/r";
@@ -62,9 +62,9 @@ fn a_repository_is_installed_at_its_newest_commit() {
     assert_eq!(source.as_object().unwrap().len(), 4);
     let log = mirror.org.owner.get(&mirror.org.at("plugins/activity/")).json(200);
     assert_eq!((&log["total_count"], &log["results"][0]["detail"]["name"]), (&json!(1), &json!("Hello")));
-    let asked = mirror.web.asked();
-    assert!(asked.iter().all(|asked| asked.header("authorization").is_none()));
-    assert!(asked[0].header("user-agent").is_some_and(|agent| agent.starts_with("orgd/")));
+    let requests = mirror.web.requests();
+    assert!(requests.iter().all(|request| request.header("authorization").is_none()));
+    assert!(requests[0].header("user-agent").is_some_and(|agent| agent.starts_with("orgd/")));
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn gitlab_projects_are_installed() {
     mirror.web.put(&format!("{base}/archive.zip?sha={COMMIT}"), Page::Body(packed("p", "")));
     let plugin = mirror.install("https://gitlab.com/g/s/p?private_token=lab").json(201);
     assert_eq!((&plugin["tag"], &plugin["url"]), (&json!(COMMIT), &json!("https://gitlab.com/g/s/p")));
-    for asked in mirror.web.asked() {
-        assert_eq!(asked.header("authorization"), Some("Bearer lab"), "{}", asked.path);
+    for request in mirror.web.requests() {
+        assert_eq!(request.header("authorization"), Some("Bearer lab"), "{}", request.path);
     }
 }
 
@@ -190,7 +190,7 @@ fn tokens_go_to_the_host_and_to_nobody_else() {
     let mirror = Mirror::with(|config| config.plugins.github_token = Some("default-token".into()));
     mirror.put_commit(COMMIT, packed("p", ""));
     let plugin = mirror.install(&format!("{GITHUB}?private_token=se%20cret&x=y")).json(201);
-    let sent = |number: usize| mirror.web.asked()[number].header("authorization").map(str::to_owned);
+    let sent = |number: usize| mirror.web.requests()[number].header("authorization").map(str::to_owned);
     assert_eq!((sent(0).as_deref(), sent(1).as_deref()), (Some("Bearer se cret"), Some("token se cret")));
     // The token is kept for upgrades, and shown to nobody.
     mirror.org.owner.post(&mirror.at(&plugin["id"], "upgrade/"), json!({})).json(200);
@@ -202,7 +202,7 @@ fn tokens_go_to_the_host_and_to_nobody_else() {
     // Without a token of its own, the operator's, for staff like the first user.
     mirror.put_archive("1.0", Page::Body(packed("q", "")));
     mirror.install(&format!("{GITHUB}/archive/1.0.zip")).json(201);
-    assert_eq!(mirror.web.asked().last().unwrap().header("authorization"), Some("token default-token"));
+    assert_eq!(mirror.web.requests().last().unwrap().header("authorization"), Some("token default-token"));
 }
 
 #[test]
@@ -235,14 +235,14 @@ fn the_operators_tokens_are_for_staff_only() {
             (&stranger.owner, &stranger, false),
             (&strangers_key, &stranger, false),
         ] {
-            let before = mirror.web.asked().len();
+            let before = mirror.web.requests().len();
             let plugin = person.post(&org.at("plugins/"), json!({"url": url})).json(201);
             let one = org.at(&format!("plugins/{}/", plugin["id"]));
             person.get(&format!("{one}check_for_updates/")).json(200);
             person.post(&format!("{one}upgrade/"), json!({})).json(200);
-            let asked = mirror.web.asked();
-            assert_eq!(asked.len(), before + 5, "{url}");
-            for request in &asked[before..] {
+            let requests = mirror.web.requests();
+            assert_eq!(requests.len(), before + 5, "{url}");
+            for request in &requests[before..] {
                 let sent = request.header("authorization").map(|sent| sent.ends_with(token));
                 assert_eq!(sent, is_staff.then_some(true), "{url} {}", person.email);
             }
@@ -254,7 +254,7 @@ fn the_operators_tokens_are_for_staff_only() {
         .owner
         .post(&stranger.at("plugins/"), json!({"url": format!("{GITHUB}?private_token=own")}))
         .json(201);
-    assert_eq!(mirror.web.asked().last().unwrap().header("authorization"), Some("token own"));
+    assert_eq!(mirror.web.requests().last().unwrap().header("authorization"), Some("token own"));
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_private_token_is_sealed_and_without_the_key_only_what_needs_it_is_refused()
             config.exports.secret_key = Some(key);
         })
     };
-    let last = || web.asked().last().unwrap().header("authorization").map(str::to_owned);
+    let last = || web.requests().last().unwrap().header("authorization").map(str::to_owned);
     let server = open("k");
     let org = server.org();
     let url = format!("{GITHUB}?private_token=very-private-token");
@@ -295,17 +295,17 @@ fn a_private_token_is_sealed_and_without_the_key_only_what_needs_it_is_refused()
 
     let server = open("l");
     let owner = org.owner.moved_to(&server);
-    let before = (owner.get(&one("")).json(200), owner.get(&one("source/")).json(200), web.asked().len());
+    let before = (owner.get(&one("")).json(200), owner.get(&one("source/")).json(200), web.requests().len());
     let detail =
         "The token in this plugin's address was sealed with another secret key. Install the plugin again.";
     owner.post(&one("upgrade/"), json!({})).invalid(None, "invalid_input", detail);
     owner.get(&one("check_for_updates/")).invalid(None, "invalid_input", detail);
-    let now = (owner.get(&one("")).json(200), owner.get(&one("source/")).json(200), web.asked().len());
+    let now = (owner.get(&one("")).json(200), owner.get(&one("source/")).json(200), web.requests().len());
     assert_eq!(now, before);
     // Nothing can be sealed: it is said before the token goes anywhere.
     let another = json!({"url": format!("{GITHUB}/tree/y?private_token=t")});
     assert_eq!(owner.post(&org.at("plugins/"), another).status, 503);
-    assert_eq!(web.asked().len(), before.2);
+    assert_eq!(web.requests().len(), before.2);
     owner.patch(&one(""), json!({"name": "n"})).json(200);
     owner.delete(&org.at("plugins/2/")).no_content();
     drop(server);
@@ -318,14 +318,14 @@ fn a_private_token_is_sealed_and_without_the_key_only_what_needs_it_is_refused()
 #[test]
 fn of_two_installs_of_one_address_at_once_one_is_made() {
     let mirror = Mirror::start();
-    let gate = Gate::default();
-    mirror.put_archive("1", Page::Behind(gate.clone(), Box::new(Page::Body(packed("p", "")))));
+    let latch = Latch::default();
+    mirror.put_archive("1", Page::Held(latch.clone(), Box::new(Page::Body(packed("p", "")))));
     let url = format!("{GITHUB}/archive/1.zip");
     let mut answers = std::thread::scope(|scope| {
         let installs: Vec<_> = (0..2).map(|_| scope.spawn(|| mirror.install(&url))).collect();
         // Both have passed the first check when the archive comes.
         mirror.web.wait_for(2);
-        gate.open();
+        latch.open();
         installs.into_iter().map(|install| install.join().unwrap()).collect::<Vec<Answer>>()
     });
     answers.sort_by_key(|answer| answer.status);
@@ -467,7 +467,7 @@ fn an_upgrade_brings_the_newest_and_a_check_only_names_it() {
     assert_eq!(upgraded["capabilities"]["methods"], json!(["processEvent"]));
     let files: Vec<String> = mirror.source(id).as_object().unwrap().keys().cloned().collect();
     assert_eq!(files, ["index.ts", "plugin.json"]);
-    // Neither is told in the log.
+    // The log shows neither.
     assert_eq!(mirror.org.owner.get(&mirror.org.at("plugins/activity/")).json(200)["total_count"], 1);
 
     // A failure leaves the installed version whole.
@@ -544,14 +544,14 @@ fn redirects_are_followed_and_tokens_stay_behind() {
     elsewhere.put("/zip", Page::Body(packed("p", "")));
     mirror.put_archive("1", Page::Redirect(format!("{}/zip", elsewhere.url())));
     mirror.install(&format!("{GITHUB}/archive/1.zip?private_token=secret")).json(201);
-    assert_eq!(mirror.web.asked()[0].header("authorization"), Some("token secret"));
-    assert_eq!(elsewhere.asked()[0].header("authorization"), None);
+    assert_eq!(mirror.web.requests()[0].header("authorization"), Some("token secret"));
+    assert_eq!(elsewhere.requests()[0].header("authorization"), None);
 
     // On the same host it goes along; a relative target is meant from where it stands.
     mirror.put_archive("2", Page::Redirect("/moved?x=1".into()));
     mirror.web.put("/moved?x=1", Page::Body(packed("q", "")));
     mirror.install(&format!("{GITHUB}/archive/2.zip?private_token=secret")).json(201);
-    assert_eq!(mirror.web.asked().last().unwrap().header("authorization"), Some("token secret"));
+    assert_eq!(mirror.web.requests().last().unwrap().header("authorization"), Some("token secret"));
 
     // Five are followed, a sixth is not.
     for hop in 0..6 {
@@ -640,10 +640,10 @@ fn the_public_list_is_shown_as_it_is_and_kept() {
     }
     mirror.web.put("/list.json", Page::Body(first.into()));
     assert_eq!(list(&mirror.org.owner).text(), first);
-    let asked = mirror.web.paths().len();
+    let requests = mirror.web.paths().len();
     mirror.web.put("/list.json", Page::Body(b"[]".to_vec()));
     assert_eq!(list(&mirror.org.owner).text(), first);
-    assert_eq!(mirror.web.paths().len(), asked);
+    assert_eq!(mirror.web.paths().len(), requests);
 
     mirror.server.pass(Duration::from_secs(10 * 60 + 1));
     mirror.web.put("/list.json", Page::Status(503));

@@ -71,33 +71,19 @@ fn a_new_source_plugin_is_what_was_sent_and_defaults() {
     assert_eq!(org.owner.get(&path(&org, &plugin, "source/")).json(200), json!({}));
 }
 
-#[test]
-fn every_field_takes_what_it_may_hold_and_nothing_else() {
-    let server = Server::start();
-    let org = server.org();
-    let plugin = made(&org, json!({"name": "p", "is_global": true}));
-    let at = path(&org, &plugin, "");
-    let long = |chars: usize| "x".repeat(chars);
-    for (body, attr, code, detail) in [
+fn long(chars: usize) -> String {
+    "x".repeat(chars)
+}
+
+/// Bodies with one wrong field: its name, the code and the sentence.
+fn wrong_fields() -> Vec<(Value, &'static str, &'static str, &'static str)> {
+    let longer_than_200 = "Ensure this field has no more than 200 characters.";
+    let longer_than_800 = "Ensure this field has no more than 800 characters.";
+    vec![
         (json!({"plugin_type": "zzz"}), "plugin_type", "invalid_choice", "\"zzz\" is not a valid choice."),
-        (
-            json!({"name": long(201)}),
-            "name",
-            "max_length",
-            "Ensure this field has no more than 200 characters.",
-        ),
-        (
-            json!({"tag": long(201)}),
-            "tag",
-            "max_length",
-            "Ensure this field has no more than 200 characters.",
-        ),
-        (
-            json!({"icon": long(801)}),
-            "icon",
-            "max_length",
-            "Ensure this field has no more than 800 characters.",
-        ),
+        (json!({"name": long(201)}), "name", "max_length", longer_than_200),
+        (json!({"tag": long(201)}), "tag", "max_length", longer_than_200),
+        (json!({"icon": long(801)}), "icon", "max_length", longer_than_800),
         (json!({"config_schema": null}), "config_schema", "null", "This field may not be null."),
         (json!({"capabilities": null}), "capabilities", "null", "This field may not be null."),
         (
@@ -109,7 +95,16 @@ fn every_field_takes_what_it_may_hold_and_nothing_else() {
         (json!({"is_global": null}), "is_global", "null", "This field may not be null."),
         (json!({"is_global": "maybe"}), "is_global", "invalid_input", "Must be a valid boolean."),
         (json!({"name": []}), "name", "invalid_input", "Not a valid string."),
-    ] {
+    ]
+}
+
+#[test]
+fn every_field_refuses_what_it_may_not_hold() {
+    let server = Server::start();
+    let org = server.org();
+    let plugin = made(&org, json!({"name": "p", "is_global": true}));
+    let at = path(&org, &plugin, "");
+    for (body, attr, code, detail) in wrong_fields() {
         org.owner.patch(&at, body.clone()).invalid(attr, code, detail);
         org.owner.put(&at, body.clone()).invalid(attr, code, detail);
         let mut new = body;
@@ -119,7 +114,13 @@ fn every_field_takes_what_it_may_hold_and_nothing_else() {
         org.owner.post(&org.at("plugins/"), new).invalid(attr, code, detail);
     }
     assert_eq!(org.owner.get(&org.at("plugins/")).results(), from_ref(&plugin));
+}
 
+#[test]
+fn every_field_keeps_what_it_may_hold() {
+    let server = Server::start();
+    let org = server.org();
+    let at = path(&org, &made(&org, json!({"name": "p", "is_global": true})), "");
     let full = json!({
         "plugin_type": null, "name": long(200), "description": long(100_000), "icon": long(800),
         "config_schema": {"old": {"type": "string"}}, "tag": long(200), "is_global": false,
@@ -328,6 +329,12 @@ fn the_views_show_plugins_by_what_they_can_do() {
         let log = org.owner.get(&org.at(&format!("{view}/activity/"))).json(200);
         assert_eq!(log["total_count"], plugins.len());
     }
+}
+
+#[test]
+fn a_plugin_is_seen_in_a_view_once_it_can_do_what_the_view_shows() {
+    let server = Server::start();
+    let org = server.org();
     let new = org
         .owner
         .post(&org.at("pipeline_destinations/"), json!({"plugin_type": "source", "name": "n"}))
@@ -376,6 +383,22 @@ fn source_is_changed_file_by_file() {
     assert_eq!(update(json!({"plugin.json": "{}"})).json(200)["plugin.json"], "{}");
     assert_eq!(shown()["name"], "by hand");
 
+    // A key in the body is a credential, not a file.
+    let key = org.owner.key(&["plugin:write"]);
+    let crate::support::Shows::Key(value) = &key.shows else { panic!("a key is shown") };
+    let at = path(&org, &plugin, "update_source/");
+    let all = org.owner.without().patch(&at, json!({"personal_api_key": value, "b": "c"})).json(200);
+    assert_eq!(all, json!({"b": "c", "index.ts": files["index.ts"], "plugin.json": "{}"}));
+}
+
+#[test]
+fn source_that_cannot_be_changes_nothing() {
+    let server = Server::start();
+    let org = server.org();
+    let plugin = made(&org, json!({"name": "p"}));
+    let update = |body: Value| org.owner.patch(&path(&org, &plugin, "update_source/"), body);
+    let shown = || org.owner.get(&path(&org, &plugin, "")).json(200);
+    update(json!({"index.ts": "export function processEvent(e) { return e }"})).json(200);
     let before = (org.owner.get(&path(&org, &plugin, "source/")).json(200), shown());
     for (body, detail) in [
         (json!([]), "Send an object of file names and texts."),
@@ -410,13 +433,6 @@ fn source_is_changed_file_by_file() {
     let wide = json!({"plugin.json": json!({"config": "x".repeat(64 * 1024)}).to_string()});
     assert_eq!(update(wide).json(400)["attr"], "config_schema");
     assert_eq!((org.owner.get(&path(&org, &plugin, "source/")).json(200), shown()), before);
-
-    // A key in the body is a credential, not a file.
-    let key = org.owner.key(&["plugin:write"]);
-    let crate::support::Shows::Key(value) = &key.shows else { panic!("a key is shown") };
-    let at = path(&org, &plugin, "update_source/");
-    let all = org.owner.without().patch(&at, json!({"personal_api_key": value, "b": "c"})).json(200);
-    assert_eq!(all, json!({"b": "c", "index.ts": files["index.ts"], "plugin.json": "{}"}));
 }
 
 #[test]

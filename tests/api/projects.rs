@@ -112,7 +112,7 @@ fn who_creates_and_who_deletes() {
     assert_eq!((&demo["is_demo"], &demo["effective_membership_level"]), (&json!(true), &json!(1)));
     let second_demo = "You must upgrade your PostHog plan to be able to create and manage multiple projects or environments.";
     org.owner.post(&all, json!({"is_demo": true})).denied(second_demo);
-    // One that a member makes ordinary would make room for the next.
+    // One that a member makes ordinary would let another one be made.
     let one = org.at(&format!("projects/{}/", demo["id"]));
     member.patch(&one, json!({"is_demo": false})).level_too_low();
     member.patch(&one, json!({"is_demo": true, "name": "Shown"})).json(200);
@@ -202,12 +202,10 @@ fn plain_members_change_settings_and_put_requires_nothing() {
     assert_eq!(org.owner.get(&org.at("")).json(200)["teams"][0]["name"], "Ours");
 }
 
-#[test]
-fn every_setting_keeps_what_it_was_told() {
-    let server = Server::start();
-    let org = server.org();
-    let filters = json!([{"key": "email", "value": ["a", 1, null, {"deep": [true]}]}]);
-    for (field, value) in [
+/// Values that settings may hold.
+fn good_settings() -> Vec<(&'static str, Value)> {
+    let filters = || json!([{"key": "email", "value": ["a", 1, null, {"deep": [true]}]}]);
+    vec![
         ("name", json!("N")),
         ("name", json!("x".repeat(200))),
         ("app_urls", json!(["https://a.example", null])),
@@ -228,14 +226,14 @@ fn every_setting_keeps_what_it_was_told() {
         ("session_recording_opt_in", json!(true)),
         ("access_control", json!(true)),
         ("access_control", json!(false)),
-        ("test_account_filters", filters.clone()),
+        ("test_account_filters", filters()),
         ("test_account_filters", json!("text")),
-        ("path_cleaning_filters", filters.clone()),
+        ("path_cleaning_filters", filters()),
         ("path_cleaning_filters", json!(null)),
         ("data_attributes", json!(["data-x"])),
         ("correlation_config", json!({"a": {"b": 1.5}})),
         ("correlation_config", json!(null)),
-        ("extra_settings", filters.clone()),
+        ("extra_settings", filters()),
         ("modifiers", json!({"inCohortVia": "leftjoin"})),
         ("has_completed_onboarding_for", json!({"product_analytics": true})),
         ("has_completed_onboarding_for", json!(null)),
@@ -261,10 +259,23 @@ fn every_setting_keeps_what_it_was_told() {
         ("session_replay_config", json!(null)),
         ("autocapture_exceptions_errors_to_ignore", json!(["a", "b"])),
         ("autocapture_exceptions_errors_to_ignore", json!([])),
-    ] {
+    ]
+}
+
+#[test]
+fn every_setting_keeps_its_value() {
+    let server = Server::start();
+    let org = server.org();
+    for (field, value) in good_settings() {
         assert_eq!(patch(&org, json!({field: value})).json(200)[field], value, "{field}");
         assert_eq!(org.owner.get(&org.project_at("")).json(200)[field], value, "{field}");
     }
+}
+
+#[test]
+fn every_switch_is_on_off_or_unset() {
+    let server = Server::start();
+    let org = server.org();
     for switch in [
         "test_account_filters_default_checked",
         "autocapture_opt_out",
@@ -283,132 +294,114 @@ fn every_setting_keeps_what_it_was_told() {
     }
 }
 
-#[test]
-fn every_setting_refuses_what_it_cannot_be() {
+/// Sends each value for the field, is refused with the code and detail, and changes nothing. Where the field is
+/// written `field[n]`, the item at `n` is at fault.
+fn refuses(cases: &[(&str, Value, &str, &str)]) {
     let server = Server::start();
     let org = server.org();
-    let before = org.owner.get(&org.project_at("")).json(200)["updated_at"].clone();
+    let before = org.owner.get(&org.project_at("")).json(200);
+    for (place, value, code, detail) in cases {
+        let (field, item) = place.trim_end_matches(']').split_once('[').unwrap_or((place, ""));
+        let attr = if item.is_empty() { field.to_owned() } else { format!("{field}__{item}") };
+        patch(&org, json!({field: value})).invalid(attr.as_str(), code, detail);
+    }
+    assert_eq!(org.owner.get(&org.project_at("")).json(200)["updated_at"], before["updated_at"]);
+    assert_eq!(org.owner.get(&org.project_at("activity/")).json(200)["total_count"], 0);
+}
+
+const NOT_NULL: &str = "This field may not be null.";
+
+fn long(chars: usize) -> Value {
+    json!("x".repeat(chars + 1))
+}
+
+#[test]
+fn texts_and_lists_of_texts_have_their_limits() {
     let max = |chars: usize| format!("Ensure this field has no more than {chars} characters.");
-    let long = |chars: usize| json!("x".repeat(chars + 1));
+    let not_a_list = |kind: &str| format!("Expected a list of items but got type \"{kind}\".");
+    refuses(&[
+        ("name", json!(""), "blank", "This field may not be blank."),
+        ("name", json!(null), "null", NOT_NULL),
+        ("name", long(200), "max_length", &max(200)),
+        ("app_urls", json!("x"), "not_a_list", &not_a_list("str")),
+        ("app_urls", json!({}), "not_a_list", &not_a_list("dict")),
+        ("app_urls", json!(null), "null", NOT_NULL),
+        ("app_urls[1]", json!(["a", long(200)]), "max_length", &max(200)),
+        ("app_urls[0]", json!([[]]), "invalid_input", "Not a valid string."),
+        ("app_urls[0]", json!([""]), "blank", "This field may not be blank."),
+        ("recording_domains[0]", json!([long(200)]), "max_length", &max(200)),
+        ("person_display_name_properties[0]", json!([null]), "null", NOT_NULL),
+        ("person_display_name_properties[0]", json!([long(400)]), "max_length", &max(400)),
+        ("live_events_columns", json!(7), "not_a_list", &not_a_list("int")),
+        ("slack_incoming_webhook", long(500), "max_length", &max(500)),
+    ]);
+}
+
+#[test]
+fn switches_choices_and_references_take_what_exists() {
+    let dashboard = "Invalid pk \"2137\" - object does not exist.";
+    let not_a_choice = |value: &str| format!("\"{value}\" is not a valid choice.");
+    refuses(&[
+        ("anonymize_ips", json!(null), "null", NOT_NULL),
+        ("access_control", json!("x"), "invalid_input", "Must be a valid boolean."),
+        ("test_account_filters", json!(null), "null", NOT_NULL),
+        ("data_attributes", json!(null), "null", NOT_NULL),
+        ("timezone", json!("America/I_Dont_Exist"), "invalid_choice", &not_a_choice("America/I_Dont_Exist")),
+        ("timezone", json!("utc"), "invalid_choice", &not_a_choice("utc")),
+        ("timezone", json!(null), "null", NOT_NULL),
+        ("week_start_day", json!(2), "invalid_choice", &not_a_choice("2")),
+        ("primary_dashboard", json!(2137), "does_not_exist", dashboard),
+    ]);
+}
+
+#[test]
+fn numbers_have_a_range_and_a_precision() {
+    let rate = "session_recording_sample_rate";
+    let duration = "session_recording_minimum_duration_milliseconds";
+    let a_number = "A valid number is required.";
+    let at_least = "Ensure this value is greater than or equal to 0.";
+    let at_most = |most: u32| format!("Ensure this value is less than or equal to {most}.");
+    let decimals = "Ensure that there are no more than 2 decimal places.";
+    refuses(&[
+        (rate, json!("x"), "invalid_input", a_number),
+        (rate, json!(true), "invalid_input", a_number),
+        (rate, json!(-0.1), "min_value", at_least),
+        (rate, json!(1.01), "max_value", &at_most(1)),
+        (rate, json!(0.555), "max_decimal_places", decimals),
+        (rate, json!(12.55), "max_digits", "Ensure that there are no more than 3 digits in total."),
+        (duration, json!(15001), "max_value", &at_most(15000)),
+        (duration, json!(-1), "min_value", at_least),
+        (duration, json!("0.5"), "invalid_input", "A valid integer is required."),
+    ]);
+}
+
+#[test]
+fn objects_have_known_keys_only() {
+    let (flag, replay) = ("session_recording_linked_flag", "session_replay_config");
+    let capture = "session_recording_network_payload_capture_config";
+    let not_a_flag = "Must provide a dictionary or None.";
     let flag_keys =
         "Must provide a dictionary with only 'id' and 'key' keys. _or_ only 'id', 'key', and 'variant' keys.";
     let capture_keys = "Must provide a dictionary with only 'recordHeaders' and/or 'recordBody' keys.";
     let replay_keys =
         "Must provide a dictionary with only known keys. One or more of record_canvas, ai_config.";
     let ai_keys = "Must provide a dictionary with only allowed keys: included_event_properties, opt_in, preferred_events, excluded_events, important_user_properties.";
-    let not_null = "This field may not be null.";
-    let a_number = "A valid number is required.";
-    let rate = "session_recording_sample_rate";
-    let duration = "session_recording_minimum_duration_milliseconds";
-    for (field, value, attr, code, detail) in [
-        ("name", json!(""), "name", "blank", "This field may not be blank."),
-        ("name", json!(null), "name", "null", not_null),
-        ("name", long(200), "name", "max_length", &max(200)),
-        ("app_urls", json!("x"), "app_urls", "not_a_list", "Expected a list of items but got type \"str\"."),
-        ("app_urls", json!({}), "app_urls", "not_a_list", "Expected a list of items but got type \"dict\"."),
-        ("app_urls", json!(null), "app_urls", "null", not_null),
-        ("app_urls", json!(["a", long(200)]), "app_urls__1", "max_length", &max(200)),
-        ("app_urls", json!([[]]), "app_urls__0", "invalid_input", "Not a valid string."),
-        ("app_urls", json!([""]), "app_urls__0", "blank", "This field may not be blank."),
-        ("recording_domains", json!([long(200)]), "recording_domains__0", "max_length", &max(200)),
-        (
-            "person_display_name_properties",
-            json!([null]),
-            "person_display_name_properties__0",
-            "null",
-            not_null,
-        ),
-        (
-            "person_display_name_properties",
-            json!([long(400)]),
-            "person_display_name_properties__0",
-            "max_length",
-            &max(400),
-        ),
-        (
-            "live_events_columns",
-            json!(7),
-            "live_events_columns",
-            "not_a_list",
-            "Expected a list of items but got type \"int\".",
-        ),
-        ("slack_incoming_webhook", long(500), "slack_incoming_webhook", "max_length", &max(500)),
-        ("anonymize_ips", json!(null), "anonymize_ips", "null", not_null),
-        ("access_control", json!("x"), "access_control", "invalid_input", "Must be a valid boolean."),
-        ("test_account_filters", json!(null), "test_account_filters", "null", not_null),
-        ("data_attributes", json!(null), "data_attributes", "null", not_null),
-        (
-            "timezone",
-            json!("America/I_Dont_Exist"),
-            "timezone",
-            "invalid_choice",
-            "\"America/I_Dont_Exist\" is not a valid choice.",
-        ),
-        ("timezone", json!("utc"), "timezone", "invalid_choice", "\"utc\" is not a valid choice."),
-        ("timezone", json!(null), "timezone", "null", not_null),
-        ("week_start_day", json!(2), "week_start_day", "invalid_choice", "\"2\" is not a valid choice."),
-        (
-            "primary_dashboard",
-            json!(2137),
-            "primary_dashboard",
-            "does_not_exist",
-            "Invalid pk \"2137\" - object does not exist.",
-        ),
-        (rate, json!("x"), rate, "invalid_input", a_number),
-        (rate, json!(true), rate, "invalid_input", a_number),
-        (rate, json!(-0.1), rate, "min_value", "Ensure this value is greater than or equal to 0."),
-        (rate, json!(1.01), rate, "max_value", "Ensure this value is less than or equal to 1."),
-        (
-            rate,
-            json!(0.555),
-            rate,
-            "max_decimal_places",
-            "Ensure that there are no more than 2 decimal places.",
-        ),
-        (rate, json!(12.55), rate, "max_digits", "Ensure that there are no more than 3 digits in total."),
-        (duration, json!(15001), duration, "max_value", "Ensure this value is less than or equal to 15000."),
-        (duration, json!(-1), duration, "min_value", "Ensure this value is greater than or equal to 0."),
-        (duration, json!("0.5"), duration, "invalid_input", "A valid integer is required."),
-        (
-            "session_recording_linked_flag",
-            json!([]),
-            "session_recording_linked_flag",
-            "invalid_input",
-            "Must provide a dictionary or None.",
-        ),
-        (
-            "session_recording_linked_flag",
-            json!({"id": 1}),
-            "session_recording_linked_flag",
-            "invalid_input",
-            flag_keys,
-        ),
-        (
-            "session_recording_linked_flag",
-            json!({"id": 1, "key": "k", "x": 1}),
-            "session_recording_linked_flag",
-            "invalid_input",
-            flag_keys,
-        ),
-        (
-            "session_recording_network_payload_capture_config",
-            json!({"x": 1}),
-            "session_recording_network_payload_capture_config",
-            "invalid_input",
-            capture_keys,
-        ),
-        ("session_replay_config", json!({"x": 1}), "session_replay_config", "invalid_input", replay_keys),
-        (
-            "session_replay_config",
-            json!({"ai_config": {"x": 1}}),
-            "session_replay_config",
-            "invalid_input",
-            ai_keys,
-        ),
-        ("session_replay_config", json!({"ai_config": 7}), "session_replay_config", "invalid_input", ai_keys),
-    ] {
-        patch(&org, json!({field: value})).invalid(attr, code, detail);
-    }
+    refuses(&[
+        (flag, json!([]), "invalid_input", not_a_flag),
+        (flag, json!({"id": 1}), "invalid_input", flag_keys),
+        (flag, json!({"id": 1, "key": "k", "x": 1}), "invalid_input", flag_keys),
+        (capture, json!({"x": 1}), "invalid_input", capture_keys),
+        (replay, json!({"x": 1}), "invalid_input", replay_keys),
+        (replay, json!({"ai_config": {"x": 1}}), "invalid_input", ai_keys),
+        (replay, json!({"ai_config": 7}), "invalid_input", ai_keys),
+    ]);
+}
+
+#[test]
+fn errors_to_ignore_are_short_texts() {
+    let server = Server::start();
+    let org = server.org();
+    let before = org.owner.get(&org.project_at("")).json(200);
     let errors = "autocapture_exceptions_errors_to_ignore";
     for (value, detail) in [
         (json!("x"), "Must provide a list for field: autocapture_exceptions_errors_to_ignore."),
@@ -421,8 +414,7 @@ fn every_setting_refuses_what_it_cannot_be() {
     ] {
         patch(&org, json!({errors: value})).invalid(None, "invalid_input", detail);
     }
-    let after = org.owner.get(&org.project_at("")).json(200);
-    assert_eq!(after["updated_at"], before);
+    assert_eq!(org.owner.get(&org.project_at("")).json(200)["updated_at"], before["updated_at"]);
     assert_eq!(org.owner.get(&org.project_at("activity/")).json(200)["total_count"], 0);
 }
 
@@ -565,8 +557,8 @@ fn the_log_tells_who_changed_what_newest_first() {
     org.owner.patch(&path, json!({"surveys_opt_in": true})).json(200);
     org.owner.patch(&path, json!({"surveys_opt_in": null})).json(200);
     let page = org.owner.get(&format!("{path}activity/")).json(200);
-    assert_eq!(page["total_count"], 4, "a change that changes nothing is not told");
-    let told: Vec<(&str, Value)> = page["results"]
+    assert_eq!(page["total_count"], 4, "a change that changes nothing is not logged");
+    let logged: Vec<(&str, Value)> = page["results"]
         .as_array()
         .expect("entries")
         .iter()
@@ -574,7 +566,7 @@ fn the_log_tells_who_changed_what_newest_first() {
         .collect();
     let change = |action: &str, field: &str, before: Value, after: Value| json!([{"type": "Team", "action": action, "field": field, "before": before, "after": after}]);
     assert_eq!(
-        told,
+        logged,
         [
             ("updated", change("deleted", "surveys_opt_in", json!(true), json!(null))),
             ("updated", change("created", "surveys_opt_in", json!(null), json!(true))),
@@ -713,12 +705,12 @@ fn the_webhook_is_shown_to_those_who_may_change_it_and_never_in_the_log() {
     change(json!(null)).json(200);
     let log = org.owner.get(&org.project_at("activity/"));
     assert!(!log.text().contains("secret"), "{}", log.text());
-    let told: Vec<Value> = log.json(200)["results"]
+    let logged: Vec<Value> = log.json(200)["results"]
         .as_array()
         .unwrap()
         .iter()
         .map(|entry| entry["detail"]["changes"].clone())
         .collect();
     let change = |action: &str| json!([{"type": "Team", "action": action, "field": "slack_incoming_webhook", "before": null, "after": null}]);
-    assert_eq!(told, [change("deleted"), change("changed"), change("created")]);
+    assert_eq!(logged, [change("deleted"), change("changed"), change("created")]);
 }

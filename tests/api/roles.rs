@@ -12,7 +12,7 @@ pub fn new_role(org: &Org, name: &str) -> String {
     org.at(&format!("roles/{}/", text(&made["id"])))
 }
 
-/// Puts somebody into the role of this path; the path of his membership.
+/// Puts somebody into the role of this path; the path of the membership.
 pub fn put_in(org: &Org, role: &str, person: &Person) -> String {
     let all = format!("{role}role_memberships/");
     let made = org.owner.post(&all, json!({"user_uuid": person.uuid})).json(201);

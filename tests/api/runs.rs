@@ -86,9 +86,9 @@ fn two_runs_of_an_export_up_to_the_same_moment_follow_each_other() {
     // The first attempt of the first run has its time; while it waits for the next one, the second begins.
     server.pass(Duration::from_secs(60 * 60));
     until_status(&server, &org, &export, "Running");
-    let told = log(&org, &export, "error");
+    let lines = log(&org, &export, "error");
     assert_eq!(
-        told,
+        lines,
         ["Batch export failed with error: TimeoutError: The attempt took longer than 3600 seconds"]
     );
 }

@@ -44,7 +44,7 @@ fn posthog_s_own_way_out_leads_to_its_log_in_page() {
     let again = owner.logged_in();
     let without_token = match &again.shows {
         Shows::Session { id, .. } => format!("sessionid={id}"),
-        _ => unreachable!("he has just logged in"),
+        _ => unreachable!("they have just logged in"),
     };
     let refused = again.without().send(Method::POST, "/logout", "", &[("cookie", &without_token)]);
     assert_eq!(refused.status, 403);

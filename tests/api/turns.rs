@@ -147,13 +147,13 @@ fn a_destination_that_says_nothing_is_tried_again_later() {
     let one = org(&server);
     let receiver = Receiver::answering(&[(SILENCE, "")]);
     let export = begun(&server, &one, &receiver.url("/"));
-    server.until("it is asked", || receiver.received().len() == 1);
+    server.until("a request has arrived", || receiver.received().len() == 1);
     server.pass(Duration::from_secs(3));
-    let told = format!(
+    let message = format!(
         "Batch export failed with error: ClientConnectionError: {} did not answer within 3 seconds",
         receiver.address
     );
-    server.until("the attempt is over", || log(&one, &export, "error") == [told.as_str()]);
+    server.until("the attempt is over", || log(&one, &export, "error") == [message.as_str()]);
     assert_eq!(latest(&one, &export)["status"], "Running");
     server.pass(Duration::from_secs(31));
     completed(&last_run(&server, &one, &export), 1);

@@ -33,7 +33,7 @@ fn enroll(server: &Server, person: &Person) -> String {
     secret
 }
 
-/// The first step of a log-in; who comes back has only the password behind him.
+/// The first step of a log-in; only the password has been given then.
 fn password_given(person: &Person) -> Person {
     let answer = person.without().post("/api/login/", json!({"email": person.email, "password": PASSWORD}));
     let detail = "2FA is required.";
@@ -99,7 +99,7 @@ fn logging_in_takes_the_password_and_then_a_code() {
     let expired = "Login attempt has expired. Re-enter username/password.";
     token(&waiting, &code(&server, &secret)).invalid(None, "2fa_expired", expired);
     token(&server.anyone(), &code(&server, &secret)).invalid(None, "2fa_expired", expired);
-    // A wrong password tells nothing of the second factor.
+    // A wrong password says nothing of the second factor.
     let wrong = server.anyone().post("/api/login/", json!({"email": org.owner.email, "password": "wrong"}));
     wrong.invalid(None, "invalid_credentials", "Invalid email or password.");
 }
@@ -114,7 +114,7 @@ fn a_code_is_good_once_and_for_its_time() {
     is_wrong(&token(&password_given(&org.owner), &used));
     server.pass(STEP);
     is_wrong(&token(&password_given(&org.owner), &used));
-    // The clock of the app may be a step behind, not more.
+    // The clock of the app may be a step late, not more.
     let late = code(&server, &secret);
     server.pass(STEP);
     token(&password_given(&org.owner), &late).json(200);

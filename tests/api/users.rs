@@ -228,7 +228,7 @@ fn an_address_is_changed_by_somebody_who_knows_the_password_and_ends_the_other_s
     };
     let required = "This field is required when updating your email address.";
     let wrong = "Your current password is incorrect.";
-    // Whether the address is taken is not told to who does not know the password.
+    // Whoever does not know the password does not learn whether the address is taken.
     for email in ["new@example.com", &stranger.email] {
         set(email, None).invalid("current_password", "required", required);
         set(email, Some("wrong")).invalid("current_password", "incorrect_password", wrong);

@@ -496,11 +496,14 @@ fn the_log_has_a_line_for_each_request_as_text_or_as_json() {
         assert!(!line.contains("phx_seen") && !line.contains(key_of(&made)), "{line}");
         let user = made["user_id"].as_str().expect("a user");
         if format == "json" {
-            let told: Value = serde_json::from_str(line).expect("a JSON object");
-            assert_eq!((&told["method"], &told["path"]), (&json!("GET"), &json!("/api/organizations/{id}/")));
-            assert_eq!((&told["status"], &told["user"]), (&json!(200), &json!(user)));
+            let entry: Value = serde_json::from_str(line).expect("a JSON object");
+            assert_eq!(
+                (&entry["method"], &entry["path"]),
+                (&json!("GET"), &json!("/api/organizations/{id}/"))
+            );
+            assert_eq!((&entry["status"], &entry["user"]), (&json!(200), &json!(user)));
             assert!(
-                told["ms"].is_number() && told["request_id"].is_string() && told["timestamp"].is_string()
+                entry["ms"].is_number() && entry["request_id"].is_string() && entry["timestamp"].is_string()
             );
         } else {
             let wanted = "INFO access: method=\"GET\" path=\"/api/organizations/{id}/\" status=200 ms=";

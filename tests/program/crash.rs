@@ -4,9 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde_json::json;
 
 use crate::support::{Serving, agent, ask, run};
-use serde_json::json;
+use crate::timing::print_seconds;
 
 /// Rounds of one run; `ORGD_CRASH_ROUNDS` asks for more.
 const ROUNDS: u32 = 50;
@@ -14,6 +17,7 @@ const WRITERS: usize = 8;
 
 #[test]
 fn no_acknowledged_write_is_lost_and_none_is_there_by_halves() {
+    let started = Instant::now();
     let rounds = std::env::var("ORGD_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
@@ -52,6 +56,7 @@ fn no_acknowledged_write_is_lost_and_none_is_there_by_halves() {
             acknowledged = emptied(&file, key, rows);
         }
     }
+    print_seconds(&format!("{rounds} crashes"), started);
 }
 
 /// Several clients write until the process, killed after some acknowledged writes, answers no more.

@@ -22,10 +22,10 @@ fn can_mount(folder: &Path) -> bool {
         Command::new("unshare").args(["--mount", "sh", "-c", MOUNT]).arg(folder).arg("true").output();
     let is_there = output.is_ok_and(|output| output.status.success());
     if !is_there {
-        let told =
+        let reason =
             "no file system can be mounted here (root and unshare are needed): a full disk is not tested";
-        assert!(std::env::var_os("ORGD_TESTS_NEED_ALL").is_none(), "{told}");
-        eprintln!("{told}");
+        assert!(std::env::var_os("ORGD_TESTS_NEED_ALL").is_none(), "{reason}");
+        eprintln!("{reason}");
     }
     is_there
 }
@@ -47,7 +47,7 @@ fn serve(folder: &Path) -> (Serving, PathBuf) {
     (server, inside)
 }
 
-/// Takes all the room that is left.
+/// Takes all the space that is left.
 fn fill(path: &Path) {
     let mut file = File::create(path).expect("a file");
     for size in [64 * 1024, 4096] {
@@ -82,7 +82,7 @@ fn a_full_disk_stops_writes_and_nothing_else_until_there_is_room() {
             if status == 201 {
                 acknowledged.insert(name);
             }
-            // Where a commit finds room inside of the file, the server is well again at once.
+            // Where a commit finds space inside of the file, the server is well again at once.
             status == 503 && call("GET", "/_health", Value::Null).0 == 503
         });
         assert!(refused.is_some(), "the disk is not full");

@@ -31,8 +31,8 @@ fn place(has_secret: bool) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("orgd.redb");
     let bootstrap = ["bootstrap", "--email", "ada@example.com", "--organization", "Acme", "--data"];
-    let (is_made, told) = output_of(orgd(&bootstrap).arg(&data).env("ORGD_BOOTSTRAP_API_KEY", KEY));
-    assert!(is_made && told.contains(KEY), "{told}");
+    let (is_made, output) = output_of(orgd(&bootstrap).arg(&data).env("ORGD_BOOTSTRAP_API_KEY", KEY));
+    assert!(is_made && output.contains(KEY), "{output}");
     if has_secret {
         let server = Serving::start(&data, &[]);
         assert_eq!(make_export(&server).0, 201);
@@ -82,8 +82,8 @@ fn a_lost_or_foreign_key_beside_sealed_secrets_is_loud_and_never_replaced_unaske
     fs::remove_file(key_file(&data)).expect("the key is lost");
     starts_locked(&mut serve(&data), &data);
     assert!(!key_file(&data).exists(), "no new key is made");
-    let (is_whole, told) = check(&data);
-    assert!(!is_whole && told.contains("1 of 1 sealed secrets cannot be opened"), "{told}");
+    let (is_whole, output) = check(&data);
+    assert!(!is_whole && output.contains("1 of 1 sealed secrets cannot be opened"), "{output}");
     assert!(!key_file(&data).exists(), "a check makes no key");
     starts_locked(serve(&data).env("ORGD_SECRET_KEY", SECRET_KEY), &data);
 
@@ -121,8 +121,8 @@ fn an_operator_may_give_the_old_secrets_up() {
         let server = Serving::start(&data, &[]);
         assert_eq!(ready(&server).0, 200, "the new key is the file's from now on");
         assert_eq!(server.stop(), Some(0));
-        let (is_whole, told) = check(&data);
-        assert!(!is_whole && told.contains("1 of 2 sealed secrets cannot be opened"), "{told}");
+        let (is_whole, output) = check(&data);
+        assert!(!is_whole && output.contains("1 of 2 sealed secrets cannot be opened"), "{output}");
     }
 }
 
@@ -143,15 +143,15 @@ fn files_that_others_can_read_are_told_of_and_such_a_key_is_refused() {
     let (_folder, data) = place(false);
     for mode in [0o604, 0o644, 0o666] {
         set_mode(&key_file(&data), mode);
-        let (is_served, told) = output_of(&mut serve(&data));
-        assert!(!is_served && told.contains("chmod 600") && told.contains(".key"), "{mode:o}: {told}");
+        let (is_served, output) = output_of(&mut serve(&data));
+        assert!(!is_served && output.contains("chmod 600") && output.contains(".key"), "{mode:o}: {output}");
     }
     set_mode(&key_file(&data), 0o600);
-    for (mode, is_told_of) in [(0o600, false), (0o640, true), (0o644, true)] {
+    for (mode, is_warned_of) in [(0o600, false), (0o640, true), (0o644, true)] {
         set_mode(&data, mode);
         let server = Serving::start(&data, &[]);
-        let told = server.said.iter().any(|line| line.contains("can be read by others: chmod 600"));
-        assert_eq!(told, is_told_of, "{mode:o}: {:#?}", server.said);
+        let is_warned = server.said.iter().any(|line| line.contains("can be read by others: chmod 600"));
+        assert_eq!(is_warned, is_warned_of, "{mode:o}: {:#?}", server.said);
         assert_eq!(server.stop(), Some(0));
     }
 }
@@ -171,8 +171,8 @@ fn secrets_come_from_files_and_from_credentials_as_well() {
         let data = at(&format!("{number}.redb"));
         let mut command = orgd(&bootstrap);
         command.arg(&data).env(name, &place).env("ORGD_BOOTSTRAP_API_KEY_FILE", at("api_key"));
-        let (is_made, told) = output_of(&mut command);
-        assert!(is_made && told.contains(KEY), "{told}");
+        let (is_made, output) = output_of(&mut command);
+        assert!(is_made && output.contains(KEY), "{output}");
         assert!(!key_file(&data).exists(), "the key came from elsewhere");
         let server = Serving::of(serve(&data).env(name, &place));
         assert_eq!(make_export(&server).0, 201);
@@ -181,10 +181,10 @@ fn secrets_come_from_files_and_from_credentials_as_well() {
         assert_eq!(ready(&server).0, 200, "it is the same key");
         assert_eq!(server.stop(), Some(0));
         let mut twice = serve(&data);
-        let (is_served, told) = output_of(twice.env(name, &place).env("ORGD_SECRET_KEY", SECRET_KEY));
-        assert!(!is_served && told.contains("both ORGD_SECRET_KEY and"), "{told}");
+        let (is_served, output) = output_of(twice.env(name, &place).env("ORGD_SECRET_KEY", SECRET_KEY));
+        assert!(!is_served && output.contains("both ORGD_SECRET_KEY and"), "{output}");
     }
-    let (is_served, told) = output_of(serve(&at("none.redb")).env("ORGD_SMTP_URL_FILE", at("missing")));
-    assert!(!is_served && told.contains("ORGD_SMTP_URL_FILE: cannot read"), "{told}");
+    let (is_served, output) = output_of(serve(&at("none.redb")).env("ORGD_SMTP_URL_FILE", at("missing")));
+    assert!(!is_served && output.contains("ORGD_SMTP_URL_FILE: cannot read"), "{output}");
     assert!(!at("none.redb").exists());
 }

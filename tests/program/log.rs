@@ -13,7 +13,7 @@ const KEY: &str = "phx_given-by-the-operator-0123456789";
 const PASSWORD: &str = "a-rather-Long-passphrase-7";
 const FORMATS: [&str; 2] = ["text", "json"];
 
-/// A server behind a trusted proxy, with everything in its log.
+/// A server that trusts a proxy, with everything in its log.
 struct Watched {
     server: Serving,
     agent: Agent,
@@ -87,9 +87,9 @@ fn event(line: &str, format: &str) -> Option<[String; 3]> {
             .expect("a pattern");
         return form.captures(line).map(|found| [1, 2, 3].map(|place| found[place].to_owned()));
     }
-    let told: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
-    let text = |name: &str| told[name].as_str().map(str::to_owned);
-    (told["target"] == "security")
+    let entry: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    let text = |name: &str| entry[name].as_str().map(str::to_owned);
+    (entry["target"] == "security")
         .then(|| [text("event"), text("address"), text("account")].map(Option::unwrap_or_default))
 }
 
@@ -177,12 +177,12 @@ fn a_request_s_line_has_the_address_and_the_identifiers_that_it_named() {
         assert_eq!(access.len(), wanted.len() + 2, "{access:#?}");
         for (line, (route, ids)) in access.iter().zip(&wanted) {
             if format == "json" {
-                let told: Value = serde_json::from_str(line).expect("JSON");
+                let entry: Value = serde_json::from_str(line).expect("JSON");
                 let ids: serde_json::Map<String, Value> =
                     ids.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-                let shown = told.get("ids").cloned().unwrap_or_else(|| json!({}));
+                let shown = entry.get("ids").cloned().unwrap_or_else(|| json!({}));
                 assert_eq!(
-                    (&told["path"], &told["address"], &shown),
+                    (&entry["path"], &entry["address"], &shown),
                     (&json!(route), &json!("203.0.113.7"), &json!(ids)),
                     "{line}"
                 );

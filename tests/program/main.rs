@@ -4,16 +4,16 @@
 
 #[path = "../api/support/archives.rs"]
 mod archives;
+mod chaos_proxy;
 mod cli;
 mod crash;
 mod damage;
 mod exports;
 mod full_disk;
-mod gate;
 mod keys;
 mod log;
 mod outbound;
-#[path = "../api/support/postgres.rs"]
+#[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
 mod postgres;
 #[path = "../api/support/receiver.rs"]
@@ -23,6 +23,8 @@ mod s3;
 mod secrets;
 mod signals;
 mod support;
+#[path = "../api/support/timing.rs"]
+mod timing;
 #[path = "../api/support/web.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
 mod web;

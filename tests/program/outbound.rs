@@ -48,9 +48,9 @@ impl Server {
     /// Why a plugin could not be installed.
     #[track_caller]
     fn refusal(&self, url: &str) -> String {
-        let (status, told) = self.ask("POST", &json!({"url": url}));
-        assert_eq!((status, &told["type"]), (400, &json!("validation_error")), "{told}");
-        told["detail"].as_str().expect("a sentence").to_owned()
+        let (status, answer) = self.ask("POST", &json!({"url": url}));
+        assert_eq!((status, &answer["type"]), (400, &json!("validation_error")), "{answer}");
+        answer["detail"].as_str().expect("a sentence").to_owned()
     }
 
     /// Why an export to this address fails.
@@ -133,7 +133,7 @@ fn plugins_come_over_https_from_hosts_whose_certificates_are_good() {
     ];
     let server = Server::start(folder.path(), &variables);
     assert_eq!(server.install("https://github.com/u/r/archive/1.zip"), 201);
-    assert_eq!(web.asked()[0].header("authorization"), Some("token tok"));
+    assert_eq!(web.requests()[0].header("authorization"), Some("token tok"));
 
     // Another name than the certificate's, and an authority that nobody knows.
     let folder = tempfile::tempdir().unwrap();
@@ -141,7 +141,7 @@ fn plugins_come_over_https_from_hosts_whose_certificates_are_good() {
     let server = Server::start(folder.path(), &[("SSL_CERT_FILE", &authority), ("ORGD_GITHUB_URL", &base)]);
     let detail = server.refusal("https://github.com/u/r/archive/1.zip");
     assert!(detail.contains("could not be reached: invalid peer certificate"), "{detail}");
-    assert_eq!(web.asked().len(), 1);
+    assert_eq!(web.requests().len(), 1);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn the_public_sites_are_reached_through_the_proxy_and_lead_to_no_inner_address()
     assert_eq!(server.install("https://github.com/u/r?private_token=secret"), 201);
     assert_eq!(web.targets(), ["api.github.com:443", "github.com:443", "codeload.example.com:443"]);
     let shown: Vec<_> =
-        web.asked().iter().map(|asked| asked.header("authorization").map(str::to_owned)).collect();
+        web.requests().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
     assert_eq!(shown, [Some("Bearer secret".to_owned()), Some("token secret".to_owned()), None]);
 
     let port = inner.address.port();
@@ -183,7 +183,7 @@ fn the_public_sites_are_reached_through_the_proxy_and_lead_to_no_inner_address()
         let detail = server.refusal("https://github.com/u/r/archive/2.zip");
         assert!(detail.contains(" is not an address that this server may connect to"), "{target}: {detail}");
     }
-    assert!(inner.asked().is_empty());
+    assert!(inner.requests().is_empty());
     assert!(web.targets().iter().all(|target| target.ends_with(".com:443")), "{:?}", web.targets());
     assert_eq!(server.ask("GET", &json!({})).1["count"], 1);
 }

@@ -1,4 +1,4 @@
-//! What is secret of a destination is told nowhere, not even when the destination repeats it.
+//! What is secret of a destination is shown nowhere, not even when the destination repeats it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -15,7 +15,7 @@ const ANSWERS: &[(u16, &str)] = &[
     (400, "you said sesame-token/+\"of\" the receiver"),
     (400, r#"{"api_key": "sesame-token/+\"of\" the receiver"}"#),
     (400, "token=sesame-token%2F%2B%22of%22%20the%20receiver"),
-    // What is told of an answer ends in the middle of it.
+    // What is shown of an answer ends in the middle of it.
     (
         400,
         concat!(
@@ -51,7 +51,7 @@ fn database() -> SocketAddr {
     address
 }
 
-/// Of every type one, and how often each is asked to run.
+/// Of every type one, and how often each has to run.
 fn destinations(receiver: &Receiver, bucket: &Receiver, database: SocketAddr) -> Vec<(Value, usize)> {
     let tables = json!({
         "user": "sesame-user", "password": "sesame-password", "host": "127.0.0.1", "port": database.port(),
@@ -134,19 +134,19 @@ fn no_secret_of_a_destination_is_told_anywhere() {
         let range = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
         for run in 1..=times {
             owner.asks("POST", &format!("{one}backfill/"), &range);
-            let told = || owner.asks("GET", &format!("{one}logs/?limit=500"), &json!({})).to_string();
-            until("the run has failed", || told().matches("batches in 2021").count() == run);
+            let shown = || owner.asks("GET", &format!("{one}logs/?limit=500"), &json!({})).to_string();
+            until("the run has failed", || shown().matches("batches in 2021").count() == run);
             let run = owner.asks("GET", &one, &json!({}))["latest_runs"][0].clone();
             assert_eq!(run["status"], "Failed", "{run}");
             assert!(
-                told().contains(
+                shown().contains(
                     run["latest_error"].as_str().expect("a sentence").get(..20).expect("a long one")
                 )
             );
         }
         owner.asks("PATCH", &one, &json!({"destination": destination}));
         owner.asks("PUT", &one, &body);
-        // What is wrong with a configuration is told without its values.
+        // What is wrong with a configuration is shown without its values.
         let wrong = json!({"destination": {"type": destination["type"], "config": {"url": ["sesame"], "user": ["sesame"], "unknown": "sesame"}}});
         let refused = owner.asks("PATCH", &one, &wrong);
         assert_eq!(refused["type"], "validation_error");
@@ -163,8 +163,8 @@ fn no_secret_of_a_destination_is_told_anywhere() {
     assert_eq!(server.stop(), Some(0));
     let lines: Vec<String> = log.iter().collect();
     assert!(lines.iter().any(|line| line.contains("an attempt at a run of a batch export ended")));
-    let told: Vec<&String> = lines.iter().filter(|line| line.contains(MARK)).collect();
-    assert!(told.is_empty(), "{told:#?}");
+    let shown: Vec<&String> = lines.iter().filter(|line| line.contains(MARK)).collect();
+    assert!(shown.is_empty(), "{shown:#?}");
     let bytes = std::fs::read(&file).expect("the data file");
     assert!(!bytes.windows(MARK.len()).any(|part| part == MARK.as_bytes()));
 }
@@ -183,8 +183,8 @@ fn where_the_operator_gives_a_key_none_is_made() {
     let key = "a key of at least thirty-two letters";
     assert!(given(&bootstrap, key).0 && given(&["check", "--data", data], key).0);
     assert_eq!(files(), 1);
-    let (_, told) = given(&["check", "--data", data], "short");
-    assert!(told.contains("ORGD_SECRET_KEY: the secret key must have at least 32 letters"), "{told}");
+    let (_, shown) = given(&["check", "--data", data], "short");
+    assert!(shown.contains("ORGD_SECRET_KEY: the secret key must have at least 32 letters"), "{shown}");
     // A check makes no key, and needs none where nothing is sealed.
     assert!(run(&["check", "--data", data]).status.success());
     assert_eq!(files(), 1);

@@ -59,11 +59,11 @@ impl Serving {
             said.extend(base.is_none().then_some(line));
             base
         });
-        let (told, log) = channel();
+        let (sender, log) = channel();
         let serving =
             Serving { child, base: listening.unwrap_or_default(), said, log: Some(Mutex::new(log)) };
         assert!(!serving.base.is_empty(), "it does not listen: {:#?}", serving.said);
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(told.send(line))));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         serving
     }
 
@@ -109,7 +109,7 @@ pub fn agent() -> Agent {
     config.allow_non_standard_methods(true).build().new_agent()
 }
 
-/// Waits for what happens behind the requests' backs.
+/// Waits for what background tasks do.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();

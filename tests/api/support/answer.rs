@@ -7,24 +7,24 @@ use ureq::http::{HeaderMap, Response};
 /// One answer, whole.
 pub struct Answer {
     /// Method and path, for messages.
-    asked: String,
+    request: String,
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn read(asked: String, response: Response<Body>) -> Answer {
+    pub fn read(request: String, response: Response<Body>) -> Answer {
         let (head, mut body) = response.into_parts();
         let body = body.with_config().limit(u64::MAX).read_to_vec();
-        let body = body.unwrap_or_else(|cause| panic!("{asked}: the body broke: {cause}"));
-        Answer { asked, status: head.status.as_u16(), headers: head.headers, body }
+        let body = body.unwrap_or_else(|cause| panic!("{request}: the body broke: {cause}"));
+        Answer { request, status: head.status.as_u16(), headers: head.headers, body }
     }
 
     /// The JSON body, after a look at the status.
     #[track_caller]
     pub fn json(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}: {}", self.asked, self.text());
+        assert_eq!(self.status, status, "{}: {}", self.request, self.text());
         self.value()
     }
 
@@ -32,7 +32,7 @@ impl Answer {
     #[track_caller]
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.body)
-            .unwrap_or_else(|_| panic!("{}: no JSON: {}", self.asked, self.text()))
+            .unwrap_or_else(|_| panic!("{}: no JSON: {}", self.request, self.text()))
     }
 
     pub fn text(&self) -> String {
@@ -41,7 +41,7 @@ impl Answer {
 
     #[track_caller]
     pub fn no_content(&self) {
-        assert_eq!((self.status, self.text().as_str()), (204, ""), "{}", self.asked);
+        assert_eq!((self.status, self.text().as_str()), (204, ""), "{}", self.request);
     }
 
     /// The rows of a page.
@@ -54,7 +54,7 @@ impl Answer {
     #[track_caller]
     pub fn refused(&self, status: u16, kind: &str, code: &str, detail: &str, attr: Option<&str>) {
         let wanted = json!({"type": kind, "code": code, "detail": detail, "attr": attr});
-        assert_eq!((self.status, self.value()), (status, wanted), "{}", self.asked);
+        assert_eq!((self.status, self.value()), (status, wanted), "{}", self.request);
     }
 
     /// 400 for a field, or with `None` for the whole body.
@@ -67,7 +67,7 @@ impl Answer {
     #[track_caller]
     pub fn reason(&self) -> String {
         let value = self.json(400);
-        assert_eq!(value["type"], "validation_error", "{}: {value}", self.asked);
+        assert_eq!(value["type"], "validation_error", "{}: {value}", self.request);
         value["detail"].as_str().expect("a sentence").to_owned()
     }
 
@@ -109,12 +109,12 @@ impl Answer {
     pub fn not_allowed(&self, method: &str) {
         let detail = format!("Method \"{method}\" not allowed.");
         self.refused(405, "invalid_request", "method_not_allowed", &detail, None);
-        assert!(self.headers.contains_key("allow"), "{}: no Allow header", self.asked);
+        assert!(self.headers.contains_key("allow"), "{}: no Allow header", self.request);
     }
 
     #[track_caller]
     pub fn header(&self, name: &str) -> String {
-        let value = self.headers.get(name).unwrap_or_else(|| panic!("{}: no header {name}", self.asked));
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("{}: no header {name}", self.request));
         value.to_str().expect("a header of text").to_owned()
     }
 
@@ -126,6 +126,6 @@ impl Answer {
             .filter_map(|cookie| cookie.strip_prefix(name)?.strip_prefix('='))
             .map(|rest| rest.split(';').next().unwrap_or_default().to_owned())
             .next()
-            .unwrap_or_else(|| panic!("{}: no cookie {name}", self.asked))
+            .unwrap_or_else(|| panic!("{}: no cookie {name}", self.request))
     }
 }

@@ -1,4 +1,4 @@
-//! A name server on loopback, over UDP and TCP, that says what a test tells it to.
+//! A name server on loopback, over UDP and TCP, that says what a test puts there.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -22,7 +22,7 @@ enum Said {
     Silence,
 }
 
-/// A running name server; every name that it was told nothing of does not exist.
+/// A running name server; every other name does not exist.
 #[derive(Clone)]
 pub struct NameServer {
     pub address: SocketAddr,
@@ -101,7 +101,7 @@ impl NameServer {
         self.zone.names.lock().expect("no test panics here").remove(&name.to_lowercase());
     }
 
-    /// Answers about the name are cut when they are asked for by UDP.
+    /// Answers about the name are cut when the question comes by UDP.
     pub fn truncates(&self, name: &str) {
         self.zone.truncated.lock().expect("no test panics here").push(name.to_lowercase());
     }
@@ -145,13 +145,13 @@ impl Zone {
         answer.metadata.recursion_desired = true;
         answer.metadata.recursion_available = true;
         answer.add_query(query.clone());
-        let asked = plain(query.name());
-        if by_udp && self.truncated.lock().expect("no test panics here").contains(&asked) {
+        let questioned = plain(query.name());
+        if by_udp && self.truncated.lock().expect("no test panics here").contains(&questioned) {
             answer.metadata.truncation = true;
             return answer.to_vec().ok();
         }
         let names = self.names.lock().expect("no test panics here");
-        let mut name = asked;
+        let mut name = questioned;
         loop {
             match names.get(&name) {
                 None => {

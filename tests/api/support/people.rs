@@ -11,14 +11,17 @@ use super::{Answer, Server};
 /// A password that is strong enough.
 pub const PASSWORD: &str = "a-rather-Long-passphrase-7";
 
-/// A client that follows no redirects and sends what it is told. Each server has one of its own: ports
-/// come again, and a kept connection would lead to a server that is gone.
+/// The label of the keys that people of tests hold.
+pub const KEY_LABEL: &str = "test";
+
+/// A client that follows no redirects and sends requests as they are. Each server has one of its own: ports
+/// are used again, and a kept connection would lead to a server that is gone.
 pub fn agent() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
     config.allow_non_standard_methods(true).build().new_agent()
 }
 
-/// What somebody shows of himself.
+/// What somebody shows of themselves.
 #[derive(Clone)]
 pub enum Shows {
     Nothing,
@@ -32,7 +35,7 @@ pub struct Person {
     agent: Agent,
     pub address: SocketAddr,
     pub email: String,
-    /// Empty until he has signed up.
+    /// Empty until they have signed up.
     pub uuid: String,
     pub shows: Shows,
 }
@@ -97,7 +100,7 @@ impl Person {
         body: impl Into<Vec<u8>>,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let told = format!("{method} {path}");
+        let what = format!("{method} {path}");
         let mut request = Request::builder().method(method).uri(self.url(path));
         match &self.shows {
             Shows::Nothing => {}
@@ -117,7 +120,7 @@ impl Person {
         } else {
             self.agent.run(request.body(body).expect("a request"))
         };
-        Answer::read(told, answer.unwrap_or_else(|cause| panic!("no answer: {cause}")))
+        Answer::read(what, answer.unwrap_or_else(|cause| panic!("no answer: {cause}")))
     }
 
     /// The same person without anything to show.
@@ -139,14 +142,14 @@ impl Person {
         self.with_cookies_of(&answer)
     }
 
-    /// The same person with a new key of these scopes. Needs his session.
+    /// The same person with a new key of these scopes. Needs their session.
     pub fn key(&self, scopes: &[&str]) -> Person {
         self.key_of(json!({"scopes": scopes}))
     }
 
     /// The same person with a new key as described.
     pub fn key_of(&self, mut body: Value) -> Person {
-        body["label"] = json!("test");
+        body["label"] = json!(KEY_LABEL);
         let made = self.post("/api/personal_api_keys/", body).json(201);
         let value = made["value"].as_str().expect("the value of a new key").to_owned();
         Person { shows: Shows::Key(value), ..self.clone() }

@@ -1,4 +1,4 @@
-//! An HTTP server that notes what it is sent and answers what it is told to.
+//! An HTTP server that notes what it is sent and answers as the test says.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -22,6 +22,27 @@ use ureq::Agent;
 use super::people::agent;
 use super::{NameServer, Org, Person};
 
+/// Rows as bytes: table, key, record.
+pub type Rows = Vec<(&'static str, Vec<u8>, Vec<u8>)>;
+
+/// Tables that background tasks write: runs of exports, the latest time that was seen, mails that go out, the next
+/// look at proxy records.
+const OF_TASKS: &[&str] = &[
+    "batch_export_backfills",
+    "batch_export_backfills_open",
+    "batch_export_logs",
+    "batch_export_run_commits",
+    "batch_export_runs",
+    "batch_export_runs_open",
+    "batch_exports_schedule",
+    "counts",
+    "instance",
+    "outbox",
+    "proxy_records_due",
+];
+/// Tables whose records note when something was last used, or what a background task found.
+const KEYS_ONLY: &[&str] = &["api_keys", "proxy_records", "sessions"];
+
 /// Knows no name. No test asks the name servers of the machine that it runs on.
 static EMPTY_DNS: LazyLock<NameServer> = LazyLock::new(NameServer::start);
 
@@ -32,7 +53,7 @@ pub struct Server {
     pub(super) agent: Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// Tells people apart.
+    /// Makes addresses of people differ.
     people: AtomicU32,
 }
 
@@ -62,7 +83,7 @@ impl Server {
         config.outbound_allow = AddressPolicy::parse("127.0.0.0/8,::1,0.0.0.0").expect("a list");
         // Tests let days pass at once, in which nobody uses their session.
         config.session_idle_seconds = orgd::config::SESSION_SECONDS;
-        // Nobody outside of this machine is asked for anything.
+        // No test calls anybody outside of this machine.
         config.plugins.plugin_repository_url = String::new();
         change(&mut config);
         let (started, running) = std::sync::mpsc::channel();
@@ -98,6 +119,31 @@ impl Server {
         self.pass(Duration::from_secs(days * 24 * 60 * 60));
     }
 
+    /// Every row of the data file that only requests change, to prove that one changed nothing.
+    pub fn rows(&self) -> Rows {
+        self.rows_but(OF_TASKS, KEYS_ONLY)
+    }
+
+    /// Every row of the data file.
+    pub fn all_rows(&self) -> Rows {
+        self.rows_but(&[], &[])
+    }
+
+    fn rows_but(&self, left_out: &[&str], keys_only: &[&str]) -> Rows {
+        let store = &self.app.store;
+        let tables = store.tables().iter().filter(|table| !left_out.contains(&table.name));
+        let read = store.read(|tx| {
+            let mut rows = Vec::new();
+            for table in tables {
+                let keep = |value: Vec<u8>| if keys_only.contains(&table.name) { Vec::new() } else { value };
+                let dumped = tx.dump(table)?.into_iter();
+                rows.extend(dumped.map(|(key, value)| (table.name, key, keep(value))));
+            }
+            Ok(rows)
+        });
+        read.expect("the file can be read")
+    }
+
     /// Lets every proxy record that is due be looked at.
     pub fn follow_proxies(&self) {
         let runtime =
@@ -105,7 +151,7 @@ impl Server {
         runtime.block_on(orgd::background::proxy_records::check_due(&self.app)).expect("the store works");
     }
 
-    /// Waits for what happens behind the requests' backs.
+    /// Waits for what background tasks do.
     #[track_caller]
     pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let started = std::time::Instant::now();

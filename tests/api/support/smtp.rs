@@ -36,18 +36,18 @@ impl Smtp {
 
     pub fn on(listener: TcpListener, manner: Manner) -> Smtp {
         let address = listener.local_addr().expect("the socket has an address");
-        let (told, seen) = channel();
+        let (sender, seen) = channel();
         std::thread::spawn(move || {
             let mut kept = Vec::new();
             for stream in listener.incoming().map_while(Result::ok) {
-                if told.send(Seen::Connection).is_err() {
+                if sender.send(Seen::Connection).is_err() {
                     return;
                 }
                 if matches!(manner, Manner::Hangs) {
                     kept.push(stream);
                 } else {
-                    let told = told.clone();
-                    std::thread::spawn(move || converse(stream, manner, &told));
+                    let sender = sender.clone();
+                    std::thread::spawn(move || converse(stream, manner, &sender));
                 }
             }
         });
@@ -95,7 +95,7 @@ impl Smtp {
     }
 }
 
-fn converse(stream: TcpStream, manner: Manner, told: &Sender<Seen>) -> Option<()> {
+fn converse(stream: TcpStream, manner: Manner, sender: &Sender<Seen>) -> Option<()> {
     let mut writing = stream.try_clone().ok()?;
     let mut lines = BufReader::new(stream).lines();
     let mut say = |line: &str| writing.write_all(format!("{line}\r\n").as_bytes()).ok();
@@ -107,7 +107,7 @@ fn converse(stream: TcpStream, manner: Manner, told: &Sender<Seen>) -> Option<()
             "EHLO" | "HELO" => say("250 loopback")?,
             "RCPT" => {
                 let address = line.split(['<', '>']).nth(1).unwrap_or_default();
-                told.send(Seen::Recipient(address.to_owned())).ok()?;
+                sender.send(Seen::Recipient(address.to_owned())).ok()?;
                 match manner {
                     Manner::Answers(code) => say(&format!("{code} not now"))?,
                     _ => say("250 fine")?,
@@ -124,7 +124,7 @@ fn converse(stream: TcpStream, manner: Manner, told: &Sender<Seen>) -> Option<()
                     message.push_str(line.strip_prefix('.').unwrap_or(&line));
                     message.push('\n');
                 }
-                told.send(Seen::Message(message)).ok()?;
+                sender.send(Seen::Message(message)).ok()?;
                 say("250 taken")?;
             }
             "QUIT" => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What stands at an address.
+/// What a server answers at a path.
 #[derive(Clone)]
 pub enum Page {
     /// 200 with these bytes.
@@ -25,15 +25,15 @@ pub enum Page {
     Hang,
     /// A good head, then now and then a byte.
     Drip,
-    /// The other page, once the gate is open.
-    Behind(Gate, Box<Page>),
+    /// The other page, once the latch is open.
+    Held(Latch, Box<Page>),
 }
 
-/// Holds answers back until a test has seen what it wants to see.
+/// Keeps answers back until a test has seen what it wants to see.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub struct Latch(Arc<(Mutex<bool>, Condvar)>);
 
-impl Gate {
+impl Latch {
     pub fn open(&self) {
         *self.0.0.lock().expect("no test panics here") = true;
         self.0.1.notify_all();
@@ -47,13 +47,13 @@ impl Gate {
 
 /// One request, as the server saw it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Request {
     /// With its query.
     pub path: String,
     headers: Vec<(String, String)>,
 }
 
-impl Asked {
+impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -62,7 +62,7 @@ impl Asked {
 #[derive(Default)]
 struct Shared {
     pages: Mutex<HashMap<String, Page>>,
-    asked: Mutex<Vec<Asked>>,
+    requests: Mutex<Vec<Request>>,
     arrived: Condvar,
     /// Where callers of the proxy wanted to go.
     targets: Mutex<Vec<String>>,
@@ -115,25 +115,28 @@ impl Web {
     }
 
     /// All requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.shared.asked.lock().expect("no test panics here").clone()
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.requests.lock().expect("no test panics here").clone()
     }
 
     /// Waits until there were so many requests.
     pub fn wait_for(&self, count: usize) {
-        let asked = self.shared.asked.lock().expect("no test panics here");
+        let requests = self.shared.requests.lock().expect("no test panics here");
         drop(
-            self.shared.arrived.wait_while(asked, |asked| asked.len() < count).expect("no test panics here"),
+            self.shared
+                .arrived
+                .wait_while(requests, |requests| requests.len() < count)
+                .expect("no test panics here"),
         );
     }
 
-    /// The hosts that the proxy was asked to connect to.
+    /// The hosts that callers of the proxy wanted to connect to.
     pub fn targets(&self) -> Vec<String> {
         self.shared.targets.lock().expect("no test panics here").clone()
     }
 
     pub fn paths(&self) -> Vec<String> {
-        self.asked().into_iter().map(|asked| asked.path).collect()
+        self.requests().into_iter().map(|request| request.path).collect()
     }
 }
 
@@ -166,15 +169,15 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 fn serve_one(shared: &Shared, mut stream: impl Read + Write + Waits) -> std::io::Result<()> {
-    let asked = read_head(&mut BufReader::new(&mut stream))?;
-    let page = shared.pages.lock().expect("no test panics here").get(&asked.path).cloned();
-    shared.asked.lock().expect("no test panics here").push(asked);
+    let request = read_head(&mut BufReader::new(&mut stream))?;
+    let page = shared.pages.lock().expect("no test panics here").get(&request.path).cloned();
+    shared.requests.lock().expect("no test panics here").push(request);
     shared.arrived.notify_all();
     answer(page.unwrap_or(Page::Status(404)), stream)
 }
 
 /// Reads a request's head.
-fn read_head(lines: &mut impl BufRead) -> std::io::Result<Asked> {
+fn read_head(lines: &mut impl BufRead) -> std::io::Result<Request> {
     let mut first = String::new();
     lines.read_line(&mut first)?;
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -184,7 +187,7 @@ fn read_head(lines: &mut impl BufRead) -> std::io::Result<Asked> {
         lines.read_line(&mut line)?;
         match line.trim_end().split_once(':') {
             Some((name, value)) => headers.push((name.to_lowercase(), value.trim().to_owned())),
-            None => return Ok(Asked { path, headers }),
+            None => return Ok(Request { path, headers }),
         }
     }
 }
@@ -216,8 +219,8 @@ fn answer(page: Page, mut stream: impl Read + Write + Waits) -> std::io::Result<
                 stream.write_all(&[0; 64 * 1024])?;
             }
         }
-        Page::Behind(gate, page) => {
-            gate.pass();
+        Page::Held(latch, page) => {
+            latch.pass();
             answer(*page, stream)
         }
         Page::Hang => stream.read(&mut [0]).map(drop),

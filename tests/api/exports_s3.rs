@@ -218,8 +218,8 @@ fn what_the_bucket_refuses_fails_at_once() {
     ] {
         let run = run_of(&server, &org, "events", config(&bucket, more));
         assert_eq!((&run["status"], &run["records_completed"]), (&json!("Failed"), &Value::Null));
-        let told = text(&run["latest_error"]);
-        assert!(told.starts_with(wanted), "{told}");
+        let message = text(&run["latest_error"]);
+        assert!(message.starts_with(wanted), "{message}");
     }
     assert!(bucket.keys("events").is_empty());
 }
@@ -227,7 +227,7 @@ fn what_the_bucket_refuses_fails_at_once() {
 const LATE: &str =
     "<Error><Code>RequestTimeout</Code><Message>Your socket connection was idle</Message></Error>";
 
-/// An export to a bucket that answers what it is told to, and its path.
+/// An export to a bucket that answers as the test says, and its path.
 fn backfilled_to(org: &Org, receiver: &Receiver) -> Value {
     let config = config_at(&receiver.url(""), json!({}));
     let destination = json!({"type": "S3", "config": config});
@@ -296,12 +296,12 @@ fn an_error_inside_a_200_body_is_an_error_in_every_form_that_servers_send() {
 const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>events</Bucket><Key>k</Key><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"#;
 
 /// The method of each request, and whether it is about the upload of `BEGUN`.
-fn asked(receiver: &Receiver) -> Vec<(String, bool)> {
-    let asked = |line: &str| {
+fn requests(receiver: &Receiver) -> Vec<(String, bool)> {
+    let request = |line: &str| {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         (method.to_owned(), path.contains("uploadId=the-upload"))
     };
-    receiver.received().iter().map(|request| asked(&request.line)).collect()
+    receiver.received().iter().map(|received| request(&received.line)).collect()
 }
 
 #[test]
@@ -309,17 +309,17 @@ fn an_upload_in_parts_that_takes_too_long_or_is_not_wanted_any_more_is_forgotten
     let server = Server::start();
     let org = server.org();
     capture_megabytes(&server, &org, 18);
-    let is_forgotten = |receiver: &Receiver| asked(receiver).contains(&("DELETE".into(), true));
+    let is_forgotten = |receiver: &Receiver| requests(receiver).contains(&("DELETE".into(), true));
 
     let receiver = Receiver::answering(&[(200, BEGUN), (SILENCE, "")]);
     let export = backfilled_to(&org, &receiver);
-    server.until("a part is under way", || asked(&receiver).len() == 2);
+    server.until("a part is under way", || requests(&receiver).len() == 2);
     org.owner.delete(&org.at(&format!("batch_exports/{}/", text(&export["id"])))).no_content();
     server.until("its parts are forgotten", || is_forgotten(&receiver));
 
     let receiver = Receiver::answering(&[(200, BEGUN), (SILENCE, "")]);
     let export = backfilled_to(&org, &receiver);
-    server.until("a part is under way", || asked(&receiver).len() == 2);
+    server.until("a part is under way", || requests(&receiver).len() == 2);
     server.pass(Duration::from_secs(60 * 60));
     server.until("its parts are forgotten", || is_forgotten(&receiver));
     server.until("the attempt has failed", || log(&org, &export, "TimeoutError").len() == 1);
@@ -334,7 +334,7 @@ fn an_upload_in_parts_that_fails_is_forgotten_by_the_bucket() {
     let export = backfilled_to(&org, &receiver);
     let run = last_run(&server, &org, &export);
     assert_eq!(run["latest_error"], "ClientError: (status: 403) AccessDenied");
-    assert_eq!(asked(&receiver), [("POST".into(), false), ("PUT".into(), true), ("DELETE".into(), true)]);
+    assert_eq!(requests(&receiver), [("POST".into(), false), ("PUT".into(), true), ("DELETE".into(), true)]);
     // Nothing asks for encryption where none is set.
     let heads = receiver.received().into_iter().map(|request| request.head.to_lowercase());
     assert!(heads.into_iter().all(|head| !head.contains("server-side-encryption")));
@@ -434,15 +434,15 @@ fn encryption_is_asked_for_in_headers_that_are_signed() {
     let bucket = S3::with_bucket("events");
     let more = json!({"endpoint_url": receiver.url(""), "encryption": "aws:kms", "kms_key_id": "the-key"});
     completed(&run_of(&server, &org, "events", config(&bucket, more)), 1);
-    let asked = receiver.received().remove(0);
+    let request = receiver.received().remove(0);
     assert!(
-        asked
+        request
             .line
             .starts_with(&format!("PUT /events/p/{}.jsonl?", RANGE.replace('+', "%2B").replace(':', "%3A"))),
         "{}",
-        asked.line
+        request.line
     );
-    let head = asked.head.to_lowercase();
+    let head = request.head.to_lowercase();
     assert!(head.contains("x-amz-server-side-encryption: aws:kms\r\n"), "{head}");
     assert!(head.contains("x-amz-server-side-encryption-aws-kms-key-id: the-key\r\n"), "{head}");
     assert!(head.contains("x-amz-signedheaders=host%3bx-amz-server-side-encryption%3b"), "{head}");

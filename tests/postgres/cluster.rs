@@ -38,8 +38,19 @@ struct Cluster {
     certificate: PathBuf,
 }
 
-static PLAIN: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::start(false));
-static ENCRYPTED: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::start(true));
+static PLAIN: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(false));
+static ENCRYPTED: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(true));
+
+/// Why tests that need PostgreSQL cannot run on this machine; `None` where they can.
+///
+/// # Panics
+/// Where they cannot although `ORGD_TESTS_NEED_ALL` is set.
+pub fn missing() -> Option<&'static str> {
+    let reason = "PostgreSQL is not installed (initdb and postgres, on PATH or below /usr/lib/postgresql)";
+    let is_missing = programs().is_none();
+    assert!(!is_missing || std::env::var_os("ORGD_TESTS_NEED_ALL").is_none(), "{reason}");
+    is_missing.then_some(reason)
+}
 
 /// The folder of `initdb` and `postgres`.
 fn programs() -> Option<PathBuf> {
@@ -56,16 +67,8 @@ fn programs() -> Option<PathBuf> {
 }
 
 impl Cluster {
-    /// `None`, said aloud, where this machine has no PostgreSQL.
-    fn start(tls: bool) -> Option<Cluster> {
-        let Some(bin) = programs() else {
-            let told =
-                "PostgreSQL is not installed (initdb and postgres, on PATH or below /usr/lib/postgresql)";
-            assert!(std::env::var_os("ORGD_TESTS_NEED_ALL").is_none(), "{told}");
-            // Not by a macro, whose words nobody sees of a test that passes.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: tests that need it: {told}");
-            return None;
-        };
+    fn start(tls: bool) -> Cluster {
+        let bin = programs().expect("PostgreSQL is installed");
         let folder = tempfile::tempdir().expect("a folder").keep();
         let names = ["127.0.0.1".to_owned(), "0.0.0.0".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
@@ -89,7 +92,7 @@ impl Cluster {
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         keep(&bin, &folder, port, tls);
-        Some(Cluster { port, certificate })
+        Cluster { port, certificate }
     }
 }
 
@@ -116,21 +119,21 @@ fn keep(bin: &Path, folder: &Path, port: u16, tls: bool) {
     ]);
     command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut keeper = command.spawn().expect("the keeper starts");
-    let mut told = BufReader::new(keeper.stderr.take().expect("it is piped"));
+    let mut output = BufReader::new(keeper.stderr.take().expect("it is piped"));
     let mut all = String::new();
     while !all.contains("ready to accept connections") {
-        let size = told.read_line(&mut all).expect("text");
+        let size = output.read_line(&mut all).expect("text");
         assert!(size > 0, "PostgreSQL does not start: {all}");
     }
-    // Its words are read as long as this process lives, and so its input stays open.
+    // Its output is read as long as this process lives, and so its input stays open.
     std::thread::spawn(move || {
         let _input = keeper.stdin.take();
-        let _ = std::io::copy(&mut told, &mut std::io::sink());
+        let _ = std::io::copy(&mut output, &mut std::io::sink());
         keeper.wait()
     });
 }
 
-/// An empty database of a test's own, with a user who may do what he likes in it.
+/// An empty database of a test's own, whose user may do anything in it.
 pub struct Postgres {
     pub port: u16,
     pub name: String,
@@ -139,14 +142,20 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Without TLS. `None`, said aloud, where this machine has no PostgreSQL.
-    pub fn start() -> Option<Postgres> {
-        PLAIN.as_ref().map(Postgres::of)
+    /// Without TLS.
+    ///
+    /// # Panics
+    /// Where PostgreSQL is `missing`.
+    pub fn start() -> Postgres {
+        Postgres::of(&PLAIN)
     }
 
     /// With TLS, for its user with nothing else.
-    pub fn encrypted() -> Option<Postgres> {
-        ENCRYPTED.as_ref().map(Postgres::of)
+    ///
+    /// # Panics
+    /// Where PostgreSQL is `missing`.
+    pub fn encrypted() -> Postgres {
+        Postgres::of(&ENCRYPTED)
     }
 
     fn of(cluster: &Cluster) -> Postgres {
@@ -219,14 +228,14 @@ fn ask(port: u16, database: &str, statements: &str) -> Vec<String> {
 /// What happens once on the way to a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mishap {
-    /// The connection breaks behind so many bytes.
-    CutBehind(usize),
-    /// Nothing comes through behind so many bytes.
-    HoldBehind(usize),
+    /// The connection breaks after so many bytes.
+    CutAfter(usize),
+    /// Nothing comes through after so many bytes.
+    HoldAfter(usize),
     /// The connection breaks before the server gets `COMMIT`.
     CutBeforeCommit,
     /// The connection breaks after the server has obeyed `COMMIT`, before it says so.
-    CutBehindCommit,
+    CutAfterCommit,
 }
 
 /// A way to a server with one mishap on it. Later connections come through.
@@ -317,14 +326,14 @@ impl Shared {
             carried += size;
             let is_commit = buffer[..size].windows(7).any(|bytes| bytes == b"COMMIT\0");
             let happens = match self.mishap {
-                Mishap::CutBehind(bytes) | Mishap::HoldBehind(bytes) => carried > bytes,
-                Mishap::CutBeforeCommit | Mishap::CutBehindCommit => is_commit,
+                Mishap::CutAfter(bytes) | Mishap::HoldAfter(bytes) => carried > bytes,
+                Mishap::CutBeforeCommit | Mishap::CutAfterCommit => is_commit,
             };
             if happens && !self.has_happened.swap(true, Ordering::SeqCst) {
                 match self.mishap {
-                    Mishap::CutBehind(_) | Mishap::CutBeforeCommit => return Ok(()),
-                    Mishap::HoldBehind(_) => is_held = true,
-                    Mishap::CutBehindCommit => is_muted.store(true, Ordering::SeqCst),
+                    Mishap::CutAfter(_) | Mishap::CutBeforeCommit => return Ok(()),
+                    Mishap::HoldAfter(_) => is_held = true,
+                    Mishap::CutAfterCommit => is_muted.store(true, Ordering::SeqCst),
                 }
             }
             if !is_held {

@@ -69,10 +69,10 @@ struct Team {
     access_control: bool,
 }
 
-/// Serves for ever where the arguments ask for a bare server.
-pub fn serve_if_asked() {
+/// Serves for ever where the arguments say so.
+pub fn serve_baseline() {
     let arguments: Vec<String> = std::env::args().collect();
-    let Some(place) = arguments.iter().position(|argument| argument == "--bare") else { return };
+    let Some(place) = arguments.iter().position(|argument| argument == "--baseline") else { return };
     let bytes = std::fs::read(&arguments[place + 2]).expect("the answers");
     let fixed = match arguments[place + 1].as_str() {
         "page" => Fixed::Page(serde_json::from_slice(&bytes).expect("a page of organizations")),
@@ -89,11 +89,11 @@ async fn serve(fixed: Arc<Fixed>) {
         let (stream, _) = listener.accept().await.expect("a connection");
         stream.set_nodelay(true).expect("an option");
         let fixed = Arc::clone(&fixed);
-        let answer = service_fn(move |asked: Request<Incoming>| {
+        let answer = service_fn(move |request: Request<Incoming>| {
             let fixed = Arc::clone(&fixed);
             async move {
-                let mut asked = asked.into_body();
-                while asked.frame().await.is_some() {}
+                let mut body = request.into_body();
+                while body.frame().await.is_some() {}
                 let body = match &*fixed {
                     Fixed::Bytes(bytes) => bytes.clone(),
                     Fixed::Page(page) => serde_json::to_vec(page).expect("JSON").into(),

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What is let through before the gate closes.
+/// What is let through before the proxy closes.
 #[derive(Clone, Copy, Debug)]
 pub enum Passes {
     /// So many bytes of what clients send; all answers pass.
@@ -20,14 +20,14 @@ struct State {
     is_open: bool,
 }
 
-pub struct Gate {
+pub struct ChaosProxy {
     pub address: SocketAddr,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
-impl Gate {
+impl ChaosProxy {
     /// To the server at `target`, a host and port with or without `http://`.
-    pub fn to(target: &str, passes: Passes) -> Gate {
+    pub fn to(target: &str, passes: Passes) -> ChaosProxy {
         let target = target.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("the socket has an address");
@@ -50,7 +50,7 @@ impl Gate {
                 }
             }
         });
-        Gate { address, state }
+        ChaosProxy { address, state }
     }
 
     pub fn url(&self) -> String {
@@ -87,7 +87,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, max: Option<usize>, state: &(Mu
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Waits at the closed gate; false for what came before it was opened.
+/// Waits at the closed proxy; false for what came before it was opened.
 fn may_pass((state, opened): &(Mutex<State>, Condvar), bytes: usize, max: usize) -> bool {
     let mut state = lock(state);
     state.passed += bytes;

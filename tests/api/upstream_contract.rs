@@ -1,4 +1,4 @@
-//! The API page, as data in `tests/data/endpoints.json`: every row of it is served with its fields and
+//! The API page, as data in `tests/data/endpoints.json`: every endpoint of it is served with its fields and
 //! its success code, and the OpenAPI document says the same.
 
 use std::collections::BTreeSet;
@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 
 use crate::roles::{new_role, put_in};
 use crate::support::archives::zip;
-use crate::support::mirror::Mirror;
+use crate::support::plugin_hosts::Mirror;
 use crate::support::web::Page;
-use crate::support::{Person, Server, text};
+use crate::support::{Org, Person, Server, text};
 
 /// Resources of the page that this version does not serve.
 const ABSENT: &[&str] = &[];
 
-/// Rows whose answer the page's generator got wrong: these show something of their own.
+/// Endpoints whose answer the page's generator got wrong: these show something of their own.
 const OTHER_ANSWERS: &[&str] = &[
     "/activity/",
     "/check_for_updates/",
@@ -27,7 +27,7 @@ const OTHER_ANSWERS: &[&str] = &[
     "/update_source/",
 ];
 
-/// Rows whose body the page's generator got wrong: these take something of their own, or nothing.
+/// Endpoints whose body the page's generator got wrong: these take something of their own, or nothing.
 const OTHER_BODIES: &[&str] = &["/reset_token/", "/update_source/", "/upgrade/"];
 
 /// Fields whose type the page's generator got wrong.
@@ -39,13 +39,13 @@ const TAKEN_BESIDES: &[&str] = &["send_email", "combine_pending_invites", "url"]
 fn page() -> Vec<Value> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../data/endpoints.json")).expect("JSON");
     all.into_iter()
-        .filter(|row| !ABSENT.iter().any(|name| path(row).contains(&format!("/{name}/"))))
+        .filter(|endpoint| !ABSENT.iter().any(|name| path(endpoint).contains(&format!("/{name}/"))))
         .collect()
 }
 
 /// The path with its parameters in braces.
-fn path(row: &Value) -> String {
-    let text = row["path"].as_str().expect("a path");
+fn path(endpoint: &Value) -> String {
+    let text = endpoint["path"].as_str().expect("a path");
     let part = |part: &str| match part.strip_prefix(':') {
         Some(name) => format!("{{{name}}}"),
         None => part.to_owned(),
@@ -53,12 +53,12 @@ fn path(row: &Value) -> String {
     text.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-fn method(row: &Value) -> &str {
-    row["method"].as_str().expect("a method")
+fn method(endpoint: &Value) -> &str {
+    endpoint["method"].as_str().expect("a method")
 }
 
-fn has_other_answer(row: &Value) -> bool {
-    OTHER_ANSWERS.iter().any(|tail| path(row).ends_with(tail))
+fn has_other_answer(endpoint: &Value) -> bool {
+    OTHER_ANSWERS.iter().any(|tail| path(endpoint).ends_with(tail))
 }
 
 fn document() -> Value {
@@ -70,41 +70,41 @@ fn names(object: &Map<String, Value>) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_row_of_the_page_is_in_the_document_with_its_fields_scope_and_code() {
+fn every_endpoint_of_the_page_is_in_the_document_with_its_fields_scope_and_code() {
     let document = document();
-    for row in page() {
-        let told = format!("{} {}", method(&row), path(&row));
-        let operation = &document["paths"][path(&row)][method(&row).to_lowercase()];
-        assert!(operation.is_object(), "{told} is not served");
-        let status = row["status"].to_string();
+    for endpoint in page() {
+        let what = format!("{} {}", method(&endpoint), path(&endpoint));
+        let operation = &document["paths"][path(&endpoint)][method(&endpoint).to_lowercase()];
+        assert!(operation.is_object(), "{what} is not served");
+        let status = endpoint["status"].to_string();
         let answer = &operation["responses"][&status];
-        assert!(answer.is_object(), "{told} does not answer {status}");
+        assert!(answer.is_object(), "{what} does not answer {status}");
 
-        let scopes = row["scopes"].as_array().expect("scopes");
+        let scopes = endpoint["scopes"].as_array().expect("scopes");
         if !scopes.is_empty() {
-            assert_eq!(operation["security"][0]["PersonalAPIKeyAuth"], json!(scopes), "{told}");
+            assert_eq!(operation["security"][0]["PersonalAPIKeyAuth"], json!(scopes), "{what}");
         }
-        if let Some(wanted) = row["request"].as_object().filter(|fields| !fields.is_empty()) {
+        if let Some(wanted) = endpoint["request"].as_object().filter(|fields| !fields.is_empty()) {
             let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
             let schema = if schema["type"] == "array" { &schema["items"] } else { schema };
-            if !OTHER_BODIES.iter().any(|tail| path(&row).ends_with(tail)) {
+            if !OTHER_BODIES.iter().any(|tail| path(&endpoint).ends_with(tail)) {
                 let taken: BTreeSet<&str> = names(schema["properties"].as_object().expect("fields"))
                     .into_iter()
                     .filter(|name| !TAKEN_BESIDES.contains(name))
                     .collect();
-                assert_eq!(taken, names(wanted), "{told} takes other fields");
+                assert_eq!(taken, names(wanted), "{what} takes other fields");
             }
         }
-        if let Some(wanted) = row["response"].as_object().filter(|_| !has_other_answer(&row)) {
+        if let Some(wanted) = endpoint["response"].as_object().filter(|_| !has_other_answer(&endpoint)) {
             let schema = &answer["content"]["application/json"]["schema"];
             let schema = if schema["type"] == "array" { &schema["items"] } else { schema };
             let shown = schema["properties"].as_object().expect("fields");
-            assert_eq!(names(shown), names(wanted), "{told} shows other fields");
+            assert_eq!(names(shown), names(wanted), "{what} shows other fields");
             if let Some(wanted) = wanted.get("results") {
                 let shown = shown["results"]["items"]["properties"].as_object().expect("fields");
-                let wanted = wanted[0].as_object().expect("a row");
+                let wanted = wanted[0].as_object().expect("an object");
                 let missing: Vec<_> = names(wanted).difference(&names(shown)).copied().collect();
-                assert!(missing.is_empty(), "{told} lacks {missing:?}");
+                assert!(missing.is_empty(), "{what} lacks {missing:?}");
             }
         }
     }
@@ -128,57 +128,23 @@ fn the_document_is_the_same_as_yaml_and_as_json() {
     }
 }
 
-/// One call for each row of the page, in an order in which each finds what it needs.
-fn calls(mirror: &Mirror, member: &Person, admin: &Person) -> Vec<(&'static str, String, Value)> {
+/// Method, path and body.
+type Step = (&'static str, String, Value);
+
+/// One call for each endpoint of the page, in an order in which each finds what it needs.
+fn calls(mirror: &Mirror, member: &Person, admin: &Person) -> Vec<Step> {
     let org = &mirror.org;
-    let invites = org.at("invites/");
-    let invite = org.invite("spare@example.com", 1);
-    let spare = org.owner.post(&org.at("projects/"), json!({"name": "Spare"})).json(201)["id"].clone();
     let doomed = org.owner.post("/api/organizations/", json!({"name": "Doomed"})).json(201)["id"].clone();
-    let person = org.at(&format!("members/{}/", member.uuid));
-    let domain = |name: &str| {
-        let made = org.owner.post(&org.at("domains/"), json!({"domain": name})).json(201);
-        org.at(&format!("domains/{}/", text(&made["id"])))
-    };
-    let made = org.owner.post(&org.at("proxy_records/"), json!({"domain": "e.example.com"})).json(201);
-    let proxy = org.at(&format!("proxy_records/{}/", text(&made["id"])));
-    let (role, kept) = (new_role(org, "Role"), new_role(org, "Kept"));
-    let role_membership = put_in(org, &kept, &org.owner);
-    let exports = org.at("batch_exports/");
-    let export = json!({"name": "E", "interval": "day", "destination": {"type": "NoOp", "config": {}}});
-    let made = org.owner.post(&exports, export.clone()).json(201);
-    let doomed_export = org.owner.post(&exports, export.clone()).json(201);
-    let one = format!("{exports}{}/", text(&made["id"]));
-    let range = json!({"start_at": "2021-01-01T00:00:00Z", "end_at": "2021-01-02T00:00:00Z"});
     let mut calls = vec![
         ("GET", "/api/organizations/".into(), json!({})),
         ("POST", "/api/organizations/".into(), json!({"name": "New"})),
         ("GET", org.at(""), json!({})),
         ("PATCH", org.at(""), json!({"enforce_2fa": false})),
         ("DELETE", format!("/api/organizations/{}/", text(&doomed)), json!({})),
-        ("GET", exports.clone(), json!({})),
-        ("POST", exports, export),
-        ("GET", one.clone(), json!({})),
-        ("PATCH", one.clone(), json!({"name": "F"})),
-        ("DELETE", org.at(&format!("batch_exports/{}/", text(&doomed_export["id"]))), json!({})),
-        ("POST", format!("{one}backfill/"), range),
-        ("GET", format!("{one}logs/"), json!({})),
-        ("POST", format!("{one}pause/"), json!({})),
-        ("POST", format!("{one}unpause/"), json!({})),
-        ("GET", org.at("domains/"), json!({})),
-        ("POST", org.at("domains/"), json!({"domain": "new.com"})),
-        ("GET", domain("a.com"), json!({})),
-        ("PATCH", domain("b.com"), json!({"saml_entity_id": "e"})),
-        ("DELETE", domain("c.com"), json!({})),
-        ("POST", format!("{}verify/", domain("d.com")), json!({})),
-        ("GET", invites.clone(), json!({})),
-        ("POST", invites.clone(), json!({"target_email": "a@example.com", "message": "m"})),
-        ("DELETE", format!("{invites}{invite}/"), json!({})),
-        ("POST", format!("{invites}bulk/"), json!([{"target_email": "b@example.com"}])),
-        ("GET", org.at("members/"), json!({})),
-        ("PATCH", person.clone(), json!({"level": 8})),
-        ("DELETE", person, json!({})),
     ];
+    calls.extend(calls_of_exports(org));
+    calls.extend(calls_of_domains(org));
+    calls.extend(calls_of_people(org, member));
     for (view, capabilities) in [
         ("pipeline_destinations", json!({"methods": ["onEvent"]})),
         ("pipeline_frontend_apps", json!({"jobs": ["a"]})),
@@ -188,7 +154,68 @@ fn calls(mirror: &Mirror, member: &Person, admin: &Person) -> Vec<(&'static str,
     ] {
         calls.extend(calls_of_view(mirror, view, &capabilities));
     }
-    calls.extend([
+    calls.extend(calls_of_projects(org));
+    calls.extend(calls_of_proxy_records(org));
+    calls.extend(calls_of_roles(org, admin));
+    calls
+}
+
+fn calls_of_exports(org: &Org) -> Vec<Step> {
+    let exports = org.at("batch_exports/");
+    let export = json!({"name": "E", "interval": "day", "destination": {"type": "NoOp", "config": {}}});
+    let made = || {
+        let made = org.owner.post(&exports, export.clone()).json(201);
+        format!("{exports}{}/", text(&made["id"]))
+    };
+    let (one, doomed) = (made(), made());
+    let range = json!({"start_at": "2021-01-01T00:00:00Z", "end_at": "2021-01-02T00:00:00Z"});
+    vec![
+        ("GET", exports.clone(), json!({})),
+        ("POST", exports.clone(), export.clone()),
+        ("GET", one.clone(), json!({})),
+        ("PATCH", one.clone(), json!({"name": "F"})),
+        ("DELETE", doomed, json!({})),
+        ("POST", format!("{one}backfill/"), range),
+        ("GET", format!("{one}logs/"), json!({})),
+        ("POST", format!("{one}pause/"), json!({})),
+        ("POST", format!("{one}unpause/"), json!({})),
+    ]
+}
+
+fn calls_of_domains(org: &Org) -> Vec<Step> {
+    let domain = |name: &str| {
+        let made = org.owner.post(&org.at("domains/"), json!({"domain": name})).json(201);
+        org.at(&format!("domains/{}/", text(&made["id"])))
+    };
+    vec![
+        ("GET", org.at("domains/"), json!({})),
+        ("POST", org.at("domains/"), json!({"domain": "new.com"})),
+        ("GET", domain("a.com"), json!({})),
+        ("PATCH", domain("b.com"), json!({"saml_entity_id": "e"})),
+        ("DELETE", domain("c.com"), json!({})),
+        ("POST", format!("{}verify/", domain("d.com")), json!({})),
+    ]
+}
+
+/// Those of invites and members.
+fn calls_of_people(org: &Org, member: &Person) -> Vec<Step> {
+    let invites = org.at("invites/");
+    let invite = org.invite("spare@example.com", 1);
+    let one = org.at(&format!("members/{}/", member.uuid));
+    vec![
+        ("GET", invites.clone(), json!({})),
+        ("POST", invites.clone(), json!({"target_email": "a@example.com", "message": "m"})),
+        ("DELETE", format!("{invites}{invite}/"), json!({})),
+        ("POST", format!("{invites}bulk/"), json!([{"target_email": "b@example.com"}])),
+        ("GET", org.at("members/"), json!({})),
+        ("PATCH", one.clone(), json!({"level": 8})),
+        ("DELETE", one, json!({})),
+    ]
+}
+
+fn calls_of_projects(org: &Org) -> Vec<Step> {
+    let spare = org.owner.post(&org.at("projects/"), json!({"name": "Spare"})).json(201)["id"].clone();
+    vec![
         ("GET", org.at("projects/"), json!({})),
         ("POST", org.at("projects/"), json!({})),
         ("GET", org.project_at(""), json!({})),
@@ -197,11 +224,26 @@ fn calls(mirror: &Mirror, member: &Person, admin: &Person) -> Vec<(&'static str,
         ("GET", org.project_at("activity/"), json!({})),
         ("GET", org.project_at("is_generating_demo_data/"), json!({})),
         ("PATCH", org.project_at("reset_token/"), json!({})),
-        ("GET", org.at("proxy_records/"), json!({})),
-        ("POST", org.at("proxy_records/"), json!({"domain": "f.example.com"})),
-        ("GET", proxy.clone(), json!({})),
-        ("PATCH", proxy.clone(), json!({"domain": "g.example.com"})),
-        ("DELETE", proxy, json!({})),
+    ]
+}
+
+fn calls_of_proxy_records(org: &Org) -> Vec<Step> {
+    let all = org.at("proxy_records/");
+    let made = org.owner.post(&all, json!({"domain": "e.example.com"})).json(201);
+    let one = format!("{all}{}/", text(&made["id"]));
+    vec![
+        ("GET", all.clone(), json!({})),
+        ("POST", all, json!({"domain": "f.example.com"})),
+        ("GET", one.clone(), json!({})),
+        ("PATCH", one.clone(), json!({"domain": "g.example.com"})),
+        ("DELETE", one, json!({})),
+    ]
+}
+
+fn calls_of_roles(org: &Org, admin: &Person) -> Vec<Step> {
+    let (role, kept) = (new_role(org, "Role"), new_role(org, "Kept"));
+    let membership = put_in(org, &kept, &org.owner);
+    vec![
         ("GET", org.at("roles/"), json!({})),
         ("POST", org.at("roles/"), json!({"name": "New"})),
         ("GET", role.clone(), json!({})),
@@ -209,12 +251,11 @@ fn calls(mirror: &Mirror, member: &Person, admin: &Person) -> Vec<(&'static str,
         ("DELETE", role, json!({})),
         ("GET", format!("{kept}role_memberships/"), json!({})),
         ("POST", format!("{kept}role_memberships/"), json!({"user_uuid": admin.uuid})),
-        ("DELETE", role_membership, json!({})),
-    ]);
-    calls
+        ("DELETE", membership, json!({})),
+    ]
 }
 
-fn calls_of_view(mirror: &Mirror, view: &str, capabilities: &Value) -> Vec<(&'static str, String, Value)> {
+fn calls_of_view(mirror: &Mirror, view: &str, capabilities: &Value) -> Vec<Step> {
     let at = |tail: &str| mirror.org.at(&format!("{view}/{tail}"));
     let archive = zip(&[("plugin.json", br#"{"name": "p"}"#), ("frontend.tsx", b"")]);
     mirror.put_archive(view, Page::Body(archive));
@@ -241,32 +282,32 @@ fn calls_of_view(mirror: &Mirror, view: &str, capabilities: &Value) -> Vec<(&'st
 }
 
 #[test]
-fn every_row_of_the_page_answers_with_its_code_and_the_types_of_its_fields() {
+fn every_endpoint_of_the_page_answers_with_its_code_and_the_types_of_its_fields() {
     let mirror = Mirror::with(|config| config.plugins.plugin_repository_url = String::new());
     let org = &mirror.org;
     let member = org.member(&mirror.server);
     let key = org.owner.key(&["*"]);
     let admin = org.admin(&mirror.server);
     let calls = calls(&mirror, &member, &admin);
-    let rows = page();
-    assert_eq!(rows.len(), calls.len());
-    for (row, (verb, concrete, body)) in rows.iter().zip(calls) {
-        assert_eq!(method(row), verb, "{concrete} stands where {} should", path(row));
+    let endpoints = page();
+    assert_eq!(endpoints.len(), calls.len());
+    for (endpoint, (verb, concrete, body)) in endpoints.iter().zip(calls) {
+        assert_eq!(method(endpoint), verb, "{concrete} stands where {} should", path(endpoint));
         assert_eq!(
-            path(row).split('/').count(),
+            path(endpoint).split('/').count(),
             concrete.split('/').count(),
             "{concrete} is not {}",
-            path(row)
+            path(endpoint)
         );
-        let status = u16::try_from(row["status"].as_u64().expect("a status")).expect("a status");
+        let status = u16::try_from(endpoint["status"].as_u64().expect("a status")).expect("a status");
         let answer = key.call(verb, &concrete, &body);
         if status == 204 {
             answer.no_content();
         } else {
             let shown = answer.json(status);
             let shown = if shown.is_array() { shown[0].clone() } else { shown };
-            if !has_other_answer(row) {
-                same_types(&row["response"], &shown, &format!("{verb} {concrete}"));
+            if !has_other_answer(endpoint) {
+                same_types(&endpoint["response"], &shown, &format!("{verb} {concrete}"));
             }
         }
     }
@@ -283,9 +324,9 @@ fn same_types(example: &Value, shown: &Value, place: &str) {
                 }
             }
         }
-        (Value::Array(wanted), Value::Array(rows)) => {
-            for row in rows {
-                same_types(&wanted[0], row, place);
+        (Value::Array(wanted), Value::Array(items)) => {
+            for item in items {
+                same_types(&wanted[0], item, place);
             }
         }
         (Value::Null, _) | (_, Value::Null) => {}

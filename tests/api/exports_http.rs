@@ -13,7 +13,7 @@ use crate::support::exports::{
 };
 use crate::support::{Org, Receiver, Server, text};
 
-/// What is told in place of what a server with a private address says.
+/// What is shown in place of what a server with a private address says.
 const HIDDEN: &str = "(what a server in a private network answers is not shown)";
 
 #[test]
@@ -144,20 +144,20 @@ fn many_events_go_in_several_requests_and_a_refused_one_is_all_that_is_sent_agai
     let export = export_to(&org, &receiver.url("/"), json!({}));
     backfill(&org, &export, "10:00", "11:00");
     let log = |search: &str| log(&org, &export, search);
-    server.until("the first failure is told", || log("error").len() == 1);
+    server.until("the first failure is in the log", || log("error").len() == 1);
     assert_eq!(
         (&latest(&org, &export)["status"], &latest(&org, &export)["latest_error"]),
         (&json!("Running"), &Value::Null)
     );
     server.pass(Duration::from_secs(31));
-    server.until("the second failure is told", || log("error").len() == 2);
+    server.until("the second failure is in the log", || log("error").len() == 2);
     server.pass(Duration::from_secs(61));
     completed(&last_run(&server, &org, &export), 12_000);
-    let told = log("error");
+    let message = log("error");
     let wanted =
         |status: u16| format!("RetryableResponseError: RetryableResponseError (status: {status}): {HIDDEN}");
-    assert!(told[1].ends_with(&wanted(503)), "{told:?}");
-    assert!(told[0].ends_with(&wanted(429)), "{told:?}");
+    assert!(message[1].ends_with(&wanted(503)), "{message:?}");
+    assert!(message[0].ends_with(&wanted(429)), "{message:?}");
     let sizes: Vec<usize> = receiver
         .received()
         .iter()
@@ -223,9 +223,9 @@ fn a_refusal_for_good_ends_the_run_and_no_secret_is_told() {
         let wanted =
             format!("NonRetryableResponseError: NonRetryableResponseError (status: {status}): {HIDDEN}");
         assert_eq!(run["latest_error"], wanted);
-        let told = "Successfully finished exporting historical batches";
+        let message = "Successfully finished exporting historical batches";
         server.until("the backfill is over", || {
-            org.owner.get(&at(&org, &export, "logs/")).text().matches(told).count() == count
+            org.owner.get(&at(&org, &export, "logs/")).text().matches(message).count() == count
         });
     }
     let log = org.owner.get(&at(&org, &export, "logs/?limit=500")).text();
@@ -248,7 +248,7 @@ fn an_address_that_cannot_be_one_fails_and_one_that_is_not_there_is_tried_again(
     let export = export_to(&org, &format!("http://name:word@{nobody}/"), json!({}));
     backfill(&org, &export, "10:00", "11:00");
     let log = || org.owner.get(&at(&org, &export, "logs/")).text();
-    server.until("the failure is told", || log().contains("ClientConnectionError"));
+    server.until("the failure is in the log", || log().contains("ClientConnectionError"));
     assert!(!log().contains("name:word"));
     assert_eq!(latest(&org, &export)["status"], "Running");
     for attempt in 2..=15 {
@@ -292,8 +292,8 @@ fn pausing_lets_a_run_and_a_backfill_go_on() {
     server.until("the first attempt has failed", || log(&org, &export, "503").len() == 1);
     org.owner.post(&at(&org, &export, "pause/"), json!({})).json(200);
     server.pass(Duration::from_secs(31));
-    let told = "Successfully finished exporting historical batches";
-    server.until("the backfill is over", || log(&org, &export, told).len() == 1);
+    let message = "Successfully finished exporting historical batches";
+    server.until("the backfill is over", || log(&org, &export, message).len() == 1);
     assert_eq!(names(&receiver.events()), ["a", "b"]);
     assert_eq!(org.owner.get(&at(&org, &export, "")).json(200)["paused"], true);
 }
@@ -370,9 +370,9 @@ fn an_anonymous_project_keeps_no_addresses() {
     let receiver = Receiver::answering(&[]);
     capture(&server, &org, &[event("open", "10:00:00")]);
     org.owner.patch(&org.project_at(""), json!({"anonymize_ips": true})).json(200);
-    let mut told = event("told", "10:00:01");
-    told["properties"] = json!({"$ip": "1.2.3.4"});
-    capture(&server, &org, &[told]);
+    let mut message = event("given", "10:00:01");
+    message["properties"] = json!({"$ip": "1.2.3.4"});
+    capture(&server, &org, &[message]);
     let export = export_to(&org, &receiver.url("/"), json!({}));
     backfill(&org, &export, "10:00", "11:00");
     last_run(&server, &org, &export);
@@ -424,8 +424,8 @@ fn without_its_key_a_server_asks_for_the_secrets_again() {
     org.owner.address = server.address;
     backfill(&org, &export, "10:00", "11:00");
     let run = last_run(&server, &org, &export);
-    let told = text(&run["latest_error"]);
-    assert!(told.starts_with("ConfigurationError: The configuration lacks 'token'."), "{told}");
+    let message = text(&run["latest_error"]);
+    assert!(message.starts_with("ConfigurationError: The configuration lacks 'token'."), "{message}");
     assert!(receiver.received().is_empty());
     let entered = json!({"destination": {"config": {"token": "phc_entered_again"}}});
     org.owner.patch(&at(&org, &export, ""), entered).json(200);
