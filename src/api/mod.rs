@@ -1,5 +1,6 @@
 //! The vocabulary that rooms share: types and pure functions, no tables and no I/O.
 
+pub mod about;
 pub mod call;
 pub mod fields;
 pub mod level;
@@ -10,6 +11,7 @@ pub mod reply;
 pub mod route;
 pub mod way;
 
+pub use about::{Tag, tagged};
 pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
 pub use fields::{Field, Form, Kind};
 pub use level::Level;

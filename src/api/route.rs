@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::about::About;
 use super::call::{Call, Method};
 use super::fields::Field;
 use super::place::{InOrganization, InProject};
@@ -150,6 +151,7 @@ pub struct Route {
     pub work_bytes: usize,
     pub status: u16,
     pub gives: Shape,
+    pub about: About,
 }
 
 impl Route {
@@ -176,6 +178,7 @@ impl Route {
             work_bytes: 0,
             status: 200,
             gives: Shape::Free,
+            about: About::default(),
         }
     }
 

@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::{Resource, members, projects, sessions, users};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
 use crate::api::fields::{Checked, Kind, shown};
-use crate::api::{Call, Field, Form, Method, Reply, Route, Within, read, session, signed_in, write};
+use crate::api::{
+    Call, Field, Form, Method, Reply, Route, Tag, Within, read, session, signed_in, tagged, write,
+};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
 use crate::config::KEYS_MAX;
@@ -20,18 +22,38 @@ use crate::store::{Cacheable, Index, Order, ParentThrough, Table, Tx, WriteTx};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&KEYS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag =
+        Tag { name: "personal_api_keys", noun: "personal API key", about: "The caller's personal API keys." };
+
     let all = "/api/personal_api_keys/";
     let one = "/api/personal_api_keys/{id}/";
-    vec![
-        Route::get(all, session(), Within::Nothing, read(list)).gives_list(FIELDS),
-        Route::post(all, session(), Within::Nothing, write(create)).takes(FIELDS).gives(201, FIELDS),
+    let routes = vec![
+        Route::get(all, session(), Within::Nothing, read(list))
+            .gives_list(FIELDS)
+            .about("List personal API keys", "Without their values, which are stored as hashes."),
+        Route::post(all, session(), Within::Nothing, write(create)).takes(FIELDS).gives(201, FIELDS).about(
+            "Create a personal API key",
+            "The answer's `value` is shown this once. A user has ten at the most.",
+        ),
         Route::get("/api/personal_api_keys/@current/", signed_in(), Within::Nothing, read(current))
-            .gives(200, FIELDS),
-        Route::get(one, session(), Within::Nothing, read(show)).gives(200, FIELDS),
-        Route::put(one, session(), Within::Nothing, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, session(), Within::Nothing, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, session(), Within::Nothing, write(remove)).gives_nothing(),
-    ]
+            .gives(200, FIELDS)
+            .about("Retrieve the key that calls", "Its scopes and limits."),
+        Route::get(one, session(), Within::Nothing, read(show))
+            .gives(200, FIELDS)
+            .about("Retrieve a personal API key", "Without its value."),
+        Route::put(one, session(), Within::Nothing, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS)
+            .about("Replace a personal API key", "Label, scopes and limits; the value stays."),
+        Route::patch(one, session(), Within::Nothing, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS)
+            .about("Change a personal API key", "Only the fields that are sent change; the value stays."),
+        Route::delete(one, session(), Within::Nothing, write(remove))
+            .gives_nothing()
+            .about("Delete a personal API key", "It stops working at once."),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

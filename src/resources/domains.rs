@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, members, organizations, places};
-use crate::api::{Call, Field, Level, Paging, Reply, Route, Within, read, scope, steps, write};
+use crate::api::{Call, Field, Level, Paging, Reply, Route, Tag, Within, read, scope, steps, tagged, write};
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
@@ -19,27 +19,57 @@ use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&DOMAINS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag =
+        Tag { name: "domains", noun: "domain", about: "Domains of an organization, proved by a TXT record." };
+
     let all = "/api/organizations/{organization_id}/domains/";
     let one = "/api/organizations/{organization_id}/domains/{id}/";
     let verify_one = "/api/organizations/{organization_id}/domains/{id}/verify/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), organization, read(list))
+            .gives_page(FIELDS)
+            .about("List domains", "Verified ones and claims."),
         Route::post(all, scope("organization:write"), organization, write(create))
             .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+            .gives(201, FIELDS)
+            .about(
+                "Claim a domain",
+                "From admin level on. The answer's `verification_challenge` belongs into a TXT record \
+                 of `_posthog-challenge.<domain>`.",
+            ),
+        Route::get(one, scope("organization:read"), organization, read(show))
+            .gives(200, FIELDS)
+            .about("Retrieve a domain", "With its challenge and when it was verified."),
         Route::put(one, scope("organization:write"), organization, write(update))
             .takes(FIELDS)
-            .gives(200, FIELDS),
+            .gives(200, FIELDS)
+            .about(
+                "Replace a domain's settings",
+                "From admin level on. Settings are for verified domains only; the name never changes.",
+            ),
         Route::patch(one, scope("organization:write"), organization, write(update))
             .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
+            .gives(200, FIELDS)
+            .about(
+                "Change a domain",
+                "Only the fields that are sent change. From admin level on; settings are for verified \
+                 domains only, and the name never changes.",
+            ),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing().about(
+            "Remove a domain",
+            "From admin level on. Another organization can verify the name from then on.",
+        ),
         Route::post(verify_one, scope("organization:write"), organization, steps(verify))
             .takes(FIELDS)
-            .gives(200, FIELDS),
-    ]
+            .gives(200, FIELDS)
+            .about(
+                "Verify a domain",
+                "From admin level on. Looks the TXT record up, for three seconds at the most; \
+                 `is_verified` says whether it was found.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -6,21 +6,41 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Resource, users};
-use crate::api::{Call, Reply, Route, Within, public, read, steps};
+use crate::api::{Call, Reply, Route, Tag, Within, public, read, steps, tagged};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::{Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INSTANCE]).samples(samples);
 
+pub(super) const TAG: Tag = Tag {
+    name: "instance",
+    noun: "server",
+    about: "The state of the server, for operators and their tools.",
+};
+
 fn rows() -> Vec<Route> {
-    vec![
-        Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME)))),
-        Route::get("/_health/", public(), Within::Nothing, steps(health)),
-        Route::get("/_livez", public(), Within::Nothing, steps(live)),
-        Route::get("/_readyz", public(), Within::Nothing, steps(ready)),
-        Route::get("/_preflight/", public(), Within::Nothing, read(preflight)),
-    ]
+    let routes = vec![
+        Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME))))
+            .about("See that this is orgd", "A line of text.")
+            .called("welcome"),
+        Route::get("/_health/", public(), Within::Nothing, steps(health))
+            .about("See whether the server works", "`ok`, or 503 while writes fail."),
+        Route::get("/_livez", public(), Within::Nothing, steps(live))
+            .about("See whether the process lives", "Always 200; `database` is false while writes fail."),
+        Route::get("/_readyz", public(), Within::Nothing, steps(ready))
+            .about(
+                "See whether the server can do its work",
+                "503 while writes fail or the secret key is missing.",
+            )
+            .queries(&[
+                ("exclude", "A check to leave out: `http`, `database` or `secrets`."),
+                ("role", "`events`, `web`, `worker` or `decide`; all have the same answer."),
+            ]),
+        Route::get("/_preflight/", public(), Within::Nothing, read(preflight))
+            .about("See what the server offers", "What PostHog's web app reads before anybody is logged in."),
+    ];
+    tagged(TAG, routes)
 }
 
 const WELCOME: &str = "This is orgd. Its API is at /api/, described at /api/schema/redoc/.\n";

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
-use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{
+    Body, Call, Field, Form, Kind, Level, Paging, Reply, Route, Tag, Within, read, scope, tagged, write,
+};
 use crate::auth::hash;
 use crate::clock::{Ids, Time};
 use crate::config::{BULK_INVITES_MAX, INVITE_SECONDS};
@@ -23,23 +25,45 @@ use crate::vault::{Sealed, Vault};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INVITES]).samples(samples).seals(&[show_sealed]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "invites",
+        noun: "invite",
+        about: "Invites to an organization. The link of an invite carries a token of its own; its id \
+         opens nothing.",
+    };
+
     let all = "/api/organizations/{organization_id}/invites/";
     let one = "/api/organizations/{organization_id}/invites/{id}/";
     let bulk = "/api/organizations/{organization_id}/invites/bulk/";
     let organization = Within::Organization("organization_id");
     let link_of_one = "/api/organizations/{organization_id}/invites/{id}/link/";
-    vec![
-        Route::get(all, scope("organization_member:read"), organization, read(list)).gives_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization_member:read"), organization, read(list))
+            .gives_page(FIELDS)
+            .about("List open invites", "Members see those up to their own level."),
         Route::post(all, scope("organization_member:write"), organization, write(create))
             .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::delete(one, scope("organization_member:write"), organization, write(remove)).gives_nothing(),
+            .gives(201, FIELDS)
+            .about(
+                "Invite somebody",
+                "Up to the caller's own level. Replaces an older invite of the same address, and \
+                 sends a mail where mail is set up.",
+            ),
+        Route::delete(one, scope("organization_member:write"), organization, write(remove))
+            .gives_nothing()
+            .about("Take an invite back", "Admins any, others their own."),
         Route::post(bulk, scope("organization_member:write"), organization, write(create_many))
             .takes_list_of(FIELDS)
-            .gives_list(FIELDS),
+            .gives_list(FIELDS)
+            .about("Invite several people", "A list of invites, all or none of which are made."),
         Route::get(link_of_one, scope("organization_member:write"), organization, read(link))
-            .gives(200, LINK),
-    ]
+            .gives(200, LINK)
+            .about(
+                "Show the link of an invite",
+                "For those who could send the invite: whoever has the link can join.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
 use crate::api::call::Via;
 use crate::api::level::LEVELS;
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Tag, Within, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid_body, not_found};
@@ -19,19 +19,45 @@ use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_u
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&MEMBERS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "members",
+        noun: "member",
+        about: "Members of an organization and their levels: 1 member, 8 admin, 15 owner.",
+    };
+
     let all = "/api/organizations/{organization_id}/members/";
     let one = "/api/organizations/{organization_id}/members/{user__uuid}/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization_member:read"), organization, read(list)).gives_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization_member:read"), organization, read(list))
+            .gives_page(FIELDS)
+            .about("List members", "The newest first unless `order` says otherwise.")
+            .queries(&[
+                ("email", "Only the member with exactly this address."),
+                ("order", "`joined_at`, `updated_at`, `level` or `id`; with `-` in front, falling."),
+                ("updated_after", "Only memberships that changed later than this time."),
+            ]),
         Route::put(one, scope("organization_member:write"), organization, write(update))
             .takes(FIELDS)
-            .gives(200, FIELDS),
+            .gives(200, FIELDS)
+            .about("Replace a member's level", "The same as PATCH."),
         Route::patch(one, scope("organization_member:write"), organization, write(update))
             .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(one, scope("organization_member:write"), organization, write(remove)).gives_nothing(),
-    ]
+            .gives(200, FIELDS)
+            .about(
+                "Change a member's level",
+                "From admin level on, for members up to the caller's own level. Only owners make \
+                 owners; nobody changes their own level.",
+            ),
+        Route::delete(one, scope("organization_member:write"), organization, write(remove))
+            .gives_nothing()
+            .about(
+                "Remove a member, or leave",
+                "From admin level on, or the caller themselves. Open invites, roles and access that \
+                 the membership gave end with it. Owners can't be removed, only demoted.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -12,7 +12,9 @@ use uuid::Uuid;
 
 use super::{Resource, members, projects, users};
 use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{
+    Call, Field, Form, Kind, Level, Paging, Reply, Route, Tag, Within, read, scope, tagged, write,
+};
 use crate::auth;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, forbidden, not_found};
@@ -22,19 +24,48 @@ pub static RESOURCE: Resource =
     Resource::of(rows).tables(&[&ORGANIZATIONS]).samples(samples).checks(&[check]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "organizations",
+        noun: "organization",
+        about: "Organizations: who belongs together, and the settings that all its members share.",
+    };
+
     let all = "/api/organizations/";
     let one = "/api/organizations/{id}/";
     let own = Within::OrganizationBy(own);
-    vec![
-        Route::get(all, scope("organization:read"), Within::Nothing, read(list)).gives_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), Within::Nothing, read(list))
+            .gives_page(FIELDS)
+            .about("List organizations", "Those that the caller belongs to and the key reaches."),
         Route::post(all, scope("organization:write"), Within::Nothing, write(create))
             .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), own, read(show)).gives(200, FIELDS),
-        Route::put(one, scope("organization:write"), own, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(one, scope("organization:write"), own, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), own, write(remove)).gives_nothing(),
-    ]
+            .gives(201, FIELDS)
+            .about(
+                "Create an organization",
+                "The caller becomes its owner, it gets a first project, and it becomes the caller's \
+                 current organization. Keys that are limited to organizations or projects may not.",
+            ),
+        Route::get(one, scope("organization:read"), own, read(show))
+            .gives(200, FIELDS)
+            .about("Retrieve an organization", "With the caller's level in it as `membership_level`."),
+        Route::put(one, scope("organization:write"), own, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS)
+            .about("Replace an organization's settings", "From admin level on. The slug never changes."),
+        Route::patch(one, scope("organization:write"), own, write(update))
+            .takes(FIELDS)
+            .gives(200, FIELDS)
+            .about(
+                "Change an organization",
+                "Only the fields that are sent change. From admin level on; the slug never changes.",
+            ),
+        Route::delete(one, scope("organization:write"), own, write(remove)).gives_nothing().about(
+            "Delete an organization",
+            "With all that it has: projects, events, members' access, invites, roles, exports. \
+             Its owners only.",
+        ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

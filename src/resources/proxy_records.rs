@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Resource, members, organizations, users};
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Tag, Within, read, scope, tagged, write};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::config::{Config, PROXY_BASE_LOCAL};
 use crate::error::{Result, invalid, invalid_body, not_found};
@@ -16,25 +16,48 @@ use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&RECORDS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "proxy_records",
+        noun: "proxy record",
+        about: "Names of an organization that lead to its reverse proxy, watched in the DNS.",
+    };
+
     let all = "/api/organizations/{organization_id}/proxy_records/";
     let one = "/api/organizations/{organization_id}/proxy_records/{id}/";
     let again = "/api/organizations/{organization_id}/proxy_records/{id}/retry/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), organization, read(list))
+            .gives_page(FIELDS)
+            .about("List proxy records", "With their states."),
         Route::post(all, scope("organization:write"), organization, write(create))
             .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+            .gives(201, FIELDS)
+            .about(
+                "Create a proxy record",
+                "From admin level on. Let the domain's CNAME lead to the answer's `target_cname`; the \
+                 state follows the DNS.",
+            ),
+        Route::get(one, scope("organization:read"), organization, read(show))
+            .gives(200, FIELDS)
+            .about("Retrieve a proxy record", "`message` says what is missing or wrong."),
         Route::put(one, scope("organization:write"), organization, write(update))
             .takes(FIELDS)
-            .gives(200, FIELDS),
+            .gives(200, FIELDS)
+            .about("Replace a proxy record", "From admin level on. Another domain starts anew."),
         Route::patch(one, scope("organization:write"), organization, write(update))
             .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
-        Route::post(again, scope("organization:write"), organization, write(retry)).gives(200, FIELDS),
-    ]
+            .gives(200, FIELDS)
+            .about("Change a proxy record", "From admin level on. Another domain starts anew."),
+        Route::delete(one, scope("organization:write"), organization, write(remove))
+            .gives_nothing()
+            .about("Delete a proxy record", "From admin level on."),
+        Route::post(again, scope("organization:write"), organization, write(retry)).gives(200, FIELDS).about(
+            "Look at a proxy record again",
+            "From admin level on. Starts anew where the record is issuing, erroring or timed out.",
+        ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

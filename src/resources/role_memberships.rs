@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, roles, users};
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{Call, Field, Kind, Level, Paging, Reply, Route, Tag, Within, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
@@ -13,17 +13,32 @@ use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_u
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&MEMBERSHIPS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag =
+        Tag { name: "role_memberships", noun: "role membership", about: "Who is in which role." };
+
     let all = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/";
     let one = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/{id}/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), organization, read(list))
+            .gives_page(FIELDS)
+            .about("List the members of a role", "In the order in which they joined it."),
         Route::post(all, scope("organization:write"), organization, write(create))
             .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
-    ]
+            .gives(201, FIELDS)
+            .about(
+                "Put a member into a role",
+                "From admin level on. `user_uuid` is a member of the organization.",
+            ),
+        Route::get(one, scope("organization:read"), organization, read(show))
+            .gives(200, FIELDS)
+            .about("Retrieve a role membership", "With its user and its member."),
+        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing().about(
+            "Take a member out of a role",
+            "From admin level on. Access that only this role gave ends at once.",
+        ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

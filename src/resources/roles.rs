@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, organizations, role_memberships, users};
-use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, Within, read, scope, write};
+use crate::api::{
+    Call, Field, Form, Kind, Level, Method, Paging, Reply, Route, Tag, Within, read, scope, tagged, write,
+};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -13,23 +15,43 @@ use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&ROLES]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "roles",
+        noun: "role",
+        about: "Named groups of members, which access to projects can be given to.",
+    };
+
     let all = "/api/organizations/{organization_id}/roles/";
     let one = "/api/organizations/{organization_id}/roles/{id}/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).gives_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), organization, read(list))
+            .gives_page(FIELDS)
+            .about("List roles", "With their members.")
+            .queries(&[("name", "Only the role with exactly this name.")]),
         Route::post(all, scope("organization:write"), organization, write(create))
             .takes(FIELDS)
-            .gives(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).gives(200, FIELDS),
+            .gives(201, FIELDS)
+            .about(
+                "Create a role",
+                "From admin level on. A name is unique in its organization, whatever its case.",
+            ),
+        Route::get(one, scope("organization:read"), organization, read(show))
+            .gives(200, FIELDS)
+            .about("Retrieve a role", "With its members."),
         Route::put(one, scope("organization:write"), organization, write(update))
             .takes(FIELDS)
-            .gives(200, FIELDS),
+            .gives(200, FIELDS)
+            .about("Replace a role", "From admin level on."),
         Route::patch(one, scope("organization:write"), organization, write(update))
             .takes(FIELDS)
-            .gives(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).gives_nothing(),
-    ]
+            .gives(200, FIELDS)
+            .about("Change a role", "Only the fields that are sent change. From admin level on."),
+        Route::delete(one, scope("organization:write"), organization, write(remove))
+            .gives_nothing()
+            .about("Delete a role", "With its memberships and the access that it gave. From admin level on."),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

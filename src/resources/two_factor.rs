@@ -13,7 +13,7 @@ use totp_rs::{Algorithm, Builder, Secret, Totp};
 use uuid::Uuid;
 
 use super::{Resource, instance, places, sessions, users};
-use crate::api::{Call, Field, Kind, Reply, Route, Within, public, read, session, steps};
+use crate::api::{Call, Field, Kind, Reply, Route, Tag, Within, public, read, session, steps, tagged};
 use crate::app::App;
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
@@ -26,27 +26,54 @@ use crate::vault::{Sealed, Vault};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&DEVICES]).samples(samples).seals(&[show_sealed]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "two_factor",
+        noun: "two-factor",
+        about: "The second step of a log-in: codes from an authenticator app, and recovery codes.",
+    };
+
     let at = |tail: &str| format!("/api/users/{{uuid}}/two_factor_{tail}/");
-    vec![
+    let routes = vec![
         // By GET as well, as clients of PostHog know it: it changes nothing.
-        Route::get(at("start_setup"), session(), Within::Nothing, steps(start_setup)).gives(200, SETUP),
+        Route::get(at("start_setup"), session(), Within::Nothing, steps(start_setup))
+            .gives(200, SETUP)
+            .about(
+                "Show a new secret, by GET",
+                "The same as POST, as clients of PostHog know it. More than ten minutes after the \
+                 log-in the password is needed, by POST.",
+            ),
         Route::post(at("start_setup"), session(), Within::Nothing, steps(start_setup))
             .takes(PROOF)
-            .gives(200, SETUP),
+            .gives(200, SETUP)
+            .about(
+                "Show a new secret",
+                "A secret and an `otpauth://` link for an authenticator app. Changes nothing until a \
+                 code of it is validated.",
+            ),
         Route::post(at("validate"), session(), Within::Nothing, steps(validate))
             .takes(TOKEN)
-            .gives(200, SUCCESS),
-        Route::get(at("status"), session(), Within::Nothing, read(status)).gives(200, STATUS),
+            .gives(200, SUCCESS)
+            .about("Switch the second step on", "With a code of the new secret. Ends all other sessions."),
+        Route::get(at("status"), session(), Within::Nothing, read(status))
+            .gives(200, STATUS)
+            .about("See whether the second step is on", "And how many recovery codes are left."),
         Route::post(at("backup_codes"), session(), Within::Nothing, steps(new_recovery_codes))
             .takes(PROOF)
-            .gives(200, CODES),
+            .gives(200, CODES)
+            .about("Make recovery codes", "Ten, shown this once; the older ones stop working."),
         Route::post(at("disable"), session(), Within::Nothing, steps(disable))
             .takes(PROOF)
-            .gives(200, SUCCESS),
+            .gives(200, SUCCESS)
+            .about("Switch the second step off", "Ends all other sessions."),
         Route::post("/api/login/token/", public(), Within::Nothing, steps(log_in))
             .takes(TOKEN)
-            .gives(200, SUCCESS),
-    ]
+            .gives(200, SUCCESS)
+            .about(
+                "Give the code of the second step",
+                "Within ten minutes of the password. Takes a code of the app or a recovery code.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 type Key = [u8; 20];

@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::{Call, Caller, Field, Form, Kind, Level, Reply, Route, Within, read, scope, steps};
+use crate::api::{
+    Call, Caller, Field, Form, Kind, Level, Reply, Route, Tag, Within, read, scope, steps, tagged,
+};
 use crate::app::App;
 use crate::auth::{self, password};
 use crate::clock::Time;
@@ -22,12 +24,28 @@ use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&USERS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag { name: "users", noun: "user", about: "The caller's own user record." };
+
     let one = "/api/users/{uuid}/";
-    vec![
-        Route::get(one, scope("user:read"), Within::Nothing, read(show)).gives(200, ME),
-        Route::put(one, scope("user:write"), Within::Nothing, steps(update)).takes(ME).gives(200, ME),
-        Route::patch(one, scope("user:write"), Within::Nothing, steps(update)).takes(ME).gives(200, ME),
-    ]
+    let routes = vec![
+        Route::get(one, scope("user:read"), Within::Nothing, read(show)).gives(200, ME).about(
+            "Retrieve the caller",
+            "With their organizations, current organization and current project.",
+        ),
+        Route::put(one, scope("user:write"), Within::Nothing, steps(update))
+            .takes(ME)
+            .gives(200, ME)
+            .about("Replace the caller's settings", "The same as PATCH."),
+        Route::patch(one, scope("user:write"), Within::Nothing, steps(update))
+            .takes(ME)
+            .gives(200, ME)
+            .about(
+                "Change the caller",
+                "Only the fields that are sent change. E-mail address and password change by session \
+                 only, with `current_password`, and end the other sessions.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

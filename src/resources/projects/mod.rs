@@ -18,8 +18,8 @@ use super::activity::{self, Change};
 use super::users::User;
 use super::{Resource, access_controls, batch_exports, instance, members, organizations, users};
 use crate::api::{
-    Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Route, Within, read, scope,
-    write,
+    Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Route, Tag, Within, read, scope,
+    tagged, write,
 };
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -33,34 +33,73 @@ use settings::{
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&PROJECTS, &DETAILS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "projects",
+        noun: "project",
+        about: "Projects of an organization, with their settings and the public token that events \
+         are sent with.",
+    };
+
     let all = "/api/organizations/{organization_id}/projects/";
     let organization = Within::Organization("organization_id");
     let mut rows = vec![
-        Route::get(all, scope("project:read"), Within::OrganizationBy(listed), read(list)).gives_page(SHORT),
+        Route::get(all, scope("project:read"), Within::OrganizationBy(listed), read(list))
+            .gives_page(SHORT)
+            .about("List an organization's projects", "Those that the caller sees, in short form."),
         Route::post(all, scope("project:write"), organization, write(create))
             .takes(FIELDS)
-            .gives(201, FIELDS),
+            .gives(201, FIELDS)
+            .about(
+                "Create a project",
+                "From admin level on; members may create one demo project (`is_demo`). It becomes the \
+                 caller's current project unless the key is limited.",
+            ),
         Route::get("/api/projects/", scope("project:read"), Within::OrganizationBy(current), read(list))
-            .gives_page(SHORT),
+            .gives_page(SHORT)
+            .about("List the current organization's projects", "Those that the caller sees, in short form."),
     ];
     let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
     rows.extend(rows_of_one("/api/organizations/{organization_id}/projects/{id}/", of_organization));
     rows.extend(rows_of_one("/api/projects/{id}/", Within::Project("id")));
     rows.extend(rows_of_one("/api/environments/{id}/", Within::Project("id")));
-    rows
+    tagged(TAG, rows)
 }
 
 fn rows_of_one(one: &str, within: Within) -> Vec<Route> {
     let at = |tail: &str| format!("{one}{tail}");
     let (reads, writes) = (scope("project:read"), scope("project:write"));
     vec![
-        Route::get(at(""), reads, within, read(show)).gives(200, FIELDS),
-        Route::put(at(""), writes, within, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::patch(at(""), writes, within, write(update)).takes(FIELDS).gives(200, FIELDS),
-        Route::delete(at(""), writes, within, write(remove)).gives_nothing(),
-        Route::get(at("activity/"), reads, within, read(show_activity)),
-        Route::get(at("is_generating_demo_data/"), reads, within, read(is_generating_demo_data)),
-        Route::patch(at("reset_token/"), writes, within, write(reset_token)).gives(200, FIELDS),
+        Route::get(at(""), reads, within, read(show))
+            .gives(200, FIELDS)
+            .about("Retrieve a project", "With all its settings."),
+        Route::put(at(""), writes, within, write(update)).takes(FIELDS).gives(200, FIELDS).about(
+            "Replace a project's settings",
+            "For members of the project; `access_control` is for admins of the organization.",
+        ),
+        Route::patch(at(""), writes, within, write(update)).takes(FIELDS).gives(200, FIELDS).about(
+            "Change a project",
+            "Only the fields that are sent change. For members of the project; `access_control` \
+             is for admins of the organization.",
+        ),
+        Route::delete(at(""), writes, within, write(remove)).gives_nothing().about(
+            "Delete a project",
+            "With its events, persons, access controls and batch exports. For admins of the \
+             project.",
+        ),
+        Route::get(at("activity/"), reads, within, read(show_activity))
+            .about(
+                "List a project's activity",
+                "Who changed what, the newest first: `count`, `next`, `previous` and `results`.",
+            )
+            .queries(&[("page", "Which page, from 1 on."), ("limit", "How many entries a page has.")]),
+        Route::get(at("is_generating_demo_data/"), reads, within, read(is_generating_demo_data)).about(
+            "See whether demo data is being made",
+            "Always false: no demo data is made here. PostHog's web app asks for it.",
+        ),
+        Route::patch(at("reset_token/"), writes, within, write(reset_token)).gives(200, FIELDS).about(
+            "Renew a project's token",
+            "The old token stops working at once. For admins of the project.",
+        ),
     ]
 }
 

@@ -15,11 +15,15 @@ use crate::store::{Tx, WriteTx};
 pub(super) fn rows() -> Vec<Route> {
     let all = "/api/users/{uuid}/login_sessions/";
     vec![
-        Route::get(all, session(), Within::Nothing, read(list)).gives_list(FIELDS),
+        Route::get(all, session(), Within::Nothing, read(list))
+            .gives_list(FIELDS)
+            .about("List log-ins", "The caller's own sessions, with the device and address of each."),
         Route::post(format!("{all}revoke_others/"), session(), Within::Nothing, write(revoke_others))
-            .gives(200, REVOKED),
+            .gives(200, REVOKED)
+            .about("End all other log-ins", "All sessions of the caller but this one."),
         Route::delete(format!("{all}{{session_id}}/"), session(), Within::Nothing, write(revoke))
-            .gives_nothing(),
+            .gives_nothing()
+            .about("End a log-in", "One session of the caller."),
     ]
 }
 
