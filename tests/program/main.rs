@@ -7,6 +7,7 @@ mod archives;
 mod cli;
 mod crash;
 mod damage;
+mod docs;
 mod exports;
 mod full_disk;
 mod gate;

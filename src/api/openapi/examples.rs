@@ -15,6 +15,7 @@ const VALUES: &[(&str, &str)] = &[
     ("access_level", r#""member""#),
     ("api_token", r#""phc_8zvHq2kYb0Jt5Rw3Lx7Nc1Ds9Fg4Mp6Vu0Ae2Ki8Zo""#),
     ("app_urls", r#"["https://www.example.com"]"#),
+    ("associated_flags", "[]"),
     ("available_access_levels", r#"["none", "member", "admin"]"#),
     ("backup_codes", r#"["k3v9-w2qd-71nx", "p0ta-8mzc-4hre"]"#),
     ("backup_codes_left", "10"),
@@ -25,11 +26,13 @@ const VALUES: &[(&str, &str)] = &[
     ),
     ("batch export.name", r#""Events to the warehouse""#),
     ("batch export.status", r#""Completed""#),
-    ("config", r#"{"url": "https://receiver.example.com/batch/", "token": "phc_receiver"}"#),
+    ("config", r#"{"url": "https://receiver.example.com/batch/"}"#),
+    ("config.sent", r#"{"url": "https://receiver.example.com/batch/", "token": "phc_receiver"}"#),
     ("current_password", r#""a-long-Passphrase""#),
     ("cursor", "null"),
     ("data_interval_end", r#""2026-01-15T10:00:00.000000Z""#),
     ("data_interval_start", r#""2026-01-15T09:00:00.000000Z""#),
+    ("data_attributes", r#"["data-attr"]"#),
     ("default_access_level", r#""member""#),
     ("description", r#""Adds the weather to events""#),
     ("device", r#""Firefox on Linux""#),
@@ -88,6 +91,7 @@ const VALUES: &[(&str, &str)] = &[
     ("target_cname", r#""0199c2a46c1e.proxy.example.com""#),
     ("target_email", r#""grace@example.com""#),
     ("team_id", "1"),
+    ("test_account_filters", "[]"),
     ("theme_mode", "null"),
     ("timezone", r#""Europe/Lisbon""#),
     ("token", r#""123456""#),
@@ -117,7 +121,9 @@ pub(super) fn object(noun: &str, fields: &[Field], side: Side) -> Value {
 }
 
 fn value(noun: &str, field: &Field, side: Side) -> Value {
-    if let Some(listed) = listed(noun, field.name) {
+    // Secrets are sent and never shown.
+    let sent = (side != Side::Response).then(|| listed(noun, &format!("{}.sent", field.name))).flatten();
+    if let Some(listed) = sent.or_else(|| listed(noun, field.name)) {
         return listed;
     }
     match field.kind {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::examples;
 use super::names::{is_action, last_word, operation_id, type_name};
 use crate::api::fields::{Field, Kind};
-use crate::api::route::Route;
+use crate::api::route::{Route, Shape};
 
 /// Which way an object travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +94,15 @@ impl Schemas {
             Side::Response => name,
         };
         let noun = type_name(route.about.tag.map_or("", |tag| tag.noun));
+        let is_list = side == Side::Response && matches!(route.gives, Shape::Page(_) | Shape::List(_));
         let word = type_name(&last_word(route));
-        let of_action = if word.starts_with(&noun) { word } else { format!("{noun}{word}") };
+        let of_action = match word.strip_suffix('s') {
+            // A list may show less of each object.
+            Some(one) if is_list && one == noun => format!("{noun}Summary"),
+            Some(one) if is_list => format!("{noun}{one}"),
+            _ if word.starts_with(&noun) => word,
+            _ => format!("{noun}{word}"),
+        };
         let candidates = if is_action(route) { [of_action, noun] } else { [noun, of_action] };
         let mut names = candidates.into_iter().map(named);
         names
