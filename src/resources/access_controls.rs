@@ -116,8 +116,8 @@ const RESOURCE_LEVEL_DEFAULT: &str = "editor";
 const FIELDS: &[Field] = &[
     Field::text("access_level", 20).nullable().required(),
     Field::text("resource", 50),
-    Field::text("resource_id", 100).nullable().blank(),
-    Field::uuid("organization_member").nullable(),
+    Field::text("resource_id", 100).nullable().blank().described("One object of the resource; null for all."),
+    Field::uuid("organization_member").nullable().described("The `id` of a membership, for an exception."),
     Field::uuid("role").nullable(),
     Field::uuid("created_by").nullable().read_only(),
     Field::time("created_at").read_only(),

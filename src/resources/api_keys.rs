@@ -94,14 +94,21 @@ static BY_USER: Index<[u8; 32], ApiKey, (Uuid, String), [u8; 32]> =
 const FIELDS: &[Field] = &[
     Field::text("id", 50).read_only(),
     Field::text("label", 40).required(),
-    Field::text("value", 100).nullable().read_only(),
+    Field::text("value", 100)
+        .nullable()
+        .read_only()
+        .described("The key, in the answer to its creation only."),
     Field::text("mask_value", 11).read_only(),
     Field::time("created_at").read_only(),
     Field::time("last_used_at").nullable().read_only(),
     Field::integer("user_id", 0, i64::MAX).read_only(),
     Field::new("scopes", Kind::List).required().rule(check_scopes),
-    Field::new("scoped_teams", Kind::Integers).nullable(),
-    Field::new("scoped_organizations", Kind::List).nullable(),
+    Field::new("scoped_teams", Kind::Integers)
+        .nullable()
+        .described("Projects that the key is limited to; null or empty for all."),
+    Field::new("scoped_organizations", Kind::List)
+        .nullable()
+        .described("Organizations that the key is limited to; null or empty for all."),
 ];
 
 #[derive(Serialize)]

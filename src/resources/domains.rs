@@ -107,8 +107,12 @@ const FIELDS: &[Field] = &[
     Field::boolean("is_verified").read_only(),
     Field::time("verified_at").nullable().read_only(),
     Field::text("verification_challenge", 128).read_only(),
-    Field::boolean("jit_provisioning_enabled"),
-    Field::text("sso_enforcement", 28).blank(),
+    Field::boolean("jit_provisioning_enabled").described(
+        "Whoever signs up with an address under the domain becomes a member, where the server allows it.",
+    ),
+    Field::text("sso_enforcement", 28)
+        .blank()
+        .described("Stored and shown; there is no identity provider here."),
     Field::boolean("has_saml").read_only(),
     Field::text("saml_entity_id", 512).blank().nullable(),
     Field::text("saml_acs_url", 512).blank().nullable(),

@@ -107,7 +107,7 @@ pub const FIELDS: &[Field] = &[
     Field::new("target_email", Kind::Email).required(),
     Field::text("first_name", 30).blank(),
     Field::boolean("emailing_attempt_made").read_only(),
-    Field::new("level", Kind::Choice(LEVELS)),
+    Field::new("level", Kind::Choice(LEVELS)).described("1 member, 8 admin, 15 owner."),
     Field::boolean("is_expired").read_only(),
     Field::new("created_by", Kind::Object(users::BASIC)).nullable().read_only(),
     Field::time("created_at").read_only(),

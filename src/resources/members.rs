@@ -90,7 +90,7 @@ pub(super) static BY_JOINING: Index<(Uuid, Uuid), Member, (Uuid, Uuid), Uuid> =
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::new("user", Kind::Object(users::BASIC)).read_only(),
-    Field::new("level", Kind::Choice(LEVELS)),
+    Field::new("level", Kind::Choice(LEVELS)).described("1 member, 8 admin, 15 owner."),
     Field::time("joined_at").read_only(),
     Field::time("updated_at").read_only(),
     Field::boolean("is_2fa_enabled").read_only(),

@@ -91,7 +91,7 @@ const SLUG_CHARS_MAX: usize = 48;
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::text("name", NAME_CHARS_MAX).required(),
-    Field::text("slug", SLUG_CHARS_MAX).read_only(),
+    Field::text("slug", SLUG_CHARS_MAX).read_only().described("Unique on the instance; never changes."),
     Field::time("created_at").read_only(),
     Field::time("updated_at").read_only(),
     Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
@@ -101,14 +101,14 @@ pub const FIELDS: &[Field] = &[
     Field::boolean("is_member_join_email_enabled"),
     Field::json("metadata").read_only(),
     Field::text("customer_id", 200).nullable().read_only(),
-    Field::boolean("enforce_2fa").nullable(),
+    Field::boolean("enforce_2fa").nullable().described("Sessions without a second step get 403."),
     Field::integer("member_count", 0, i64::MAX).read_only(),
 ];
 
 pub const BASIC: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::text("name", NAME_CHARS_MAX).read_only(),
-    Field::text("slug", SLUG_CHARS_MAX).read_only(),
+    Field::text("slug", SLUG_CHARS_MAX).read_only().described("Unique on the instance; never changes."),
     Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
 ];
 

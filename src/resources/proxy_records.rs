@@ -122,7 +122,7 @@ const WATCH_SECONDS: i64 = 60 * 60;
 const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::text("domain", 64).required(),
-    Field::text("target_cname", 256).read_only(),
+    Field::text("target_cname", 256).read_only().described("Where the domain's CNAME is to lead."),
     Field::new("status", Kind::TextChoice(is_status)).read_only(),
     Field::text("message", 1024).nullable().read_only(),
     Field::time("created_at").read_only(),

@@ -80,7 +80,8 @@ const CAN_ALWAYS_EDIT: u8 = 37;
 const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::text("name", 200).required(),
-    Field::new("feature_flags_access_level", Kind::Choice(FLAG_LEVELS)),
+    Field::new("feature_flags_access_level", Kind::Choice(FLAG_LEVELS))
+        .described("Stored and shown; nothing here reads it."),
     Field::time("created_at").read_only(),
     Field::new("created_by", Kind::Object(users::BASIC)).nullable().read_only(),
     Field::new("members", Kind::Objects(role_memberships::FIELDS)).read_only(),

@@ -181,7 +181,7 @@ const DESTINATION: &[Field] = &[
 
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
-    Field::integer("team_id", 0, i64::MAX).read_only(),
+    Field::integer("team_id", 0, i64::MAX).read_only().described("The number of the project."),
     Field::long_text("name").required(),
     Field::new("model", FieldKind::TextChoice(|name| Model::named(name).is_some())).nullable(),
     Field::new("destination", FieldKind::Object(DESTINATION)).required(),
@@ -193,8 +193,10 @@ pub const FIELDS: &[Field] = &[
     Field::time("start_at").nullable(),
     Field::time("end_at").nullable(),
     Field::new("latest_runs", FieldKind::Objects(runs::FIELDS)).read_only(),
-    Field::long_text("hogql_query").nullable(),
-    Field::json("schema").nullable().read_only(),
+    Field::long_text("hogql_query")
+        .nullable()
+        .described("A SELECT whose columns are exported, of events into files and tables."),
+    Field::json("schema").nullable().read_only().described("The columns of the query, as it was understood."),
 ];
 
 /// The places of two fields with rules of their own, which are judged by themselves, in their turn: those

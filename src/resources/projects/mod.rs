@@ -194,7 +194,8 @@ pub const FIELDS: &[Field] = &[
     Field::json("session_recording_network_payload_capture_config").nullable().rule(network_capture),
     Field::json("session_replay_config").nullable().rule(replay_config),
     Field::new("effective_membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
-    Field::boolean("access_control"),
+    Field::boolean("access_control")
+        .described("Whether the project is private: open to those only who are given access."),
     week_start("week_start_day"),
     Field::boolean("has_group_types").read_only(),
     Field::integer("primary_dashboard", i64::MIN, i64::MAX).nullable(),
