@@ -68,6 +68,8 @@ pub struct Field {
     pub read_only: bool,
     pub write_only: bool,
     pub rule: Option<Rule>,
+    /// What the name does not say, for the OpenAPI document.
+    pub description: Option<&'static str>,
 }
 
 impl Field {
@@ -81,6 +83,7 @@ impl Field {
             read_only: false,
             write_only: false,
             rule: None,
+            description: None,
         }
     }
 
@@ -138,6 +141,12 @@ impl Field {
 
     pub const fn write_only(mut self) -> Field {
         self.write_only = true;
+        self
+    }
+
+    /// Says in the OpenAPI document what the name does not.
+    pub const fn described(mut self, description: &'static str) -> Field {
+        self.description = Some(description);
         self
     }
 

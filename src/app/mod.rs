@@ -1,5 +1,6 @@
 //! What every request and every background task shares, and the routes that name it.
 
+pub mod about;
 pub mod openapi;
 pub mod route;
 
@@ -22,6 +23,7 @@ use crate::store::Store;
 use crate::task_results::TaskResults;
 use crate::turns::Turns;
 use crate::vault::Vault;
+pub use about::{Tag, tagged};
 pub use route::{Route, async_, public, read, scope, session, signed_in, write};
 
 pub struct App {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::App;
+use super::about::About;
 use crate::api::{Call, Field, Method, Reply, Within};
 use crate::config::SMALL_BODY_BYTES_MAX;
 use crate::error::Result;
@@ -134,6 +135,7 @@ pub struct Route {
     /// The status of a good answer.
     pub status: u16,
     pub responds: Shape,
+    pub about: About,
 }
 
 impl Route {
@@ -162,6 +164,7 @@ impl Route {
             work_bytes: 0,
             status: 200,
             responds: Shape::Free,
+            about: About::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::check::expect;
 use super::{Resource, batch_exports, members, projects, role_memberships, roles};
 use crate::api::{Call, Field, InProject, Level, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
 use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_uuid};
@@ -21,19 +21,44 @@ use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&ENTRIES]).samples(samples).checks(&[check]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "access_controls",
+        noun: "access control",
+        about: "Who may do what in a project: a default for all members, and exceptions for members \
+         and roles.",
+    };
+
     let own = "/api/projects/{id}/access_controls/";
     let others = "/api/projects/{id}/resource_access_controls/";
     let project = Within::Project("id");
-    vec![
-        Route::get(own, scope("access_control:read"), project, read(list)).responds(200, LIST),
+    let routes = vec![
+        Route::get(own, scope("access_control:read"), project, read(list))
+            .responds(200, LIST)
+            .about("List access to a project", "The entries, and the caller's own access."),
         Route::put(own, scope("access_control:write"), project, write(put))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-        Route::get(others, scope("access_control:read"), project, read(list_resources)).responds(200, LIST),
+            .responds(200, FIELDS)
+            .about(
+                "Set access to a project",
+                "For admins of the project. Without `organization_member` or `role` it is the default \
+                 of all members. A level of null removes the entry: 204.",
+            ),
+        Route::get(others, scope("access_control:read"), project, read(list_resources))
+            .responds(200, LIST)
+            .about(
+                "List access to the project's resources",
+                "The entries for kinds of resources or single ones, such as dashboards. They are \
+                 stored and shown; nothing here reads them.",
+            ),
         Route::put(others, scope("access_control:write"), project, write(put_resource))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-    ]
+            .responds(200, FIELDS)
+            .about(
+                "Set access to the project's resources",
+                "For admins of the project. A level of null removes the entry: 204.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 /// Whom an entry is for.
@@ -92,8 +117,8 @@ const RESOURCE_LEVEL_DEFAULT: &str = "editor";
 const FIELDS: &[Field] = &[
     Field::text("access_level", 20).nullable().required(),
     Field::text("resource", 50),
-    Field::text("resource_id", 100).nullable().blank(),
-    Field::uuid("organization_member").nullable(),
+    Field::text("resource_id", 100).nullable().blank().described("One object of the resource; null for all."),
+    Field::uuid("organization_member").nullable().described("The `id` of a membership, for an exception."),
     Field::uuid("role").nullable(),
     Field::uuid("created_by").nullable().read_only(),
     Field::time("created_at").read_only(),

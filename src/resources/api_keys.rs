@@ -11,7 +11,7 @@ use super::{Resource, members, projects, sessions, users};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
 use crate::api::fields::{Checked, Kind, python_str};
 use crate::api::{Call, Field, Form, Method, Reply, Within};
-use crate::app::{Route, read, session, signed_in, write};
+use crate::app::{Route, Tag, read, session, signed_in, tagged, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
 use crate::config::KEYS_MAX;
@@ -21,18 +21,41 @@ use crate::store::{Cacheable, Index, Order, ParentThrough, Table, Tx, WriteTx};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&KEYS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag =
+        Tag { name: "personal_api_keys", noun: "personal API key", about: "The caller's personal API keys." };
+
     let all = "/api/personal_api_keys/";
     let one = "/api/personal_api_keys/{id}/";
-    vec![
-        Route::get(all, session(), Within::Nothing, read(list)).responds_list(FIELDS),
-        Route::post(all, session(), Within::Nothing, write(create)).accepts(FIELDS).responds(201, FIELDS),
+    let routes = vec![
+        Route::get(all, session(), Within::Nothing, read(list))
+            .responds_list(FIELDS)
+            .about("List personal API keys", "Without their values, which are stored as hashes."),
+        Route::post(all, session(), Within::Nothing, write(create))
+            .accepts(FIELDS)
+            .responds(201, FIELDS)
+            .about(
+                "Create a personal API key",
+                "The answer's `value` is shown this once. A user has ten at the most.",
+            ),
         Route::get("/api/personal_api_keys/@current/", signed_in(), Within::Nothing, read(current))
-            .responds(200, FIELDS),
-        Route::get(one, session(), Within::Nothing, read(show)).responds(200, FIELDS),
-        Route::put(one, session(), Within::Nothing, write(update)).accepts(FIELDS).responds(200, FIELDS),
-        Route::patch(one, session(), Within::Nothing, write(update)).accepts(FIELDS).responds(200, FIELDS),
-        Route::delete(one, session(), Within::Nothing, write(remove)).responds_nothing(),
-    ]
+            .responds(200, FIELDS)
+            .about("Retrieve the key that calls", "Its scopes and limits."),
+        Route::get(one, session(), Within::Nothing, read(show))
+            .responds(200, FIELDS)
+            .about("Retrieve a personal API key", "Without its value."),
+        Route::put(one, session(), Within::Nothing, write(update))
+            .accepts(FIELDS)
+            .responds(200, FIELDS)
+            .about("Replace a personal API key", "Label, scopes and limits; the value stays."),
+        Route::patch(one, session(), Within::Nothing, write(update))
+            .accepts(FIELDS)
+            .responds(200, FIELDS)
+            .about("Change a personal API key", "Only the fields that are sent change; the value stays."),
+        Route::delete(one, session(), Within::Nothing, write(remove))
+            .responds_nothing()
+            .about("Delete a personal API key", "It stops working at once."),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,14 +96,21 @@ static BY_USER: Index<[u8; 32], ApiKey, (Uuid, String), [u8; 32]> =
 const FIELDS: &[Field] = &[
     Field::text("id", 50).read_only(),
     Field::text("label", 40).required(),
-    Field::text("value", 100).nullable().read_only(),
+    Field::text("value", 100)
+        .nullable()
+        .read_only()
+        .described("The key, in the answer to its creation only."),
     Field::text("mask_value", 11).read_only(),
     Field::time("created_at").read_only(),
     Field::time("last_used_at").nullable().read_only(),
     Field::integer("user_id", 0, i64::MAX).read_only(),
     Field::new("scopes", Kind::List).required().rule(check_scopes),
-    Field::new("scoped_teams", Kind::Integers).nullable(),
-    Field::new("scoped_organizations", Kind::List).nullable(),
+    Field::new("scoped_teams", Kind::Integers)
+        .nullable()
+        .described("Projects that the key is limited to; null or empty for all."),
+    Field::new("scoped_organizations", Kind::List)
+        .nullable()
+        .described("Organizations that the key is limited to; null or empty for all."),
 ];
 
 #[derive(Serialize)]

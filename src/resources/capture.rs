@@ -17,7 +17,7 @@ use super::events::{self, Arrivals};
 use super::{Resource, projects};
 use crate::api::call::BodyFault;
 use crate::api::{Body, Call, Reply};
-use crate::app::{App, Route, async_};
+use crate::app::{App, Route, Tag, async_, tagged};
 use crate::clock::Time;
 use crate::error::Result;
 use crate::pool::{Share, Shortage};
@@ -39,6 +39,13 @@ const RETRY_SECONDS: &str = "5";
 pub static RESOURCE: Resource = Resource::of(rows);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "capture",
+        noun: "event",
+        about: "Where SDKs send events. The paths differ only in the forms that older and newer SDKs \
+         expect.",
+    };
+
     let paths = [
         ("/capture/", REQUEST_BYTES_MAX),
         ("/e/", REQUEST_BYTES_MAX),
@@ -49,9 +56,13 @@ fn rows() -> Vec<Route> {
     ];
     let row = |(path, bytes_max)| {
         let handler = async_(move |app, call| capture(app, call, bytes_max));
-        Route::ingest(path, bytes_max, handler)
+        Route::ingest(path, bytes_max, handler).about(
+            "Send events",
+            "With the project's token as `api_key`. Answers `{\"status\": 1}` once the events are \
+             on disk; an unknown token is answered the same. Pages of any site may call it.",
+        )
     };
-    paths.into_iter().map(row).collect()
+    tagged(TAG, paths.into_iter().map(row).collect())
 }
 
 async fn capture(app: Arc<App>, call: Arc<Call>, bytes_max: usize) -> Result<Reply> {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Resource, members, organizations, places};
 use crate::api::{Call, Field, Level, Paging, Reply, Within};
-use crate::app::{App, Route, async_, read, scope, write};
+use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -19,27 +19,59 @@ use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&DOMAINS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag =
+        Tag { name: "domains", noun: "domain", about: "Domains of an organization, proved by a TXT record." };
+
     let all = "/api/organizations/{organization_id}/domains/";
     let one = "/api/organizations/{organization_id}/domains/{id}/";
     let verify_one = "/api/organizations/{organization_id}/domains/{id}/verify/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).responds_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), organization, read(list))
+            .responds_page(FIELDS)
+            .about("List domains", "Verified ones and claims."),
         Route::post(all, scope("organization:write"), organization, write(create))
             .accepts(FIELDS)
-            .responds(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).responds(200, FIELDS),
+            .responds(201, FIELDS)
+            .about(
+                "Claim a domain",
+                "From admin level on. The answer's `verification_challenge` belongs into a TXT record \
+                 of `_posthog-challenge.<domain>`.",
+            ),
+        Route::get(one, scope("organization:read"), organization, read(show))
+            .responds(200, FIELDS)
+            .about("Retrieve a domain", "With its challenge and when it was verified."),
         Route::put(one, scope("organization:write"), organization, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
+            .responds(200, FIELDS)
+            .about(
+                "Replace a domain's settings",
+                "From admin level on. Settings are for verified domains only; the name never changes.",
+            ),
         Route::patch(one, scope("organization:write"), organization, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).responds_nothing(),
+            .responds(200, FIELDS)
+            .about(
+                "Change a domain",
+                "Only the fields that are sent change. From admin level on; settings are for verified \
+                 domains only, and the name never changes.",
+            ),
+        Route::delete(one, scope("organization:write"), organization, write(remove))
+            .responds_nothing()
+            .about(
+                "Remove a domain",
+                "From admin level on. Another organization can verify the name from then on.",
+            ),
         Route::post(verify_one, scope("organization:write"), organization, async_(verify))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-    ]
+            .responds(200, FIELDS)
+            .about(
+                "Verify a domain",
+                "From admin level on. Looks the TXT record up, for three seconds at the most; \
+                 `is_verified` says whether it was found.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,8 +109,12 @@ const FIELDS: &[Field] = &[
     Field::boolean("is_verified").read_only(),
     Field::time("verified_at").nullable().read_only(),
     Field::text("verification_challenge", 128).read_only(),
-    Field::boolean("jit_provisioning_enabled"),
-    Field::text("sso_enforcement", 28).blank(),
+    Field::boolean("jit_provisioning_enabled").described(
+        "Whoever signs up with an address under the domain becomes a member, where the server allows it.",
+    ),
+    Field::text("sso_enforcement", 28)
+        .blank()
+        .described("Stored and shown; there is no identity provider here."),
     Field::boolean("has_saml").read_only(),
     Field::text("saml_entity_id", 512).blank().nullable(),
     Field::text("saml_acs_url", 512).blank().nullable(),

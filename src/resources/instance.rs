@@ -7,20 +7,40 @@ use serde_json::{Value, json};
 
 use super::{Resource, users};
 use crate::api::{Call, Reply, Within};
-use crate::app::{App, Route, async_, public, read};
+use crate::app::{App, Route, Tag, async_, public, read, tagged};
 use crate::error::{Error, Result};
 use crate::store::{Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INSTANCE]).samples(samples);
 
+pub(super) const TAG: Tag = Tag {
+    name: "instance",
+    noun: "server",
+    about: "The state of the server, for operators and their tools.",
+};
+
 fn rows() -> Vec<Route> {
-    vec![
-        Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME)))),
-        Route::get("/_health/", public(), Within::Nothing, async_(health)),
-        Route::get("/_livez", public(), Within::Nothing, async_(live)),
-        Route::get("/_readyz", public(), Within::Nothing, async_(ready)),
-        Route::get("/_preflight/", public(), Within::Nothing, read(preflight)),
-    ]
+    let routes = vec![
+        Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME))))
+            .about("See that this is orgd", "A line of text.")
+            .called("welcome"),
+        Route::get("/_health/", public(), Within::Nothing, async_(health))
+            .about("See whether the server works", "`ok`, or 503 while writes fail."),
+        Route::get("/_livez", public(), Within::Nothing, async_(live))
+            .about("See whether the process lives", "Always 200; `database` is false while writes fail."),
+        Route::get("/_readyz", public(), Within::Nothing, async_(ready))
+            .about(
+                "See whether the server can do its work",
+                "503 while writes fail or the secret key is missing.",
+            )
+            .queries(&[
+                ("exclude", "A check to leave out: `http`, `database` or `secrets`."),
+                ("role", "`events`, `web`, `worker` or `decide`; all have the same answer."),
+            ]),
+        Route::get("/_preflight/", public(), Within::Nothing, read(preflight))
+            .about("See what the server offers", "What PostHog's web app reads before anybody is logged in."),
+    ];
+    tagged(TAG, routes)
 }
 
 const WELCOME: &str = "This is orgd. Its API is at /api/, described at /api/schema/redoc/.\n";

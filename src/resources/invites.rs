@@ -13,7 +13,7 @@ use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
 use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::hash;
 use crate::clock::{Ids, Time};
 use crate::config::{BULK_INVITES_MAX, INVITE_SECONDS};
@@ -24,24 +24,45 @@ use crate::vault::{Sealed, Vault};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INVITES]).samples(samples).seals(&[show_sealed]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "invites",
+        noun: "invite",
+        about: "Invites to an organization. The link of an invite carries a token of its own; its id \
+         opens nothing.",
+    };
+
     let all = "/api/organizations/{organization_id}/invites/";
     let one = "/api/organizations/{organization_id}/invites/{id}/";
     let bulk = "/api/organizations/{organization_id}/invites/bulk/";
     let organization = Within::Organization("organization_id");
     let link_of_one = "/api/organizations/{organization_id}/invites/{id}/link/";
-    vec![
-        Route::get(all, scope("organization_member:read"), organization, read(list)).responds_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization_member:read"), organization, read(list))
+            .responds_page(FIELDS)
+            .about("List open invites", "Members see those up to their own level."),
         Route::post(all, scope("organization_member:write"), organization, write(create))
             .accepts(FIELDS)
-            .responds(201, FIELDS),
+            .responds(201, FIELDS)
+            .about(
+                "Invite somebody",
+                "Up to the caller's own level. Replaces an older invite of the same address, and \
+                 sends a mail where mail is set up.",
+            ),
         Route::delete(one, scope("organization_member:write"), organization, write(remove))
-            .responds_nothing(),
+            .responds_nothing()
+            .about("Take an invite back", "Admins any, others their own."),
         Route::post(bulk, scope("organization_member:write"), organization, write(create_many))
             .accepts_list_of(FIELDS)
-            .responds_list(FIELDS),
+            .responds_list(FIELDS)
+            .about("Invite several people", "A list of invites, all or none of which are made."),
         Route::get(link_of_one, scope("organization_member:write"), organization, read(link))
-            .responds(200, LINK),
-    ]
+            .responds(200, LINK)
+            .about(
+                "Show the link of an invite",
+                "For those who could send the invite: whoever has the link can join.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,7 +106,7 @@ pub const FIELDS: &[Field] = &[
     Field::new("target_email", Kind::Email).required(),
     Field::text("first_name", 30).blank(),
     Field::boolean("emailing_attempt_made").read_only(),
-    Field::new("level", Kind::Choice(LEVELS)),
+    Field::new("level", Kind::Choice(LEVELS)).described("1 member, 8 admin, 15 owner."),
     Field::boolean("is_expired").read_only(),
     Field::new("created_by", Kind::Object(users::BASIC)).nullable().read_only(),
     Field::time("created_at").read_only(),

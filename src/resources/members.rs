@@ -11,7 +11,7 @@ use super::{Resource, access_controls, batch_exports, invites, organizations, tw
 use crate::api::call::Via;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid_body, not_found};
@@ -20,20 +20,45 @@ use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_u
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&MEMBERS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "members",
+        noun: "member",
+        about: "Members of an organization and their levels: 1 member, 8 admin, 15 owner.",
+    };
+
     let all = "/api/organizations/{organization_id}/members/";
     let one = "/api/organizations/{organization_id}/members/{user__uuid}/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization_member:read"), organization, read(list)).responds_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization_member:read"), organization, read(list))
+            .responds_page(FIELDS)
+            .about("List members", "The newest first unless `order` says otherwise.")
+            .queries(&[
+                ("email", "Only the member with exactly this address."),
+                ("order", "`joined_at`, `updated_at`, `level` or `id`; with `-` in front, falling."),
+                ("updated_after", "Only memberships that changed later than this time."),
+            ]),
         Route::put(one, scope("organization_member:write"), organization, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
+            .responds(200, FIELDS)
+            .about("Replace a member's level", "The same as PATCH."),
         Route::patch(one, scope("organization_member:write"), organization, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
+            .responds(200, FIELDS)
+            .about(
+                "Change a member's level",
+                "From admin level on, for members up to the caller's own level. Only owners make \
+                 owners; nobody changes their own level.",
+            ),
         Route::delete(one, scope("organization_member:write"), organization, write(remove))
-            .responds_nothing(),
-    ]
+            .responds_nothing()
+            .about(
+                "Remove a member, or leave",
+                "From admin level on, or the caller themselves. Open invites, roles and access that \
+                 the membership gave end with it. Owners can't be removed, only demoted.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,7 +91,7 @@ pub(super) static BY_JOINING: Index<(Uuid, Uuid), Member, (Uuid, Uuid), Uuid> =
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::new("user", Kind::Object(users::BASIC)).read_only(),
-    Field::new("level", Kind::Choice(LEVELS)),
+    Field::new("level", Kind::Choice(LEVELS)).described("1 member, 8 admin, 15 owner."),
     Field::time("joined_at").read_only(),
     Field::time("updated_at").read_only(),
     Field::boolean("is_2fa_enabled").read_only(),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Resource, members, projects, users};
 use crate::api::call::{Via, parse_uuid};
 use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, forbidden, not_found};
@@ -23,23 +23,48 @@ pub static RESOURCE: Resource =
     Resource::of(rows).tables(&[&ORGANIZATIONS]).samples(samples).checks(&[check]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "organizations",
+        noun: "organization",
+        about: "Organizations: who belongs together, and the settings that all its members share.",
+    };
+
     let all = "/api/organizations/";
     let one = "/api/organizations/{id}/";
     let own = Within::OrganizationBy(own);
-    vec![
-        Route::get(all, scope("organization:read"), Within::Nothing, read(list)).responds_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), Within::Nothing, read(list))
+            .responds_page(FIELDS)
+            .about("List organizations", "Those that the caller belongs to and the key reaches."),
         Route::post(all, scope("organization:write"), Within::Nothing, write(create))
             .accepts(FIELDS)
-            .responds(201, FIELDS),
-        Route::get(one, scope("organization:read"), own, read(show)).responds(200, FIELDS),
+            .responds(201, FIELDS)
+            .about(
+                "Create an organization",
+                "The caller becomes its owner, it gets a first project, and it becomes the caller's \
+                 current organization. Keys that are limited to organizations or projects may not.",
+            ),
+        Route::get(one, scope("organization:read"), own, read(show))
+            .responds(200, FIELDS)
+            .about("Retrieve an organization", "With the caller's level in it as `membership_level`."),
         Route::put(one, scope("organization:write"), own, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
+            .responds(200, FIELDS)
+            .about("Replace an organization's settings", "From admin level on. The slug never changes."),
         Route::patch(one, scope("organization:write"), own, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-        Route::delete(one, scope("organization:write"), own, write(remove)).responds_nothing(),
-    ]
+            .responds(200, FIELDS)
+            .about(
+                "Change an organization",
+                "Only the fields that are sent change. From admin level on; the slug never changes.",
+            ),
+        Route::delete(one, scope("organization:write"), own, write(remove)).responds_nothing().about(
+            "Delete an organization",
+            "With all that it has: projects, events, members' access, invites, roles, exports. \
+             Its owners only.",
+        ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,7 +90,7 @@ const SLUG_CHARS_MAX: usize = 48;
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::text("name", NAME_CHARS_MAX).required(),
-    Field::text("slug", SLUG_CHARS_MAX).read_only(),
+    Field::text("slug", SLUG_CHARS_MAX).read_only().described("Unique on the instance; never changes."),
     Field::time("created_at").read_only(),
     Field::time("updated_at").read_only(),
     Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
@@ -75,14 +100,14 @@ pub const FIELDS: &[Field] = &[
     Field::boolean("is_member_join_email_enabled"),
     Field::json("metadata").read_only(),
     Field::text("customer_id", 200).nullable().read_only(),
-    Field::boolean("enforce_2fa").nullable(),
+    Field::boolean("enforce_2fa").nullable().described("Sessions without a second step get 403."),
     Field::integer("member_count", 0, i64::MAX).read_only(),
 ];
 
 pub const BASIC: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::text("name", NAME_CHARS_MAX).read_only(),
-    Field::text("slug", SLUG_CHARS_MAX).read_only(),
+    Field::text("slug", SLUG_CHARS_MAX).read_only().described("Unique on the instance; never changes."),
     Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
 ];
 

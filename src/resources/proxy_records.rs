@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Resource, members, organizations, users};
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::config::{Config, PROXY_BASE_LOCAL};
@@ -18,25 +18,50 @@ use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&RECORDS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "proxy_records",
+        noun: "proxy record",
+        about: "Names of an organization that lead to its reverse proxy, watched in the DNS.",
+    };
+
     let all = "/api/organizations/{organization_id}/proxy_records/";
     let one = "/api/organizations/{organization_id}/proxy_records/{id}/";
     let again = "/api/organizations/{organization_id}/proxy_records/{id}/retry/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).responds_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), organization, read(list))
+            .responds_page(FIELDS)
+            .about("List proxy records", "With their states."),
         Route::post(all, scope("organization:write"), organization, write(create))
             .accepts(FIELDS)
-            .responds(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).responds(200, FIELDS),
+            .responds(201, FIELDS)
+            .about(
+                "Create a proxy record",
+                "From admin level on. Let the domain's CNAME lead to the answer's `target_cname`; the \
+                 state follows the DNS.",
+            ),
+        Route::get(one, scope("organization:read"), organization, read(show))
+            .responds(200, FIELDS)
+            .about("Retrieve a proxy record", "`message` says what is missing or wrong."),
         Route::put(one, scope("organization:write"), organization, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
+            .responds(200, FIELDS)
+            .about("Replace a proxy record", "From admin level on. Another domain starts anew."),
         Route::patch(one, scope("organization:write"), organization, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).responds_nothing(),
-        Route::post(again, scope("organization:write"), organization, write(retry)).responds(200, FIELDS),
-    ]
+            .responds(200, FIELDS)
+            .about("Change a proxy record", "From admin level on. Another domain starts anew."),
+        Route::delete(one, scope("organization:write"), organization, write(remove))
+            .responds_nothing()
+            .about("Delete a proxy record", "From admin level on."),
+        Route::post(again, scope("organization:write"), organization, write(retry))
+            .responds(200, FIELDS)
+            .about(
+                "Look at a proxy record again",
+                "From admin level on. Starts anew where the record is issuing, erroring or timed out.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +124,7 @@ const WATCH_SECONDS: i64 = 60 * 60;
 const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::text("domain", 64).required(),
-    Field::text("target_cname", 256).read_only(),
+    Field::text("target_cname", 256).read_only().described("Where the domain's CNAME is to lead."),
     Field::new("status", Kind::TextChoice(is_status)).read_only(),
     Field::text("message", 1024).nullable().read_only(),
     Field::time("created_at").read_only(),

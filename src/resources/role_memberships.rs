@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, roles, users};
 use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
@@ -14,17 +14,34 @@ use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_u
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&MEMBERSHIPS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag =
+        Tag { name: "role_memberships", noun: "role membership", about: "Who is in which role." };
+
     let all = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/";
     let one = "/api/organizations/{organization_id}/roles/{role_id}/role_memberships/{id}/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).responds_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), organization, read(list))
+            .responds_page(FIELDS)
+            .about("List the members of a role", "In the order in which they joined it."),
         Route::post(all, scope("organization:write"), organization, write(create))
             .accepts(FIELDS)
-            .responds(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).responds(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).responds_nothing(),
-    ]
+            .responds(201, FIELDS)
+            .about(
+                "Put a member into a role",
+                "From admin level on. `user_uuid` is a member of the organization.",
+            ),
+        Route::get(one, scope("organization:read"), organization, read(show))
+            .responds(200, FIELDS)
+            .about("Retrieve a role membership", "With its user and its member."),
+        Route::delete(one, scope("organization:write"), organization, write(remove))
+            .responds_nothing()
+            .about(
+                "Take a member out of a role",
+                "From admin level on. Access that only this role gave ends at once.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

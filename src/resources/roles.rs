@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, organizations, role_memberships, users};
 use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -14,23 +14,43 @@ use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&ROLES]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "roles",
+        noun: "role",
+        about: "Named groups of members, which access to projects can be given to.",
+    };
+
     let all = "/api/organizations/{organization_id}/roles/";
     let one = "/api/organizations/{organization_id}/roles/{id}/";
     let organization = Within::Organization("organization_id");
-    vec![
-        Route::get(all, scope("organization:read"), organization, read(list)).responds_page(FIELDS),
+    let routes = vec![
+        Route::get(all, scope("organization:read"), organization, read(list))
+            .responds_page(FIELDS)
+            .about("List roles", "With their members.")
+            .queries(&[("name", "Only the role with exactly this name.")]),
         Route::post(all, scope("organization:write"), organization, write(create))
             .accepts(FIELDS)
-            .responds(201, FIELDS),
-        Route::get(one, scope("organization:read"), organization, read(show)).responds(200, FIELDS),
+            .responds(201, FIELDS)
+            .about(
+                "Create a role",
+                "From admin level on. A name is unique in its organization, whatever its case.",
+            ),
+        Route::get(one, scope("organization:read"), organization, read(show))
+            .responds(200, FIELDS)
+            .about("Retrieve a role", "With its members."),
         Route::put(one, scope("organization:write"), organization, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
+            .responds(200, FIELDS)
+            .about("Replace a role", "From admin level on."),
         Route::patch(one, scope("organization:write"), organization, write(update))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-        Route::delete(one, scope("organization:write"), organization, write(remove)).responds_nothing(),
-    ]
+            .responds(200, FIELDS)
+            .about("Change a role", "Only the fields that are sent change. From admin level on."),
+        Route::delete(one, scope("organization:write"), organization, write(remove))
+            .responds_nothing()
+            .about("Delete a role", "With its memberships and the access that it gave. From admin level on."),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,7 +79,8 @@ const CAN_ALWAYS_EDIT: u8 = 37;
 const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
     Field::text("name", 200).required(),
-    Field::new("feature_flags_access_level", Kind::Choice(FLAG_LEVELS)),
+    Field::new("feature_flags_access_level", Kind::Choice(FLAG_LEVELS))
+        .described("Stored and shown; nothing here reads it."),
     Field::time("created_at").read_only(),
     Field::new("created_by", Kind::Object(users::BASIC)).nullable().read_only(),
     Field::new("members", Kind::Objects(role_memberships::FIELDS)).read_only(),

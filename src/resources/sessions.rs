@@ -16,7 +16,7 @@ use super::users::{self, User};
 use super::{Resource, Swept, check::expect, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
 use crate::api::{Call, Field, Kind, Reply, Within};
-use crate::app::{App, Route, async_, public, read, write};
+use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
@@ -31,18 +31,37 @@ use crate::store::{Index, Order, ParentThrough, Problems, Table, Tx, WriteTx};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&SESSIONS]).samples(samples).checks(&[check]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "sessions",
+        noun: "login session",
+        about: "Logging in and out, and the list of a user's log-ins.",
+    };
+
     let mut rows = vec![
         Route::post("/api/login/", public(), Within::Nothing, async_(login))
             .accepts(LOGIN)
-            .responds(200, SUCCESS),
+            .responds(200, SUCCESS)
+            .about(
+                "Log in",
+                "Sets the cookie of a session. 401 with `2fa_required` where a code has to follow by \
+                 `POST /api/login/token/`.",
+            ),
         // Open to log-ins that wait for their second step, which are nobody's yet.
-        Route::post("/api/logout/", public(), Within::Nothing, write(logout)).responds_nothing(),
+        Route::post("/api/logout/", public(), Within::Nothing, write(logout))
+            .responds_nothing()
+            .about("Log out", "Ends the session of the cookie."),
         // Ends nothing: any page can send a browser here.
-        Route::get("/logout", public(), Within::Nothing, read(|_, _| Ok(to_log_in()))).redirects(),
-        Route::post("/logout", public(), Within::Nothing, write(leave)).redirects(),
+        Route::get("/logout", public(), Within::Nothing, read(|_, _| Ok(to_log_in())))
+            .redirects()
+            .about("Go to the log-in page", "Ends nothing: any page can send a browser here.")
+            .called("site_logout_retrieve"),
+        Route::post("/logout", public(), Within::Nothing, write(leave))
+            .redirects()
+            .about("Log out and go to the log-in page", "Ends the session of the cookie.")
+            .called("site_logout"),
     ];
     rows.extend(listed::rows());
-    rows
+    tagged(TAG, rows)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

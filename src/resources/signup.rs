@@ -11,7 +11,7 @@ use super::users::{self, User};
 use super::{Resource, domains, invites, members, organizations, outbox, places, projects, sessions};
 use crate::api::fields::is_email;
 use crate::api::{Call, Field, Form, Kind, Level, Reply, Within};
-use crate::app::{App, Route, async_, public};
+use crate::app::{App, Route, Tag, async_, public, tagged};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
@@ -21,19 +21,42 @@ use crate::store::{Tx, WriteTx};
 pub static RESOURCE: Resource = Resource::of(rows);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "signup",
+        noun: "signup",
+        about: "Becoming a user: with an organization of one's own, or by an invite.",
+    };
+
     let one = "/api/signup/{token}/";
-    vec![
+    let routes = vec![
         Route::post("/api/signup/", public(), Within::Nothing, async_(sign_up))
             .accepts(SIGN_UP)
-            .responds(201, SIGNED_UP),
+            .responds(201, SIGNED_UP)
+            .about(
+                "Sign up",
+                "Makes a user with an organization and logs them in. Open to the first user, to \
+                 everybody where `--open-signup` is set, and to holders of an address of a verified \
+                 domain where that is set up.",
+            ),
         Route::get(one, public(), Within::Nothing, async_(prevalidate))
             .responds(200, PREVALIDATED)
-            .with_slash_only(),
+            .with_slash_only()
+            .about(
+                "Look at an invite",
+                "By the token in its link: whom it is for and which organization it is to.",
+            ),
         Route::post(one, public(), Within::Nothing, async_(accept))
             .accepts(ACCEPT)
             .responds(201, SIGNED_UP)
-            .with_slash_only(),
-    ]
+            .with_slash_only()
+            .about(
+                "Accept an invite",
+                "By the token in its link. A signed-in user joins; anybody else becomes a user, and \
+                 is logged in.",
+            )
+            .called("signup_accept"),
+    ];
+    tagged(TAG, routes)
 }
 
 const PASSWORD: Field = Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX });

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Resource, instance, places, sessions, users};
 use crate::api::{Call, Field, Kind, Reply, Within};
-use crate::app::{App, Route, async_, public, read, session};
+use crate::app::{App, Route, Tag, async_, public, read, session, tagged};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::clock::{Ids, Time};
@@ -26,35 +26,60 @@ use crate::vault::{Sealed, Vault};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&DEVICES]).samples(samples).seals(&[show_sealed]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "two_factor",
+        noun: "two-factor",
+        about: "The second step of a log-in: codes from an authenticator app, and recovery codes.",
+    };
+
     let at = |tail: &str| format!("/api/users/{{uuid}}/two_factor_{tail}/");
-    vec![
+    let routes = vec![
         // By GET as well, as clients of PostHog know it: it changes nothing.
         Route::get(at("start_setup"), session(), Within::Nothing, async_(start_setup))
             .without_second_factor()
-            .responds(200, SETUP),
+            .responds(200, SETUP)
+            .about(
+                "Show a new secret, by GET",
+                "The same as POST, as clients of PostHog know it. More than ten minutes after the \
+                 log-in the password is needed, by POST.",
+            ),
         Route::post(at("start_setup"), session(), Within::Nothing, async_(start_setup))
             .without_second_factor()
             .accepts(PROOF)
-            .responds(200, SETUP),
+            .responds(200, SETUP)
+            .about(
+                "Show a new secret",
+                "A secret and an `otpauth://` link for an authenticator app. Changes nothing until a \
+                 code of it is validated.",
+            ),
         Route::post(at("validate"), session(), Within::Nothing, async_(validate))
             .without_second_factor()
             .accepts(TOKEN)
-            .responds(200, SUCCESS),
+            .responds(200, SUCCESS)
+            .about("Switch the second step on", "With a code of the new secret. Ends all other sessions."),
         Route::get(at("status"), session(), Within::Nothing, read(status))
             .without_second_factor()
-            .responds(200, STATUS),
+            .responds(200, STATUS)
+            .about("See whether the second step is on", "And how many recovery codes are left."),
         Route::post(at("backup_codes"), session(), Within::Nothing, async_(new_recovery_codes))
             .without_second_factor()
             .accepts(PROOF)
-            .responds(200, CODES),
+            .responds(200, CODES)
+            .about("Make recovery codes", "Ten, shown this once; the older ones stop working."),
         Route::post(at("disable"), session(), Within::Nothing, async_(disable))
             .without_second_factor()
             .accepts(PROOF)
-            .responds(200, SUCCESS),
+            .responds(200, SUCCESS)
+            .about("Switch the second step off", "Ends all other sessions."),
         Route::post("/api/login/token/", public(), Within::Nothing, async_(log_in))
             .accepts(TOKEN)
-            .responds(200, SUCCESS),
-    ]
+            .responds(200, SUCCESS)
+            .about(
+                "Give the code of the second step",
+                "Within ten minutes of the password. Takes a code of the app or a recovery code.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 type Key = [u8; 20];

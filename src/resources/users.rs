@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
 use crate::api::{Call, Caller, Field, Form, Kind, Level, Reply, Within};
-use crate::app::{App, Route, async_, read, scope};
+use crate::app::{App, Route, Tag, async_, read, scope, tagged};
 use crate::auth::{self, password};
 use crate::clock::Time;
 use crate::config::SENSITIVE_SESSION_SECONDS;
@@ -22,20 +22,33 @@ use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&USERS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag { name: "users", noun: "user", about: "The caller's own user record." };
+
     let one = "/api/users/{uuid}/";
-    vec![
+    let routes = vec![
         Route::get(one, scope("user:read"), Within::Nothing, read(show))
             .without_second_factor()
-            .responds(200, ME),
+            .responds(200, ME)
+            .about(
+                "Retrieve the caller",
+                "With their organizations, current organization and current project.",
+            ),
         Route::put(one, scope("user:write"), Within::Nothing, async_(update))
             .without_second_factor()
             .accepts(ME)
-            .responds(200, ME),
+            .responds(200, ME)
+            .about("Replace the caller's settings", "The same as PATCH."),
         Route::patch(one, scope("user:write"), Within::Nothing, async_(update))
             .without_second_factor()
             .accepts(ME)
-            .responds(200, ME),
-    ]
+            .responds(200, ME)
+            .about(
+                "Change the caller",
+                "Only the fields that are sent change. E-mail address and password change by session \
+                 only, with `current_password`, and end the other sessions.",
+            ),
+    ];
+    tagged(TAG, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

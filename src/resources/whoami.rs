@@ -8,14 +8,19 @@ use serde::Serialize;
 use super::{Resource, signup, users};
 use crate::api::way::{Source, Way};
 use crate::api::{Call, Reply, Via, Within};
-use crate::app::{App, Route, async_, public};
+use crate::app::{App, Route, async_, public, tagged};
 use crate::error::{Result, not_found};
 use crate::store::Tx;
 
 pub(super) static RESOURCE: Resource = Resource::of(rows);
 
 fn rows() -> Vec<Route> {
-    vec![Route::get("/_whoami", public(), Within::Nothing, async_(show))]
+    let routes = vec![Route::get("/_whoami", public(), Within::Nothing, async_(show)).about(
+        "See how the server sees the caller",
+        "Which address, scheme and host it believes, and why. At the machine itself, for \
+         signed-in staff, and with `X-Setup-Code`; 404 for others.",
+    )];
+    tagged(super::instance::TAG, routes)
 }
 
 #[derive(Serialize)]

@@ -8,6 +8,7 @@ mod chaos_proxy;
 mod cli;
 mod crash;
 mod damage;
+mod docs;
 mod exports;
 mod full_disk;
 mod keys;

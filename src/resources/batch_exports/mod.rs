@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::events::Arrivals;
 use super::{Resource, members, organizations, projects, users};
 use crate::api::{Call, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
 use crate::store::{Index, Json, Order, ParentNamed, Problems, Table, TableInfo, Tx, WriteTx, by_uuid};
@@ -36,26 +36,77 @@ pub static RESOURCE: Resource = Resource::of(rows)
     .seals(&[show_sealed]);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "batch_exports",
+        noun: "batch export",
+        about: "Scheduled exports of events and persons over HTTP, to S3, PostgreSQL and Redshift; \
+         their runs, backfills and logs.",
+    };
+
     let all = "/api/organizations/{organization_id}/batch_exports/";
     let at = |tail: &str| format!("/api/organizations/{{organization_id}}/batch_exports/{{id}}/{tail}");
     let (reads, writes) = (scope("batch_export:read"), scope("batch_export:write"));
     let organization = Within::Organization("organization_id");
     let project = Within::ProjectBy(project_of_export);
-    vec![
-        Route::get(all, reads, organization, read(list)).responds_page(FIELDS),
-        Route::post(all, writes, organization, write(create)).accepts(FIELDS).responds(201, FIELDS),
-        Route::get(at(""), reads, project, read(show)).responds(200, FIELDS),
-        Route::put(at(""), writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS),
-        Route::patch(at(""), writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS),
-        Route::delete(at(""), writes, project, write(remove)).responds_nothing(),
+    let routes = vec![
+        Route::get(all, reads, organization, read(list)).responds_page(FIELDS).about(
+            "List batch exports",
+            "Those of the projects that the caller sees, with their latest runs.",
+        ),
+        Route::post(all, writes, organization, write(create)).accepts(FIELDS).responds(201, FIELDS).about(
+            "Create a batch export",
+            "For the caller's current project, in the caller's name. Secrets of the destination \
+             are stored sealed and never shown.",
+        ),
+        Route::get(at(""), reads, project, read(show))
+            .responds(200, FIELDS)
+            .about("Retrieve a batch export", "With its latest runs."),
+        Route::put(at(""), writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS).about(
+            "Replace a batch export",
+            "Whoever changes who receives the secrets sends them again, or gets 400.",
+        ),
+        Route::patch(at(""), writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS).about(
+            "Change a batch export",
+            "Only the fields that are sent change. Whoever changes who receives the secrets sends \
+             them again, or gets 400.",
+        ),
+        Route::delete(at(""), writes, project, write(remove))
+            .responds_nothing()
+            .about("Delete a batch export", "With its runs, backfills and logs."),
         Route::post(at("backfill/"), writes, project, write(backfills::create))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-        Route::post(at("pause/"), writes, project, write(pause)).accepts(FIELDS).responds(200, FIELDS),
-        Route::post(at("unpause/"), writes, project, write(unpause)).accepts(FIELDS).responds(200, FIELDS),
+            .responds(200, FIELDS)
+            .about(
+                "Export a range of the past",
+                "Runs one interval of the export after the other, from `start_at` to `end_at`. The \
+                 answer's `backfill_id` names it.",
+            ),
+        Route::post(at("pause/"), writes, project, write(pause))
+            .accepts(FIELDS)
+            .responds(200, FIELDS)
+            .about("Pause a batch export", "No run is made until it is unpaused; runs under way go on."),
+        Route::post(at("unpause/"), writes, project, write(unpause))
+            .accepts(FIELDS)
+            .responds(200, FIELDS)
+            .about(
+                "Resume a batch export",
+                "Runs are made in the caller's name from now on. `backfill: true` makes up for what \
+             the pause left out.",
+            ),
         // The page shows no scope for it; a key that may read exports may read what they tell.
-        Route::get(at("logs/"), reads, project, read(logs::list)).responds_page(logs::FIELDS),
-    ]
+        Route::get(at("logs/"), reads, project, read(logs::list))
+            .responds_page(logs::FIELDS)
+            .about("List a batch export's log", "The newest entries, without further pages.")
+            .queries(&[
+                ("limit", "How many entries, 1 to 500."),
+                ("after", "Only entries later than this time."),
+                ("before", "Only entries before this time."),
+                ("level", "Only this level; may be given several times."),
+                ("search", "Only messages that hold this text."),
+                ("instance_id", "Only entries of this run or backfill."),
+            ]),
+    ];
+    tagged(TAG, routes)
 }
 
 /// What is exported. Records hold the place in this list: add at the end only.
@@ -131,7 +182,7 @@ const DESTINATION: &[Field] = &[
 
 pub const FIELDS: &[Field] = &[
     Field::uuid("id").read_only(),
-    Field::integer("team_id", 0, i64::MAX).read_only(),
+    Field::integer("team_id", 0, i64::MAX).read_only().described("The number of the project."),
     Field::long_text("name").required(),
     Field::new("model", FieldKind::TextChoice(|name| Model::named(name).is_some())).nullable(),
     Field::new("destination", FieldKind::Object(DESTINATION)).required(),
@@ -143,8 +194,10 @@ pub const FIELDS: &[Field] = &[
     Field::time("start_at").nullable(),
     Field::time("end_at").nullable(),
     Field::new("latest_runs", FieldKind::Objects(runs::FIELDS)).read_only(),
-    Field::long_text("hogql_query").nullable(),
-    Field::json("schema").nullable().read_only(),
+    Field::long_text("hogql_query")
+        .nullable()
+        .described("A SELECT whose columns are exported, of events into files and tables."),
+    Field::json("schema").nullable().read_only().described("The columns of the query, as it was understood."),
 ];
 
 /// The places of two fields with rules of their own, which are judged by themselves, in their turn: those

@@ -28,7 +28,7 @@ use super::secrets::Look;
 use super::{Resource, members, organizations, places};
 use crate::api::fields::{Checked, python_type_name};
 use crate::api::{Call, Field, Form, Kind, Level, Paging, Place, Reply, Within};
-use crate::app::{App, Route, async_, read, scope, write};
+use crate::app::{App, Route, async_, read, scope, tagged, write};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
 use crate::store::{Index, Json, Order, Parent, Problems, Table, Tx, WriteTx};
@@ -49,45 +49,79 @@ fn rows_of(view: &'static View) -> Vec<Route> {
     let at = |tail: &str| format!("/api/organizations/{{organization_id}}/{}/{tail}", view.segment);
     let (reads, writes) = (scope("plugin:read"), scope("plugin:write"));
     let home = Within::Organization("organization_id");
-    vec![
-        Route::get(at(""), reads, home, read(|call, tx| list(call, tx, view))).responds_page(FIELDS),
-        Route::post(at(""), writes, home, async_(create)).accepts(NEW).responds(201, FIELDS),
-        Route::get(at("{id}/"), reads, home, read(|call, tx| show(call, tx, view))).responds(200, FIELDS),
+    let routes = vec![
+        Route::get(at(""), reads, home, read(|call, tx| list(call, tx, view))).responds_page(FIELDS).about(
+            "List plugins",
+            "Those of the organization and those that are there for everybody, as far as this \
+             view shows them.",
+        ),
+        Route::post(at(""), writes, home, async_(create)).accepts(NEW).responds(201, FIELDS).about(
+            "Install a plugin",
+            "From a `url` (GitHub, GitLab, npm, a local folder), or empty with `plugin_type` \
+             `source`. Its code is stored and searched, never run.",
+        ),
+        Route::get(at("{id}/"), reads, home, read(|call, tx| show(call, tx, view)))
+            .responds(200, FIELDS)
+            .about("Retrieve a plugin", "With what its code defines as `capabilities`."),
         Route::put(at("{id}/"), writes, home, write(|call, tx| update(call, tx, view)))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
+            .responds(200, FIELDS)
+            .about("Replace a plugin's settings", "The `url` never changes."),
         Route::patch(at("{id}/"), writes, home, write(|call, tx| update(call, tx, view)))
             .accepts(FIELDS)
-            .responds(200, FIELDS),
-        Route::delete(at("{id}/"), writes, home, write(|call, tx| remove(call, tx, view))).responds_nothing(),
+            .responds(200, FIELDS)
+            .about("Change a plugin", "Only the fields that are sent change; the `url` never does."),
+        Route::delete(at("{id}/"), writes, home, write(|call, tx| remove(call, tx, view)))
+            .responds_nothing()
+            .about("Remove a plugin", "With its code."),
         Route::get(at("{id}/source/"), reads, home, read(|call, tx| source::show(call, tx, view)))
-            .works_in(source::WORK_BYTES),
+            .works_in(source::WORK_BYTES)
+            .about("Show a plugin's code", "An object of file names and their texts."),
         Route::patch(
             at("{id}/update_source/"),
             writes,
             home,
             write(|call, tx| source::update(call, tx, view)),
         )
-        .works_in(source::WORK_BYTES),
+        .works_in(source::WORK_BYTES)
+        .about(
+            "Change a plugin's code",
+            "Takes an object of file names and their texts, for plugins of the type `source`; \
+             null removes a file.",
+        ),
         Route::get(
             at("{id}/check_for_updates/"),
             reads,
             home,
             async_(move |app, call| install::check_for_updates(app, call, view)),
         )
-        .responds(200, UPDATES),
+        .responds(200, UPDATES)
+        .about(
+            "Look for a newer version",
+            "Asks where the plugin came from; `latest_tag` in the answer says what is there. What \
+             is installed stays.",
+        ),
         Route::post(
             at("{id}/upgrade/"),
             writes,
             home,
             async_(move |app, call| install::upgrade(app, call, view)),
         )
-        .responds(200, FIELDS),
-        Route::get(at("activity/"), reads, home, read(show_activity)),
-        Route::get(at("exports_unsubscribe_configs/"), reads, home, read(exports_unsubscribe_configs)),
-        Route::get(at("repository/"), reads, home, async_(repository::show)),
-        Route::get(at("unused/"), reads, home, read(unused)),
-    ]
+        .responds(200, FIELDS)
+        .about("Install the newest version", "Fetches the code anew from where the plugin came from."),
+        Route::get(at("activity/"), reads, home, read(show_activity))
+            .about("List the activity of plugins", "Installs, changes and removals, the newest first.")
+            .queries(&[("page", "Which page, from 1 on."), ("limit", "How many entries a page has.")]),
+        Route::get(at("exports_unsubscribe_configs/"), reads, home, read(exports_unsubscribe_configs))
+            .about("List configurations that unsubscribe", "Always empty: plugins are not configured here."),
+        Route::get(at("repository/"), reads, home, async_(repository::show)).about(
+            "List well-known plugins",
+            "The list that `ORGD_PLUGIN_REPOSITORY_URL` names, by default PostHog's.",
+        ),
+        Route::get(at("unused/"), reads, home, read(unused))
+            .about("List unused plugins", "The numbers of all plugins: none is configured here."),
+    ];
+    tagged(view.tag, routes)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

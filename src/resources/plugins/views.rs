@@ -2,24 +2,63 @@
 
 use serde_json::Value;
 
+use crate::app::Tag;
 use crate::store::Json;
 
 pub(super) struct View {
     /// The word in the path.
     pub(super) segment: &'static str,
+    pub(super) tag: Tag,
     /// Whether the view shows a plugin with these capabilities.
     pub(super) admits: fn(&Json) -> bool,
 }
 
 pub(super) static VIEWS: [View; 5] = [
-    View { segment: "plugins", admits: |_| true },
-    View { segment: "pipeline_transformations", admits: |can| has_method(&can.value(), &["processEvent"]) },
+    View {
+        segment: "plugins",
+        tag: Tag {
+            name: "plugins",
+            noun: "plugin",
+            about: "All plugins. Their code is stored and searched for what it defines, never run.",
+        },
+        admits: |_| true,
+    },
+    View {
+        segment: "pipeline_transformations",
+        tag: Tag {
+            name: "pipeline_transformations",
+            noun: "plugin",
+            about: "The plugins that change events: those with `processEvent`.",
+        },
+        admits: |can| has_method(&can.value(), &["processEvent"]),
+    },
     View {
         segment: "pipeline_destinations",
+        tag: Tag {
+            name: "pipeline_destinations",
+            noun: "plugin",
+            about: "The plugins that send events on: those with `onEvent` or `composeWebhook`.",
+        },
         admits: |can| has_method(&can.value(), &["onEvent", "composeWebhook"]),
     },
-    View { segment: "pipeline_frontend_apps", admits: |can| is_frontend_app(&can.value()) },
-    View { segment: "pipeline_import_apps", admits: |can| is_import_app(&can.value()) },
+    View {
+        segment: "pipeline_frontend_apps",
+        tag: Tag {
+            name: "pipeline_frontend_apps",
+            noun: "plugin",
+            about: "The plugins that run in the web app only.",
+        },
+        admits: |can| is_frontend_app(&can.value()),
+    },
+    View {
+        segment: "pipeline_import_apps",
+        tag: Tag {
+            name: "pipeline_import_apps",
+            noun: "plugin",
+            about: "The plugins that bring events in, such as on a schedule.",
+        },
+        admits: |can| is_import_app(&can.value()),
+    },
 ];
 
 fn has_method(can: &Value, names: &[&str]) -> bool {

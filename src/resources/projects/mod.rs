@@ -18,7 +18,7 @@ use super::activity::{self, Change};
 use super::users::User;
 use super::{Resource, access_controls, batch_exports, instance, members, organizations, users};
 use crate::api::{Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Within};
-use crate::app::{Route, read, scope, write};
+use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
@@ -31,35 +31,73 @@ use settings::{
 pub static RESOURCE: Resource = Resource::of(rows).tables(&[&PROJECTS, &DETAILS]).samples(samples);
 
 fn rows() -> Vec<Route> {
+    const TAG: Tag = Tag {
+        name: "projects",
+        noun: "project",
+        about: "Projects of an organization, with their settings and the public token that events \
+         are sent with.",
+    };
+
     let all = "/api/organizations/{organization_id}/projects/";
     let organization = Within::Organization("organization_id");
     let mut rows = vec![
         Route::get(all, scope("project:read"), Within::OrganizationBy(listed), read(list))
-            .responds_page(SHORT),
+            .responds_page(SHORT)
+            .about("List an organization's projects", "Those that the caller sees, in short form."),
         Route::post(all, scope("project:write"), organization, write(create))
             .accepts(FIELDS)
-            .responds(201, FIELDS),
+            .responds(201, FIELDS)
+            .about(
+                "Create a project",
+                "From admin level on; members may create one demo project (`is_demo`). It becomes the \
+                 caller's current project unless the key is limited.",
+            ),
         Route::get("/api/projects/", scope("project:read"), Within::OrganizationBy(current), read(list))
-            .responds_page(SHORT),
+            .responds_page(SHORT)
+            .about("List the current organization's projects", "Those that the caller sees, in short form."),
     ];
     let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
     rows.extend(rows_of_one("/api/organizations/{organization_id}/projects/{id}/", of_organization));
     rows.extend(rows_of_one("/api/projects/{id}/", Within::Project("id")));
     rows.extend(rows_of_one("/api/environments/{id}/", Within::Project("id")));
-    rows
+    tagged(TAG, rows)
 }
 
 fn rows_of_one(one: &str, within: Within) -> Vec<Route> {
     let at = |tail: &str| format!("{one}{tail}");
     let (reads, writes) = (scope("project:read"), scope("project:write"));
     vec![
-        Route::get(at(""), reads, within, read(show)).responds(200, FIELDS),
-        Route::put(at(""), writes, within, write(update)).accepts(FIELDS).responds(200, FIELDS),
-        Route::patch(at(""), writes, within, write(update)).accepts(FIELDS).responds(200, FIELDS),
-        Route::delete(at(""), writes, within, write(remove)).responds_nothing(),
-        Route::get(at("activity/"), reads, within, read(show_activity)),
-        Route::get(at("is_generating_demo_data/"), reads, within, read(is_generating_demo_data)),
-        Route::patch(at("reset_token/"), writes, within, write(reset_token)).responds(200, FIELDS),
+        Route::get(at(""), reads, within, read(show))
+            .responds(200, FIELDS)
+            .about("Retrieve a project", "With all its settings."),
+        Route::put(at(""), writes, within, write(update)).accepts(FIELDS).responds(200, FIELDS).about(
+            "Replace a project's settings",
+            "For members of the project; `access_control` is for admins of the organization.",
+        ),
+        Route::patch(at(""), writes, within, write(update)).accepts(FIELDS).responds(200, FIELDS).about(
+            "Change a project",
+            "Only the fields that are sent change. For members of the project; `access_control` \
+             is for admins of the organization.",
+        ),
+        Route::delete(at(""), writes, within, write(remove)).responds_nothing().about(
+            "Delete a project",
+            "With its events, persons, access controls and batch exports. For admins of the \
+             project.",
+        ),
+        Route::get(at("activity/"), reads, within, read(show_activity))
+            .about(
+                "List a project's activity",
+                "Who changed what, the newest first: `count`, `next`, `previous` and `results`.",
+            )
+            .queries(&[("page", "Which page, from 1 on."), ("limit", "How many entries a page has.")]),
+        Route::get(at("is_generating_demo_data/"), reads, within, read(is_generating_demo_data)).about(
+            "See whether demo data is being made",
+            "Always false: no demo data is made here. PostHog's web app asks for it.",
+        ),
+        Route::patch(at("reset_token/"), writes, within, write(reset_token)).responds(200, FIELDS).about(
+            "Renew a project's token",
+            "The old token stops working at once. For admins of the project.",
+        ),
     ]
 }
 
@@ -154,7 +192,8 @@ pub const FIELDS: &[Field] = &[
     Field::json("session_recording_network_payload_capture_config").nullable().rule(network_capture),
     Field::json("session_replay_config").nullable().rule(replay_config),
     Field::new("effective_membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
-    Field::boolean("access_control"),
+    Field::boolean("access_control")
+        .described("Whether the project is private: open to those only who are given access."),
     week_start("week_start_day"),
     Field::boolean("has_group_types").read_only(),
     Field::integer("primary_dashboard", i64::MIN, i64::MAX).nullable(),

@@ -16,13 +16,18 @@ use crate::store::{Tx, WriteTx};
 pub(super) fn rows() -> Vec<Route> {
     let all = "/api/users/{uuid}/login_sessions/";
     vec![
-        Route::get(all, session(), Within::Nothing, read(list)).without_second_factor().responds_list(FIELDS),
+        Route::get(all, session(), Within::Nothing, read(list))
+            .without_second_factor()
+            .responds_list(FIELDS)
+            .about("List log-ins", "The caller's own sessions, with the device and address of each."),
         Route::post(format!("{all}revoke_others/"), session(), Within::Nothing, write(revoke_others))
             .without_second_factor()
-            .responds(200, REVOKED),
+            .responds(200, REVOKED)
+            .about("End all other log-ins", "All sessions of the caller but this one."),
         Route::delete(format!("{all}{{session_id}}/"), session(), Within::Nothing, write(revoke))
             .without_second_factor()
-            .responds_nothing(),
+            .responds_nothing()
+            .about("End a log-in", "One session of the caller."),
     ]
 }
 

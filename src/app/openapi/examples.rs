@@ -1,0 +1,183 @@
+//! Values as they look in real life, for the examples of the document.
+
+use serde_json::{Map, Value};
+
+use super::schemas::Side;
+use crate::api::fields::{Field, Kind};
+
+const UUID: &str = "0199c2a4-6c1e-7d2a-9f3b-5a1c8e4d7b60";
+const TIME: &str = "2026-01-15T10:30:00.000000Z";
+/// An example of a body shows so many fields at the most.
+const REQUEST_FIELDS_MAX: usize = 8;
+
+/// The value of a field in JSON, by its name or by the noun of its resource and its name.
+const VALUES: &[(&str, &str)] = &[
+    ("access_level", r#""member""#),
+    ("api_token", r#""phc_8zvHq2kYb0Jt5Rw3Lx7Nc1Ds9Fg4Mp6Vu0Ae2Ki8Zo""#),
+    ("app_urls", r#"["https://www.example.com"]"#),
+    ("associated_flags", "[]"),
+    ("available_access_levels", r#"["none", "member", "admin"]"#),
+    ("backup_codes", r#"["k3v9-w2qd-71nx", "p0ta-8mzc-4hre"]"#),
+    ("backup_codes_left", "10"),
+    ("batch export.level", r#""INFO""#),
+    (
+        "batch export.message",
+        r#""Successfully finished exporting batch 2026-01-15 09:00:00+00:00 - 2026-01-15 10:00:00+00:00""#,
+    ),
+    ("batch export.name", r#""Events to the warehouse""#),
+    ("batch export.status", r#""Completed""#),
+    ("config", r#"{"url": "https://receiver.example.com/batch/"}"#),
+    ("config.sent", r#"{"url": "https://receiver.example.com/batch/", "token": "phc_receiver"}"#),
+    ("current_password", r#""a-long-Passphrase""#),
+    ("cursor", "null"),
+    ("data_interval_end", r#""2026-01-15T10:00:00.000000Z""#),
+    ("data_interval_start", r#""2026-01-15T09:00:00.000000Z""#),
+    ("data_attributes", r#"["data-attr"]"#),
+    ("default_access_level", r#""member""#),
+    ("description", r#""Adds the weather to events""#),
+    ("device", r#""Firefox on Linux""#),
+    ("distinct_id", r#""p4QxN7c2Lr0Zk5Vt""#),
+    ("domain", r#""example.com""#),
+    ("effective_membership_level", "8"),
+    ("email", r#""grace@example.com""#),
+    ("feature_flags_access_level", "37"),
+    ("finished_at", r#""2026-01-15T10:30:02.000000Z""#),
+    ("first_name", r#""Grace""#),
+    ("icon", "null"),
+    ("instance_id", r#""0199c2a4-6c1e-7d2a-9f3b-5a1c8e4d7b61""#),
+    ("interval", r#""hour""#),
+    ("is_email_verified", "true"),
+    ("label", r#""Terraform""#),
+    ("last_name", r#""Hopper""#),
+    ("latest_tag", "null"),
+    ("level", "1"),
+    ("link", r#""https://orgd.example.com/signup/f2Qk9Zr4Lx7Nc1Ds""#),
+    ("live_events_token", r#""eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl""#),
+    ("location", r#""203.0.113.7""#),
+    ("login_method", r#""password""#),
+    ("mask_value", r#""phx_...k2Qp""#),
+    ("membership_level", "8"),
+    ("message", r#""Welcome to the team""#),
+    ("method", r#""TOTP""#),
+    ("model", r#""events""#),
+    ("name", r#""Acme""#),
+    ("organization_name", r#""Acme""#),
+    ("otpauth_url", r#""otpauth://totp/orgd:grace@example.com?secret=JBSWY3DPEHPK3PXP&issuer=orgd""#),
+    ("password", r#""a-long-Passphrase""#),
+    ("personal API key.id", r#""7Qz0Lr4Nc1""#),
+    ("plugin.name", r#""Weather""#),
+    ("plugin_type", r#""custom""#),
+    ("plugins_access_level", "9"),
+    ("project.name", r#""Website""#),
+    ("proxy record.domain", r#""e.example.com""#),
+    ("proxy record.status", r#""waiting""#),
+    ("redirect_url", r#""/""#),
+    ("referral_source", r#""""#),
+    ("resource", r#""project""#),
+    ("resource_id", r#""1""#),
+    ("revoked_count", "2"),
+    ("role.name", r#""Data team""#),
+    ("role_at_organization", r#""engineering""#),
+    ("schema", "null"),
+    ("scopes", r#"["organization:read", "project:write"]"#),
+    ("secret", r#""JBSWY3DPEHPK3PXP""#),
+    ("session_recording_sample_rate", r#""0.50""#),
+    ("set_current_organization", r#""0199c2a4-6c1e-7d2a-9f3b-5a1c8e4d7b60""#),
+    ("set_current_team", r#""1""#),
+    ("slug", r#""acme""#),
+    ("sso_enforcement", r#""""#),
+    ("status", r#""valid""#),
+    ("tag", "null"),
+    ("target_cname", r#""0199c2a46c1e.proxy.example.com""#),
+    ("target_email", r#""grace@example.com""#),
+    ("team_id", "1"),
+    ("test_account_filters", "[]"),
+    ("theme_mode", "null"),
+    ("timezone", r#""Europe/Lisbon""#),
+    ("token", r#""123456""#),
+    ("toolbar_mode", r#""disabled""#),
+    ("type", r#""HTTP""#),
+    ("url", r#""https://github.com/example/weather""#),
+    ("user_access_level", r#""admin""#),
+    ("verification_challenge", r#""k7Qz0Lr4Nc1Ds9Fg4Mp6Vu0Ae2Ki8Zo5""#),
+    ("capabilities", r#"{"methods": ["processEvent"]}"#),
+    ("config_schema", "[]"),
+];
+
+/// An object with these fields, of the resource with this noun.
+pub(super) fn object(noun: &str, fields: &[Field], side: Side) -> Value {
+    let fields = fields.iter().filter(|field| side.has(field));
+    let values = fields.map(|field| (field, value(noun, field, side)));
+    let shown: Map<String, Value> = match side {
+        Side::Response => values.map(|(field, value)| (field.name.to_owned(), value)).collect(),
+        // A change of one or two things, or what is worth saying at the start.
+        Side::Request { partial } => values
+            .filter(|(field, value)| field.required || !value.is_null())
+            .take(if partial { 2 } else { REQUEST_FIELDS_MAX })
+            .map(|(field, value)| (field.name.to_owned(), value))
+            .collect(),
+    };
+    shown.into()
+}
+
+fn value(noun: &str, field: &Field, side: Side) -> Value {
+    // Secrets are sent and never shown.
+    let sent = (side != Side::Response).then(|| listed(noun, &format!("{}.sent", field.name))).flatten();
+    if let Some(listed) = sent.or_else(|| listed(noun, field.name)) {
+        return listed;
+    }
+    match field.kind {
+        Kind::Object(fields) if !field.nullable || side == Side::Response => object(noun, fields, side),
+        Kind::Objects(fields) if side == Side::Response => {
+            let item = object(noun, fields, side);
+            Value::Array(vec![item])
+        }
+        _ if field.nullable => Value::Null,
+        Kind::Uuid => UUID.into(),
+        Kind::Time => TIME.into(),
+        Kind::Boolean => false.into(),
+        Kind::Integer { min, .. } => min.max(1).into(),
+        Kind::Choice(choices) => choices.first().copied().into(),
+        Kind::Texts { .. } | Kind::Integers | Kind::List | Kind::Objects(_) => Value::Array(Vec::new()),
+        Kind::Json | Kind::Object(_) => Value::Object(Map::new()),
+        Kind::Email | Kind::Fraction | Kind::Secret { .. } | Kind::Text { .. } | Kind::TextChoice(_) => {
+            "".into()
+        }
+    }
+}
+
+/// The value that the list has: of this resource, or of any.
+fn listed(noun: &str, name: &str) -> Option<Value> {
+    let of = |wanted: &str| VALUES.iter().find(|(known, _)| *known == wanted).map(|(_, text)| *text);
+    let text = of(&format!("{noun}.{name}")).or_else(|| of(name))?;
+    // A unit test reads them all.
+    serde_json::from_str(text).ok()
+}
+
+/// Whether a reader would see an empty text where there should be a real one.
+#[cfg(test)]
+fn lacks_an_example(noun: &str, field: &Field) -> bool {
+    let is_text = matches!(
+        field.kind,
+        Kind::Email | Kind::Fraction | Kind::Secret { .. } | Kind::Text { .. } | Kind::TextChoice(_)
+    );
+    is_text && !field.nullable && listed(noun, field.name).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_json() {
+        for (name, text) in VALUES {
+            assert!(serde_json::from_str::<Value>(text).is_ok(), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_text_without_a_value_is_noticed() {
+        assert!(lacks_an_example("role", &Field::text("unheard_of", 10)));
+        assert!(!lacks_an_example("role", &Field::text("name", 10)));
+    }
+}

@@ -1,0 +1,261 @@
+//! Routes and field lists as an OpenAPI 3.0 document.
+
+use serde_json::{Map, Value, json};
+
+use self::schemas::{Schemas, Side, captured, error};
+use super::about::Tag;
+use super::route::{Needs, Route, Shape};
+use crate::api::{Method, Within};
+
+mod examples;
+mod html;
+mod names;
+mod schemas;
+
+pub use html::html;
+
+/// The document, with the paths in order of their names.
+pub fn document(routes: &[Route]) -> Value {
+    let described: Vec<&Route> =
+        routes.iter().filter(|route| !route.path.starts_with("/api/schema/")).collect();
+    let mut schemas = Schemas::default();
+    schemas.insert("Error", error());
+    schemas.insert("CapturedEvents", captured());
+    name_resources_first(&described, &mut schemas);
+    let mut sorted = described.clone();
+    sorted.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
+    let mut paths = Map::new();
+    for route in sorted {
+        let path = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
+        path[route.method.name().to_lowercase()] = operation(route, &mut schemas);
+    }
+    json!({
+        "openapi": "3.0.3",
+        "info": {
+            "title": "orgd",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The PostHog-compatible organization management API. Wherever an organization is \
+                named, its id, its slug and `@current` are accepted.",
+            "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
+        },
+        "servers": [{"url": "/", "description": "The server that this document comes from."}],
+        "tags": tags(&described),
+        "paths": paths,
+        "components": {
+            "securitySchemes": security_schemes(),
+            "responses": refusals(),
+            "schemas": schemas.finish(),
+        },
+    })
+}
+
+/// The document as YAML.
+pub fn yaml(document: &Value) -> String {
+    // Nothing in the document lacks a form in YAML: its keys are text.
+    serde_yaml_ng::to_string(document).unwrap_or_default()
+}
+
+/// The object that a resource shows has the name of the resource, whatever else is like it.
+fn name_resources_first(routes: &[&Route], schemas: &mut Schemas) {
+    for route in routes.iter().filter(|route| !names::is_action(route)) {
+        if let Shape::One(fields) = route.responds {
+            schemas.object(route, fields, Side::Response);
+        }
+    }
+}
+
+/// The groups, in the order of the routes.
+fn tags(routes: &[&Route]) -> Vec<Value> {
+    let mut known: Vec<Tag> = Vec::new();
+    for tag in routes.iter().filter_map(|route| route.about.tag) {
+        if !known.iter().any(|other| other.name == tag.name) {
+            known.push(tag);
+        }
+    }
+    known.iter().map(|tag| json!({"name": tag.name, "description": tag.about})).collect()
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "PersonalAPIKeyAuth": {
+            "type": "http", "scheme": "bearer",
+            "description": "A personal API key (`phx_…`). The scope that an operation names must be among those \
+                of the key; `*` stands for all, and `:write` includes `:read`.",
+        },
+        "SessionAuth": {
+            "type": "apiKey", "in": "cookie", "name": "sessionid",
+            "description": "The session that `POST /api/login/` begins. Requests that change something repeat \
+                the cookie `posthog_csrftoken` in the header `X-CSRFToken`.",
+        },
+    })
+}
+
+/// Why a request can be refused: name, status and meaning.
+const REFUSALS: [(&str, &str, &str); 6] = [
+    ("Invalid", "400", "The body or a parameter breaks a rule; `attr` names the field."),
+    ("Unauthenticated", "401", "The key or session is missing, or not known."),
+    ("Denied", "403", "The caller is known and may not do this: a scope or a level is missing."),
+    ("NotFound", "404", "There is no such object, or the caller does not see it."),
+    ("Throttled", "429", "Too many requests; `Retry-After` says how many seconds to wait."),
+    (
+        "Unavailable",
+        "503",
+        "The server is busy or can't write now; nothing was stored. `Retry-After` says when \
+        to try again.",
+    ),
+];
+
+fn refusals() -> Value {
+    let all = REFUSALS.iter().map(|(name, status, meaning)| {
+        let mut answer = json!({
+            "description": meaning,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        });
+        if ["429", "503"].contains(status) {
+            answer["headers"] = json!({
+                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
+            });
+        }
+        ((*name).to_owned(), answer)
+    });
+    all.collect::<Map<String, Value>>().into()
+}
+
+fn operation(route: &Route, schemas: &mut Schemas) -> Value {
+    let mut responses = json!({route.status.to_string(): answer(route, schemas)});
+    for (name, status, _) in REFUSALS.iter().filter(|(_, status, _)| can_refuse(route, status)) {
+        responses[*status] = json!({"$ref": format!("#/components/responses/{name}")});
+    }
+    let mut operation = json!({
+        "operationId": names::operation_id(route),
+        "summary": route.about.summary,
+        "description": format!("{}\n\n{}", route.about.description, access(route.needs)),
+        "tags": route.about.tag.iter().map(|tag| tag.name).collect::<Vec<_>>(),
+        "parameters": parameters(route),
+        "responses": responses,
+        "security": security(route.needs),
+    });
+    if let Some(body) = request_body(route, schemas) {
+        operation["requestBody"] = body;
+    }
+    operation
+}
+
+fn can_refuse(route: &Route, status: &str) -> bool {
+    match status {
+        "400" => route.method != Method::Get || !route.about.queries.is_empty(),
+        "401" | "403" => route.needs != Needs::Public,
+        "404" => route.params().next().is_some(),
+        _ => true,
+    }
+}
+
+/// Who may call it, in a sentence.
+fn access(needs: Needs) -> String {
+    match needs {
+        Needs::Public => "Access: anybody.".into(),
+        Needs::Session => "Access: a session; keys are refused.".into(),
+        Needs::SignedIn => "Access: any key.".into(),
+        Needs::Scope(scope) => format!("Access: a session, or a key with the scope `{scope}`."),
+    }
+}
+
+fn security(needs: Needs) -> Value {
+    match needs {
+        Needs::Public => json!([]),
+        Needs::Session => json!([{"SessionAuth": []}]),
+        Needs::SignedIn => json!([{"PersonalAPIKeyAuth": []}]),
+        Needs::Scope(scope) => json!([{"PersonalAPIKeyAuth": [scope]}, {"SessionAuth": []}]),
+    }
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let in_path = route.params().map(|name| {
+        let description = parameter_description(route, name);
+        json!({
+            "name": name, "in": "path", "required": true, "description": description,
+            "schema": {"type": "string"},
+        })
+    });
+    let is_declared = |name: &str| route.about.queries.iter().any(|(known, _)| *known == name);
+    let paging = [
+        ("limit", "How many to show: 100 unless given, 1,000 at the most."),
+        ("offset", "How many to skip from the start of the list."),
+    ];
+    let is_paged = matches!(route.responds, Shape::Page(_)) && !is_declared("limit");
+    let paging = paging.into_iter().filter(|_| is_paged).map(|(name, description)| {
+        json!({
+            "name": name, "in": "query", "required": false, "description": description,
+            "schema": {"type": "integer"},
+        })
+    });
+    let others = route.about.queries.iter().map(|(name, description)| {
+        json!({
+            "name": name, "in": "query", "required": false, "description": description,
+            "schema": {"type": "string"},
+        })
+    });
+    in_path.chain(paging).chain(others).collect()
+}
+
+/// What a parameter of the path names.
+fn parameter_description(route: &Route, name: &str) -> String {
+    let noun = route.about.tag.map_or("object", |tag| tag.noun);
+    match (route.within, name) {
+        (Within::Organization(organization) | Within::ProjectOf { organization, .. }, _)
+            if name == organization =>
+        {
+            "The organization: its id, its slug or `@current`.".into()
+        }
+        (Within::Project(project) | Within::ProjectOf { project, .. }, _) if name == project => {
+            "The project: its number or `@current`.".into()
+        }
+        (_, "organization_id") => "The organization: its id, its slug or `@current`.".into(),
+        (_, "id") if noun == "organization" => "The organization: its id, its slug or `@current`.".into(),
+        (_, "role_id") => "The id of the role.".into(),
+        (_, "session_id") => "The id of the session, from the list.".into(),
+        (_, "token") => "The token in the link of the invite.".into(),
+        (_, "user__uuid") => "The `uuid` of the member's user.".into(),
+        (_, "uuid") => "The user: `@me`, or their own `uuid`.".into(),
+        _ => format!("The id of the {noun}."),
+    }
+}
+
+fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
+    if route.is_ingest() {
+        let schema = json!({"$ref": "#/components/schemas/CapturedEvents"});
+        return Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
+    }
+    let fields = route.accepts?;
+    let partial = route.method == Method::Patch;
+    let mut schema = schemas.object(route, fields, Side::Request { partial });
+    if route.accepts_list {
+        schema = json!({"type": "array", "items": schema});
+    }
+    Some(json!({
+        "content": {
+            "application/json": {"schema": schema},
+            "application/x-www-form-urlencoded": {"schema": schema},
+            "multipart/form-data": {"schema": schema},
+        },
+    }))
+}
+
+fn answer(route: &Route, schemas: &mut Schemas) -> Value {
+    let noun = route.about.tag.map_or("object", |tag| tag.noun);
+    let (description, schema) = match route.responds {
+        Shape::Nothing if route.status == 302 => return json!({"description": "Leads to another page."}),
+        Shape::Nothing => return json!({"description": "Done; the answer has no body."}),
+        Shape::Free => return json!({"description": "Done."}),
+        Shape::One(fields) => {
+            let made = if route.status == 201 { "Created." } else { "Done." };
+            (made.to_owned(), schemas.object(route, fields, Side::Response))
+        }
+        Shape::List(fields) => {
+            let items = schemas.object(route, fields, Side::Response);
+            (format!("A list, one {noun} each."), json!({"type": "array", "items": items}))
+        }
+        Shape::Page(fields) => (format!("A page of the list, one {noun} each."), schemas.page(route, fields)),
+    };
+    json!({"description": description, "content": {"application/json": {"schema": schema}}})
+}
