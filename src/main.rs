@@ -174,9 +174,7 @@ async fn run(command: Command) -> Outcome {
             print!("{}", routes::table().print());
             Ok(())
         }
-        Command::Openapi => {
-            print_json(&openapi::document(&resources::registry::routes(resources::registry::ALL)))
-        }
+        Command::Openapi => print_json(&openapi::document(&resources::registry::routes())),
         Command::Licenses => print_licenses(),
     }
 }

@@ -54,7 +54,7 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
              place, or start once with --new-secret-key to begin anew"
         ));
     }
-    let store = Store::open(place, budgets.cache, resources::registry::tables(resources::registry::ALL))
+    let store = Store::open(place, budgets.cache, resources::registry::tables())
         .map_err(|cause| cause.to_string())?;
     if let Some(path) = &file
         && readers(path) != Readers::Owner

@@ -138,7 +138,7 @@ impl Routes {
     /// wrong then.
     fn new() -> Routes {
         let mut routes = Routes { router: matchit::Router::new(), nodes: Vec::new() };
-        for route in resources::registry::routes(resources::registry::ALL) {
+        for route in resources::registry::routes() {
             routes.add(route);
         }
         for (_, node) in &mut routes.nodes {

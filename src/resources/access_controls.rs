@@ -18,9 +18,9 @@ use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
 use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_uuid};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&ENTRIES]).samples(samples).checks(&[check]);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&ENTRIES]).samples(samples).checks(&[check]);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "access_controls",
         noun: "access control",

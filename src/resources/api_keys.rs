@@ -18,9 +18,9 @@ use crate::config::KEYS_MAX;
 use crate::error::{Error, Result, invalid, invalid_body, not_found, unauthenticated};
 use crate::store::{Cacheable, Index, Order, ParentThrough, Table, Tx, WriteTx};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&KEYS]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&KEYS]).samples(samples);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag =
         Tag { name: "personal_api_keys", noun: "personal API key", about: "The caller's personal API keys." };
 

@@ -36,9 +36,9 @@ const PIECE_BYTES_MAX: usize = 1024 * 1024;
 /// Seconds after which a sender who found no memory may try again.
 const RETRY_SECONDS: &str = "5";
 
-pub static RESOURCE: Resource = Resource::of(rows);
+pub static RESOURCE: Resource = Resource::of(routes);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "capture",
         noun: "event",

@@ -11,7 +11,7 @@ use crate::store::{self, Problems, Store};
 pub fn check(store: &Store) -> Result<Problems> {
     store.read(|tx| {
         let mut problems = store::check(store, tx)?;
-        for check in registry::ALL.iter().flat_map(|resource| resource.checks) {
+        for check in registry::all().flat_map(|resource| resource.checks) {
             check(tx, &mut problems)?;
         }
         Ok(problems)

@@ -16,9 +16,9 @@ use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&DOMAINS]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&DOMAINS]).samples(samples);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag =
         Tag { name: "domains", noun: "domain", about: "Domains of an organization, proved by a TXT record." };
 

@@ -9,14 +9,11 @@ use super::samples::Samples;
 #[test]
 fn the_bytes_of_every_table_are_those_of_the_committed_file() {
     let mut samples = Samples::default();
-    registry::ALL.iter().for_each(|resource| (resource.samples)(&mut samples));
+    registry::all().for_each(|resource| (resource.samples)(&mut samples));
     let sampled: Vec<&str> =
         samples.0.keys().map(String::as_str).filter(|name| !name.starts_with('(')).collect();
-    let mut tables: Vec<&str> = registry::tables(registry::ALL)
-        .iter()
-        .flat_map(|table| table.infos())
-        .map(|table| table.name)
-        .collect();
+    let mut tables: Vec<&str> =
+        registry::tables().iter().flat_map(|table| table.infos()).map(|table| table.name).collect();
     tables.sort_unstable();
     assert_eq!(sampled, tables, "every table has a sample");
     let found = samples.text();

@@ -11,7 +11,7 @@ use crate::app::{App, Route, Tag, async_, public, read, tagged};
 use crate::error::{Error, Result};
 use crate::store::{Table, Tx, WriteTx};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INSTANCE]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&INSTANCE]).samples(samples);
 
 pub(super) const TAG: Tag = Tag {
     name: "instance",
@@ -19,7 +19,7 @@ pub(super) const TAG: Tag = Tag {
     about: "The state of the server, for operators and their tools.",
 };
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     let routes = vec![
         Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME))))
             .about("See that this is orgd", "A line of text.")

@@ -21,9 +21,10 @@ use crate::error::{Result, denied, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 use crate::vault::{Sealed, Vault};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&INVITES]).samples(samples).seals(&[show_sealed]);
+pub static RESOURCE: Resource =
+    Resource::of(routes).tables(&[&INVITES]).samples(samples).seals(&[show_sealed]);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "invites",
         noun: "invite",

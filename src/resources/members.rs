@@ -17,9 +17,9 @@ use crate::clock::Time;
 use crate::error::{Result, denied, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&MEMBERS]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&MEMBERS]).samples(samples);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "members",
         noun: "member",

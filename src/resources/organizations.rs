@@ -20,9 +20,9 @@ use crate::error::{Error, Result, denied, forbidden, not_found};
 use crate::store::{Index, Problems, Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource =
-    Resource::of(rows).tables(&[&ORGANIZATIONS]).samples(samples).checks(&[check]);
+    Resource::of(routes).tables(&[&ORGANIZATIONS]).samples(samples).checks(&[check]);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "organizations",
         noun: "organization",
@@ -79,7 +79,8 @@ pub struct Organization {
     pub plugins_access_level: u8,
 }
 
-pub(super) static ORGANIZATIONS: Table<Uuid, Organization> =
+/// Public, so that what belongs to an organization can say so. Nobody else writes to it.
+pub static ORGANIZATIONS: Table<Uuid, Organization> =
     Table::new("organizations").cached().indexed(&[&BY_SLUG]);
 static BY_SLUG: Index<Uuid, Organization, String, Uuid> =
     Index::unique("organizations_by_slug", |id, organization| Some((organization.slug.clone(), *id)));

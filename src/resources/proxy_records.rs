@@ -15,9 +15,9 @@ use crate::config::{Config, PROXY_BASE_LOCAL};
 use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&RECORDS]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&RECORDS]).samples(samples);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "proxy_records",
         noun: "proxy record",

@@ -1,5 +1,7 @@
 //! What a resource brings to the program, and the list of all of them.
 
+use std::sync::OnceLock;
+
 use super::samples::Samples;
 use super::secrets::Look;
 use super::*;
@@ -59,8 +61,8 @@ impl Resource {
     }
 }
 
-/// Every resource, in the order in which the route table shows them.
-pub static ALL: &[&Resource] = &[
+/// This program's resources, in the order in which the route table shows them.
+static OWN: &[&Resource] = &[
     &organizations::RESOURCE,
     &projects::RESOURCE,
     &members::RESOURCE,
@@ -87,12 +89,24 @@ pub static ALL: &[&Resource] = &[
     &persons::RESOURCE,
 ];
 
-/// The tables of these resources.
-pub fn tables(resources: &[&'static Resource]) -> Vec<&'static dyn AnyTable> {
-    resources.iter().flat_map(|resource| resource.tables).copied().collect()
+static MORE: OnceLock<&'static [&'static Resource]> = OnceLock::new();
+
+/// Adds resources for as long as the process runs, before anything was read from the list. Only the first call counts.
+pub fn add(more: &'static [&'static Resource]) {
+    MORE.get_or_init(|| more);
 }
 
-/// The routes of these resources.
-pub fn routes(resources: &[&'static Resource]) -> Vec<Route> {
-    resources.iter().flat_map(|resource| (resource.routes)()).collect()
+/// Every resource.
+pub fn all() -> impl Iterator<Item = &'static Resource> {
+    OWN.iter().chain(*MORE.get_or_init(|| &[])).copied()
+}
+
+/// The tables of all resources.
+pub fn tables() -> Vec<&'static dyn AnyTable> {
+    all().flat_map(|resource| resource.tables).copied().collect()
+}
+
+/// The routes of all resources.
+pub fn routes() -> Vec<Route> {
+    all().flat_map(|resource| (resource.routes)()).collect()
 }

@@ -11,9 +11,9 @@ use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&MEMBERSHIPS]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&MEMBERSHIPS]).samples(samples);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag =
         Tag { name: "role_memberships", noun: "role membership", about: "Who is in which role." };
 

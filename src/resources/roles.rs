@@ -11,9 +11,9 @@ use crate::clock::Time;
 use crate::error::{Result, denied, invalid, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&ROLES]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&ROLES]).samples(samples);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "roles",
         noun: "role",

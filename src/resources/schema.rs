@@ -11,9 +11,9 @@ use crate::app::{Route, openapi, public, read};
 use crate::error::Result;
 use crate::store::Tx;
 
-pub static RESOURCE: Resource = Resource::of(rows);
+pub static RESOURCE: Resource = Resource::of(routes);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/schema/", public(), Within::Nothing, read(show)).with_slash_only(),
         Route::get("/api/schema/swagger-ui/", public(), Within::Nothing, read(page)),
@@ -23,7 +23,7 @@ fn rows() -> Vec<Route> {
 
 fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
-    DOCUMENT.get_or_init(|| openapi::document(&registry::routes(registry::ALL)))
+    DOCUMENT.get_or_init(|| openapi::document(&registry::routes()))
 }
 
 /// YAML, unless JSON is requested.
@@ -46,7 +46,7 @@ mod tests {
     use crate::api::{Method, fields};
 
     fn described() -> Vec<Route> {
-        let routes = registry::routes(registry::ALL).into_iter();
+        let routes = registry::routes().into_iter();
         routes.filter(|route| !route.path.starts_with("/api/schema/")).collect()
     }
 

@@ -29,7 +29,7 @@ pub enum Fit {
 /// How many secrets there are, and how many of them the vault opens.
 fn count(tx: &Tx, vault: Option<&Vault>) -> Result<(usize, usize)> {
     let (mut sealed, mut opened) = (0, 0);
-    for show in registry::ALL.iter().flat_map(|resource| resource.seals) {
+    for show in registry::all().flat_map(|resource| resource.seals) {
         show(tx, &mut |purpose, secret| {
             sealed += 1;
             opened += usize::from(vault.is_some_and(|vault| vault.open(purpose, secret).is_some()));

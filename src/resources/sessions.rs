@@ -28,9 +28,9 @@ use crate::error::{Envelope, Error, Result, denied, invalid, invalid_body, unaut
 use crate::logging::{self, SecurityEvent};
 use crate::store::{Index, Order, ParentThrough, Problems, Table, Tx, WriteTx};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&SESSIONS]).samples(samples).checks(&[check]);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&SESSIONS]).samples(samples).checks(&[check]);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "sessions",
         noun: "login session",
@@ -60,7 +60,7 @@ fn rows() -> Vec<Route> {
             .about("Log out and go to the log-in page", "Ends the session of the cookie.")
             .called("site_logout"),
     ];
-    rows.extend(listed::rows());
+    rows.extend(listed::routes());
     tagged(TAG, rows)
 }
 

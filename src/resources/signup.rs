@@ -18,9 +18,9 @@ use crate::error::{Error, Result, denied, invalid, invalid_body};
 use crate::logging::{self, SecurityEvent};
 use crate::store::{Tx, WriteTx};
 
-pub static RESOURCE: Resource = Resource::of(rows);
+pub static RESOURCE: Resource = Resource::of(routes);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "signup",
         noun: "signup",

@@ -19,9 +19,9 @@ use crate::config::SENSITIVE_SESSION_SECONDS;
 use crate::error::{Error, Result, denied, invalid, not_found};
 use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&USERS]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&USERS]).samples(samples);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag { name: "users", noun: "user", about: "The caller's own user record." };
 
     let one = "/api/users/{uuid}/";

@@ -12,9 +12,9 @@ use crate::app::{App, Route, async_, public, tagged};
 use crate::error::{Result, not_found};
 use crate::store::Tx;
 
-pub(super) static RESOURCE: Resource = Resource::of(rows);
+pub(super) static RESOURCE: Resource = Resource::of(routes);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     let routes = vec![Route::get("/_whoami", public(), Within::Nothing, async_(show)).about(
         "See how the server sees the caller",
         "Which address, scheme and host it believes, and why. At the machine itself, for \

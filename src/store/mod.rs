@@ -124,6 +124,11 @@ impl StoreError {
         StoreError { kind, sentence: format!("the data file failed: {cause}") }
     }
 
+    /// The same, with the name of the table.
+    fn in_table(self, name: &str) -> StoreError {
+        StoreError { sentence: format!("{name}: {}", self.sentence), ..self }
+    }
+
     fn is_of_disk(&self) -> bool {
         self.kind == Kind::Disk
     }
@@ -262,8 +267,7 @@ impl Store {
         cache_bytes: usize,
         tables: Vec<&'static dyn AnyTable>,
     ) -> std::result::Result<Store, StoreError> {
-        let own: [&'static dyn AnyTable; 3] = [&tx::COUNTS, &tx::SEQUENCES, &migrate::META];
-        let schema = Arc::new(Schema::new(tables.into_iter().chain(own).collect()));
+        let schema = Arc::new(Schema::new(tables));
         let prepare = |database: &redb::Database, path: Option<&std::path::Path>| {
             migrate::bring_up(database, path, &schema.tables)
         };

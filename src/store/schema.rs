@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::StoreError;
+use super::migrate::META;
 use super::table::{AnyTable, TableInfo};
-use super::tx::WriteTx;
+use super::tx::{COUNTS, SEQUENCES, WriteTx};
 
 /// A table, and the place among its parents of the one that is meant.
 type Child = (&'static dyn AnyTable, usize);
@@ -15,14 +16,15 @@ type Child = (&'static dyn AnyTable, usize);
 #[derive(Default)]
 pub(super) struct Schema {
     pub(super) declared: Vec<&'static dyn AnyTable>,
-    /// Every table, indexes included.
+    /// Every table, indexes and the store's own included.
     pub(super) tables: Vec<TableInfo>,
     children: HashMap<&'static str, Vec<Child>, FixedState>,
 }
 
 impl Schema {
     pub(super) fn new(declared: Vec<&'static dyn AnyTable>) -> Schema {
-        let tables = declared.iter().flat_map(|table| table.infos()).collect();
+        let own = [COUNTS.info(), SEQUENCES.info(), META.info()];
+        let tables = declared.iter().flat_map(|table| table.infos()).chain(own).collect();
         let mut children: HashMap<&'static str, Vec<Child>, FixedState> = HashMap::default();
         for table in &declared {
             for (place, parent) in table.parents().into_iter().enumerate() {

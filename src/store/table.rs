@@ -134,7 +134,7 @@ impl<K: Key, V: Record> AnyTable for Table<K, V> {
     fn check(&self, tx: &Tx, problems: &mut Problems) -> Result<(), StoreError> {
         let mut expected = vec![0; self.indexes.len()];
         for row in tx.every(self)? {
-            let (key, record) = row?;
+            let (key, record) = row.map_err(|failure| failure.in_table(self.info.name))?;
             for (index, expected) in self.indexes.iter().zip(&mut expected) {
                 *expected += check_row(tx, *index, (&key, &record), self.info.name, problems)?;
             }

@@ -267,8 +267,23 @@ fn cancel(
     finish(tx, arrivals, key, &mut backfill, Status::Cancelled, line)
 }
 
-/// All of them, for the test of the stored bytes.
-pub(super) fn sample_variants(all: &mut crate::resources::samples::Samples) {
+/// For the test of the stored bytes.
+pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
+    use crate::resources::samples::{NOW, ONE, TWO};
+    all.add(
+        &BACKFILLS,
+        (TWO, ONE),
+        Backfill {
+            status: Status::Running,
+            start: Some(NOW),
+            end: None,
+            created_at: NOW,
+            finished_at: Some(NOW),
+            run: Some(ONE),
+            next: Some(NOW),
+            author: Some(ONE),
+        },
+    );
     all.variants("backfill's status", &crate::every!(Status { Running, Completed, Cancelled }));
 }
 

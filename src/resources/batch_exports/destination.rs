@@ -536,8 +536,8 @@ fn check_values(kind: Kind, config: &Map<String, Value>) -> Result<()> {
     Ok(())
 }
 
-/// All of them, for the test of the stored bytes.
-pub(super) fn sample_variants(all: &mut crate::resources::samples::Samples) {
+/// For the test of the stored bytes.
+pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
     all.variants(
         "destination",
         &crate::every!(Kind { S3, Snowflake, Postgres, Redshift, BigQuery, Http, NoOp }),

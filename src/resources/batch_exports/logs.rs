@@ -176,8 +176,14 @@ pub(super) fn write(
     Ok(tx.put(&LOGS, &(export, author.id), &entry)?)
 }
 
-/// All of them, for the test of the stored bytes.
-pub(super) fn sample_variants(all: &mut crate::resources::samples::Samples) {
+/// For the test of the stored bytes.
+pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
+    use crate::resources::samples::{NOW, ONE, TWO, text};
+    all.add(
+        &LOGS,
+        (TWO, ONE),
+        Entry { instance: text("i"), timestamp: NOW, level: Level::Warning, message: text("m") },
+    );
     all.variants("log entry's level", &crate::every!(Level { Debug, Info, Warning, Error }));
 }
 
@@ -192,7 +198,7 @@ mod tests {
     async fn the_oldest_entries_go_when_there_are_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::File(folder.path().join("orgd.redb"));
-        let store = Store::open(place, 1024 * 1024, registry::tables(registry::ALL)).unwrap();
+        let store = Store::open(place, 1024 * 1024, registry::tables()).unwrap();
         let ids = Ids::default();
         let export = ids.uuid(Time(1));
         let written = store.write(move |tx| {

@@ -29,13 +29,13 @@ use hogql::Fault;
 use interval::Interval;
 use runs::Data;
 
-pub static RESOURCE: Resource = Resource::of(rows)
+pub static RESOURCE: Resource = Resource::of(routes)
     .tables(&[&EXPORTS, &backfills::BACKFILLS, &logs::LOGS, &runs::RUNS, &runs::COMMITS])
     .samples(samples)
     .checks(&[check])
     .seals(&[show_sealed]);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "batch_exports",
         noun: "batch export",
@@ -43,12 +43,16 @@ fn rows() -> Vec<Route> {
          their runs, backfills and logs.",
     };
 
+    tagged(TAG, routes_of_one().into_iter().chain(actions()).collect())
+}
+
+fn routes_of_one() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/batch_exports/";
-    let at = |tail: &str| format!("/api/organizations/{{organization_id}}/batch_exports/{{id}}/{tail}");
+    let one = "/api/organizations/{organization_id}/batch_exports/{id}/";
     let (reads, writes) = (scope("batch_export:read"), scope("batch_export:write"));
     let organization = Within::Organization("organization_id");
     let project = Within::ProjectBy(project_of_export);
-    let routes = vec![
+    vec![
         Route::get(all, reads, organization, read(list)).responds_page(FIELDS).about(
             "List batch exports",
             "Those of the projects that the caller sees, with their latest runs.",
@@ -58,21 +62,29 @@ fn rows() -> Vec<Route> {
             "For the caller's current project, in the caller's name. Secrets of the destination \
              are stored sealed and never shown.",
         ),
-        Route::get(at(""), reads, project, read(show))
+        Route::get(one, reads, project, read(show))
             .responds(200, FIELDS)
             .about("Retrieve a batch export", "With its latest runs."),
-        Route::put(at(""), writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS).about(
+        Route::put(one, writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS).about(
             "Replace a batch export",
             "Whoever changes who receives the secrets sends them again, or gets 400.",
         ),
-        Route::patch(at(""), writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS).about(
+        Route::patch(one, writes, project, write(update)).accepts(FIELDS).responds(200, FIELDS).about(
             "Change a batch export",
             "Only the fields that are sent change. Whoever changes who receives the secrets sends \
              them again, or gets 400.",
         ),
-        Route::delete(at(""), writes, project, write(remove))
+        Route::delete(one, writes, project, write(remove))
             .responds_nothing()
             .about("Delete a batch export", "With its runs, backfills and logs."),
+    ]
+}
+
+fn actions() -> Vec<Route> {
+    let at = |tail: &str| format!("/api/organizations/{{organization_id}}/batch_exports/{{id}}/{tail}");
+    let (reads, writes) = (scope("batch_export:read"), scope("batch_export:write"));
+    let project = Within::ProjectBy(project_of_export);
+    vec![
         Route::post(at("backfill/"), writes, project, write(backfills::create))
             .accepts(FIELDS)
             .responds(200, FIELDS)
@@ -105,8 +117,7 @@ fn rows() -> Vec<Route> {
                 ("search", "Only messages that hold this text."),
                 ("instance_id", "Only entries of this run or backfill."),
             ]),
-    ];
-    tagged(TAG, routes)
+    ]
 }
 
 /// What is exported. Records hold the place in this list: add at the end only.
@@ -637,7 +648,7 @@ fn samples(all: &mut super::samples::Samples) {
             project: 7,
             name: text("n"),
             model: Some(Model::Persons),
-            destination: destination.clone(),
+            destination,
             interval: Interval::Day,
             paused: true,
             created_at: NOW,
@@ -650,53 +661,10 @@ fn samples(all: &mut super::samples::Samples) {
             author: Some(ONE),
         },
     );
-    let plan =
-        runs::Plan { project: 7, model: Model::Events, interval: Interval::Hour, destination, schema: None };
-    all.add(
-        &runs::RUNS,
-        (TWO, ONE),
-        runs::Run {
-            status: runs::Status::Running,
-            backfill: Some(ONE),
-            records_completed: Some(5),
-            records_total: Some(6),
-            latest_error: Some(text("e")),
-            start: None,
-            end: NOW,
-            created_at: NOW,
-            finished_at: Some(NOW),
-            last_updated_at: NOW,
-            attempts: 2,
-            next_attempt_at: NOW,
-            plan: Some(plan),
-            progress: runs::Progress { place: Some(super::events::Place { time: NOW, id: ONE }), records: 4 },
-            author: Some(TWO),
-        },
-    );
-    all.add(&runs::COMMITS, ONE, runs::Commit { transaction: 300, records: 4 });
-    all.add(
-        &backfills::BACKFILLS,
-        (TWO, ONE),
-        backfills::Backfill {
-            status: backfills::Status::Running,
-            start: Some(NOW),
-            end: None,
-            created_at: NOW,
-            finished_at: Some(NOW),
-            run: Some(ONE),
-            next: Some(NOW),
-            author: Some(ONE),
-        },
-    );
-    all.add(
-        &logs::LOGS,
-        (TWO, ONE),
-        logs::Entry { instance: text("i"), timestamp: NOW, level: logs::Level::Warning, message: text("m") },
-    );
     all.variants("model", &crate::every!(Model { Events, Persons }));
     all.variants("interval", &crate::every!(Interval { Hour, Day, Week, FiveMinutes, FifteenMinutes }));
-    destination::sample_variants(all);
-    runs::sample_variants(all);
-    backfills::sample_variants(all);
-    logs::sample_variants(all);
+    destination::samples(all);
+    runs::samples(all);
+    backfills::samples(all);
+    logs::samples(all);
 }

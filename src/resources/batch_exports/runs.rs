@@ -430,8 +430,33 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
     backfills::cancel_all_of(tx, context.arrivals, context.export, &reason)
 }
 
-/// All of them, for the test of the stored bytes.
-pub(super) fn sample_variants(all: &mut crate::resources::samples::Samples) {
+/// For the test of the stored bytes.
+pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
+    use crate::resources::samples::{NOW, ONE, TWO, text};
+    let destination = Destination::sample(Json::of(&serde_json::json!({"a": [1, null]})));
+    let plan = Plan { project: 7, model: Model::Events, interval: Interval::Hour, destination, schema: None };
+    all.add(
+        &RUNS,
+        (TWO, ONE),
+        Run {
+            status: Status::Running,
+            backfill: Some(ONE),
+            records_completed: Some(5),
+            records_total: Some(6),
+            latest_error: Some(text("e")),
+            start: None,
+            end: NOW,
+            created_at: NOW,
+            finished_at: Some(NOW),
+            last_updated_at: NOW,
+            attempts: 2,
+            next_attempt_at: NOW,
+            plan: Some(plan),
+            progress: Progress { place: Some(Place { time: NOW, id: ONE }), records: 4 },
+            author: Some(TWO),
+        },
+    );
+    all.add(&COMMITS, ONE, Commit { transaction: 300, records: 4 });
     all.variants(
         "run's status",
         &crate::every!(Status { Starting, Running, Completed, Failed, FailedRetryable, Cancelled }),

@@ -35,31 +35,26 @@ use crate::store::{Index, Json, Order, Parent, Problems, Table, Tx, WriteTx};
 use crate::vault::Vault;
 use views::{VIEWS, View};
 
-pub static RESOURCE: Resource = Resource::of(rows)
+pub static RESOURCE: Resource = Resource::of(routes)
     .tables(&[&PLUGINS, &address::PRIVATE_URLS, &source::FILES, &repository::LISTS])
     .samples(samples)
     .checks(&[check])
     .seals(&[show_sealed]);
 
-fn rows() -> Vec<Route> {
-    VIEWS.iter().flat_map(rows_of).collect()
+fn routes() -> Vec<Route> {
+    VIEWS
+        .iter()
+        .flat_map(|view| {
+            tagged(view.tag, [routes_of_all(view), routes_of_one(view)].into_iter().flatten().collect())
+        })
+        .collect()
 }
 
-fn rows_of(view: &'static View) -> Vec<Route> {
+fn routes_of_one(view: &'static View) -> Vec<Route> {
     let at = |tail: &str| format!("/api/organizations/{{organization_id}}/{}/{tail}", view.segment);
     let (reads, writes) = (scope("plugin:read"), scope("plugin:write"));
     let home = Within::Organization("organization_id");
-    let routes = vec![
-        Route::get(at(""), reads, home, read(|call, tx| list(call, tx, view))).responds_page(FIELDS).about(
-            "List plugins",
-            "Those of the organization and those that are there for everybody, as far as this \
-             view shows them.",
-        ),
-        Route::post(at(""), writes, home, async_(create)).accepts(NEW).responds(201, FIELDS).about(
-            "Install a plugin",
-            "From a `url` (GitHub, GitLab, npm, a local folder), or empty with `plugin_type` \
-             `source`. Its code is stored and searched, never run.",
-        ),
+    vec![
         Route::get(at("{id}/"), reads, home, read(|call, tx| show(call, tx, view)))
             .responds(200, FIELDS)
             .about("Retrieve a plugin", "With what its code defines as `capabilities`."),
@@ -109,6 +104,24 @@ fn rows_of(view: &'static View) -> Vec<Route> {
         )
         .responds(200, FIELDS)
         .about("Install the newest version", "Fetches the code anew from where the plugin came from."),
+    ]
+}
+
+fn routes_of_all(view: &'static View) -> Vec<Route> {
+    let at = |tail: &str| format!("/api/organizations/{{organization_id}}/{}/{tail}", view.segment);
+    let (reads, writes) = (scope("plugin:read"), scope("plugin:write"));
+    let home = Within::Organization("organization_id");
+    vec![
+        Route::get(at(""), reads, home, read(|call, tx| list(call, tx, view))).responds_page(FIELDS).about(
+            "List plugins",
+            "Those of the organization and those that are there for everybody, as far as this \
+             view shows them.",
+        ),
+        Route::post(at(""), writes, home, async_(create)).accepts(NEW).responds(201, FIELDS).about(
+            "Install a plugin",
+            "From a `url` (GitHub, GitLab, npm, a local folder), or empty with `plugin_type` \
+             `source`. Its code is stored and searched, never run.",
+        ),
         Route::get(at("activity/"), reads, home, read(show_activity))
             .about("List the activity of plugins", "Installs, changes and removals, the newest first.")
             .queries(&[("page", "Which page, from 1 on."), ("limit", "How many entries a page has.")]),
@@ -120,8 +133,7 @@ fn rows_of(view: &'static View) -> Vec<Route> {
         ),
         Route::get(at("unused/"), reads, home, read(unused))
             .about("List unused plugins", "The numbers of all plugins: none is configured here."),
-    ];
-    tagged(view.tag, routes)
+    ]
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -28,9 +28,9 @@ use settings::{
     Settings, is_timezone, linked_flag, network_capture, optional_flag, replay_config, week_start,
 };
 
-pub static RESOURCE: Resource = Resource::of(rows).tables(&[&PROJECTS, &DETAILS]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes).tables(&[&PROJECTS, &DETAILS]).samples(samples);
 
-fn rows() -> Vec<Route> {
+fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
         name: "projects",
         noun: "project",
@@ -57,13 +57,13 @@ fn rows() -> Vec<Route> {
             .about("List the current organization's projects", "Those that the caller sees, in short form."),
     ];
     let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
-    rows.extend(rows_of_one("/api/organizations/{organization_id}/projects/{id}/", of_organization));
-    rows.extend(rows_of_one("/api/projects/{id}/", Within::Project("id")));
-    rows.extend(rows_of_one("/api/environments/{id}/", Within::Project("id")));
+    rows.extend(routes_of_one("/api/organizations/{organization_id}/projects/{id}/", of_organization));
+    rows.extend(routes_of_one("/api/projects/{id}/", Within::Project("id")));
+    rows.extend(routes_of_one("/api/environments/{id}/", Within::Project("id")));
     tagged(TAG, rows)
 }
 
-fn rows_of_one(one: &str, within: Within) -> Vec<Route> {
+fn routes_of_one(one: &str, within: Within) -> Vec<Route> {
     let at = |tail: &str| format!("{one}{tail}");
     let (reads, writes) = (scope("project:read"), scope("project:write"));
     vec![

@@ -13,7 +13,7 @@ use crate::error::{Result, not_found, unauthenticated};
 use crate::resources::users;
 use crate::store::{Tx, WriteTx};
 
-pub(super) fn rows() -> Vec<Route> {
+pub(super) fn routes() -> Vec<Route> {
     let all = "/api/users/{uuid}/login_sessions/";
     vec![
         Route::get(all, session(), Within::Nothing, read(list))

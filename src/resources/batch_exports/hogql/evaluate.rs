@@ -136,28 +136,17 @@ fn call<'a>(function: Function, arguments: &[Typed], event: &'a Event) -> Value<
             if compare(&value, &other) == Some(Ordering::Equal) { Value::Null } else { value }
         }
         Function::If => argument(if truth(&argument(0)) == Some(true) { 1 } else { 2 }),
-        Function::Plus => {
-            arithmetic(&argument(0), &argument(1), i64::checked_add, |left, right| left + right)
-        }
-        Function::Minus => {
-            arithmetic(&argument(0), &argument(1), i64::checked_sub, |left, right| left - right)
-        }
-        Function::Multiply => {
-            arithmetic(&argument(0), &argument(1), i64::checked_mul, |left, right| left * right)
-        }
-        Function::Modulo => {
-            arithmetic(&argument(0), &argument(1), i64::checked_rem, |left, right| left % right)
-        }
-        Function::Divide => match (number(&argument(0)), number(&argument(1))) {
-            (Some(left), Some(right)) => float(left.as_float() / right.as_float()),
-            _ => Value::Null,
-        },
-        Function::Equals => Value::Boolean(equals(&argument(0), &argument(1))),
-        Function::NotEquals => Value::Boolean(!equals(&argument(0), &argument(1))),
-        Function::Less => orders(&argument(0), &argument(1), Ordering::is_lt),
-        Function::LessOrEquals => orders(&argument(0), &argument(1), Ordering::is_le),
-        Function::Greater => orders(&argument(0), &argument(1), Ordering::is_gt),
-        Function::GreaterOrEquals => orders(&argument(0), &argument(1), Ordering::is_ge),
+        Function::Plus
+        | Function::Minus
+        | Function::Multiply
+        | Function::Modulo
+        | Function::Divide
+        | Function::Equals
+        | Function::NotEquals
+        | Function::Less
+        | Function::LessOrEquals
+        | Function::Greater
+        | Function::GreaterOrEquals => operator(function, &argument(0), &argument(1)),
         Function::And => decided_by(false, values().map(|value| truth(&value))),
         Function::Or => decided_by(true, values().map(|value| truth(&value))),
         Function::Not => truth(&argument(0)).map_or(Value::Null, |flag| Value::Boolean(!flag)),
@@ -168,6 +157,27 @@ fn call<'a>(function: Function, arguments: &[Typed], event: &'a Event) -> Value<
         Function::JsonRaw => json(arguments, event, |found| found.map(Json::to_string).unwrap_or_default()),
         // Known before any event is.
         Function::Now => Value::Null,
+    }
+}
+
+/// A binary operator of numbers, or one that compares.
+fn operator<'a>(function: Function, left: &Value<'a>, right: &Value<'a>) -> Value<'a> {
+    match function {
+        Function::Plus => arithmetic(left, right, i64::checked_add, |left, right| left + right),
+        Function::Minus => arithmetic(left, right, i64::checked_sub, |left, right| left - right),
+        Function::Multiply => arithmetic(left, right, i64::checked_mul, |left, right| left * right),
+        Function::Modulo => arithmetic(left, right, i64::checked_rem, |left, right| left % right),
+        Function::Divide => match (number(left), number(right)) {
+            (Some(left), Some(right)) => float(left.as_float() / right.as_float()),
+            _ => Value::Null,
+        },
+        Function::Equals => Value::Boolean(equals(left, right)),
+        Function::NotEquals => Value::Boolean(!equals(left, right)),
+        Function::Less => orders(left, right, Ordering::is_lt),
+        Function::LessOrEquals => orders(left, right, Ordering::is_le),
+        Function::Greater => orders(left, right, Ordering::is_gt),
+        Function::GreaterOrEquals => orders(left, right, Ordering::is_ge),
+        _ => Value::Null,
     }
 }
 
