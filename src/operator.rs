@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::api::{Call, Level};
+use crate::api::{Actor, Ctx, Level};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::clock::{Clock, Ids, Time};
@@ -176,27 +176,22 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
         let detail = format!("The organization's name must have 1 to {NAME_CHARS_MAX} characters.");
         return Err(crate::error::invalid_body("invalid_input", detail));
     }
-    let call = Call::by_operator(
-        Arc::clone(&app.config),
-        Arc::clone(&app.ids),
-        Arc::clone(&app.vault),
-        app.clock.now(),
-    );
+    let ctx = app.ctx(String::new(), Actor::Operator);
     let write = app.store.write(move |tx| {
         if !users::none_yet(tx)? {
             return Err(crate::error::invalid_body("invalid_input", "This data file has users already."));
         }
-        make_owner(&call, tx, &owner, password_hash.clone())
+        make_owner(&ctx, tx, &owner, password_hash.clone())
     });
     write.await
 }
 
-fn make_owner(call: &Call, tx: &WriteTx, owner: &FirstOwner, password_hash: Option<String>) -> Result<Made> {
-    let (user, _) = signup::operator_user(call, tx, &owner.email, &owner.first_name, password_hash)?;
+fn make_owner(ctx: &Ctx, tx: &WriteTx, owner: &FirstOwner, password_hash: Option<String>) -> Result<Made> {
+    let (user, _) = signup::operator_user(ctx, tx, &owner.email, &owner.first_name, password_hash)?;
     let name = owner.organization.trim().to_owned();
-    let organization = organizations::found(call, tx, user, Organization::new(&name, call.now))?;
-    let value = owner.api_key.clone().unwrap_or_else(|| format!("phx_{}", call.ids.base62::<35>()));
-    let mut key = api_keys::blank(call, user);
+    let organization = organizations::found(ctx, tx, user, Organization::new(&name, ctx.now))?;
+    let value = owner.api_key.clone().unwrap_or_else(|| format!("phx_{}", ctx.ids.base62::<35>()));
+    let mut key = api_keys::blank(ctx, user);
     key.label = "bootstrap".into();
     key.scopes = vec!["*".into()];
     api_keys::insert(tx, &mut key, &value)?;

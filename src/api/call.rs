@@ -1,6 +1,7 @@
 //! One request, as a handler sees it.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,14 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::ctx::Ctx;
 use super::fields::{Field, Form, check};
 use super::place::{Place, Within};
 use super::way::Way;
-use crate::clock::{Ids, Time};
-use crate::config::Config;
+use crate::clock::Time;
 use crate::error::{Error, Result, Text, not_found};
 use crate::pool::Share;
-use crate::vault::Vault;
 
 /// The methods that a route can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,7 +151,6 @@ pub struct Call {
     pub params: Vec<(&'static str, String)>,
     pub query: Vec<(String, String)>,
     pub body: Body,
-    pub caller: Option<Caller>,
     /// Where the route is at home.
     pub within: Within,
     /// What was found there: by the transaction of a handler that reads or writes. An asynchronous one
@@ -159,15 +158,8 @@ pub struct Call {
     pub place: Place,
     /// The hash of the session cookie that was shown, good or not.
     pub session: Option<[u8; 32]>,
-    /// The one time of everything that the request does.
-    pub now: Time,
-    pub ids: Arc<Ids>,
-    pub config: Arc<Config>,
-    /// Seals what must not lie open in the data file.
-    pub vault: Arc<Vault>,
-    /// Where people reach the server, as `https://host:port` without a slash at the end: the site's address
-    /// where one is set, else as the caller addressed the server.
-    pub origin: String,
+    /// What commands need of the request.
+    pub ctx: Ctx,
     /// The caller's address, as far as the operator's proxies say it.
     pub peer: IpAddr,
     /// Whether something else than a program on this machine may have sent the request, whatever the address.
@@ -182,32 +174,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// What the operator does at the machine itself: a call without a request.
-    pub fn by_operator(config: Arc<Config>, ids: Arc<Ids>, vault: Arc<Vault>, now: Time) -> Call {
-        Call {
-            method: Method::Post,
-            path: String::new(),
-            params: Vec::new(),
-            query: Vec::new(),
-            body: Body::Json(Value::Object(serde_json::Map::new())),
-            caller: None,
-            within: Within::Nothing,
-            place: Place::Nothing,
-            session: None,
-            now,
-            ids,
-            config,
-            vault,
-            origin: String::new(),
-            peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-            forwarded: false,
-            way: Way::direct(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
-            user_agent: String::new(),
-            wants_json: false,
-            setup_code: None,
-        }
-    }
-
     /// A path parameter; empty where the route has none of that name.
     pub fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
@@ -223,19 +189,9 @@ impl Call {
         self.query.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The caller. Routes that need one are not reached without.
-    pub fn caller(&self) -> Result<&Caller> {
-        self.caller.as_ref().ok_or_else(crate::error::unauthenticated)
-    }
-
     /// Whether a program on this machine sent the request, with no proxy in between.
     pub fn is_from_this_machine(&self) -> bool {
         self.peer.is_loopback() && !self.forwarded
-    }
-
-    /// The calling user.
-    pub fn user(&self) -> Result<Uuid> {
-        Ok(self.caller()?.user)
     }
 
     /// The body checked against `fields`. PATCH may leave out what POST and PUT require.
@@ -243,10 +199,12 @@ impl Call {
         let value = self.body.value()?;
         check(fields, value, matches!(self.body, Body::Form(_)), self.method == Method::Patch)
     }
+}
 
-    /// A new time-ordered identifier.
-    pub fn new_uuid(&self) -> Uuid {
-        self.ids.uuid(self.now)
+impl Deref for Call {
+    type Target = Ctx;
+    fn deref(&self) -> &Ctx {
+        &self.ctx
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::api::{Actor, Ctx};
 use crate::auth::blocks;
 use crate::auth::guesses::{Guess, Refused, Slot};
 use crate::auth::throttle::Throttles;
@@ -96,6 +97,18 @@ impl App {
             blocks::release();
         });
         outcome
+    }
+
+    /// What a command runs with that begins now.
+    pub fn ctx(&self, origin: String, actor: Actor) -> Ctx {
+        Ctx {
+            now: self.clock.now(),
+            ids: Arc::clone(&self.ids),
+            config: Arc::clone(&self.config),
+            vault: Arc::clone(&self.vault),
+            origin,
+            actor,
+        }
     }
 
     /// Takes a slot for a guess at what belongs to `account`, before the guess is looked at.

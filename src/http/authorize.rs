@@ -38,9 +38,9 @@ pub(super) fn authorize(
         site::check(&call, text(request.headers.origin), text(fetch_site))?;
     }
     request.app.store.read(|tx| {
-        call.caller = authenticate(tx, &target, &call, &credential)?;
-        log.user = call.caller.as_ref().map(|caller| caller.user);
-        if call.caller.is_none() && !target.node.is_public() {
+        call.ctx.actor = authenticate(tx, &target, &call, &credential)?.into();
+        log.user = call.actor.caller().map(|caller| caller.user);
+        if call.actor.caller().is_none() && !target.node.is_public() {
             return Err(unauthenticated());
         }
         if let Some(route) = target.authorizing() {
@@ -48,7 +48,7 @@ pub(super) fn authorize(
         }
         Ok(())
     })?;
-    if let Some(Via::Key(key)) = call.caller.as_ref().map(|caller| &caller.via)
+    if let Some(Via::Key(key)) = call.actor.caller().map(|caller| &caller.via)
         && request.app.config.throttles()
     {
         request.app.throttles.key(key.hash, call.now)?;
@@ -102,7 +102,7 @@ fn of_key(tx: &Tx, token: &str, found_in: FoundIn) -> Result<Caller> {
 /// Whether the caller may use the route at all: signed in, with a key that has the scope, and at home in the place
 /// that the path names. Gives that place.
 fn check_route(tx: &Tx, route: &Route, call: &Call) -> Result<Place> {
-    let Some(caller) = &call.caller else {
+    let Some(caller) = call.actor.caller() else {
         return if route.needs == Needs::Public { Ok(Place::Nothing) } else { Err(unauthenticated()) };
     };
     // What the key or the session lacks is said before what is wrong with the place.

@@ -16,7 +16,7 @@ const KEY_SECONDS: i64 = 60 * 60;
 
 /// Notes that the caller of a request was here.
 pub(super) fn note(app: &Arc<App>, call: &Call) {
-    match call.caller.as_ref().map(|caller| &caller.via) {
+    match call.actor.caller().map(|caller| &caller.via) {
         Some(Via::Key(key)) if is_due(key, call.now) => note_key(app, key, call.now),
         Some(Via::Session { hash, last_activity, .. })
             if sessions::is_activity_due(&app.config, *last_activity, call.now) =>

@@ -21,7 +21,7 @@ use super::request_log::RequestLog;
 use super::respond::{self, Answer, Memory};
 use super::{accept, cors, credentials};
 use crate::api::call::Body;
-use crate::api::{Call, Method, Place, Reply, Within};
+use crate::api::{Actor, Call, Method, Place, Reply, Within};
 use crate::app::route::Handler;
 use crate::app::{App, Route};
 use crate::auth::Credential;
@@ -186,15 +186,10 @@ fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
         params: matched.params,
         query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         body: Body::Json(serde_json::Value::Object(serde_json::Map::new())),
-        caller: None,
         within: matched.target.authorizing().map_or(Within::Nothing, |route| route.within),
         place: Place::Nothing,
         session: None,
-        now: app.clock.now(),
-        ids: Arc::clone(&app.ids),
-        config: Arc::clone(&app.config),
-        vault: Arc::clone(&app.vault),
-        origin: client.origin,
+        ctx: app.ctx(client.origin, Actor::Nobody),
         peer: client.address,
         forwarded: client.is_forwarded,
         way: client.why,

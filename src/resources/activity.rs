@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Resource, organizations, users};
 use crate::api::page::{LIMIT_MAX, link};
-use crate::api::{Call, Reply};
+use crate::api::{Call, Ctx, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid, not_found};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_all_but_uuid};
@@ -107,7 +107,7 @@ pub fn differences(kind: &str, before: &Value, after: &Value) -> Vec<Value> {
 }
 
 /// Writes an entry.
-pub fn record(tx: &WriteTx, call: &Call, organization: Uuid, change: Change) -> Result<()> {
+pub fn record(tx: &WriteTx, ctx: &Ctx, organization: Uuid, change: Change) -> Result<()> {
     let detail = json!({
         "changes": change.changes,
         "name": change.name,
@@ -116,12 +116,12 @@ pub fn record(tx: &WriteTx, call: &Call, organization: Uuid, change: Change) -> 
         "type": null,
     });
     let entry = Entry {
-        user: call.user()?,
+        user: ctx.user()?,
         activity: change.activity.into(),
         detail: Json::of(&detail),
-        created_at: call.now,
+        created_at: ctx.now,
     };
-    let id = call.new_uuid();
+    let id = ctx.new_uuid();
     let scope = change.scope.to_owned();
     Ok(tx.insert(&ENTRIES, &(organization, (scope, change.item), id), &entry)?)
 }

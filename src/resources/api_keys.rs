@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Resource, members, projects, sessions, users};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
 use crate::api::fields::{Checked, Kind, python_str};
-use crate::api::{Call, Field, Form, Method, Reply, Within};
+use crate::api::{Call, Ctx, Field, Form, Method, Reply, Within};
 use crate::app::{Route, Tag, read, session, signed_in, tagged, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
@@ -249,13 +249,13 @@ fn texts(list: &Value) -> Vec<String> {
 }
 
 /// A key that nothing is set of yet.
-pub fn blank(call: &Call, user: Uuid) -> ApiKey {
+pub fn blank(ctx: &Ctx, user: Uuid) -> ApiKey {
     ApiKey {
-        id: call.ids.base62::<32>(),
+        id: ctx.ids.base62::<32>(),
         user,
         label: String::new(),
         mask: String::new(),
-        created_at: call.now,
+        created_at: ctx.now,
         last_used_at: None,
         scopes: Vec::new(),
         scoped_projects: Vec::new(),

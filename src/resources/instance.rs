@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Resource, users};
-use crate::api::{Call, Reply, Within};
+use crate::api::{Call, Ctx, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged};
 use crate::error::{Error, Result};
 use crate::store::{Table, Tx, WriteTx};
@@ -117,7 +117,7 @@ fn preflight(call: &Call, tx: &Tx) -> Result<Reply> {
         "object_storage": true,
         "public_egress_ip_addresses": [],
     });
-    if call.caller.is_some() {
+    if call.actor.caller().is_some() {
         body["available_timezones"] = available_timezones(call);
         body["opt_out_capture"] = false.into();
         body["licensed_users_available"] = Value::Null;
@@ -130,8 +130,8 @@ fn preflight(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 /// Zone names with their offset from UTC in hours now.
-fn available_timezones(call: &Call) -> Value {
-    let now = jiff::Timestamp::from_microsecond(call.now.0).unwrap_or_default();
+fn available_timezones(ctx: &Ctx) -> Value {
+    let now = jiff::Timestamp::from_microsecond(ctx.now.0).unwrap_or_default();
     let hours = |name: &str| {
         let zone = jiff::tz::TimeZone::get(name).ok()?;
         Some(f64::from(zone.to_offset(now).seconds()) / 3600.0)

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
-use crate::api::{Body, Call, Field, Form, Kind, Level, Paging, Reply, Within};
+use crate::api::{Body, Call, Ctx, Field, Form, Kind, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::hash;
 use crate::clock::{Ids, Time};
@@ -138,14 +138,14 @@ struct Wire<'a> {
     message: Option<&'a str>,
 }
 
-fn wire<'a>(call: &Call, id: Uuid, invite: &'a Invite, creator: Option<&'a users::User>) -> Wire<'a> {
+fn wire<'a>(ctx: &Ctx, id: Uuid, invite: &'a Invite, creator: Option<&'a users::User>) -> Wire<'a> {
     Wire {
         id,
         target_email: &invite.target_email,
         first_name: &invite.first_name,
         emailing_attempt_made: invite.emailing_attempt_made,
         level: invite.level,
-        is_expired: invite.is_expired(call.now),
+        is_expired: invite.is_expired(ctx.now),
         created_by: creator.map(|user| user.basic(invite.created_by)),
         created_at: invite.created_at,
         updated_at: invite.updated_at,
@@ -254,32 +254,26 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 /// Whether the caller may let somebody in at this level.
-fn may_send(call: &Call, mine: Level, level: Level) -> Result<()> {
+fn may_send(ctx: &Ctx, mine: Level, level: Level) -> Result<()> {
     if level > mine {
         let detail = "You cannot invite a user with a higher permission level than your own.";
         return Err(denied(detail));
     }
-    members::key_may_give(call, level)
+    members::key_may_give(ctx, level)
 }
 
-fn make(
-    call: &Call,
-    tx: &WriteTx,
-    organization: Uuid,
-    mine: Level,
-    mut form: Form,
-) -> Result<(Uuid, Invite)> {
-    let id = call.new_uuid();
+fn make(ctx: &Ctx, tx: &WriteTx, organization: Uuid, mine: Level, mut form: Form) -> Result<(Uuid, Invite)> {
+    let id = ctx.new_uuid();
     let mut invite = Invite {
         target_email: form.take("target_email").map(lower_domain).unwrap_or_default(),
         first_name: String::new(),
         level: Level::Member,
         message: None,
         emailing_attempt_made: false,
-        created_by: call.user()?,
-        created_at: call.now,
-        updated_at: call.now,
-        token: Some(new_token(&call.ids, &call.vault, id)?),
+        created_by: ctx.user()?,
+        created_at: ctx.now,
+        updated_at: ctx.now,
+        token: Some(new_token(&ctx.ids, &ctx.vault, id)?),
     };
     form.set("first_name", &mut invite.first_name);
     form.set("message", &mut invite.message);
@@ -288,9 +282,9 @@ fn make(
     }
     // Nobody replaces what they could not send, whether its level is kept or not.
     let older = of_address(tx, organization, &invite.target_email)?;
-    let pending = older.iter().filter(|(_, old)| !old.is_expired(call.now)).map(|(_, old)| old.level);
+    let pending = older.iter().filter(|(_, old)| !old.is_expired(ctx.now)).map(|(_, old)| old.level);
     let highest = pending.fold(invite.level, Level::max);
-    may_send(call, mine, highest)?;
+    may_send(ctx, mine, highest)?;
     if form.take::<bool>("combine_pending_invites").unwrap_or(false) {
         invite.level = highest;
     }
@@ -304,7 +298,7 @@ fn make(
         tx.delete(&INVITES, &(organization, old_id))?;
     }
     let wanted = form.take::<bool>("send_email").unwrap_or(true);
-    invite.emailing_attempt_made = wanted && outbox::push_invite(call, tx, organization, id, &invite)?;
+    invite.emailing_attempt_made = wanted && outbox::push_invite(ctx, tx, organization, id, &invite)?;
     tx.insert(&INVITES, &(organization, id), &invite)?;
     Ok((id, invite))
 }

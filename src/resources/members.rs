@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
 use crate::api::call::Via;
 use crate::api::level::LEVELS;
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, Kind, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -213,11 +213,11 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 /// Ends a membership, with all that depends on it.
-fn end(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
-    invites::take_back_above(tx, organization, user, None, call.now)?;
+fn end(ctx: &Ctx, tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
+    invites::take_back_above(tx, organization, user, None, ctx.now)?;
     access_controls::on_member_left(tx, organization, member.id)?;
     tx.delete(&MEMBERS, &(user, organization))?;
-    batch_exports::authors::pause_all_lost(call, tx, organization)
+    batch_exports::authors::pause_all_lost(ctx, tx, organization)
 }
 
 fn target(call: &Call) -> Result<Uuid> {
@@ -256,8 +256,8 @@ fn may_grant(is_self: bool, mine: Level, level: Level) -> Result<()> {
 
 /// Whether a caller by key may let somebody have this level: above member, that takes the scope for the whole
 /// organization, or a key for its members alone could make itself an owner.
-pub fn key_may_give(call: &Call, level: Level) -> Result<()> {
-    let Via::Key(key) = &call.caller()?.via else { return Ok(()) };
+pub fn key_may_give(ctx: &Ctx, level: Level) -> Result<()> {
+    let Via::Key(key) = &ctx.caller()?.via else { return Ok(()) };
     if level == Level::Member || scopes::require(&key.scopes, "organization:write").is_ok() {
         return Ok(());
     }
@@ -321,8 +321,8 @@ pub fn first_of(tx: &Tx, user: Uuid) -> Result<Option<(Uuid, Level)>> {
 }
 
 /// Makes the user a member.
-pub fn join(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
-    let member = Member { id: call.new_uuid(), level, joined_at: call.now, updated_at: call.now };
+pub fn join(ctx: &Ctx, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
+    let member = Member { id: ctx.new_uuid(), level, joined_at: ctx.now, updated_at: ctx.now };
     Ok(tx.insert(&MEMBERS, &(user, organization), &member)?)
 }
 

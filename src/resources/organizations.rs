@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Resource, members, projects, users};
 use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Field, Form, Kind, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, Form, Kind, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;
 use crate::clock::Time;
@@ -295,20 +295,20 @@ impl Organization {
 }
 
 /// Stores a new organization with its first owner and its default project, and makes both current.
-pub fn found(call: &Call, tx: &WriteTx, owner: Uuid, mut organization: Organization) -> Result<Uuid> {
-    let id = call.new_uuid();
-    organization.slug = free_slug(call, tx, &organization.name)?;
-    organization.plugins_access_level = call.config.plugins.plugins_access_level;
+pub fn found(ctx: &Ctx, tx: &WriteTx, owner: Uuid, mut organization: Organization) -> Result<Uuid> {
+    let id = ctx.new_uuid();
+    organization.slug = free_slug(ctx, tx, &organization.name)?;
+    organization.plugins_access_level = ctx.config.plugins.plugins_access_level;
     tx.insert(&ORGANIZATIONS, &id, &organization)?;
-    members::join(call, tx, id, owner, Level::Owner)?;
+    members::join(ctx, tx, id, owner, Level::Owner)?;
     let user = users::find(tx, owner)?;
-    let project = projects::create_default(call, tx, id, &user)?;
+    let project = projects::create_default(ctx, tx, id, &user)?;
     users::make_current(tx, owner, user, Some(id), Some(project))?;
     Ok(id)
 }
 
 /// The slug of the name, followed by four random letters where it is taken.
-fn free_slug(call: &Call, tx: &Tx, name: &str) -> Result<String> {
+fn free_slug(ctx: &Ctx, tx: &Tx, name: &str) -> Result<String> {
     const TRIES: usize = 10;
     let plain = slug(name);
     let mut wanted = plain.clone();
@@ -317,7 +317,7 @@ fn free_slug(call: &Call, tx: &Tx, name: &str) -> Result<String> {
             return Ok(wanted);
         }
         let front: String = plain.chars().take(SLUG_CHARS_MAX - 5).collect();
-        wanted = format!("{front}-{}", call.ids.letters(b"abcdefghijklmnopqrstuvwxyz", 4));
+        wanted = format!("{front}-{}", ctx.ids.letters(b"abcdefghijklmnopqrstuvwxyz", 4));
     }
     Err(denied("No free slug was found for this name; try another name."))
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::invites::Invite;
 use super::{Resource, invites, organizations, trusted_time, users};
-use crate::api::Call;
+use crate::api::Ctx;
 use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::Result;
@@ -36,17 +36,17 @@ pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;
 const RETRY: Backoff = Backoff { first: 30.0, factor: 2.0, max: 3600.0 };
 
 /// What somebody who is invited follows.
-pub fn invite_link(call: &Call, token: &str) -> String {
-    format!("{}/signup/{token}", site(call))
+pub fn invite_link(ctx: &Ctx, token: &str) -> String {
+    format!("{}/signup/{token}", site(ctx))
 }
 
 /// Queues the mail of an invite; false without a mail server. While it waits, its link holds the invite's id in
 /// place of the token, so that the data file holds no token in the clear.
-pub fn push_invite(call: &Call, tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<bool> {
-    if call.config.smtp_url.is_none() {
+pub fn push_invite(ctx: &Ctx, tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<bool> {
+    if ctx.config.smtp_url.is_none() {
         return Ok(false);
     }
-    let link = invite_link(call, &id.to_string());
+    let link = invite_link(ctx, &id.to_string());
     let name = organizations::find(tx, organization)?.name;
     let inviter = users::find(tx, invite.created_by)?;
     let greeting = match invite.first_name.as_str() {
@@ -57,7 +57,7 @@ pub fn push_invite(call: &Call, tx: &WriteTx, organization: Uuid, id: Uuid, invi
     let message = invite.message.as_deref().unwrap_or_default();
     let until = "The link is good for three days.";
     push(
-        call,
+        ctx,
         tx,
         id,
         &invite.target_email,
@@ -69,17 +69,17 @@ pub fn push_invite(call: &Call, tx: &WriteTx, organization: Uuid, id: Uuid, invi
 }
 
 /// Queues a mail that tells a member of a new one.
-pub fn push_joined(call: &Call, tx: &WriteTx, to: &str, newcomer: &str, organization: &str) -> Result<()> {
-    if call.config.smtp_url.is_none() {
+pub fn push_joined(ctx: &Ctx, tx: &WriteTx, to: &str, newcomer: &str, organization: &str) -> Result<()> {
+    if ctx.config.smtp_url.is_none() {
         return Ok(());
     }
     let subject = format!("{newcomer} joined {organization}");
     let sentence = format!("{newcomer} has joined {organization}.");
-    push(call, tx, call.new_uuid(), to, subject, &["Hello,", &sentence], Some(("Open", &site(call))))
+    push(ctx, tx, ctx.new_uuid(), to, subject, &["Hello,", &sentence], Some(("Open", &site(ctx))))
 }
 
 fn push(
-    call: &Call,
+    ctx: &Ctx,
     tx: &WriteTx,
     id: Uuid,
     to: &str,
@@ -106,9 +106,9 @@ fn push(
         subject,
         text,
         html,
-        created_at: call.now,
+        created_at: ctx.now,
         attempts: 0,
-        next_attempt_at: call.now,
+        next_attempt_at: ctx.now,
     };
     Ok(tx.put(&OUTBOX, &id, &mail)?)
 }
@@ -121,8 +121,8 @@ fn escaped(text: &str) -> String {
         .replace('\n', "<br>")
 }
 
-fn site(call: &Call) -> String {
-    let site = call.config.site_url.as_deref().unwrap_or(&call.origin);
+fn site(ctx: &Ctx) -> String {
+    let site = ctx.config.site_url.as_deref().unwrap_or(&ctx.origin);
     site.trim_end_matches('/').to_owned()
 }
 

@@ -43,7 +43,7 @@ pub fn again(tx: &Tx, call: &Call) -> Result<Place> {
 
 /// Whether what the caller has shown opens what it opened when the request came.
 fn still_stands(tx: &Tx, call: &Call) -> Result<bool> {
-    let Some(caller) = &call.caller else { return Ok(true) };
+    let Some(caller) = call.actor.caller() else { return Ok(true) };
     match &caller.via {
         Via::Session { hash, .. } => {
             Ok(sessions::live(tx, hash, call)?.is_some_and(|session| session.user == caller.user))

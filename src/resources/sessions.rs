@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::users::{self, User};
 use super::{Resource, Swept, check::expect, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
-use crate::api::{Call, Field, Kind, Reply, Within};
+use crate::api::{Call, Ctx, Field, Kind, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{cookies, hash, password};
@@ -226,10 +226,10 @@ pub fn password_incorrect() -> Error {
 }
 
 /// Whether the caller gave the password just now.
-pub fn has_just_logged_in(call: &Call) -> Result<bool> {
-    Ok(match call.caller()?.via {
+pub fn has_just_logged_in(ctx: &Ctx) -> Result<bool> {
+    Ok(match ctx.caller()?.via {
         Via::Session { authenticated_at, .. } => {
-            authenticated_at.plus_seconds(JUST_LOGGED_IN_SECONDS) > call.now
+            authenticated_at.plus_seconds(JUST_LOGGED_IN_SECONDS) > ctx.now
         }
         Via::Key(_) => false,
     })
@@ -263,7 +263,7 @@ fn end_own(call: &Call, tx: &WriteTx) -> Result<bool> {
     let Some(hash) = call.session else { return Ok(false) };
     let Some(session) = tx.get(&SESSIONS, &hash)? else { return Ok(false) };
     // The CSRF token of a live session was judged with its caller.
-    let is_callers = call.caller.as_ref().is_some_and(|caller| caller.user == session.user);
+    let is_callers = call.actor.caller().is_some_and(|caller| caller.user == session.user);
     if !is_callers && session.second_step != SecondStep::Awaited {
         return Ok(false);
     }
@@ -272,9 +272,9 @@ fn end_own(call: &Call, tx: &WriteTx) -> Result<bool> {
 }
 
 /// Whether its time is not over; whatever it may open.
-fn is_live(session: &Session, call: &Call) -> bool {
-    session.created_at.plus_seconds(SESSION_SECONDS) > call.now
-        && session.last_activity.plus_seconds(call.config.session_idle_seconds) > call.now
+fn is_live(session: &Session, ctx: &Ctx) -> bool {
+    session.created_at.plus_seconds(SESSION_SECONDS) > ctx.now
+        && session.last_activity.plus_seconds(ctx.config.session_idle_seconds) > ctx.now
 }
 
 /// The session with this hash, where it is still good.
@@ -303,10 +303,10 @@ pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time, peer: IpAddr, user_agent:
 }
 
 /// Refuses a caller who did not give the password lately; keys are let through.
-pub fn fresh(call: &Call) -> Result<()> {
-    match call.caller()?.via {
+pub fn fresh(ctx: &Ctx) -> Result<()> {
+    match ctx.caller()?.via {
         Via::Session { authenticated_at, .. }
-            if authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS) <= call.now =>
+            if authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS) <= ctx.now =>
         {
             Err(denied("This action requires you to be recently authenticated."))
         }
@@ -315,8 +315,8 @@ pub fn fresh(call: &Call) -> Result<()> {
 }
 
 /// Whether the caller's session began with a second factor.
-pub fn is_second_step_done(call: &Call) -> Result<bool> {
-    Ok(matches!(call.caller()?.via, Via::Session { second_step: SecondStep::Done, .. }))
+pub fn is_second_step_done(ctx: &Ctx) -> Result<bool> {
+    Ok(matches!(ctx.caller()?.via, Via::Session { second_step: SecondStep::Done, .. }))
 }
 
 /// The user whose second step the call's session waits for, if the password was given after `earliest`.
@@ -407,11 +407,11 @@ fn of_user(tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], Session)>> {
 }
 
 /// Ends what a user has left over: sessions past their time, and log-ins whose second step never came.
-fn end_dead(call: &Call, tx: &WriteTx, user: Uuid) -> Result<()> {
+fn end_dead(ctx: &Ctx, tx: &WriteTx, user: Uuid) -> Result<()> {
     for (hash, session) in of_user(tx, user)? {
         let waited_out = session.second_step == SecondStep::Awaited
-            && session.created_at.plus_seconds(two_factor::LOG_IN_SECONDS) <= call.now;
-        if waited_out || !is_live(&session, call) {
+            && session.created_at.plus_seconds(two_factor::LOG_IN_SECONDS) <= ctx.now;
+        if waited_out || !is_live(&session, ctx) {
             tx.delete(&SESSIONS, &hash)?;
         }
     }

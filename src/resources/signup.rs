@@ -10,7 +10,7 @@ use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
 use super::{Resource, domains, invites, members, organizations, outbox, places, projects, sessions};
 use crate::api::fields::is_email;
-use crate::api::{Call, Field, Form, Kind, Level, Reply, Within};
+use crate::api::{Call, Ctx, Field, Form, Kind, Level, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, tagged};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
@@ -212,14 +212,8 @@ fn own_organization(first_name: &str) -> String {
 }
 
 /// A user record with what the form says.
-pub fn new_user(
-    call: &Call,
-    tx: &WriteTx,
-    email: &str,
-    password_hash: &str,
-    form: &mut Form,
-) -> Result<User> {
-    let mut user = blank_user(call, tx, email)?;
+pub fn new_user(ctx: &Ctx, tx: &WriteTx, email: &str, password_hash: &str, form: &mut Form) -> Result<User> {
+    let mut user = blank_user(ctx, tx, email)?;
     user.password_hash = Some(password_hash.to_owned());
     form.set("first_name", &mut user.first_name);
     form.set("last_name", &mut user.last_name);
@@ -228,16 +222,16 @@ pub fn new_user(
 }
 
 /// A user record with defaults.
-pub fn blank_user(call: &Call, tx: &WriteTx, email: &str) -> Result<User> {
+pub fn blank_user(ctx: &Ctx, tx: &WriteTx, email: &str) -> Result<User> {
     Ok(User {
         number: tx.next_id("users")?,
-        distinct_id: call.ids.base62::<32>(),
+        distinct_id: ctx.ids.base62::<32>(),
         email: email.to_owned(),
         password_hash: None,
         first_name: String::new(),
         last_name: String::new(),
         is_staff: false,
-        date_joined: call.now,
+        date_joined: ctx.now,
         role_at_organization: String::new(),
         current_organization: None,
         current_project: None,
@@ -303,7 +297,7 @@ fn check(call: &Call, tx: &Tx) -> Result<Found> {
     let token = call.param("token");
     let found = invites::by_token(tx, token)?.ok_or_else(unknown_token)?;
     let owner = users::by_email(tx, &found.invite.target_email)?;
-    let caller = call.caller.as_ref().map(|caller| caller.user);
+    let caller = call.actor.caller().map(|caller| caller.user);
     if caller.is_some() && owner != caller {
         let detail = "This invite is intended for another email address.";
         return Err(invalid_body("invalid_recipient", detail));
@@ -325,7 +319,7 @@ fn check(call: &Call, tx: &Tx) -> Result<Found> {
 
 async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     look_up(&app, &call)?;
-    if call.caller.is_some() {
+    if call.actor.caller().is_some() {
         let write = app.store.write(move |tx| {
             places::again(tx, &call)?;
             let Found { organization, invite, .. } = check(&call, tx)?;
@@ -365,15 +359,15 @@ fn for_newcomer(checked: Result<Found>, call: &Call, tx: &Tx) -> Result<Found> {
 }
 
 /// Makes the user a member, and the organization their current one. An invite that they had is used up.
-fn enter(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
+fn enter(ctx: &Ctx, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
     let record = organizations::find(tx, organization)?;
-    if record.is_member_join_email_enabled && call.config.smtp_url.is_some() {
+    if record.is_member_join_email_enabled && ctx.config.smtp_url.is_some() {
         let newcomer = users::find(tx, user)?.first_name;
         for member in members::first_users(tx, organization, u64::MAX)? {
-            outbox::push_joined(call, tx, &member.email, &newcomer, &record.name)?;
+            outbox::push_joined(ctx, tx, &member.email, &newcomer, &record.name)?;
         }
     }
-    members::join(call, tx, organization, user, level)?;
+    members::join(ctx, tx, organization, user, level)?;
     let record = users::find(tx, user)?;
     invites::use_up(tx, organization, &record.email)?;
     let project = projects::first_visible(tx, organization, user, level)?;
@@ -382,7 +376,7 @@ fn enter(call: &Call, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level
 
 /// A person without a form: made by the operator.
 pub fn operator_user(
-    call: &Call,
+    ctx: &Ctx,
     tx: &WriteTx,
     email: &str,
     first_name: &str,
@@ -391,11 +385,11 @@ pub fn operator_user(
     if !is_email(email) {
         return Err(invalid("email", "invalid_input", "Enter a valid email address."));
     }
-    let mut user = blank_user(call, tx, email)?;
+    let mut user = blank_user(ctx, tx, email)?;
     user.first_name = first_name.to_owned();
     user.password_hash = hash;
     user.is_staff = users::none_yet(tx)?;
-    let uuid = call.new_uuid();
+    let uuid = ctx.new_uuid();
     users::insert(tx, uuid, &user)?;
     Ok((uuid, user))
 }

@@ -13,7 +13,7 @@ use totp_rs::{Algorithm, Builder, Secret, Totp};
 use uuid::Uuid;
 
 use super::{Resource, instance, places, sessions, users};
-use crate::api::{Call, Field, Kind, Reply, Within};
+use crate::api::{Call, Ctx, Field, Kind, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, session, tagged};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
@@ -384,12 +384,12 @@ fn awaited(call: &Call, tx: &Tx) -> Result<Uuid> {
 ///
 /// # Errors
 /// 400 for a wrong one. Without the key that sealed the device's secret only recovery codes can be right.
-fn take(call: &Call, tx: &WriteTx, user: Uuid, token: &str) -> Result<()> {
+fn take(ctx: &Ctx, tx: &WriteTx, user: Uuid, token: &str) -> Result<()> {
     let wrong = || invalid_body(INVALID, "Invalid authentication code");
     let mut device = of(tx, user)?.ok_or_else(wrong)?;
     let token: String = token.chars().filter(|letter| !letter.is_whitespace()).collect();
-    let secret = device.secret.open(&call.vault, user);
-    let step = secret.map_or(Ok(None), |key| step_of(key, &token, call.now))?;
+    let secret = device.secret.open(&ctx.vault, user);
+    let step = secret.map_or(Ok(None), |key| step_of(key, &token, ctx.now))?;
     let hashed = hash(&token.to_lowercase());
     if let Some(step) = step.filter(|step| *step > device.last_step) {
         device.last_step = step;

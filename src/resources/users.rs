@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::{Call, Caller, Field, Form, Kind, Level, Reply, Within};
+use crate::api::{Call, Caller, Ctx, Field, Form, Kind, Level, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
 use crate::auth::{self, password};
 use crate::clock::Time;
@@ -228,11 +228,11 @@ pub(super) fn own(call: &Call) -> Result<Uuid> {
     }
 }
 
-fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
+fn me(ctx: &Ctx, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
     let mut organization = current_organization(tx, uuid, user)?;
     let mut team = current_project(tx, uuid, user, organization)?;
     let mut organizations = organizations::basics_of(tx, uuid)?;
-    if let Some(key) = call.caller()?.via.limited_key() {
+    if let Some(key) = ctx.caller()?.via.limited_key() {
         let places = places(tx, key)?;
         let opens = |id: &u32| key.projects.is_empty() || key.projects.contains(id);
         organizations.retain(|one| places.contains(&one.id));
@@ -242,7 +242,7 @@ fn me(call: &Call, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
     }
     let organization =
         organization.map(|(id, level)| organizations::json(tx, id, uuid, level)).transpose()?;
-    let session_until = match call.caller()?.via {
+    let session_until = match ctx.caller()?.via {
         Via::Session { authenticated_at, .. } => {
             Some(authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS))
         }

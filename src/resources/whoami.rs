@@ -77,7 +77,7 @@ fn is_operator(setup_code: &str, call: &Call, tx: &Tx) -> Result<bool> {
     if call.is_from_this_machine() || signup::shows_setup_code(call, setup_code) {
         return Ok(true);
     }
-    match &call.caller {
+    match call.actor.caller() {
         Some(caller) if matches!(caller.via, Via::Session { .. }) => {
             Ok(users::find(tx, caller.user)?.is_staff)
         }

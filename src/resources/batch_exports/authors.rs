@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::logs::{self, Author, Level};
 use super::runs::{self, Context};
 use super::{BatchExport, EXPORTS, backfills, get, pause_by_itself, put};
-use crate::api::Call;
+use crate::api::Ctx;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::resources::events::Arrivals;
@@ -52,13 +52,13 @@ pub(super) fn stop(tx: &WriteTx, arrivals: &Arrivals, id: Uuid, export: &BatchEx
 }
 
 /// Pauses the exports of the organization whose authors have just been shut out.
-pub fn pause_all_lost(call: &Call, tx: &WriteTx, organization: Uuid) -> Result<()> {
+pub fn pause_all_lost(ctx: &Ctx, tx: &WriteTx, organization: Uuid) -> Result<()> {
     if tx.count(&EXPORTS, &organization)? == 0 {
         return Ok(());
     }
     for ((_, id), export) in tx.scan(&EXPORTS, &organization, Order::Ascending)? {
         if !export.paused && !answers_for(tx, organization, &export)? {
-            pause(tx, call.new_uuid(), call.now, id, export.author)?;
+            pause(tx, ctx.new_uuid(), ctx.now, id, export.author)?;
         }
     }
     Ok(())

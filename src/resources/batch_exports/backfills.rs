@@ -10,7 +10,7 @@ use super::logs::{self, Author, Level};
 use super::runs::{self, Context, Data};
 use super::{BatchExport, authors, find, get, isoformat, unpause_by_itself, wire};
 use crate::api::fields::python_str;
-use crate::api::{Call, Reply};
+use crate::api::{Call, Ctx, Reply};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result, invalid_body};
 use crate::resources::events::Arrivals;
@@ -92,7 +92,7 @@ pub(super) fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// Queues a backfill and says its name.
 pub(super) fn start_one(
-    call: &Call,
+    ctx: &Ctx,
     tx: &WriteTx,
     export: Uuid,
     start: Option<Time>,
@@ -108,20 +108,20 @@ pub(super) fn start_one(
     if let Some((key, _)) = oldest.filter(|_| others.len() >= BACKFILLS_MAX) {
         tx.delete(&BACKFILLS, key)?;
     }
-    let id = call.new_uuid();
+    let id = ctx.new_uuid();
     let backfill = Backfill {
         status: Status::Running,
         start,
         end,
-        created_at: call.now,
+        created_at: ctx.now,
         finished_at: None,
         run: None,
         next: start,
-        author: Some(call.user()?),
+        author: Some(ctx.user()?),
     };
     tx.insert(&BACKFILLS, &(export, id), &backfill)?;
     let name = backfill.name(export);
-    let author = Author { export, instance: &name, id: call.new_uuid(), now: call.now };
+    let author = Author { export, instance: &name, id: ctx.new_uuid(), now: ctx.now };
     let message = format!("Creating historical export for batches in range {}", backfill.range());
     logs::write(tx, &author, Level::Info, message)?;
     Ok(name)

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::api::Call;
 use crate::api::fields::{FREE_BYTES_MAX, bytes_of, python_type_name};
+use crate::api::{Call, Ctx};
 use crate::error::{Error, Result, invalid};
 use crate::store::Json;
 use crate::vault::{Sealed, Vault};
@@ -271,11 +271,11 @@ impl Destination {
         &self.sealed
     }
 
-    fn of(call: &Call, export: Uuid, kind: Kind, all: Map<String, Value>) -> Result<Destination> {
+    fn of(ctx: &Ctx, export: Uuid, kind: Kind, all: Map<String, Value>) -> Result<Destination> {
         let is_hidden = |name: &str| kind.setting(name).is_some_and(|found| found.shown != Shown::Always);
         let (secrets, shown): (Map<_, _>, Map<_, _>) = all.into_iter().partition(|(name, _)| is_hidden(name));
         let secrets = Value::Object(secrets).to_string();
-        let sealed = call.vault.seal(&call.ids, export.as_bytes(), &secrets)?;
+        let sealed = ctx.vault.seal(&ctx.ids, export.as_bytes(), &secrets)?;
         Ok(Destination { kind, config: Json::of(&shown), sealed })
     }
 }

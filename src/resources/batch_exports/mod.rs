@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::events::Arrivals;
 use super::{Resource, members, organizations, projects, users};
-use crate::api::{Call, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
@@ -351,7 +351,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 /// Whether it sends something else from now on, or elsewhere, or again.
-fn is_another_order(call: &Call, id: Uuid, before: &BatchExport, export: &BatchExport) -> bool {
+fn is_another_order(ctx: &Ctx, id: Uuid, before: &BatchExport, export: &BatchExport) -> bool {
     let is_set_going = before.paused && !export.paused;
     let is_other_data = export.model != before.model || export.schema != before.schema;
     let bounds = |export: &BatchExport| (export.start_at, export.end_at);
@@ -359,7 +359,7 @@ fn is_another_order(call: &Call, id: Uuid, before: &BatchExport, export: &BatchE
     is_set_going
         || is_other_data
         || is_other_time
-        || !export.destination.is_same(&before.destination, &call.vault, id)
+        || !export.destination.is_same(&before.destination, &ctx.vault, id)
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -435,7 +435,7 @@ fn schema_of(call: &Call) -> Result<Option<Json>> {
 }
 
 /// Rules on the export as a whole.
-fn check_whole(call: &Call, before: Option<&BatchExport>, export: &BatchExport) -> Result<()> {
+fn check_whole(ctx: &Ctx, before: Option<&BatchExport>, export: &BatchExport) -> Result<()> {
     let is_of_events = export.model.unwrap_or(Model::Events) == Model::Events;
     if export.destination.kind == Kind::Http && !is_of_events {
         return Err(invalid_body("invalid_input", "HTTP batch exports only support the events model."));
@@ -447,7 +447,7 @@ fn check_whole(call: &Call, before: Option<&BatchExport>, export: &BatchExport) 
         return Err(invalid("hogql_query", "invalid_input", Fault::Invalid(reason.into()).to_string()));
     }
     let is_new_interval = before.is_none_or(|before| before.interval != export.interval);
-    let is_refused = export.interval.is_high_frequency() && !call.config.exports.export_high_frequency;
+    let is_refused = export.interval.is_high_frequency() && !ctx.config.exports.export_high_frequency;
     if is_new_interval && is_refused {
         return Err(denied("Higher frequency exports are not enabled for this team."));
     }
@@ -455,8 +455,8 @@ fn check_whole(call: &Call, before: Option<&BatchExport>, export: &BatchExport) 
 }
 
 /// The caller's current project where it lies in the organization, else the first that they see.
-fn project_of(call: &Call, tx: &Tx, organization: Uuid, level: Level) -> Result<u32> {
-    let user = call.user()?;
+fn project_of(ctx: &Ctx, tx: &Tx, organization: Uuid, level: Level) -> Result<u32> {
+    let user = ctx.user()?;
     let seen = projects::visible_in(tx, organization, user, level)?;
     let current = users::find(tx, user)?.current_project;
     let project = seen.iter().find(|project| Some(project.id) == current).or_else(|| seen.first());

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Found, refused};
-use crate::api::Call;
+use crate::api::Ctx;
 use crate::clock::Ids;
 use crate::error::Result;
 use crate::resources::samples::Samples;
@@ -48,16 +48,16 @@ fn purpose(plugin: u32) -> Vec<u8> {
 ///
 /// # Errors
 /// 400 where the token was sealed with another key.
-pub(super) fn whole(call: &Call, tx: &Tx, found: &Found) -> Result<Option<String>> {
+pub(super) fn whole(ctx: &Ctx, tx: &Tx, found: &Found) -> Result<Option<String>> {
     let Some(address) = tx.get(&PRIVATE_URLS, &found.id)? else { return Ok(found.plugin.url.clone()) };
     let detail =
         "The token in this plugin's address was sealed with another secret key. Install the plugin again.";
-    address.open(&call.vault, found.id).map(Some).ok_or_else(|| refused(detail))
+    address.open(&ctx.vault, found.id).map(Some).ok_or_else(|| refused(detail))
 }
 
 /// Stores the whole address of a plugin.
-pub(super) fn put(call: &Call, tx: &WriteTx, plugin: u32, url: &str) -> Result<()> {
-    Ok(tx.put(&PRIVATE_URLS, &plugin, &Address::seal(&call.vault, &call.ids, plugin, url)?)?)
+pub(super) fn put(ctx: &Ctx, tx: &WriteTx, plugin: u32, url: &str) -> Result<()> {
+    Ok(tx.put(&PRIVATE_URLS, &plugin, &Address::seal(&ctx.vault, &ctx.ids, plugin, url)?)?)
 }
 
 /// Seals what older files hold open. Does nothing the second time.

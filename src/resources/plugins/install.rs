@@ -17,7 +17,7 @@ use super::{
     Archive, Wire, address, as_installer, directory, enter_again, find_own, find_to_change, refused, replace,
     source, without_query,
 };
-use crate::api::{Call, Reply};
+use crate::api::{Call, Ctx, Reply};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::outbound::{Request, shown};
@@ -63,14 +63,14 @@ pub(super) async fn turn(app: &App) -> Result<Turn> {
 }
 
 /// The package that an address names, as far as the caller may see it.
-pub(super) async fn fetch(app: &Arc<App>, call: &Call, url: &str) -> Result<Package> {
+pub(super) async fn fetch(app: &Arc<App>, ctx: &Ctx, url: &str) -> Result<Package> {
     let turn = turn(app).await?;
     if let Some(directory) = url.strip_prefix(DIRECTORY) {
         let (base, directory) =
             (app.config.plugins.plugin_local_dir.clone(), without_query(directory).to_owned());
         return in_background(turn, move || directory::read(base.as_deref(), &directory)).await;
     }
-    let location = locate(app, call, url)?;
+    let location = locate(app, ctx, url)?;
     let tag = newest(app, &location).await?;
     let question = location.archive(&app.config.plugins, &tag).ok_or_else(no_registry)?;
     let failed = format!("Could not download archive from {}", location.host_name());
@@ -105,11 +105,11 @@ async fn in_background<T: Send + 'static>(
 }
 
 /// What an address means. The operator's tokens open what the operator may see: they are for staff only.
-fn locate(app: &App, call: &Call, url: &str) -> Result<Location> {
+fn locate(app: &App, ctx: &Ctx, url: &str) -> Result<Location> {
     let location = Location::parse(url);
     let location =
         location.ok_or_else(|| refused("Must be a GitHub/GitLab repository or npm package URL!"))?;
-    let user = call.user()?;
+    let user = ctx.user()?;
     let is_staff = app.store.read(|tx| Ok(users::find(tx, user)?.is_staff))?;
     Ok(if is_staff { location.by_operator(&app.config.plugins) } else { location })
 }

@@ -27,7 +27,7 @@ use super::check::expect;
 use super::secrets::Look;
 use super::{Resource, members, organizations, places};
 use crate::api::fields::{Checked, python_type_name};
-use crate::api::{Call, Field, Form, Kind, Level, Paging, Place, Reply, Within};
+use crate::api::{Call, Ctx, Field, Form, Kind, Level, Paging, Place, Reply, Within};
 use crate::app::{App, Route, async_, read, scope, tagged, write};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
@@ -398,12 +398,12 @@ fn may_be_global(call: &Call, tx: &Tx, level: u8) -> Result<()> {
 }
 
 /// As things are in this transaction: the caller may have lost their level since the journey began.
-fn require_admin(call: &Call, tx: &Tx, organization: Uuid) -> Result<()> {
-    let level = members::level_of(tx, organization, call.user()?)?.ok_or_else(not_found)?;
+fn require_admin(ctx: &Ctx, tx: &Tx, organization: Uuid) -> Result<()> {
+    let level = members::level_of(tx, organization, ctx.user()?)?.ok_or_else(not_found)?;
     members::at_least(level, Level::Admin)
 }
 
-fn blank(call: &Call) -> Plugin {
+fn blank(ctx: &Ctx) -> Plugin {
     Plugin {
         plugin_type: None,
         name: None,
@@ -418,8 +418,8 @@ fn blank(call: &Call) -> Plugin {
         metrics: Some(Json::of(&json!({}))),
         public_jobs: Some(Json::of(&json!({}))),
         archive: None,
-        created_at: call.now,
-        updated_at: call.now,
+        created_at: ctx.now,
+        updated_at: ctx.now,
     }
 }
 
@@ -561,11 +561,11 @@ fn visible(tx: &Tx, organization: Uuid, view: &View) -> Result<Vec<Found>> {
 }
 
 /// Stores a new plugin; `url` is its address as it was given.
-fn insert(call: &Call, tx: &WriteTx, found: &Found, url: Option<String>) -> Result<()> {
+fn insert(ctx: &Ctx, tx: &WriteTx, found: &Found, url: Option<String>) -> Result<()> {
     if url != found.plugin.url
         && let Some(whole) = url
     {
-        address::put(call, tx, found.id, &whole)?;
+        address::put(ctx, tx, found.id, &whole)?;
     }
     replace(tx, found)
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::activity::{self, Change};
 use super::users::User;
 use super::{Resource, access_controls, batch_exports, instance, members, organizations, users};
-use crate::api::{Call, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Within};
+use crate::api::{Call, Ctx, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -297,10 +297,10 @@ struct Found {
 }
 
 impl Found {
-    fn reply(&self, call: &Call, tx: &Tx, status: u16) -> Result<Reply> {
+    fn reply(&self, ctx: &Ctx, tx: &Tx, status: u16) -> Result<Reply> {
         let Found { organization, id, level, project, details } = self;
         let mut settings = Cow::Borrowed(&details.settings);
-        if !scopes::open_to(&call.caller()?.via, "project:write") {
+        if !scopes::open_to(&ctx.caller()?.via, "project:write") {
             settings.to_mut().hide_secrets();
         }
         Reply::json(
@@ -324,7 +324,7 @@ impl Found {
                 has_group_types: false,
                 person_on_events_querying_enabled: false,
                 default_modifiers: default_modifiers(),
-                live_events_token: live_events_token(tx, call.now, *id, &project.api_token)?,
+                live_events_token: live_events_token(tx, ctx.now, *id, &project.api_token)?,
                 extra: details.extra.value(),
             },
         )
@@ -554,14 +554,14 @@ fn changes(before: &(Project, Settings), found: &Found) -> Result<Vec<Value>> {
     Ok(changes)
 }
 
-fn new_token(call: &Call) -> String {
-    format!("phc_{}", call.ids.ordered_base62(call.now))
+fn new_token(ctx: &Ctx) -> String {
+    format!("phc_{}", ctx.ids.ordered_base62(ctx.now))
 }
 
-fn blank(call: &Call, first_members: &[User], is_demo: bool) -> (Project, Details) {
+fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details) {
     let project = Project {
-        uuid: call.new_uuid(),
-        api_token: new_token(call),
+        uuid: ctx.new_uuid(),
+        api_token: new_token(ctx),
         name: DEFAULT_NAME.into(),
         completed_snippet_onboarding: false,
         has_completed_onboarding_for: None,
@@ -575,13 +575,13 @@ fn blank(call: &Call, first_members: &[User], is_demo: bool) -> (Project, Detail
         settings.test_account_filters = Json::of(&json!([]));
     }
     let extra = Json::of(&serde_json::Map::new());
-    (project, Details { created_at: call.now, updated_at: call.now, settings, extra })
+    (project, Details { created_at: ctx.now, updated_at: ctx.now, settings, extra })
 }
 
 /// The project that comes with its owner's organization; it has no entry in the activity log.
-pub fn create_default(call: &Call, tx: &WriteTx, organization: Uuid, owner: &User) -> Result<u32> {
+pub fn create_default(ctx: &Ctx, tx: &WriteTx, organization: Uuid, owner: &User) -> Result<u32> {
     let id = tx.next_id("projects")?;
-    let (project, details) = blank(call, std::slice::from_ref(owner), false);
+    let (project, details) = blank(ctx, std::slice::from_ref(owner), false);
     insert(tx, organization, id, &project, &details)?;
     Ok(id)
 }

@@ -1,0 +1,74 @@
+//! What a command runs with, whoever started it: a request, the operator at the machine, a page, a file that is applied.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::call::Caller;
+use crate::clock::{Ids, Time};
+use crate::config::Config;
+use crate::error::{Result, unauthenticated};
+use crate::vault::Vault;
+
+/// Everything that a command needs besides its arguments. Commands know nothing of HTTP.
+pub struct Ctx {
+    /// The one time of everything that the command does.
+    pub now: Time,
+    pub ids: Arc<Ids>,
+    pub config: Arc<Config>,
+    /// Seals what must not lie open in the data file.
+    pub vault: Arc<Vault>,
+    /// Where people reach the server, as `https://host:port` without a slash at the end: the site's address
+    /// where one is set, else as the caller addressed the server.
+    pub origin: String,
+    pub actor: Actor,
+}
+
+/// In whose name a command runs.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    /// A stranger.
+    Nobody,
+    User(Caller),
+    /// The operator at the machine, who may do everything.
+    Operator,
+}
+
+impl Actor {
+    /// The user, and by which right they call.
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Actor::User(caller) => Some(caller),
+            Actor::Nobody | Actor::Operator => None,
+        }
+    }
+}
+
+impl From<Option<Caller>> for Actor {
+    fn from(caller: Option<Caller>) -> Actor {
+        caller.map_or(Actor::Nobody, Actor::User)
+    }
+}
+
+impl Ctx {
+    /// The calling user, and by which right they call.
+    ///
+    /// # Errors
+    /// 401 for a stranger, who does not reach routes that need somebody.
+    pub fn caller(&self) -> Result<&Caller> {
+        self.actor.caller().ok_or_else(unauthenticated)
+    }
+
+    /// The calling user.
+    ///
+    /// # Errors
+    /// As for `caller`.
+    pub fn user(&self) -> Result<Uuid> {
+        Ok(self.caller()?.user)
+    }
+
+    /// A new time-ordered identifier.
+    pub fn new_uuid(&self) -> Uuid {
+        self.ids.uuid(self.now)
+    }
+}
