@@ -8,16 +8,16 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use serde::Serialize;
+use serde_json::json;
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::api::{Actor, Ctx, Level};
+use crate::api::{Actor, Ctx, Input, Level};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::clock::{Clock, Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::resources::organizations::{NAME_CHARS_MAX, Organization};
 use crate::resources::secrets::{self, Fit};
 use crate::resources::{
     self, api_keys, domains, instance, invites, organizations, projects, proxy_records, sessions, signup,
@@ -171,11 +171,6 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
             "The API key must have at least 20 letters.",
         ));
     }
-    let name_chars = owner.organization.trim().chars().count();
-    if name_chars == 0 || name_chars > NAME_CHARS_MAX {
-        let detail = format!("The organization's name must have 1 to {NAME_CHARS_MAX} characters.");
-        return Err(crate::error::invalid_body("invalid_input", detail));
-    }
     let ctx = app.ctx(String::new(), Actor::Operator);
     let write = app.store.write(move |tx| {
         if !users::none_yet(tx)? {
@@ -188,8 +183,8 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
 
 fn make_owner(ctx: &Ctx, tx: &WriteTx, owner: &FirstOwner, password_hash: Option<String>) -> Result<Made> {
     let (user, _) = signup::operator_user(ctx, tx, &owner.email, &owner.first_name, password_hash)?;
-    let name = owner.organization.trim().to_owned();
-    let organization = organizations::found(ctx, tx, user, Organization::new(&name, ctx.now))?;
+    let named = json!({"name": owner.organization});
+    let organization = organizations::create(ctx, tx, user, Input::of(&named))?;
     let value = owner.api_key.clone().unwrap_or_else(|| format!("phx_{}", ctx.ids.base62::<35>()));
     let mut key = api_keys::blank(ctx, user);
     key.label = "bootstrap".into();
@@ -200,7 +195,7 @@ fn make_owner(ctx: &Ctx, tx: &WriteTx, owner: &FirstOwner, password_hash: Option
         email: owner.email.clone(),
         user_id: user,
         organization_id: organization,
-        organization_name: name,
+        organization_name: organizations::find(tx, organization)?.name,
         project_id,
         project_api_token,
         api_key: value,

@@ -10,7 +10,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::ctx::Ctx;
-use super::fields::{Field, Form, check};
+use super::fields::{Field, Form};
+use super::input::Input;
 use super::place::{Place, Within};
 use super::way::Way;
 use crate::clock::Time;
@@ -196,8 +197,16 @@ impl Call {
 
     /// The body checked against `fields`. PATCH may leave out what POST and PUT require.
     pub fn form(&self, fields: &'static [Field]) -> Result<Form> {
-        let value = self.body.value()?;
-        check(fields, value, matches!(self.body, Body::Form(_)), self.method == Method::Patch)
+        self.input().form(fields)
+    }
+
+    /// The body, for a command that checks it.
+    pub fn input(&self) -> Input<'_> {
+        Input {
+            value: self.body.value(),
+            is_text: matches!(self.body, Body::Form(_)),
+            is_partial: self.method == Method::Patch,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod ctx;
 pub mod fields;
+pub mod input;
 pub mod level;
 pub mod page;
 pub mod place;
@@ -12,7 +13,8 @@ pub mod way;
 pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
 pub use ctx::{Actor, Ctx};
 pub use fields::{Field, Form, Kind};
+pub use input::Input;
 pub use level::Level;
 pub use page::Paging;
-pub use place::{InProject, Place, Within};
+pub use place::{InOrganization, InProject, Place, Within};
 pub use reply::Reply;

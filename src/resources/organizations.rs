@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Resource, members, projects, users};
 use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Ctx, Field, Form, Kind, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, Form, InOrganization, Input, Kind, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;
 use crate::clock::Time;
@@ -36,7 +36,7 @@ fn routes() -> Vec<Route> {
         Route::get(all, scope("organization:read"), Within::Nothing, read(list))
             .responds_page(FIELDS)
             .about("List organizations", "Those that the caller belongs to and the key reaches."),
-        Route::post(all, scope("organization:write"), Within::Nothing, write(create))
+        Route::post(all, scope("organization:write"), Within::Nothing, write(post))
             .accepts(FIELDS)
             .responds(201, FIELDS)
             .about(
@@ -47,18 +47,18 @@ fn routes() -> Vec<Route> {
         Route::get(one, scope("organization:read"), own, read(show))
             .responds(200, FIELDS)
             .about("Retrieve an organization", "With the caller's level in it as `membership_level`."),
-        Route::put(one, scope("organization:write"), own, write(update))
+        Route::put(one, scope("organization:write"), own, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Replace an organization's settings", "From admin level on. The slug never changes."),
-        Route::patch(one, scope("organization:write"), own, write(update))
+        Route::patch(one, scope("organization:write"), own, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about(
                 "Change an organization",
                 "Only the fields that are sent change. From admin level on; the slug never changes.",
             ),
-        Route::delete(one, scope("organization:write"), own, write(remove)).responds_nothing().about(
+        Route::delete(one, scope("organization:write"), own, write(delete)).responds_nothing().about(
             "Delete an organization",
             "With all that it has: projects, events, members' access, invites, roles, exports. \
              Its owners only.",
@@ -207,12 +207,9 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     paging.reply(call, total, &rows.iter().map(|row| &***row).collect::<Vec<&RawValue>>())
 }
 
-fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
+fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let user = call.user()?;
-    auth::unlimited(&call.caller()?.via, "makes no organization")?;
-    let mut organization = Organization::new("", call.now);
-    fill(&mut organization, call.form(FIELDS)?);
-    let id = found(call, tx, user, organization)?;
+    let id = create(call, tx, user, call.input())?;
     Reply::created(&wire(tx, id, user, Level::Owner)?)
 }
 
@@ -221,20 +218,50 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     Reply::ok(&json(tx, id, call.user()?, level)?.as_ref())
 }
 
-fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (id, level) = members::require(call, Level::Admin)?;
-    let mut organization = find(tx, id)?;
-    fill(&mut organization, call.form(FIELDS)?);
-    organization.updated_at = call.now;
-    tx.put(&ORGANIZATIONS, &id, &organization)?;
+fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (id, level) = call.place.in_organization()?;
+    update(call, tx, (id, level), call.input())?;
     Reply::ok(&wire(tx, id, call.user()?, level)?)
 }
 
-/// Everything that belongs to the organization is deleted with it; users stay.
-fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (id, _) = members::require(call, Level::Owner)?;
-    tx.delete(&ORGANIZATIONS, &id)?;
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    remove(tx, call.place.in_organization()?)?;
     Reply::no_content()
+}
+
+/// Makes an organization with its first owner and its default project, and makes both the owner's current ones.
+///
+/// # Errors
+/// 403 for a key that is limited to some organizations or projects; 400 for wrong fields.
+pub fn create(ctx: &Ctx, tx: &WriteTx, owner: Uuid, input: Input<'_>) -> Result<Uuid> {
+    if let Some(caller) = ctx.actor.caller() {
+        auth::unlimited(&caller.via, "makes no organization")?;
+    }
+    let mut organization = Organization::new("", ctx.now);
+    fill(&mut organization, input.form(FIELDS)?);
+    create_with_owner(ctx, tx, owner, organization)
+}
+
+/// Changes settings. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 400 for wrong fields.
+pub fn update(ctx: &Ctx, tx: &WriteTx, (id, level): InOrganization, input: Input<'_>) -> Result<()> {
+    members::at_least(level, Level::Admin)?;
+    let before = find(tx, id)?;
+    let mut organization = before.clone();
+    fill(&mut organization, input.form(FIELDS)?);
+    organization.updated_at = ctx.now;
+    Ok(tx.replace(&ORGANIZATIONS, &id, &before, &organization)?)
+}
+
+/// Deletes an organization with everything that belongs to it; users stay. For owners.
+///
+/// # Errors
+/// 403 below owner.
+pub fn remove(tx: &WriteTx, (id, level): InOrganization) -> Result<()> {
+    members::at_least(level, Level::Owner)?;
+    Ok(tx.delete(&ORGANIZATIONS, &id)?)
 }
 
 fn fill(organization: &mut Organization, mut form: Form) {
@@ -280,7 +307,7 @@ pub fn enter(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, Level)> {
 }
 
 impl Organization {
-    /// A new organization with defaults; its slug and its plugins access level come with `found`.
+    /// A new organization with defaults; its slug and its plugins access level come with `create_with_owner`.
     pub fn new(name: &str, now: Time) -> Organization {
         Organization {
             name: name.into(),
@@ -295,7 +322,12 @@ impl Organization {
 }
 
 /// Stores a new organization with its first owner and its default project, and makes both current.
-pub fn found(ctx: &Ctx, tx: &WriteTx, owner: Uuid, mut organization: Organization) -> Result<Uuid> {
+pub fn create_with_owner(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    owner: Uuid,
+    mut organization: Organization,
+) -> Result<Uuid> {
     let id = ctx.new_uuid();
     organization.slug = free_slug(ctx, tx, &organization.name)?;
     organization.plugins_access_level = ctx.config.plugins.plugins_access_level;

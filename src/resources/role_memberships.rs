@@ -134,7 +134,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = roles::may_change(call)?;
+    let organization = roles::require_admin(call.place.in_organization()?)?;
     let role = call.uuid("role_id")?;
     let user: Uuid = call.form(FIELDS)?.take("user_uuid").unwrap_or_default();
     let refuse = |detail: &'static str| Err(invalid_body("invalid_input", detail));
@@ -161,7 +161,7 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = roles::may_change(call)?;
+    let organization = roles::require_admin(call.place.in_organization()?)?;
     let (key, _) = find(call, tx, organization)?;
     tx.delete(&MEMBERSHIPS, &key)?;
     batch_exports::authors::pause_all_lost(call, tx, organization)?;

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, organizations, role_memberships, users};
-use crate::api::{Call, Field, Form, Kind, Level, Method, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, InOrganization, Input, Kind, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
-use crate::error::{Result, denied, invalid, not_found};
-use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
+use crate::error::{Error, Result, denied, invalid, not_found};
+use crate::store::{Index, OnConflict, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&ROLES]).samples(samples);
 
@@ -28,7 +28,7 @@ fn routes() -> Vec<Route> {
             .responds_page(FIELDS)
             .about("List roles", "With their members.")
             .queries(&[("name", "Only the role with exactly this name.")]),
-        Route::post(all, scope("organization:write"), organization, write(create))
+        Route::post(all, scope("organization:write"), organization, write(post))
             .accepts(FIELDS)
             .responds(201, FIELDS)
             .about(
@@ -38,15 +38,15 @@ fn routes() -> Vec<Route> {
         Route::get(one, scope("organization:read"), organization, read(show))
             .responds(200, FIELDS)
             .about("Retrieve a role", "With its members."),
-        Route::put(one, scope("organization:write"), organization, write(update))
+        Route::put(one, scope("organization:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Replace a role", "From admin level on."),
-        Route::patch(one, scope("organization:write"), organization, write(update))
+        Route::patch(one, scope("organization:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Change a role", "Only the fields that are sent change. From admin level on."),
-        Route::delete(one, scope("organization:write"), organization, write(remove))
+        Route::delete(one, scope("organization:write"), organization, write(delete))
             .responds_nothing()
             .about("Delete a role", "With its memberships and the access that it gave. From admin level on."),
     ];
@@ -154,66 +154,92 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     paging.reply(call, total, &found.iter().map(Found::wire).collect::<Vec<_>>())
 }
 
-/// `feature_flags_access_level` is checked but not taken over: a new role has the organization's
-/// default, and changing that is no part of this API.
-fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = may_change(call)?;
-    let mut role = Role {
-        name: String::new(),
-        feature_flags_access_level: CAN_ALWAYS_EDIT,
-        created_by: call.user()?,
-        created_at: call.now,
-    };
-    let id = call.new_uuid();
-    fill(call, tx, organization, id, &mut role, call.form(FIELDS)?)?;
-    tx.insert(&ROLES, &(organization, id), &role)?;
-    Reply::created(&Found::load(call, tx, organization, id, role)?.wire())
+fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let at = call.place.in_organization()?;
+    let (id, role) = create(call, tx, at, call.input())?;
+    Reply::created(&Found::load(call, tx, at.0, id, role)?.wire())
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Member)?;
-    let (id, role) = find(call, tx, organization)?;
+    let id = call.uuid("id")?;
+    let role = find(tx, organization, id)?;
     Reply::ok(&Found::load(call, tx, organization, id, role)?.wire())
 }
 
-fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = may_change(call)?;
-    let (id, mut role) = find(call, tx, organization)?;
-    fill(call, tx, organization, id, &mut role, call.form(FIELDS)?)?;
-    tx.put(&ROLES, &(organization, id), &role)?;
-    Reply::ok(&Found::load(call, tx, organization, id, role)?.wire())
+fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let at = call.place.in_organization()?;
+    let id = call.uuid("id")?;
+    let role = update(tx, at, id, call.input())?;
+    Reply::ok(&Found::load(call, tx, at.0, id, role)?.wire())
 }
 
-fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = may_change(call)?;
-    let (id, _) = find(call, tx, organization)?;
-    tx.delete(&ROLES, &(organization, id))?;
-    batch_exports::authors::pause_all_lost(call, tx, organization)?;
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    remove(call, tx, call.place.in_organization()?, call.uuid("id")?)?;
     Reply::no_content()
 }
 
-fn fill(call: &Call, tx: &Tx, organization: Uuid, id: Uuid, role: &mut Role, mut form: Form) -> Result<()> {
-    form.set("name", &mut role.name);
-    if call.method != Method::Post {
-        form.set("feature_flags_access_level", &mut role.feature_flags_access_level);
-    }
-    let taken = by_name(tx, organization, &role.name)?.is_some_and(|(other, _)| other != id);
-    if taken { Err(invalid("name", "unique", "There is already a role with this name.")) } else { Ok(()) }
+/// Makes a role. From admin level on.
+///
+/// `feature_flags_access_level` is checked but not taken over: a new role has the organization's
+/// default, and changing that is no part of this API.
+///
+/// # Errors
+/// 403 below admin; 400 for wrong fields, or a name that another role has.
+pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(Uuid, Role)> {
+    let organization = require_admin(at)?;
+    let mut role = Role {
+        name: String::new(),
+        feature_flags_access_level: CAN_ALWAYS_EDIT,
+        created_by: ctx.user()?,
+        created_at: ctx.now,
+    };
+    input.form(FIELDS)?.set("name", &mut role.name);
+    let id = ctx.new_uuid();
+    tx.insert(&ROLES, &(organization, id), &role).on_conflict(&BY_NAME.info(), taken)?;
+    Ok((id, role))
 }
 
-/// The organization of the path, for somebody who may change its roles and who is in them.
-pub(super) fn may_change(call: &Call) -> Result<Uuid> {
-    let (organization, level) = members::require(call, Level::Member)?;
+/// Changes a role. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such role; 400 as for `create`.
+pub fn update(tx: &WriteTx, at: InOrganization, id: Uuid, input: Input<'_>) -> Result<Role> {
+    let organization = require_admin(at)?;
+    let before = find(tx, organization, id)?;
+    let mut role = before.clone();
+    let mut form = input.form(FIELDS)?;
+    form.set("name", &mut role.name);
+    form.set("feature_flags_access_level", &mut role.feature_flags_access_level);
+    tx.replace(&ROLES, &(organization, id), &before, &role).on_conflict(&BY_NAME.info(), taken)?;
+    Ok(role)
+}
+
+/// Deletes a role with its memberships and the access that it gave. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such role.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: Uuid) -> Result<()> {
+    let organization = require_admin(at)?;
+    find(tx, organization, id)?;
+    tx.delete(&ROLES, &(organization, id))?;
+    batch_exports::authors::pause_all_lost(ctx, tx, organization)
+}
+
+/// The organization, for somebody who may change its roles and who is in them.
+pub(super) fn require_admin((organization, level): InOrganization) -> Result<Uuid> {
     if level < Level::Admin {
         return Err(denied("You need to have admin level or higher."));
     }
     Ok(organization)
 }
 
-fn find(call: &Call, tx: &Tx, organization: Uuid) -> Result<(Uuid, Role)> {
-    let id = call.uuid("id")?;
-    let role = tx.get(&ROLES, &(organization, id))?.ok_or_else(not_found)?;
-    Ok((id, role))
+fn taken() -> Error {
+    invalid("name", "unique", "There is already a role with this name.")
+}
+
+fn find(tx: &Tx, organization: Uuid, id: Uuid) -> Result<Role> {
+    tx.get(&ROLES, &(organization, id))?.ok_or_else(not_found)
 }
 
 fn by_name(tx: &Tx, organization: Uuid, name: &str) -> Result<Option<(Uuid, Role)>> {

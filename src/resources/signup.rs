@@ -174,9 +174,8 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             users::insert(tx, uuid, &user)?;
             match organization {
                 Some(organization) => enter(&call, tx, organization, uuid, Level::Member)?,
-                None => {
-                    organizations::found(&call, tx, uuid, Organization::new(&name, call.now)).map(drop)?
-                }
+                None => organizations::create_with_owner(&call, tx, uuid, Organization::new(&name, call.now))
+                    .map(drop)?,
             }
             let next_url: Option<String> = form.take::<Option<String>>("next_url").flatten();
             signed_up(&call, tx, uuid, next_url.as_deref())

@@ -1,0 +1,32 @@
+//! The fields that a command is given, before they are checked: by a request, a page's form, a file.
+
+use serde_json::Value;
+
+use super::fields::{Field, Form, check};
+use crate::error::Result;
+
+/// Named values. A command checks its caller first, then these, so whoever may not do something learns nothing
+/// about its fields.
+pub struct Input<'a> {
+    /// Why there are none is an error of whoever wants them.
+    pub value: Result<&'a Value>,
+    /// Whether every value is text, as forms send them.
+    pub is_text: bool,
+    /// Whether required fields may be left out: a change, not a new object.
+    pub is_partial: bool,
+}
+
+impl<'a> Input<'a> {
+    /// The fields of a new object.
+    pub fn of(value: &'a Value) -> Input<'a> {
+        Input { value: Ok(value), is_text: false, is_partial: false }
+    }
+
+    /// Checks the values against `fields`.
+    ///
+    /// # Errors
+    /// The first field that is wrong; or there are no values.
+    pub fn form(self, fields: &'static [Field]) -> Result<Form> {
+        check(fields, self.value?, self.is_text, self.is_partial)
+    }
+}
