@@ -3,6 +3,7 @@
 //! A request passes `http::server` → `http::service` → `routes` → `http::authorize` → a module of `resources` →
 //! `store` → the file. ARCHITECTURE.md has the map and what must always hold.
 
+pub mod admin;
 pub mod api;
 pub mod app;
 pub mod auth;
@@ -14,7 +15,6 @@ pub mod dns;
 pub mod error;
 mod http;
 pub mod logging;
-pub mod operator;
 pub mod outbound;
 pub mod pool;
 pub mod resources;

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use orgd::admin::{self, BootstrapOwner, Bootstrapped};
 use orgd::app::{App, openapi};
 use orgd::background::mailer;
 use orgd::clock::{Clock, Time};
 use orgd::config::Config;
 use orgd::error::Error;
-use orgd::operator::{self, FirstOwner, Made};
 use orgd::store::Place;
 use orgd::{logging, resources, routes};
 use tokio::net::TcpListener;
@@ -164,8 +164,8 @@ async fn run(command: Command) -> Outcome {
             let wanted = config_of(file.data.clone())?.bootstrap;
             let app = open(Place::File(file.data.clone()), file.data).await?;
             let password = given.or(wanted.password);
-            let owner = FirstOwner { email, first_name, organization, password, api_key: wanted.api_key };
-            let made = operator::bootstrap(&app, owner).await.map_err(sentence)?;
+            let owner = BootstrapOwner { email, first_name, organization, password, api_key: wanted.api_key };
+            let made = admin::bootstrap(&app, owner).await.map_err(sentence)?;
             print_json(&made)
         }
         Command::Admin(command) => admin(command).await,
@@ -189,8 +189,8 @@ async fn admin(command: Admin) -> Outcome {
         Admin::ResetPassword { file, email, password_stdin } => {
             let given = if password_stdin { Some(read_line()?) } else { None };
             let app = open_existing(file.data).await?;
-            let password = given.clone().unwrap_or_else(|| operator::random_password(&app.ids));
-            operator::reset_password(&app, email, password.clone()).await.map_err(sentence)?;
+            let password = given.clone().unwrap_or_else(|| admin::random_password(&app.ids));
+            admin::reset_password(&app, email, password.clone()).await.map_err(sentence)?;
             if given.is_none() {
                 println!("{password}");
             }
@@ -198,25 +198,25 @@ async fn admin(command: Admin) -> Outcome {
         }
         Admin::RemoveTwoFactor { file, email } => {
             let app = open_existing(file.data).await?;
-            operator::remove_two_factor(&app, email).await.map_err(sentence)
+            admin::remove_two_factor(&app, email).await.map_err(sentence)
         }
         Admin::EndSessions { file, email } => {
             let app = open_existing(file.data).await?;
-            operator::end_sessions(&app, email).await.map_err(sentence)
+            admin::end_sessions(&app, email).await.map_err(sentence)
         }
         Admin::FreeDomain { file, domain } => {
             let app = open_existing(file.data).await?;
-            let freed = operator::free_domain(&app, domain).await.map_err(sentence)?;
+            let freed = admin::free_domain(&app, domain).await.map_err(sentence)?;
             freed.iter().try_for_each(print_json)
         }
         Admin::FreeAddress { file, email, account } => {
             let app = open_existing(file.data).await?;
-            let freed = operator::free_address(&app, email, account).await.map_err(sentence)?;
+            let freed = admin::free_address(&app, email, account).await.map_err(sentence)?;
             freed.iter().try_for_each(print_json)
         }
         Admin::ListUsers { file } => {
             let app = open_existing(file.data).await?;
-            operator::list_users(&app).map_err(sentence)?.iter().try_for_each(print_json)
+            admin::list_users(&app).map_err(sentence)?.iter().try_for_each(print_json)
         }
     }
 }
@@ -229,7 +229,7 @@ async fn check(data: PathBuf) -> Outcome {
         let shown = app.config.data.display().to_string();
         orgd::store::damaged(&shown, &cause.to_string())
     };
-    let mut problems = resources::check::check(&app.store).map_err(unreadable)?;
+    let mut problems = resources::integrity::check(&app.store).map_err(unreadable)?;
     let secrets = app.store.read(|tx| resources::secrets::check(tx, &app.vault, &mut problems));
     secrets.map_err(unreadable)?;
     if problems.is_empty() {
@@ -243,7 +243,7 @@ async fn check(data: PathBuf) -> Outcome {
 }
 
 fn print_licenses() -> Outcome {
-    // Made by .ci/licenses.
+    // Bootstrapped by .ci/licenses.
     let mut text = flate2::read::GzDecoder::new(&include_bytes!("licenses.txt.gz")[..]);
     let printed = std::io::copy(&mut text, &mut std::io::stdout().lock());
     // Who reads the beginning only has closed the pipe.
@@ -274,7 +274,7 @@ fn config_of(data: PathBuf) -> Result<Config, String> {
 }
 
 async fn open(place: Place, data: PathBuf) -> Result<Arc<App>, String> {
-    operator::open(config_of(data)?, place, Arc::default()).await
+    admin::open(config_of(data)?, place, Arc::default()).await
 }
 
 async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
@@ -311,10 +311,10 @@ async fn serve(config: Config) -> Outcome {
     let place = Place::File(config.data.clone());
     let clock = Clock::default();
     let made = Time(0).plus_seconds(env!("ORGD_MADE_SECONDS").parse().unwrap_or(0));
-    if let Some(sentence) = operator::doubt_about(clock.now(), made) {
+    if let Some(sentence) = admin::doubt_about(clock.now(), made) {
         tracing::warn!("{sentence}");
     }
-    let app = operator::open(config, place, Arc::new(clock)).await?;
+    let app = admin::open(config, place, Arc::new(clock)).await?;
     greet(&app, address).await?;
     if app.config.trust_proxy.hold_everything() {
         tracing::warn!(
@@ -388,7 +388,7 @@ fn ignore_signals() -> Outcome {
 /// Makes who is to be made at the start, and says how to begin.
 async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
     if app.config.dev {
-        let (made, password) = operator::demo(app).await.map_err(sentence)?;
+        let (made, password) = admin::demo(app).await.map_err(sentence)?;
         println!(
             "Demo owner {} with password {password}, project {} ({})",
             made.email, made.project_id, made.project_api_token
@@ -403,7 +403,7 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
     }
     let wanted = &app.config.bootstrap;
     if let Some(email) = &wanted.email {
-        let owner = FirstOwner {
+        let owner = BootstrapOwner {
             email: email.clone(),
             first_name: "Owner".into(),
             organization: wanted.organization.clone().unwrap_or_else(|| "Organization".into()),
@@ -411,9 +411,9 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
             api_key: wanted.api_key.clone(),
         };
         let has_key = owner.api_key.is_some();
-        let made = operator::bootstrap(app, owner).await.map_err(sentence)?;
+        let made = admin::bootstrap(app, owner).await.map_err(sentence)?;
         println!(
-            "Made the first owner {} of {} ({})",
+            "Bootstrapped the first owner {} of {} ({})",
             made.email, made.organization_name, made.organization_id
         );
         if !has_key {
@@ -427,7 +427,7 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
     Ok(())
 }
 
-fn example(address: SocketAddr, made: &Made) -> String {
+fn example(address: SocketAddr, made: &Bootstrapped) -> String {
     format!("curl -H 'Authorization: Bearer {}' http://{address}/api/organizations/@current/", made.api_key)
 }
 

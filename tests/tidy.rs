@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["auth"],
     &["app"],
     &["resources"],
-    &["background", "operator", "routes"],
+    &["admin", "background", "routes"],
     &["http"],
     &["lib"],
     &["main"],

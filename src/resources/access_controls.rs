@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::check::expect;
+use super::integrity::expect;
 use super::{Resource, batch_exports, members, projects, role_memberships, roles};
 use crate::api::{Call, Field, InProject, Level, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::events::{self, Arrivals};
+use super::events::{self, EventIds};
 use super::{Resource, projects};
 use crate::api::call::BodyFault;
 use crate::api::{Body, Call, Reply};
@@ -177,14 +177,14 @@ async fn keep(app: &Arc<App>, request: Arc<Request>, ip: Option<Arc<str>>) -> Re
         let events = Arc::new(piece.events);
         let mut done = 0;
         while done < events.len() {
-            let arrivals = Arrivals { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) };
+            let event_ids = EventIds { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) };
             let (request, events) = (Arc::clone(&request), Arc::clone(&events));
             let write = app.store.write(move |tx| {
                 let rest = &events[done..];
                 // The project may be gone by now.
                 let Some(receiver) = projects::by_token(tx, &request.token)? else { return Ok(rest.len()) };
                 projects::note_event(tx, receiver.id)?;
-                events::store(tx, &arrivals, receiver.id, rest)
+                events::store(tx, &event_ids, receiver.id, rest)
             });
             done += write.await?;
         }

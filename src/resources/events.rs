@@ -39,18 +39,18 @@ static BY_TIME: Index<(u32, Uuid), Event, (u32, Time, Uuid), ()> =
 static BY_UUID: Index<(u32, Uuid), Event, UuidKey, Uuid> =
     Index::new("events_by_uuid", |(project, id), event| Some((event.uuid_key(*project)?, *id)));
 /// What each project keeps.
-pub(super) static KEPT: Table<u32, Kept> = Table::new("events_kept");
+pub(super) static KEPT: Table<u32, StoredTotals> = Table::new("events_kept");
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct StoredTotals {
     pub events: u64,
     pub bytes: u64,
 }
 
 /// An event as it was sent, checked.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub struct CapturedEvent {
     pub uuid: Option<Uuid>,
     pub event: String,
     pub distinct_id: String,
@@ -97,12 +97,12 @@ fn fingerprint(event: &str, distinct_id: &str) -> [u8; 8] {
 }
 
 /// Where identifiers of arriving events come from.
-pub struct Arrivals {
+pub struct EventIds {
     pub clock: Arc<Clock>,
     pub ids: Arc<Ids>,
 }
 
-impl Arrivals {
+impl EventIds {
     /// An identifier of now. Drawn inside of writes only, which follow each other: that is what makes
     /// identifiers and commits come in the same order.
     pub fn id(&self) -> Uuid {
@@ -113,7 +113,7 @@ impl Arrivals {
 /// Stores the first of what a project was sent, at least one and as many as the write has memory for: events
 /// carry a copy of their person's properties, and so may be much larger than they were sent. Says how many
 /// it went through. What it was sent before is passed over.
-pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> Result<usize> {
+pub fn store(tx: &WriteTx, event_ids: &EventIds, project: u32, sent: &[CapturedEvent]) -> Result<usize> {
     let mut kept = tx.get(&KEPT, &project)?.unwrap_or_default();
     let mut done = 0;
     for sent in sent {
@@ -127,8 +127,8 @@ pub fn store(tx: &WriteTx, arrivals: &Arrivals, project: u32, sent: &[Sent]) -> 
         {
             continue;
         }
-        let id = arrivals.id();
-        let (person, person_properties) = persons::meet(tx, arrivals, project, id, sent)?;
+        let id = event_ids.id();
+        let (person, person_properties) = persons::resolve(tx, event_ids, project, id, sent)?;
         let event = Event {
             uuid: sent.uuid,
             event: sent.event.clone(),
@@ -163,12 +163,12 @@ pub enum Span {
 
 /// A place between events: after the one with this time and identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Cursor {
     pub time: Time,
     pub id: Uuid,
 }
 
-impl Place {
+impl Cursor {
     /// The least identifier after this place's.
     pub fn next_id(self) -> Uuid {
         next_after(self.id)
@@ -181,7 +181,7 @@ pub fn next(
     tx: &Tx,
     project: u32,
     span: Span,
-    after: Option<Place>,
+    after: Option<Cursor>,
     bytes_max: u64,
 ) -> Result<Vec<(Uuid, Event)>> {
     let mut found = Vec::new();
@@ -312,7 +312,7 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
 
 /// What is kept is what was counted.
 fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
-    let mut counted: std::collections::BTreeMap<u32, Kept> = std::collections::BTreeMap::new();
+    let mut counted: std::collections::BTreeMap<u32, StoredTotals> = std::collections::BTreeMap::new();
     for row in tx.range(&EVENTS, &(0, Uuid::nil()), &(u32::MAX, Uuid::max()), Order::Ascending)? {
         let ((project, _), event) = row?;
         let kept = counted.entry(project).or_default();
@@ -345,7 +345,7 @@ fn samples(all: &mut super::samples::Samples) {
             person_properties: Some(json.clone()),
         },
     );
-    all.add(&KEPT, 7, Kept { events: 3, bytes: 900 });
+    all.add(&KEPT, 7, StoredTotals { events: 3, bytes: 900 });
 }
 
 #[cfg(test)]

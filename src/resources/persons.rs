@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::events::{Arrivals, Place, Sent};
+use super::events::{CapturedEvent, Cursor, EventIds};
 use crate::clock::{Ids, Time};
 use crate::error::Result;
 use crate::store::{Index, Json, Order, ParentThrough, Problems, Table, Tx, WriteTx};
@@ -115,12 +115,12 @@ const NOBODY: &[&str] = &[
 ];
 
 /// The person of an event, made, changed or joined with another as the event says, and its properties.
-pub fn meet(
+pub fn resolve(
     tx: &WriteTx,
-    arrivals: &Arrivals,
+    event_ids: &EventIds,
     project: u32,
     event: Uuid,
-    sent: &Sent,
+    sent: &CapturedEvent,
 ) -> Result<(Uuid, Option<Json>)> {
     let now = Ids::time_of(event);
     let known = tx.get(&MAPPINGS, &(project, sent.distinct_id.clone()))?;
@@ -137,13 +137,13 @@ pub fn meet(
     let id = match (other.filter(|_| names_others), known) {
         (Some(other), _) => {
             let forced = sent.event == "$merge_dangerously";
-            join(tx, arrivals, project, now, &sent.distinct_id, other, forced)?
+            identify(tx, event_ids, project, now, &sent.distinct_id, other, forced)?
         }
         (None, Some(mapping)) => mapping.person,
-        (None, None) => make(tx, arrivals, project, now, &sent.distinct_id)?,
+        (None, None) => create(tx, event_ids, project, now, &sent.distinct_id)?,
     };
     let Some(person) = tx.get(&PERSONS, &(project, id))? else { return Ok((id, None)) };
-    let person = change(tx, project, now, id, person, sent)?;
+    let person = apply_properties(tx, project, now, id, person, sent)?;
     let has_some = person.properties.text() != "{}";
     Ok((id, has_some.then_some(person.properties)))
 }
@@ -161,8 +161,8 @@ fn unprofiled(project: u32, distinct_id: &str) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-fn make(tx: &WriteTx, arrivals: &Arrivals, project: u32, now: Time, distinct_id: &str) -> Result<Uuid> {
-    let id = arrivals.id();
+fn create(tx: &WriteTx, event_ids: &EventIds, project: u32, now: Time, distinct_id: &str) -> Result<Uuid> {
+    let id = event_ids.id();
     let person = Person {
         properties: Json::of(&Map::new()),
         version: 0,
@@ -172,12 +172,12 @@ fn make(tx: &WriteTx, arrivals: &Arrivals, project: u32, now: Time, distinct_id:
         is_identified: false,
     };
     tx.insert(&PERSONS, &(project, id), &person)?;
-    point(tx, project, now, distinct_id, id, 0)?;
+    link(tx, project, now, distinct_id, id, 0)?;
     Ok(id)
 }
 
 /// Makes `distinct_id` one of the person's.
-fn point(tx: &WriteTx, project: u32, now: Time, distinct_id: &str, person: Uuid, version: u64) -> Result<()> {
+fn link(tx: &WriteTx, project: u32, now: Time, distinct_id: &str, person: Uuid, version: u64) -> Result<()> {
     let mapping = Mapping { person, version, updated_at: now };
     Ok(tx.put(&MAPPINGS, &(project, distinct_id.to_owned()), &mapping)?)
 }
@@ -189,9 +189,9 @@ fn put(tx: &WriteTx, project: u32, now: Time, id: Uuid, mut person: Person) -> R
 
 /// The one person of two distinct ids. Two that exist become one, but for an `other` who is identified:
 /// that could be somebody else on the same device.
-fn join(
+fn identify(
     tx: &WriteTx,
-    arrivals: &Arrivals,
+    event_ids: &EventIds,
     project: u32,
     now: Time,
     distinct_id: &str,
@@ -206,16 +206,16 @@ fn join(
             mine.person
         }
         (Some(mine), None) => {
-            point(tx, project, now, other, mine.person, 0)?;
+            link(tx, project, now, other, mine.person, 0)?;
             mine.person
         }
         (None, Some(theirs)) => {
-            point(tx, project, now, distinct_id, theirs.person, 0)?;
+            link(tx, project, now, distinct_id, theirs.person, 0)?;
             theirs.person
         }
         (None, None) => {
-            let id = make(tx, arrivals, project, now, distinct_id)?;
-            point(tx, project, now, other, id, 0)?;
+            let id = create(tx, event_ids, project, now, distinct_id)?;
+            link(tx, project, now, other, id, 0)?;
             id
         }
     };
@@ -252,7 +252,7 @@ fn merge(tx: &WriteTx, project: u32, now: Time, into: Uuid, from: Uuid, forced: 
     for ((_, _, distinct_id), ()) in moved {
         let version =
             tx.get(&MAPPINGS, &(project, distinct_id.clone()))?.map_or(0, |mapping| mapping.version + 1);
-        point(tx, project, now, &distinct_id, into, version)?;
+        link(tx, project, now, &distinct_id, into, version)?;
     }
     tx.delete(&PERSONS, &(project, from))?;
     put(tx, project, now, into, kept)?;
@@ -260,13 +260,13 @@ fn merge(tx: &WriteTx, project: u32, now: Time, into: Uuid, from: Uuid, forced: 
 }
 
 /// `$set` overwrites, `$set_once` only fills, `$unset` removes.
-fn change(
+fn apply_properties(
     tx: &WriteTx,
     project: u32,
     now: Time,
     id: Uuid,
     mut person: Person,
-    sent: &Sent,
+    sent: &CapturedEvent,
 ) -> Result<Person> {
     let Update { set, set_once, unset, .. } = &sent.person;
     if set.is_none() && set_once.is_none() && unset.is_none() {
@@ -325,9 +325,9 @@ pub fn changed(
     project: u32,
     start: Option<Time>,
     end: Time,
-    after: Option<Place>,
+    after: Option<Cursor>,
     bytes_max: usize,
-) -> Result<Option<(Vec<Row>, Place)>> {
+) -> Result<Option<(Vec<Row>, Cursor)>> {
     let first = (project, start.unwrap_or(Time(i64::MIN)), Uuid::nil());
     let from = after.map_or(first, |place| (project, place.time, place.next_id()));
     let is_inside = |time: Time| start.is_none_or(|start| time >= start) && time < end;
@@ -336,7 +336,7 @@ pub fn changed(
     let mut reached = None;
     for row in tx.range(&BY_TOUCH, &from, &(project, end), Order::Ascending)? {
         let ((_, time, id), ()) = row?;
-        reached = Some(Place { time, id });
+        reached = Some(Cursor { time, id });
         let Some(person) = tx.get(&PERSONS, &(project, id))?.map(Arc::new) else { continue };
         bytes += person.properties.text().len();
         for ((_, _, distinct_id), ()) in tx.scan(&DISTINCT_IDS, &(project, id), Order::Ascending)? {

@@ -1,6 +1,6 @@
 //! Whether the vault's key is the one that the secrets in the file were sealed with.
 
-use super::{instance, plugins, registry, two_factor};
+use super::{plugins, registry, status, two_factor};
 use crate::clock::Ids;
 use crate::error::Result;
 use crate::store::{Problems, Tx, WriteTx, decode, encode};
@@ -40,7 +40,7 @@ fn count(tx: &Tx, vault: Option<&Vault>) -> Result<(usize, usize)> {
 
 /// How this key, if there is one, and the file go together.
 pub fn fit(tx: &Tx, vault: Option<&Vault>) -> Result<Fit> {
-    let probe = tx.get(&instance::INSTANCE, &NAME.to_owned())?;
+    let probe = tx.get(&status::INSTANCE, &NAME.to_owned())?;
     let probe: Option<Sealed> = probe.map(|bytes| decode(&bytes)).transpose()?;
     if let (Some(probe), Some(vault)) = (&probe, vault)
         && vault.open(PURPOSE, probe).is_some()
@@ -57,12 +57,12 @@ pub fn fit(tx: &Tx, vault: Option<&Vault>) -> Result<Fit> {
 
 /// Whether it is written down which key the file's secrets are sealed with.
 pub fn is_marked(tx: &Tx) -> Result<bool> {
-    Ok(tx.has(&instance::INSTANCE, &NAME.to_owned())?)
+    Ok(tx.has(&status::INSTANCE, &NAME.to_owned())?)
 }
 
 /// Writes down which key the file's secrets are sealed with from now on: `probe` is `TEXT`, sealed with it.
 pub fn mark(tx: &WriteTx, probe: &Sealed) -> Result<()> {
-    Ok(tx.put(&instance::INSTANCE, &NAME.to_owned(), &encode(probe)?)?)
+    Ok(tx.put(&status::INSTANCE, &NAME.to_owned(), &encode(probe)?)?)
 }
 
 /// Seals what files of before schema 3 hold open, once.
@@ -71,19 +71,19 @@ pub fn mark(tx: &WriteTx, probe: &Sealed) -> Result<()> {
 /// The storage failed.
 pub fn seal_open(tx: &WriteTx, vault: &Vault, ids: &Ids) -> Result<()> {
     const SEALED: &str = "all_sealed";
-    if vault.is_locked() || tx.has(&instance::INSTANCE, &SEALED.to_owned())? {
+    if vault.is_locked() || tx.has(&status::INSTANCE, &SEALED.to_owned())? {
         return Ok(());
     }
     two_factor::seal_all(vault, ids, tx)?;
     plugins::seal_all(vault, ids, tx)?;
-    Ok(tx.put(&instance::INSTANCE, &SEALED.to_owned(), &Vec::new())?)
+    Ok(tx.put(&status::INSTANCE, &SEALED.to_owned(), &Vec::new())?)
 }
 
 /// Adds a sentence where there are secrets that the key does not open.
 pub fn check(tx: &Tx, vault: &Vault, problems: &mut Problems) -> Result<()> {
     let (sealed, opened) = count(tx, Some(vault))?;
     let lost = sealed - opened;
-    super::check::expect(problems, lost == 0, || {
+    super::integrity::expect(problems, lost == 0, || {
         format!(
             "{lost} of {sealed} sealed secrets cannot be opened: the secret key is missing or is not theirs. Restore the key, or enter them again"
         )

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::users::{self, User};
-use super::{Resource, Swept, check::expect, trusted_time, two_factor};
+use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
 use crate::api::{Call, Ctx, Field, Kind, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};

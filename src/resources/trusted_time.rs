@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{events, instance, sessions};
+use super::{events, sessions, status};
 use crate::clock::Time;
 use crate::error::Result;
 use crate::store::{Tx, WriteTx, decode, encode};
@@ -63,12 +63,12 @@ impl Known {
 }
 
 fn known(tx: &Tx) -> Result<Option<Known>> {
-    let bytes = tx.get(&instance::INSTANCE, &NAME.to_owned())?;
+    let bytes = tx.get(&status::INSTANCE, &NAME.to_owned())?;
     Ok(bytes.map(|bytes| decode(&bytes)).transpose()?)
 }
 
 fn put(tx: &WriteTx, known: Known) -> Result<()> {
-    Ok(tx.put(&instance::INSTANCE, &NAME.to_owned(), &encode(&known)?)?)
+    Ok(tx.put(&status::INSTANCE, &NAME.to_owned(), &encode(&known)?)?)
 }
 
 /// Gives a file that knows no time one: that of its newest rows, or now.

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 use uuid::Uuid;
 
-use super::{Resource, instance, places, sessions, users};
+use super::{Resource, places, sessions, status, users};
 use crate::api::{Call, Ctx, Field, Kind, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, session, tagged};
 use crate::auth::guesses::{Guess, Refused};
@@ -200,7 +200,7 @@ async fn prove(app: &App, call: &Call, user: Uuid) -> Result<()> {
 /// nothing, and only the session itself can prove it.
 fn pending(call: &Call, tx: &Tx, period: i64) -> Result<Key> {
     let (hash, session) = sessions::current(call, tx)?;
-    let mut signer = Hmac::<Sha256>::new_from_slice(&instance::secret(tx)?)
+    let mut signer = Hmac::<Sha256>::new_from_slice(&status::secret(tx)?)
         .map_err(|cause| Error::internal(format!("the instance's secret is unusable: {cause}")))?;
     signer.update(b"two-factor setup");
     signer.update(&hash);

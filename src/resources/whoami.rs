@@ -20,7 +20,7 @@ fn routes() -> Vec<Route> {
         "Which address, scheme and host it believes, and why. At the machine itself, for \
          signed-in staff, and with `X-Setup-Code`; 404 for others.",
     )];
-    tagged(super::instance::TAG, routes)
+    tagged(super::status::TAG, routes)
 }
 
 #[derive(Serialize)]

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use orgd::admin;
 use orgd::config::Config;
-use orgd::operator;
-use orgd::resources::check;
+use orgd::resources::integrity;
 use orgd::store::Place;
 use serde_json::json;
 
@@ -50,9 +50,9 @@ fn looked_at(bytes: &[u8], place: fn(std::path::PathBuf) -> Place) -> Option<Str
         config.exports.secret_key = Some("k".repeat(32));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let opened =
-            runtime.expect("a runtime").block_on(operator::open(config, place(path), Default::default()));
+            runtime.expect("a runtime").block_on(admin::open(config, place(path), Default::default()));
         let said = match opened {
-            Ok(app) => match check::check(&app.store) {
+            Ok(app) => match integrity::check(&app.store) {
                 Ok(problems) => problems.first().cloned(),
                 Err(cause) => Some(cause.to_string()),
             },
@@ -162,8 +162,8 @@ fn a_check_leaves_a_damaged_file_as_it_is() {
         let config = Config::from_env().expect("the environment holds no odd settings");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let opened =
-            runtime.block_on(operator::open(config, Place::Untouched(path.to_owned()), Default::default()));
-        opened.map(|app| check::check(&app.store).map_err(|cause| cause.to_string()))
+            runtime.block_on(admin::open(config, Place::Untouched(path.to_owned()), Default::default()));
+        opened.map(|app| integrity::check(&app.store).map_err(|cause| cause.to_string()))
     };
     drop(look(&path));
     assert!(fs::read(&path).expect("the file") == bytes, "it has changed");

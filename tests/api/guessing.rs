@@ -252,7 +252,7 @@ fn a_session_or_account_that_ended_while_it_waited_opens_nothing() {
         let late = scope.spawn(|| log_in(&server, &other.email, PASSWORD));
         server.until("both wait", || server.app.hash_permits.waiting() == 2);
         owner.post("/api/users/@me/login_sessions/revoke_others/", json!({})).json(200);
-        let freeing = orgd::operator::free_address(&server.app, other.email.clone(), true);
+        let freeing = orgd::admin::free_address(&server.app, other.email.clone(), true);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
         runtime.block_on(freeing).expect("an account has the address");
         drop(held);

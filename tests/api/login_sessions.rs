@@ -173,7 +173,7 @@ fn the_operator_ends_all_sessions_of_one_user() {
     let again = owner.logged_in();
     let key = owner.key(&["*"]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
-    let end = |email: &str| runtime.block_on(orgd::operator::end_sessions(&server.app, email.to_owned()));
+    let end = |email: &str| runtime.block_on(orgd::admin::end_sessions(&server.app, email.to_owned()));
     assert!(end("nobody@example.com").is_err());
     owner.me();
     end(&owner.email.to_uppercase()).expect("the user is known");

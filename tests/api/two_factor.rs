@@ -430,7 +430,7 @@ fn it_is_disabled_by_a_session_that_showed_it() {
 /// The operator takes the second factor away, at the machine itself.
 fn orgd_removes(server: &Server, person: &Person) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
-    let removed = orgd::operator::remove_two_factor(&server.app, person.email.clone());
+    let removed = orgd::admin::remove_two_factor(&server.app, person.email.clone());
     runtime.block_on(removed).expect("the user is known");
 }
 

@@ -11,7 +11,7 @@ mod support;
 
 use orgd::error::Result;
 use orgd::resources::samples::Samples;
-use orgd::resources::{Resource, check, registry};
+use orgd::resources::{Resource, integrity, registry};
 use orgd::store::{Order, WriteTx};
 use serde_json::json;
 use support::{Org, Server};
@@ -96,7 +96,7 @@ fn what_belongs_to_it_is_deleted_with_it_and_it_with_its_organization() {
 fn the_check_of_the_file_knows_its_declarations_and_its_own_rule() {
     let (server, org) = start();
     org.owner.post(&org.at("shelves/"), json!({"name": "First", "books": [""]})).json(201);
-    let found = check::check(&server.app.store).expect("the file can be read");
+    let found = integrity::check(&server.app.store).expect("the file can be read");
     assert!(found.len() == 1 && found[0].contains("has no title"), "{found:?}");
     write(&server, |tx| {
         for (key, _) in tx.all(&shelves::BOOKS)? {
@@ -104,7 +104,7 @@ fn the_check_of_the_file_knows_its_declarations_and_its_own_rule() {
         }
         Ok(tx.insert(&shelves::BOOKS, &(Uuid::from_u128(7), 0), &"Lost".into())?)
     });
-    let found = check::check(&server.app.store).expect("the file can be read");
+    let found = integrity::check(&server.app.store).expect("the file can be read");
     assert_eq!(found, ["books: 1 rows belong to no row of shelves"]);
     write(&server, |tx| Ok(tx.delete(&shelves::BOOKS, &(Uuid::from_u128(7), 0))?));
 }

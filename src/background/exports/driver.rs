@@ -16,7 +16,7 @@ use crate::clock::Time;
 use crate::error::Result;
 use crate::resources::batch_exports::runs::{self, Open};
 use crate::resources::batch_exports::{self, backfills};
-use crate::resources::events::Arrivals;
+use crate::resources::events::EventIds;
 use crate::store::TableInfo;
 
 /// An attempt that is running.
@@ -81,10 +81,10 @@ impl Task for Driver {
 async fn look(app: &Arc<App>) -> Result<Work> {
     let now = app.clock.now();
     if app.store.read(|tx| batch_exports::is_due(tx, now))? {
-        let arrivals = Arrivals { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) };
+        let event_ids = EventIds { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) };
         let write = app.store.write(move |tx| {
-            backfills::advance_all(tx, &arrivals)?;
-            batch_exports::schedule(tx, &arrivals)
+            backfills::advance_all(tx, &event_ids)?;
+            batch_exports::schedule(tx, &event_ids)
         });
         write.await?;
     }

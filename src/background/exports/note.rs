@@ -9,7 +9,7 @@ use super::redact::Redactor;
 use crate::app::App;
 use crate::error::Result as StoreResult;
 use crate::resources::batch_exports::runs::{self, Commit, Context, Open, Outcome, Progress, Run};
-use crate::resources::events::Arrivals;
+use crate::resources::events::EventIds;
 use crate::store::WriteTx;
 
 /// Reads and writes what is stored of one run.
@@ -80,7 +80,7 @@ impl Notes {
         write: impl Fn(&WriteTx, &Context<'_>) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (export, id) = (self.export, self.run);
-        let arrivals = Arrivals { clock: Arc::clone(&self.app.clock), ids: Arc::clone(&self.app.ids) };
-        self.app.store.write(move |tx| write(tx, &Context { arrivals: &arrivals, export, id })).await
+        let event_ids = EventIds { clock: Arc::clone(&self.app.clock), ids: Arc::clone(&self.app.ids) };
+        self.app.store.write(move |tx| write(tx, &Context { event_ids: &event_ids, export, id })).await
     }
 }

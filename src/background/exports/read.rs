@@ -12,7 +12,7 @@ use crate::clock::Ids;
 use crate::error::{Error, Result as StoreResult};
 use crate::resources::batch_exports::Model;
 use crate::resources::batch_exports::columns::{Event, Parsed, Person};
-use crate::resources::events::{self, Place, Span};
+use crate::resources::events::{self, Cursor, Span};
 use crate::resources::persons;
 use crate::store::Tx;
 
@@ -43,7 +43,7 @@ pub(super) struct Reader {
     span: Span,
     filter: Filter,
     /// The last record that was read.
-    after: Option<Place>,
+    after: Option<Cursor>,
     records: u64,
 }
 
@@ -89,7 +89,7 @@ impl Reader {
             let after = self.after;
             let mut found = self.read(move |tx| events::next(tx, project, span, after, BATCH_BYTES)).await?;
             let Some((id, last)) = found.last() else { return Ok(None) };
-            self.after = Some(Place { time: last.timestamp, id: *id });
+            self.after = Some(Cursor { time: last.timestamp, id: *id });
             found.retain(|(_, event)| self.filter.admits(event));
             if !found.is_empty() {
                 return Ok(Some(found.into_iter().map(|(id, event)| self.record(id, event)).collect()));

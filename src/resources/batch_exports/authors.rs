@@ -12,7 +12,7 @@ use super::{BatchExport, EXPORTS, backfills, get, pause_by_itself, put};
 use crate::api::Ctx;
 use crate::clock::Time;
 use crate::error::Result;
-use crate::resources::events::Arrivals;
+use crate::resources::events::EventIds;
 use crate::resources::{projects, users};
 use crate::store::{Order, Tx, WriteTx};
 
@@ -40,15 +40,15 @@ pub(super) fn admit(tx: &WriteTx, context: &Context<'_>, author: Option<Uuid>) -
     context.log(tx, Level::Warning, lost(tx, author)?)?;
     runs::cancel(tx, context)?;
     if !answers_for(tx, organization, &export)? {
-        stop(tx, context.arrivals, context.export, &export)?;
+        stop(tx, context.event_ids, context.export, &export)?;
     }
     Ok(false)
 }
 
 /// Pauses an export whose author is shut out, and ends its backfills.
-pub(super) fn stop(tx: &WriteTx, arrivals: &Arrivals, id: Uuid, export: &BatchExport) -> Result<()> {
-    pause(tx, arrivals.id(), arrivals.clock.now(), id, export.author)?;
-    backfills::cancel_all_of(tx, arrivals, id, &lost(tx, export.author)?)
+pub(super) fn stop(tx: &WriteTx, event_ids: &EventIds, id: Uuid, export: &BatchExport) -> Result<()> {
+    pause(tx, event_ids.id(), event_ids.clock.now(), id, export.author)?;
+    backfills::cancel_all_of(tx, event_ids, id, &lost(tx, export.author)?)
 }
 
 /// Pauses the exports of the organization whose authors have just been shut out.

@@ -13,7 +13,7 @@ use crate::api::fields::python_str;
 use crate::api::{Call, Ctx, Reply};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result, invalid_body};
-use crate::resources::events::Arrivals;
+use crate::resources::events::EventIds;
 use crate::resources::projects;
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx};
 
@@ -169,7 +169,7 @@ pub(super) fn any_open(tx: &Tx) -> Result<bool> {
 }
 
 /// Takes the next step of every backfill whose last step is over.
-pub fn advance_all(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
+pub fn advance_all(tx: &WriteTx, event_ids: &EventIds) -> Result<()> {
     for (id, export) in tx.all(&OPEN)? {
         let Some(mut backfill) = tx.get(&BACKFILLS, &(export, id))? else { continue };
         let is_under_way = match backfill.run {
@@ -180,12 +180,12 @@ pub fn advance_all(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
         // What a backfill sends, its own author answers for.
         let of_author = BatchExport { author: backfill.author.or(of.author), ..of.clone() };
         if !authors::answers_for(tx, organization, &of)? {
-            authors::stop(tx, arrivals, export, &of)?;
+            authors::stop(tx, event_ids, export, &of)?;
         } else if !authors::answers_for(tx, organization, &of_author)? {
             let reason = authors::lost(tx, of_author.author)?;
-            cancel(tx, arrivals, (export, id), backfill, &reason)?;
+            cancel(tx, event_ids, (export, id), backfill, &reason)?;
         } else if !is_under_way {
-            advance(tx, arrivals, (export, id), &of_author, &mut backfill)?;
+            advance(tx, event_ids, (export, id), &of_author, &mut backfill)?;
         }
     }
     Ok(())
@@ -193,15 +193,15 @@ pub fn advance_all(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
 
 fn advance(
     tx: &WriteTx,
-    arrivals: &Arrivals,
+    event_ids: &EventIds,
     key: (Uuid, Uuid),
     of: &BatchExport,
     backfill: &mut Backfill,
 ) -> Result<()> {
-    let now = arrivals.clock.now();
+    let now = event_ids.clock.now();
     match step(backfill, of, now) {
         Some(data) => {
-            backfill.run = Some(runs::create(tx, arrivals, key.0, of, Some(key.1), data)?);
+            backfill.run = Some(runs::create(tx, event_ids, key.0, of, Some(key.1), data)?);
             backfill.next = Some(data.end);
             Ok(tx.put(&BACKFILLS, &key, backfill)?)
         }
@@ -211,7 +211,7 @@ fn advance(
             }
             let message =
                 format!("Successfully finished exporting historical batches in {}", backfill.range());
-            finish(tx, arrivals, key, backfill, Status::Completed, (Level::Info, message))
+            finish(tx, event_ids, key, backfill, Status::Completed, (Level::Info, message))
         }
     }
 }
@@ -229,42 +229,42 @@ fn step(backfill: &Backfill, of: &BatchExport, now: Time) -> Option<Data> {
 
 fn finish(
     tx: &WriteTx,
-    arrivals: &Arrivals,
+    event_ids: &EventIds,
     (export, id): (Uuid, Uuid),
     backfill: &mut Backfill,
     status: Status,
     (level, message): (Level, String),
 ) -> Result<()> {
-    let now = arrivals.clock.now();
+    let now = event_ids.clock.now();
     backfill.status = status;
     backfill.finished_at = Some(now);
     let name = backfill.name(export);
-    logs::write(tx, &Author { export, instance: &name, id: arrivals.id(), now }, level, message)?;
+    logs::write(tx, &Author { export, instance: &name, id: event_ids.id(), now }, level, message)?;
     Ok(tx.put(&BACKFILLS, &(export, id), backfill)?)
 }
 
 /// Ends every backfill of the export that is not over, with its run.
-pub(super) fn cancel_all_of(tx: &WriteTx, arrivals: &Arrivals, export: Uuid, reason: &str) -> Result<()> {
+pub(super) fn cancel_all_of(tx: &WriteTx, event_ids: &EventIds, export: Uuid, reason: &str) -> Result<()> {
     let all = tx.scan(&BACKFILLS, &export, Order::Ascending)?;
     let running = all.into_iter().filter(|(_, backfill)| backfill.status == Status::Running);
     for (key, backfill) in running {
-        cancel(tx, arrivals, key, backfill, reason)?;
+        cancel(tx, event_ids, key, backfill, reason)?;
     }
     Ok(())
 }
 
 fn cancel(
     tx: &WriteTx,
-    arrivals: &Arrivals,
+    event_ids: &EventIds,
     key: (Uuid, Uuid),
     mut backfill: Backfill,
     reason: &str,
 ) -> Result<()> {
     if let Some(id) = backfill.run {
-        runs::cancel(tx, &Context { arrivals, export: key.0, id })?;
+        runs::cancel(tx, &Context { event_ids, export: key.0, id })?;
     }
     let line = (Level::Warning, format!("Historical export was cancelled. Reason: {reason}"));
-    finish(tx, arrivals, key, &mut backfill, Status::Cancelled, line)
+    finish(tx, event_ids, key, &mut backfill, Status::Cancelled, line)
 }
 
 /// For the test of the stored bytes.

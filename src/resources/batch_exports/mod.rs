@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::events::Arrivals;
+use super::events::EventIds;
 use super::{Resource, members, organizations, projects, users};
 use crate::api::{Call, Ctx, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
@@ -556,15 +556,15 @@ fn unpause_by_itself(tx: &WriteTx, now: Time, id: Uuid, by: Option<Uuid>) -> Res
 }
 
 /// Makes the runs whose time has come, oldest first.
-pub fn schedule(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
+pub fn schedule(tx: &WriteTx, event_ids: &EventIds) -> Result<()> {
     const AT_ONCE: usize = 100;
-    let now = arrivals.clock.now();
+    let now = event_ids.clock.now();
     let due = tx.range(&SCHEDULE, &Time(i64::MIN), &just_after(now), Order::Ascending)?;
     let due: Vec<((Time, Uuid), ())> = due.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
     for ((end, id), ()) in due {
         let Some((organization, before)) = get(tx, id)? else { continue };
         if !authors::answers_for(tx, organization, &before)? {
-            authors::stop(tx, arrivals, id, &before)?;
+            authors::stop(tx, event_ids, id, &before)?;
             continue;
         }
         let mut export = before.clone();
@@ -574,7 +574,7 @@ pub fn schedule(tx: &WriteTx, arrivals: &Arrivals) -> Result<()> {
                 break;
             }
             let start = Some(due.plus_seconds(-export.interval.seconds()));
-            runs::create(tx, arrivals, id, &export, None, Data { start, end: due })?;
+            runs::create(tx, event_ids, id, &export, None, Data { start, end: due })?;
             end = export.next_after(due);
         }
         export.next_run_at = end;

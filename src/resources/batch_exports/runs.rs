@@ -13,7 +13,7 @@ use crate::api::{Field, Kind};
 use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::Result;
-use crate::resources::events::{Arrivals, Place};
+use crate::resources::events::{Cursor, EventIds};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
 /// How far a run is. Records hold the place in this list: add at the end only.
@@ -76,7 +76,7 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Behind the last record.
-    pub place: Option<Place>,
+    pub place: Option<Cursor>,
     pub records: u64,
 }
 
@@ -189,14 +189,14 @@ impl Run {
 /// have later ones.
 pub(super) fn create(
     tx: &WriteTx,
-    arrivals: &Arrivals,
+    event_ids: &EventIds,
     export: Uuid,
     of: &BatchExport,
     backfill: Option<Uuid>,
     data: Data,
 ) -> Result<Uuid> {
-    let id = arrivals.id();
-    let now = arrivals.clock.now();
+    let id = event_ids.id();
+    let now = event_ids.clock.now();
     let run = Run {
         status: Status::Starting,
         backfill,
@@ -287,7 +287,7 @@ pub fn plan(tx: &Tx, export: Uuid, id: Uuid) -> Result<Option<Plan>> {
 
 /// Where a write about a run comes from.
 pub struct Context<'a> {
-    pub arrivals: &'a Arrivals,
+    pub event_ids: &'a EventIds,
     pub export: Uuid,
     pub id: Uuid,
 }
@@ -299,8 +299,8 @@ impl Context<'_> {
         let author = Author {
             export: self.export,
             instance: &instance,
-            id: self.arrivals.id(),
-            now: self.arrivals.clock.now(),
+            id: self.event_ids.id(),
+            now: self.event_ids.clock.now(),
         };
         logs::write(tx, &author, level, message)
     }
@@ -315,7 +315,7 @@ pub fn begin(tx: &WriteTx, context: &Context<'_>, to: &str) -> Result<Option<Run
     context.log(tx, Level::Info, format!("Batch exporting range {}{to}", run.range()))?;
     run.status = Status::Running;
     run.attempts += 1;
-    run.last_updated_at = context.arrivals.clock.now();
+    run.last_updated_at = context.event_ids.clock.now();
     tx.put(&RUNS, &(context.export, context.id), &run)?;
     Ok(Some(run))
 }
@@ -324,7 +324,7 @@ pub fn begin(tx: &WriteTx, context: &Context<'_>, to: &str) -> Result<Option<Run
 pub fn advance(tx: &WriteTx, context: &Context<'_>, progress: Progress) -> Result<bool> {
     let Some(mut run) = get_wanted(tx, context)? else { return Ok(false) };
     run.progress = progress;
-    run.last_updated_at = context.arrivals.clock.now();
+    run.last_updated_at = context.event_ids.clock.now();
     tx.put(&RUNS, &(context.export, context.id), &run)?;
     Ok(true)
 }
@@ -382,7 +382,7 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
                 run.latest_error = Some(error.clone());
                 return finish(tx, context, &mut run, Status::FailedRetryable);
             }
-            run.last_updated_at = context.arrivals.clock.now();
+            run.last_updated_at = context.event_ids.clock.now();
             run.next_attempt_at = RETRY.retry_at(run.last_updated_at, run.attempts.saturating_sub(1));
             Ok(tx.put(&RUNS, &(context.export, context.id), &run)?)
         }
@@ -400,7 +400,7 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
 }
 
 fn finish(tx: &WriteTx, context: &Context<'_>, run: &mut Run, status: Status) -> Result<()> {
-    let now = context.arrivals.clock.now();
+    let now = context.event_ids.clock.now();
     run.status = status;
     run.plan = None;
     run.finished_at = Some(now);
@@ -422,12 +422,12 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
     let mut runs: Vec<Run> = newest.into_iter().map(|(_, run)| run).collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.last_updated_at));
     let failed = runs.iter().take(FAILURES_AMONG).filter(|run| run.status == Status::Failed).count();
-    if failed < FAILURES_MAX || !super::pause_by_itself(tx, context.arrivals.clock.now(), context.export)? {
+    if failed < FAILURES_MAX || !super::pause_by_itself(tx, context.event_ids.clock.now(), context.export)? {
         return Ok(());
     }
     let reason = format!("{failed} of its last runs have failed");
     context.log(tx, Level::Warning, format!("The batch export was automatically paused: {reason}"))?;
-    backfills::cancel_all_of(tx, context.arrivals, context.export, &reason)
+    backfills::cancel_all_of(tx, context.event_ids, context.export, &reason)
 }
 
 /// For the test of the stored bytes.
@@ -452,7 +452,7 @@ pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
             attempts: 2,
             next_attempt_at: NOW,
             plan: Some(plan),
-            progress: Progress { place: Some(Place { time: NOW, id: ONE }), records: 4 },
+            progress: Progress { place: Some(Cursor { time: NOW, id: ONE }), records: 4 },
             author: Some(TWO),
         },
     );

@@ -8,7 +8,7 @@ use crate::api::call::json_values;
 use crate::clock::Time;
 use crate::config::BODY_VALUES_MAX;
 use crate::resources::elements;
-use crate::resources::events::Sent;
+use crate::resources::events::CapturedEvent;
 use crate::resources::persons::Update;
 use crate::store::Json;
 
@@ -30,13 +30,13 @@ pub(super) struct Checked {
 impl Checked {
     /// The event as it is stored. Without an address none is kept, else it is that of the properties, or the
     /// sender's.
-    pub(super) fn sent(self, ip: Option<&str>) -> Sent {
+    pub(super) fn sent(self, ip: Option<&str>) -> CapturedEvent {
         let mut properties = self.properties;
         match ip {
             Some(ip) => drop(properties.entry("$ip").or_insert_with(|| ip.into())),
             None => drop(properties.shift_remove("$ip")),
         }
-        Sent {
+        CapturedEvent {
             uuid: self.uuid,
             person: Update::of(&self.event, &properties),
             event: self.event,

@@ -17,7 +17,7 @@ use super::event::{self, Checked};
 use super::{NO_EVENT, Outcome, Refusal, TOO_LARGE, bad};
 use crate::api::call::json_bytes;
 use crate::clock::Time;
-use crate::resources::events::Sent;
+use crate::resources::events::CapturedEvent;
 
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const TOKEN_CHARS_MAX: usize = 64;
@@ -94,7 +94,7 @@ pub(super) struct Request {
 
 /// Some events, and where the next ones begin.
 pub(super) struct Piece {
-    pub(super) events: Vec<Sent>,
+    pub(super) events: Vec<CapturedEvent>,
     pub(super) next: Option<usize>,
 }
 
@@ -324,7 +324,7 @@ mod tests {
 
     const NOW: Time = Time(1_700_000_000_000_000);
 
-    fn read_in_pieces(text: &[u8], piece_bytes: usize) -> Outcome<(String, Vec<Sent>)> {
+    fn read_in_pieces(text: &[u8], piece_bytes: usize) -> Outcome<(String, Vec<CapturedEvent>)> {
         let request = outline(Bytes::copy_from_slice(text), NOW, piece_bytes)?.check()?;
         let mut events = Vec::new();
         let mut from = Some(request.start());
@@ -338,14 +338,14 @@ mod tests {
     }
 
     /// The token and the events, which are the same whether they are read at once or in pieces.
-    fn read_text(text: &str) -> Outcome<(String, Vec<Sent>)> {
+    fn read_text(text: &str) -> Outcome<(String, Vec<CapturedEvent>)> {
         let all = read_in_pieces(text.as_bytes(), usize::MAX);
         let pieces = read_in_pieces(text.as_bytes(), 1);
         assert_eq!(format!("{all:?}"), format!("{pieces:?}"));
         all
     }
 
-    fn event(body: Value) -> Sent {
+    fn event(body: Value) -> CapturedEvent {
         let (_, mut events) = read_text(&body.to_string()).unwrap();
         assert_eq!(events.len(), 1);
         events.remove(0)

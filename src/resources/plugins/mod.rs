@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::activity::{self, Change};
-use super::check::expect;
+use super::integrity::expect;
 use super::secrets::Look;
 use super::{Resource, members, organizations, places};
 use crate::api::fields::{Checked, python_type_name};

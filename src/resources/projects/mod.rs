@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::activity::{self, Change};
 use super::users::User;
-use super::{Resource, access_controls, batch_exports, instance, members, organizations, users};
+use super::{Resource, access_controls, batch_exports, members, organizations, status, users};
 use crate::api::{Call, Ctx, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
@@ -341,7 +341,7 @@ fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<Str
     });
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(json!({"alg": "HS256", "typ": "JWT"})), part(claims));
-    let mut signer = Hmac::<Sha256>::new_from_slice(&instance::secret(tx)?)
+    let mut signer = Hmac::<Sha256>::new_from_slice(&status::secret(tx)?)
         .map_err(|cause| Error::internal(format!("the instance's secret is unusable: {cause}")))?;
     signer.update(signed.as_bytes());
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signer.finalize().into_bytes())))

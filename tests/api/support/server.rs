@@ -7,12 +7,12 @@ use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use orgd::admin;
 use orgd::app::App;
 use orgd::clock::Clock;
 use orgd::config::{Config, Switch};
-use orgd::operator;
 use orgd::outbound::AddressPolicy;
-use orgd::resources::check;
+use orgd::resources::integrity;
 use orgd::store::Place;
 use redb::backends::InMemoryBackend;
 use tokio::net::TcpListener;
@@ -92,7 +92,7 @@ impl Server {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.expect("a runtime starts").block_on(async {
                 let app =
-                    operator::open(config, place, Arc::new(Clock::default())).await.expect("the file opens");
+                    admin::open(config, place, Arc::new(Clock::default())).await.expect("the file opens");
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
                 let address = listener.local_addr().expect("the socket has an address");
                 started.send((address, Arc::clone(&app))).expect("the test waits");
@@ -197,7 +197,7 @@ impl Drop for Server {
             return;
         }
         self.stop();
-        let problems = check::check(&self.app.store).expect("the file can be read");
+        let problems = integrity::check(&self.app.store).expect("the file can be read");
         assert!(problems.is_empty(), "the data file is not whole: {problems:#?}");
     }
 }

@@ -18,7 +18,7 @@ use crate::background::exports::read::Batch;
 use crate::clock::Time;
 use crate::outbound::{SendError, SendRequest};
 use crate::resources::batch_exports::runs::Progress;
-use crate::resources::events::{Event, Place};
+use crate::resources::events::{Cursor, Event};
 
 /// Events of one request.
 const EVENTS_MAX: usize = 5000;
@@ -38,7 +38,7 @@ struct Wire<'a> {
 
 /// An event that is in no request yet.
 struct Encoded {
-    place: Place,
+    place: Cursor,
     json: Vec<u8>,
 }
 
@@ -105,7 +105,7 @@ impl Delivery for HttpDelivery<'_> {
     fn encode(&mut self, batch: Batch) -> Result<()> {
         let Batch::Events(records) = batch else { return Ok(()) };
         for record in records {
-            let place = Place { time: record.event.timestamp, id: record.id };
+            let place = Cursor { time: record.event.timestamp, id: record.id };
             self.waiting.push_back(Encoded { place, json: encode(record.id, &record.event)? });
         }
         Ok(())

@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::check::{Field, Kind, Node, Owner, Typed};
 use super::functions::Function;
+use super::typecheck::{Field, Kind, Node, Owner, Typed};
 use crate::api::call::json_bytes;
 use crate::clock::{SECOND_MICROS, Time};
 use crate::resources::batch_exports::columns::{Event, Value};
@@ -505,7 +505,7 @@ mod tests {
     }
 
     /// What each expression comes to, as a line of JSON would show it.
-    fn judge(table: &[(&str, serde_json::Value)]) {
+    fn type_check(table: &[(&str, serde_json::Value)]) {
         let event = event();
         for (expression, wanted) in table {
             let query = format!("SELECT {expression} AS x FROM events");
@@ -518,7 +518,7 @@ mod tests {
 
     #[test]
     fn fields_and_properties() {
-        judge(&[
+        type_check(&[
             ("uuid", json!("00000000-0000-0000-0000-000000000001")),
             ("event", json!("seen")),
             ("timestamp", json!("2021-01-01T10:20:30.250000+00:00")),
@@ -554,7 +554,7 @@ mod tests {
 
     #[test]
     fn conversions() {
-        judge(&[
+        type_check(&[
             ("toString(uuid)", json!("00000000-0000-0000-0000-000000000001")),
             ("toString(5)", json!("5")),
             ("toString(1.0)", json!("1")),
@@ -610,7 +610,7 @@ mod tests {
 
     #[test]
     fn texts() {
-        judge(&[
+        type_check(&[
             // As in ClickHouse, of ASCII only, and bytes are counted.
             ("lower('ABÄ')", json!("abÄ")),
             ("UPPER(properties.text)", json!("ZOë")),
@@ -656,7 +656,7 @@ mod tests {
 
     #[test]
     fn numbers() {
-        judge(&[
+        type_check(&[
             ("1 + 2 * 3", json!(7)),
             ("(1 + 2) * 3", json!(9)),
             ("1 + 0.5", json!(1.5)),
@@ -685,7 +685,7 @@ mod tests {
 
     #[test]
     fn comparisons_and_choices() {
-        judge(&[
+        type_check(&[
             ("1 = 1.0", json!(true)),
             ("2 > 10", json!(false)),
             ("'2' > '10'", json!(true)),

@@ -1,7 +1,7 @@
 //! The functions that a query may call: their names, arguments and types. What each one does stands in
 //! `evaluate`.
 
-use super::check::{Kind, Typed, cast};
+use super::typecheck::{Kind, Typed, cast};
 use super::{Fault, Outcome};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,7 +211,7 @@ pub(super) fn shortened(name: &str) -> String {
 
 impl Known {
     /// Judges the arguments, gives those that need one type that type, and says what comes out.
-    pub(super) fn judge(&self, arguments: &mut Vec<Typed>) -> Outcome<Kind> {
+    pub(super) fn type_check(&self, arguments: &mut Vec<Typed>) -> Outcome<Kind> {
         let invalid = |reason: String| Err(Fault::Invalid(reason));
         let (name, found) = (self.name, arguments.len());
         if found < self.least || self.most.is_some_and(|most| found > most) {

@@ -1,15 +1,15 @@
 //! HogQL as far as batch exports take it: the SELECT list of a query over events says which columns leave.
-//! A query is read (`lexer`, `parser`), judged (`check`), written back in one form (`print`) and, in runs,
+//! A query is read (`lexer`, `parser`), type_checked (`check`), written back in one form (`print`) and, in runs,
 //! worked out event by event (`evaluate`).
 //! Invariant: what was accepted is accepted again from the form that it was written back in; every value
 //! of a column is null or of the column's type, and no event makes a run fail.
 
-mod check;
 mod evaluate;
 mod functions;
 mod lexer;
 mod parser;
 mod print;
+mod typecheck;
 
 use std::fmt;
 
@@ -57,7 +57,7 @@ type Outcome<T> = Result<T, Fault>;
 /// placeholders, and the query in one form.
 pub fn schema(query: &str) -> Outcome<Json> {
     let select = parser::parse(query)?;
-    let columns = check::columns(&select, Time(0))?;
+    let columns = typecheck::columns(&select, Time(0))?;
     let mut values = print::Values::default();
     let fields: Vec<serde_json::Value> = columns
         .iter()
@@ -79,12 +79,12 @@ pub fn query_of(schema: &Json) -> Option<String> {
 
 /// The columns that a query chooses; `now` is what its `now()` means.
 pub fn columns(query: &str, now: Time) -> Outcome<Vec<Column<Event>>> {
-    let columns = check::columns(&parser::parse(query)?, now)?;
+    let columns = typecheck::columns(&parser::parse(query)?, now)?;
     Ok(columns.into_iter().map(column).collect())
 }
 
-fn column(column: check::Column) -> Column<Event> {
-    let check::Column { name, value } = column;
+fn column(column: typecheck::Column) -> Column<Event> {
+    let typecheck::Column { name, value } = column;
     let kind = value.kind.of_column();
     Column { name: name.into(), kind, value: Box::new(move |event| evaluate::column(&value, event)) }
 }

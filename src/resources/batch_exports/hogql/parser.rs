@@ -108,25 +108,25 @@ mod tightness {
     pub(super) const NEGATION: u8 = 11;
     pub(super) const CAST: u8 = 12;
 }
-use tightness as tight;
+use tightness as precedence;
 
 /// Signs between two operands, their tightness and their functions.
 const OPERATORS: &[(&str, u8, &str)] = &[
-    ("*", tight::PRODUCT, "multiply"),
-    ("/", tight::PRODUCT, "divide"),
-    ("%", tight::PRODUCT, "modulo"),
-    ("+", tight::SUM, "plus"),
-    ("-", tight::SUM, "minus"),
-    ("||", tight::SUM, "concat"),
-    ("==", tight::COMPARISON, "equals"),
-    ("=", tight::COMPARISON, "equals"),
-    ("!=", tight::COMPARISON, "notEquals"),
-    ("<>", tight::COMPARISON, "notEquals"),
-    ("<=", tight::COMPARISON, "lessOrEquals"),
-    ("<", tight::COMPARISON, "less"),
-    (">=", tight::COMPARISON, "greaterOrEquals"),
-    (">", tight::COMPARISON, "greater"),
-    ("??", tight::NULLISH, "ifNull"),
+    ("*", precedence::PRODUCT, "multiply"),
+    ("/", precedence::PRODUCT, "divide"),
+    ("%", precedence::PRODUCT, "modulo"),
+    ("+", precedence::SUM, "plus"),
+    ("-", precedence::SUM, "minus"),
+    ("||", precedence::SUM, "concat"),
+    ("==", precedence::COMPARISON, "equals"),
+    ("=", precedence::COMPARISON, "equals"),
+    ("!=", precedence::COMPARISON, "notEquals"),
+    ("<>", precedence::COMPARISON, "notEquals"),
+    ("<=", precedence::COMPARISON, "lessOrEquals"),
+    ("<", precedence::COMPARISON, "less"),
+    (">=", precedence::COMPARISON, "greaterOrEquals"),
+    (">", precedence::COMPARISON, "greater"),
+    ("??", precedence::NULLISH, "ifNull"),
 ];
 
 /// Functions whose chains are one call.
@@ -392,7 +392,7 @@ impl Parser {
     }
 
     fn expression(&mut self) -> Outcome<Expr> {
-        self.tree(tight::LOOSEST).map(|tree| tree.expr)
+        self.tree(precedence::LOOSEST).map(|tree| tree.expr)
     }
 
     /// An expression of operators that bind at least as tightly.
@@ -410,21 +410,21 @@ impl Parser {
     fn operator(&mut self, left: &mut Tree, least: u8) -> Outcome<Option<Tree>> {
         let mut take = || std::mem::replace(left, Tree::unsupported());
         match self.ahead(0) {
-            Some(Token::Sign("?")) if tight::TERNARY >= least => {
+            Some(Token::Sign("?")) if precedence::TERNARY >= least => {
                 self.place += 1;
-                let then = self.tree(tight::TERNARY)?;
+                let then = self.tree(precedence::TERNARY)?;
                 self.needs(":")?;
-                let other = self.tree(tight::TERNARY)?;
+                let other = self.tree(precedence::TERNARY)?;
                 Tree::call("if", vec![take(), then, other]).map(Some)
             }
-            Some(Token::Sign("::")) if tight::CAST >= least => {
+            Some(Token::Sign("::")) if precedence::CAST >= least => {
                 self.place += 1;
                 self.name(RESERVED)?;
                 Ok(Some(Tree::unsupported()))
             }
-            Some(Token::Sign("->")) if least == tight::LOOSEST => {
+            Some(Token::Sign("->")) if least == precedence::LOOSEST => {
                 self.place += 1;
-                self.tree(tight::LOOSEST)?;
+                self.tree(precedence::LOOSEST)?;
                 Ok(Some(Tree::unsupported()))
             }
             Some(Token::Sign(sign)) => {
@@ -441,29 +441,29 @@ impl Parser {
     }
 
     fn word_operator(&mut self, left: &mut dyn FnMut() -> Tree, least: u8) -> Outcome<Option<Tree>> {
-        for (word, tightness) in [("and", tight::AND), ("or", tight::OR)] {
+        for (word, tightness) in [("and", precedence::AND), ("or", precedence::OR)] {
             if tightness >= least && self.takes_word(word) {
                 let right = self.tree(tightness + 1)?;
                 return Tree::operator(word, left(), right).map(Some);
             }
         }
-        if tight::IS_NULL >= least && self.takes_word("is") {
+        if precedence::IS_NULL >= least && self.takes_word("is") {
             let name = if self.takes_word("not") { "notEquals" } else { "equals" };
             self.needs_word("null")?;
             return Tree::call(name, vec![left(), Tree::leaf(Expr::Null)]).map(Some);
         }
         let negated = usize::from(self.is_word(0, "not"));
-        if tight::COMPARISON >= least && self.is_one_of(negated, &["in", "like", "ilike"]) {
+        if precedence::COMPARISON >= least && self.is_one_of(negated, &["in", "like", "ilike"]) {
             self.place += negated + 1;
             self.takes_word("cohort");
-            self.tree(tight::COMPARISON + 1)?;
+            self.tree(precedence::COMPARISON + 1)?;
             return Ok(Some(Tree::unsupported()));
         }
-        if tight::BETWEEN >= least && self.is_word(negated, "between") {
+        if precedence::BETWEEN >= least && self.is_word(negated, "between") {
             self.place += negated + 1;
-            self.tree(tight::NOT)?;
+            self.tree(precedence::NOT)?;
             self.needs_word("and")?;
-            self.tree(tight::NOT)?;
+            self.tree(precedence::NOT)?;
             return Ok(Some(Tree::unsupported()));
         }
         Ok(None)
@@ -492,7 +492,7 @@ impl Parser {
             Token::Word(word) if is_one_of(&word, &["case"]) && !calls => self.case(),
             Token::Word(word) if is_one_of(&word, &["not"]) && !calls => {
                 self.place += 1;
-                let operand = self.tree(tight::NOT)?;
+                let operand = self.tree(precedence::NOT)?;
                 Tree::call("not", vec![operand])
             }
             // Printed queries hold and(…), or(…) and not(…).
@@ -536,7 +536,7 @@ impl Parser {
                 Ok(self.leaf(number))
             }
             _ => {
-                let operand = self.tree(tight::NEGATION)?;
+                let operand = self.tree(precedence::NEGATION)?;
                 Tree::call("minus", vec![Tree::leaf(Expr::Integer(0)), operand])
             }
         }
@@ -552,12 +552,12 @@ impl Parser {
         if self.takes(")") {
             return if self.is_sign(0, "->") { Ok(Tree::unsupported()) } else { Err(Fault::Unparsable) };
         }
-        let inside = self.tree(tight::LOOSEST)?;
+        let inside = self.tree(precedence::LOOSEST)?;
         if self.takes(")") {
             return Ok(inside);
         }
         while self.takes(",") && !self.is_sign(0, ")") {
-            self.tree(tight::LOOSEST)?;
+            self.tree(precedence::LOOSEST)?;
         }
         self.needs(")")?;
         Ok(Tree::unsupported())
@@ -584,7 +584,7 @@ impl Parser {
         let is_distinct = self.takes_word("distinct");
         let mut arguments = Vec::new();
         while !self.takes(")") {
-            arguments.push(self.tree(tight::LOOSEST)?);
+            arguments.push(self.tree(precedence::LOOSEST)?);
             if !self.takes(",") {
                 self.needs(")")?;
                 break;
@@ -623,7 +623,7 @@ impl Parser {
                 }
                 chain.push(self.name(&[])?);
             } else if self.takes("[") {
-                let inside = self.tree(tight::LOOSEST)?;
+                let inside = self.tree(precedence::LOOSEST)?;
                 self.needs("]")?;
                 let Expr::Text(name) = inside.expr else { return Ok(Tree::unsupported()) };
                 chain.push(name);

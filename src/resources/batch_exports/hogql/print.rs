@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::check::{Field, Node, Owner, Typed};
 use super::lexer::escaped;
 use super::parser::{Expr, Select, Source, is_keyword};
+use super::typecheck::{Field, Node, Owner, Typed};
 
 /// The query on one line.
 pub(super) fn hogql(select: &Select) -> String {

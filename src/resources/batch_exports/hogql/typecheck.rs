@@ -171,7 +171,7 @@ pub(super) fn columns(select: &Select, now: Time) -> Outcome<Vec<Column>> {
         Some(Source::Table { alias, .. }) => alias.as_deref(),
         _ => None,
     };
-    let meaning = Meaning { alias, now };
+    let meaning = Resolver { alias, now };
     if select.columns.len() > COLUMNS_MAX {
         return Err(Fault::Invalid(format!("The query has more than {COLUMNS_MAX} columns")));
     }
@@ -237,13 +237,13 @@ fn check_name(name: &str) -> Outcome<()> {
 }
 
 /// What names mean in a query.
-struct Meaning<'a> {
+struct Resolver<'a> {
     /// The table's.
     alias: Option<&'a str>,
     now: Time,
 }
 
-impl Meaning<'_> {
+impl Resolver<'_> {
     fn of(&self, expr: &Expr) -> Outcome<Typed> {
         let typed = |kind, node| Ok(Typed { kind, node });
         match expr {
@@ -257,7 +257,7 @@ impl Meaning<'_> {
                 let known = functions::named(name)?;
                 let mut arguments =
                     arguments.iter().map(|argument| self.of(argument)).collect::<Outcome<Vec<Typed>>>()?;
-                let kind = known.judge(&mut arguments)?;
+                let kind = known.type_check(&mut arguments)?;
                 if known.function == Function::Now {
                     return typed(kind, Node::Now(self.now));
                 }

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::resources::secrets::{self, Fit};
 use crate::resources::{
-    self, api_keys, domains, instance, invites, organizations, projects, proxy_records, sessions, signup,
+    self, api_keys, domains, invites, organizations, projects, proxy_records, sessions, signup, status,
     trusted_time, two_factor, users,
 };
 use crate::store::{Place, Store, Tx, WriteTx, damaged};
@@ -82,7 +82,7 @@ pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::resul
     let (fresh, now) = (app.ids.bytes::<32>(), app.clock.now());
     let (ids, vault, is_new_key) = (Arc::clone(&app.ids), Arc::clone(&app.vault), app.config.new_secret_key);
     let prepared = app.store.write(move |tx| {
-        instance::prepare(tx, fresh)?;
+        status::prepare(tx, fresh)?;
         probe.as_ref().map_or(Ok(()), |probe| secrets::mark(tx, probe))?;
         invites::prepare(tx, &ids, &vault, is_new_key)?;
         secrets::seal_open(tx, &vault, &ids)?;
@@ -126,7 +126,7 @@ impl Key {
 
 /// Who is to own an empty file.
 #[derive(Clone)]
-pub struct FirstOwner {
+pub struct BootstrapOwner {
     pub email: String,
     pub first_name: String,
     pub organization: String,
@@ -138,7 +138,7 @@ pub struct FirstOwner {
 
 /// What was made for the first owner.
 #[derive(Clone, Debug, Serialize)]
-pub struct Made {
+pub struct Bootstrapped {
     pub email: String,
     pub user_id: Uuid,
     pub organization_id: Uuid,
@@ -152,7 +152,7 @@ pub struct Made {
 ///
 /// # Errors
 /// When the file has users already, or what was given breaks a rule.
-pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
+pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstrapped> {
     let ids = Arc::clone(&app.ids);
     let given = owner.password.clone();
     let password_hash = app
@@ -181,7 +181,12 @@ pub async fn bootstrap(app: &Arc<App>, owner: FirstOwner) -> Result<Made> {
     write.await
 }
 
-fn make_owner(ctx: &Ctx, tx: &WriteTx, owner: &FirstOwner, password_hash: Option<String>) -> Result<Made> {
+fn make_owner(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    owner: &BootstrapOwner,
+    password_hash: Option<String>,
+) -> Result<Bootstrapped> {
     let (user, _) = signup::operator_user(ctx, tx, &owner.email, &owner.first_name, password_hash)?;
     let named = json!({"name": owner.organization});
     let organization = organizations::create(ctx, tx, user, Input::of(&named))?;
@@ -191,7 +196,7 @@ fn make_owner(ctx: &Ctx, tx: &WriteTx, owner: &FirstOwner, password_hash: Option
     key.scopes = vec!["*".into()];
     api_keys::insert(tx, &mut key, &value)?;
     let (project_id, project_api_token) = first_project(tx, organization, user)?;
-    Ok(Made {
+    Ok(Bootstrapped {
         email: owner.email.clone(),
         user_id: user,
         organization_id: organization,
@@ -212,12 +217,12 @@ const DEMO_EMAIL: &str = "demo@example.com";
 
 /// For local work: the demo owner, made on an empty file and loaded again on a file that has them. Their key
 /// is derived from the file's secret, so that it can be shown again though only its hash is stored.
-pub async fn demo(app: &Arc<App>) -> Result<(Made, String)> {
-    let (empty, secret) = app.store.read(|tx| Ok((users::none_yet(tx)?, instance::secret(tx)?)))?;
+pub async fn demo(app: &Arc<App>) -> Result<(Bootstrapped, String)> {
+    let (empty, secret) = app.store.read(|tx| Ok((users::none_yet(tx)?, status::secret(tx)?)))?;
     let api_key = format!("phx_{}", derived(&secret, "demo key")?);
     let demo_password = derived(&secret, "demo password")?[..20].to_owned();
     if empty {
-        let owner = FirstOwner {
+        let owner = BootstrapOwner {
             email: DEMO_EMAIL.into(),
             first_name: "Demo".into(),
             organization: "Demo".into(),
@@ -230,7 +235,7 @@ pub async fn demo(app: &Arc<App>) -> Result<(Made, String)> {
     Ok((made, demo_password))
 }
 
-fn reload_demo(tx: &Tx, api_key: &str) -> Result<Made> {
+fn reload_demo(tx: &Tx, api_key: &str) -> Result<Bootstrapped> {
     let gone = || {
         crate::error::invalid_body(
             "invalid_input",
@@ -242,7 +247,7 @@ fn reload_demo(tx: &Tx, api_key: &str) -> Result<Made> {
     let (organization, _) =
         users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?;
     let (project_id, project_api_token) = first_project(tx, organization, user).map_err(|_| gone())?;
-    Ok(Made {
+    Ok(Bootstrapped {
         email: DEMO_EMAIL.into(),
         user_id: user,
         organization_id: organization,
@@ -388,7 +393,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
 
 /// A user, as the operator sees them.
 #[derive(Serialize)]
-pub struct Listed {
+pub struct UserSummary {
     pub user_id: Uuid,
     pub email: String,
     pub first_name: String,
@@ -397,10 +402,10 @@ pub struct Listed {
 }
 
 /// All users, oldest first.
-pub fn list_users(app: &App) -> Result<Vec<Listed>> {
+pub fn list_users(app: &App) -> Result<Vec<UserSummary>> {
     app.store.read(|tx| {
         let all = users::all(tx)?.into_iter().map(|(user_id, user)| {
-            Ok(Listed {
+            Ok(UserSummary {
                 user_id,
                 email: user.email,
                 first_name: user.first_name,
