@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use fsync::syncs_per_second;
 use orgd::clock::{Clock, Ids};
-use orgd::store::{AnyTable, Order, Place, Store, Table, by_uuid};
+use orgd::store::{AnyTable, Order, Storage, Store, Table, by_uuid};
 use uuid::Uuid;
 
 static ROWS: Table<(Uuid, Uuid), Vec<u8>> = Table::new("rows").counted(by_uuid);
@@ -62,7 +62,7 @@ fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let path = folder.path().join("store.redb");
     let tables = || -> Vec<&'static dyn AnyTable> { vec![&ROWS, &INDEX] };
-    let open = || Arc::new(Store::open(Place::File(path.clone()), 16 << 20, tables()).expect("a store"));
+    let open = || Arc::new(Store::open(Storage::File(path.clone()), 16 << 20, tables()).expect("a store"));
     let store = open();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

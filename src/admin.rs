@@ -23,7 +23,7 @@ use crate::resources::{
     self, api_keys, domains, invites, organizations, projects, proxy_records, sessions, signup, status,
     trusted_time, two_factor, users,
 };
-use crate::store::{Place, Store, Tx, WriteTx, damaged};
+use crate::store::{Storage, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
 
 const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -32,13 +32,17 @@ const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 ///
 /// # Errors
 /// One sentence for the operator.
-pub async fn open(config: Config, place: Place, clock: Arc<Clock>) -> std::result::Result<Arc<App>, String> {
+pub async fn open(
+    config: Config,
+    place: Storage,
+    clock: Arc<Clock>,
+) -> std::result::Result<Arc<App>, String> {
     let budgets = config.budgets();
     let shown = place.to_string();
     let (file, may_make_key) = match &place {
-        Place::File(path) => (Some(path.clone()), true),
-        Place::Untouched(path) => (Some(path.clone()), false),
-        Place::Backend(_) => (None, true),
+        Storage::File(path) => (Some(path.clone()), true),
+        Storage::Untouched(path) => (Some(path.clone()), false),
+        Storage::Backend(_) => (None, true),
     };
     let given = match (&config.exports.secret_key, &file) {
         (Some(text), _) => Some(Vault::of(text).map_err(|cause| format!("ORGD_SECRET_KEY: {cause}"))?),
@@ -370,7 +374,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
     let now = app.clock.now();
     let write = app.store.write(move |tx| {
         let mut freed = Vec::new();
-        for invites::Found { organization, id, invite } in invites::take_back_all_to(tx, &email, now)? {
+        for invites::Loaded { organization, id, invite } in invites::take_back_all_to(tx, &email, now)? {
             freed.push(Freed::Invite {
                 invite_id: id,
                 organization_id: organization,

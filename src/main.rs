@@ -15,7 +15,7 @@ use orgd::background::mailer;
 use orgd::clock::{Clock, Time};
 use orgd::config::Config;
 use orgd::error::Error;
-use orgd::store::Place;
+use orgd::store::Storage;
 use orgd::{logging, resources, routes};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -162,7 +162,7 @@ async fn run(command: Command) -> Outcome {
         Command::Bootstrap { file, email, organization, first_name, password_stdin } => {
             let given = if password_stdin { Some(read_line()?) } else { None };
             let wanted = config_of(file.data.clone())?.bootstrap;
-            let app = open(Place::File(file.data.clone()), file.data).await?;
+            let app = open(Storage::File(file.data.clone()), file.data).await?;
             let password = given.or(wanted.password);
             let owner = BootstrapOwner { email, first_name, organization, password, api_key: wanted.api_key };
             let made = admin::bootstrap(&app, owner).await.map_err(sentence)?;
@@ -224,7 +224,7 @@ async fn admin(command: Admin) -> Outcome {
 /// Prints what is wrong with the data file, which is opened without a write.
 async fn check(data: PathBuf) -> Outcome {
     is_there(&data)?;
-    let app = open(Place::Untouched(data.clone()), data).await?;
+    let app = open(Storage::Untouched(data.clone()), data).await?;
     let unreadable = |cause: Error| {
         let shown = app.config.data.display().to_string();
         orgd::store::damaged(&shown, &cause.to_string())
@@ -273,13 +273,13 @@ fn config_of(data: PathBuf) -> Result<Config, String> {
     Ok(Config { data, ..config })
 }
 
-async fn open(place: Place, data: PathBuf) -> Result<Arc<App>, String> {
+async fn open(place: Storage, data: PathBuf) -> Result<Arc<App>, String> {
     admin::open(config_of(data)?, place, Arc::default()).await
 }
 
 async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
     is_there(&data)?;
-    open(Place::File(data.clone()), data).await
+    open(Storage::File(data.clone()), data).await
 }
 
 fn is_there(data: &Path) -> Outcome {
@@ -308,7 +308,7 @@ async fn serve(config: Config) -> Outcome {
     if config.dev && !address.ip().is_loopback() {
         return Err(format!("--dev listens on loopback only, not on {}", config.listen));
     }
-    let place = Place::File(config.data.clone());
+    let place = Storage::File(config.data.clone());
     let clock = Clock::default();
     let made = Time(0).plus_seconds(env!("ORGD_MADE_SECONDS").parse().unwrap_or(0));
     if let Some(sentence) = admin::doubt_about(clock.now(), made) {

@@ -164,7 +164,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    sessions::fresh(call)?;
+    sessions::require_recent_login(call)?;
     let user = call.user()?;
     let form = call.form(FIELDS)?;
     if of_user(tx, user)?.len() >= KEYS_MAX {
@@ -193,7 +193,7 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    sessions::fresh(call)?;
+    sessions::require_recent_login(call)?;
     let (hash, mut key) = find(call, tx)?;
     fill(tx, &mut key, call.form(FIELDS)?)?;
     tx.put(&KEYS, &hash, &key)?;
@@ -201,7 +201,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    sessions::fresh(call)?;
+    sessions::require_recent_login(call)?;
     let (hash, _) = find(call, tx)?;
     tx.delete(&KEYS, &hash)?;
     Reply::no_content()

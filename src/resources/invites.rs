@@ -334,18 +334,18 @@ fn of_address(tx: &Tx, organization: Uuid, email: &str) -> Result<Vec<(Uuid, Inv
 }
 
 /// An invite, found by the token of its link.
-pub struct Found {
+pub struct Loaded {
     pub organization: Uuid,
     pub id: Uuid,
     pub invite: Invite,
 }
 
 /// The invite that the token opens, if whoever sent it could send it still.
-pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Found>> {
+pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Loaded>> {
     let Some((organization, id)) = tx.get(&BY_TOKEN, &hash(token))? else { return Ok(None) };
     let Some(invite) = tx.get(&INVITES, &(organization, id))? else { return Ok(None) };
     let stands = members::level_of(tx, organization, invite.created_by)? >= Some(invite.level);
-    Ok(stands.then_some(Found { organization, id, invite }))
+    Ok(stands.then_some(Loaded { organization, id, invite }))
 }
 
 /// The invite whose mail to this address this is, where it is an invite's.
@@ -360,22 +360,22 @@ pub fn is_awaited(tx: &Tx, email: &str, now: Time) -> Result<bool> {
 }
 
 /// The open invites of an address in all organizations.
-fn open_to(tx: &Tx, email: &str, now: Time) -> Result<Vec<Found>> {
+fn open_to(tx: &Tx, email: &str, now: Time) -> Result<Vec<Loaded>> {
     let mut found = Vec::new();
     for ((_, id), organization) in tx.scan(&BY_EMAIL, &email.to_lowercase(), Order::Ascending)? {
         if let Some(invite) = tx.get(&INVITES, &(organization, id))?
             && !invite.is_expired(now)
         {
-            found.push(Found { organization, id, invite });
+            found.push(Loaded { organization, id, invite });
         }
     }
     Ok(found)
 }
 
 /// Takes back all open invites of an address, and says which they were.
-pub fn take_back_all_to(tx: &WriteTx, email: &str, now: Time) -> Result<Vec<Found>> {
+pub fn take_back_all_to(tx: &WriteTx, email: &str, now: Time) -> Result<Vec<Loaded>> {
     let open = open_to(tx, email, now)?;
-    for Found { organization, id, .. } in &open {
+    for Loaded { organization, id, .. } in &open {
         tx.delete(&INVITES, &(*organization, *id))?;
     }
     Ok(open)
@@ -428,7 +428,7 @@ fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
 
 /// The address has joined: its invites to this organization are used up. Those of other organizations
 /// stay, for joining one is no answer to another.
-pub fn use_up(tx: &WriteTx, organization: Uuid, email: &str) -> Result<()> {
+pub fn on_joined(tx: &WriteTx, organization: Uuid, email: &str) -> Result<()> {
     for (id, _) in of_address(tx, organization, email)? {
         tx.delete(&INVITES, &(organization, id))?;
     }

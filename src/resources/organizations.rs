@@ -289,7 +289,7 @@ fn own(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
 
 /// The organization that a path names, with the user's level in it: 404 where there is none, 403 for a
 /// stranger.
-pub fn enter(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, Level)> {
+pub fn require_member(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, Level)> {
     let missing = || Error::NotFound("Organization not found.".into());
     if name == "@current" {
         return users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(missing);

@@ -16,13 +16,16 @@ pub fn of(tx: &Tx, call: &Call) -> Result<Place> {
     match call.within {
         Within::Nothing => Ok(Place::Nothing),
         Within::Organization(name) => {
-            organizations::enter(tx, call.param(name), call.user()?).map(in_organization)
+            organizations::require_member(tx, call.param(name), call.user()?).map(in_organization)
         }
         Within::OrganizationBy(find) => Ok(find(tx, call)?.map_or(Place::Nothing, in_organization)),
-        Within::Project(name) => projects::enter(tx, call.param(name), call.user()?).map(Place::Project),
+        Within::Project(name) => {
+            projects::require_access(tx, call.param(name), call.user()?).map(Place::Project)
+        }
         Within::ProjectOf { organization, project } => {
             let user = call.user()?;
-            projects::enter_of(tx, call.param(organization), call.param(project), user).map(Place::Project)
+            projects::require_access_of(tx, call.param(organization), call.param(project), user)
+                .map(Place::Project)
         }
         Within::ProjectBy(find) => find(tx, call).map(Place::Project),
     }

@@ -100,22 +100,22 @@ struct Wire<'a> {
 }
 
 /// A role with everybody who is shown with it.
-struct Found {
+struct Loaded {
     id: Uuid,
     role: Role,
     creator: Option<users::User>,
     members: Vec<role_memberships::Row>,
 }
 
-impl Found {
-    fn load(call: &Call, tx: &Tx, organization: Uuid, id: Uuid, role: Role) -> Result<Found> {
+impl Loaded {
+    fn load(call: &Call, tx: &Tx, organization: Uuid, id: Uuid, role: Role) -> Result<Loaded> {
         let creator = if hides_creator(call) { None } else { users::get(tx, role.created_by)? };
         let members = role_memberships::of_role(tx, organization, id)?;
-        Ok(Found { id, role, creator, members })
+        Ok(Loaded { id, role, creator, members })
     }
 
     fn wire(&self) -> Wire<'_> {
-        let Found { id, role, creator, members } = self;
+        let Loaded { id, role, creator, members } = self;
         Wire {
             id: *id,
             name: &role.name,
@@ -149,29 +149,29 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
             (total, page.into_iter().map(|((_, id), role)| (id, role)).collect())
         }
     };
-    let found = page.into_iter().map(|(id, role)| Found::load(call, tx, organization, id, role));
-    let found = found.collect::<Result<Vec<Found>>>()?;
-    paging.reply(call, total, &found.iter().map(Found::wire).collect::<Vec<_>>())
+    let found = page.into_iter().map(|(id, role)| Loaded::load(call, tx, organization, id, role));
+    let found = found.collect::<Result<Vec<Loaded>>>()?;
+    paging.reply(call, total, &found.iter().map(Loaded::wire).collect::<Vec<_>>())
 }
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = call.place.in_organization()?;
     let (id, role) = create(call, tx, at, call.input())?;
-    Reply::created(&Found::load(call, tx, at.0, id, role)?.wire())
+    Reply::created(&Loaded::load(call, tx, at.0, id, role)?.wire())
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Member)?;
     let id = call.uuid("id")?;
     let role = find(tx, organization, id)?;
-    Reply::ok(&Found::load(call, tx, organization, id, role)?.wire())
+    Reply::ok(&Loaded::load(call, tx, organization, id, role)?.wire())
 }
 
 fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = call.place.in_organization()?;
     let id = call.uuid("id")?;
     let role = update(tx, at, id, call.input())?;
-    Reply::ok(&Found::load(call, tx, at.0, id, role)?.wire())
+    Reply::ok(&Loaded::load(call, tx, at.0, id, role)?.wire())
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {

@@ -303,7 +303,7 @@ pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time, peer: IpAddr, user_agent:
 }
 
 /// Refuses a caller who did not give the password lately; keys are let through.
-pub fn fresh(ctx: &Ctx) -> Result<()> {
+pub fn require_recent_login(ctx: &Ctx) -> Result<()> {
     match ctx.caller()?.via {
         Via::Session { authenticated_at, .. }
             if authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS) <= ctx.now =>

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::invites::Found;
+use super::invites::Loaded;
 use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
 use super::{Resource, domains, invites, members, organizations, outbox, places, projects, sessions};
@@ -265,7 +265,7 @@ struct Prevalidated<'a> {
 async fn prevalidate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     look_up(&app, &call)?;
     app.store.read(|tx| {
-        let Found { organization, id, invite } = check(&call, tx)?;
+        let Loaded { organization, id, invite } = check(&call, tx)?;
         Reply::ok(&Prevalidated {
             id,
             target_email: &invite.target_email,
@@ -292,7 +292,7 @@ fn look_up(app: &App, call: &Call) -> Result<()> {
 }
 
 /// The invite of the path, if the caller may use it now.
-fn check(call: &Call, tx: &Tx) -> Result<Found> {
+fn check(call: &Call, tx: &Tx) -> Result<Loaded> {
     let token = call.param("token");
     let found = invites::by_token(tx, token)?.ok_or_else(unknown_token)?;
     let owner = users::by_email(tx, &found.invite.target_email)?;
@@ -321,7 +321,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     if call.actor.caller().is_some() {
         let write = app.store.write(move |tx| {
             places::again(tx, &call)?;
-            let Found { organization, invite, .. } = check(&call, tx)?;
+            let Loaded { organization, invite, .. } = check(&call, tx)?;
             let user = call.user()?;
             enter(&call, tx, organization, user, invite.level)?;
             let record = users::find(tx, user)?;
@@ -333,7 +333,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let mut form = call.form(ACCEPT)?;
     let password_hash = users::new_hash(&app, &call, form.take("password").unwrap_or_default()).await?;
     let write = app.store.write(move |tx| {
-        let Found { organization, invite, .. } = for_newcomer(check(&call, tx), &call, tx)?;
+        let Loaded { organization, invite, .. } = for_newcomer(check(&call, tx), &call, tx)?;
         let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut call.form(ACCEPT)?)?;
         let uuid = call.new_uuid();
         users::insert(tx, uuid, &user)?;
@@ -344,7 +344,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 }
 
 /// Accepting tells of an existing account in other words than prevalidation.
-fn for_newcomer(checked: Result<Found>, call: &Call, tx: &Tx) -> Result<Found> {
+fn for_newcomer(checked: Result<Loaded>, call: &Call, tx: &Tx) -> Result<Loaded> {
     match checked {
         Err(Error::Invalid { code: "account_exists", .. }) => {
             let found = invites::by_token(tx, call.param("token"))?;
@@ -368,7 +368,7 @@ fn enter(ctx: &Ctx, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) 
     }
     members::join(ctx, tx, organization, user, level)?;
     let record = users::find(tx, user)?;
-    invites::use_up(tx, organization, &record.email)?;
+    invites::on_joined(tx, organization, &record.email)?;
     let project = projects::first_visible(tx, organization, user, level)?;
     users::make_current(tx, user, record, Some(organization), project)
 }

@@ -187,7 +187,7 @@ struct Codes {
 /// just now, by log-in or with the request.
 async fn prove(app: &App, call: &Call, user: Uuid) -> Result<()> {
     const REQUIRED: &str = "Give your current password, or log in again.";
-    sessions::fresh(call)?;
+    sessions::require_recent_login(call)?;
     let given: Option<String> = call.form(PROOF)?.take("current_password");
     if given.is_none() && sessions::has_just_logged_in(call)? {
         return Ok(());
@@ -219,8 +219,8 @@ fn period(now: Time) -> i64 {
 
 /// Shows a new secret for the user's authenticator app.
 async fn start_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let user = users::own(&call)?;
-    sessions::fresh(&call)?;
+    let user = users::require_self(&call)?;
+    sessions::require_recent_login(&call)?;
     if app.store.read(|tx| is_enabled(tx, user))? {
         return Err(invalid_body("2fa_already_enabled", "2FA is enabled already. Disable it first."));
     }
@@ -235,8 +235,8 @@ async fn start_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 
 /// A first code proves that the app has the secret. A wrong one counts as a guess.
 async fn validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let user = users::own(&call)?;
-    sessions::fresh(&call)?;
+    let user = users::require_self(&call)?;
+    sessions::require_recent_login(&call)?;
     let token: String = call.form(TOKEN)?.take("token").unwrap_or_default();
     let email = app.store.read(|tx| Ok(users::find(tx, user)?.email))?;
     let (peer, now) = (call.peer, call.now);
@@ -282,7 +282,7 @@ fn confirm(call: &Call, tx: &WriteTx, user: Uuid, token: &str) -> Result<Reply> 
 }
 
 fn status(call: &Call, tx: &Tx) -> Result<Reply> {
-    let device = of(tx, users::own(call)?)?;
+    let device = of(tx, users::require_self(call)?)?;
     Reply::ok(&Status {
         is_enabled: device.is_some(),
         backup_codes: [],
@@ -294,7 +294,7 @@ fn status(call: &Call, tx: &Tx) -> Result<Reply> {
 /// New recovery codes, in place of all older ones.
 async fn new_recovery_codes(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let user = proved(&app, &call).await?;
+    let user = require_proven_user(&app, &call).await?;
     let write = app.store.write(move |tx| {
         places::again(tx, &call)?;
         let mut device = enabled(tx, user)?;
@@ -308,7 +308,7 @@ async fn new_recovery_codes(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 }
 
 async fn disable(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let user = proved(&app, &call).await?;
+    let user = require_proven_user(&app, &call).await?;
     let write = app.store.write(move |tx| {
         places::again(tx, &call)?;
         enabled(tx, user)?;
@@ -320,9 +320,9 @@ async fn disable(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 }
 
 /// The caller, who has a second factor and has proved lately that they are the user.
-async fn proved(app: &App, call: &Call) -> Result<Uuid> {
-    let user = users::own(call)?;
-    sessions::fresh(call)?;
+async fn require_proven_user(app: &App, call: &Call) -> Result<Uuid> {
+    let user = users::require_self(call)?;
+    sessions::require_recent_login(call)?;
     app.store.read(|tx| enabled(tx, user))?;
     prove(app, call, user).await?;
     Ok(user)
@@ -484,12 +484,12 @@ fn samples(all: &mut super::samples::Samples) {
 mod tests {
     use super::*;
     use crate::resources::registry;
-    use crate::store::{Place, Store};
+    use crate::store::{Storage, Store};
 
     #[test]
     fn what_older_files_hold_open_is_sealed_once() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::File(folder.path().join("orgd.redb"));
+        let place = Storage::File(folder.path().join("orgd.redb"));
         let store = Store::open(place, 1024 * 1024, registry::tables()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let vault = Arc::new(Vault::of(&"k".repeat(32)).unwrap());

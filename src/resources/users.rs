@@ -209,12 +209,12 @@ struct Me<'a> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let uuid = own(call)?;
+    let uuid = require_self(call)?;
     me(call, tx, uuid, &find(tx, uuid)?)
 }
 
 /// Nobody sees or changes another user here; there is no staff view of users.
-pub(super) fn own(call: &Call) -> Result<Uuid> {
+pub(super) fn require_self(call: &Call) -> Result<Uuid> {
     let user = call.user()?;
     match call.param("uuid") {
         "@me" => Ok(user),
@@ -332,7 +332,7 @@ async fn prove(app: &Arc<App>, call: &Call, user: &User, changed: Credentials) -
         };
         sessions::prove_password(app, call, user, current_password, required).await?;
     } else {
-        sessions::fresh(call)?;
+        sessions::require_recent_login(call)?;
     }
     let new_hash = match password {
         Some(new) => Some(new_hash(app, call, new).await?),
@@ -356,7 +356,7 @@ pub async fn new_hash(app: &Arc<App>, call: &Call, new: String) -> Result<String
 
 /// Two steps: passwords are proved and hashed outside the store, then all changes are one write.
 async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let uuid = own(&call)?;
+    let uuid = require_self(&call)?;
     let user = app.store.read(|tx| find(tx, uuid))?;
     if app.config.throttles() {
         app.throttles.user_write(uuid, call.now)?;

@@ -4,8 +4,8 @@
 use redb::backends::InMemoryBackend;
 
 use super::{
-    AnyTable, Index, OnConflict, Order, Parent, ParentNamed, ParentThrough, Place, Store, Table, Tx, WriteTx,
-    by_uuid, check,
+    AnyTable, Index, OnConflict, Order, Parent, ParentNamed, ParentThrough, Storage, Store, Table, Tx,
+    WriteTx, by_uuid, check,
 };
 use crate::error::{Error, Result, not_found};
 use uuid::Uuid;
@@ -40,7 +40,7 @@ const STREET: Uuid = Uuid::from_u128(1);
 
 fn store() -> Store {
     let tables: Vec<&'static dyn AnyTable> = vec![&HOUSES, &KEYS, &PEOPLE, &LETTERS];
-    Store::open(Place::Backend(Box::new(InMemoryBackend::new())), 1024 * 1024, tables).unwrap()
+    Store::open(Storage::Backend(Box::new(InMemoryBackend::new())), 1024 * 1024, tables).unwrap()
 }
 
 fn house(tx: &WriteTx, number: u32, name: &str) -> Result<()> {

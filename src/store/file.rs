@@ -14,7 +14,7 @@ use super::guard;
 use super::snapshot::Snapshot;
 use super::table::TableInfo;
 use super::tx::Staged;
-use super::{Place, Shared, StoreError};
+use super::{Shared, Storage, StoreError};
 
 /// Runs what may meet damaged bytes.
 fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -34,15 +34,15 @@ impl DataFile {
     /// # Errors
     /// One sentence for the operator; the file is as it was then.
     pub(super) fn open(
-        place: Place,
+        place: Storage,
         cache_bytes: usize,
         prepare: impl Fn(&Database, Option<&Path>) -> Result<(), StoreError>,
     ) -> Result<DataFile, StoreError> {
         let shown = place.to_string();
         let (base, path, untouched) = match place {
-            Place::File(path) => (open_file(&path)?, Some(path), false),
-            Place::Untouched(path) => (open_file(&path)?, Some(path), true),
-            Place::Backend(base) => (base, None, false),
+            Storage::File(path) => (open_file(&path)?, Some(path), false),
+            Storage::Untouched(path) => (open_file(&path)?, Some(path), true),
+            Storage::Backend(base) => (base, None, false),
         };
         let disk = Disk::new(base);
         let of_disk = |cause: std::io::Error| StoreError::record(format!("cannot use {shown}: {cause}"));

@@ -231,7 +231,7 @@ impl Shared {
 }
 
 /// Where the tables lie.
-pub enum Place {
+pub enum Storage {
     /// A file, made where there is none.
     File(PathBuf),
     /// A file that is only looked at: what is written stays in memory and is forgotten.
@@ -240,11 +240,11 @@ pub enum Place {
     Backend(Box<dyn StorageBackend>),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Storage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File(path) | Place::Untouched(path) => path.display().fmt(out),
-            Place::Backend(_) => out.write_str("the storage"),
+            Storage::File(path) | Storage::Untouched(path) => path.display().fmt(out),
+            Storage::Backend(_) => out.write_str("the storage"),
         }
     }
 }
@@ -263,7 +263,7 @@ impl Store {
     /// # Errors
     /// One sentence for the operator; the file is unchanged then.
     pub fn open(
-        place: Place,
+        place: Storage,
         cache_bytes: usize,
         tables: Vec<&'static dyn AnyTable>,
     ) -> std::result::Result<Store, StoreError> {
@@ -271,7 +271,7 @@ impl Store {
         let prepare = |database: &redb::Database, path: Option<&std::path::Path>| {
             migrate::bring_up(database, path, &schema.tables)
         };
-        let is_proved = matches!(place, Place::Untouched(_));
+        let is_proved = matches!(place, Storage::Untouched(_));
         let shown = place.to_string();
         let mut file = DataFile::open(place, cache_bytes, prepare)?;
         if is_proved {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redb::backends::InMemoryBackend;
 use uuid::Uuid;
 
-use super::{Order, Place, Store, Table, Tx, WriteTx, by_uuid, check};
+use super::{Order, Storage, Store, Table, Tx, WriteTx, by_uuid, check};
 use crate::error::{Error, Result};
 
 static ROWS: Table<(Uuid, u32), u32> = Table::new("rows").counted(by_uuid);
@@ -71,7 +71,7 @@ fn compare(tx: &Tx, model: &Model) {
 
 #[tokio::test]
 async fn it_holds_what_a_map_holds() {
-    let place = Place::Backend(Box::new(InMemoryBackend::new()));
+    let place = Storage::Backend(Box::new(InMemoryBackend::new()));
     let store = Store::open(place, 1024 * 1024, vec![&ROWS]).unwrap();
     let (mut random, mut model) = (Lcg(7), Model::new());
     for _ in 0..200 {
@@ -96,7 +96,7 @@ async fn it_holds_what_a_map_holds() {
 
 #[tokio::test]
 async fn a_write_sees_what_it_has_done_itself() {
-    let place = Place::Backend(Box::new(InMemoryBackend::new()));
+    let place = Storage::Backend(Box::new(InMemoryBackend::new()));
     let store = Store::open(place, 1024 * 1024, vec![&ROWS]).unwrap();
     let (mut random, mut model) = (Lcg(11), Model::new());
     for _ in 0..100 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use orgd::admin;
 use orgd::config::Config;
 use orgd::resources::integrity;
-use orgd::store::Place;
+use orgd::store::Storage;
 use serde_json::json;
 
 use crate::support::{Server, text};
@@ -40,7 +40,7 @@ fn whole() -> Vec<u8> {
 }
 
 /// What a damaged file says, if anything, in the time that a whole one needs many times over.
-fn looked_at(bytes: &[u8], place: fn(std::path::PathBuf) -> Place) -> Option<String> {
+fn looked_at(bytes: &[u8], place: fn(std::path::PathBuf) -> Storage) -> Option<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("orgd.redb");
     fs::write(&path, bytes).expect("the file");
@@ -132,13 +132,13 @@ fn damages(whole: &[u8], more: usize) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn whatever_is_damaged_ends_with_a_sentence_or_is_whole() {
     let whole = whole();
-    assert_eq!(looked_at(&whole, Place::Untouched), None);
+    assert_eq!(looked_at(&whole, Storage::Untouched), None);
     let more = std::env::var("ORGD_DAMAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
     let mut found = 0;
     let damages = damages(&whole, more);
     for (name, bytes) in &damages {
-        let checked = looked_at(bytes, Place::Untouched);
-        let opened = looked_at(bytes, Place::File);
+        let checked = looked_at(bytes, Storage::Untouched);
+        let opened = looked_at(bytes, Storage::File);
         if std::env::var_os("ORGD_DAMAGES").is_some() {
             eprintln!("{name}: {checked:?} / {opened:?}");
         }
@@ -162,7 +162,7 @@ fn a_check_leaves_a_damaged_file_as_it_is() {
         let config = Config::from_env().expect("the environment holds no odd settings");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let opened =
-            runtime.block_on(admin::open(config, Place::Untouched(path.to_owned()), Default::default()));
+            runtime.block_on(admin::open(config, Storage::Untouched(path.to_owned()), Default::default()));
         opened.map(|app| integrity::check(&app.store).map_err(|cause| cause.to_string()))
     };
     drop(look(&path));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orgd::clock::Time;
-use orgd::store::Place;
+use orgd::store::Storage;
 use serde_json::{Value, json};
 
 use crate::support::exports::{
@@ -420,7 +420,7 @@ fn without_its_key_a_server_asks_for_the_secrets_again() {
         (org, export)
     };
     std::fs::remove_file(folder.path().join("orgd.redb.key")).expect("the key lies beside the file");
-    let server = Server::open(Place::File(path), |config| config.new_secret_key = true);
+    let server = Server::open(Storage::File(path), |config| config.new_secret_key = true);
     org.owner.address = server.address;
     backfill(&org, &export, "10:00", "11:00");
     let run = last_run(&server, &org, &export);

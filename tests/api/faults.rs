@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use orgd::store::Place;
+use orgd::store::Storage;
 use redb::StorageBackend;
 use serde_json::{Value, json};
 
@@ -118,7 +118,7 @@ impl StorageBackend for Mounted {
 }
 
 fn on(disk: &Arc<Disk>) -> Server {
-    Server::open(Place::Backend(Box::new(Mounted(Arc::clone(disk)))), |_| {})
+    Server::open(Storage::Backend(Box::new(Mounted(Arc::clone(disk)))), |_| {})
 }
 
 fn names(page: &Value) -> Vec<String> {
@@ -252,7 +252,7 @@ fn readers_and_writers_at_once_see_no_more_of_an_outage_than_refused_writes() {
 fn a_disk_that_could_not_be_read_for_a_while_is_read_again() {
     let disk = Arc::new(Disk::default());
     let mounted = Box::new(Mounted(Arc::clone(&disk)));
-    let server = Server::open(Place::Backend(mounted), |config| config.cache_mib = Some(0));
+    let server = Server::open(Storage::Backend(mounted), |config| config.cache_mib = Some(0));
     let org = server.org();
     disk.blind.store(true, Ordering::SeqCst);
     let ill = org.owner.get(&org.at(""));
@@ -269,7 +269,7 @@ fn work_behind_the_requests_goes_on_after_an_outage() {
     let disk = Arc::new(Disk::default());
     let smtp = Smtp::start(Manner::Takes);
     let (mounted, url) = (Box::new(Mounted(Arc::clone(&disk))), smtp.url());
-    let server = Server::open(Place::Backend(mounted), |config| config.smtp_url = Some(url));
+    let server = Server::open(Storage::Backend(mounted), |config| config.smtp_url = Some(url));
     let org = server.org();
     let invite = |name: &str| {
         let body = json!({"target_email": format!("{name}@example.com")});

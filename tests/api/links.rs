@@ -364,7 +364,7 @@ fn a_link_that_was_sealed_with_another_key_is_not_shown_but_still_opens_until_th
     let file = folder.path().join("orgd.redb");
     let start = |key: &str, is_new: bool| {
         let key = key.repeat(32);
-        Server::open(orgd::store::Place::File(file.clone()), move |config| {
+        Server::open(orgd::store::Storage::File(file.clone()), move |config| {
             config.open_signup = true;
             config.exports.secret_key = Some(key);
             config.new_secret_key = is_new;

@@ -157,7 +157,7 @@ fn a_mail_that_waits_outlives_the_server() {
     let refusing = Smtp::start(Manner::Answers(451));
     let url = refusing.url();
     let open = |url: String| {
-        Server::open(orgd::store::Place::File(file.clone()), |config| config.smtp_url = Some(url))
+        Server::open(orgd::store::Storage::File(file.clone()), |config| config.smtp_url = Some(url))
     };
     let first = open(url);
     let org = first.org();

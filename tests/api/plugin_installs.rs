@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orgd::store::Place;
+use orgd::store::Storage;
 use serde_json::{Value, json};
 use tar::EntryType;
 
@@ -266,7 +266,7 @@ fn a_private_token_is_sealed_and_without_the_key_only_what_needs_it_is_refused()
     web.put(&format!("/github/u/r/archive/{COMMIT}.zip"), Page::Body(packed("p", "")));
     let open = |key: &str| {
         let key = key.repeat(32);
-        Server::open(Place::File(file.clone()), |config| {
+        Server::open(Storage::File(file.clone()), |config| {
             point(config, &web);
             config.exports.secret_key = Some(key);
         })

@@ -2,7 +2,7 @@
 
 use std::slice::from_ref;
 
-use orgd::store::Place;
+use orgd::store::Storage;
 use serde_json::{Value, json};
 
 use crate::support::{Org, Person, Server, text};
@@ -226,7 +226,7 @@ fn what_an_organization_may_do_depends_on_its_access_level() {
     let low = "Your organization's plugin access level is insufficient.";
     let root = "This organization can't manage global plugins!";
     let file = tempfile::tempdir().unwrap();
-    let place = || Place::File(file.path().join("orgd.redb"));
+    let place = || Storage::File(file.path().join("orgd.redb"));
     let at_level =
         |level: u8| Server::open(place(), move |config| config.plugins.plugins_access_level = level);
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use orgd::config::ProxyTls;
-use orgd::store::Place;
+use orgd::store::Storage;
 use serde_json::{Value, json};
 
 use crate::support::{NameServer, Org, Server, text};
@@ -346,13 +346,13 @@ fn what_was_waited_for_is_waited_for_after_a_restart() {
         config.dns_server = Some(dns.address);
         config.proxy_tls = Some(ProxyTls::External);
     };
-    let server = Server::open(Place::File(path.clone()), settings);
+    let server = Server::open(Storage::File(path.clone()), settings);
     let org = server.org();
     let (record, target) = new_record(&org, "e.example.com");
     assert_eq!(server.followed(&org, &record).0, "waiting");
     drop(server);
     dns.cname("e.example.com", &target);
-    let server = Server::open(Place::File(path.clone()), settings);
+    let server = Server::open(Storage::File(path.clone()), settings);
     let mut org = org;
     org.owner.address = server.address;
     assert_eq!(server.later(4, &org, &record).0, "valid");

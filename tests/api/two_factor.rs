@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orgd::config::Switch;
-use orgd::store::Place;
+use orgd::store::Storage;
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret};
 
@@ -346,7 +346,7 @@ fn the_secret_is_sealed_and_without_the_key_recovery_codes_still_work() {
     let file = folder.path().join("orgd.redb");
     let open = |key: &str| {
         let key = key.to_owned();
-        Server::open(Place::File(file.clone()), move |config| config.exports.secret_key = Some(key))
+        Server::open(Storage::File(file.clone()), move |config| config.exports.secret_key = Some(key))
     };
     let (first, other) = ("k".repeat(32), "l".repeat(32));
     let server = open(&first);

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use orgd::store::Place;
+use orgd::store::Storage;
 use serde_json::json;
 use totp_rs::{Builder, Secret};
 
@@ -28,7 +28,7 @@ fn unpack(into: &Path) {
 }
 
 fn open(file: &Path) -> Server {
-    Server::open(Place::File(file.to_owned()), |config| {
+    Server::open(Storage::File(file.to_owned()), |config| {
         config.exports.secret_key = Some("k".repeat(32));
     })
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::logs::{self, Author, Level};
 use super::runs::{self, Context};
-use super::{BatchExport, EXPORTS, backfills, get, pause_by_itself, put};
+use super::{BatchExport, EXPORTS, backfills, get, put, set_paused};
 use crate::api::Ctx;
 use crate::clock::Time;
 use crate::error::Result;
@@ -65,7 +65,7 @@ pub fn pause_all_lost(ctx: &Ctx, tx: &WriteTx, organization: Uuid) -> Result<()>
 }
 
 fn pause(tx: &WriteTx, entry: Uuid, now: Time, id: Uuid, author: Option<Uuid>) -> Result<()> {
-    if pause_by_itself(tx, now, id)? {
+    if set_paused(tx, now, id)? {
         let message = format!("The batch export was automatically paused: {}", lost(tx, author)?);
         logs::write(
             tx,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::destination::Kind;
 use super::logs::{self, Author, Level};
 use super::runs::{self, Context, Data};
-use super::{BatchExport, authors, find, get, isoformat, unpause_by_itself, wire};
+use super::{BatchExport, authors, find, get, isoformat, unpause_automatically, wire};
 use crate::api::fields::python_str;
 use crate::api::{Call, Ctx, Reply};
 use crate::clock::{SECOND_MICROS, Time};
@@ -207,7 +207,7 @@ fn advance(
         }
         None => {
             if backfill.end.is_none() {
-                unpause_by_itself(tx, now, key.0, backfill.author)?;
+                unpause_automatically(tx, now, key.0, backfill.author)?;
             }
             let message =
                 format!("Successfully finished exporting historical batches in {}", backfill.range());

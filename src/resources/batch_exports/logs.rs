@@ -192,12 +192,12 @@ mod tests {
     use super::*;
     use crate::clock::Ids;
     use crate::resources::registry;
-    use crate::store::{Place, Store};
+    use crate::store::{Storage, Store};
 
     #[tokio::test]
     async fn the_oldest_entries_go_when_there_are_too_many() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::File(folder.path().join("orgd.redb"));
+        let place = Storage::File(folder.path().join("orgd.redb"));
         let store = Store::open(place, 1024 * 1024, registry::tables()).unwrap();
         let ids = Ids::default();
         let export = ids.uuid(Time(1));

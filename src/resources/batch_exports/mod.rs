@@ -370,7 +370,7 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 fn pause(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (_, id, _) = find(call, tx)?;
-    pause_by_itself(tx, call.now, id)?;
+    set_paused(tx, call.now, id)?;
     show(call, tx)
 }
 
@@ -380,7 +380,7 @@ fn unpause(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (_, id, export) = find(call, tx)?;
     let wants_backfill = call.form(UNPAUSE)?.take::<bool>("backfill").unwrap_or(false);
     let mut name = None;
-    let is_paused = unpause_by_itself(tx, call.now, id, Some(call.user()?))?;
+    let is_paused = unpause_automatically(tx, call.now, id, Some(call.user()?))?;
     if is_paused && wants_backfill {
         let since = export.last_paused_at.unwrap_or(export.created_at);
         name = Some(backfills::start_one(call, tx, id, Some(since), Some(call.now))?);
@@ -489,7 +489,7 @@ pub fn isoformat(time: Time) -> String {
 /// see the project.
 fn project_of_export(tx: &Tx, call: &Call) -> Result<InProject> {
     let user = call.user()?;
-    let (organization, level) = organizations::enter(tx, call.param("organization_id"), user)?;
+    let (organization, level) = organizations::require_member(tx, call.param("organization_id"), user)?;
     let id = call.uuid("id")?;
     let project = tx.get(&EXPORTS, &(organization, id))?.ok_or_else(not_found)?.project;
     let level = projects::level_in(tx, organization, project, user, level)?.ok_or_else(not_found)?;
@@ -527,7 +527,7 @@ fn put(
 }
 
 /// Pauses the export; false where it is paused already, and nothing changes.
-fn pause_by_itself(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
+fn set_paused(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
     let Some((organization, before)) = get(tx, id)?.filter(|(_, export)| !export.paused) else {
         return Ok(false);
     };
@@ -542,7 +542,7 @@ fn pause_by_itself(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
 
 /// Lets the export run again from its next interval on, in the name of `by` or as before; false where it is
 /// not paused.
-fn unpause_by_itself(tx: &WriteTx, now: Time, id: Uuid, by: Option<Uuid>) -> Result<bool> {
+fn unpause_automatically(tx: &WriteTx, now: Time, id: Uuid, by: Option<Uuid>) -> Result<bool> {
     let Some((organization, before)) = get(tx, id)?.filter(|(_, export)| export.paused) else {
         return Ok(false);
     };

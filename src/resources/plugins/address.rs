@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Found, refused};
+use super::{Loaded, refused};
 use crate::api::Ctx;
 use crate::clock::Ids;
 use crate::error::Result;
@@ -48,7 +48,7 @@ fn purpose(plugin: u32) -> Vec<u8> {
 ///
 /// # Errors
 /// 400 where the token was sealed with another key.
-pub(super) fn whole(ctx: &Ctx, tx: &Tx, found: &Found) -> Result<Option<String>> {
+pub(super) fn whole(ctx: &Ctx, tx: &Tx, found: &Loaded) -> Result<Option<String>> {
     let Some(address) = tx.get(&PRIVATE_URLS, &found.id)? else { return Ok(found.plugin.url.clone()) };
     let detail =
         "The token in this plugin's address was sealed with another secret key. Install the plugin again.";
@@ -91,12 +91,12 @@ pub(super) fn show_sealed(tx: &Tx, look: Look<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Place, Store};
+    use crate::store::{Storage, Store};
 
     #[tokio::test]
     async fn what_older_files_hold_open_is_sealed_once_and_not_while_the_key_is_missing() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::File(folder.path().join("orgd.redb"));
+        let place = Storage::File(folder.path().join("orgd.redb"));
         let store = Store::open(place, 1 << 20, vec![&PRIVATE_URLS]).unwrap();
         let stored = || store.read(|tx| Ok(tx.get(&PRIVATE_URLS, &7)?.unwrap())).unwrap();
         let seal = |vault: Vault| store.write(move |tx| seal_all(&vault, &Ids::default(), tx));

@@ -247,16 +247,16 @@ struct Wire<'a> {
 }
 
 /// A plugin with its place.
-struct Found {
+struct Loaded {
     /// The one that owns the installation.
     organization: Uuid,
     id: u32,
     plugin: Plugin,
 }
 
-impl Found {
+impl Loaded {
     fn wire(&self, tx: &Tx) -> Result<Wire<'_>> {
-        let Found { organization, id, plugin } = self;
+        let Loaded { organization, id, plugin } = self;
         Ok(Wire {
             id: *id,
             plugin_type: plugin.plugin_type.as_deref(),
@@ -281,7 +281,7 @@ impl Found {
     }
 
     /// 403 for a global plugin of somebody else: it can be looked at only.
-    fn owned_by(self, organization: Uuid) -> Result<Found> {
+    fn owned_by(self, organization: Uuid) -> Result<Loaded> {
         if self.organization == organization {
             return Ok(self);
         }
@@ -315,7 +315,7 @@ async fn create(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             package.put_into(&mut plugin, None);
             source::replace_all(tx, id, &package.files)?;
         }
-        let found = Found { organization, id, plugin };
+        let found = Loaded { organization, id, plugin };
         insert(&call, tx, &found, url)?;
         activity::record(tx, &call, organization, found.change("installed"))?;
         Reply::created(&found.wire(tx)?)
@@ -515,7 +515,7 @@ fn refused(detail: impl Into<crate::error::Text>) -> Error {
 }
 
 /// The plugin of the path, if the organization and the view show it, or 404.
-fn find(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> {
+fn find(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Loaded> {
     let id: u32 = call.param("id").parse().map_err(|_| not_found())?;
     let found = get(tx, id)?.ok_or_else(not_found)?;
     let is_seen = found.organization == organization || found.plugin.is_global;
@@ -524,14 +524,14 @@ fn find(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> 
 }
 
 /// The plugin of the path, if the organization owns it, or 404.
-fn find_own(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> {
+fn find_own(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Loaded> {
     let found = find(call, tx, organization, view)?;
     if found.organization == organization { Ok(found) } else { Err(not_found()) }
 }
 
 /// The plugin of the path, for somebody who may change it: what every organization sees is its admins' to
 /// change.
-fn find_to_change(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Found> {
+fn find_to_change(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Loaded> {
     let found = find(call, tx, organization, view)?.owned_by(organization)?;
     if found.plugin.is_global {
         require_admin(call, tx, organization)?;
@@ -539,17 +539,17 @@ fn find_to_change(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Resu
     Ok(found)
 }
 
-fn get(tx: &Tx, id: u32) -> Result<Option<Found>> {
+fn get(tx: &Tx, id: u32) -> Result<Option<Loaded>> {
     let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(None) };
     let plugin = tx.get(&PLUGINS, &(organization, id))?;
-    Ok(plugin.map(|plugin| Found { organization, id, plugin }))
+    Ok(plugin.map(|plugin| Loaded { organization, id, plugin }))
 }
 
 /// The organization's own plugins and everybody's global ones, by number.
-fn visible(tx: &Tx, organization: Uuid, view: &View) -> Result<Vec<Found>> {
+fn visible(tx: &Tx, organization: Uuid, view: &View) -> Result<Vec<Loaded>> {
     let own = tx.scan(&PLUGINS, &organization, Order::Ascending)?;
-    let mut all: Vec<Found> =
-        own.into_iter().map(|((organization, id), plugin)| Found { organization, id, plugin }).collect();
+    let mut all: Vec<Loaded> =
+        own.into_iter().map(|((organization, id), plugin)| Loaded { organization, id, plugin }).collect();
     for (id, owner) in tx.all(&GLOBAL)? {
         if owner != organization {
             all.extend(get(tx, id)?);
@@ -561,7 +561,7 @@ fn visible(tx: &Tx, organization: Uuid, view: &View) -> Result<Vec<Found>> {
 }
 
 /// Stores a new plugin; `url` is its address as it was given.
-fn insert(ctx: &Ctx, tx: &WriteTx, found: &Found, url: Option<String>) -> Result<()> {
+fn insert(ctx: &Ctx, tx: &WriteTx, found: &Loaded, url: Option<String>) -> Result<()> {
     if url != found.plugin.url
         && let Some(whole) = url
     {
@@ -570,7 +570,7 @@ fn insert(ctx: &Ctx, tx: &WriteTx, found: &Found, url: Option<String>) -> Result
     replace(tx, found)
 }
 
-fn replace(tx: &WriteTx, found: &Found) -> Result<()> {
+fn replace(tx: &WriteTx, found: &Loaded) -> Result<()> {
     Ok(tx.put(&PLUGINS, &(found.organization, found.id), &found.plugin)?)
 }
 

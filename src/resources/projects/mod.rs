@@ -288,7 +288,7 @@ fn default_modifiers() -> Value {
 }
 
 /// A project with its place and the caller's effective level.
-struct Found {
+struct Loaded {
     organization: Uuid,
     id: u32,
     level: Level,
@@ -296,9 +296,9 @@ struct Found {
     details: Details,
 }
 
-impl Found {
+impl Loaded {
     fn reply(&self, ctx: &Ctx, tx: &Tx, status: u16) -> Result<Reply> {
-        let Found { organization, id, level, project, details } = self;
+        let Loaded { organization, id, level, project, details } = self;
         let mut settings = Cow::Borrowed(&details.settings);
         if !scopes::open_to(&ctx.caller()?.via, "project:write") {
             settings.to_mut().hide_secrets();
@@ -397,7 +397,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         users::make_current(tx, user, users::find(tx, user)?, None, Some(id))?;
     }
     activity::record(tx, call, organization, Change::created(id, &project.name))?;
-    Found { organization, id, level, project, details }.reply(call, tx, 201)
+    Loaded { organization, id, level, project, details }.reply(call, tx, 201)
 }
 
 fn is_true(value: &Value) -> bool {
@@ -531,7 +531,7 @@ fn keep_extra(details: &mut Details, call: &Call) -> Result<()> {
 }
 
 /// The fields that differ, as the activity log tells them.
-fn changes(before: &(Project, Settings), found: &Found) -> Result<Vec<Value>> {
+fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
     let project = |project: &Project| {
         json!({
             "name": project.name,
@@ -587,29 +587,29 @@ pub fn create_default(ctx: &Ctx, tx: &WriteTx, organization: Uuid, owner: &User)
 }
 
 /// The project of the path; 403 below `least`.
-fn find(call: &Call, tx: &Tx, least: Level) -> Result<Found> {
+fn find(call: &Call, tx: &Tx, least: Level) -> Result<Loaded> {
     let InProject { organization, id, level } = call.place.in_project()?;
     if level < least {
         return Err(insufficient());
     }
     let project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
     let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
-    Ok(Found { organization, id, level, project, details })
+    Ok(Loaded { organization, id, level, project, details })
 }
 
 /// The project that a path names, by number or as the user's current one: 404 where they do not see it.
-pub fn enter(tx: &Tx, name: &str, user: Uuid) -> Result<InProject> {
+pub fn require_access(tx: &Tx, name: &str, user: Uuid) -> Result<InProject> {
     let (organization, id) = of_path(tx, name, user)?;
-    enter_known(tx, (organization, id), name, user)
+    require_access_to_known(tx, (organization, id), name, user)
 }
 
 /// The same, and 404 where the organization that the path names has no such project.
-pub fn enter_of(tx: &Tx, organization: &str, name: &str, user: Uuid) -> Result<InProject> {
+pub fn require_access_of(tx: &Tx, organization: &str, name: &str, user: Uuid) -> Result<InProject> {
     let found = of_path(tx, name, user)?;
     if organizations::named(tx, organization, user)? != Some(found.0) {
         return Err(not_found());
     }
-    enter_known(tx, found, name, user)
+    require_access_to_known(tx, found, name, user)
 }
 
 fn of_path(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, u32)> {
@@ -621,7 +621,12 @@ fn of_path(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, u32)> {
     named(tx, name, user)?.ok_or_else(not_found)
 }
 
-fn enter_known(tx: &Tx, (organization, id): (Uuid, u32), name: &str, user: Uuid) -> Result<InProject> {
+fn require_access_to_known(
+    tx: &Tx,
+    (organization, id): (Uuid, u32),
+    name: &str,
+    user: Uuid,
+) -> Result<InProject> {
     let level = members::level_of(tx, organization, user)?.ok_or_else(not_found)?;
     match level_in(tx, organization, id, user, level)? {
         Some(level) => Ok(InProject { organization, id, level }),
@@ -777,7 +782,7 @@ fn insert(tx: &WriteTx, organization: Uuid, id: u32, project: &Project, details:
     Ok(tx.put(&DETAILS, &id, details)?)
 }
 
-fn store(tx: &WriteTx, found: &Found) -> Result<()> {
+fn store(tx: &WriteTx, found: &Loaded) -> Result<()> {
     tx.put(&PROJECTS, &(found.organization, found.id), &found.project)?;
     Ok(tx.put(&DETAILS, &found.id, &found.details)?)
 }

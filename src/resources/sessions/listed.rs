@@ -3,7 +3,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{SESSIONS, Session, device, end_others, fresh, is_live};
+use super::{SESSIONS, Session, device, end_others, is_live, require_recent_login};
 use crate::api::call::{SecondStep, Via};
 use crate::api::{Call, Field, Reply, Within};
 use crate::app::{Route, read, session, write};
@@ -67,7 +67,7 @@ fn live_ones(call: &Call, tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], Session)
 }
 
 /// The hash of the session that calls.
-fn own(call: &Call) -> Result<[u8; 32]> {
+fn require_session(call: &Call) -> Result<[u8; 32]> {
     match call.caller()?.via {
         Via::Session { hash, .. } => Ok(hash),
         Via::Key(_) => Err(unauthenticated()),
@@ -75,7 +75,7 @@ fn own(call: &Call) -> Result<[u8; 32]> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (user, own) = (users::own(call)?, own(call)?);
+    let (user, own) = (users::require_self(call)?, require_session(call)?);
     let all: Vec<Wire> = live_ones(call, tx, user)?
         .into_iter()
         .map(|(hash, session)| Wire {
@@ -93,14 +93,14 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 
 /// Ends one; the caller's own as a log-out does.
 fn revoke(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let user = users::own(call)?;
-    fresh(call)?;
+    let user = users::require_self(call)?;
+    require_recent_login(call)?;
     let id = call.uuid("session_id")?;
     let all = live_ones(call, tx, user)?;
     let (hash, _) = all.into_iter().find(|(_, session)| session.id == id).ok_or_else(not_found)?;
     tx.delete(&SESSIONS, &hash)?;
     let reply = Reply::no_content()?;
-    Ok(if hash == own(call)? { cookies::clear(call, reply) } else { reply })
+    Ok(if hash == require_session(call)? { cookies::clear(call, reply) } else { reply })
 }
 
 /// Ends all but the caller's, log-ins that wait for their second step as well.
@@ -109,8 +109,8 @@ fn revoke_others(call: &Call, tx: &WriteTx) -> Result<Reply> {
     struct Revoked {
         revoked_count: usize,
     }
-    let (user, own) = (users::own(call)?, own(call)?);
-    fresh(call)?;
+    let (user, own) = (users::require_self(call)?, require_session(call)?);
+    require_recent_login(call)?;
     let revoked_count = live_ones(call, tx, user)?.iter().filter(|(hash, _)| *hash != own).count();
     end_others(tx, user, Some(own))?;
     Reply::ok(&Revoked { revoked_count })

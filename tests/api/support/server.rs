@@ -13,7 +13,7 @@ use orgd::clock::Clock;
 use orgd::config::{Config, Switch};
 use orgd::outbound::AddressPolicy;
 use orgd::resources::integrity;
-use orgd::store::Place;
+use orgd::store::Storage;
 use redb::backends::InMemoryBackend;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -65,16 +65,16 @@ impl Server {
 
     /// With settings changed.
     pub fn with(change: impl FnOnce(&mut Config)) -> Server {
-        Server::open(Place::Backend(Box::new(InMemoryBackend::new())), change)
+        Server::open(Storage::Backend(Box::new(InMemoryBackend::new())), change)
     }
 
     /// On a file that outlives the server.
     pub fn on_file(path: &Path) -> Server {
-        Server::open(Place::File(path.to_owned()), |_| {})
+        Server::open(Storage::File(path.to_owned()), |_| {})
     }
 
     /// On any place, with settings changed.
-    pub fn open(place: Place, change: impl FnOnce(&mut Config)) -> Server {
+    pub fn open(place: Storage, change: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::from_env().expect("the environment holds no odd settings");
         config.open_signup = true;
         config.dns_server = Some(EMPTY_DNS.address);
