@@ -233,7 +233,7 @@ async fn check(data: PathBuf) -> Outcome {
     let secrets = app.store.read(|tx| resources::secrets::check(tx, &app.vault, &mut problems));
     secrets.map_err(unreadable)?;
     if problems.is_empty() {
-        println!("the data file is whole");
+        println!("no problems found");
         return Ok(());
     }
     for problem in &problems {

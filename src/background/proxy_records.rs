@@ -9,7 +9,7 @@ use tracing::info;
 use super::task::Task;
 use crate::app::App;
 use crate::clock::Time;
-use crate::config::ProxyTls;
+use crate::config::{PROXY_BASE_LOCAL, ProxyTls};
 use crate::dns::Dns;
 use crate::error::Result;
 use crate::resources::proxy_records::{self, Finding, ProxyRecord, Status};
@@ -47,6 +47,7 @@ pub async fn check_due(app: &App) -> Result<Option<Time>> {
             return Ok(next);
         }
         let findings = join_all(due.iter().map(|(_, _, record)| check(&app.dns, record))).await;
+        let is_new = due.iter().any(|(_, _, record)| record.status == Status::Waiting && record.looks == 0);
         let checked: Vec<_> = due.into_iter().zip(findings).collect();
         let external = app.config.proxy_tls == Some(ProxyTls::External);
         let now = app.clock.now();
@@ -58,6 +59,9 @@ pub async fn check_due(app: &App) -> Result<Option<Time>> {
         });
         let records = settled.await?;
         info!(records, "proxy records were checked");
+        if is_new && app.config.proxy_base_cname == PROXY_BASE_LOCAL {
+            info!("ORGD_PROXY_BASE_CNAME is not set: new proxy records lead to the machine itself");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::backoff::Backoff;
 use crate::clock::Time;
-use crate::config::{Config, PROXY_BASE_LOCAL};
+use crate::config::Config;
 use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
@@ -182,12 +182,6 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         looks: 0,
         next_look_at: Some(call.now),
     };
-    if call.config.proxy_base_cname == PROXY_BASE_LOCAL {
-        tracing::info!(
-            target_cname = record.target_cname,
-            "ORGD_PROXY_BASE_CNAME is not set: this proxy record leads to the machine itself"
-        );
-    }
     tx.insert(&RECORDS, &(organization, id), &record)?;
     Reply::created(&wire(tx, id, &record)?)
 }

@@ -388,7 +388,7 @@ fn the_operator_frees_a_domain_and_an_address() {
     );
     assert_eq!(
         String::from_utf8_lossy(&run(&["check", "--data", shown(&file)]).stdout),
-        "the data file is whole\n"
+        "no problems found\n"
     );
     let server = Serving::start(&file, &["--open-signup"]);
     let (_, left) = call(&server, "GET", invites, json!({}));
@@ -448,7 +448,7 @@ fn check_finds_a_whole_file_whole_and_a_damaged_one_damaged() {
     let (_folder, file) = place();
     bootstrap(&file);
     let whole = run(&["check", "--data", shown(&file)]);
-    assert_eq!(String::from_utf8_lossy(&whole.stdout), "the data file is whole\n");
+    assert_eq!(String::from_utf8_lossy(&whole.stdout), "no problems found\n");
     let database = redb::Database::open(&file).expect("our file");
     let writing = database.begin_write().expect("a transaction");
     {
