@@ -264,6 +264,16 @@ fn each_library_is_named_where_it_belongs() {
     }
 }
 
+/// `finish` notices a field that the handler forgot, and `only` calls it.
+#[test]
+fn whoever_reads_a_form_finishes_it() {
+    for source in sources("src/resources") {
+        let reads = source.text.contains(".form(");
+        let finishes = [".finish()", ".only("].iter().any(|call| source.text.contains(call));
+        assert!(!reads || finishes, "src/resources/{} finishes no form", source.path.display());
+    }
+}
+
 #[test]
 fn nothing_is_left_lying_about() {
     let words = [

@@ -10,7 +10,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::ctx::Ctx;
-use super::fields::{Field, Form};
+use super::fields::FieldInfo;
+use super::form::Form;
 use super::input::Input;
 use super::place::{Place, Within};
 use super::way::Way;
@@ -196,7 +197,7 @@ impl Call {
     }
 
     /// The body checked against `fields`. PATCH may leave out what POST and PUT require.
-    pub fn form(&self, fields: &'static [Field]) -> Result<Form> {
+    pub fn form(&self, fields: &'static [FieldInfo]) -> Result<Form> {
         self.input().form(fields)
     }
 

@@ -7,15 +7,15 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::form::Form;
 use crate::clock::Time;
 use crate::error::{Error, Result, invalid, invalid_body};
-use crate::store::Json;
 
 /// Free text and free JSON in one field, in bytes.
 pub const FREE_BYTES_MAX: usize = 256 * 1024;
 
 /// What a field holds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// Text of at most so many characters; blanks around it are cut off.
     Text {
@@ -50,16 +50,17 @@ pub enum Kind {
     /// Any JSON.
     Json,
     /// An object with these fields.
-    Object(&'static [Field]),
+    Object(&'static [FieldInfo]),
     /// A list of such objects.
-    Objects(&'static [Field]),
+    Objects(&'static [FieldInfo]),
 }
 
 /// A rule on a value that passed its kind; for what kinds can't say.
 pub type Rule = fn(&'static str, &Checked) -> Result<()>;
 
-#[derive(Clone, Copy)]
-pub struct Field {
+/// What a list says of one field. Those that a body may hold are `Field`s, which know the type of their value.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldInfo {
     pub name: &'static str,
     pub kind: Kind,
     pub required: bool,
@@ -72,9 +73,9 @@ pub struct Field {
     pub description: Option<&'static str>,
 }
 
-impl Field {
-    pub const fn new(name: &'static str, kind: Kind) -> Field {
-        Field {
+impl FieldInfo {
+    pub const fn new(name: &'static str, kind: Kind) -> FieldInfo {
+        FieldInfo {
             name,
             kind,
             required: false,
@@ -87,70 +88,38 @@ impl Field {
         }
     }
 
-    pub const fn text(name: &'static str, chars_max: usize) -> Field {
-        Field::new(name, Kind::Text { chars_max: Some(chars_max) })
-    }
-
-    pub const fn long_text(name: &'static str) -> Field {
-        Field::new(name, Kind::Text { chars_max: None })
-    }
-
-    pub const fn boolean(name: &'static str) -> Field {
-        Field::new(name, Kind::Boolean)
-    }
-
-    pub const fn integer(name: &'static str, min: i64, max: i64) -> Field {
-        Field::new(name, Kind::Integer { min, max })
-    }
-
-    pub const fn uuid(name: &'static str) -> Field {
-        Field::new(name, Kind::Uuid)
-    }
-
-    pub const fn time(name: &'static str) -> Field {
-        Field::new(name, Kind::Time)
-    }
-
-    pub const fn json(name: &'static str) -> Field {
-        Field::new(name, Kind::Json)
-    }
-
-    pub const fn texts(name: &'static str, chars_max: Option<usize>) -> Field {
-        Field::new(name, Kind::Texts { chars_max, nullable_items: false })
-    }
-
-    pub const fn required(mut self) -> Field {
+    pub const fn required(mut self) -> FieldInfo {
         self.required = true;
         self
     }
 
-    pub const fn nullable(mut self) -> Field {
+    pub const fn nullable(mut self) -> FieldInfo {
         self.nullable = true;
         self
     }
 
-    pub const fn blank(mut self) -> Field {
+    pub const fn blank(mut self) -> FieldInfo {
         self.blank = true;
         self
     }
 
-    pub const fn read_only(mut self) -> Field {
+    pub const fn read_only(mut self) -> FieldInfo {
         self.read_only = true;
         self
     }
 
-    pub const fn write_only(mut self) -> Field {
+    pub const fn write_only(mut self) -> FieldInfo {
         self.write_only = true;
         self
     }
 
     /// Says in the OpenAPI document what the name does not.
-    pub const fn described(mut self, description: &'static str) -> Field {
+    pub const fn described(mut self, description: &'static str) -> FieldInfo {
         self.description = Some(description);
         self
     }
 
-    pub const fn rule(mut self, rule: Rule) -> Field {
+    pub const fn rule(mut self, rule: Rule) -> FieldInfo {
         self.rule = Some(rule);
         self
     }
@@ -170,84 +139,9 @@ pub enum Checked {
     Json(Value),
 }
 
-/// The checked body: what was sent, field by field.
-#[derive(Debug)]
-pub struct Form {
-    values: Vec<(&'static str, Checked)>,
-}
-
-impl Form {
-    /// Whether the body has the field.
-    pub fn has(&self, name: &str) -> bool {
-        self.values.iter().any(|(known, _)| *known == name)
-    }
-
-    /// The value that was sent, left in the form.
-    pub fn peek(&self, name: &str) -> Option<&Checked> {
-        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
-    }
-
-    /// The value that was sent, out of the form.
-    pub fn take<T: FromChecked>(&mut self, name: &str) -> Option<T> {
-        let place = self.values.iter().position(|(known, _)| *known == name)?;
-        let (name, value) = self.values.swap_remove(place);
-        Some(T::from_checked(value).unwrap_or_else(|| panic!("field {name} is filled from another kind")))
-    }
-
-    /// Writes the value over `into` where one was sent.
-    pub fn set<T: FromChecked>(&mut self, name: &str, into: &mut T) {
-        if let Some(value) = self.take(name) {
-            *into = value;
-        }
-    }
-}
-
-/// A record's type for a kind of field.
-pub trait FromChecked: Sized {
-    /// `None` where the kind of the field and the type of the record do not go together.
-    fn from_checked(value: Checked) -> Option<Self>;
-}
-
-macro_rules! from_checked {
-    ($($type:ty, $pattern:pat => $value:expr;)*) => {$(
-        impl FromChecked for $type {
-            fn from_checked(value: Checked) -> Option<Self> {
-                match value {
-                    $pattern => $value,
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-
-from_checked! {
-    String, Checked::Text(text) => Some(text);
-    bool, Checked::Boolean(value) => Some(value);
-    i64, Checked::Integer(value) => Some(value);
-    u8, Checked::Integer(value) => u8::try_from(value).ok();
-    u32, Checked::Integer(value) => u32::try_from(value).ok();
-    Uuid, Checked::Uuid(value) => Some(value);
-    Time, Checked::Time(value) => Some(value);
-    Vec<Option<String>>, Checked::Texts(items) => Some(items);
-    Vec<String>, Checked::Texts(items) => items.into_iter().collect();
-    Vec<i64>, Checked::Integers(items) => Some(items);
-    Value, Checked::Json(value) => Some(value);
-    Json, Checked::Json(value) => Some(Json::of(&value));
-}
-
-impl<T: FromChecked> FromChecked for Option<T> {
-    fn from_checked(value: Checked) -> Option<Self> {
-        match value {
-            Checked::Null => Some(None),
-            other => T::from_checked(other).map(Some),
-        }
-    }
-}
-
 /// Checks `body` against `fields`. `partial` lets required fields be absent; `from_form` says that
 /// every value is text. Unknown and read-only fields are ignored.
-pub fn check(fields: &'static [Field], body: &Value, from_form: bool, partial: bool) -> Result<Form> {
+pub fn check(fields: &'static [FieldInfo], body: &Value, from_form: bool, partial: bool) -> Result<Form> {
     let object = match body {
         Value::Object(object) => object,
         Value::Null => return Err(invalid_body("null", "No data provided")),
@@ -272,11 +166,11 @@ pub fn check(fields: &'static [Field], body: &Value, from_form: bool, partial: b
         }
         values.push((name, checked));
     }
-    Ok(Form { values })
+    Ok(Form::new(fields, values))
 }
 
 /// What has no length of its own is bounded all the same: lists show it, and the audit log keeps it.
-fn check_size(field: &Field, value: &Value) -> Result<()> {
+fn check_size(field: &FieldInfo, value: &Value) -> Result<()> {
     let is_free = match field.kind {
         Kind::Text { chars_max } | Kind::Texts { chars_max, .. } => chars_max.is_none(),
         Kind::List | Kind::Json | Kind::Integers => true,
@@ -302,7 +196,7 @@ pub fn bytes_of(value: &Value) -> usize {
     }
 }
 
-fn check_value(field: &Field, value: &Value, from_form: bool) -> Result<Checked> {
+fn check_value(field: &FieldInfo, value: &Value, from_form: bool) -> Result<Checked> {
     let name = field.name;
     let is_text = matches!(field.kind, Kind::Text { .. } | Kind::Email | Kind::Secret { .. });
     // A form has no null: an empty value stands for it where the field is no text.
@@ -379,7 +273,12 @@ fn not_a_choice(name: &'static str, value: &Value) -> Error {
     invalid(name, "invalid_choice", format!("\"{}\" is not a valid choice.", python_str(value)))
 }
 
-fn text(field: &Field, value: &Value, chars_max: Option<usize>, otherwise: &'static str) -> Result<Checked> {
+fn text(
+    field: &FieldInfo,
+    value: &Value,
+    chars_max: Option<usize>,
+    otherwise: &'static str,
+) -> Result<Checked> {
     let name = field.name;
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
@@ -402,7 +301,7 @@ fn text(field: &Field, value: &Value, chars_max: Option<usize>, otherwise: &'sta
     Ok(Checked::Text(text))
 }
 
-fn secret(field: &Field, value: &Value, chars_max: usize) -> Result<Checked> {
+fn secret(field: &FieldInfo, value: &Value, chars_max: usize) -> Result<Checked> {
     let name = field.name;
     let text = match value {
         Value::String(text) => text.clone(),
@@ -424,7 +323,7 @@ fn too_long(name: &'static str, max: usize) -> Error {
 
 const EMAIL_CHARS_MAX: usize = 254;
 
-fn email(field: &Field, value: &Value) -> Result<Checked> {
+fn email(field: &FieldInfo, value: &Value) -> Result<Checked> {
     const INVALID: &str = "Enter a valid email address.";
     let checked = text(field, value, Some(EMAIL_CHARS_MAX), INVALID)?;
     match &checked {
@@ -558,14 +457,14 @@ fn list<'a>(name: &'static str, value: &'a Value, from_form: bool) -> Result<&'a
 }
 
 fn texts(
-    field: &Field,
+    field: &FieldInfo,
     value: &Value,
     chars_max: Option<usize>,
     nullable_items: bool,
     from_form: bool,
 ) -> Result<Checked> {
     let name = field.name;
-    let item_field = Field { nullable: nullable_items, blank: false, ..*field };
+    let item_field = FieldInfo { nullable: nullable_items, blank: false, ..*field };
     let mut items = Vec::new();
     for (place, item) in list(name, value, from_form)?.iter().enumerate() {
         let checked = if item.is_null() && !nullable_items {
@@ -616,16 +515,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::form::Field;
 
-    const FIELDS: &[Field] = &[
-        Field::text("name", 5).required(),
-        Field::boolean("on").nullable(),
-        Field::new("level", Kind::Choice(&[1, 8])),
-        Field::new("rate", Kind::Fraction).nullable(),
-        Field::texts("tags", Some(3)),
-        Field::new("mail", Kind::Email),
-        Field::integer("size", 0, 10),
-    ];
+    const NAME: Field<String> = Field::text("name", 5).required();
+    const ON: Field<Option<bool>> = Field::boolean("on").nullable();
+    const LEVEL: Field<u8> = Field::choice("level", &[1, 8]);
+    const RATE: Field<Option<String>> = Field::fraction("rate").nullable();
+    const TAGS: Field<Vec<String>> = Field::texts("tags", Some(3));
+    const MAIL: Field<String> = Field::email("mail");
+    const SIZE: Field<i64> = Field::integer("size", 0, 10);
+    const FIELDS: &[FieldInfo] =
+        &[NAME.info(), ON.info(), LEVEL.info(), RATE.info(), TAGS.info(), MAIL.info(), SIZE.info()];
 
     fn code(body: Value) -> String {
         match check(FIELDS, &body, false, true) {
@@ -669,20 +569,20 @@ mod tests {
     fn values_are_taken_in_the_forms_that_clients_send() {
         let body = json!({"name": 12, "on": "yes", "level": "8", "rate": 0.5, "size": "7.0", "extra": {}});
         let mut form = check(FIELDS, &body, false, false).unwrap();
-        assert_eq!(form.take::<String>("name").unwrap(), "12");
-        assert_eq!(form.take::<Option<bool>>("on").unwrap(), Some(true));
-        assert_eq!(form.take::<i64>("level").unwrap(), 8);
-        assert_eq!(form.take::<Option<String>>("rate").unwrap().as_deref(), Some("0.50"));
-        assert_eq!(form.take::<i64>("size").unwrap(), 7);
-        assert!(!form.has("extra"));
+        assert_eq!(form.take(NAME).unwrap(), "12");
+        assert_eq!(form.take(ON).unwrap(), Some(true));
+        assert_eq!(form.take(LEVEL).unwrap(), 8);
+        assert_eq!(form.take(RATE).unwrap().as_deref(), Some("0.50"));
+        assert_eq!(form.take(SIZE).unwrap(), 7);
+        assert!(!form.has(TAGS));
     }
 
     #[test]
     fn a_form_spells_null_as_nothing_and_lists_as_repetition() {
         let body = json!({"on": "", "tags": "a"});
         let mut form = check(FIELDS, &body, true, true).unwrap();
-        assert_eq!(form.take::<Option<bool>>("on").unwrap(), None);
-        assert_eq!(form.take::<Vec<String>>("tags").unwrap(), ["a"]);
+        assert_eq!(form.take(ON).unwrap(), None);
+        assert_eq!(form.take(TAGS).unwrap(), ["a"]);
     }
 
     #[test]

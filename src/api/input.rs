@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::fields::{Field, Form, check};
+use super::fields::{FieldInfo, check};
+use super::form::Form;
 use crate::error::Result;
 
 /// Named values. A command checks its caller first, then these, so whoever may not do something learns nothing
@@ -26,7 +27,7 @@ impl<'a> Input<'a> {
     ///
     /// # Errors
     /// The first field that is wrong; or there are no values.
-    pub fn form(self, fields: &'static [Field]) -> Result<Form> {
+    pub fn form(self, fields: &'static [FieldInfo]) -> Result<Form> {
         check(fields, self.value?, self.is_text, self.is_partial)
     }
 }

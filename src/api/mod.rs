@@ -3,6 +3,7 @@
 pub mod call;
 pub mod ctx;
 pub mod fields;
+pub mod form;
 pub mod input;
 pub mod level;
 pub mod page;
@@ -12,7 +13,8 @@ pub mod way;
 
 pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
 pub use ctx::{Actor, Ctx};
-pub use fields::{Field, Form, Kind};
+pub use fields::{FieldInfo, Kind};
+pub use form::{Field, Form};
 pub use input::Input;
 pub use level::Level;
 pub use page::Paging;

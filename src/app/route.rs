@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::App;
 use super::about::About;
-use crate::api::{Call, Field, Method, Reply, Within};
+use crate::api::{Call, FieldInfo, Method, Reply, Within};
 use crate::config::SMALL_BODY_BYTES_MAX;
 use crate::error::Result;
 use crate::store::{Tx, WriteTx};
@@ -93,9 +93,9 @@ pub fn signed_in() -> Needs {
 #[derive(Clone, Copy)]
 pub enum Shape {
     Nothing,
-    One(&'static [Field]),
-    Page(&'static [Field]),
-    List(&'static [Field]),
+    One(&'static [FieldInfo]),
+    Page(&'static [FieldInfo]),
+    List(&'static [FieldInfo]),
     /// Text, or JSON that no client should rely on the inside of.
     Free,
 }
@@ -124,7 +124,7 @@ pub struct Route {
     pub is_open_without_second_factor: bool,
     pub handler: Handler,
     /// The fields of the body.
-    pub accepts: Option<&'static [Field]>,
+    pub accepts: Option<&'static [FieldInfo]>,
     /// Whether the body is an array of what it accepts.
     pub accepts_list: bool,
     /// The largest body, in bytes, where it is less than that of the settings.
@@ -195,13 +195,13 @@ impl Route {
     }
 
     /// The body is an object of these fields.
-    pub fn accepts(mut self, fields: &'static [Field]) -> Route {
+    pub fn accepts(mut self, fields: &'static [FieldInfo]) -> Route {
         self.accepts = Some(fields);
         self
     }
 
     /// The body is an array of such objects.
-    pub fn accepts_list_of(mut self, fields: &'static [Field]) -> Route {
+    pub fn accepts_list_of(mut self, fields: &'static [FieldInfo]) -> Route {
         self.accepts_list = true;
         self.accepts(fields)
     }
@@ -213,20 +213,20 @@ impl Route {
     }
 
     /// Answers with this status and one object.
-    pub fn responds(mut self, status: u16, fields: &'static [Field]) -> Route {
+    pub fn responds(mut self, status: u16, fields: &'static [FieldInfo]) -> Route {
         self.status = status;
         self.responds = Shape::One(fields);
         self
     }
 
     /// Answers with a page of a list.
-    pub fn responds_page(mut self, fields: &'static [Field]) -> Route {
+    pub fn responds_page(mut self, fields: &'static [FieldInfo]) -> Route {
         self.responds = Shape::Page(fields);
         self
     }
 
     /// Answers with a whole list.
-    pub fn responds_list(mut self, fields: &'static [Field]) -> Route {
+    pub fn responds_list(mut self, fields: &'static [FieldInfo]) -> Route {
         self.responds = Shape::List(fields);
         self
     }

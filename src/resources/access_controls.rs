@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::integrity::expect;
 use super::{Resource, batch_exports, members, projects, role_memberships, roles};
-use crate::api::{Call, Field, InProject, Level, Reply, Within};
+use crate::api::{Call, Field, FieldInfo, InProject, Level, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
@@ -114,19 +114,26 @@ const PROJECT_LEVEL_DEFAULT: &str = "member";
 const RESOURCE_LEVELS: &[&str] = &["none", "viewer", "editor", "manager"];
 const RESOURCE_LEVEL_DEFAULT: &str = "editor";
 
-const FIELDS: &[Field] = &[
-    Field::text("access_level", 20).nullable().required(),
-    Field::text("resource", 50),
-    Field::text("resource_id", 100).nullable().blank().described("One object of the resource; null for all."),
-    Field::uuid("organization_member").nullable().described("The `id` of a membership, for an exception."),
-    Field::uuid("role").nullable(),
+const ACCESS_LEVEL: Field<Option<String>> = Field::text("access_level", 20).nullable().required();
+const RESOURCE_KIND: Field<String> = Field::text("resource", 50);
+const RESOURCE_ID: Field<Option<String>> =
+    Field::text("resource_id", 100).nullable().blank().described("One object of the resource; null for all.");
+const ORGANIZATION_MEMBER: Field<Option<Uuid>> =
+    Field::uuid("organization_member").nullable().described("The `id` of a membership, for an exception.");
+const ROLE: Field<Option<Uuid>> = Field::uuid("role").nullable();
+const FIELDS: &[FieldInfo] = &[
+    ACCESS_LEVEL.info(),
+    RESOURCE_KIND.info(),
+    RESOURCE_ID.info(),
+    ORGANIZATION_MEMBER.info(),
+    ROLE.info(),
     Field::uuid("created_by").nullable().read_only(),
     Field::time("created_at").read_only(),
     Field::time("updated_at").read_only(),
 ];
 
-const LIST: &[Field] = &[
-    Field::new("access_controls", crate::api::Kind::Objects(FIELDS)).read_only(),
+const LIST: &[FieldInfo] = &[
+    Field::objects("access_controls", FIELDS).read_only(),
     Field::texts("available_access_levels", None).read_only(),
     Field::text("default_access_level", 20).read_only(),
     Field::text("user_access_level", 20).read_only(),
@@ -233,7 +240,7 @@ fn put_resource(call: &Call, tx: &WriteTx) -> Result<Reply> {
         return Err(denied("Must be an Organization admin to modify project-wide permissions."));
     }
     let mut form = call.form(FIELDS)?;
-    let Some(kind) = form.take::<String>("resource") else {
+    let Some(kind) = form.take(RESOURCE_KIND) else {
         return Err(invalid("resource", "required", "This field is required."));
     };
     let is_word = kind.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
@@ -244,7 +251,7 @@ fn put_resource(call: &Call, tx: &WriteTx) -> Result<Reply> {
             "Invalid resource. Must be a kind of object in a project.",
         ));
     }
-    let one: Option<String> = form.take("resource_id").flatten();
+    let one: Option<String> = form.take(RESOURCE_ID).flatten();
     match change(call, tx, &project, (kind, one.unwrap_or_default()), RESOURCE_LEVELS)? {
         Some(entry) => Reply::ok(&Changed { entry, list: resource_list(tx, &project)? }),
         None => Reply::no_content(),
@@ -260,12 +267,12 @@ fn change(
     levels: &'static [&'static str],
 ) -> Result<Option<Wire>> {
     let mut form = call.form(FIELDS)?;
-    let access_level: Option<String> = form.take("access_level").flatten();
+    let access_level: Option<String> = form.take(ACCESS_LEVEL).flatten();
     if access_level.as_deref().is_some_and(|level| !levels.contains(&level)) {
         let detail = format!("Invalid access level. Must be one of: {}", levels.join(", "));
         return Err(invalid("access_level", "invalid_input", detail));
     }
-    let subject = match (form.take("organization_member").flatten(), form.take("role").flatten()) {
+    let subject = match (form.take(ORGANIZATION_MEMBER).flatten(), form.take(ROLE).flatten()) {
         (None, None) => Subject::Everybody,
         (Some(id), None) => Subject::Member(id),
         (None, Some(id)) => Subject::Role(id),
@@ -274,6 +281,10 @@ fn change(
             return Err(invalid_body("invalid_input", detail));
         }
     };
+    // The object is that of the path, or was read before.
+    form.ignore(RESOURCE_KIND);
+    form.ignore(RESOURCE_ID);
+    form.finish();
     is_there(tx, project.organization, subject)?;
     let key = (project.organization, project.id, (resource, subject.key()));
     let Some(access_level) = access_level else {

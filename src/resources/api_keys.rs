@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Resource, members, projects, sessions, users};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::fields::{Checked, Kind, python_str};
-use crate::api::{Call, Ctx, Field, Form, Method, Reply, Within};
+use crate::api::fields::{Checked, python_str};
+use crate::api::{Call, Ctx, Field, FieldInfo, Form, Method, Reply, Within};
 use crate::app::{Route, Tag, read, session, signed_in, tagged, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
@@ -93,9 +93,17 @@ pub(super) static KEYS: Table<[u8; 32], ApiKey> =
 static BY_USER: Index<[u8; 32], ApiKey, (Uuid, String), [u8; 32]> =
     Index::unique("api_keys_by_user", |hash, key| Some(((key.user, key.id.clone()), *hash)));
 
-const FIELDS: &[Field] = &[
+const LABEL: Field<String> = Field::text("label", 40).required();
+const SCOPES: Field<Value> = Field::list("scopes").required().rule(check_scopes);
+const SCOPED_TEAMS: Field<Option<Vec<i64>>> = Field::integers("scoped_teams")
+    .nullable()
+    .described("Projects that the key is limited to; null or empty for all.");
+const SCOPED_ORGANIZATIONS: Field<Option<Value>> = Field::list("scoped_organizations")
+    .nullable()
+    .described("Organizations that the key is limited to; null or empty for all.");
+const FIELDS: &[FieldInfo] = &[
     Field::text("id", 50).read_only(),
-    Field::text("label", 40).required(),
+    LABEL.info(),
     Field::text("value", 100)
         .nullable()
         .read_only()
@@ -104,13 +112,9 @@ const FIELDS: &[Field] = &[
     Field::time("created_at").read_only(),
     Field::time("last_used_at").nullable().read_only(),
     Field::integer("user_id", 0, i64::MAX).read_only(),
-    Field::new("scopes", Kind::List).required().rule(check_scopes),
-    Field::new("scoped_teams", Kind::Integers)
-        .nullable()
-        .described("Projects that the key is limited to; null or empty for all."),
-    Field::new("scoped_organizations", Kind::List)
-        .nullable()
-        .described("Organizations that the key is limited to; null or empty for all."),
+    SCOPES.info(),
+    SCOPED_TEAMS.info(),
+    SCOPED_ORGANIZATIONS.info(),
 ];
 
 #[derive(Serialize)]
@@ -208,11 +212,11 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {
-    form.set("label", &mut key.label);
-    if let Some(scopes) = form.take::<Value>("scopes") {
+    form.set(LABEL, &mut key.label);
+    if let Some(scopes) = form.take(SCOPES) {
         key.scopes = texts(&scopes);
     }
-    if let Some(projects) = form.take::<Option<Vec<i64>>>("scoped_teams") {
+    if let Some(projects) = form.take(SCOPED_TEAMS) {
         let mut scoped = Vec::new();
         for number in projects.unwrap_or_default() {
             let found = match u32::try_from(number) {
@@ -227,7 +231,7 @@ fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {
         }
         key.scoped_projects = scoped;
     }
-    if let Some(organizations) = form.take::<Option<Value>>("scoped_organizations") {
+    if let Some(organizations) = form.take(SCOPED_ORGANIZATIONS) {
         let items = organizations.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let wanted: Option<Vec<Uuid>> = items.iter().map(|item| item.as_str().and_then(parse_uuid)).collect();
         let Some(wanted) = wanted else {
@@ -241,6 +245,7 @@ fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {
         }
         key.scoped_organizations = wanted;
     }
+    form.finish();
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, members, organizations, places};
-use crate::api::{Call, Field, Level, Paging, Reply, Within};
+use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
@@ -103,22 +103,28 @@ static IN_ORDER: Index<(Uuid, Uuid), Domain, (Uuid, String), Uuid> =
     })
     .counted(by_uuid);
 
-const FIELDS: &[Field] = &[
+const DOMAIN: Field<String> = Field::text("domain", 128).required();
+const JIT_PROVISIONING_ENABLED: Field<bool> = Field::boolean("jit_provisioning_enabled").described(
+    "Whoever signs up with an address under the domain becomes a member, where the server allows it.",
+);
+const SSO_ENFORCEMENT: Field<String> = Field::text("sso_enforcement", 28)
+    .blank()
+    .described("Stored and shown; there is no identity provider here.");
+const SAML_ENTITY_ID: Field<Option<String>> = Field::text("saml_entity_id", 512).blank().nullable();
+const SAML_ACS_URL: Field<Option<String>> = Field::text("saml_acs_url", 512).blank().nullable();
+const SAML_X509_CERT: Field<Option<String>> = Field::long_text("saml_x509_cert").blank().nullable();
+const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
-    Field::text("domain", 128).required(),
+    DOMAIN.info(),
     Field::boolean("is_verified").read_only(),
     Field::time("verified_at").nullable().read_only(),
     Field::text("verification_challenge", 128).read_only(),
-    Field::boolean("jit_provisioning_enabled").described(
-        "Whoever signs up with an address under the domain becomes a member, where the server allows it.",
-    ),
-    Field::text("sso_enforcement", 28)
-        .blank()
-        .described("Stored and shown; there is no identity provider here."),
+    JIT_PROVISIONING_ENABLED.info(),
+    SSO_ENFORCEMENT.info(),
     Field::boolean("has_saml").read_only(),
-    Field::text("saml_entity_id", 512).blank().nullable(),
-    Field::text("saml_acs_url", 512).blank().nullable(),
-    Field::long_text("saml_x509_cert").blank().nullable(),
+    SAML_ENTITY_ID.info(),
+    SAML_ACS_URL.info(),
+    SAML_X509_CERT.info(),
 ];
 
 #[derive(Serialize)]
@@ -168,7 +174,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
     let mut form = call.form(FIELDS)?;
     let mut domain = Domain {
-        domain: form.take("domain").unwrap_or_default(),
+        domain: form.take(DOMAIN).unwrap_or_default(),
         verified_at: None,
         verification_challenge: URL_SAFE_NO_PAD.encode(call.ids.bytes::<32>()),
         last_verification_retry: None,
@@ -178,7 +184,9 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         saml_acs_url: None,
         saml_x509_cert: None,
     };
-    fill_saml(&mut domain, &mut form);
+    form.ignore(JIT_PROVISIONING_ENABLED);
+    form.ignore(SSO_ENFORCEMENT);
+    fill_saml(&mut domain, form);
     let is_own = tx.has(&IN_ORDER, &(organization, domain.domain.clone()))?;
     if is_own || tx.has(&VERIFIED, &domain.domain)? {
         return Err(taken());
@@ -207,22 +215,28 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let id = call.uuid("id")?;
     let mut domain = get(tx, organization, id)?;
     let mut form = call.form(FIELDS)?;
-    let needs_proof = ["jit_provisioning_enabled", "sso_enforcement"].into_iter().find(|name| form.has(name));
+    let needs_proof = if form.has(JIT_PROVISIONING_ENABLED) {
+        Some(JIT_PROVISIONING_ENABLED.name())
+    } else {
+        form.has(SSO_ENFORCEMENT).then_some(SSO_ENFORCEMENT.name())
+    };
     if let (Some(name), None) = (needs_proof, domain.verified_at) {
         let detail = "This attribute cannot be updated until the domain is verified.";
         return Err(invalid(name, "verification_required", detail));
     }
-    form.set("jit_provisioning_enabled", &mut domain.jit_provisioning_enabled);
-    form.set("sso_enforcement", &mut domain.sso_enforcement);
-    fill_saml(&mut domain, &mut form);
+    form.set(JIT_PROVISIONING_ENABLED, &mut domain.jit_provisioning_enabled);
+    form.set(SSO_ENFORCEMENT, &mut domain.sso_enforcement);
+    form.ignore(DOMAIN);
+    fill_saml(&mut domain, form);
     tx.put(&DOMAINS, &(organization, id), &domain)?;
     Reply::ok(&wire(id, &domain))
 }
 
-fn fill_saml(domain: &mut Domain, form: &mut crate::api::Form) {
-    form.set("saml_entity_id", &mut domain.saml_entity_id);
-    form.set("saml_acs_url", &mut domain.saml_acs_url);
-    form.set("saml_x509_cert", &mut domain.saml_x509_cert);
+fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
+    form.set(SAML_ENTITY_ID, &mut domain.saml_entity_id);
+    form.set(SAML_ACS_URL, &mut domain.saml_acs_url);
+    form.set(SAML_X509_CERT, &mut domain.saml_x509_cert);
+    form.finish();
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
-use crate::api::{Body, Call, Ctx, Field, Form, Kind, Level, Paging, Reply, Within};
+use crate::api::{Body, Call, Ctx, Field, FieldInfo, Form, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::hash;
 use crate::clock::{Ids, Time};
@@ -102,22 +102,28 @@ static BY_EMAIL: Index<(Uuid, Uuid), Invite, (String, Uuid), Uuid> =
         Some(((invite.target_email.to_lowercase(), *id), *organization))
     });
 
-pub const FIELDS: &[Field] = &[
+const TARGET_EMAIL: Field<String> = Field::email("target_email").required();
+const FIRST_NAME: Field<String> = Field::text("first_name", 30).blank();
+const LEVEL: Field<u8> = Field::choice("level", LEVELS).described("1 member, 8 admin, 15 owner.");
+const MESSAGE: Field<Option<String>> = Field::long_text("message").blank().nullable();
+const SEND_EMAIL: Field<bool> = Field::boolean("send_email").write_only();
+const COMBINE_PENDING_INVITES: Field<bool> = Field::boolean("combine_pending_invites").write_only();
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
-    Field::new("target_email", Kind::Email).required(),
-    Field::text("first_name", 30).blank(),
+    TARGET_EMAIL.info(),
+    FIRST_NAME.info(),
     Field::boolean("emailing_attempt_made").read_only(),
-    Field::new("level", Kind::Choice(LEVELS)).described("1 member, 8 admin, 15 owner."),
+    LEVEL.info(),
     Field::boolean("is_expired").read_only(),
-    Field::new("created_by", Kind::Object(users::BASIC)).nullable().read_only(),
+    Field::object("created_by", users::BASIC).nullable().read_only(),
     Field::time("created_at").read_only(),
     Field::time("updated_at").read_only(),
-    Field::long_text("message").blank().nullable(),
-    Field::boolean("send_email").write_only(),
-    Field::boolean("combine_pending_invites").write_only(),
+    MESSAGE.info(),
+    SEND_EMAIL.info(),
+    COMBINE_PENDING_INVITES.info(),
 ];
 
-const LINK: &[Field] = &[Field::text("link", 2000).read_only()];
+const LINK: &[FieldInfo] = &[Field::text("link", 2000).read_only()];
 
 #[derive(Serialize)]
 struct Link {
@@ -223,7 +229,7 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
         forms.push(form.map_err(|error| error.within(place))?);
     }
     // Of two entries with one address the last wins.
-    let address = |form: &Form| match form.peek("target_email") {
+    let address = |form: &Form| match form.peek(TARGET_EMAIL) {
         Some(Checked::Text(email)) => email.to_lowercase(),
         _ => String::new(),
     };
@@ -265,7 +271,7 @@ fn may_send(ctx: &Ctx, mine: Level, level: Level) -> Result<()> {
 fn make(ctx: &Ctx, tx: &WriteTx, organization: Uuid, mine: Level, mut form: Form) -> Result<(Uuid, Invite)> {
     let id = ctx.new_uuid();
     let mut invite = Invite {
-        target_email: form.take("target_email").map(lower_domain).unwrap_or_default(),
+        target_email: form.take(TARGET_EMAIL).map(lower_domain).unwrap_or_default(),
         first_name: String::new(),
         level: Level::Member,
         message: None,
@@ -275,9 +281,9 @@ fn make(ctx: &Ctx, tx: &WriteTx, organization: Uuid, mine: Level, mut form: Form
         updated_at: ctx.now,
         token: Some(new_token(&ctx.ids, &ctx.vault, id)?),
     };
-    form.set("first_name", &mut invite.first_name);
-    form.set("message", &mut invite.message);
-    if let Some(level) = form.take::<i64>("level").and_then(Level::of) {
+    form.set(FIRST_NAME, &mut invite.first_name);
+    form.set(MESSAGE, &mut invite.message);
+    if let Some(level) = form.take(LEVEL).and_then(|number| Level::of(number.into())) {
         invite.level = level;
     }
     // Nobody replaces what they could not send, whether its level is kept or not.
@@ -285,7 +291,7 @@ fn make(ctx: &Ctx, tx: &WriteTx, organization: Uuid, mine: Level, mut form: Form
     let pending = older.iter().filter(|(_, old)| !old.is_expired(ctx.now)).map(|(_, old)| old.level);
     let highest = pending.fold(invite.level, Level::max);
     may_send(ctx, mine, highest)?;
-    if form.take::<bool>("combine_pending_invites").unwrap_or(false) {
+    if form.take(COMBINE_PENDING_INVITES).unwrap_or(false) {
         invite.level = highest;
     }
     if let Some(user) = users::by_email(tx, &invite.target_email)?
@@ -297,7 +303,8 @@ fn make(ctx: &Ctx, tx: &WriteTx, organization: Uuid, mine: Level, mut form: Form
     for (old_id, _) in older {
         tx.delete(&INVITES, &(organization, old_id))?;
     }
-    let wanted = form.take::<bool>("send_email").unwrap_or(true);
+    let wanted = form.take(SEND_EMAIL).unwrap_or(true);
+    form.finish();
     invite.emailing_attempt_made = wanted && outbox::push_invite(ctx, tx, organization, id, &invite)?;
     tx.insert(&INVITES, &(organization, id), &invite)?;
     Ok((id, invite))

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
 use crate::api::call::Via;
 use crate::api::level::LEVELS;
-use crate::api::{Call, Ctx, Field, Kind, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -88,10 +88,11 @@ pub(super) static BY_JOINING: Index<(Uuid, Uuid), Member, (Uuid, Uuid), Uuid> =
     .counted(by_uuid)
     .cached();
 
-pub const FIELDS: &[Field] = &[
+const LEVEL: Field<u8> = Field::choice("level", LEVELS).described("1 member, 8 admin, 15 owner.");
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
-    Field::new("user", Kind::Object(users::BASIC)).read_only(),
-    Field::new("level", Kind::Choice(LEVELS)).described("1 member, 8 admin, 15 owner."),
+    Field::object("user", users::BASIC).read_only(),
+    LEVEL.info(),
     Field::time("joined_at").read_only(),
     Field::time("updated_at").read_only(),
     Field::boolean("is_2fa_enabled").read_only(),
@@ -184,9 +185,8 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let mut member = find(tx, organization, target)?;
     let is_self = target == call.user()?;
     may_edit(is_self, mine, member.level)?;
-    let mut form = call.form(FIELDS)?;
-    if let Some(number) = form.take::<i64>("level") {
-        let level = Level::of(number).ok_or_else(not_found)?;
+    if let Some(number) = call.form(FIELDS)?.only(LEVEL) {
+        let level = Level::of(number.into()).ok_or_else(not_found)?;
         may_grant(is_self, mine, level)?;
         if level > member.level {
             key_may_give(call, level)?;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Resource, members, projects, users};
 use crate::api::call::{Via, parse_uuid};
-use crate::api::{Call, Ctx, Field, Form, InOrganization, Input, Kind, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;
 use crate::clock::Time;
@@ -88,28 +88,32 @@ static BY_SLUG: Index<Uuid, Organization, String, Uuid> =
 pub const NAME_CHARS_MAX: usize = 64;
 const SLUG_CHARS_MAX: usize = 48;
 
-pub const FIELDS: &[Field] = &[
+const NAME: Field<String> = Field::text("name", NAME_CHARS_MAX).required();
+const IS_MEMBER_JOIN_EMAIL_ENABLED: Field<bool> = Field::boolean("is_member_join_email_enabled");
+const ENFORCE_2FA: Field<Option<bool>> =
+    Field::boolean("enforce_2fa").nullable().described("Sessions without a second step get 403.");
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
-    Field::text("name", NAME_CHARS_MAX).required(),
+    NAME.info(),
     Field::text("slug", SLUG_CHARS_MAX).read_only().described("Unique on the instance; never changes."),
     Field::time("created_at").read_only(),
     Field::time("updated_at").read_only(),
-    Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
-    Field::new("plugins_access_level", Kind::Choice(&[0, 3, 6, 9])).read_only(),
-    Field::new("teams", Kind::Objects(projects::SHORT)).read_only(),
+    Field::choice("membership_level", crate::api::level::LEVELS).nullable().read_only(),
+    Field::choice("plugins_access_level", &[0, 3, 6, 9]).read_only(),
+    Field::objects("teams", projects::SHORT).read_only(),
     Field::json("available_product_features").read_only(),
-    Field::boolean("is_member_join_email_enabled"),
+    IS_MEMBER_JOIN_EMAIL_ENABLED.info(),
     Field::json("metadata").read_only(),
     Field::text("customer_id", 200).nullable().read_only(),
-    Field::boolean("enforce_2fa").nullable().described("Sessions without a second step get 403."),
+    ENFORCE_2FA.info(),
     Field::integer("member_count", 0, i64::MAX).read_only(),
 ];
 
-pub const BASIC: &[Field] = &[
+pub const BASIC: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     Field::text("name", NAME_CHARS_MAX).read_only(),
     Field::text("slug", SLUG_CHARS_MAX).read_only().described("Unique on the instance; never changes."),
-    Field::new("membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
+    Field::choice("membership_level", crate::api::level::LEVELS).nullable().read_only(),
 ];
 
 #[derive(Serialize)]
@@ -265,9 +269,10 @@ pub fn remove(tx: &WriteTx, (id, level): InOrganization) -> Result<()> {
 }
 
 fn fill(organization: &mut Organization, mut form: Form) {
-    form.set("name", &mut organization.name);
-    form.set("is_member_join_email_enabled", &mut organization.is_member_join_email_enabled);
-    form.set("enforce_2fa", &mut organization.enforce_2fa);
+    form.set(NAME, &mut organization.name);
+    form.set(IS_MEMBER_JOIN_EMAIL_ENABLED, &mut organization.is_member_join_email_enabled);
+    form.set(ENFORCE_2FA, &mut organization.enforce_2fa);
+    form.finish();
 }
 
 /// The place of `/api/organizations/{id}/`: only the caller's own organizations exist here.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Resource, members, organizations, users};
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
+use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::backoff::Backoff;
 use crate::clock::Time;
@@ -121,11 +121,12 @@ const LOOK_AGAIN: Backoff = Backoff { first: 3.0, factor: 1.1, max: 300.0 };
 /// How often a name that has had its CNAME is looked at again.
 const WATCH_SECONDS: i64 = 60 * 60;
 
-const FIELDS: &[Field] = &[
+const DOMAIN: Field<String> = Field::text("domain", 64).required();
+const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
-    Field::text("domain", 64).required(),
+    DOMAIN.info(),
     Field::text("target_cname", 256).read_only().described("Where the domain's CNAME is to lead."),
-    Field::new("status", Kind::TextChoice(is_status)).read_only(),
+    Field::text_choice("status", is_status).read_only(),
     Field::text("message", 1024).nullable().read_only(),
     Field::time("created_at").read_only(),
     Field::time("updated_at").read_only(),
@@ -195,7 +196,7 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 /// Another name starts from the beginning; the same name changes nothing.
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, id, before) = to_change(call, tx)?;
-    let wanted: Option<String> = call.form(FIELDS)?.take("domain");
+    let wanted: Option<String> = call.form(FIELDS)?.only(DOMAIN);
     if wanted.is_none_or(|domain| domain == before.domain) {
         return Reply::ok(&wire(tx, id, &before)?);
     }
@@ -249,7 +250,7 @@ fn to_change(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, ProxyRecord)> {
 
 /// The body's name, if it is one and nobody has it.
 fn free_domain(call: &Call, tx: &Tx) -> Result<String> {
-    let domain: String = call.form(FIELDS)?.take("domain").unwrap_or_default();
+    let domain: String = call.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
     if !is_host_name(&domain) {
         let detail = "Enter a domain name on its own, like e.example.com, with no protocol, port, or path.";
         return Err(invalid("domain", "invalid_input", detail));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, roles, users};
-use crate::api::{Call, Field, Kind, Level, Paging, Reply, Within};
+use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
@@ -69,14 +69,15 @@ static BY_USER: Index<(Uuid, Uuid), RoleMembership, (Uuid, Uuid, Uuid), Uuid> =
         Some(((membership.organization, membership.user, *role), *id))
     });
 
-pub const FIELDS: &[Field] = &[
+const USER_UUID: Field<Uuid> = Field::uuid("user_uuid").required();
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     Field::uuid("role_id").read_only(),
-    Field::new("organization_member", Kind::Object(members::FIELDS)).read_only(),
-    Field::new("user", Kind::Object(users::BASIC)).read_only(),
+    Field::object("organization_member", members::FIELDS).read_only(),
+    Field::object("user", users::BASIC).read_only(),
     Field::time("joined_at").read_only(),
     Field::time("updated_at").read_only(),
-    Field::uuid("user_uuid").required(),
+    USER_UUID.info(),
 ];
 
 #[derive(Serialize)]
@@ -136,7 +137,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let organization = roles::require_admin(call.place.in_organization()?)?;
     let role = call.uuid("role_id")?;
-    let user: Uuid = call.form(FIELDS)?.take("user_uuid").unwrap_or_default();
+    let user: Uuid = call.form(FIELDS)?.only(USER_UUID).unwrap_or_default();
     let refuse = |detail: &'static str| Err(invalid_body("invalid_input", detail));
     if !roles::exists(tx, organization, role)? {
         return refuse("Role does not exist.");

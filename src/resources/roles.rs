@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, organizations, role_memberships, users};
-use crate::api::{Call, Ctx, Field, InOrganization, Input, Kind, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, invalid, not_found};
@@ -76,14 +76,16 @@ static BY_NAME: Index<(Uuid, Uuid), Role, (Uuid, String), Uuid> =
 const FLAG_LEVELS: &[i64] = &[21, CAN_ALWAYS_EDIT as i64];
 const CAN_ALWAYS_EDIT: u8 = 37;
 
-const FIELDS: &[Field] = &[
+const NAME: Field<String> = Field::text("name", 200).required();
+const FEATURE_FLAGS_ACCESS_LEVEL: Field<u8> = Field::choice("feature_flags_access_level", FLAG_LEVELS)
+    .described("Stored and shown; nothing here reads it.");
+const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
-    Field::text("name", 200).required(),
-    Field::new("feature_flags_access_level", Kind::Choice(FLAG_LEVELS))
-        .described("Stored and shown; nothing here reads it."),
+    NAME.info(),
+    FEATURE_FLAGS_ACCESS_LEVEL.info(),
     Field::time("created_at").read_only(),
-    Field::new("created_by", Kind::Object(users::BASIC)).nullable().read_only(),
-    Field::new("members", Kind::Objects(role_memberships::FIELDS)).read_only(),
+    Field::object("created_by", users::BASIC).nullable().read_only(),
+    Field::objects("members", role_memberships::FIELDS).read_only(),
     Field::json("associated_flags").read_only(),
 ];
 
@@ -194,7 +196,10 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
         created_by: ctx.user()?,
         created_at: ctx.now,
     };
-    input.form(FIELDS)?.set("name", &mut role.name);
+    let mut form = input.form(FIELDS)?;
+    form.set(NAME, &mut role.name);
+    form.ignore(FEATURE_FLAGS_ACCESS_LEVEL);
+    form.finish();
     let id = ctx.new_uuid();
     tx.insert(&ROLES, &(organization, id), &role).on_conflict(&BY_NAME.info(), taken)?;
     Ok((id, role))
@@ -209,8 +214,9 @@ pub fn update(tx: &WriteTx, at: InOrganization, id: Uuid, input: Input<'_>) -> R
     let before = find(tx, organization, id)?;
     let mut role = before.clone();
     let mut form = input.form(FIELDS)?;
-    form.set("name", &mut role.name);
-    form.set("feature_flags_access_level", &mut role.feature_flags_access_level);
+    form.set(NAME, &mut role.name);
+    form.set(FEATURE_FLAGS_ACCESS_LEVEL, &mut role.feature_flags_access_level);
+    form.finish();
     tx.replace(&ROLES, &(organization, id), &before, &role).on_conflict(&BY_NAME.info(), taken)?;
     Ok(role)
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::users::{self, User};
 use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
-use crate::api::{Call, Ctx, Field, Kind, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{cookies, hash, password};
@@ -113,11 +113,10 @@ static BY_USER: Index<[u8; 32], Session, (Uuid, [u8; 32]), ()> =
 static BY_AGE: Index<[u8; 32], Session, (Uuid, [u8; 32]), ()> =
     Index::new("sessions_by_age", |hash, session| Some(((session.id, *hash), ())));
 
-const LOGIN: &[Field] = &[
-    Field::new("email", Kind::Email).required().write_only(),
-    Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX }).required().write_only(),
-];
-const SUCCESS: &[Field] = &[Field::boolean("success").read_only()];
+const EMAIL: Field<String> = Field::email("email").required().write_only();
+const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).required().write_only();
+const LOGIN: &[FieldInfo] = &[EMAIL.info(), PASSWORD.info()];
+const SUCCESS: &[FieldInfo] = &[Field::boolean("success").read_only()];
 const USER_AGENT_CHARS_MAX: usize = 300;
 
 #[derive(Serialize)]
@@ -127,8 +126,9 @@ struct Success {
 
 async fn login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let mut form = call.form(LOGIN)?;
-    let email: String = form.take("email").unwrap_or_default();
-    let given: String = form.take("password").unwrap_or_default();
+    let email: String = form.take(EMAIL).unwrap_or_default();
+    let given: String = form.take(PASSWORD).unwrap_or_default();
+    form.finish();
     let found = app.store.read(|tx| match users::by_email(tx, &email)? {
         Some(uuid) => Ok(Some((uuid, users::find(tx, uuid)?.password_hash))),
         None => Ok(None),

@@ -10,7 +10,7 @@ use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
 use super::{Resource, domains, invites, members, organizations, outbox, places, projects, sessions};
 use crate::api::fields::is_email;
-use crate::api::{Call, Ctx, Field, Form, Kind, Level, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Form, Level, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, tagged};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
@@ -59,43 +59,46 @@ fn routes() -> Vec<Route> {
     tagged(TAG, routes)
 }
 
-const PASSWORD: Field = Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX });
-
-const SIGN_UP: &[Field] = &[
-    Field::text("first_name", 128).required(),
-    Field::text("last_name", 128).blank(),
-    Field::new("email", Kind::Email).required(),
-    PASSWORD.required().write_only(),
-    Field::text("organization_name", NAME_CHARS_MAX).blank().write_only(),
-    Field::text("role_at_organization", 128).blank().write_only(),
-    Field::text("referral_source", 1000).blank().write_only(),
-    Field::boolean("email_opt_in").write_only(),
-    Field::long_text("next_url").blank().nullable().write_only(),
+const FIRST_NAME: Field<String> = Field::text("first_name", 128).required();
+const LAST_NAME: Field<String> = Field::text("last_name", 128).blank();
+const EMAIL: Field<String> = Field::email("email").required();
+const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).required().write_only();
+const ORGANIZATION_NAME: Field<String> =
+    Field::text("organization_name", NAME_CHARS_MAX).blank().write_only();
+const ROLE_AT_ORGANIZATION: Field<String> = Field::text("role_at_organization", 128).blank().write_only();
+const REFERRAL_SOURCE: Field<String> = Field::text("referral_source", 1000).blank().write_only();
+const EMAIL_OPT_IN: Field<bool> = Field::boolean("email_opt_in").write_only();
+const NEXT_URL: Field<Option<String>> = Field::long_text("next_url").blank().nullable().write_only();
+const SIGN_UP: &[FieldInfo] = &[
+    FIRST_NAME.info(),
+    LAST_NAME.info(),
+    EMAIL.info(),
+    PASSWORD.info(),
+    ORGANIZATION_NAME.info(),
+    ROLE_AT_ORGANIZATION.info(),
+    REFERRAL_SOURCE.info(),
+    EMAIL_OPT_IN.info(),
+    NEXT_URL.info(),
 ];
 
-const ACCEPT: &[Field] = &[
-    Field::text("first_name", 128).required(),
-    Field::text("last_name", 128).blank(),
-    PASSWORD.required().write_only(),
-    Field::text("role_at_organization", 128).blank().write_only(),
-    Field::boolean("email_opt_in").write_only(),
-];
+const ACCEPT: &[FieldInfo] =
+    &[FIRST_NAME.info(), LAST_NAME.info(), PASSWORD.info(), ROLE_AT_ORGANIZATION.info(), EMAIL_OPT_IN.info()];
 
-const SIGNED_UP: &[Field] = &[
+const SIGNED_UP: &[FieldInfo] = &[
     Field::integer("id", 0, i64::MAX).read_only(),
     Field::uuid("uuid").read_only(),
     Field::text("distinct_id", 200).read_only(),
     Field::text("first_name", 150).read_only(),
     Field::text("last_name", 150).read_only(),
-    Field::new("email", Kind::Email).read_only(),
+    Field::email("email").read_only(),
     Field::boolean("is_email_verified").nullable().read_only(),
     Field::json("hedgehog_config").nullable().read_only(),
     Field::text("redirect_url", 2000).read_only(),
 ];
 
-const PREVALIDATED: &[Field] = &[
+const PREVALIDATED: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
-    Field::new("target_email", Kind::Email).read_only(),
+    Field::email("target_email").read_only(),
     Field::text("first_name", 30).read_only(),
     Field::text("organization_name", NAME_CHARS_MAX).read_only(),
 ];
@@ -147,10 +150,10 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     judge_setup_code(&app, &call)?;
     app.store.read(|tx| admit(&app.setup_code, &call, tx))?;
     let mut form = call.form(SIGN_UP)?;
-    let email: String = form.take("email").unwrap_or_default();
+    let email: String = form.take(EMAIL).unwrap_or_default();
     // Whoever tries out which addresses have accounts pays for a hash each time, and has few tries.
     let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
-    let password_hash = users::new_hash(&app, &call, form.take("password").unwrap_or_default()).await;
+    let password_hash = users::new_hash(&app, &call, form.take(PASSWORD).unwrap_or_default()).await;
     let is_taken = app.store.read(|tx| Ok(users::by_email(tx, &email)?.is_some()))?;
     if is_taken && password_hash.is_ok() {
         slot.wrong();
@@ -167,7 +170,7 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             let mut user = new_user(&call, tx, &email, &password_hash, &mut form)?;
             user.is_staff = users::none_yet(tx)?;
             let name = form
-                .take::<String>("organization_name")
+                .take(ORGANIZATION_NAME)
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| own_organization(&user.first_name));
             let uuid = call.new_uuid();
@@ -177,7 +180,12 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
                 None => organizations::create_with_owner(&call, tx, uuid, Organization::new(&name, call.now))
                     .map(drop)?,
             }
-            let next_url: Option<String> = form.take::<Option<String>>("next_url").flatten();
+            let next_url: Option<String> = form.take(NEXT_URL).flatten();
+            // Read before the write.
+            form.ignore(EMAIL);
+            // For PostHog's own marketing.
+            form.ignore(REFERRAL_SOURCE);
+            form.finish();
             signed_up(&call, tx, uuid, next_url.as_deref())
         }
     });
@@ -214,9 +222,13 @@ fn own_organization(first_name: &str) -> String {
 pub fn new_user(ctx: &Ctx, tx: &WriteTx, email: &str, password_hash: &str, form: &mut Form) -> Result<User> {
     let mut user = blank_user(ctx, tx, email)?;
     user.password_hash = Some(password_hash.to_owned());
-    form.set("first_name", &mut user.first_name);
-    form.set("last_name", &mut user.last_name);
-    form.set("role_at_organization", &mut user.role_at_organization);
+    form.set(FIRST_NAME, &mut user.first_name);
+    form.set(LAST_NAME, &mut user.last_name);
+    form.set(ROLE_AT_ORGANIZATION, &mut user.role_at_organization);
+    // Its hash was made before the write.
+    form.ignore(PASSWORD);
+    // For PostHog's own marketing.
+    form.ignore(EMAIL_OPT_IN);
     Ok(user)
 }
 
@@ -331,10 +343,12 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     }
     app.store.read(|tx| for_newcomer(check(&call, tx), &call, tx))?;
     let mut form = call.form(ACCEPT)?;
-    let password_hash = users::new_hash(&app, &call, form.take("password").unwrap_or_default()).await?;
+    let password_hash = users::new_hash(&app, &call, form.take(PASSWORD).unwrap_or_default()).await?;
     let write = app.store.write(move |tx| {
         let Loaded { organization, invite, .. } = for_newcomer(check(&call, tx), &call, tx)?;
-        let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut call.form(ACCEPT)?)?;
+        let mut form = call.form(ACCEPT)?;
+        let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut form)?;
+        form.finish();
         let uuid = call.new_uuid();
         users::insert(tx, uuid, &user)?;
         enter(&call, tx, organization, uuid, invite.level)?;

@@ -13,7 +13,7 @@ use totp_rs::{Algorithm, Builder, Secret, Totp};
 use uuid::Uuid;
 
 use super::{Resource, places, sessions, status, users};
-use crate::api::{Call, Ctx, Field, Kind, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, session, tagged};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
@@ -55,7 +55,7 @@ fn routes() -> Vec<Route> {
             ),
         Route::post(at("validate"), session(), Within::Nothing, async_(validate))
             .without_second_factor()
-            .accepts(TOKEN)
+            .accepts(STEP)
             .responds(200, SUCCESS)
             .about("Switch the second step on", "With a code of the new secret. Ends all other sessions."),
         Route::get(at("status"), session(), Within::Nothing, read(status))
@@ -73,7 +73,7 @@ fn routes() -> Vec<Route> {
             .responds(200, SUCCESS)
             .about("Switch the second step off", "Ends all other sessions."),
         Route::post("/api/login/token/", public(), Within::Nothing, async_(log_in))
-            .accepts(TOKEN)
+            .accepts(STEP)
             .responds(200, SUCCESS)
             .about(
                 "Give the code of the second step",
@@ -140,22 +140,24 @@ const SETUP_SECONDS: i64 = 10 * 60;
 /// How long after the password the code may come.
 pub(super) const LOG_IN_SECONDS: i64 = 10 * 60;
 
-const PROOF: &[Field] =
-    &[Field::new("current_password", Kind::Secret { chars_max: password::CHARS_MAX }).blank().write_only()];
-const TOKEN: &[Field] = &[Field::text("token", 50).required().write_only()];
-const SUCCESS: &[Field] = &[Field::boolean("success").read_only()];
-const SETUP: &[Field] = &[
+const CURRENT_PASSWORD: Field<String> =
+    Field::secret("current_password", password::CHARS_MAX).blank().write_only();
+const PROOF: &[FieldInfo] = &[CURRENT_PASSWORD.info()];
+const TOKEN: Field<String> = Field::text("token", 50).required().write_only();
+const STEP: &[FieldInfo] = &[TOKEN.info()];
+const SUCCESS: &[FieldInfo] = &[Field::boolean("success").read_only()];
+const SETUP: &[FieldInfo] = &[
     Field::boolean("success").read_only(),
     Field::text("secret", 50).read_only(),
     Field::text("otpauth_url", 1000).read_only(),
 ];
-const STATUS: &[Field] = &[
+const STATUS: &[FieldInfo] = &[
     Field::boolean("is_enabled").read_only(),
     Field::texts("backup_codes", None).read_only(),
     Field::integer("backup_codes_left", 0, i64::MAX).read_only(),
     Field::text("method", 10).nullable().read_only(),
 ];
-const CODES: &[Field] = &[Field::texts("backup_codes", None).read_only()];
+const CODES: &[FieldInfo] = &[Field::texts("backup_codes", None).read_only()];
 
 #[derive(Serialize)]
 struct Success {
@@ -188,7 +190,7 @@ struct Codes {
 async fn prove(app: &App, call: &Call, user: Uuid) -> Result<()> {
     const REQUIRED: &str = "Give your current password, or log in again.";
     sessions::require_recent_login(call)?;
-    let given: Option<String> = call.form(PROOF)?.take("current_password");
+    let given: Option<String> = call.form(PROOF)?.only(CURRENT_PASSWORD);
     if given.is_none() && sessions::has_just_logged_in(call)? {
         return Ok(());
     }
@@ -237,7 +239,7 @@ async fn start_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 async fn validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let user = users::require_self(&call)?;
     sessions::require_recent_login(&call)?;
-    let token: String = call.form(TOKEN)?.take("token").unwrap_or_default();
+    let token: String = call.form(STEP)?.only(TOKEN).unwrap_or_default();
     let email = app.store.read(|tx| Ok(users::find(tx, user)?.email))?;
     let (peer, now) = (call.peer, call.now);
     let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(Refused::throttled)?;
@@ -339,7 +341,7 @@ pub fn setup_required() -> Error {
 
 /// The second step of a log-in: a code of the device, or a recovery code.
 async fn log_in(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let token: String = call.form(TOKEN)?.take("token").unwrap_or_default();
+    let token: String = call.form(STEP)?.only(TOKEN).unwrap_or_default();
     let email = app.store.read(|tx| Ok(users::find(tx, awaited(&call, tx)?)?.email))?;
     let (peer, now) = (call.peer, call.now);
     let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(|refused| {

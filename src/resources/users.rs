@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::{Call, Caller, Ctx, Field, Form, Kind, Level, Reply, Within};
+use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, Level, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
 use crate::auth::{self, password};
 use crate::clock::Time;
@@ -99,13 +99,13 @@ static BY_EMAIL: Index<Uuid, User, String, Uuid> =
     Index::unique("users_by_email", |uuid, user| Some((user.email.to_lowercase(), *uuid)));
 
 /// The part of a user that other members see.
-pub const BASIC: &[Field] = &[
+pub const BASIC: &[FieldInfo] = &[
     Field::integer("id", 0, i64::MAX).read_only(),
     Field::uuid("uuid").read_only(),
     Field::text("distinct_id", 200).read_only(),
     Field::text("first_name", 150).read_only(),
     Field::text("last_name", 150).read_only(),
-    Field::new("email", Kind::Email).read_only(),
+    Field::email("email").read_only(),
     Field::boolean("is_email_verified").nullable().read_only(),
     Field::json("hedgehog_config").nullable().read_only(),
 ];
@@ -145,37 +145,52 @@ fn is_theme_mode(text: &str) -> bool {
     ["dark", "light", "system"].contains(&text)
 }
 
-pub const ME: &[Field] = &[
+const FIRST_NAME: Field<String> = Field::text("first_name", 150);
+const LAST_NAME: Field<String> = Field::text("last_name", 150).blank();
+const EMAIL: Field<String> = Field::email("email");
+const NOTIFICATION_SETTINGS: Field<Json> = Field::json("notification_settings");
+const ANONYMIZE_DATA: Field<bool> = Field::boolean("anonymize_data");
+const TOOLBAR_MODE: Field<String> = Field::text_choice("toolbar_mode", is_toolbar_mode);
+const SET_CURRENT_ORGANIZATION: Field<String> = Field::long_text("set_current_organization").write_only();
+const SET_CURRENT_TEAM: Field<String> = Field::long_text("set_current_team").write_only();
+const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).write_only();
+const CURRENT_PASSWORD: Field<String> =
+    Field::secret("current_password", password::CHARS_MAX).blank().write_only();
+const EVENTS_COLUMN_CONFIG: Field<Json> = Field::json("events_column_config");
+const HAS_SEEN_PRODUCT_INTRO_FOR: Field<Option<Json>> = Field::json("has_seen_product_intro_for").nullable();
+const THEME_MODE: Field<Option<String>> = Field::text_choice("theme_mode", is_theme_mode).nullable();
+const HEDGEHOG_CONFIG: Field<Option<Json>> = Field::json("hedgehog_config").nullable();
+pub const ME: &[FieldInfo] = &[
     Field::time("date_joined").read_only(),
     Field::uuid("uuid").read_only(),
     Field::text("distinct_id", 200).read_only(),
-    Field::text("first_name", 150),
-    Field::text("last_name", 150).blank(),
-    Field::new("email", Kind::Email),
-    Field::new("pending_email", Kind::Email).nullable().read_only(),
+    FIRST_NAME.info(),
+    LAST_NAME.info(),
+    EMAIL.info(),
+    Field::email("pending_email").nullable().read_only(),
     Field::boolean("is_email_verified").nullable().read_only(),
-    Field::json("notification_settings"),
-    Field::boolean("anonymize_data"),
-    Field::new("toolbar_mode", Kind::TextChoice(is_toolbar_mode)),
+    NOTIFICATION_SETTINGS.info(),
+    ANONYMIZE_DATA.info(),
+    TOOLBAR_MODE.info(),
     Field::boolean("has_password").read_only(),
     Field::boolean("is_staff").read_only(),
     Field::boolean("is_impersonated").read_only(),
     Field::time("is_impersonated_until").nullable().read_only(),
     Field::time("sensitive_session_expires_at").nullable().read_only(),
-    Field::new("team", Kind::Object(projects::SHORT)).nullable().read_only(),
-    Field::new("organization", Kind::Object(organizations::FIELDS)).nullable().read_only(),
-    Field::new("organizations", Kind::Objects(organizations::BASIC)).read_only(),
-    Field::long_text("set_current_organization").write_only(),
-    Field::long_text("set_current_team").write_only(),
-    Field::new("password", Kind::Secret { chars_max: password::CHARS_MAX }).write_only(),
-    Field::new("current_password", Kind::Secret { chars_max: password::CHARS_MAX }).blank().write_only(),
-    Field::json("events_column_config"),
+    Field::object("team", projects::SHORT).nullable().read_only(),
+    Field::object("organization", organizations::FIELDS).nullable().read_only(),
+    Field::objects("organizations", organizations::BASIC).read_only(),
+    SET_CURRENT_ORGANIZATION.info(),
+    SET_CURRENT_TEAM.info(),
+    PASSWORD.info(),
+    CURRENT_PASSWORD.info(),
+    EVENTS_COLUMN_CONFIG.info(),
     Field::boolean("is_2fa_enabled").read_only(),
     Field::boolean("has_social_auth").read_only(),
-    Field::json("has_seen_product_intro_for").nullable(),
+    HAS_SEEN_PRODUCT_INTRO_FOR.info(),
     Field::json("scene_personalisation").read_only(),
-    Field::new("theme_mode", Kind::TextChoice(is_theme_mode)).nullable(),
-    Field::json("hedgehog_config").nullable(),
+    THEME_MODE.info(),
+    HEDGEHOG_CONFIG.info(),
 ];
 
 #[derive(Serialize)]
@@ -302,9 +317,9 @@ impl Credentials {
     /// What the form changes of them; `None` where it changes nothing.
     fn changed(form: &mut Form, user: &User) -> Option<Credentials> {
         let changed = Credentials {
-            email: form.take::<String>("email").filter(|email| *email != user.email),
-            password: form.take("password"),
-            current_password: form.take("current_password"),
+            email: form.take(EMAIL).filter(|email| *email != user.email),
+            password: form.take(PASSWORD),
+            current_password: form.take(CURRENT_PASSWORD),
         };
         (changed.email.is_some() || changed.password.is_some()).then_some(changed)
     }
@@ -362,7 +377,7 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         app.throttles.user_write(uuid, call.now)?;
     }
     let mut form = call.form(ME)?;
-    if form.has("set_current_organization") || form.has("set_current_team") {
+    if form.has(SET_CURRENT_ORGANIZATION) || form.has(SET_CURRENT_TEAM) {
         auth::unlimited(&call.caller()?.via, "does not choose the current organization or project")?;
     }
     let proved = match Credentials::changed(&mut form, &user) {
@@ -406,19 +421,25 @@ fn take_address(tx: &Tx, user: &mut User, email: String, now: Time) -> Result<()
 }
 
 fn fill(tx: &Tx, uuid: Uuid, user: &mut User, mut form: Form) -> Result<()> {
-    form.set("first_name", &mut user.first_name);
-    form.set("last_name", &mut user.last_name);
+    form.set(FIRST_NAME, &mut user.first_name);
+    form.set(LAST_NAME, &mut user.last_name);
     let settings = &mut user.settings;
-    if let Some(wanted) = form.take::<Value>("notification_settings") {
-        settings.notification_settings = merged(&settings.notification_settings, wanted)?;
+    if let Some(wanted) = form.take(NOTIFICATION_SETTINGS) {
+        settings.notification_settings = merged(&settings.notification_settings, wanted.value())?;
     }
-    form.set("anonymize_data", &mut settings.anonymize_data);
-    form.set("toolbar_mode", &mut settings.toolbar_mode);
-    form.set("events_column_config", &mut settings.events_column_config);
-    form.set("has_seen_product_intro_for", &mut settings.has_seen_product_intro_for);
-    form.set("theme_mode", &mut settings.theme_mode);
-    form.set("hedgehog_config", &mut settings.hedgehog_config);
-    set_current(tx, uuid, user, &mut form)
+    form.set(ANONYMIZE_DATA, &mut settings.anonymize_data);
+    form.set(TOOLBAR_MODE, &mut settings.toolbar_mode);
+    form.set(EVENTS_COLUMN_CONFIG, &mut settings.events_column_config);
+    form.set(HAS_SEEN_PRODUCT_INTRO_FOR, &mut settings.has_seen_product_intro_for);
+    form.set(THEME_MODE, &mut settings.theme_mode);
+    form.set(HEDGEHOG_CONFIG, &mut settings.hedgehog_config);
+    set_current(tx, uuid, user, &mut form)?;
+    // `Credentials` has read these.
+    form.ignore(EMAIL);
+    form.ignore(PASSWORD);
+    form.ignore(CURRENT_PASSWORD);
+    form.finish();
+    Ok(())
 }
 
 /// Notification settings are switches; those not named stay as they are.
@@ -443,14 +464,14 @@ fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<
         invalid(attr, "does_not_exist", format!("Object with id={value} does not exist."))
     };
     let mut organization = None;
-    if let Some(text) = form.take::<String>("set_current_organization") {
+    if let Some(text) = form.take(SET_CURRENT_ORGANIZATION) {
         let attr = "set_current_organization";
         let id = parse_uuid(&text)
             .ok_or_else(|| invalid(attr, "invalid_input", format!("“{text}” is not a valid UUID.")))?;
         let level = members::level_of(tx, id, uuid)?.ok_or_else(|| missing(attr, &text))?;
         organization = Some((id, level, text));
     }
-    if let Some(text) = form.take::<String>("set_current_team") {
+    if let Some(text) = form.take(SET_CURRENT_TEAM) {
         let attr = "set_current_team";
         let number: i64 = text.parse().map_err(|_| {
             invalid(attr, "invalid_input", format!("Field 'id' expected a number but got '{text}'."))

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use orgd::api::Field;
+use orgd::api::FieldInfo;
 use orgd::app::Route;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -126,7 +126,7 @@ impl Target {
 const JSON: &str = "application/json";
 
 /// The names that lead to each writable field, also in the objects that the body already has.
-fn writable(fields: &[Field], body: &Value) -> Vec<Vec<&'static str>> {
+fn writable(fields: &[FieldInfo], body: &Value) -> Vec<Vec<&'static str>> {
     let mut found = Vec::new();
     for field in fields.iter().filter(|field| !field.read_only) {
         found.push(vec![field.name]);

@@ -1,12 +1,12 @@
 //! Shelves of an organization, and the books on them: resources with everything that one can declare.
 //! Invariant: a shelf's name is unique in its organization; a book belongs to a shelf.
 
-use orgd::api::{Call, Field, Kind, Level, Paging, Reply, Within};
+use orgd::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use orgd::app::{Route, Tag, read, scope, tagged, write};
 use orgd::error::{Result, invalid, not_found};
 use orgd::resources::samples::{ONE, Samples, TWO};
 use orgd::resources::{Resource, members, organizations};
-use orgd::store::{Index, OnConflict, Order, Parent, Problems, Table, Tx, WriteTx, by_uuid};
+use orgd::store::{Index, Json, OnConflict, Order, Parent, Problems, Table, Tx, WriteTx, by_uuid};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -60,11 +60,9 @@ static BY_NAME: Index<(Uuid, Uuid), Shelf, (Uuid, String), Uuid> =
 pub static BOOKS: Table<(Uuid, u32), String> =
     Table::new("books").belongs_to(&[&Parent::of(&SHELVES, |(_, shelf)| *shelf)]);
 
-const FIELDS: &[Field] = &[
-    Field::uuid("id").read_only(),
-    Field::text("name", 20).required(),
-    Field::new("books", Kind::Json).described("The titles of the books on it."),
-];
+const NAME: Field<String> = Field::text("name", 20).required();
+const TITLES: Field<Json> = Field::json("books").described("The titles of the books on it.");
+const FIELDS: &[FieldInfo] = &[Field::uuid("id").read_only(), NAME.info(), TITLES.info()];
 
 #[derive(Serialize)]
 struct Wire<'a> {
@@ -89,8 +87,9 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
     let mut form = call.form(FIELDS)?;
-    let shelf = Shelf { name: form.take("name").unwrap_or_default(), kind: ShelfKind::Wood };
-    let books: Option<serde_json::Value> = form.take("books");
+    let shelf = Shelf { name: form.take(NAME).unwrap_or_default(), kind: ShelfKind::Wood };
+    let books = form.take(TITLES).map(|titles| titles.value());
+    form.finish();
     let id = call.new_uuid();
     let taken = || invalid("name", "unique", "shelf with this name already exists.");
     tx.insert(&SHELVES, &(organization, id), &shelf).on_conflict(&BY_NAME.info(), taken)?;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::schemas::Side;
-use crate::api::fields::{Field, Kind};
+use crate::api::fields::{FieldInfo, Kind};
 
 const UUID: &str = "0199c2a4-6c1e-7d2a-9f3b-5a1c8e4d7b60";
 const TIME: &str = "2026-01-15T10:30:00.000000Z";
@@ -105,7 +105,7 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 /// An object with these fields, of the resource with this noun.
-pub(super) fn object(noun: &str, fields: &[Field], side: Side) -> Value {
+pub(super) fn object(noun: &str, fields: &[FieldInfo], side: Side) -> Value {
     let fields = fields.iter().filter(|field| side.has(field));
     let values = fields.map(|field| (field, value(noun, field, side)));
     let shown: Map<String, Value> = match side {
@@ -120,7 +120,7 @@ pub(super) fn object(noun: &str, fields: &[Field], side: Side) -> Value {
     shown.into()
 }
 
-fn value(noun: &str, field: &Field, side: Side) -> Value {
+fn value(noun: &str, field: &FieldInfo, side: Side) -> Value {
     // Secrets are sent and never shown.
     let sent = (side != Side::Response).then(|| listed(noun, &format!("{}.sent", field.name))).flatten();
     if let Some(listed) = sent.or_else(|| listed(noun, field.name)) {
@@ -156,7 +156,7 @@ fn listed(noun: &str, name: &str) -> Option<Value> {
 
 /// Whether a reader would see an empty text where there should be a real one.
 #[cfg(test)]
-fn lacks_an_example(noun: &str, field: &Field) -> bool {
+fn lacks_an_example(noun: &str, field: &FieldInfo) -> bool {
     let is_text = matches!(
         field.kind,
         Kind::Email | Kind::Fraction | Kind::Secret { .. } | Kind::Text { .. } | Kind::TextChoice(_)
@@ -167,6 +167,7 @@ fn lacks_an_example(noun: &str, field: &Field) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Field;
 
     #[test]
     fn every_value_is_json() {
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_text_without_a_value_is_noticed() {
-        assert!(lacks_an_example("role", &Field::text("unheard_of", 10)));
-        assert!(!lacks_an_example("role", &Field::text("name", 10)));
+        assert!(lacks_an_example("role", &Field::text("unheard_of", 10).info()));
+        assert!(!lacks_an_example("role", &Field::text("name", 10).info()));
     }
 }

@@ -1,10 +1,10 @@
-//! Field lists as schemas, each once in the document and under a name.
+//! FieldInfo lists as schemas, each once in the document and under a name.
 
 use serde_json::{Map, Value, json};
 
 use super::examples;
 use super::names::{is_action, last_word, operation_id, type_name};
-use crate::api::fields::{Field, Kind};
+use crate::api::fields::{FieldInfo, Kind};
 use crate::app::route::{Route, Shape};
 
 /// Which way an object travels.
@@ -16,7 +16,7 @@ pub(super) enum Side {
 
 impl Side {
     /// Whether an object of this side has the field.
-    pub(super) fn has(self, field: &Field) -> bool {
+    pub(super) fn has(self, field: &FieldInfo) -> bool {
         match self {
             Side::Request { .. } => !field.read_only,
             Side::Response => !field.write_only,
@@ -34,7 +34,7 @@ pub(super) struct Schemas {
 
 impl Schemas {
     /// A reference to the schema of such an object.
-    pub(super) fn object(&mut self, route: &Route, fields: &[Field], side: Side) -> Value {
+    pub(super) fn object(&mut self, route: &Route, fields: &[FieldInfo], side: Side) -> Value {
         let bare = object(fields, side);
         let noun = route.about.tag.map_or("", |tag| tag.noun);
         let known = self.bare.iter().find(|(schema, _)| *schema == bare).map(|(_, name)| name.clone());
@@ -50,7 +50,7 @@ impl Schemas {
     }
 
     /// A reference to a page of such objects.
-    pub(super) fn page(&mut self, route: &Route, fields: &[Field]) -> Value {
+    pub(super) fn page(&mut self, route: &Route, fields: &[FieldInfo]) -> Value {
         let item = self.object(route, fields, Side::Response);
         let item_name = item["$ref"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         let name = format!("Paginated{item_name}List");
@@ -111,12 +111,12 @@ impl Schemas {
     }
 }
 
-fn object(fields: &[Field], side: Side) -> Value {
-    let is_required = |field: &&Field| match side {
+fn object(fields: &[FieldInfo], side: Side) -> Value {
+    let is_required = |field: &&FieldInfo| match side {
         Side::Request { partial } => field.required && !partial,
         Side::Response => true,
     };
-    let fields: Vec<&Field> = fields.iter().filter(|field| side.has(field)).collect();
+    let fields: Vec<&FieldInfo> = fields.iter().filter(|field| side.has(field)).collect();
     let names: Vec<&str> =
         fields.iter().copied().filter(|field| is_required(field)).map(|field| field.name).collect();
     let properties: Map<String, Value> =
@@ -128,7 +128,7 @@ fn object(fields: &[Field], side: Side) -> Value {
     schema
 }
 
-fn property(field: &Field, side: Side) -> Value {
+fn property(field: &FieldInfo, side: Side) -> Value {
     let mut schema = of_kind(field.kind, side);
     // A schema without a type admits null already.
     if field.nullable && schema.get("type").is_some() {

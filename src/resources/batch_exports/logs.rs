@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::find;
-use crate::api::{Call, Field, Reply};
+use crate::api::{Call, Field, FieldInfo, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid};
 use crate::store::{Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -49,7 +49,7 @@ const ENTRIES_MAX: u64 = 10_000;
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 500;
 
-pub(super) const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[FieldInfo] = &[
     Field::uuid("log_source_id").read_only(),
     Field::long_text("instance_id").read_only(),
     Field::time("timestamp").read_only(),

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::events::EventIds;
 use super::{Resource, members, organizations, projects, users};
-use crate::api::{Call, Ctx, Field, InProject, Kind as FieldKind, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, InProject, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
@@ -186,35 +186,47 @@ pub fn work() -> [TableInfo; 3] {
 /// Scheduled runs of one export that may be open; after a downtime the others are made as these end.
 const OPEN_RUNS_MAX: usize = 3;
 
-const DESTINATION: &[Field] = &[
-    Field::new("type", FieldKind::TextChoice(|name| Kind::named(name).is_some())).required(),
-    Field::json("config").required(),
+const DESTINATION_FIELDS: &[FieldInfo] = &[
+    Field::text_choice("type", |name| Kind::named(name).is_some()).required().info(),
+    Field::json("config").required().info(),
 ];
 
-pub const FIELDS: &[Field] = &[
+const NAME: Field<String> = Field::long_text("name").required();
+const MODEL: Field<Option<String>> =
+    Field::text_choice("model", |name| Model::named(name).is_some()).nullable();
+const DESTINATION: Field<Value> = Field::object("destination", DESTINATION_FIELDS).required();
+const INTERVAL: Field<String> =
+    Field::text_choice("interval", |name| Interval::named(name).is_some()).required();
+const PAUSED: Field<bool> = Field::boolean("paused");
+const LAST_PAUSED_AT: Field<Option<Time>> = Field::time("last_paused_at").nullable();
+const START_AT: Field<Option<Time>> = Field::time("start_at").nullable();
+const END_AT: Field<Option<Time>> = Field::time("end_at").nullable();
+const HOGQL_QUERY: Field<Option<String>> = Field::long_text("hogql_query")
+    .nullable()
+    .described("A SELECT whose columns are exported, of events into files and tables.");
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     Field::integer("team_id", 0, i64::MAX).read_only().described("The number of the project."),
-    Field::long_text("name").required(),
-    Field::new("model", FieldKind::TextChoice(|name| Model::named(name).is_some())).nullable(),
-    Field::new("destination", FieldKind::Object(DESTINATION)).required(),
-    Field::new("interval", FieldKind::TextChoice(|name| Interval::named(name).is_some())).required(),
-    Field::boolean("paused"),
+    NAME.info(),
+    MODEL.info(),
+    DESTINATION.info(),
+    INTERVAL.info(),
+    PAUSED.info(),
     Field::time("created_at").read_only(),
     Field::time("last_updated_at").read_only(),
-    Field::time("last_paused_at").nullable(),
-    Field::time("start_at").nullable(),
-    Field::time("end_at").nullable(),
-    Field::new("latest_runs", FieldKind::Objects(runs::FIELDS)).read_only(),
-    Field::long_text("hogql_query")
-        .nullable()
-        .described("A SELECT whose columns are exported, of events into files and tables."),
+    LAST_PAUSED_AT.info(),
+    START_AT.info(),
+    END_AT.info(),
+    Field::objects("latest_runs", runs::FIELDS).read_only(),
+    HOGQL_QUERY.info(),
     Field::json("schema").nullable().read_only().described("The columns of the query, as it was understood."),
 ];
 
-/// The places of two fields with rules of their own, which are judged by themselves, in their turn: those
-/// of `destination` need what is stored, and `hogql_query` is null in answers only.
-const DESTINATION_PLACE: usize = 4;
-const QUERY_PLACE: usize = 13;
+/// What is read before and after `destination`. That field needs what is stored, and `hogql_query` is null in
+/// answers only: both have rules of their own and are judged in their turn.
+const BEFORE_DESTINATION: &[FieldInfo] = &[NAME.info(), MODEL.info()];
+const AFTER_DESTINATION: &[FieldInfo] =
+    &[INTERVAL.info(), PAUSED.info(), LAST_PAUSED_AT.info(), START_AT.info(), END_AT.info()];
 
 #[derive(Serialize)]
 struct Wire {
@@ -376,9 +388,10 @@ fn pause(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// `backfill` makes up for what the pause has left out.
 fn unpause(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    const UNPAUSE: &[Field] = &[Field::boolean("backfill")];
+    const BACKFILL: Field<bool> = Field::boolean("backfill");
+    const UNPAUSE: &[FieldInfo] = &[BACKFILL.info()];
     let (_, id, export) = find(call, tx)?;
-    let wants_backfill = call.form(UNPAUSE)?.take::<bool>("backfill").unwrap_or(false);
+    let wants_backfill = call.form(UNPAUSE)?.only(BACKFILL).unwrap_or(false);
     let mut name = None;
     let is_paused = unpause_automatically(tx, call.now, id, Some(call.user()?))?;
     if is_paused && wants_backfill {
@@ -405,26 +418,29 @@ struct Read {
 impl Read {
     fn of(call: &Call, id: Uuid, before: Option<&Destination>) -> Result<Read> {
         let is_partial = call.method == crate::api::Method::Patch;
-        let mut front = call.form(&FIELDS[..DESTINATION_PLACE])?;
+        let mut front = call.form(BEFORE_DESTINATION)?;
         let destination = destination::read(call, id, before, is_partial)?;
-        let mut back = call.form(&FIELDS[DESTINATION_PLACE + 1..QUERY_PLACE])?;
-        Ok(Read {
-            name: front.take("name"),
-            model: front.take::<Option<String>>("model").map(|name| name.as_deref().and_then(Model::named)),
+        let mut back = call.form(AFTER_DESTINATION)?;
+        let read = Read {
+            name: front.take(NAME),
+            model: front.take(MODEL).map(|name| name.as_deref().and_then(Model::named)),
             destination,
-            interval: back.take::<String>("interval").as_deref().and_then(Interval::named),
-            paused: back.take("paused"),
-            last_paused_at: back.take("last_paused_at"),
-            start_at: back.take("start_at"),
-            end_at: back.take("end_at"),
+            interval: back.take(INTERVAL).as_deref().and_then(Interval::named),
+            paused: back.take(PAUSED),
+            last_paused_at: back.take(LAST_PAUSED_AT),
+            start_at: back.take(START_AT),
+            end_at: back.take(END_AT),
             schema: schema_of(call)?,
-        })
+        };
+        front.finish();
+        back.finish();
+        Ok(read)
     }
 }
 
 /// The schema that the query of a body makes.
 fn schema_of(call: &Call) -> Result<Option<Json>> {
-    const NAME: &str = "hogql_query";
+    const NAME: &str = HOGQL_QUERY.name();
     let schema = match call.body.value()?.get(NAME) {
         None => return Ok(None),
         Some(Value::Null) => return Err(invalid(NAME, "null", "This field may not be null.")),
@@ -667,4 +683,17 @@ fn samples(all: &mut super::samples::Samples) {
     runs::samples(all);
     backfills::samples(all);
     logs::samples(all);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_writable_field_has_its_turn() {
+        let turns = [BEFORE_DESTINATION, &[DESTINATION.info()], AFTER_DESTINATION, &[HOGQL_QUERY.info()]];
+        let read: Vec<&str> = turns.concat().iter().map(|field| field.name).collect();
+        let writable = FIELDS.iter().filter(|field| !field.read_only);
+        assert_eq!(read, writable.map(|field| field.name).collect::<Vec<_>>());
+    }
 }

@@ -9,7 +9,7 @@ use super::destination::Destination;
 use super::interval::Interval;
 use super::logs::{self, Author, Level};
 use super::{BatchExport, Model, authors, backfills, isoformat};
-use crate::api::{Field, Kind};
+use crate::api::{Field, FieldInfo};
 use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::Result;
@@ -113,9 +113,9 @@ const ATTEMPTS_MAX: u32 = 15;
 /// The wait for the second attempt; each further one takes twice as long, up to the longest.
 const RETRY: Backoff = Backoff { first: 30.0, factor: 2.0, max: 120.0 };
 
-pub(super) const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
-    Field::new("status", Kind::Text { chars_max: None }).read_only(),
+    Field::long_text("status").read_only(),
     Field::integer("records_completed", 0, i64::MAX).nullable().read_only(),
     Field::long_text("latest_error").nullable().read_only(),
     Field::time("data_interval_start").nullable().read_only(),

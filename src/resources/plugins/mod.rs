@@ -27,7 +27,7 @@ use super::integrity::expect;
 use super::secrets::Look;
 use super::{Resource, members, organizations, places};
 use crate::api::fields::{Checked, python_type_name};
-use crate::api::{Call, Ctx, Field, Form, Kind, Level, Paging, Place, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Form, Level, Paging, Place, Reply, Within};
 use crate::app::{App, Route, async_, read, scope, tagged, write};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
@@ -184,30 +184,40 @@ const CONFIG: u8 = 3;
 const INSTALL: u8 = 6;
 const ROOT: u8 = 9;
 
-const FIELDS: &[Field] = &fields(URL.read_only());
+const PLUGIN_TYPE: Field<Option<String>> = Field::text_choice("plugin_type", is_plugin_type).nullable();
+const NAME: Field<Option<String>> = Field::text("name", 200).blank().nullable();
+const DESCRIPTION: Field<Option<String>> = Field::long_text("description").blank().nullable();
+const URL: Field<Option<String>> = Field::text("url", 800).blank().nullable();
+const ICON: Field<Option<String>> = Field::text("icon", 800).blank().nullable();
+const CONFIG_SCHEMA: Field<Json> = Field::json("config_schema");
+const VERSION_TAG: Field<Option<String>> = Field::text("tag", 200).blank().nullable();
+const IS_GLOBAL: Field<bool> = Field::boolean("is_global");
+const CAPABILITIES: Field<Json> = Field::json("capabilities").rule(is_object);
+const METRICS: Field<Option<Json>> = Field::json("metrics").nullable();
+const PUBLIC_JOBS: Field<Option<Json>> = Field::json("public_jobs").nullable();
+
+const FIELDS: &[FieldInfo] = &fields(URL.read_only());
 /// The url decides what a new plugin is; later it can't be changed.
-const NEW: &[Field] = &fields(URL);
-const UPDATES: &[Field] = &[Field::new("plugin", Kind::Object(FIELDS)).read_only()];
+const NEW: &[FieldInfo] = &fields(URL.info());
+const UPDATES: &[FieldInfo] = &[Field::object("plugin", FIELDS).read_only()];
 
-const URL: Field = Field::text("url", 800).blank().nullable();
-
-const fn fields(url: Field) -> [Field; 15] {
+const fn fields(url: FieldInfo) -> [FieldInfo; 15] {
     [
         Field::integer("id", 0, i64::MAX).read_only(),
-        Field::new("plugin_type", Kind::TextChoice(is_plugin_type)).nullable(),
-        Field::text("name", 200).blank().nullable(),
-        Field::long_text("description").blank().nullable(),
+        PLUGIN_TYPE.info(),
+        NAME.info(),
+        DESCRIPTION.info(),
         url,
-        Field::text("icon", 800).blank().nullable(),
-        Field::json("config_schema"),
-        Field::text("tag", 200).blank().nullable(),
+        ICON.info(),
+        CONFIG_SCHEMA.info(),
+        VERSION_TAG.info(),
         Field::text("latest_tag", 800).nullable().read_only(),
-        Field::boolean("is_global"),
+        IS_GLOBAL.info(),
         Field::uuid("organization_id").read_only(),
         Field::text("organization_name", organizations::NAME_CHARS_MAX).read_only(),
-        Field::json("capabilities").rule(is_object),
-        Field::json("metrics").nullable(),
-        Field::json("public_jobs").nullable(),
+        CAPABILITIES.info(),
+        METRICS.info(),
+        PUBLIC_JOBS.info(),
     ]
 }
 
@@ -336,10 +346,10 @@ impl Draft {
     fn of(call: &Call, tx: &Tx) -> Result<Draft> {
         let (organization, level) = enter_again(call, tx)?;
         let mut form = call.form(NEW)?;
-        if form.peek("is_global") == Some(&Checked::Boolean(true)) {
+        if form.peek(IS_GLOBAL) == Some(&Checked::Boolean(true)) {
             may_be_global(call, tx, level)?;
         }
-        let url = form.take::<Option<String>>("url").flatten().filter(|url| !url.is_empty());
+        let url = form.take(URL).flatten().filter(|url| !url.is_empty());
         let mut plugin = blank(call);
         fill(&mut plugin, form);
         match &url {
@@ -424,16 +434,17 @@ fn blank(ctx: &Ctx) -> Plugin {
 }
 
 fn fill(plugin: &mut Plugin, mut form: Form) {
-    form.set("plugin_type", &mut plugin.plugin_type);
-    form.set("name", &mut plugin.name);
-    form.set("description", &mut plugin.description);
-    form.set("icon", &mut plugin.icon);
-    form.set("config_schema", &mut plugin.config_schema);
-    form.set("tag", &mut plugin.tag);
-    form.set("is_global", &mut plugin.is_global);
-    form.set("capabilities", &mut plugin.capabilities);
-    form.set("metrics", &mut plugin.metrics);
-    form.set("public_jobs", &mut plugin.public_jobs);
+    form.set(PLUGIN_TYPE, &mut plugin.plugin_type);
+    form.set(NAME, &mut plugin.name);
+    form.set(DESCRIPTION, &mut plugin.description);
+    form.set(ICON, &mut plugin.icon);
+    form.set(CONFIG_SCHEMA, &mut plugin.config_schema);
+    form.set(VERSION_TAG, &mut plugin.tag);
+    form.set(IS_GLOBAL, &mut plugin.is_global);
+    form.set(CAPABILITIES, &mut plugin.capabilities);
+    form.set(METRICS, &mut plugin.metrics);
+    form.set(PUBLIC_JOBS, &mut plugin.public_jobs);
+    form.finish();
 }
 
 fn show(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
@@ -446,7 +457,7 @@ fn update(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
     let (organization, level) = enter(call, tx)?;
     let mut found = find_to_change(call, tx, organization, view)?;
     let form = call.form(FIELDS)?;
-    if form.has("is_global") {
+    if form.has(IS_GLOBAL) {
         may_be_global(call, tx, level)?;
     }
     fill(&mut found.plugin, form);

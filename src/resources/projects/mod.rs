@@ -17,16 +17,14 @@ use uuid::Uuid;
 use super::activity::{self, Change};
 use super::users::User;
 use super::{Resource, access_controls, batch_exports, members, organizations, status, users};
-use crate::api::{Call, Ctx, Field, Form, InProject, Kind, Level, Method, Paging, Place, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Form, InProject, Level, Method, Paging, Place, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
-use settings::{
-    Settings, is_timezone, linked_flag, network_capture, optional_flag, replay_config, week_start,
-};
+use settings::{SETTINGS, Settings, is_timezone};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&PROJECTS, &DETAILS]).samples(samples);
 
@@ -144,7 +142,7 @@ static BY_TOKEN: Index<(Uuid, u32), Project, String, u32> =
 const FILTERED_MEMBERS_MAX: u64 = 100;
 const DEFAULT_NAME: &str = "Default project";
 
-pub const SHORT: &[Field] = &[
+pub const SHORT: &[FieldInfo] = &[
     Field::integer("id", 0, i64::MAX).read_only(),
     Field::uuid("uuid").read_only(),
     Field::uuid("organization").read_only(),
@@ -154,59 +152,66 @@ pub const SHORT: &[Field] = &[
     Field::json("has_completed_onboarding_for").nullable().read_only(),
     Field::boolean("ingested_event").read_only(),
     Field::boolean("is_demo").read_only(),
-    Field::new("timezone", Kind::TextChoice(is_timezone)).read_only(),
+    Field::text_choice("timezone", is_timezone).read_only(),
     Field::boolean("access_control").read_only(),
 ];
 
-pub const FIELDS: &[Field] = &[
+const NAME: Field<String> = Field::text("name", 200);
+const COMPLETED_SNIPPET_ONBOARDING: Field<bool> = Field::boolean("completed_snippet_onboarding");
+const IS_DEMO: Field<bool> = Field::boolean("is_demo");
+const TIMEZONE: Field<String> = Field::text_choice("timezone", is_timezone);
+const ACCESS_CONTROL: Field<bool> = Field::boolean("access_control")
+    .described("Whether the project is private: open to those only who are given access.");
+const HAS_COMPLETED_ONBOARDING_FOR: Field<Option<Json>> =
+    Field::json("has_completed_onboarding_for").nullable();
+pub const FIELDS: &[FieldInfo] = &[
     Field::integer("id", 0, i64::MAX).read_only(),
     Field::uuid("uuid").read_only(),
     Field::uuid("organization").read_only(),
     Field::text("api_token", 200).read_only(),
-    Field::new("app_urls", Kind::Texts { chars_max: Some(200), nullable_items: true }),
-    Field::text("name", 200),
-    Field::text("slack_incoming_webhook", 500).blank().nullable(),
+    SETTINGS.app_urls.info(),
+    NAME.info(),
+    SETTINGS.slack_incoming_webhook.info(),
     Field::time("created_at").read_only(),
     Field::time("updated_at").read_only(),
-    Field::boolean("anonymize_ips"),
-    Field::boolean("completed_snippet_onboarding"),
+    SETTINGS.anonymize_ips.info(),
+    COMPLETED_SNIPPET_ONBOARDING.info(),
     Field::boolean("ingested_event").read_only(),
-    Field::json("test_account_filters"),
-    optional_flag("test_account_filters_default_checked"),
-    Field::json("path_cleaning_filters").nullable(),
-    Field::boolean("is_demo"),
-    Field::new("timezone", Kind::TextChoice(is_timezone)),
-    Field::json("data_attributes"),
-    Field::texts("person_display_name_properties", Some(400)).nullable(),
-    Field::json("correlation_config").nullable(),
-    optional_flag("autocapture_opt_out"),
-    optional_flag("autocapture_exceptions_opt_in"),
-    optional_flag("autocapture_web_vitals_opt_in"),
-    Field::json("autocapture_exceptions_errors_to_ignore").nullable(),
-    optional_flag("capture_console_log_opt_in"),
-    optional_flag("capture_performance_opt_in"),
-    Field::boolean("session_recording_opt_in"),
-    Field::new("session_recording_sample_rate", Kind::Fraction).nullable(),
-    Field::integer("session_recording_minimum_duration_milliseconds", 0, 15000).nullable(),
-    Field::json("session_recording_linked_flag").nullable().rule(linked_flag),
-    Field::json("session_recording_network_payload_capture_config").nullable().rule(network_capture),
-    Field::json("session_replay_config").nullable().rule(replay_config),
-    Field::new("effective_membership_level", Kind::Choice(crate::api::level::LEVELS)).nullable().read_only(),
-    Field::boolean("access_control")
-        .described("Whether the project is private: open to those only who are given access."),
-    week_start("week_start_day"),
+    SETTINGS.test_account_filters.info(),
+    SETTINGS.test_account_filters_default_checked.info(),
+    SETTINGS.path_cleaning_filters.info(),
+    IS_DEMO.info(),
+    TIMEZONE.info(),
+    SETTINGS.data_attributes.info(),
+    SETTINGS.person_display_name_properties.info(),
+    SETTINGS.correlation_config.info(),
+    SETTINGS.autocapture_opt_out.info(),
+    SETTINGS.autocapture_exceptions_opt_in.info(),
+    SETTINGS.autocapture_web_vitals_opt_in.info(),
+    SETTINGS.autocapture_exceptions_errors_to_ignore.info(),
+    SETTINGS.capture_console_log_opt_in.info(),
+    SETTINGS.capture_performance_opt_in.info(),
+    SETTINGS.session_recording_opt_in.info(),
+    SETTINGS.session_recording_sample_rate.info(),
+    SETTINGS.session_recording_minimum_duration_milliseconds.info(),
+    SETTINGS.session_recording_linked_flag.info(),
+    SETTINGS.session_recording_network_payload_capture_config.info(),
+    SETTINGS.session_replay_config.info(),
+    Field::choice("effective_membership_level", crate::api::level::LEVELS).nullable().read_only(),
+    ACCESS_CONTROL.info(),
+    SETTINGS.week_start_day.info(),
     Field::boolean("has_group_types").read_only(),
-    Field::integer("primary_dashboard", i64::MIN, i64::MAX).nullable(),
-    Field::texts("live_events_columns", None).nullable(),
-    Field::new("recording_domains", Kind::Texts { chars_max: Some(200), nullable_items: true }).nullable(),
+    SETTINGS.primary_dashboard.info(),
+    SETTINGS.live_events_columns.info(),
+    SETTINGS.recording_domains.info(),
     Field::boolean("person_on_events_querying_enabled").read_only(),
-    optional_flag("inject_web_apps"),
-    Field::json("extra_settings").nullable(),
-    Field::json("modifiers").nullable(),
+    SETTINGS.inject_web_apps.info(),
+    SETTINGS.extra_settings.info(),
+    SETTINGS.modifiers.info(),
     Field::json("default_modifiers").read_only(),
-    Field::json("has_completed_onboarding_for").nullable(),
-    optional_flag("surveys_opt_in"),
-    optional_flag("heatmaps_opt_in"),
+    HAS_COMPLETED_ONBOARDING_FOR.info(),
+    SETTINGS.surveys_opt_in.info(),
+    SETTINGS.heatmaps_opt_in.info(),
     Field::long_text("live_events_token").read_only(),
 ];
 
@@ -379,7 +384,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if !wants_demo {
         members::at_least(level, Level::Admin)?;
     }
-    let mut form = call.form(FIELDS)?;
+    let form = call.form(FIELDS)?;
     may_restrict(level, &form)?;
     if wants_demo && has_demo(tx, organization)? {
         return Err(denied(
@@ -389,7 +394,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let id = tx.next_id("projects")?;
     let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
     let (mut project, mut details) = blank(call, &first_members, wants_demo);
-    fill(&mut project, &mut details, call, &mut form)?;
+    fill(&mut project, &mut details, call, form)?;
     insert(tx, organization, id, &project, &details)?;
     let user = call.user()?;
     // A limited key chooses nothing for its user.
@@ -416,13 +421,13 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let mut found = find(call, tx, Level::Member)?;
-    let mut form = call.form(FIELDS)?;
+    let form = call.form(FIELDS)?;
     // Being an admin of the project alone is not enough.
     let level = members::level_of(tx, found.organization, call.user()?)?;
     let level = level.unwrap_or(Level::Member);
     may_restrict(level, &form)?;
     let before = (found.project.clone(), found.details.settings.clone());
-    fill(&mut found.project, &mut found.details, call, &mut form)?;
+    fill(&mut found.project, &mut found.details, call, form)?;
     // Members may make one demo project; one that is made ordinary would allow the next.
     if found.project.is_demo != before.0.is_demo {
         members::at_least(level, Level::Admin)?;
@@ -475,7 +480,7 @@ fn reset_token(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn may_restrict(level: Level, form: &Form) -> Result<()> {
-    if form.has("access_control") && level < Level::Admin {
+    if form.has(ACCESS_CONTROL) && level < Level::Admin {
         let detail =
             "Your organization access level is insufficient to configure project access restrictions.";
         return Err(denied(detail));
@@ -483,16 +488,17 @@ fn may_restrict(level: Level, form: &Form) -> Result<()> {
     Ok(())
 }
 
-fn fill(project: &mut Project, details: &mut Details, call: &Call, form: &mut Form) -> Result<()> {
-    settings::check_dashboard(form, call.method == Method::Post)?;
-    settings::check_errors_to_ignore(form)?;
-    form.set("name", &mut project.name);
-    form.set("completed_snippet_onboarding", &mut project.completed_snippet_onboarding);
-    form.set("has_completed_onboarding_for", &mut project.has_completed_onboarding_for);
-    form.set("is_demo", &mut project.is_demo);
-    form.set("timezone", &mut project.timezone);
-    form.set("access_control", &mut project.access_control);
-    details.settings.fill(form);
+fn fill(project: &mut Project, details: &mut Details, call: &Call, mut form: Form) -> Result<()> {
+    settings::check_dashboard(&form, call.method == Method::Post)?;
+    settings::check_errors_to_ignore(&form)?;
+    form.set(NAME, &mut project.name);
+    form.set(COMPLETED_SNIPPET_ONBOARDING, &mut project.completed_snippet_onboarding);
+    form.set(HAS_COMPLETED_ONBOARDING_FOR, &mut project.has_completed_onboarding_for);
+    form.set(IS_DEMO, &mut project.is_demo);
+    form.set(TIMEZONE, &mut project.timezone);
+    form.set(ACCESS_CONTROL, &mut project.access_control);
+    details.settings.fill(&mut form);
+    form.finish();
     keep_extra(details, call)
 }
 

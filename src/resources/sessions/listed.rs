@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{SESSIONS, Session, device, end_others, is_live, require_recent_login};
 use crate::api::call::{SecondStep, Via};
-use crate::api::{Call, Field, Reply, Within};
+use crate::api::{Call, Field, FieldInfo, Reply, Within};
 use crate::app::{Route, read, session, write};
 use crate::auth::cookies;
 use crate::clock::Time;
@@ -31,7 +31,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-const FIELDS: &[Field] = &[
+const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     Field::time("created_at").nullable().read_only(),
     Field::time("last_activity").read_only(),
@@ -40,7 +40,7 @@ const FIELDS: &[Field] = &[
     Field::text("login_method", 20).read_only(),
     Field::boolean("is_current").read_only(),
 ];
-const REVOKED: &[Field] = &[Field::integer("revoked_count", 0, i64::MAX).read_only()];
+const REVOKED: &[FieldInfo] = &[Field::integer("revoked_count", 0, i64::MAX).read_only()];
 
 #[derive(Serialize)]
 struct Wire {

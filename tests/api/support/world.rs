@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use orgd::api::call::Method;
-use orgd::api::{Field, Kind};
+use orgd::api::{FieldInfo, Kind};
 use orgd::app::Route;
 use orgd::routes;
 use serde_json::{Map, Value, json};
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// A good value, by the field's name or else its kind.
-    fn value_of(&self, field: &Field) -> Value {
+    fn value_of(&self, field: &FieldInfo) -> Value {
         match (field.name, field.kind) {
             ("domain", _) => json!(format!("d{}.{}.com", number(), self.org.id)),
             ("user_uuid", _) => json!(self.member.uuid),
