@@ -1,7 +1,6 @@
 //! Finding what a request shows of its caller: a key in the header, the body or the query, then the
 //! session's cookie. The first one found is the only one tried.
 
-use cookie::Cookie;
 use hyper::HeaderMap;
 use hyper::header::COOKIE;
 
@@ -44,12 +43,17 @@ pub(super) fn other(headers: &HeaderMap, call: &Call) -> Result<Credential> {
     Ok(Credential::Session { hash: hash(&token), csrf })
 }
 
+/// A cookie's value may stand in quotes.
+fn unquoted(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value)
+}
+
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     // What is no text spoils its own pair only: a neighbour below the same domain can set odd ones.
     let lines = headers.get_all(COOKIE).iter();
     let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     pairs
-        .filter_map(|pair| Cookie::parse(std::str::from_utf8(pair).ok()?).ok())
-        .find(|cookie| cookie.name() == name)
-        .map(|cookie| cookie.value_trimmed().to_owned())
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='))
+        .find(|(found, _)| found.trim() == name)
+        .map(|(_, value)| unquoted(value.trim()).to_owned())
 }

@@ -179,12 +179,12 @@ async fn read_credential(
 /// The call, as far as the head of the request says what it is.
 fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
     let RequestHead { app, parts, headers, .. } = request;
-    let query = parts.uri.query().unwrap_or_default();
+    let pairs = |query: &str| form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     Call {
         method: matched.target.method.unwrap_or(Method::Get),
         path: parts.uri.path().to_owned(),
         params: matched.params,
-        query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        query: parts.uri.query().map_or_else(Vec::new, pairs),
         body: Body::Json(serde_json::Value::Object(serde_json::Map::new())),
         within: matched.target.authorizing().map_or(Within::Nothing, |route| route.within),
         place: Place::Nothing,

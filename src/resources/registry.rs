@@ -19,6 +19,8 @@ pub type Seals = fn(&Tx, Look<'_>) -> Result<()>;
 pub struct Resource {
     pub routes: fn() -> Vec<Route>,
     pub tables: &'static [&'static dyn AnyTable],
+    /// Only tests read them: release builds leave them out.
+    #[cfg(any(test, debug_assertions))]
     pub samples: fn(&mut Samples),
     pub checks: &'static [Check],
     /// Shows everything that it seals.
@@ -28,7 +30,14 @@ pub struct Resource {
 impl Resource {
     /// A resource with these routes, and nothing else yet.
     pub const fn of(routes: fn() -> Vec<Route>) -> Resource {
-        Resource { routes, tables: &[], samples: |_| (), checks: &[], seals: &[] }
+        Resource {
+            routes,
+            tables: &[],
+            #[cfg(any(test, debug_assertions))]
+            samples: |_| (),
+            checks: &[],
+            seals: &[],
+        }
     }
 
     /// One without routes.
@@ -43,8 +52,15 @@ impl Resource {
     }
 
     /// A sample of each kind of record, for the test of the stored bytes.
+    #[cfg(any(test, debug_assertions))]
     pub const fn samples(mut self, samples: fn(&mut Samples)) -> Resource {
         self.samples = samples;
+        self
+    }
+
+    /// A sample of each kind of record, which a release build leaves out.
+    #[cfg(not(any(test, debug_assertions)))]
+    pub const fn samples(self, _samples: fn(&mut Samples)) -> Resource {
         self
     }
 

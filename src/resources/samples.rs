@@ -7,7 +7,7 @@ use std::fmt::Write;
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::store::{Key, Record, Table, encode};
+use crate::store::{AnyTable, Key, Record, Table, encode};
 
 /// An identifier for samples.
 pub const ONE: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
@@ -26,10 +26,12 @@ impl Samples {
     /// Adds the bytes of a row, and those of its rows in the table's indexes.
     pub fn add<K: Key, V: Record>(&mut self, table: &Table<K, V>, key: K, record: V) {
         let bytes = encode(&record).unwrap_or_default();
-        self.line(table.info().name, &key.key_bytes(), &bytes);
-        for (name, row) in table.index_rows(&key, &record) {
+        let key = key.key_bytes();
+        self.line(table.info().name, &key, &bytes);
+        let index_rows = table.index_rows(&key, &bytes).unwrap_or_default();
+        for (index, row) in table.indexes().iter().zip(index_rows) {
             let (key, value) = row.unwrap_or_default();
-            self.line(name, &key, &value);
+            self.line(index.name, &key, &value);
         }
     }
 

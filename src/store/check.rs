@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::table::AnyTable;
 use super::tx::{Tx, recount_rows, stored_counts};
 use super::{Store, StoreError};
 
@@ -16,9 +17,44 @@ pub type Problems = Vec<String>;
 pub fn check(store: &Store, tx: &Tx) -> Result<Problems, StoreError> {
     let mut problems = check_counts(store, tx)?;
     for table in store.declared() {
-        table.check(tx, &mut problems)?;
+        check_table(*table, tx, &mut problems)?;
     }
     Ok(problems)
+}
+
+/// Adds what is wrong with the rows of a table, their indexes and their parents.
+fn check_table(table: &dyn AnyTable, tx: &Tx, problems: &mut Problems) -> Result<(), StoreError> {
+    let (name, indexes) = (table.info().name, table.indexes());
+    let mut expected = vec![0; indexes.len()];
+    for row in tx.every_bytes(name)? {
+        let (key, record) = row?;
+        let index_rows = table.index_rows(&key, &record).map_err(|failure| failure.in_table(name))?;
+        for ((index, row), expected) in indexes.iter().zip(index_rows).zip(&mut expected) {
+            let Some((index_key, value)) = row else { continue };
+            *expected += 1;
+            if tx.get_bytes(index.name, &index_key, |bytes| Ok(bytes == value))? != Some(true) {
+                problems.push(format!("{}: a row of {name} is not found by it: {}", index.name, hex(&key)));
+            }
+        }
+    }
+    for (index, expected) in indexes.iter().zip(expected) {
+        let rows = tx.rows_of(index.name)?;
+        if rows != expected {
+            problems.push(format!("{}: {rows} rows stand for {expected} of {name}", index.name));
+        }
+    }
+    for (place, parent) in table.parents().into_iter().enumerate() {
+        let orphans = table.orphans(tx, place)?;
+        if orphans > 0 {
+            problems.push(format!("{name}: {orphans} rows belong to no row of {parent}"));
+        }
+    }
+    Ok(())
+}
+
+/// A key for a person who looks into a damaged file.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compares every stored count with the rows.

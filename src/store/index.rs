@@ -3,11 +3,10 @@
 use std::ops::Deref;
 
 use super::StoreError;
-use super::check::Problems;
 use super::codec::{Record, encode};
 use super::key::Key;
 use super::table::{Table, TableInfo};
-use super::tx::{Tx, WriteTx};
+use super::tx::WriteTx;
 use crate::error::Error;
 
 /// A row of an index, as bytes.
@@ -17,18 +16,19 @@ pub(super) type IndexRow = (Vec<u8>, Vec<u8>);
 pub struct Index<K: 'static, V: 'static, I: 'static, T: 'static> {
     table: Table<I, T>,
     row: fn(&K, &V) -> Option<(I, T)>,
-    is_unique: bool,
 }
 
 impl<K: Key, V: Record, I: Key, T: Record> Index<K, V, I, T> {
     /// An index that has the row that `row` makes of a table's row, if any.
     pub const fn new(name: &'static str, row: fn(&K, &V) -> Option<(I, T)>) -> Index<K, V, I, T> {
-        Index { table: Table::new(name), row, is_unique: false }
+        Index { table: Table::new(name), row }
     }
 
     /// The same where no two rows may have the same key in the index: writing the second is a conflict.
     pub const fn unique(name: &'static str, row: fn(&K, &V) -> Option<(I, T)>) -> Index<K, V, I, T> {
-        Index { table: Table::new(name), row, is_unique: true }
+        let mut index = Index::new(name, row);
+        index.table.info.unique = true;
+        index
     }
 
     /// See `Table::counted`.
@@ -55,8 +55,6 @@ impl<K, V, I, T> Deref for Index<K, V, I, T> {
 pub trait IndexOf<K, V>: Sync {
     fn info(&self) -> TableInfo;
 
-    fn is_unique(&self) -> bool;
-
     /// The row that the index has for one of the table.
     ///
     /// # Errors
@@ -69,10 +67,6 @@ impl<K: Key, V: Record, I: Key, T: Record> IndexOf<K, V> for Index<K, V, I, T> {
         self.table.info
     }
 
-    fn is_unique(&self) -> bool {
-        self.is_unique
-    }
-
     fn row(&self, key: &K, record: &V) -> Result<Option<IndexRow>, StoreError> {
         let Some((key, value)) = (self.row)(key, record) else { return Ok(None) };
         Ok(Some((key.key_bytes(), encode(&value)?)))
@@ -83,44 +77,24 @@ impl<K: Key, V: Record, I: Key, T: Record> IndexOf<K, V> for Index<K, V, I, T> {
 ///
 /// # Errors
 /// The row has a key in a unique index that another one has; or the storage failed.
-pub(super) fn follow<K, V>(
+pub(super) fn follow(
     tx: &WriteTx,
-    index: &dyn IndexOf<K, V>,
+    index: &TableInfo,
     before: Option<IndexRow>,
     after: Option<IndexRow>,
 ) -> Result<(), StoreError> {
     if before == after {
         return Ok(());
     }
-    let info = index.info();
     let keeps_key = before.as_ref().map(|row| &row.0) == after.as_ref().map(|row| &row.0);
     if let (Some((old, _)), false) = (before, keeps_key) {
-        tx.delete_bytes(&info, old)?;
+        tx.delete_bytes(index, old)?;
     }
     let Some((new, value)) = after else { return Ok(()) };
-    if index.is_unique() && !keeps_key && tx.has_bytes(info.name, &new)? {
-        return Err(StoreError::conflict(info.name));
+    if index.unique && !keeps_key && tx.has_bytes(index.name, &new)? {
+        return Err(StoreError::conflict(index.name));
     }
-    tx.put_bytes(&info, new, value)
-}
-
-/// How many rows the index has for this one, 0 or 1. Adds a problem where its row is not there.
-///
-/// # Errors
-/// The storage failed.
-pub(super) fn check_row<K: Key, V>(
-    tx: &Tx,
-    index: &dyn IndexOf<K, V>,
-    (key, record): (&K, &V),
-    table: &str,
-    problems: &mut Problems,
-) -> Result<u64, StoreError> {
-    let Some((index_key, value)) = index.row(key, record)? else { return Ok(0) };
-    let name = index.info().name;
-    if tx.get_bytes(name, &index_key, |bytes| Ok(bytes == value))? != Some(true) {
-        problems.push(format!("{name}: a row of {table} is not found by it: {}", hex(&key.key_bytes())));
-    }
-    Ok(1)
+    tx.put_bytes(index, new, value)
 }
 
 /// What a write says where a unique index has its key for another row.
@@ -136,9 +110,4 @@ impl OnConflict for Result<(), StoreError> {
     fn on_conflict(self, index: &TableInfo, error: impl FnOnce() -> Error) -> crate::error::Result<()> {
         self.map_err(|failure| if failure.is_conflict_of(index) { error() } else { failure.into() })
     }
-}
-
-/// A key for a person who looks into a damaged file.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

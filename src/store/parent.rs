@@ -9,7 +9,7 @@ use super::codec::Record;
 use super::index::Index;
 use super::key::Key;
 use super::table::Table;
-use super::tx::{Order, Tx, key_of};
+use super::tx::{KeyBytes, Order, Tx, key_of};
 
 /// The parent of rows whose key begins with something of the parent's key.
 pub struct Parent<PK: 'static, PV: 'static, F: 'static> {
@@ -61,7 +61,7 @@ pub trait ParentOf<K>: Sync {
     ///
     /// # Errors
     /// The storage failed.
-    fn children(&self, tx: &Tx, table: &'static str, parent: &[u8]) -> Result<Vec<K>, StoreError>;
+    fn children(&self, tx: &Tx, table: &'static str, parent: &[u8]) -> Result<Vec<KeyBytes>, StoreError>;
 
     /// How many rows of `table` belong to a parent that is not there.
     ///
@@ -94,9 +94,9 @@ impl<PK: Key, PV: Record, F: Key, K: Key> ParentOf<K> for Parent<PK, PV, F> {
         self.table.info.name
     }
 
-    fn children(&self, tx: &Tx, table: &'static str, parent: &[u8]) -> Result<Vec<K>, StoreError> {
+    fn children(&self, tx: &Tx, table: &'static str, parent: &[u8]) -> Result<Vec<KeyBytes>, StoreError> {
         let front = (self.front)(&key_of(parent)?).key_bytes();
-        tx.keys(table, front, Order::Ascending)?.map(|key| key_of(&key?)).collect()
+        tx.keys(table, front, Order::Ascending)?.collect()
     }
 
     fn orphans(&self, tx: &Tx, table: &'static str) -> Result<usize, StoreError> {
@@ -111,10 +111,10 @@ impl<PK: Key, PV: Record, F: Key, K: Key, V: Record, I: Key, T: Record> ParentOf
         self.table.info.name
     }
 
-    fn children(&self, tx: &Tx, _: &'static str, parent: &[u8]) -> Result<Vec<K>, StoreError> {
+    fn children(&self, tx: &Tx, _: &'static str, parent: &[u8]) -> Result<Vec<KeyBytes>, StoreError> {
         let front = (self.front)(&key_of(parent)?);
         let rows = tx.scan(self.index, &front, Order::Ascending)?;
-        Ok(rows.iter().map(|(key, value)| (self.child)(key, value)).collect())
+        Ok(rows.iter().map(|(key, value)| (self.child)(key, value).key_bytes()).collect())
     }
 
     fn orphans(&self, tx: &Tx, _: &'static str) -> Result<usize, StoreError> {
@@ -127,12 +127,12 @@ impl<PK: Key, PV: Record, F: Key, K: Key, V: Record> ParentOf<K> for ParentNamed
         self.table.info.name
     }
 
-    fn children(&self, tx: &Tx, _: &'static str, parent: &[u8]) -> Result<Vec<K>, StoreError> {
+    fn children(&self, tx: &Tx, _: &'static str, parent: &[u8]) -> Result<Vec<KeyBytes>, StoreError> {
         let front = (self.front)(&key_of(parent)?);
         let mut children = Vec::new();
         for (key, record) in tx.scan((self.children)(), &front, Order::Ascending)? {
             if (self.parent)(&key, &record).is_some_and(|named| named.key_bytes() == parent) {
-                children.push(key);
+                children.push(key.key_bytes());
             }
         }
         Ok(children)

@@ -42,7 +42,9 @@ impl Schema {
         key: &[u8],
     ) -> Result<(), StoreError> {
         for (child, parent) in self.children.get(table).into_iter().flatten() {
-            child.delete_children(tx, *parent, key)?;
+            for key in child.children(tx, *parent, key)? {
+                tx.delete_row(*child, key)?;
+            }
         }
         Ok(())
     }

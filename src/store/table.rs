@@ -6,12 +6,11 @@
 use std::marker::PhantomData;
 
 use super::StoreError;
-use super::check::Problems;
-use super::codec::Record;
-use super::index::{IndexOf, IndexRow, check_row};
+use super::codec::{Record, decode};
+use super::index::{IndexOf, IndexRow};
 use super::key::Key;
 use super::parent::ParentOf;
-use super::tx::{Tx, WriteTx};
+use super::tx::{KeyBytes, Tx, key_of};
 
 /// A typed table. Resources declare theirs as statics and list them in their `Resource`.
 pub struct Table<K: 'static, V: 'static> {
@@ -27,6 +26,8 @@ pub struct TableInfo {
     pub name: &'static str,
     /// How much of a key's front names the group in which its row is counted.
     pub(super) group: Option<fn(&[u8]) -> usize>,
+    /// Whether writing a key that another row has is a conflict.
+    pub(super) unique: bool,
     /// Whether what is made of its rows is cached, by the front of their keys.
     pub(super) cached: bool,
     /// Whether a program that does not know the table may write to the file.
@@ -36,7 +37,7 @@ pub struct TableInfo {
 impl<K: Key, V: Record> Table<K, V> {
     pub const fn new(name: &'static str) -> Table<K, V> {
         Table {
-            info: TableInfo { name, group: None, cached: false, harmless: false },
+            info: TableInfo { name, group: None, unique: false, cached: false, harmless: false },
             indexes: &[],
             parents: &[],
             types: PhantomData,
@@ -79,36 +80,41 @@ impl<K: Key, V: Record> Table<K, V> {
     pub const fn info(&self) -> TableInfo {
         self.info
     }
-
-    /// The rows that the table's indexes have for one of its rows, by the indexes' names.
-    pub fn index_rows(&self, key: &K, record: &V) -> Vec<(&'static str, Option<IndexRow>)> {
-        let row = |index: &&dyn IndexOf<K, V>| (index.info().name, index.row(key, record).ok().flatten());
-        self.indexes.iter().map(row).collect()
-    }
 }
 
-/// A declared table of any types.
+/// A declared table of any types: rows are bytes here, so that what the store does with them is compiled once, not
+/// for each table.
 pub trait AnyTable: Sync {
     /// The table.
     fn info(&self) -> TableInfo;
 
+    fn indexes(&self) -> Vec<TableInfo>;
+
     /// The table and its indexes.
-    fn infos(&self) -> Vec<TableInfo>;
+    fn infos(&self) -> Vec<TableInfo> {
+        std::iter::once(self.info()).chain(self.indexes()).collect()
+    }
+
+    /// The rows that its indexes have for one of its rows, in the order of the indexes.
+    ///
+    /// # Errors
+    /// The row cannot be read.
+    fn index_rows(&self, key: &[u8], record: &[u8]) -> Result<Vec<Option<IndexRow>>, StoreError>;
 
     /// The names of the tables that its rows belong to.
     fn parents(&self) -> Vec<&'static str>;
 
-    /// Deletes the rows that belong to this row of one of its parents, given by its place among them.
+    /// The keys of the rows that belong to this row of one of its parents, given by its place among them.
     ///
     /// # Errors
     /// The storage failed.
-    fn delete_children(&self, tx: &WriteTx, parent: usize, key: &[u8]) -> Result<(), StoreError>;
+    fn children(&self, tx: &Tx, parent: usize, key: &[u8]) -> Result<Vec<KeyBytes>, StoreError>;
 
-    /// Adds what is wrong with the rows, their indexes and their parents.
+    /// How many rows belong to a row of this parent that is not there.
     ///
     /// # Errors
-    /// The storage failed, or a row cannot be read.
-    fn check(&self, tx: &Tx, problems: &mut Problems) -> Result<(), StoreError>;
+    /// The storage failed.
+    fn orphans(&self, tx: &Tx, parent: usize) -> Result<usize, StoreError>;
 }
 
 impl<K: Key, V: Record> AnyTable for Table<K, V> {
@@ -116,44 +122,25 @@ impl<K: Key, V: Record> AnyTable for Table<K, V> {
         self.info
     }
 
-    fn infos(&self) -> Vec<TableInfo> {
-        std::iter::once(self.info).chain(self.indexes.iter().map(|index| index.info())).collect()
+    fn indexes(&self) -> Vec<TableInfo> {
+        self.indexes.iter().map(|index| index.info()).collect()
+    }
+
+    fn index_rows(&self, key: &[u8], record: &[u8]) -> Result<Vec<Option<IndexRow>>, StoreError> {
+        let (key, record) = (key_of(key)?, decode(record)?);
+        self.indexes.iter().map(|index| index.row(&key, &record)).collect()
     }
 
     fn parents(&self) -> Vec<&'static str> {
         self.parents.iter().map(|parent| parent.name()).collect()
     }
 
-    fn delete_children(&self, tx: &WriteTx, parent: usize, key: &[u8]) -> Result<(), StoreError> {
-        for child in self.parents[parent].children(tx, self.info.name, key)? {
-            tx.delete(self, &child)?;
-        }
-        Ok(())
+    fn children(&self, tx: &Tx, parent: usize, key: &[u8]) -> Result<Vec<KeyBytes>, StoreError> {
+        self.parents[parent].children(tx, self.info.name, key)
     }
 
-    fn check(&self, tx: &Tx, problems: &mut Problems) -> Result<(), StoreError> {
-        let mut expected = vec![0; self.indexes.len()];
-        for row in tx.every(self)? {
-            let (key, record) = row.map_err(|failure| failure.in_table(self.info.name))?;
-            for (index, expected) in self.indexes.iter().zip(&mut expected) {
-                *expected += check_row(tx, *index, (&key, &record), self.info.name, problems)?;
-            }
-        }
-        for (index, expected) in self.indexes.iter().zip(expected) {
-            let name = index.info().name;
-            let rows = tx.rows_of(name)?;
-            if rows != expected {
-                problems.push(format!("{name}: {rows} rows stand for {expected} of {}", self.info.name));
-            }
-        }
-        for parent in self.parents {
-            let orphans = parent.orphans(tx, self.info.name)?;
-            if orphans > 0 {
-                let (name, parent) = (self.info.name, parent.name());
-                problems.push(format!("{name}: {orphans} rows belong to no row of {parent}"));
-            }
-        }
-        Ok(())
+    fn orphans(&self, tx: &Tx, parent: usize) -> Result<usize, StoreError> {
+        self.parents[parent].orphans(tx, self.info.name)
     }
 }
 

@@ -20,7 +20,7 @@ use super::index::follow;
 use super::key::Key;
 use super::schema::Schema;
 use super::snapshot::Snapshot;
-use super::table::{Table, TableInfo};
+use super::table::{AnyTable, Table, TableInfo};
 
 /// Rows under each counted key front, from two on: the table's name, then the front. Most groups have one
 /// row, which is seen as fast as its count would be.
@@ -31,7 +31,7 @@ pub(super) static SEQUENCES: Table<String, u32> = Table::new("sequences");
 /// What a staged change takes beside its bytes: its places in the maps, and how it was before.
 const CHANGE_BYTES: usize = 200;
 
-type KeyBytes = Vec<u8>;
+pub(super) type KeyBytes = Vec<u8>;
 type Changes = BTreeMap<KeyBytes, Option<Vec<u8>>>;
 
 /// Changes that are not in the file yet, by table; `None` deletes.
@@ -233,6 +233,14 @@ impl Tx {
         Ok(self.rows(table.info.name, Vec::new(), Order::Ascending)?.map(|row| typed(row?)))
     }
 
+    /// The same as bytes.
+    pub(super) fn every_bytes(
+        &self,
+        table: &'static str,
+    ) -> Result<impl Iterator<Item = Result<(KeyBytes, Vec<u8>), StoreError>> + use<>, StoreError> {
+        Ok(self.rows(table, Vec::new(), Order::Ascending)?.map(|row| Ok(row?.into_bytes())))
+    }
+
     /// How many rows the table has; walks them.
     pub(super) fn rows_of(&self, table: &'static str) -> Result<u64, StoreError> {
         let mut rows = 0;
@@ -260,7 +268,7 @@ impl Tx {
 
     /// Every row of a table as the bytes of its key and record, to compare or search states of the file.
     pub fn dump(&self, table: &TableInfo) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
-        self.rows(table.name, Vec::new(), Order::Ascending)?.map(|row| Ok(row?.into_bytes())).collect()
+        self.every_bytes(table.name)?.collect()
     }
 
     /// The first rows of the table, in key order.
@@ -552,7 +560,7 @@ impl WriteTx {
     ) -> Result<(), StoreError> {
         for index in table.indexes {
             let before = before.map_or(Ok(None), |before| index.row(key, before))?;
-            follow(self, *index, before, index.row(key, record)?)?;
+            follow(self, &index.info(), before, index.row(key, record)?)?;
         }
         self.put_record(table, key, record)
     }
@@ -572,7 +580,7 @@ impl WriteTx {
             table.indexes.iter().map(|index| index.row(key, record)).collect::<Result<_, _>>()?;
         change(record);
         for (index, before) in table.indexes.iter().zip(before) {
-            follow(self, *index, before, index.row(key, record)?)?;
+            follow(self, &index.info(), before, index.row(key, record)?)?;
         }
         self.put_record(table, key, record)
     }
@@ -620,15 +628,20 @@ impl WriteTx {
     /// # Errors
     /// The storage failed.
     pub fn delete<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<(), StoreError> {
-        let bytes = key.key_bytes();
-        if !table.indexes.is_empty() {
-            let Some(record) = self.tx.get(table, key)? else { return Ok(()) };
-            for index in table.indexes {
-                follow(self, *index, index.row(key, &record)?, None)?;
+        self.delete_row(table, key.key_bytes())
+    }
+
+    pub(super) fn delete_row(&self, table: &dyn AnyTable, key: KeyBytes) -> Result<(), StoreError> {
+        let (info, indexes) = (table.info(), table.indexes());
+        if !indexes.is_empty() {
+            let index_rows = self.tx.get_bytes(info.name, &key, |record| table.index_rows(&key, record))?;
+            let Some(index_rows) = index_rows else { return Ok(()) };
+            for (index, row) in indexes.iter().zip(index_rows) {
+                follow(self, index, row, None)?;
             }
         }
-        self.schema.delete_children(self, table.info.name, &bytes)?;
-        self.delete_bytes(&table.info, bytes)
+        self.schema.delete_children(self, info.name, &key)?;
+        self.delete_bytes(&info, key)
     }
 
     pub(super) fn delete_bytes(&self, info: &TableInfo, key: KeyBytes) -> Result<(), StoreError> {
@@ -660,8 +673,7 @@ impl WriteTx {
 
     /// Every row of a table as bytes, for steps from one schema to the next.
     pub(super) fn raw_rows(&self, table: &'static str) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
-        let rows = self.tx.rows(table, Vec::new(), Order::Ascending)?;
-        rows.map(|row| Ok(row?.into_bytes())).collect()
+        self.tx.every_bytes(table)?.collect()
     }
 
     pub(super) fn stage(&self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {

@@ -10,7 +10,6 @@ mod shelves;
 mod support;
 
 use orgd::error::Result;
-use orgd::resources::samples::Samples;
 use orgd::resources::{Resource, integrity, registry};
 use orgd::store::{Order, WriteTx};
 use serde_json::json;
@@ -109,9 +108,11 @@ fn the_check_of_the_file_knows_its_declarations_and_its_own_rule() {
     write(&server, |tx| Ok(tx.delete(&shelves::BOOKS, &(Uuid::from_u128(7), 0))?));
 }
 
+/// Release builds have no samples.
+#[cfg(debug_assertions)]
 #[test]
 fn its_stored_bytes_are_frozen() {
-    let mut samples = Samples::default();
+    let mut samples = orgd::resources::samples::Samples::default();
     (shelves::RESOURCE.samples)(&mut samples);
     let one = "01920000000070008000000000000001";
     let two = "01920000000070008000000000000002";

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use self::schemas::{Schemas, Side, captured, error};
+use self::schemas::{Schemas, Side, array, of_type, reference};
 use super::about::Tag;
 use super::route::{Needs, Route, Shape};
 use crate::api::{Method, Within};
@@ -18,9 +18,8 @@ pub use html::html;
 pub fn document(routes: &[Route]) -> Value {
     let described: Vec<&Route> =
         routes.iter().filter(|route| !route.path.starts_with("/api/schema/")).collect();
-    let mut schemas = Schemas::default();
-    schemas.insert("Error", error());
-    schemas.insert("CapturedEvents", captured());
+    let mut document = skeleton();
+    let mut schemas = Schemas::of(&document["components"]["schemas"]);
     name_resources_first(&described, &mut schemas);
     let mut sorted = described.clone();
     sorted.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
@@ -29,24 +28,17 @@ pub fn document(routes: &[Route]) -> Value {
         let path = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
         path[route.method.name().to_lowercase()] = operation(route, &mut schemas);
     }
-    json!({
-        "openapi": "3.0.3",
-        "info": {
-            "title": "orgd",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "The PostHog-compatible organization management API. Wherever an organization is \
-                named, its id, its slug and `@current` are accepted.",
-            "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
-        },
-        "servers": [{"url": "/", "description": "The server that this document comes from."}],
-        "tags": tags(&described),
-        "paths": paths,
-        "components": {
-            "securitySchemes": security_schemes(),
-            "responses": refusals(),
-            "schemas": schemas.finish(),
-        },
-    })
+    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
+    document["tags"] = tags(&described).into();
+    document["paths"] = paths.into();
+    document["components"]["schemas"] = schemas.finish().into();
+    document
+}
+
+/// What no route changes.
+fn skeleton() -> Value {
+    // A test reads it, so it can be read.
+    serde_json::from_str(include_str!("skeleton.json")).unwrap_or_default()
 }
 
 /// The document as YAML.
@@ -75,55 +67,19 @@ fn tags(routes: &[&Route]) -> Vec<Value> {
     known.iter().map(|tag| json!({"name": tag.name, "description": tag.about})).collect()
 }
 
-fn security_schemes() -> Value {
-    json!({
-        "PersonalAPIKeyAuth": {
-            "type": "http", "scheme": "bearer",
-            "description": "A personal API key (`phx_…`). The scope that an operation names must be among those \
-                of the key; `*` stands for all, and `:write` includes `:read`.",
-        },
-        "SessionAuth": {
-            "type": "apiKey", "in": "cookie", "name": "sessionid",
-            "description": "The session that `POST /api/login/` begins. Requests that change something repeat \
-                the cookie `posthog_csrftoken` in the header `X-CSRFToken`.",
-        },
-    })
-}
-
-/// Why a request can be refused: name, status and meaning.
-const REFUSALS: [(&str, &str, &str); 6] = [
-    ("Invalid", "400", "The body or a parameter breaks a rule; `attr` names the field."),
-    ("Unauthenticated", "401", "The key or session is missing, or not known."),
-    ("Denied", "403", "The caller is known and may not do this: a scope or a level is missing."),
-    ("NotFound", "404", "There is no such object, or the caller does not see it."),
-    ("Throttled", "429", "Too many requests; `Retry-After` says how many seconds to wait."),
-    (
-        "Unavailable",
-        "503",
-        "The server is busy or can't write now; nothing was stored. `Retry-After` says when \
-        to try again.",
-    ),
+/// Why a request can be refused: the names of answers in the skeleton, and their statuses.
+const REFUSALS: [(&str, &str); 6] = [
+    ("Invalid", "400"),
+    ("Unauthenticated", "401"),
+    ("Denied", "403"),
+    ("NotFound", "404"),
+    ("Throttled", "429"),
+    ("Unavailable", "503"),
 ];
-
-fn refusals() -> Value {
-    let all = REFUSALS.iter().map(|(name, status, meaning)| {
-        let mut answer = json!({
-            "description": meaning,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-        });
-        if ["429", "503"].contains(status) {
-            answer["headers"] = json!({
-                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
-            });
-        }
-        ((*name).to_owned(), answer)
-    });
-    all.collect::<Map<String, Value>>().into()
-}
 
 fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     let mut responses = json!({route.status.to_string(): answer(route, schemas)});
-    for (name, status, _) in REFUSALS.iter().filter(|(_, status, _)| can_refuse(route, status)) {
+    for (name, status) in REFUSALS.iter().filter(|(_, status)| can_refuse(route, status)) {
         responses[*status] = json!({"$ref": format!("#/components/responses/{name}")});
     }
     let mut operation = json!({
@@ -170,32 +126,25 @@ fn security(needs: Needs) -> Value {
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
-    let in_path = route.params().map(|name| {
-        let description = parameter_description(route, name);
-        json!({
-            "name": name, "in": "path", "required": true, "description": description,
-            "schema": {"type": "string"},
-        })
-    });
+    let in_path =
+        route.params().map(|name| parameter(name, "path", &parameter_description(route, name), "string"));
     let is_declared = |name: &str| route.about.queries.iter().any(|(known, _)| *known == name);
     let paging = [
         ("limit", "How many to show: 100 unless given, 1,000 at the most."),
         ("offset", "How many to skip from the start of the list."),
     ];
     let is_paged = matches!(route.responds, Shape::Page(_)) && !is_declared("limit");
-    let paging = paging.into_iter().filter(|_| is_paged).map(|(name, description)| {
-        json!({
-            "name": name, "in": "query", "required": false, "description": description,
-            "schema": {"type": "integer"},
-        })
-    });
-    let others = route.about.queries.iter().map(|(name, description)| {
-        json!({
-            "name": name, "in": "query", "required": false, "description": description,
-            "schema": {"type": "string"},
-        })
-    });
-    in_path.chain(paging).chain(others).collect()
+    let paging = paging.iter().filter(|_| is_paged).map(|(name, about)| (name, about, "integer"));
+    let others = route.about.queries.iter().map(|(name, about)| (name, about, "string"));
+    let in_query = paging.chain(others).map(|(name, about, kind)| parameter(name, "query", about, kind));
+    in_path.chain(in_query).collect()
+}
+
+fn parameter(name: &str, place: &str, description: &str, kind: &str) -> Value {
+    json!({
+        "name": name, "in": place, "required": place == "path", "description": description,
+        "schema": of_type(kind),
+    })
 }
 
 /// What a parameter of the path names.
@@ -223,14 +172,14 @@ fn parameter_description(route: &Route, name: &str) -> String {
 
 fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
     if route.is_ingest() {
-        let schema = json!({"$ref": "#/components/schemas/CapturedEvents"});
+        let schema = reference("CapturedEvents");
         return Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
     }
     let fields = route.accepts?;
     let partial = route.method == Method::Patch;
     let mut schema = schemas.object(route, fields, Side::Request { partial });
     if route.accepts_list {
-        schema = json!({"type": "array", "items": schema});
+        schema = array(schema);
     }
     Some(json!({
         "content": {
@@ -244,18 +193,37 @@ fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
 fn answer(route: &Route, schemas: &mut Schemas) -> Value {
     let noun = route.about.tag.map_or("object", |tag| tag.noun);
     let (description, schema) = match route.responds {
-        Shape::Nothing if route.status == 302 => return json!({"description": "Leads to another page."}),
-        Shape::Nothing => return json!({"description": "Done; the answer has no body."}),
-        Shape::Free => return json!({"description": "Done."}),
+        Shape::Nothing if route.status == 302 => return described("Leads to another page."),
+        Shape::Nothing => return described("Done; the answer has no body."),
+        Shape::Free => return described("Done."),
         Shape::One(fields) => {
             let made = if route.status == 201 { "Created." } else { "Done." };
             (made.to_owned(), schemas.object(route, fields, Side::Response))
         }
         Shape::List(fields) => {
             let items = schemas.object(route, fields, Side::Response);
-            (format!("A list, one {noun} each."), json!({"type": "array", "items": items}))
+            (format!("A list, one {noun} each."), array(items))
         }
         Shape::Page(fields) => (format!("A page of the list, one {noun} each."), schemas.page(route, fields)),
     };
-    json!({"description": description, "content": {"application/json": {"schema": schema}}})
+    let mut answer = described(&description);
+    answer["content"] = json!({"application/json": {"schema": schema}});
+    answer
+}
+
+/// An answer without a body.
+fn described(description: &str) -> Value {
+    json!({"description": description})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_skeleton_has_every_refusal() {
+        let refusals = skeleton()["components"]["responses"].clone();
+        let names = refusals.as_object().expect("answers").keys();
+        assert!(names.eq(REFUSALS.iter().map(|(name, _)| name)));
+    }
 }

@@ -33,6 +33,11 @@ pub(super) struct Schemas {
 }
 
 impl Schemas {
+    /// Those that are written out.
+    pub(super) fn of(written: &Value) -> Schemas {
+        Schemas { all: written.as_object().cloned().unwrap_or_default(), bare: Vec::new() }
+    }
+
     /// A reference to the schema of such an object.
     pub(super) fn object(&mut self, route: &Route, fields: &[FieldInfo], side: Side) -> Value {
         let bare = object(fields, side);
@@ -46,7 +51,7 @@ impl Schemas {
             self.all.insert(name.clone(), schema);
             name
         });
-        json!({"$ref": format!("#/components/schemas/{name}")})
+        reference(&name)
     }
 
     /// A reference to a page of such objects.
@@ -71,12 +76,7 @@ impl Schemas {
             },
         });
         self.all.entry(name.clone()).or_insert(page);
-        json!({"$ref": format!("#/components/schemas/{name}")})
-    }
-
-    /// A schema that is written out, under its name.
-    pub(super) fn insert(&mut self, name: &str, schema: Value) {
-        self.all.insert(name.to_owned(), schema);
+        reference(&name)
     }
 
     /// All of them, by name.
@@ -109,6 +109,28 @@ impl Schemas {
             .find(|name| !self.all.contains_key(name))
             .unwrap_or_else(|| named(type_name(&operation_id(route))))
     }
+}
+
+/// A reference to a named schema.
+pub(super) fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// The schema of a list.
+pub(super) fn array(items: Value) -> Value {
+    json!({"type": "array", "items": items})
+}
+
+/// The schema of a value of this type.
+pub(super) fn of_type(name: &str) -> Value {
+    json!({"type": name})
+}
+
+/// The schema of text that keeps one rule more.
+fn text(key: &str, value: impl Into<Value>) -> Value {
+    let mut schema = of_type("string");
+    schema[key] = value.into();
+    schema
 }
 
 fn object(fields: &[FieldInfo], side: Side) -> Value {
@@ -145,31 +167,27 @@ fn property(field: &FieldInfo, side: Side) -> Value {
 
 fn of_kind(kind: Kind, side: Side) -> Value {
     match kind {
-        Kind::Text { chars_max: Some(max) } | Kind::Secret { chars_max: max } => {
-            json!({"type": "string", "maxLength": max})
-        }
-        Kind::Text { chars_max: None } | Kind::TextChoice(_) => json!({"type": "string"}),
+        Kind::Text { chars_max: Some(max) } | Kind::Secret { chars_max: max } => text("maxLength", max),
+        Kind::Text { chars_max: None } | Kind::TextChoice(_) => of_type("string"),
         Kind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
-        Kind::Boolean => json!({"type": "boolean"}),
+        Kind::Boolean => of_type("boolean"),
         Kind::Integer { min, max } => integer(min, max),
-        Kind::Fraction => json!({"type": "string", "format": "decimal"}),
-        Kind::Uuid => json!({"type": "string", "format": "uuid"}),
-        Kind::Time => json!({"type": "string", "format": "date-time"}),
+        Kind::Fraction => text("format", "decimal"),
+        Kind::Uuid => text("format", "uuid"),
+        Kind::Time => text("format", "date-time"),
         Kind::Choice(choices) => json!({"type": "integer", "enum": choices}),
-        Kind::Texts { nullable_items: true, .. } => {
-            json!({"type": "array", "items": {"type": "string", "nullable": true}})
-        }
-        Kind::Texts { .. } => json!({"type": "array", "items": {"type": "string"}}),
-        Kind::Integers => json!({"type": "array", "items": {"type": "integer"}}),
-        Kind::List => json!({"type": "array", "items": {}}),
+        Kind::Texts { nullable_items: true, .. } => array(text("nullable", true)),
+        Kind::Texts { .. } => array(of_type("string")),
+        Kind::Integers => array(of_type("integer")),
+        Kind::List => array(json!({})),
         Kind::Json => json!({}),
         Kind::Object(fields) => object(fields, side),
-        Kind::Objects(fields) => json!({"type": "array", "items": object(fields, side)}),
+        Kind::Objects(fields) => array(object(fields, side)),
     }
 }
 
 fn integer(min: i64, max: i64) -> Value {
-    let mut schema = json!({"type": "integer"});
+    let mut schema = of_type("integer");
     if min != i64::MIN {
         schema["minimum"] = min.into();
     }
@@ -177,46 +195,4 @@ fn integer(min: i64, max: i64) -> Value {
         schema["maximum"] = max.into();
     }
     schema
-}
-
-/// The one form of all errors.
-pub(super) fn error() -> Value {
-    json!({
-        "type": "object",
-        "description": "Every error of the API has these four keys.",
-        "properties": {
-            "type": {"type": "string", "description": "The kind of error, such as `validation_error`."},
-            "code": {"type": "string", "description": "What programs can tell errors apart by, such as `required`."},
-            "detail": {"type": "string", "description": "A sentence for people."},
-            "attr": {
-                "type": "string", "nullable": true,
-                "description": "The field that is wrong; inner fields and list items as `outer__inner`.",
-            },
-        },
-        "required": ["type", "code", "detail", "attr"],
-        "example": {
-            "type": "validation_error", "code": "required", "detail": "This field is required.", "attr": "name",
-        },
-    })
-}
-
-/// What senders of events send: nothing of it is fixed but these names.
-pub(super) fn captured() -> Value {
-    json!({
-        "type": "object",
-        "description": "An event, or several in `batch`. Arrays of events, gzip, base64 and form data are read as well.",
-        "properties": {
-            "api_key": {"type": "string", "description": "The project's token (`phc_…`)."},
-            "event": {"type": "string"},
-            "distinct_id": {"type": "string", "description": "Whom the event is about."},
-            "properties": {"type": "object", "additionalProperties": true},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "batch": {"type": "array", "items": {"type": "object", "additionalProperties": true}},
-        },
-        "additionalProperties": true,
-        "example": {
-            "api_key": "phc_8zvHq2kYb0Jt5Rw3Lx7Nc1Ds9Fg4Mp6Vu0Ae2Ki8Zo", "event": "signed up", "distinct_id": "ada",
-            "properties": {"plan": "free"}, "timestamp": "2026-01-15T10:30:00Z",
-        },
-    })
 }
