@@ -105,7 +105,7 @@ async fn connection(
     let answer = |request: Request<Incoming>| {
         let running = pulse.request();
         let answer = Arc::clone(pulse).answering(service::answer(Arc::clone(&app), peer, request));
-        // Combinators: an async block would hold the future twice, and every connection has room for one.
+        // Combinators: an async block would hold the future twice, and every connection pays for its size.
         answer.inspect(move |_| drop(running))
     };
     let outcome = if is_http2 {

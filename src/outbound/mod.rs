@@ -115,7 +115,7 @@ impl Outbound {
         let uri: Uri = url
             .as_str()
             .parse()
-            .map_err(|_| GetError(format!("An address at {host} cannot be asked for.")))?;
+            .map_err(|_| GetError(format!("An address at {host} cannot be requested.")))?;
         let mut outgoing = hyper::Request::new(PieceBody::default());
         *outgoing.uri_mut() = uri;
         *outgoing.headers_mut() = headers.clone();

@@ -13,7 +13,7 @@ use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::config::Config;
 use crate::error::{Result, invalid, invalid_body, not_found};
-use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid, hex};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&RECORDS]).samples(samples);
 
@@ -278,7 +278,7 @@ fn is_host_name(name: &str) -> bool {
 /// Where the name's CNAME has to lead: the same for the same name of the same organization.
 fn target_cname(config: &Config, organization: Uuid, domain: &str) -> String {
     let digest = Sha256::digest(format!("{organization}{domain}"));
-    let front: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    let front = hex(&digest[..10]);
     format!("{front}.{}", config.proxy_base_cname)
 }
 

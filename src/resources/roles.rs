@@ -201,7 +201,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     form.ignore(FEATURE_FLAGS_ACCESS_LEVEL);
     form.finish();
     let id = ctx.new_uuid();
-    tx.insert(&ROLES, &(organization, id), &role).on_conflict(&BY_NAME.info(), taken)?;
+    tx.insert(&ROLES, &(organization, id), &role).on_conflict(&BY_NAME, taken)?;
     Ok((id, role))
 }
 
@@ -217,7 +217,7 @@ pub fn update(tx: &WriteTx, at: InOrganization, id: Uuid, input: Input<'_>) -> R
     form.set(NAME, &mut role.name);
     form.set(FEATURE_FLAGS_ACCESS_LEVEL, &mut role.feature_flags_access_level);
     form.finish();
-    tx.replace(&ROLES, &(organization, id), &before, &role).on_conflict(&BY_NAME.info(), taken)?;
+    tx.replace(&ROLES, &(organization, id), &before, &role).on_conflict(&BY_NAME, taken)?;
     Ok(role)
 }
 

@@ -2,12 +2,11 @@
 //! migration differs from it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::store::{AnyTable, Key, Record, Table, encode};
+use crate::store::{AnyTable, Key, Record, Table, encode, hex};
 
 /// An identifier for samples.
 pub const ONE: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
@@ -49,13 +48,6 @@ impl Samples {
     pub fn text(&self) -> String {
         self.0.iter().map(|(name, line)| format!("{name}: {line}\n")).collect()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Text for samples.

@@ -550,12 +550,12 @@ pub fn current_project(
 
 /// Makes a user.
 pub fn insert(tx: &WriteTx, uuid: Uuid, user: &User) -> Result<()> {
-    tx.insert(&USERS, &uuid, user).on_conflict(&BY_EMAIL.info(), email_taken)
+    tx.insert(&USERS, &uuid, user).on_conflict(&BY_EMAIL, email_taken)
 }
 
 /// Replaces a user.
 pub fn replace(tx: &WriteTx, uuid: Uuid, before: &User, user: &User) -> Result<()> {
-    tx.replace(&USERS, &uuid, before, user).on_conflict(&BY_EMAIL.info(), email_taken)
+    tx.replace(&USERS, &uuid, before, user).on_conflict(&BY_EMAIL, email_taken)
 }
 
 /// Makes an organization and a project the user's current ones.

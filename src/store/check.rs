@@ -1,8 +1,9 @@
 //! Proof that a file is consistent: counts equal what they count, and rows, indexes and parents are as their
-//! tables are declared. What resources promise beyond that they check themselves, see `resources::check`.
+//! tables are declared. What resources promise beyond that they check themselves, see `resources::integrity`.
 
 use std::collections::BTreeMap;
 
+use super::key::hex;
 use super::table::AnyTable;
 use super::tx::{Tx, recount_rows, stored_counts};
 use super::{Store, StoreError};
@@ -50,11 +51,6 @@ fn check_table(table: &dyn AnyTable, tx: &Tx, problems: &mut Problems) -> Result
         }
     }
     Ok(())
-}
-
-/// A key for a person who looks into a damaged file.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compares every stored count with the rows.

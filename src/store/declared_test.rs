@@ -44,7 +44,7 @@ fn store() -> Store {
 }
 
 fn house(tx: &WriteTx, number: u32, name: &str) -> Result<()> {
-    tx.insert(&HOUSES, &(STREET, number), &name.to_owned()).on_conflict(&BY_NAME.info(), not_found)
+    tx.insert(&HOUSES, &(STREET, number), &name.to_owned()).on_conflict(&BY_NAME, not_found)
 }
 
 async fn write(store: &Store, work: impl FnMut(&WriteTx) -> Result<()> + Send + 'static) -> Result<()> {

@@ -103,11 +103,19 @@ pub trait OnConflict {
     ///
     /// # Errors
     /// The conflict, or that the storage failed.
-    fn on_conflict(self, index: &TableInfo, error: impl FnOnce() -> Error) -> crate::error::Result<()>;
+    fn on_conflict<I, T>(
+        self,
+        index: &Table<I, T>,
+        error: impl FnOnce() -> Error,
+    ) -> crate::error::Result<()>;
 }
 
 impl OnConflict for Result<(), StoreError> {
-    fn on_conflict(self, index: &TableInfo, error: impl FnOnce() -> Error) -> crate::error::Result<()> {
-        self.map_err(|failure| if failure.is_conflict_of(index) { error() } else { failure.into() })
+    fn on_conflict<I, T>(
+        self,
+        index: &Table<I, T>,
+        error: impl FnOnce() -> Error,
+    ) -> crate::error::Result<()> {
+        self.map_err(|failure| if failure.is_conflict_of(&index.info) { error() } else { failure.into() })
     }
 }

@@ -1,5 +1,7 @@
 //! Keys as bytes whose order is the order of their values.
 
+use std::fmt::Write;
+
 use uuid::Uuid;
 
 use crate::clock::Time;
@@ -102,6 +104,14 @@ impl<A: Key, B: Key, C: Key> Key for (A, B, C) {
     fn read(from: &mut &[u8]) -> Option<Self> {
         Some((A::read(from)?, B::read(from)?, C::read(from)?))
     }
+}
+
+/// Bytes for people, as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

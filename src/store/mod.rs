@@ -41,7 +41,7 @@ pub use cache::Cacheable;
 pub use check::{Problems, check};
 pub use codec::{Json, Record, decode, encode, serialize_json};
 pub use index::{Index, IndexOf, OnConflict};
-pub use key::Key;
+pub use key::{Key, hex};
 pub use migrate::SCHEMA;
 pub use parent::{Parent, ParentNamed, ParentOf, ParentThrough};
 pub use table::{AnyTable, Table, TableInfo, by_all_but_uuid, by_uuid};

@@ -263,12 +263,17 @@ impl Tx {
 
     /// Every row of the table, in key order.
     pub fn all<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Vec<(K, V)>, StoreError> {
-        self.rows(table.info.name, Vec::new(), Order::Ascending)?.map(|row| typed(row?)).collect()
+        self.every(table)?.collect()
     }
 
     /// Every row of a table as the bytes of its key and record, to compare or search states of the file.
     pub fn dump(&self, table: &TableInfo) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
-        self.every_bytes(table.name)?.collect()
+        self.raw_rows(table.name)
+    }
+
+    /// The same by name, for steps from one schema to the next.
+    pub(super) fn raw_rows(&self, table: &'static str) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
+        self.every_bytes(table)?.collect()
     }
 
     /// The first rows of the table, in key order.
@@ -669,11 +674,6 @@ impl WriteTx {
             .ok_or_else(|| StoreError::record(format!("the numbers of {sequence} have run out")))?;
         self.put(&SEQUENCES, &name, &number)?;
         Ok(number)
-    }
-
-    /// Every row of a table as bytes, for steps from one schema to the next.
-    pub(super) fn raw_rows(&self, table: &'static str) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
-        self.tx.every_bytes(table)?.collect()
     }
 
     pub(super) fn stage(&self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {

@@ -32,7 +32,7 @@ fn a_log_in_opens_a_session_and_a_log_out_ends_it() {
 fn posthog_s_own_way_out_leads_to_its_log_in_page() {
     let server = Server::start();
     let owner = server.org().owner;
-    // Any page can send a browser there, so by itself it ends nothing.
+    // Any page can send a browser there, so it ends nothing.
     let answer = owner.get("/logout");
     assert_eq!(
         (answer.status, answer.header("location").as_str(), answer.text().as_str()),

@@ -1,4 +1,4 @@
-//! `/api/users/@me/`: what somebody sees and changes of himself.
+//! `/api/users/@me/`: what somebody sees and changes of their own.
 
 use orgd::config::Switch;
 use serde_json::{Value, json};

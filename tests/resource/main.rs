@@ -42,12 +42,8 @@ fn write(server: &Server, work: impl FnMut(&WriteTx) -> Result<()> + Send + 'sta
 fn tables_with(server: &Server, id: &str) -> Vec<&'static str> {
     let id = Uuid::parse_str(id).expect("an id");
     let holds = |bytes: &[u8]| bytes.windows(16).any(|part| part == id.as_bytes());
-    let store = &server.app.store;
-    let read = |table: &&orgd::store::TableInfo| {
-        let rows = store.read(|tx| Ok(tx.dump(table)?)).expect("the file can be read");
-        rows.iter().any(|(key, value)| holds(key) || holds(value))
-    };
-    store.tables().iter().filter(read).map(|table| table.name).collect()
+    let rows = server.all_rows();
+    rows.iter().filter(|(_, key, value)| holds(key) || holds(value)).map(|(table, _, _)| *table).collect()
 }
 
 #[test]

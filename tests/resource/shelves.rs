@@ -92,7 +92,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     form.finish();
     let id = call.new_uuid();
     let taken = || invalid("name", "unique", "shelf with this name already exists.");
-    tx.insert(&SHELVES, &(organization, id), &shelf).on_conflict(&BY_NAME.info(), taken)?;
+    tx.insert(&SHELVES, &(organization, id), &shelf).on_conflict(&BY_NAME, taken)?;
     let titles = books.iter().filter_map(|books| books.as_array()).flatten();
     for (place, title) in (0..).zip(titles.filter_map(|title| title.as_str())) {
         tx.insert(&BOOKS, &(id, place), &title.to_owned())?;
