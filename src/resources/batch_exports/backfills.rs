@@ -11,7 +11,7 @@ use super::runs::{self, Context, Data};
 use super::{BatchExport, authors, find, get, isoformat, unpause_automatically, wire};
 use crate::api::fields::python_str;
 use crate::api::{Call, Ctx, Reply};
-use crate::clock::{SECOND_MICROS, Time};
+use crate::clock::{SECOND_MICROS, Time, iso8601};
 use crate::error::{Error, Result, invalid_body};
 use crate::resources::events::EventIds;
 use crate::resources::projects;
@@ -149,11 +149,8 @@ fn bound(value: Option<&Value>) -> Result<Option<Time>> {
     let not_a_time =
         || refused(format!("Input {} is not a valid ISO formatted datetime.", python_str(value)));
     let text = value.as_str().ok_or_else(not_a_time)?;
-    let time = Time::parse(text).filter(|time| Time::CALENDAR.contains(time)).ok_or_else(not_a_time)?;
-    // What can still be read with an offset appended has none of its own.
-    let is_naive =
-        Time::parse(&format!("{}Z", text.trim())).is_some() || text.trim().len() <= "2021-01-01".len();
-    if is_naive { Err(refused(format!("Input {text} is naive."))) } else { Ok(Some(time)) }
+    let read = iso8601::read(text).ok_or_else(not_a_time)?;
+    if read.has_offset { Ok(Some(read.time)) } else { Err(refused(format!("Input {text} is naive."))) }
 }
 
 fn in_zone(time: Time, zone: &str) -> String {
