@@ -5,6 +5,7 @@ pub mod ctx;
 pub mod fields;
 pub mod form;
 pub mod input;
+pub mod json;
 pub mod level;
 pub mod page;
 pub mod place;

@@ -27,6 +27,7 @@ pub mod role_memberships;
 pub mod roles;
 pub mod samples;
 pub mod secrets;
+pub mod sdk;
 pub mod sessions;
 pub mod signup;
 pub mod status;

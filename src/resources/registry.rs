@@ -85,6 +85,7 @@ static OWN: &[&Resource] = &[
     &invites::RESOURCE,
     &batch_exports::RESOURCE,
     &capture::RESOURCE,
+    &sdk::RESOURCE,
     &plugins::RESOURCE,
     &domains::RESOURCE,
     &roles::RESOURCE,
