@@ -146,6 +146,20 @@ impl Body {
     }
 }
 
+impl Body {
+    /// A field by its name; of a form's field that comes again, the last, as in Django.
+    ///
+    /// # Errors
+    /// The body cannot be read.
+    pub fn field(&self, name: &str) -> Result<Option<&Value>> {
+        let found = self.value()?.get(name);
+        Ok(match (self, found) {
+            (Body::Form(_), Some(Value::Array(items))) => items.last(),
+            _ => found,
+        })
+    }
+}
+
 /// One request.
 pub struct Call {
     pub method: Method,

@@ -4,6 +4,7 @@ pub mod call;
 pub mod ctx;
 pub mod fields;
 pub mod form;
+pub mod idn;
 pub mod input;
 pub mod json;
 pub mod level;

@@ -200,7 +200,7 @@ impl Route {
     /// Answers what SDKs read; see [`Protocol::Ingest`].
     pub fn sdk(path: impl Into<String>, handler: Handler) -> Route {
         let route = Route::get(path, Needs::Public, Within::Nothing, handler);
-        Route { protocol: Protocol::Ingest, ..route }
+        Route { protocol: Protocol::Ingest, body_bytes_max: 1024, ..route }
     }
 
     /// The handler reads these headers, given in lower case.

@@ -8,6 +8,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use tracing::{info, warn};
 
 use super::task::Task;
+use crate::api::idn::ascii_address;
 use crate::app::App;
 use crate::clock::Time;
 use crate::config::Config;
@@ -99,7 +100,8 @@ impl Mailer {
 }
 
 fn message(from: &Mailbox, mail: &Mail) -> std::result::Result<Message, String> {
-    let to: Mailbox = mail.to.parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
+    let to: Mailbox =
+        ascii_address(&mail.to).parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
     Message::builder()
         .from(from.clone())
         .to(to)

@@ -230,9 +230,11 @@ impl Rest<'_> {
         }
         let (digits, rest) = self.0.split_at(count);
         self.0 = rest;
-        digits.bytes().chain(std::iter::repeat(b'0')).take(6).try_fold(0, |number, digit| {
-            Some(number * 10 + i64::from(digit - b'0'))
-        })
+        digits
+            .bytes()
+            .chain(std::iter::repeat(b'0'))
+            .take(6)
+            .try_fold(0, |number, digit| Some(number * 10 + i64::from(digit - b'0')))
     }
 }
 

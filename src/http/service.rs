@@ -120,7 +120,8 @@ async fn handle(
     let matched = find(request);
     // Routes that pages of any site may call answer for themselves what these may send.
     let is_for_pages = matched.as_ref().is_ok_and(|matched| matched.target.node.is_ingest());
-    if request.is_api() && !is_for_pages && cors::is_preflight(&request.parts.method, &request.parts.headers) {
+    if request.is_api() && !is_for_pages && cors::is_preflight(&request.parts.method, &request.parts.headers)
+    {
         return Ok(preflight(request));
     }
     let matched = matched?;

@@ -158,9 +158,8 @@ async fn read(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let piece_bytes = piece_bytes(app);
-    let outlined = read_or_mend(app, bytes, share, is_small, move |bytes| {
-        request::outline(bytes, clock, piece_bytes)
-    });
+    let outlined =
+        read_or_mend(app, bytes, share, is_small, move |bytes| request::outline(bytes, clock, piece_bytes));
     let outline = match outlined.await? {
         Ok(outline) => outline,
         Err(refusal) => return Ok(Err(refusal)),

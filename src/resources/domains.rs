@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::{Resource, members, organizations, places};
+use crate::api::idn::ascii_name;
 use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
@@ -174,7 +175,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
     let mut form = call.form(FIELDS)?;
     let mut domain = Domain {
-        domain: form.take(DOMAIN).unwrap_or_default(),
+        domain: ascii_name(&form.take(DOMAIN).unwrap_or_default()).into_owned(),
         verified_at: None,
         verification_challenge: URL_SAFE_NO_PAD.encode(call.ids.bytes::<32>()),
         last_verification_retry: None,
@@ -279,15 +280,17 @@ fn unverified(call: &Call, tx: &Tx) -> Result<(OrganizationId, DomainId, Domain)
     Ok((organization, id, domain))
 }
 
-/// PostHog's rule: lower-case labels with single hyphens inside, and letters only in the last one.
+/// PostHog's rule: lower-case labels with single hyphens inside, and letters only in the last one; besides, names beyond
+/// ASCII in the form that DNS has.
 fn is_domain(name: &str) -> bool {
     let is_word = |word: &str| {
         !word.is_empty() && word.bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
     };
+    // Labels beyond ASCII have two hyphens at the front.
+    let inner = |label: &str| label.strip_prefix("xn--").unwrap_or(label).split('-').all(is_word);
     let Some((front, last)) = name.rsplit_once('.') else { return false };
-    front.split('.').all(|label| label.split('-').all(is_word))
-        && last.len() >= 2
-        && last.bytes().all(|letter| letter.is_ascii_lowercase())
+    let is_last = last.len() >= 2 && last.bytes().all(|letter| letter.is_ascii_lowercase());
+    front.split('.').all(inner) && (is_last || (last.starts_with("xn--") && inner(last)))
 }
 
 fn get(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain> {
@@ -298,7 +301,9 @@ fn get(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain> {
 /// domain and asks for it.
 pub fn provisions(tx: &Tx, email: &str) -> Result<Option<OrganizationId>> {
     let Some((_, name)) = email.rsplit_once('@') else { return Ok(None) };
-    let Some((organization, id)) = tx.get(&VERIFIED, &name.to_lowercase())? else { return Ok(None) };
+    let Some((organization, id)) = tx.get(&VERIFIED, &ascii_name(&name.to_lowercase()).into_owned())? else {
+        return Ok(None);
+    };
     Ok(get(tx, organization, id)?.jit_provisioning_enabled.then_some(organization))
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Resource, members, organizations, users};
+use crate::api::idn::ascii_name;
 use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::backoff::Backoff;
@@ -258,7 +259,8 @@ fn to_change(call: &Call, tx: &Tx) -> Result<(OrganizationId, ProxyRecordId, Pro
 
 /// The body's name, if it is one and nobody has it.
 fn free_domain(call: &Call, tx: &Tx) -> Result<String> {
-    let domain: String = call.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
+    let domain = call.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
+    let domain = ascii_name(&domain).into_owned();
     if !is_host_name(&domain) {
         let detail = "Enter a domain name on its own, like e.example.com, with no protocol, port, or path.";
         return Err(invalid("domain", "invalid_input", detail));

@@ -55,17 +55,22 @@ fn routes() -> Vec<Route> {
         Route::sdk("/array/{token}/config/", read(config))
             .about("Get a project's configuration for pages", "Browsers may keep it for five minutes."),
         Route::sdk("/array/{token}/config.js", read(config_script))
-            .about("Get a project's configuration as a script", "The same, for `window._POSTHOG_REMOTE_CONFIG`."),
-        Route::sdk("/array/{token}/array.js", async_(library::of_project)).about(
-            "Get the library for a project's pages",
-            "404 unless the operator has set `--sdk-folder`.",
-        ),
+            .about(
+                "Get a project's configuration as a script",
+                "The same, for `window._POSTHOG_REMOTE_CONFIG`.",
+            )
+            .called("array_config_script_retrieve"),
+        Route::sdk("/array/{token}/array.js", async_(library::of_project))
+            .about("Get the library for a project's pages", "404 unless the operator has set `--sdk-folder`.")
+            .called("array_library_retrieve"),
         Route::sdk("/static/{file}", async_(library::show))
             .about("Get a file of the library for pages", "404 unless the operator has set `--sdk-folder`."),
-        Route::sdk("/static/{version}/{file}", async_(library::show)).about(
-            "Get a file of a version of the library for pages",
-            "404 unless the operator has set `--sdk-folder`; the version makes no difference.",
-        ),
+        Route::sdk("/static/{version}/{file}", async_(library::show))
+            .about(
+                "Get a file of a version of the library for pages",
+                "404 unless the operator has set `--sdk-folder`; the version makes no difference.",
+            )
+            .called("static_version_retrieve"),
     ]);
     tagged(TAG, routes)
 }

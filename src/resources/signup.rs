@@ -131,7 +131,7 @@ fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
 /// The organization that takes in the address of the body, where the operator lets addresses be believed
 /// unproved; sign-up need not be open for that.
 fn provisioned(call: &Call, tx: &Tx) -> Result<Option<OrganizationId>> {
-    match call.body.value()?.get("email").and_then(serde_json::Value::as_str) {
+    match call.body.field("email")?.and_then(serde_json::Value::as_str) {
         Some(email) if call.config.jit_signup => domains::provisions(tx, email.trim()),
         _ => Ok(None),
     }

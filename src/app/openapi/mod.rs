@@ -43,8 +43,10 @@ fn skeleton() -> Value {
 
 /// The document as YAML.
 pub fn yaml(document: &Value) -> String {
-    // Nothing in the document lacks a form in YAML: its keys are text.
-    serde_yaml_ng::to_string(document).unwrap_or_default()
+    // By way of JSON, which is YAML too: other formats do not know the numbers of serde_json. Nothing in the document
+    // lacks a form in YAML: its keys are text.
+    let document: serde_yaml_ng::Value = serde_yaml_ng::from_str(&document.to_string()).unwrap_or_default();
+    serde_yaml_ng::to_string(&document).unwrap_or_default()
 }
 
 /// The object that a resource shows has the name of the resource, whatever else is like it.
@@ -163,6 +165,9 @@ fn parameter_description(route: &Route, name: &str) -> String {
         (_, "id") if noun == "organization" => "The organization: its id, its slug or `@current`.".into(),
         (_, "role_id") => "The id of the role.".into(),
         (_, "session_id") => "The id of the session, from the list.".into(),
+        (_, "file") => "The name of the script.".into(),
+        (_, "version") => "Any version.".into(),
+        (_, "token") if route.is_ingest() => "The project's token.".into(),
         (_, "token") => "The token in the link of the invite.".into(),
         (_, "user__uuid") => "The `uuid` of the member's user.".into(),
         (_, "uuid") => "The user: `@me`, or their own `uuid`.".into(),
@@ -171,7 +176,7 @@ fn parameter_description(route: &Route, name: &str) -> String {
 }
 
 fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
-    if route.is_ingest() {
+    if route.is_ingest() && route.method == Method::Post {
         let schema = reference("CapturedEvents");
         return Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
     }

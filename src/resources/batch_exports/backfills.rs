@@ -71,8 +71,7 @@ impl Backfill {
 /// 200 with the export and the backfill's name.
 pub(super) fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, id, export) = find(call, tx)?;
-    let body = call.body.value()?;
-    let (start, end) = (bound(body.get("start_at"))?, bound(body.get("end_at"))?);
+    let (start, end) = (bound(call.body.field("start_at")?)?, bound(call.body.field("end_at")?)?);
     check_bounds(start, end)?;
     let latest = call.now.plus_seconds(export.interval.seconds());
     if let Some(end) = end.filter(|end| *end > latest) {

@@ -307,7 +307,7 @@ pub fn read(
     partial: bool,
 ) -> Result<Option<Destination>> {
     const NAME: &str = "destination";
-    let Some(sent) = call.body.value()?.get(NAME) else {
+    let Some(sent) = call.body.field(NAME)? else {
         return if partial { Ok(None) } else { Err(invalid(NAME, "required", "This field is required.")) };
     };
     let sent = match sent {

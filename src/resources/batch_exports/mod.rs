@@ -442,7 +442,7 @@ impl Read {
 /// The schema that the query of a body makes.
 fn schema_of(call: &Call) -> Result<Option<Json>> {
     const NAME: &str = HOGQL_QUERY.name();
-    let schema = match call.body.value()?.get(NAME) {
+    let schema = match call.body.field(NAME)? {
         None => return Ok(None),
         Some(Value::Null) => return Err(invalid(NAME, "null", "This field may not be null.")),
         Some(Value::String(query)) => hogql::schema(query),

@@ -151,11 +151,17 @@ mod tests {
             (of_query, json!({"timestamp": text, "sent_at": (NOW.0 / 1000) + 7000}), said.plus_seconds(-7)),
             (of_query, json!({"timestamp": text, "sent_at": "soon"}), said.plus_seconds(-600)),
             (both, json!({"timestamp": text, "properties": {"$ignore_sent_at": true}}), said),
-            (both, json!({"timestamp": text, "properties": {"$ignore_sent_at": false}}), said.plus_seconds(-60)),
+            (
+                both,
+                json!({"timestamp": text, "properties": {"$ignore_sent_at": false}}),
+                said.plus_seconds(-60),
+            ),
         ] {
             assert_eq!(when(clock, event.clone()), When { time: wanted, is_unreadable: false }, "{event}");
         }
-        for event in [json!({"timestamp": "yesterday"}), json!({"timestamp": true}), json!({"timestamp": 1e30})] {
+        for event in
+            [json!({"timestamp": "yesterday"}), json!({"timestamp": true}), json!({"timestamp": 1e30})]
+        {
             assert_eq!(when(both, event.clone()), When { time: NOW, is_unreadable: true }, "{event}");
         }
     }

@@ -144,7 +144,9 @@ pub(super) fn data_of(data: &str) -> Outcome<Vec<u8>> {
     }
     // A plus that was not escaped has become a blank.
     let text: String = data.trim().replace([' ', '-'], "+").replace('_', "/");
-    BASE64.decode(text).map_err(|_| refusal(400, "failed to decode request: invalid base64 data", Fault::Packing))
+    BASE64
+        .decode(text)
+        .map_err(|_| refusal(400, "failed to decode request: invalid base64 data", Fault::Packing))
 }
 
 #[cfg(test)]

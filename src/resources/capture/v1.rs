@@ -185,7 +185,8 @@ fn token(call: &Call) -> Checked<String> {
         return Err(malformed("The Authorization header is not of the form \"Bearer <project token>\"."));
     }
     let token = token.trim();
-    super::request::check_token(token).map_err(|refusal| rejection(401, "invalid_api_token", refusal.sentence))?;
+    super::request::check_token(token)
+        .map_err(|refusal| rejection(401, "invalid_api_token", refusal.sentence))?;
     Ok(token.to_owned())
 }
 
@@ -194,7 +195,11 @@ fn check_head(call: &Call) -> Checked<()> {
     let named = |name| call.header(name).unwrap_or_default().trim().to_ascii_lowercase();
     let (encoding, content) = (named(CONTENT_ENCODING), named(CONTENT_TYPE));
     if !["", "identity", "gzip", "deflate"].contains(&encoding.as_str()) {
-        return Err(rejection(415, "unsupported_content_encoding", "Send gzip, deflate, or nothing of the kind."));
+        return Err(rejection(
+            415,
+            "unsupported_content_encoding",
+            "Send gzip, deflate, or nothing of the kind.",
+        ));
     }
     let media = content.split(';').next().unwrap_or_default().trim();
     if !["", "application/json", "text/plain"].contains(&media) {
@@ -224,7 +229,8 @@ async fn read(app: &Arc<App>, bytes: Bytes, share: &Share, is_small: bool) -> Re
         Err(refusal) => return Ok(Err(refusal.into())),
     };
     let piece_bytes = piece_bytes(app);
-    let outlined = super::read_or_mend(app, bytes, share, is_small, move |bytes| batch::outline(bytes, piece_bytes));
+    let outlined =
+        super::read_or_mend(app, bytes, share, is_small, move |bytes| batch::outline(bytes, piece_bytes));
     let outline = match outlined.await? {
         Ok(outline) => outline,
         Err(refusal) => return Ok(Err(refusal.into())),

@@ -22,7 +22,9 @@ pub(super) async fn of_project(app: Arc<App>, _: Arc<Call>) -> Result<Reply> {
 }
 
 async fn of_file(app: &Arc<App>, file: String) -> Result<Reply> {
-    let Some(folder) = app.config.sdk_folder.clone().filter(|_| is_script(&file)) else { return Ok(absent()) };
+    let Some(folder) = app.config.sdk_folder.clone().filter(|_| is_script(&file)) else {
+        return Ok(absent());
+    };
     let bytes = app.run_blocking(move || script(&folder, &file)).await?;
     Ok(bytes.map_or_else(absent, |bytes| {
         Reply { status: 200, content_type: JAVASCRIPT, body: bytes, headers: Vec::new() }

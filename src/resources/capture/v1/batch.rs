@@ -73,7 +73,9 @@ pub(super) fn outline(bytes: Bytes, piece_bytes: usize) -> Outcome<Outline> {
         count += 1;
     }
     outline.count = count;
-    outline.cost = largest + outline.items.len().min(piece_bytes) * 4 + count * (EVENT_BYTES.min(piece_bytes) + RESULT_BYTES);
+    outline.cost = largest
+        + outline.items.len().min(piece_bytes) * 4
+        + count * (EVENT_BYTES.min(piece_bytes) + RESULT_BYTES);
     Ok(outline)
 }
 
@@ -112,7 +114,8 @@ fn uuid_of(text: &str, place: usize) -> Checked<Uuid> {
         #[serde(borrow)]
         uuid: Option<&'a RawValue>,
     }
-    let named: Named<'_> = serde_json::from_str(text).map_err(|cause| Refusal::of_json(&cause).at(Some(place)))?;
+    let named: Named<'_> =
+        serde_json::from_str(text).map_err(|cause| Refusal::of_json(&cause).at(Some(place)))?;
     let said = |what: &str| format!("Event {place}, counted from 0, {what}.");
     let value = named.uuid.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or_default();
     match value {
