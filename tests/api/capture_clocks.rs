@@ -190,6 +190,7 @@ fn every_place_that_reads_a_time_reads_the_same_forms() {
     org.owner.patch(&at(&org, &export, ""), reset).json(200);
     for form in ["2024-06-01T12:00:00+0000", "2024-06-01T12:00:00+00", "20240601T120000Z"] {
         let range = json!({"start_at": form, "end_at": "2024-06-01T13:00Z"});
+        let export = scheduled_export_to(&org, &receiver.url("/"));
         org.owner.post(&at(&org, &export, "backfill/"), range).json(200);
     }
     for naive in ["2024-06-01T12:00:00", "20240601T120000", "2024-06-01"] {
