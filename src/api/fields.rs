@@ -618,7 +618,6 @@ mod tests {
             "a@b.c",
             "ä@b.co",
             "a@ü",
-            "a@-ü.co",
             "a@ü%2e.co",
         ] {
             assert!(!is_email(bad), "{bad}");
