@@ -248,8 +248,7 @@ fn reload_demo(tx: &Tx, api_key: &str) -> Result<Bootstrapped> {
     };
     let user = users::by_email(tx, DEMO_EMAIL)?.ok_or_else(gone)?;
     api_keys::by_hash(tx, &hash(api_key))?.filter(|key| key.user == user).ok_or_else(gone)?;
-    let (organization, _) =
-        users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?;
+    let organization = users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?.id;
     let (project_id, project_api_token) = first_project(tx, organization, user).map_err(|_| gone())?;
     Ok(Bootstrapped {
         email: DEMO_EMAIL.into(),

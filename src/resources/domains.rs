@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, members, organizations, places};
-use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
+use super::{Resource, organizations, places};
+use crate::api::{Call, Field, FieldInfo, InOrganization, Level, Paging, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
@@ -161,7 +161,7 @@ fn wire(id: DomainId, domain: &Domain) -> Wire<'_> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&IN_ORDER, &organization, Order::Ascending, paging.offset, paging.limit)?;
     let rows = page.into_iter().map(|(_, id)| Ok((id, get(tx, organization, id)?)));
@@ -171,7 +171,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 
 /// What only a verified domain may say is checked, but a new domain starts without.
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+    let organization = call.place.in_organization()?.require(Level::Admin)?;
     let mut form = call.form(FIELDS)?;
     let mut domain = Domain {
         domain: form.take(DOMAIN).unwrap_or_default(),
@@ -204,14 +204,14 @@ fn taken() -> crate::error::Error {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let id = call.id("id")?;
     Reply::ok(&wire(id, &get(tx, organization, id)?))
 }
 
 /// The name itself can't be changed, for that would carry a proof over to another name; it is ignored.
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+    let organization = call.place.in_organization()?.require(Level::Admin)?;
     let id = call.id("id")?;
     let mut domain = get(tx, organization, id)?;
     let mut form = call.form(FIELDS)?;
@@ -240,7 +240,7 @@ fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+    let organization = call.place.in_organization()?.require(Level::Admin)?;
     let id = call.id("id")?;
     get(tx, organization, id)?;
     tx.delete(&DOMAINS, &(organization, id))?;
@@ -269,8 +269,8 @@ async fn verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 }
 
 fn unverified(call: &Call, tx: &Tx) -> Result<(OrganizationId, DomainId, Domain)> {
-    let (organization, level) = places::again(tx, call)?.in_organization()?;
-    members::at_least(level, Level::Admin)?;
+    let InOrganization { id: organization, level } = places::again(tx, call)?.in_organization()?;
+    level.require(Level::Admin)?;
     let id = call.id("id")?;
     let domain = get(tx, organization, id)?;
     if domain.verified_at.is_some() {

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Resource, members, organizations, users};
+use super::{Resource, organizations, users};
 use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::backoff::Backoff;
@@ -168,7 +168,7 @@ fn wire<'a>(tx: &Tx, id: ProxyRecordId, record: &'a ProxyRecord) -> Result<Wire<
 
 /// Newest first.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&RECORDS, &organization, Order::Descending, paging.offset, paging.limit)?;
     let rows = page.iter().map(|((_, id), record)| wire(tx, *id, record));
@@ -176,7 +176,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+    let organization = call.place.in_organization()?.require(Level::Admin)?;
     let domain = free_domain(call, tx)?;
     let id = call.new_id();
     let record = ProxyRecord {
@@ -196,7 +196,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let id = call.id("id")?;
     Reply::ok(&wire(tx, id, &get(tx, organization, id)?)?)
 }
@@ -217,7 +217,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// Gone at once where nothing was set up for it; otherwise the background task takes it down first.
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+    let organization = call.place.in_organization()?.require(Level::Admin)?;
     let id = call.id("id")?;
     let before = get(tx, organization, id)?;
     match before.status {
@@ -247,7 +247,7 @@ fn retry(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn to_change(call: &Call, tx: &Tx) -> Result<(OrganizationId, ProxyRecordId, ProxyRecord)> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+    let organization = call.place.in_organization()?.require(Level::Admin)?;
     let id = call.id("id")?;
     let record = get(tx, organization, id)?;
     if record.status == Status::Deleting {

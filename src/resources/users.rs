@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, Level, Reply, Within};
+use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, InOrganization, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
 use crate::auth::{self, password};
 use crate::clock::Time;
@@ -252,11 +252,12 @@ fn me(ctx: &Ctx, tx: &Tx, uuid: UserId, user: &User) -> Result<Reply> {
         let opens = |id: &ProjectId| key.projects.is_empty() || key.projects.contains(id);
         organizations.retain(|one| places.contains(&one.id));
         // A key for projects reads no organization as a whole.
-        organization = organization.filter(|(id, _)| places.contains(id) && key.projects.is_empty());
+        organization = organization.filter(|at| places.contains(&at.id) && key.projects.is_empty());
         team = team.filter(|team| places.contains(&team.organization) && opens(&team.id));
     }
-    let organization =
-        organization.map(|(id, level)| organizations::json(tx, id, uuid, level)).transpose()?;
+    let organization = organization
+        .map(|InOrganization { id, level }| organizations::json(tx, id, uuid, level))
+        .transpose()?;
     let session_until = match ctx.caller()?.via {
         Via::Session { authenticated_at, .. } => {
             Some(authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS))
@@ -522,11 +523,11 @@ pub fn none_yet(tx: &Tx) -> Result<bool> {
 }
 
 /// The organization that `@current` means, with the user's level in it.
-pub fn current_organization(tx: &Tx, uuid: UserId, user: &User) -> Result<Option<(OrganizationId, Level)>> {
+pub fn current_organization(tx: &Tx, uuid: UserId, user: &User) -> Result<Option<InOrganization>> {
     if let Some(id) = user.current_organization
         && let Some(level) = members::level_of(tx, id, uuid)?
     {
-        return Ok(Some((id, level)));
+        return Ok(Some(InOrganization { id, level }));
     }
     members::first_of(tx, uuid)
 }
@@ -537,7 +538,7 @@ pub fn current_project(
     tx: &Tx,
     uuid: UserId,
     user: &User,
-    organization: Option<(OrganizationId, Level)>,
+    organization: Option<InOrganization>,
 ) -> Result<Option<projects::Short>> {
     if let Some(id) = user.current_project
         && let Some(project) = projects::seen(tx, id, uuid)?
@@ -545,7 +546,9 @@ pub fn current_project(
         return Ok(Some(project));
     }
     match organization {
-        Some((id, level)) => Ok(projects::visible_in(tx, id, uuid, level)?.into_iter().next()),
+        Some(InOrganization { id, level }) => {
+            Ok(projects::visible_in(tx, id, uuid, level)?.into_iter().next())
+        }
         None => Ok(None),
     }
 }
