@@ -63,6 +63,11 @@ pub fn level_in(
     }
 }
 
+/// Whether a project is closed to members whom no rule names.
+pub fn is_private(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<bool> {
+    Ok(tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?.access_control)
+}
+
 /// Whether the user sees the project.
 pub fn is_open_to(tx: &Tx, organization: OrganizationId, id: ProjectId, user: UserId) -> Result<bool> {
     match members::level_of(tx, organization, user)? {
@@ -81,10 +86,7 @@ fn effective(
     user: UserId,
     level: Level,
 ) -> Result<Option<Level>> {
-    if level >= Level::Admin {
-        return Ok(Some(level));
-    }
-    let grants = access_controls::Grants::in_project(tx, organization, id, user)?;
+    let grants = access_controls::Grants::in_project(tx, organization, id, user, level)?;
     Ok(grants.level(id, project.access_control))
 }
 
@@ -178,10 +180,8 @@ pub fn timezone(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<
 /// The projects that a member sees, by number.
 pub fn visible_in(tx: &Tx, organization: OrganizationId, user: UserId, level: Level) -> Result<Vec<Short>> {
     let mut all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
-    if level < Level::Admin {
-        let grants = access_controls::Grants::of(tx, organization, user)?;
-        all.retain(|((_, id), project)| grants.level(*id, project.access_control).is_some());
-    }
+    let grants = access_controls::Grants::of(tx, organization, user, level)?;
+    all.retain(|((_, id), project)| grants.level(*id, project.access_control).is_some());
     Ok(all.into_iter().map(short).collect())
 }
 
