@@ -9,7 +9,8 @@ use crate::api::call::parse_uuid;
 use crate::api::{Ctx, Form, InProject, Input, Level};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
 use crate::ids::{MembershipId, OrganizationId, ProjectId};
-use crate::resources::{batch_exports, members, roles};
+use crate::resources::audit::{self, Change, scope};
+use crate::resources::{batch_exports, members, projects, roles};
 use crate::store::{Order, Tx, WriteTx};
 
 /// Sets the rule that the input names, or removes it where its level is null: then there is none to give back. For
@@ -38,8 +39,8 @@ pub fn set(
     let key = (at.organization, at.id, ((kind, object), subject.key()));
     let before = tx.get(&ENTRIES, &key)?;
     let after = match access_level {
-        Some(access_level) => Some(match before {
-            Some(before) => AccessControl { access_level, updated_at: ctx.now, ..before },
+        Some(access_level) => Some(match &before {
+            Some(before) => AccessControl { access_level, updated_at: ctx.now, ..before.clone() },
             None => AccessControl {
                 subject,
                 access_level,
@@ -54,8 +55,34 @@ pub fn set(
         Some(entry) => tx.put(&ENTRIES, &key, entry)?,
         None => tx.delete(&ENTRIES, &key)?,
     }
+    let level = |entry: &Option<AccessControl>| entry.as_ref().map(|entry| entry.access_level.clone());
+    write_down(ctx, tx, at, &key, [level(&before), level(&after)])?;
     batch_exports::authors::pause_all_lost(ctx, tx, at.organization)?;
     Ok(after.map(|entry| (key, entry)))
+}
+
+/// Notes in the audit log that a rule is another one, as a field `<resource>[/<member or role>]` of the project.
+fn write_down(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    key: &EntryKey,
+    [before, after]: [Option<String>; 2],
+) -> Result<()> {
+    if before == after {
+        return Ok(());
+    }
+    let ((kind, _), subject) = &key.2;
+    let field = if subject.is_nil() { kind.clone() } else { format!("{kind}/{subject}") };
+    let action = match (&before, &after) {
+        (None, _) => "created",
+        (_, None) => "deleted",
+        _ => "changed",
+    };
+    let change = audit::field_change(scope::ACCESS_CONTROL, &field, before.into(), after.into(), action);
+    let name = projects::name(tx, at.organization, at.id)?;
+    let change = Change::updated(scope::ACCESS_CONTROL, at.id, &name, vec![change]).in_project(at.id);
+    audit::record(ctx, tx, at.organization, change)
 }
 
 /// What the rule is about. The level is judged first: its words depend on the kind.

@@ -12,7 +12,7 @@ use super::{
 use crate::api::{Ctx, Form, InOrganization, InProject, Input, Level};
 use crate::error::{Result, denied};
 use crate::ids::{OrganizationId, ProjectId};
-use crate::resources::activity::{self, Change};
+use crate::resources::audit::{self, Change, scope};
 use crate::resources::users::User;
 use crate::resources::{batch_exports, members, users};
 use crate::store::{Json, Order, Tx, WriteTx};
@@ -49,7 +49,8 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     if let Some(caller) = ctx.actor.caller().filter(|caller| caller.via.limited_key().is_none()) {
         users::make_current(tx, caller.user, users::find(tx, caller.user)?, None, Some(id))?;
     }
-    activity::record(tx, ctx, organization, Change::created(id, &project.name))?;
+    let change = Change::created(scope::TEAM, id, &project.name).in_project(id);
+    audit::record(ctx, tx, organization, change)?;
     Ok(Loaded { organization, id, level, project, details })
 }
 
@@ -78,10 +79,8 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, at: InProject, input: Input<'_>) -> Resul
         batch_exports::authors::pause_all_lost(ctx, tx, found.organization)?;
     }
     let changes = changes(&before, &found)?;
-    if !changes.is_empty() {
-        let change = Change::updated(found.id, &found.project.name, changes);
-        activity::record(tx, ctx, found.organization, change)?;
-    }
+    let change = Change::updated(scope::TEAM, found.id, &found.project.name, changes).in_project(found.id);
+    audit::record(ctx, tx, found.organization, change)?;
     Ok(found)
 }
 
@@ -92,7 +91,8 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, at: InProject, input: Input<'_>) -> Resul
 pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Result<()> {
     at.require(Level::Admin)?;
     let found = Loaded::find(tx, at)?;
-    activity::record(tx, ctx, found.organization, Change::deleted(found.id, &found.project.name))?;
+    let change = Change::deleted(scope::TEAM, found.id, &found.project.name).in_project(found.id);
+    audit::record(ctx, tx, found.organization, change)?;
     Ok(tx.delete(&PROJECTS, &(found.organization, found.id))?)
 }
 
@@ -107,9 +107,10 @@ pub fn renew_token(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Result<Loaded> {
     found.details.updated_at = ctx.now;
     store(tx, &found)?;
     // Tokens are never written to the log, neither the old one nor the new.
-    let change = activity::field_change("Team", "api_token", Value::Null, Value::Null, "changed");
-    let change = Change::updated(found.id, &found.project.name, vec![change]);
-    activity::record(tx, ctx, found.organization, change)?;
+    let change = audit::field_change(scope::TEAM, "api_token", Value::Null, Value::Null, "changed");
+    let change =
+        Change::updated(scope::TEAM, found.id, &found.project.name, vec![change]).in_project(found.id);
+    audit::record(ctx, tx, found.organization, change)?;
     Ok(found)
 }
 
@@ -185,7 +186,7 @@ fn keep_extra(details: &mut Details, body: &Value) {
     details.extra = Json::of(&extra);
 }
 
-/// The fields that differ, as the activity log tells them.
+/// The fields that differ, as the audit log has them.
 fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
     let project = |project: &Project| {
         json!({
@@ -197,13 +198,11 @@ fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
             "access_control": project.access_control,
         })
     };
-    let mut changes = activity::differences("Team", &project(&before.0), &project(&found.project));
-    let settings = [&before.1, &found.details.settings].map(serde_json::to_value);
-    let [old, new] = settings;
-    changes.extend(activity::differences("Team", &old?, &new?));
+    let mut changes = audit::differences(scope::TEAM, &project(&before.0), &project(&found.project))?;
+    changes.extend(audit::differences(scope::TEAM, &before.1, &found.details.settings)?);
     for change in &mut changes {
         if settings::SECRETS.iter().any(|name| change["field"] == **name) {
-            activity::hide_values(change);
+            audit::hide_values(change);
         }
     }
     Ok(changes)

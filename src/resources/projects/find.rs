@@ -172,6 +172,11 @@ pub fn note_event(tx: &WriteTx, id: ProjectId) -> Result<()> {
     Ok(tx.put(&PROJECTS, &(organization, id), &project)?)
 }
 
+/// What a project is called.
+pub fn name(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<String> {
+    Ok(tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?.name)
+}
+
 /// The time zone that the project is shown in.
 pub fn timezone(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<String> {
     Ok(tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?.timezone)

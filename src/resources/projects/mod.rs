@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Resource, activity, members, organizations, users};
+use super::{Resource, audit, members, organizations, users};
 use crate::api::{Call, Field, FieldInfo, InOrganization, Paging, Place, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
@@ -21,8 +21,8 @@ use crate::store::{Index, Json, Parent, Table, Tx, WriteTx, by_uuid};
 
 pub use commands::{create, create_default, remove, renew_token, update};
 pub use find::{
-    Receiver, by_token, exists, first_visible, is_of, is_open_to, is_private, level_in, named, note_event,
-    require_access, require_access_of, seen, timezone, visible, visible_in,
+    Receiver, by_token, exists, first_visible, is_of, is_open_to, is_private, level_in, name, named,
+    note_event, require_access, require_access_of, seen, timezone, visible, visible_in,
 };
 use settings::{SETTINGS, Settings, is_timezone};
 use wire::Loaded;
@@ -255,7 +255,7 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 fn show_activity(call: &Call, tx: &Tx) -> Result<Reply> {
     let at = call.place.in_project()?;
-    activity::page(call, tx, at.organization, activity::PROJECT, &at.id.to_string())
+    audit::page(call, tx, at.organization, audit::scope::TEAM, &at.id.to_string())
 }
 
 #[derive(Serialize)]
