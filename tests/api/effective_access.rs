@@ -214,7 +214,7 @@ fn admins_have_the_highest_level_whatever_the_rules_say() {
     );
     assert_eq!((&shown["organization_level"], &shown["user"]["email"]), (&json!(8), &json!(admin.email)));
     let keys: Vec<&String> = shown["user"].as_object().expect("a user").keys().collect();
-    assert_eq!(keys, ["email", "first_name", "last_name", "uuid"]);
+    assert_eq!(keys, ["uuid", "first_name", "last_name", "email"]);
     assert_eq!(shown["resources"]["toolbar"]["effective_access_level"], "viewer");
     assert_eq!(shown["resources"]["insight"]["effective_access_level"], "manager");
     assert_eq!(really(&org, &org.member(&server)), "none");
