@@ -18,17 +18,17 @@ pub(super) fn routes(project: &str, within: Within) -> Vec<Route> {
     let reads = scope("access_control:read");
     let at = |tail: &str| format!("{project}{tail}");
     let mut routes = vec![
-        Route::get(&at("access_control_defaults/"), reads, within, read(defaults))
+        Route::get(at("access_control_defaults/"), reads, within, read(defaults))
             .responds(200, DEFAULTS)
             .about(
                 "Show the default access",
                 "What applies to members whom no rule names, and what each kind of resource allows.",
             ),
-        Route::get(&at("access_control_roles/"), reads, within, read(of_roles))
+        Route::get(at("access_control_roles/"), reads, within, read(of_roles))
             .responds(200, OF_ROLES)
             .queries(&[("role_id", "Only this role.")])
             .about("Show the access of roles", "What each role's own rules are, and what they come to."),
-        Route::get(&at("access_control_members/"), reads, within, read(of_members))
+        Route::get(at("access_control_members/"), reads, within, read(of_members))
             .responds(200, OF_MEMBERS)
             .queries(&[
                 ("member_id", "Only this membership."),
@@ -40,7 +40,7 @@ pub(super) fn routes(project: &str, within: Within) -> Vec<Route> {
                 "What each member's own rules are, and what all rules come to: the same as decides on \
                  their requests. `next` is the address of the rest, where there are more.",
             ),
-        Route::get(&at("users_with_access/"), reads, within, read(users_with_access))
+        Route::get(at("users_with_access/"), reads, within, read(users_with_access))
             .responds(200, USERS)
             .about("List who has access", "The members who see the project, the highest level first."),
     ];
@@ -52,7 +52,7 @@ pub(super) fn routes(project: &str, within: Within) -> Vec<Route> {
         ("access_control_member_objects/", Some("member_id")),
         ("access_control_member_properties/", Some("member_id")),
     ] {
-        let route = Route::get(&at(name), reads, within, read(move |call, tx| no_objects(call, tx, needs)));
+        let route = Route::get(at(name), reads, within, read(move |call, tx| no_objects(call, tx, needs)));
         routes.push(route.responds(200, NO_OBJECTS).about(
             "List rules of single objects",
             "Always empty: there are no dashboards, insights or properties here that have rules.",
