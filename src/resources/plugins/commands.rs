@@ -3,7 +3,10 @@
 
 use serde_json::json;
 
-use super::form::{FIELDS, IS_GLOBAL, NEW, URL, fill};
+use super::form::{
+    CAPABILITIES, CONFIG_SCHEMA, DESCRIPTION, FIELDS, ICON, IS_GLOBAL, METRICS, NAME, NEW, PLUGIN_TYPE,
+    PUBLIC_JOBS, URL, VERSION_TAG,
+};
 use super::package::{MANIFEST, Manifest, Package};
 use super::source::{self, Files};
 use super::views::View;
@@ -12,7 +15,7 @@ use super::{
     find_to_change, install as installing, refused, replace, require_access,
 };
 use crate::api::fields::Checked;
-use crate::api::{Ctx, InOrganization, Input, Level};
+use crate::api::{Ctx, Form, InOrganization, Input, Level};
 use crate::error::{Result, denied, invalid};
 use crate::ids::PluginId;
 use crate::store::{Json, Tx, WriteTx};
@@ -261,4 +264,19 @@ fn blank(ctx: &Ctx) -> Plugin {
         created_at: ctx.now,
         updated_at: ctx.now,
     }
+}
+
+/// Writes what was sent over a plugin.
+fn fill(plugin: &mut Plugin, mut form: Form) {
+    form.set(PLUGIN_TYPE, &mut plugin.plugin_type);
+    form.set(NAME, &mut plugin.name);
+    form.set(DESCRIPTION, &mut plugin.description);
+    form.set(ICON, &mut plugin.icon);
+    form.set(CONFIG_SCHEMA, &mut plugin.config_schema);
+    form.set(VERSION_TAG, &mut plugin.tag);
+    form.set(IS_GLOBAL, &mut plugin.is_global);
+    form.set(CAPABILITIES, &mut plugin.capabilities);
+    form.set(METRICS, &mut plugin.metrics);
+    form.set(PUBLIC_JOBS, &mut plugin.public_jobs);
+    form.finish();
 }

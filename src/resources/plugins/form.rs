@@ -3,25 +3,26 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Loaded, Plugin};
+use super::Loaded;
 use crate::api::fields::{Checked, python_type_name};
-use crate::api::{Field, FieldInfo, Form};
+use crate::api::{Field, FieldInfo};
 use crate::error::{Result, invalid};
 use crate::ids::{OrganizationId, PluginId};
 use crate::resources::organizations;
 use crate::store::{Json, Tx};
 
-const PLUGIN_TYPE: Field<Option<String>> = Field::text_choice("plugin_type", is_plugin_type).nullable();
-const NAME: Field<Option<String>> = Field::text("name", 200).blank().nullable();
-const DESCRIPTION: Field<Option<String>> = Field::long_text("description").blank().nullable();
+pub(super) const PLUGIN_TYPE: Field<Option<String>> =
+    Field::text_choice("plugin_type", is_plugin_type).nullable();
+pub(super) const NAME: Field<Option<String>> = Field::text("name", 200).blank().nullable();
+pub(super) const DESCRIPTION: Field<Option<String>> = Field::long_text("description").blank().nullable();
 pub(super) const URL: Field<Option<String>> = Field::text("url", 800).blank().nullable();
-const ICON: Field<Option<String>> = Field::text("icon", 800).blank().nullable();
-const CONFIG_SCHEMA: Field<Json> = Field::json("config_schema");
-const VERSION_TAG: Field<Option<String>> = Field::text("tag", 200).blank().nullable();
+pub(super) const ICON: Field<Option<String>> = Field::text("icon", 800).blank().nullable();
+pub(super) const CONFIG_SCHEMA: Field<Json> = Field::json("config_schema");
+pub(super) const VERSION_TAG: Field<Option<String>> = Field::text("tag", 200).blank().nullable();
 pub(super) const IS_GLOBAL: Field<bool> = Field::boolean("is_global");
-const CAPABILITIES: Field<Json> = Field::json("capabilities").rule(is_object);
-const METRICS: Field<Option<Json>> = Field::json("metrics").nullable();
-const PUBLIC_JOBS: Field<Option<Json>> = Field::json("public_jobs").nullable();
+pub(super) const CAPABILITIES: Field<Json> = Field::json("capabilities").rule(is_object);
+pub(super) const METRICS: Field<Option<Json>> = Field::json("metrics").nullable();
+pub(super) const PUBLIC_JOBS: Field<Option<Json>> = Field::json("public_jobs").nullable();
 
 pub(super) const FIELDS: &[FieldInfo] = &fields(URL.read_only());
 /// The url decides what a new plugin is; later it can't be changed.
@@ -62,21 +63,6 @@ fn is_object(attr: &'static str, value: &Checked) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Writes what was sent over a plugin.
-pub(super) fn fill(plugin: &mut Plugin, mut form: Form) {
-    form.set(PLUGIN_TYPE, &mut plugin.plugin_type);
-    form.set(NAME, &mut plugin.name);
-    form.set(DESCRIPTION, &mut plugin.description);
-    form.set(ICON, &mut plugin.icon);
-    form.set(CONFIG_SCHEMA, &mut plugin.config_schema);
-    form.set(VERSION_TAG, &mut plugin.tag);
-    form.set(IS_GLOBAL, &mut plugin.is_global);
-    form.set(CAPABILITIES, &mut plugin.capabilities);
-    form.set(METRICS, &mut plugin.metrics);
-    form.set(PUBLIC_JOBS, &mut plugin.public_jobs);
-    form.finish();
 }
 
 #[derive(Serialize)]
