@@ -11,13 +11,14 @@ use super::package::{MANIFEST, Manifest, Package};
 use super::source::{self, Files};
 use super::views::View;
 use super::{
-    BY_URL, INSTALL, Loaded, PLUGINS, Plugin, ROOT, activity, address, capabilities, find, find_own,
-    find_to_change, install as installing, refused, replace, require_access,
+    BY_URL, INSTALL, Loaded, PLUGINS, Plugin, ROOT, address, capabilities, find, find_own, find_to_change,
+    install as installing, refused, replace, require_access,
 };
 use crate::api::fields::Checked;
 use crate::api::{Ctx, Form, InOrganization, Input, Level};
 use crate::error::{Result, denied, invalid};
 use crate::ids::PluginId;
+use crate::resources::audit;
 use crate::store::{Json, Tx, WriteTx};
 
 /// A plugin by its number, in the view that it is named in.
@@ -49,7 +50,7 @@ pub(super) fn install(
         address::put(ctx, tx, id, &whole)?;
     }
     replace(tx, &found)?;
-    activity::record(tx, ctx, at.id, found.change("installed"))?;
+    audit::record(ctx, tx, at.id, found.change("installed"))?;
     Ok(found)
 }
 
@@ -100,7 +101,7 @@ pub(super) fn uninstall(ctx: &Ctx, tx: &WriteTx, at: InOrganization, (id, view):
     if found.plugin.is_global {
         return Err(refused("This plugin is marked as global! Make it local before uninstallation"));
     }
-    activity::record(tx, ctx, at.id, found.change("uninstalled"))?;
+    audit::record(ctx, tx, at.id, found.change("uninstalled"))?;
     Ok(tx.delete(&PLUGINS, &(found.organization, found.id))?)
 }
 

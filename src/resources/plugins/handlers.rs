@@ -9,7 +9,7 @@ use crate::api::{Call, InOrganization, Paging, Reply};
 use crate::app::App;
 use crate::error::{Result, denied, not_found};
 use crate::ids::{OrganizationId, PluginId};
-use crate::resources::{activity, places};
+use crate::resources::{audit, places};
 use crate::store::{Tx, WriteTx};
 
 /// The organization of the path, for a request that only looks.
@@ -81,7 +81,7 @@ pub(super) fn delete(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
 
 pub(super) fn show_activity(call: &Call, tx: &Tx) -> Result<Reply> {
     let organization = enter(call, tx)?;
-    activity::page_of_scope(call, tx, organization, activity::PLUGIN)
+    audit::page_of_scope(call, tx, organization, audit::scope::PLUGIN)
 }
 
 /// Plugins are not configured here, so none would go with an exports subscription.

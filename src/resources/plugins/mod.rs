@@ -22,7 +22,7 @@ mod views;
 
 use serde::{Deserialize, Serialize};
 
-use super::activity::{self, Change};
+use super::audit::{Change, scope};
 use super::integrity::expect;
 use super::secrets::Look;
 use super::{Resource, organizations};
@@ -98,7 +98,11 @@ struct Loaded {
 
 impl Loaded {
     fn change(&self, activity: &'static str) -> Change {
-        Change::whole(activity::PLUGIN, activity, self.id, self.plugin.name.as_deref())
+        let change = Change::of(scope::PLUGIN, activity, self.id);
+        match &self.plugin.name {
+            Some(name) => change.named(name),
+            None => change,
+        }
     }
 
     /// 403 for a global plugin of somebody else: it can be looked at only.
