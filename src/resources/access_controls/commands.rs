@@ -131,7 +131,8 @@ fn refusal(at: InProject, kind: &str, object: &str, removes: bool) -> Option<Err
         return (!is_admin).then(|| denied("Must be admin to modify project permissions."));
     }
     // Rules of single objects that were set before are still removed.
-    if !object.is_empty() && !(removes && is_admin) {
+    let may_remove = removes && is_admin;
+    if !object.is_empty() && !may_remove {
         let detail = "Cannot modify access controls for a resource different from the URL target.";
         return Some(denied(detail));
     }
