@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::Sha256;
 
-use crate::api::{Actor, Ctx, Input, Level};
+use crate::api::{Actor, Ctx, Input, Level, Source};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::clock::{Clock, Ids, Time};
@@ -175,7 +175,11 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
             "The API key must have at least 20 letters.",
         ));
     }
-    let ctx = app.ctx(String::new(), Actor::Operator);
+    let ctx = app.ctx(
+        String::new(),
+        Actor::Operator,
+        Source { client: Some("orgd admin".into()), ..Source::default() },
+    );
     let write = app.store.write(move |tx| {
         if !users::none_yet(tx)? {
             return Err(crate::error::invalid_body("invalid_input", "This data file has users already."));
@@ -194,11 +198,8 @@ fn make_owner(
     let (user, _) = signup::operator_user(ctx, tx, &owner.email, &owner.first_name, password_hash)?;
     let named = json!({"name": owner.organization});
     let organization = organizations::create(ctx, tx, user, Input::of(&named))?;
-    let value = owner.api_key.clone().unwrap_or_else(|| format!("phx_{}", ctx.ids.base62::<35>()));
-    let mut key = api_keys::blank(ctx, user);
-    key.label = "bootstrap".into();
-    key.scopes = vec!["*".into()];
-    api_keys::insert(tx, &mut key, &value)?;
+    let named = json!({"label": "bootstrap", "scopes": ["*"]});
+    let (_, value) = api_keys::create(ctx, tx, user, owner.api_key.clone(), Input::of(&named))?;
     let (project_id, project_api_token) = first_project(tx, organization, user)?;
     Ok(Bootstrapped {
         email: owner.email.clone(),
@@ -248,8 +249,7 @@ fn reload_demo(tx: &Tx, api_key: &str) -> Result<Bootstrapped> {
     };
     let user = users::by_email(tx, DEMO_EMAIL)?.ok_or_else(gone)?;
     api_keys::by_hash(tx, &hash(api_key))?.filter(|key| key.user == user).ok_or_else(gone)?;
-    let (organization, _) =
-        users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?;
+    let organization = users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?.id;
     let (project_id, project_api_token) = first_project(tx, organization, user).map_err(|_| gone())?;
     Ok(Bootstrapped {
         email: DEMO_EMAIL.into(),
@@ -278,14 +278,8 @@ pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Resul
             password::hash(&ids, &new)
         })
         .await??;
-    let write = app.store.write(move |tx| {
-        let uuid = by_address(tx, &email)?;
-        let before = users::find(tx, uuid)?;
-        let mut user = before.clone();
-        user.password_hash = Some(new_hash.clone());
-        sessions::end_others(tx, uuid, None)?;
-        users::replace(tx, uuid, &before, &user)
-    });
+    let write =
+        app.store.write(move |tx| users::reset_password(tx, by_address(tx, &email)?, new_hash.clone()));
     write.await
 }
 
@@ -296,12 +290,7 @@ fn by_address(tx: &Tx, email: &str) -> Result<UserId> {
 
 /// Takes the second factor from a user who has lost it, and ends all their sessions.
 pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
-    let write = app.store.write(move |tx| {
-        let uuid = by_address(tx, &email)?;
-        two_factor::remove(tx, uuid)?;
-        sessions::end_others(tx, uuid, None)
-    });
-    write.await
+    app.store.write(move |tx| two_factor::remove(tx, by_address(tx, &email)?)).await
 }
 
 /// Ends all sessions of a user, and all log-ins that wait for their second step.
@@ -383,12 +372,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
             });
         }
         if account && let Some(uuid) = users::by_email(tx, &email)? {
-            let before = users::find(tx, uuid)?;
-            let mut user = before.clone();
-            user.email = format!("{uuid}@freed.invalid");
-            users::replace(tx, uuid, &before, &user)?;
-            sessions::end_others(tx, uuid, None)?;
-            freed.push(Freed::Account { user_id: uuid, email: user.email });
+            freed.push(Freed::Account { user_id: uuid, email: users::free_address(tx, uuid)? });
         }
         unless_empty(freed, "Nothing was found that holds this address.")
     });

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::ctx::Ctx;
 use super::fields::FieldInfo;
 use super::form::Form;
-use super::input::Input;
+use super::input::{Input, field};
 use super::place::{Place, Within};
 use super::way::Way;
 use crate::clock::Time;
@@ -78,6 +78,9 @@ pub enum SecondStep {
 /// What a personal API key opens.
 #[derive(Debug)]
 pub struct KeyAccess {
+    /// The identifier and the mask of the key, by which people know it.
+    pub id: String,
+    pub mask: String,
     pub user: UserId,
     pub hash: [u8; 32],
     pub scopes: Vec<String>,
@@ -152,11 +155,7 @@ impl Body {
     /// # Errors
     /// The body cannot be read.
     pub fn field(&self, name: &str) -> Result<Option<&Value>> {
-        let found = self.value()?.get(name);
-        Ok(match (self, found) {
-            (Body::Form(_), Some(Value::Array(items))) => items.last(),
-            _ => found,
-        })
+        Ok(field(self.value()?, matches!(self, Body::Form(_)), name))
     }
 }
 

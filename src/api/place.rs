@@ -3,7 +3,7 @@
 
 use super::call::Call;
 use super::level::Level;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, denied};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::store::Tx;
 
@@ -44,15 +44,27 @@ pub enum Place {
     /// No organization is named.
     Nothing,
     /// An organization, with the caller's level in it.
-    Organization {
-        id: OrganizationId,
-        level: Level,
-    },
+    Organization(InOrganization),
     Project(InProject),
 }
 
 /// An organization, and the caller's level in it.
-pub type InOrganization = (OrganizationId, Level);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InOrganization {
+    pub id: OrganizationId,
+    pub level: Level,
+}
+
+impl InOrganization {
+    /// The organization, for a caller of this level or above.
+    ///
+    /// # Errors
+    /// 403 below it.
+    pub fn require(self, least: Level) -> Result<OrganizationId> {
+        self.level.require(least)?;
+        Ok(self.id)
+    }
+}
 
 /// A project that the caller sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +75,27 @@ pub struct InProject {
     pub level: Level,
 }
 
+impl InProject {
+    /// Passes a caller of this level or above.
+    ///
+    /// # Errors
+    /// 403 below it.
+    pub fn require(self, least: Level) -> Result<()> {
+        if self.level >= least { Ok(()) } else { Err(insufficient()) }
+    }
+}
+
+/// 403 for whoever may not do this in the project.
+pub fn insufficient() -> Error {
+    denied("You don't have sufficient permissions in the project.")
+}
+
 impl Place {
     /// The organization that is named, or that has the named project.
     pub fn organization(&self) -> Option<OrganizationId> {
         match self {
             Place::Nothing => None,
-            Place::Organization { id, .. } => Some(*id),
+            Place::Organization(organization) => Some(organization.id),
             Place::Project(project) => Some(project.organization),
         }
     }
@@ -88,7 +115,7 @@ impl Place {
     /// 500 where the route names no organization: the route table is wrong then.
     pub fn in_organization(&self) -> Result<InOrganization> {
         match self {
-            Place::Organization { id, level } => Ok((*id, *level)),
+            Place::Organization(organization) => Ok(*organization),
             _ => Err(Error::internal("the route names no organization")),
         }
     }
