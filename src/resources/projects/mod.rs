@@ -540,6 +540,12 @@ fn keep_extra(details: &mut Details, call: &Call) -> Result<()> {
     Ok(())
 }
 
+/// Whether the project's audit log also shows what belongs to its organization.
+pub fn receives_organization_entries(tx: &Tx, id: ProjectId) -> Result<bool> {
+    let details = tx.get(&DETAILS, &id)?;
+    Ok(details.is_some_and(|details| details.extra.value()["receive_org_level_activity_logs"] == true))
+}
+
 /// The fields that differ, as the audit log has them.
 fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
     let project = |project: &Project| {
