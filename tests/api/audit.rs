@@ -75,7 +75,9 @@ fn an_organization_is_read_by_its_administrators_and_a_project_by_those_who_see_
         let path = org.at(&format!("advanced_activity_logs/{tail}"));
         admin.get(&path).json(200);
         org.owner.get(&path).json(200);
-        member.get(&path).denied("Only organization admins and owners can view organization-wide activity logs.");
+        member
+            .get(&path)
+            .denied("Only organization admins and owners can view organization-wide activity logs.");
         assert_eq!(stranger.get(&path).status, 403);
         member.get(&format!("{of_project}{tail}")).json(200);
         assert_eq!(stranger.get(&format!("{of_project}{tail}")).status, 404);
@@ -106,7 +108,8 @@ fn a_project_shows_its_own_entries_and_on_wish_those_of_its_organization() {
             assert_eq!(entry["team_id"], org.project, "{path}");
         }
     }
-    org.owner.post(&org.at("plugins/"), json!({"plugin_type": "source", "name": "P", "source__index_ts": "1"}));
+    org.owner
+        .post(&org.at("plugins/"), json!({"plugin_type": "source", "name": "P", "source__index_ts": "1"}));
     org.owner.patch(&org.project_at(""), json!({"receive_org_level_activity_logs": true})).json(200);
     for path in &paths {
         let entries = org.owner.get(path).results();
@@ -144,7 +147,7 @@ fn filters_find_what_they_name_and_nothing_else() {
         (format!("detail_filters={}", detail("contains", json!("owner"))), vec![before]),
         (format!("detail_filters={}", detail("exact", json!("owner"))), vec![]),
         (format!("detail_filters={}", detail("in", json!(["By the admin", "x"]))), vec![last]),
-        ("scopes=[\"Team\"]&activities=updated&users=[]".into(), vec![last, before]),
+        ("scopes=%5B%22Team%22%5D&activities=updated&users=%5B%5D".into(), vec![last, before]),
         ("was_impersonated=true".into(), vec![]),
         ("is_system=false&activities=updated&follow=1".into(), vec![last, before]),
         ("activities=invented".into(), vec![]),

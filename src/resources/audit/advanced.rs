@@ -215,7 +215,9 @@ fn project_log(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn post_export(call: &Call, tx: &Tx) -> Result<Reply> {
     view(tx, call.place)?;
-    let form = call.form(EXPORT)?;
+    let mut form = call.form(EXPORT)?;
+    form.ignore(FORMAT);
+    form.ignore(FILTERS);
     form.finish();
     Err(invalid_body(
         "invalid_input",
