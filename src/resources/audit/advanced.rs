@@ -80,6 +80,14 @@ const FIELDS: &[FieldInfo] = &[
     Field::time("created_at").read_only(),
 ];
 
+/// A page by cursor; a numbered one has `count` besides.
+const PAGE: &[FieldInfo] = &[
+    Field::integer("count", 0, i64::MAX).read_only().described("Of numbered pages only."),
+    Field::text("next", 2000).nullable().read_only(),
+    Field::text("previous", 2000).nullable().read_only(),
+    Field::objects("results", FIELDS).read_only(),
+];
+
 const FORMAT: Field<String> = Field::text("format", 20).described("`csv` or `xlsx`.");
 const FILTERS: Field<Json> = Field::json("filters");
 const EXPORT: &[FieldInfo] = &[FORMAT.info(), FILTERS.info()];
@@ -97,7 +105,7 @@ pub(super) fn routes() -> Vec<Route> {
                 place,
                 read(project_log),
             )
-            .responds_page(FIELDS)
+            .responds(200, PAGE)
             .about("List the entries of a project", "With fewer filters than `advanced_activity_logs`.")
             .queries(PROJECT_LOG_QUERIES),
         );
@@ -109,7 +117,7 @@ fn routes_of(place_path: &str, place: Within) -> Vec<Route> {
     let all = format!("{place_path}advanced_activity_logs/");
     vec![
         Route::get(all.clone(), scope("activity_log:read"), place, async_(list))
-            .responds_page(FIELDS)
+            .responds(200, PAGE)
             .formats(&["csv", "jsonl"])
             .about(
                 "List entries of the audit log",
