@@ -152,7 +152,7 @@ pub fn exists(tx: &Tx, id: ProjectId) -> Result<bool> {
 pub struct Receiver {
     pub id: ProjectId,
     pub anonymize_ips: bool,
-    /// Whether pages are to send no clicks by themselves.
+    /// Whether pages capture no clicks automatically.
     pub autocapture_opt_out: bool,
 }
 

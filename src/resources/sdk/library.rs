@@ -26,10 +26,9 @@ async fn of_file(app: &Arc<App>, file: String) -> Result<Reply> {
         return Ok(absent());
     };
     let bytes = app.run_blocking(move || script(&folder, &file)).await?;
-    Ok(bytes.map_or_else(absent, |bytes| {
-        Reply { status: 200, content_type: JAVASCRIPT, body: bytes, headers: Vec::new() }
-            .with("cache-control", CACHED)
-    }))
+    let Some(body) = bytes else { return Ok(absent()) };
+    let reply = Reply { status: 200, content_type: JAVASCRIPT, body, ..Reply::no_content()? };
+    Ok(reply.with("cache-control", CACHED))
 }
 
 /// Whether the name can be that of a script, and leads nowhere else.
