@@ -27,7 +27,8 @@ use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
 use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
-use settings::{SETTINGS, Settings, is_timezone};
+pub(super) use settings::is_timezone;
+use settings::{SETTINGS, Settings};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&PROJECTS, &DETAILS]).samples(samples);
 
