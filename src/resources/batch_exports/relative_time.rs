@@ -22,7 +22,12 @@ pub(super) fn of_query(call: &Call, name: &'static str) -> Result<Option<Time>> 
 fn ago(text: &str, now: Time) -> Option<Time> {
     let text = text.strip_prefix('-')?;
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let number: i64 = if number.is_empty() { 1 } else { number.parse().ok()? };
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: i64 = match number {
+        "" => 1,
+        _ if is_number => number.parse().ok()?,
+        _ => return None,
+    };
     let span = Span::new();
     let span = match unit {
         "y" => span.try_years(number),
