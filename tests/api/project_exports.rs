@@ -285,7 +285,7 @@ fn a_run_is_cancelled_and_its_interval_is_run_again() {
     let org = server.org();
     capture(&server, &org, &[event("a", "10:30:00")]);
     let (receiver, export) = waiting(&org);
-    backfill(&org, &export, "2021-01-01T10:00:00Z", "2021-01-01T11:00:00Z").json(201);
+    let first = backfill(&org, &export, "2021-01-01T10:00:00Z", "2021-01-01T11:00:00Z").json(201);
     let runs = || org.owner.get(&of(&org, &export, "runs/")).results();
     server.until("the first attempt has failed", || !log(&org, &export, "status: 503").is_empty());
     let run = runs()[0].clone();
@@ -301,6 +301,7 @@ fn a_run_is_cancelled_and_its_interval_is_run_again() {
         entries.iter().all(|entry| entry["instance_id"] == run["id"]) && entries.len() >= 3,
         "{entries:?}"
     );
+    assert_eq!(ended(&server, &org, &export, &first["backfill_id"])["status"], "Completed");
     // Whatever the interval of the export is by now, the run's is run again.
     let config = json!({"url": receiver.url("/again"), "token": "phc_other"});
     let back = json!({"interval": "week", "destination": {"config": config}});

@@ -97,6 +97,7 @@ impl World {
             let Some(filled) = self.fill(&route.path) else { continue };
             self.org.owner.call(route.method.name(), &filled.path(), &self.body(route));
         }
+        self.quiet_export();
     }
 
     /// The path with a real value for each parameter; `None` where one cannot be made.
