@@ -456,3 +456,80 @@ fn integrations_are_none_and_an_empty_page() {
         }
     }
 }
+
+/// Activity and changed fields of each entry, oldest first.
+fn audited(org: &Org, query: &str) -> Vec<(String, Vec<String>)> {
+    let mut entries = org.owner.get(&org.at(&format!("advanced_activity_logs/?{query}"))).results();
+    entries.reverse();
+    let fields = |entry: &Value| {
+        let changes = entry["detail"]["changes"].as_array().cloned().unwrap_or_default();
+        changes.iter().map(|change| text(&change["field"])).collect()
+    };
+    entries.iter().map(|entry| (text(&entry["activity"]), fields(entry))).collect()
+}
+
+#[test]
+fn what_is_done_with_an_export_is_in_the_audit_log_and_no_secret_is() {
+    let server = Server::start();
+    let org = server.org();
+    let destination = json!({"type": "HTTP", "config": {"url": "http://127.0.0.1:1/", "token": "phc_first"}});
+    let made = create(&org, &json!({"paused": true, "destination": destination}));
+    let patch = |body: Value| org.owner.patch(&of(&org, &made, ""), body).json(200);
+    patch(json!({"name": "m", "timezone": "Europe/Berlin"}));
+    patch(json!({"name": "m"}));
+    patch(json!({"destination": {"config": {"token": "phc_second"}}}));
+    patch(json!({"destination": {"config": {"token": "phc_second"}}}));
+    for tail in ["unpause/", "unpause/", "pause/"] {
+        org.owner.post(&of(&org, &made, tail), json!({})).json(200);
+    }
+    let started = backfill(&org, &made, "2021-01-01T10:00:00Z", "2021-01-01T10:30:00Z").json(201);
+    ended(&server, &org, &made, &started["backfill_id"]);
+    org.owner.delete(&of(&org, &made, "")).no_content();
+    let entry = |activity: &str, fields: &[&str]| {
+        (activity.to_owned(), fields.iter().map(|field| (*field).to_owned()).collect::<Vec<String>>())
+    };
+    let wanted = [
+        entry("created", &[]),
+        entry("updated", &["name", "timezone"]),
+        entry("updated", &["destination secrets"]),
+        entry("updated", &["enabled"]),
+        entry("updated", &["enabled"]),
+        entry("backfilled", &[]),
+        entry("deleted", &[]),
+    ];
+    assert_eq!(audited(&org, "scopes=BatchExport"), wanted);
+    let log = org.owner.get(&org.at("advanced_activity_logs/?scopes=BatchExport"));
+    assert!(!log.text().contains("phc_first") && !log.text().contains("phc_second"));
+    assert!(
+        log.results().iter().all(|entry| entry["team_id"] == org.project && entry["item_id"] == made["id"])
+    );
+    let paused = &log.results()[2]["detail"]["changes"][0];
+    assert_eq!((&paused["before"], &paused["after"]), (&json!(true), &json!(false)));
+}
+
+#[test]
+fn what_is_done_with_a_plugin_is_in_the_audit_log_and_not_on_its_activity_page() {
+    let server = Server::start();
+    let org = server.org();
+    let body = json!({"plugin_type": "source", "name": "P"});
+    let made = org.owner.post(&org.at("plugins/"), body).json(201);
+    let at = |tail: &str| org.at(&format!("plugins/{}/{tail}", made["id"]));
+    org.owner.patch(&at(""), json!({"description": "d"})).json(200);
+    org.owner.patch(&at(""), json!({"description": "d"})).json(200);
+    org.owner.patch(&at("update_source/"), json!({"index.ts": "// hidden code"})).json(200);
+    org.owner.delete(&at("")).no_content();
+    let names = |scope: &str| -> Vec<String> {
+        audited(&org, scope)
+            .into_iter()
+            .map(|(activity, fields)| format!("{activity} {}", fields.join(",")))
+            .collect()
+    };
+    assert_eq!(names("scopes=Plugin"), ["installed ", "uninstalled "]);
+    let changed = names("scopes=PluginConfig");
+    assert_eq!((changed.len(), changed[0].as_str()), (2, "updated description"));
+    assert!(changed[1].contains("source"), "{changed:?}");
+    let log = org.owner.get(&org.at("advanced_activity_logs/?scopes=PluginConfig")).text();
+    assert!(log.contains("index.ts") && !log.contains("hidden code"));
+    let page = org.owner.get(&org.at("plugins/activity/")).json(200);
+    assert_eq!(page["results"].as_array().expect("entries").len(), 2);
+}
