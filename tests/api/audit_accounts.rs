@@ -40,6 +40,14 @@ impl Log {
     }
 }
 
+/// The logs of two organizations of somebody whose key reads the second one.
+fn both_logs(org: &Org, other: &Org) -> (Log, Log) {
+    let (mut here, there) = (Log::of(org), Log::of(other));
+    // The key reaches the first one as well.
+    here.entries();
+    (here, there)
+}
+
 /// An entry in one line: `PersonalAPIKey updated: label, scopes`.
 fn said(entry: &Value) -> String {
     let changes = entry["detail"]["changes"].as_array().into_iter().flatten();
@@ -66,7 +74,7 @@ fn every_change_of_a_key_stands_in_the_log_of_each_organization_that_it_reaches(
         id: text(&made["id"]),
         project: made["teams"][0]["id"].as_u64().expect("a project"),
     };
-    let (mut here, mut there) = (Log::of(&org), Log::of(&other));
+    let (mut here, mut there) = both_logs(&org, &other);
     let (both, none): (fn(&str) -> [Vec<String>; 2], Vec<String>) =
         (|line| [vec![line.to_owned()], vec![line.to_owned()]], Vec::new());
     let mut news = || [here.news(), there.news()];
@@ -129,7 +137,7 @@ fn log_ins_and_changes_of_credentials_stand_in_each_organization_of_the_user() {
     let member = org.member(&server);
     let made = member.post("/api/organizations/", json!({"name": "Other"})).json(201);
     let other = Org { owner: member.clone(), id: text(&made["id"]), project: 0 };
-    let (mut here, mut there) = (Log::of(&org), Log::of(&other));
+    let (mut here, mut there) = both_logs(&org, &other);
     let mut news = || {
         let (here, there) = (here.entries(), there.entries());
         let lines: Vec<String> = here.iter().map(said).collect();
