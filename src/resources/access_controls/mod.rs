@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::ids::{MembershipId, OrganizationId, ProjectId, RoleId, UserId};
 use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_uuid};
 
-pub use commands::{on_member_left, set};
+pub use commands::{move_project, on_member_left, set};
 pub use decide::Grants;
 use kinds::{PROJECT, Scale};
 

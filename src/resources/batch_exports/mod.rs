@@ -12,6 +12,7 @@ mod handlers;
 pub mod hogql;
 pub mod interval;
 pub mod logs;
+mod moving;
 mod routes;
 pub mod runs;
 pub mod schedule;
@@ -27,6 +28,8 @@ use crate::ids::{BatchExportId, OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, ParentNamed, Problems, Table, TableInfo, Tx, by_uuid};
 use destination::Destination;
 use interval::Interval;
+
+pub use moving::move_project;
 
 pub static RESOURCE: Resource = Resource::of(routes::all)
     .tables(&[&EXPORTS, &backfills::BACKFILLS, &logs::LOGS, &runs::RUNS, &runs::COMMITS])

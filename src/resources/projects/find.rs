@@ -2,7 +2,7 @@
 //! Invariant: what a finder answers for a user is what access control decides for them.
 
 use super::wire::{Short, short};
-use super::{BY_NUMBER, BY_TOKEN, DETAILS, PROJECTS, Project};
+use super::{BY_NUMBER, BY_TOKEN, DETAILS, PROJECTS, Project, newer};
 use crate::api::place::insufficient;
 use crate::api::{InProject, Level};
 use crate::error::{Result, invalid_body, not_found};
@@ -170,6 +170,12 @@ pub fn note_event(tx: &WriteTx, id: ProjectId) -> Result<()> {
     }
     project.ingested_event = true;
     Ok(tx.put(&PROJECTS, &(organization, id), &project)?)
+}
+
+/// Whether the project's log shows what happens to its organization as well.
+pub fn receives_organization_log(tx: &Tx, id: ProjectId) -> Result<bool> {
+    let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
+    Ok(newer::receives_organization_log(&details.extra))
 }
 
 /// What a project is called.
