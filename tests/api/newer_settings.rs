@@ -9,7 +9,9 @@ fn patch(org: &Org, body: Value) -> crate::support::Answer {
 }
 
 /// Name, default, good values, wrong values with the code of their error.
-fn settings() -> Vec<(&'static str, Value, Vec<Value>, Vec<(Value, &'static str)>)> {
+type Setting = (&'static str, Value, Vec<Value>, Vec<(Value, &'static str)>);
+
+fn settings() -> Vec<Setting> {
     let switch = |default: Value| {
         (default, vec![json!(true), json!(false), json!(null)], vec![(json!("maybe"), "invalid_input")])
     };
