@@ -440,5 +440,5 @@ fn samples(all: &mut super::samples::Samples) {
     all.add(&DETAILS, ProjectId(7), details);
     let token = SecretToken { kind: Kind::Backup, sealed: Sealed::sample(), created_at: NOW };
     all.add(&secret_tokens::TOKENS, (ProjectId(7), [1; 32]), token);
-    all.variants("secret_token", &crate::every!(Kind { Current, Backup }));
+    all.variants("secret token's kind", &crate::every!(Kind { Current, Backup }));
 }
