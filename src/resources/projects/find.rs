@@ -172,12 +172,6 @@ pub fn note_event(tx: &WriteTx, id: ProjectId) -> Result<()> {
     Ok(tx.put(&PROJECTS, &(organization, id), &project)?)
 }
 
-/// Whether the project's log shows what happens to its organization as well.
-pub fn receives_organization_log(tx: &Tx, id: ProjectId) -> Result<bool> {
-    let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
-    Ok(newer::receives_organization_log(&details.extra))
-}
-
 /// What a project is called.
 pub fn name(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<String> {
     Ok(tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?.name)
@@ -206,4 +200,10 @@ pub fn first_visible(
     let seen = visible_in(tx, organization, user, level)?;
     let open = seen.iter().find(|project| !project.access_control);
     Ok(open.or(seen.first()).map(|project| project.id))
+}
+
+/// Whether the project's audit log also shows what belongs to its organization.
+pub fn receives_organization_entries(tx: &Tx, id: ProjectId) -> Result<bool> {
+    let details = tx.get(&DETAILS, &id)?;
+    Ok(details.is_some_and(|details| newer::receives_organization_entries(&details.extra)))
 }

@@ -122,7 +122,7 @@ pub(super) fn fill(stored: &mut Json, form: &mut Form) -> Result<()> {
 }
 
 /// Whether the project's log shows what happens to its organization as well.
-pub(super) fn receives_organization_log(stored: &Json) -> bool {
+pub(super) fn receives_organization_entries(stored: &Json) -> bool {
     stored.value()[NEWER.receive_org_level_activity_logs.name()] == Value::Bool(true)
 }
 
