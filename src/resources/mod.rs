@@ -25,6 +25,7 @@ pub mod proxy_records;
 pub mod registry;
 pub mod role_memberships;
 pub mod roles;
+mod root;
 pub mod samples;
 pub mod secrets;
 pub mod sessions;
