@@ -38,6 +38,8 @@ mod malformed_ids;
 mod malformed_input;
 mod members;
 mod memory;
+mod moved_projects;
+mod newer_settings;
 mod organizations;
 mod outbound;
 mod paging;

@@ -15,6 +15,7 @@ mod handlers;
 pub mod hogql;
 pub mod interval;
 pub mod logs;
+mod moving;
 mod probe;
 mod relative_time;
 mod routes;
@@ -34,6 +35,8 @@ use crate::ids::{BatchExportId, OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, ParentNamed, Problems, Table, TableInfo, Tx, by_uuid};
 use destination::Destination;
 use interval::{Calendar, Interval};
+
+pub use moving::move_project;
 
 pub static RESOURCE: Resource = Resource::of(routes::all)
     .tables(&[&EXPORTS, &backfills::BACKFILLS, &logs::LOGS, &runs::RUNS, &runs::COMMITS])
