@@ -360,10 +360,11 @@ pub async fn free_domain(app: &Arc<App>, name: String) -> Result<Vec<Freed>> {
 /// # Errors
 /// There is nothing to take.
 pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Result<Vec<Freed>> {
-    let now = app.clock.now();
+    let source = Source { client: Some("orgd admin".into()), ..Source::default() };
+    let ctx = app.ctx(String::new(), Actor::Operator, source);
     let write = app.store.write(move |tx| {
         let mut freed = Vec::new();
-        for invites::Loaded { organization, id, invite } in invites::take_back_all_to(tx, &email, now)? {
+        for invites::Loaded { organization, id, invite } in invites::take_back_all_to(&ctx, tx, &email)? {
             freed.push(Freed::Invite {
                 invite_id: id,
                 organization_id: organization,

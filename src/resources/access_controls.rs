@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::integrity::expect;
 use super::{Resource, batch_exports, members, projects, role_memberships, roles};
-use crate::api::{Call, Field, FieldInfo, InProject, Level, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, InProject, Level, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
@@ -407,6 +407,41 @@ fn level_of(access_level: &str) -> Option<Level> {
         "member" => Some(Level::Member),
         _ => None,
     }
+}
+
+/// Gives a new member a level in a project, in the name of whoever let them in.
+pub fn grant(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    (organization, project): (OrganizationId, ProjectId),
+    membership: MembershipId,
+    level: Level,
+    created_by: UserId,
+) -> Result<()> {
+    let access_level = if level < Level::Admin { "member" } else { "admin" }.to_owned();
+    let subject = Subject::Member(membership);
+    let entry = AccessControl { subject, access_level, created_by, created_at: ctx.now, updated_at: ctx.now };
+    let key = (organization, project, ((PROJECT.to_owned(), project.to_string()), subject.key()));
+    Ok(tx.put(&ENTRIES, &key, &entry)?)
+}
+
+/// An entry for a project as a whole, and the level that it gives; `None` for no access.
+pub struct ProjectEntry {
+    pub project: ProjectId,
+    pub subject: Subject,
+    pub level: Option<Level>,
+}
+
+/// The entries of an organization for its projects as a whole.
+pub fn of_projects(tx: &Tx, organization: OrganizationId) -> Result<Vec<ProjectEntry>> {
+    let all = tx.scan(&ENTRIES, &organization, Order::Ascending)?.into_iter();
+    let of_projects = all.filter(|((_, _, ((resource, _), _)), _)| resource == PROJECT);
+    let entry = |((_, project, _), entry): (EntryKey, AccessControl)| ProjectEntry {
+        project,
+        subject: entry.subject,
+        level: level_of(&entry.access_level),
+    };
+    Ok(of_projects.map(entry).collect())
 }
 
 /// Removes the entries of a membership that ends.

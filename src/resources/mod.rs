@@ -13,6 +13,7 @@ pub mod events;
 mod golden;
 pub mod integrity;
 pub mod invites;
+pub mod last_logins;
 pub mod members;
 pub mod openapi_doc;
 pub mod organizations;

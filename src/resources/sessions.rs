@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::users::{self, User};
-use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
+use super::{Resource, Swept, integrity::expect, last_logins, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
 use crate::api::{Actor, Call, Caller, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
@@ -416,6 +416,9 @@ fn begin(
         user_agent: browser.user_agent.chars().take(USER_AGENT_CHARS_MAX).collect(),
     };
     tx.insert(&SESSIONS, &hash(&token), &session)?;
+    if second_step != SecondStep::Awaited {
+        last_logins::note(tx, user, ctx.now)?;
+    }
     Ok(token)
 }
 

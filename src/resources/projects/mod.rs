@@ -230,7 +230,7 @@ pub struct Short {
     ingested_event: bool,
     is_demo: bool,
     timezone: String,
-    access_control: bool,
+    pub access_control: bool,
 }
 
 fn short(((organization, id), project): ((OrganizationId, ProjectId), Project)) -> Short {
@@ -385,7 +385,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
         Err(_) => false,
     };
     if !wants_demo {
-        level.require(Level::Admin)?;
+        organizations::may_create_projects(tx, InOrganization { id: organization, level })?;
     }
     let form = call.form(FIELDS)?;
     may_restrict(level, &form)?;
@@ -397,6 +397,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let id = ProjectId(tx.next_id("projects")?);
     let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
     let (mut project, mut details) = blank(call, &first_members, wants_demo);
+    details.settings.anonymize_ips = organizations::find(tx, organization)?.settings.default_anonymize_ips;
     fill(&mut project, &mut details, call, form)?;
     insert(tx, organization, id, &project, &details)?;
     let user = call.user()?;
@@ -594,7 +595,8 @@ pub fn create_default(
     owner: &User,
 ) -> Result<ProjectId> {
     let id = ProjectId(tx.next_id("projects")?);
-    let (project, details) = blank(ctx, std::slice::from_ref(owner), false);
+    let (project, mut details) = blank(ctx, std::slice::from_ref(owner), false);
+    details.settings.anonymize_ips = organizations::find(tx, organization)?.settings.default_anonymize_ips;
     insert(tx, organization, id, &project, &details)?;
     Ok(id)
 }

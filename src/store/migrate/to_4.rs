@@ -1,6 +1,8 @@
 //! Schema 4.
 
 mod audit;
+mod invites;
+mod organizations;
 
 use super::super::StoreError;
 use super::super::tx::WriteTx;
@@ -9,5 +11,7 @@ use super::super::tx::WriteTx;
 pub(super) const ENDS: &[&str] = &[audit::OLD_NAME, audit::OLD_BY_SCOPE_NAME];
 
 pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
-    audit::run(tx)
+    audit::run(tx)?;
+    invites::run(tx)?;
+    organizations::run(tx)
 }
