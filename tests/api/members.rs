@@ -259,7 +259,9 @@ fn named(server: &Server, org: &Org, first: &str, last: &str, email: &str) -> Pe
     let body = json!({"first_name": first, "last_name": last, "password": PASSWORD});
     let answer = server.anyone().post(&format!("/api/signup/{token}/"), body);
     let uuid = text(&answer.json(201)["uuid"]);
-    Person { uuid, email: email.into(), ..server.anyone().with_cookies_of(&answer) }
+    let mut person = server.anyone().with_cookies_of(&answer);
+    (person.uuid, person.email) = (uuid, email.into());
+    person
 }
 
 fn first_names(org: &Org, query: &str) -> Vec<String> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Loaded, PRIVATE_PROJECT_ACCESS};
-use crate::api::{Ctx, InOrganization, Level};
+use crate::api::{Ctx, InOrganization, InProject, Level};
 use crate::error::{Error, Result, invalid};
 use crate::ids::{MembershipId, ProjectId, UserId};
 use crate::resources::{access_controls, members, projects};
@@ -121,8 +121,8 @@ pub fn give(ctx: &Ctx, tx: &WriteTx, found: &Loaded, membership: MembershipId) -
     let sender = InOrganization { id: *organization, level };
     for access in &invite.private_project_access {
         if judge(tx, sender, invite.created_by, *access)?.is_ok() {
-            let project = (*organization, access.project);
-            access_controls::grant(ctx, tx, project, membership, access.level, invite.created_by)?;
+            let at = InProject { organization: *organization, id: access.project, level: access.level };
+            access_controls::grant(ctx, tx, at, membership, invite.created_by)?;
         }
     }
     Ok(())

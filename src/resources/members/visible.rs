@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{by_id, users_of};
+use super::{by_id, level_of, users_of};
 use crate::api::{InOrganization, Level};
 use crate::error::Result;
 use crate::ids::{OrganizationId, ProjectId, UserId};
@@ -28,6 +28,12 @@ impl Visible {
         let mut seen = with_shared_projects(tx, at.id, user)?;
         seen.insert(user);
         Ok(Visible::These(seen))
+    }
+
+    /// The same for a member whose level is not known yet.
+    pub fn to_member(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<Visible> {
+        let level = level_of(tx, organization, user)?.unwrap_or(Level::Member);
+        Visible::of(tx, InOrganization { id: organization, level }, user)
     }
 
     /// Whether the user is among them.
@@ -84,7 +90,7 @@ fn with_shared_projects(tx: &Tx, organization: OrganizationId, user: UserId) -> 
     Ok(seen)
 }
 
-/// Whether somebody with access by default sees the project: nobody has shut it to those who have no other.
+/// Whether a plain member whom no rule names sees the project.
 pub fn is_open_by_default(
     tx: &Tx,
     organization: OrganizationId,
