@@ -71,10 +71,15 @@ impl Task for Mailer {
 
 impl Mailer {
     async fn send(&self, app: &App, id: MailId, mail: Mail) -> Result<()> {
+        // It may have been queued anew since it was seen to be due.
+        let mut queued_at = mail.created_at;
         let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
             Outgoing::Gone => return Ok(()),
             Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),
-            Outgoing::Ready(mail) => message(&self.from, &mail),
+            Outgoing::Ready(mail) => {
+                queued_at = mail.created_at;
+                message(&self.from, &mail)
+            }
         };
         let outcome = match outcome {
             Ok(message) => self.transport.send(message).await.map(drop).map_err(|cause| {
@@ -94,7 +99,7 @@ impl Mailer {
             }
         };
         let now = app.clock.now();
-        app.store.write(move |tx| outbox::settle(tx, id, done, now)).await
+        app.store.write(move |tx| outbox::settle(tx, id, queued_at, done, now)).await
     }
 }
 

@@ -184,9 +184,12 @@ pub fn outgoing(tx: &Tx, vault: &Vault, id: MailId) -> Result<Outgoing> {
     Ok(Outgoing::Ready(mail))
 }
 
-/// A try is over: the mail is gone, or waits for its next turn.
-pub fn settle(tx: &WriteTx, id: MailId, sent: bool, now: Time) -> Result<()> {
-    let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(()) };
+/// A try at a mail that was queued at `queued_at` is over: it is gone, or waits for its next turn. One that was queued
+/// again meanwhile stays as it is.
+pub fn settle(tx: &WriteTx, id: MailId, queued_at: Time, sent: bool, now: Time) -> Result<()> {
+    let Some(mut mail) = tx.get(&OUTBOX, &id)?.filter(|mail| mail.created_at == queued_at) else {
+        return Ok(());
+    };
     let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= trusted_time::of(tx, now)?;
     if sent || too_old {
         return Ok(tx.delete(&OUTBOX, &id)?);
