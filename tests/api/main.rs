@@ -42,6 +42,7 @@ mod outbound;
 mod paging;
 #[cfg(feature = "parquet")]
 mod parquet_files;
+mod people_log;
 mod permissions;
 mod places;
 mod plugin_attacks;
