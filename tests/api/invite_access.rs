@@ -59,7 +59,7 @@ fn an_invite_gives_the_projects_that_it_names() {
     let levels = [one, two, three].map(|project| level(&newcomer, project));
     assert_eq!(levels, ["member", "admin", "none"]);
 
-    // Of several levels the highest counts; an empty list is none; projects that go are passed over.
+    // Of several levels the highest counts; an empty list is none; projects that are gone are passed over.
     let twice = json!([{"id": one, "level": 1}, {"id": one, "level": 8}, {"id": three, "level": "member"}]);
     let made = invite(&org.owner, &org, "b@example.com", twice).json(201);
     assert_eq!(made["private_project_access"][0], json!({"id": one, "level": 8}));

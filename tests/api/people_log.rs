@@ -10,7 +10,7 @@ fn entries(org: &Org, scope: &str) -> Vec<Value> {
 }
 
 /// Activity, item, name, and each change as `field: before -> after`.
-fn told(entry: &Value) -> (String, String, String, Vec<String>) {
+fn described(entry: &Value) -> (String, String, String, Vec<String>) {
     let changes = entry["detail"]["changes"].as_array().cloned().unwrap_or_default();
     let change =
         |change: &Value| format!("{}: {} -> {}", text(&change["field"]), change["before"], change["after"]);
@@ -31,7 +31,7 @@ fn settings_are_written_down_by_their_names_and_only_where_they_change() {
     let role = text(&org.owner.post(&org.at("roles/"), json!({"name": "R"})).json(201)["id"]);
     org.owner.patch(&org.at(""), json!({"default_role_id": role})).json(200);
     org.owner.delete(&org.at(&format!("roles/{role}/"))).no_content();
-    let all: Vec<_> = entries(&org, "Organization").iter().map(told).collect();
+    let all: Vec<_> = entries(&org, "Organization").iter().map(described).collect();
     let entry = |activity: &str, name: &str, changes: &[&str]| {
         let changes = changes.iter().map(|change| (*change).to_owned()).collect::<Vec<_>>();
         (activity.to_owned(), org.id.clone(), name.to_owned(), changes)
@@ -62,13 +62,13 @@ fn joining_changing_and_leaving_are_written_down() {
     member.delete(&org.at("members/@me/")).no_content();
     let all = entries(&org, "OrganizationMembership");
     let who = format!("Sam ({})", member.email);
-    let told: Vec<_> = all.iter().map(told).collect();
-    let names: Vec<&str> = told.iter().map(|(_, _, name, _)| name.as_str()).collect();
+    let described: Vec<_> = all.iter().map(described).collect();
+    let names: Vec<&str> = described.iter().map(|(_, _, name, _)| name.as_str()).collect();
     let owner = format!("Olive ({}) joined Acme", org.owner.email);
     let [joined, changed, left] =
         ["joined", "membership updated in", "left"].map(|verb| format!("{who} {verb} Acme"));
     assert_eq!(names, [owner.as_str(), &joined, &changed, &left]);
-    assert_eq!(told[2].3, ["level: \"member\" -> \"administrator\""]);
+    assert_eq!(described[2].3, ["level: \"member\" -> \"administrator\""]);
     let users: Vec<&Value> = all.iter().map(|entry| &entry["user"]["uuid"]).collect();
     assert_eq!(
         users,
@@ -107,7 +107,7 @@ fn every_end_of_an_invite_is_written_down_and_no_token() {
     let all = entries(&org, "OrganizationInvite");
     assert!(!json!(all).to_string().contains(&token));
     let of = |id: &str| -> Vec<String> {
-        let own = all.iter().map(told).filter(|(_, item, ..)| item == id);
+        let own = all.iter().map(described).filter(|(_, item, ..)| item == id);
         own.map(|(activity, _, name, _)| format!("{activity}: {name}")).collect()
     };
     let sender = format!("Sam ({})", admin.email);
@@ -161,7 +161,7 @@ fn roles_and_who_is_in_them_are_written_down() {
     org.owner.patch(&role, json!({"name": "Sales"})).json(200);
     org.owner.patch(&role, json!({"name": "Sales"})).json(200);
     org.owner.delete(&role).no_content();
-    let all: Vec<_> = entries(&org, "Role").iter().map(told).collect();
+    let all: Vec<_> = entries(&org, "Role").iter().map(described).collect();
     let entry = |activity: &str, name: &str, changes: &[String]| {
         (activity.to_owned(), id.clone(), name.to_owned(), changes.to_vec())
     };

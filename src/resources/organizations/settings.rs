@@ -149,7 +149,7 @@ impl Settings {
     }
 }
 
-/// What every request asks about an organization.
+/// What every request to an organization is judged by.
 struct Gate {
     demands_second_factor: bool,
     refuses_keys_of_members: bool,
