@@ -194,6 +194,20 @@ impl Routes {
         Some((node, node.params().zip(values).collect()))
     }
 
+    /// The longest path that a decoded path begins with and that is known, where it is more than the API's own; `None`
+    /// too where the path itself is known.
+    pub fn known_front(&'static self, path: &str) -> Option<&'static str> {
+        let mut front = path.trim_end_matches('/');
+        while let Some((shorter, _)) = front.rsplit_once('/') {
+            front = shorter;
+            if let Ok(found) = self.router.at(front) {
+                let name = self.nodes[*found.value].1.name();
+                return Some(name).filter(|name| *name != "/api/");
+            }
+        }
+        None
+    }
+
     /// All routes, by path.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         let mut routes: Vec<&Route> =

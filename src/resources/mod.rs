@@ -26,6 +26,7 @@ pub mod proxy_records;
 pub mod registry;
 pub mod role_memberships;
 pub mod roles;
+mod root;
 pub mod samples;
 pub mod secrets;
 pub mod sessions;

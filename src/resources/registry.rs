@@ -97,6 +97,7 @@ static OWN: &[&Resource] = &[
     &users::RESOURCE,
     &two_factor::RESOURCE,
     &api_keys::RESOURCE,
+    &root::RESOURCE,
     &status::RESOURCE,
     &whoami::RESOURCE,
     &openapi_doc::RESOURCE,

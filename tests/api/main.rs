@@ -6,6 +6,7 @@
 mod access_controls;
 mod api_keys;
 mod audit;
+mod audit_accounts;
 mod background_tasks;
 mod batch_exports;
 mod capture;

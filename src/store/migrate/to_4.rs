@@ -1,8 +1,10 @@
 //! Schema 4.
 
+mod api_keys;
 mod audit;
 mod invites;
 mod organizations;
+mod users;
 
 use super::super::StoreError;
 use super::super::tx::WriteTx;
@@ -11,7 +13,9 @@ use super::super::tx::WriteTx;
 pub(super) const ENDS: &[&str] = &[audit::OLD_NAME, audit::OLD_BY_SCOPE_NAME];
 
 pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
+    api_keys::run(tx)?;
     audit::run(tx)?;
     invites::run(tx)?;
-    organizations::run(tx)
+    organizations::run(tx)?;
+    users::run(tx)
 }
