@@ -2,6 +2,8 @@
 
 mod api_keys;
 mod audit;
+mod backfills;
+mod exports;
 mod invites;
 mod organizations;
 mod users;
@@ -17,5 +19,7 @@ pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     audit::run(tx)?;
     invites::run(tx)?;
     organizations::run(tx)?;
+    backfills::run(tx)?;
+    exports::run(tx)?;
     users::run(tx)
 }
