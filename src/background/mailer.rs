@@ -74,11 +74,11 @@ impl Mailer {
         let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
             Outgoing::Gone => return Ok(()),
             Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),
-            Outgoing::Ready(mail) => message(&self.from, &mail),
+            Outgoing::Ready(mail) => message(&self.from, id, &mail),
         };
         let outcome = match outcome {
             Ok(message) => self.transport.send(message).await.map(drop).map_err(|cause| {
-                let for_good = cause.is_permanent();
+                let for_good = cause.is_permanent() && !is_about_the_sender(&cause);
                 (for_good, cause.to_string())
             }),
             Err(cause) => Err((true, cause)),
@@ -98,12 +98,28 @@ impl Mailer {
     }
 }
 
-fn message(from: &Mailbox, mail: &Mail) -> std::result::Result<Message, String> {
+/// Whether the server refuses this program and not the mail: the operator can mend that while the mail waits.
+fn is_about_the_sender(cause: &lettre::transport::smtp::Error) -> bool {
+    // Authentication, encryption, and being let in at all.
+    const CODES: [u16; 6] = [521, 523, 530, 534, 535, 538];
+    cause.status().is_some_and(|code| CODES.contains(&code.into()))
+}
+
+/// A mail that is sent again keeps its `Message-ID`, so that one that came twice is known as one.
+fn message(from: &Mailbox, id: Uuid, mail: &Mail) -> std::result::Result<Message, String> {
     let to: Mailbox = mail.to.parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
     Message::builder()
+        .message_id(Some(format!("<{id}@{}>", domain(from))))
         .from(from.clone())
         .to(to)
         .subject(&mail.subject)
         .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
         .map_err(|cause| format!("the mail could not be put together: {cause}"))
+}
+
+/// The sender's domain in plain letters.
+fn domain(from: &Mailbox) -> String {
+    let domain = from.email.domain();
+    let plain = url::Host::parse(domain).map(|host| host.to_string());
+    plain.unwrap_or_else(|_| domain.to_owned())
 }

@@ -185,6 +185,20 @@ pub fn reason(failure: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string().trim_end_matches('.').to_owned()
 }
 
+/// Whether the certificate of the other server is the reason.
+fn is_untrusted(failure: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(failure);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// The refusal that caused an error, if it was one.
 fn refusal(failure: &(dyn std::error::Error + 'static)) -> Option<Refused> {
     let mut cause = Some(failure);
