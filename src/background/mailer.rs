@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -106,10 +107,18 @@ fn is_about_the_sender(cause: &lettre::transport::smtp::Error) -> bool {
 }
 
 /// A mail that is sent again keeps its `Message-ID`, so that one that came twice is known as one.
+fn message_id(from: &Mailbox, id: Uuid) -> String {
+    // The identifier of an invite's mail is that of the invite, and nobody's business.
+    let digest = Sha256::digest([b"message-id".as_slice(), id.as_bytes()].concat());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    format!("<{}@{}>", uuid::Builder::from_custom_bytes(bytes).into_uuid(), domain(from))
+}
+
 fn message(from: &Mailbox, id: Uuid, mail: &Mail) -> std::result::Result<Message, String> {
     let to: Mailbox = mail.to.parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
     Message::builder()
-        .message_id(Some(format!("<{id}@{}>", domain(from))))
+        .message_id(Some(message_id(from, id)))
         .from(from.clone())
         .to(to)
         .subject(&mail.subject)

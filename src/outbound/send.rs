@@ -228,7 +228,8 @@ mod tests {
         }
         assert_eq!(response(&[]).retry_after_seconds(now), None);
         // Of two clocks that differ, the one that wrote the date counts.
-        let date = [("retry-after", "Mon, 01 Jan 2024 12:01:30 GMT"), ("date", "Mon, 01 Jan 2024 12:01:00 GMT")];
+        let date =
+            [("retry-after", "Mon, 01 Jan 2024 12:01:30 GMT"), ("date", "Mon, 01 Jan 2024 12:01:00 GMT")];
         assert_eq!(response(&date).retry_after_seconds(now), Some(30));
     }
 

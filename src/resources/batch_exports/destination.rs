@@ -65,7 +65,10 @@ enum Limit {
     /// A text that is not empty.
     Filled,
     /// A name of at most so many bytes, which servers cut where it is longer; whether it may be empty.
-    Name { bytes_max: usize, may_be_empty: bool },
+    Name {
+        bytes_max: usize,
+        may_be_empty: bool,
+    },
     /// The number of a port.
     Port,
 }
@@ -204,7 +207,7 @@ const BIG_QUERY: &[Setting] = &[
     text("table_id"),
     text("private_key").required().secret(),
     text("private_key_id").required().hidden(),
-    text("token_uri").required().hidden().receiver(),
+    text("token_uri").required().hidden().receiver().filled(),
     text("client_email").required().hidden(),
     setting("use_json_type", Holds::Boolean),
 ];
@@ -245,15 +248,6 @@ impl Kind {
 
     pub fn named(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    /// The longest name of a table or of a column, in bytes, where the server cuts longer ones.
-    pub fn name_bytes_max(self) -> Option<usize> {
-        match self {
-            Kind::Postgres => Some(POSTGRES_NAME_BYTES),
-            Kind::Redshift => Some(REDSHIFT_NAME_BYTES),
-            _ => None,
-        }
     }
 
     fn own_settings(self) -> impl Iterator<Item = &'static Setting> {

@@ -462,27 +462,12 @@ fn check_whole(ctx: &Ctx, before: Option<&BatchExport>, export: &BatchExport) ->
         let reason = "A query chooses columns of events, and the model of this batch export is another";
         return Err(invalid("hogql_query", "invalid_input", Fault::Invalid(reason.into()).to_string()));
     }
-    let is_new_kind = before.is_none_or(|before| before.destination.kind != export.destination.kind);
-    if is_new_query || is_new_kind {
-        check_names(export)?;
-    }
     let is_new_interval = before.is_none_or(|before| before.interval != export.interval);
     let is_refused = export.interval.is_high_frequency() && !ctx.config.exports.export_high_frequency;
     if is_new_interval && is_refused {
         return Err(denied("Higher frequency exports are not enabled for this team."));
     }
     Ok(())
-}
-
-/// Names of columns that the destination would cut could meet there.
-fn check_names(export: &BatchExport) -> Result<()> {
-    let query = export.schema.as_ref().and_then(hogql::query_of);
-    let Some((bytes_max, query)) = export.destination.kind.name_bytes_max().zip(query) else { return Ok(()) };
-    let columns = columns::of_query(export.destination.kind, &query, export.created_at);
-    let long = columns.unwrap_or_default().into_iter().find(|column| column.name.len() > bytes_max);
-    let Some(column) = long else { return Ok(()) };
-    let reason = format!("The name '{}' has more than {bytes_max} bytes", column.name);
-    Err(invalid("hogql_query", "invalid_input", Fault::Invalid(reason.into()).to_string()))
 }
 
 /// The caller's current project where it lies in the organization, else the first that they see.

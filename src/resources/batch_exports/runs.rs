@@ -401,13 +401,7 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
 }
 
 /// Lets another attempt follow, or ends the run where there were enough.
-fn retry(
-    tx: &WriteTx,
-    context: &Context<'_>,
-    mut run: Run,
-    error: &str,
-    seconds: Option<i64>,
-) -> Result<()> {
+fn retry(tx: &WriteTx, context: &Context<'_>, mut run: Run, error: &str, seconds: Option<i64>) -> Result<()> {
     context.log(tx, Level::Error, format!("Batch export failed with error: {error}"))?;
     if run.attempts >= ATTEMPTS_MAX {
         let message = format!("Giving up on batch {} after {} attempts", run.range(), run.attempts);

@@ -47,16 +47,7 @@ impl<'a> TableDelivery<'a> {
         let columns = Columns::of(plan)?;
         let table = Table::of(plan, &columns.names_and_types())?;
         let rows = Rows::default();
-        Ok(TableDelivery {
-            plan,
-            notes,
-            transport,
-            columns,
-            table,
-            rows,
-            waiting: None,
-            transaction: None,
-        })
+        Ok(TableDelivery { plan, notes, transport, columns, table, rows, waiting: None, transaction: None })
     }
 
     /// Begins the transaction where there is none, and makes rows of the records that wait.

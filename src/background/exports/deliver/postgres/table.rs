@@ -24,12 +24,6 @@ impl Dialect {
         if plan.kind == Kind::Redshift { Dialect::Redshift } else { Dialect::Postgres }
     }
 
-    /// A name as the server keeps it, which cuts longer ones.
-    fn shortened(self, name: &str) -> &str {
-        let kind = if self == Dialect::Postgres { Kind::Postgres } else { Kind::Redshift };
-        &name[..name.floor_char_boundary(kind.name_bytes_max().unwrap_or(usize::MAX))]
-    }
-
     pub(super) fn port(self) -> u16 {
         match self {
             Dialect::Postgres => 5432,
@@ -179,10 +173,7 @@ impl Table {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        let is_there = |name: &str| {
-            let name = self.dialect.shortened(name);
-            found.iter().any(|column| column.name == name && !column.is_generated)
-        };
+        let is_there = |name: &str| found.iter().any(|column| column.name == name && !column.is_generated);
         let (kept, others): (Vec<Column>, Vec<Column>) =
             std::mem::take(&mut self.columns).into_iter().partition(|column| is_there(&column.name));
         self.columns = kept;

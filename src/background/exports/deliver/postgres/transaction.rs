@@ -167,8 +167,7 @@ impl<'a> Transaction<'a> {
         for statement in table.merge() {
             match self.session.client.batch_execute(&statement).await {
                 Err(error) if errors::is_keyless(&error) => {
-                    let described =
-                        errors::described(&self.plan.redactor, &error, self.session.is_public);
+                    let described = errors::described(&self.plan.redactor, &error, self.session.is_public);
                     return Err(AttemptError::Fatal(format!("MissingPrimaryKeyError: {described}")));
                 }
                 result => checked(self.plan, &mut self.session, result).await?,

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use url::Url;
 
-use super::answers::{Fate, S3Error, error_text, fate, is_page};
+use super::answers::{Fate, S3Error, error_text, fate, is_completed, is_page};
 use crate::background::exports::deliver::Transport;
 use crate::background::exports::error::{AttemptError, Result};
 use crate::background::exports::plan::Plan;
@@ -160,7 +160,9 @@ impl<'a> Target<'a> {
         let error = S3Error::parse(&text);
         let is_good = matches!(status, 200..=299);
         if is_good && error.is_none() && !is_page(&text) {
-            return Ok(response);
+            // What broke off could have become an error.
+            let is_known = response.is_whole || is_completed(&text);
+            return if is_known { Ok(response) } else { Err(Fault::foreign("The answer broke off")) };
         }
         let fate = fate(status, error.as_ref());
         let described = self.described(&response, error.as_ref());

@@ -94,7 +94,9 @@ impl Upload {
         let action = target.bucket.upload_part(target.credentials.as_ref(), &self.key, number, &parts.id);
         let response = target.send(target.request("PUT", &action, part.into())).await?;
         let etag = response.header("etag").and_then(etag).ok_or_else(|| {
-            AttemptError::Fatal("ClientError: A part has no ETag: the server, or a proxy, leaves it out".into())
+            AttemptError::Fatal(
+                "ClientError: A part has no ETag: the server, or a proxy, leaves it out".into(),
+            )
         })?;
         parts.etags.push(etag.to_owned());
         Ok(())
