@@ -10,14 +10,14 @@ use hmac::{Hmac, Mac};
 use serde::Serialize;
 use serde_json::json;
 use sha2::Sha256;
-use uuid::Uuid;
 
-use crate::api::{Actor, Ctx, Input, Level};
+use crate::api::{Actor, Ctx, Input, Level, Source};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::clock::{Clock, Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::ids::{InviteId, OrganizationId, ProjectId, UserId};
 use crate::resources::secrets::{self, Fit};
 use crate::resources::{
     self, api_keys, domains, invites, organizations, projects, proxy_records, sessions, signup, status,
@@ -144,10 +144,10 @@ pub struct BootstrapOwner {
 #[derive(Clone, Debug, Serialize)]
 pub struct Bootstrapped {
     pub email: String,
-    pub user_id: Uuid,
-    pub organization_id: Uuid,
+    pub user_id: UserId,
+    pub organization_id: OrganizationId,
     pub organization_name: String,
-    pub project_id: u32,
+    pub project_id: ProjectId,
     pub project_api_token: String,
     pub api_key: String,
 }
@@ -175,7 +175,11 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
             "The API key must have at least 20 letters.",
         ));
     }
-    let ctx = app.ctx(String::new(), Actor::Operator);
+    let ctx = app.ctx(
+        String::new(),
+        Actor::Operator,
+        Source { client: Some("orgd admin".into()), ..Source::default() },
+    );
     let write = app.store.write(move |tx| {
         if !users::none_yet(tx)? {
             return Err(crate::error::invalid_body("invalid_input", "This data file has users already."));
@@ -194,11 +198,8 @@ fn make_owner(
     let (user, _) = signup::operator_user(ctx, tx, &owner.email, &owner.first_name, password_hash)?;
     let named = json!({"name": owner.organization});
     let organization = organizations::create(ctx, tx, user, Input::of(&named))?;
-    let value = owner.api_key.clone().unwrap_or_else(|| format!("phx_{}", ctx.ids.base62::<35>()));
-    let mut key = api_keys::blank(ctx, user);
-    key.label = "bootstrap".into();
-    key.scopes = vec!["*".into()];
-    api_keys::insert(tx, &mut key, &value)?;
+    let named = json!({"label": "bootstrap", "scopes": ["*"]});
+    let (_, value) = api_keys::create(ctx, tx, user, owner.api_key.clone(), Input::of(&named))?;
     let (project_id, project_api_token) = first_project(tx, organization, user)?;
     Ok(Bootstrapped {
         email: owner.email.clone(),
@@ -211,7 +212,7 @@ fn make_owner(
     })
 }
 
-fn first_project(tx: &Tx, organization: Uuid, owner: Uuid) -> Result<(u32, String)> {
+fn first_project(tx: &Tx, organization: OrganizationId, owner: UserId) -> Result<(ProjectId, String)> {
     let all = projects::visible_in(tx, organization, owner, Level::Owner)?;
     let first = all.first().ok_or_else(crate::error::not_found)?;
     Ok((first.id, first.api_token.clone()))
@@ -248,8 +249,7 @@ fn reload_demo(tx: &Tx, api_key: &str) -> Result<Bootstrapped> {
     };
     let user = users::by_email(tx, DEMO_EMAIL)?.ok_or_else(gone)?;
     api_keys::by_hash(tx, &hash(api_key))?.filter(|key| key.user == user).ok_or_else(gone)?;
-    let (organization, _) =
-        users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?;
+    let organization = users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?.id;
     let (project_id, project_api_token) = first_project(tx, organization, user).map_err(|_| gone())?;
     Ok(Bootstrapped {
         email: DEMO_EMAIL.into(),
@@ -278,30 +278,19 @@ pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Resul
             password::hash(&ids, &new)
         })
         .await??;
-    let write = app.store.write(move |tx| {
-        let uuid = by_address(tx, &email)?;
-        let before = users::find(tx, uuid)?;
-        let mut user = before.clone();
-        user.password_hash = Some(new_hash.clone());
-        sessions::end_others(tx, uuid, None)?;
-        users::replace(tx, uuid, &before, &user)
-    });
+    let write =
+        app.store.write(move |tx| users::reset_password(tx, by_address(tx, &email)?, new_hash.clone()));
     write.await
 }
 
-fn by_address(tx: &Tx, email: &str) -> Result<Uuid> {
+fn by_address(tx: &Tx, email: &str) -> Result<UserId> {
     let unknown = || crate::error::invalid_body("invalid_input", "No user has this address.");
     users::by_email(tx, email)?.ok_or_else(unknown)
 }
 
 /// Takes the second factor from a user who has lost it, and ends all their sessions.
 pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
-    let write = app.store.write(move |tx| {
-        let uuid = by_address(tx, &email)?;
-        two_factor::remove(tx, uuid)?;
-        sessions::end_others(tx, uuid, None)
-    });
-    write.await
+    app.store.write(move |tx| two_factor::remove(tx, by_address(tx, &email)?)).await
 }
 
 /// Ends all sessions of a user, and all log-ins that wait for their second step.
@@ -316,25 +305,25 @@ pub enum Freed {
     /// A claim to a domain.
     Domain {
         domain: String,
-        organization_id: Uuid,
+        organization_id: OrganizationId,
         organization_name: String,
         was_verified: bool,
     },
     ProxyRecord {
         domain: String,
-        organization_id: Uuid,
+        organization_id: OrganizationId,
         organization_name: String,
     },
     /// An open invite, taken back.
     Invite {
-        invite_id: Uuid,
-        organization_id: Uuid,
+        invite_id: InviteId,
+        organization_id: OrganizationId,
         organization_name: String,
         level: Level,
     },
     /// An account, which has another address now and is logged out everywhere.
     Account {
-        user_id: Uuid,
+        user_id: UserId,
         email: String,
     },
 }
@@ -383,12 +372,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
             });
         }
         if account && let Some(uuid) = users::by_email(tx, &email)? {
-            let before = users::find(tx, uuid)?;
-            let mut user = before.clone();
-            user.email = format!("{uuid}@freed.invalid");
-            users::replace(tx, uuid, &before, &user)?;
-            sessions::end_others(tx, uuid, None)?;
-            freed.push(Freed::Account { user_id: uuid, email: user.email });
+            freed.push(Freed::Account { user_id: uuid, email: users::free_address(tx, uuid)? });
         }
         unless_empty(freed, "Nothing was found that holds this address.")
     });
@@ -398,7 +382,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
 /// A user, as the operator sees them.
 #[derive(Serialize)]
 pub struct UserSummary {
-    pub user_id: Uuid,
+    pub user_id: UserId,
     pub email: String,
     pub first_name: String,
     pub date_joined: Time,

@@ -1,5 +1,6 @@
 //! What a command runs with, whoever started it: a request, the operator at the machine, a page, a file that is applied.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -8,6 +9,7 @@ use super::call::Caller;
 use crate::clock::{Ids, Time};
 use crate::config::Config;
 use crate::error::{Result, unauthenticated};
+use crate::ids::UserId;
 use crate::vault::Vault;
 
 /// Everything that a command needs besides its arguments. Commands know nothing of HTTP.
@@ -22,6 +24,18 @@ pub struct Ctx {
     /// where one is set, else as the caller addressed the server.
     pub origin: String,
     pub actor: Actor,
+    pub source: Source,
+}
+
+/// Where a command came from, as the audit log has it.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The caller's address; `None` at the machine.
+    pub address: Option<IpAddr>,
+    /// What the caller's program calls itself, up to 32 letters.
+    pub client: Option<String>,
+    /// The identifier of the request.
+    pub request_id: Option<String>,
 }
 
 /// In whose name a command runs.
@@ -63,12 +77,12 @@ impl Ctx {
     ///
     /// # Errors
     /// As for `caller`.
-    pub fn user(&self) -> Result<Uuid> {
+    pub fn user(&self) -> Result<UserId> {
         Ok(self.caller()?.user)
     }
 
     /// A new time-ordered identifier.
-    pub fn new_uuid(&self) -> Uuid {
-        self.ids.uuid(self.now)
+    pub fn new_id<T: From<Uuid>>(&self) -> T {
+        self.ids.uuid(self.now).into()
     }
 }

@@ -12,7 +12,7 @@ pub mod reply;
 pub mod way;
 
 pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
-pub use ctx::{Actor, Ctx};
+pub use ctx::{Actor, Ctx, Source};
 pub use fields::{FieldInfo, Kind};
 pub use form::{Field, Form};
 pub use input::Input;

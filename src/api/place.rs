@@ -1,11 +1,10 @@
 //! The place of a request: the organization or the project that its path names, and how much the caller
 //! may do there.
 
-use uuid::Uuid;
-
 use super::call::Call;
 use super::level::Level;
 use crate::error::{Error, Result};
+use crate::ids::{OrganizationId, ProjectId};
 use crate::store::Tx;
 
 /// Which organization or project the path belongs to. There is no default: every route says it, and is reached
@@ -45,37 +44,49 @@ pub enum Place {
     /// No organization is named.
     Nothing,
     /// An organization, with the caller's level in it.
-    Organization {
-        id: Uuid,
-        level: Level,
-    },
+    Organization(InOrganization),
     Project(InProject),
 }
 
 /// An organization, and the caller's level in it.
-pub type InOrganization = (Uuid, Level);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InOrganization {
+    pub id: OrganizationId,
+    pub level: Level,
+}
+
+impl InOrganization {
+    /// The organization, for a caller of this level or above.
+    ///
+    /// # Errors
+    /// 403 below it.
+    pub fn require(self, least: Level) -> Result<OrganizationId> {
+        self.level.require(least)?;
+        Ok(self.id)
+    }
+}
 
 /// A project that the caller sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InProject {
-    pub organization: Uuid,
-    pub id: u32,
+    pub organization: OrganizationId,
+    pub id: ProjectId,
     /// The caller's effective level in the project.
     pub level: Level,
 }
 
 impl Place {
     /// The organization that is named, or that has the named project.
-    pub fn organization(&self) -> Option<Uuid> {
+    pub fn organization(&self) -> Option<OrganizationId> {
         match self {
             Place::Nothing => None,
-            Place::Organization { id, .. } => Some(*id),
+            Place::Organization(organization) => Some(organization.id),
             Place::Project(project) => Some(project.organization),
         }
     }
 
     /// The organization and the project, whatever the caller may do there.
-    pub fn home(&self) -> (Option<Uuid>, Option<u32>) {
+    pub fn home(&self) -> (Option<OrganizationId>, Option<ProjectId>) {
         let project = match self {
             Place::Project(project) => Some(project.id),
             _ => None,
@@ -89,7 +100,7 @@ impl Place {
     /// 500 where the route names no organization: the route table is wrong then.
     pub fn in_organization(&self) -> Result<InOrganization> {
         match self {
-            Place::Organization { id, level } => Ok((*id, *level)),
+            Place::Organization(organization) => Ok(*organization),
             _ => Err(Error::internal("the route names no organization")),
         }
     }

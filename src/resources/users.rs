@@ -7,16 +7,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
-use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, Level, Reply, Within};
+use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, InOrganization, Input, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
 use crate::auth::{self, password};
 use crate::clock::Time;
 use crate::config::SENSITIVE_SESSION_SECONDS;
 use crate::error::{Error, Result, denied, invalid, not_found};
+use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&USERS]).samples(samples);
@@ -33,12 +33,12 @@ fn routes() -> Vec<Route> {
                 "Retrieve the caller",
                 "With their organizations, current organization and current project.",
             ),
-        Route::put(one, scope("user:write"), Within::Nothing, async_(update))
+        Route::put(one, scope("user:write"), Within::Nothing, async_(patch))
             .without_second_factor()
             .accepts(ME)
             .responds(200, ME)
             .about("Replace the caller's settings", "The same as PATCH."),
-        Route::patch(one, scope("user:write"), Within::Nothing, async_(update))
+        Route::patch(one, scope("user:write"), Within::Nothing, async_(patch))
             .without_second_factor()
             .accepts(ME)
             .responds(200, ME)
@@ -62,8 +62,8 @@ pub struct User {
     pub is_staff: bool,
     pub date_joined: Time,
     pub role_at_organization: String,
-    pub current_organization: Option<Uuid>,
-    pub current_project: Option<u32>,
+    pub current_organization: Option<OrganizationId>,
+    pub current_project: Option<ProjectId>,
     pub settings: Settings,
 }
 
@@ -93,9 +93,9 @@ impl Default for Settings {
     }
 }
 
-pub(super) static USERS: Table<Uuid, User> = Table::new("users").indexed(&[&BY_EMAIL]);
+pub(super) static USERS: Table<UserId, User> = Table::new("users").indexed(&[&BY_EMAIL]);
 /// By address in lower case.
-static BY_EMAIL: Index<Uuid, User, String, Uuid> =
+static BY_EMAIL: Index<UserId, User, String, UserId> =
     Index::unique("users_by_email", |uuid, user| Some((user.email.to_lowercase(), *uuid)));
 
 /// The part of a user that other members see.
@@ -113,7 +113,7 @@ pub const BASIC: &[FieldInfo] = &[
 #[derive(Serialize)]
 pub struct Basic<'a> {
     id: u32,
-    uuid: Uuid,
+    uuid: UserId,
     distinct_id: &'a str,
     first_name: &'a str,
     last_name: &'a str,
@@ -123,7 +123,7 @@ pub struct Basic<'a> {
 }
 
 impl User {
-    pub fn basic(&self, uuid: Uuid) -> Basic<'_> {
+    pub fn basic(&self, uuid: UserId) -> Basic<'_> {
         Basic {
             id: self.number,
             uuid,
@@ -196,7 +196,7 @@ pub const ME: &[FieldInfo] = &[
 #[derive(Serialize)]
 struct Me<'a> {
     date_joined: Time,
-    uuid: Uuid,
+    uuid: UserId,
     distinct_id: &'a str,
     first_name: &'a str,
     last_name: &'a str,
@@ -229,11 +229,11 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 /// Nobody sees or changes another user here; there is no staff view of users.
-pub(super) fn require_self(call: &Call) -> Result<Uuid> {
+pub(super) fn require_self(call: &Call) -> Result<UserId> {
     let user = call.user()?;
     match call.param("uuid") {
         "@me" => Ok(user),
-        text => match parse_uuid(text) {
+        text => match parse_uuid(text).map(UserId) {
             Some(uuid) if uuid == user => Ok(user),
             Some(_) => {
                 Err(denied("As a non-staff user you're only allowed to access the `@me` user instance."))
@@ -243,20 +243,21 @@ pub(super) fn require_self(call: &Call) -> Result<Uuid> {
     }
 }
 
-fn me(ctx: &Ctx, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
+fn me(ctx: &Ctx, tx: &Tx, uuid: UserId, user: &User) -> Result<Reply> {
     let mut organization = current_organization(tx, uuid, user)?;
     let mut team = current_project(tx, uuid, user, organization)?;
     let mut organizations = organizations::basics_of(tx, uuid)?;
     if let Some(key) = ctx.caller()?.via.limited_key() {
         let places = places(tx, key)?;
-        let opens = |id: &u32| key.projects.is_empty() || key.projects.contains(id);
+        let opens = |id: &ProjectId| key.projects.is_empty() || key.projects.contains(id);
         organizations.retain(|one| places.contains(&one.id));
         // A key for projects reads no organization as a whole.
-        organization = organization.filter(|(id, _)| places.contains(id) && key.projects.is_empty());
+        organization = organization.filter(|at| places.contains(&at.id) && key.projects.is_empty());
         team = team.filter(|team| places.contains(&team.organization) && opens(&team.id));
     }
-    let organization =
-        organization.map(|(id, level)| organizations::json(tx, id, uuid, level)).transpose()?;
+    let organization = organization
+        .map(|InOrganization { id, level }| organizations::json(tx, id, uuid, level))
+        .transpose()?;
     let session_until = match ctx.caller()?.via {
         Via::Session { authenticated_at, .. } => {
             Some(authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS))
@@ -294,7 +295,7 @@ fn me(ctx: &Ctx, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
 }
 
 /// The organizations that a limited key reaches into.
-fn places(tx: &Tx, key: &KeyAccess) -> Result<Vec<Uuid>> {
+fn places(tx: &Tx, key: &KeyAccess) -> Result<Vec<OrganizationId>> {
     if key.projects.is_empty() {
         return Ok(key.organizations.clone());
     }
@@ -327,9 +328,11 @@ impl Credentials {
 
 /// What the write still has to do when a change of credentials was proved.
 #[derive(Clone)]
-struct Proved {
+pub struct Proved {
     email: Option<String>,
     new_hash: Option<String>,
+    /// What the current password was judged by.
+    judged_by: Option<String>,
     /// The only session that stays.
     session: [u8; 32],
 }
@@ -356,7 +359,7 @@ async fn prove(app: &Arc<App>, call: &Call, user: &User, changed: Credentials) -
     if email.is_some() && app.config.lock_out() {
         app.throttles.address_change(uuid, call.now)?;
     }
-    Ok(Proved { email, new_hash, session })
+    Ok(Proved { email, new_hash, judged_by: user.password_hash.clone(), session })
 }
 
 /// Judges and hashes a new password.
@@ -370,16 +373,13 @@ pub async fn new_hash(app: &Arc<App>, call: &Call, new: String) -> Result<String
 }
 
 /// Two steps: passwords are proved and hashed outside the store, then all changes are one write.
-async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn patch(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let uuid = require_self(&call)?;
     let user = app.store.read(|tx| find(tx, uuid))?;
     if app.config.throttles() {
         app.throttles.user_write(uuid, call.now)?;
     }
     let mut form = call.form(ME)?;
-    if form.has(SET_CURRENT_ORGANIZATION) || form.has(SET_CURRENT_TEAM) {
-        auth::unlimited(&call.caller()?.via, "does not choose the current organization or project")?;
-    }
     let proved = match Credentials::changed(&mut form, &user) {
         Some(changed) => Some(prove(&app, &call, &user, changed).await?),
         None => None,
@@ -388,25 +388,64 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         let call = Arc::clone(&call);
         move |tx| {
             places::again(tx, &call)?;
-            let before = find(tx, uuid)?;
-            let mut now = before.clone();
-            fill(tx, uuid, &mut now, call.form(ME)?)?;
-            if let Some(proved) = proved.clone() {
-                // Another change of the password may have come first.
-                if before.password_hash != user.password_hash {
-                    return Err(sessions::password_incorrect());
-                }
-                if let Some(email) = proved.email {
-                    take_address(tx, &mut now, email, call.now)?;
-                }
-                now.password_hash = proved.new_hash.or(now.password_hash);
-                sessions::end_others(tx, uuid, Some(proved.session))?;
-            }
-            replace(tx, uuid, &before, &now)?;
-            me(&call, tx, uuid, &now)
+            let user = update(&call, tx, call.input(), proved.clone())?;
+            me(&call, tx, uuid, &user)
         }
     });
     reply.await
+}
+
+/// Changes the caller. `proved` is what was proved of a change of credentials, which ends all other sessions.
+///
+/// # Errors
+/// 400 for wrong fields, an address that is taken, or a password that was changed meanwhile; 403 for a limited key
+/// that chooses the current organization or project.
+pub fn update(ctx: &Ctx, tx: &WriteTx, input: Input<'_>, proved: Option<Proved>) -> Result<User> {
+    let Caller { user: uuid, via } = ctx.caller()?;
+    let before = find(tx, *uuid)?;
+    let mut user = before.clone();
+    let form = input.form(ME)?;
+    if form.has(SET_CURRENT_ORGANIZATION) || form.has(SET_CURRENT_TEAM) {
+        auth::unlimited(via, "does not choose the current organization or project")?;
+    }
+    fill(tx, *uuid, &mut user, form)?;
+    if let Some(proved) = proved {
+        // Another change of the password may have come first.
+        if before.password_hash != proved.judged_by {
+            return Err(sessions::password_incorrect());
+        }
+        if let Some(email) = proved.email {
+            take_address(tx, &mut user, email, ctx.now)?;
+        }
+        user.password_hash = proved.new_hash.or(user.password_hash);
+        sessions::end_others(tx, *uuid, Some(proved.session))?;
+    }
+    replace(tx, *uuid, &before, &user)?;
+    Ok(user)
+}
+
+/// Gives a user another password, and ends all their sessions: the operator's help.
+///
+/// # Errors
+/// 404 for nobody.
+pub fn reset_password(tx: &WriteTx, uuid: UserId, password_hash: String) -> Result<()> {
+    let before = find(tx, uuid)?;
+    let user = User { password_hash: Some(password_hash), ..before.clone() };
+    sessions::end_others(tx, uuid, None)?;
+    replace(tx, uuid, &before, &user)
+}
+
+/// Moves a user to an address at which nobody can be reached, and ends all their sessions. Gives the address. For the
+/// operator.
+///
+/// # Errors
+/// 404 for nobody.
+pub fn free_address(tx: &WriteTx, uuid: UserId) -> Result<String> {
+    let before = find(tx, uuid)?;
+    let user = User { email: format!("{uuid}@freed.invalid"), ..before.clone() };
+    replace(tx, uuid, &before, &user)?;
+    sessions::end_others(tx, uuid, None)?;
+    Ok(user.email)
 }
 
 /// Changes the address, unless it is another user's or somebody is invited under it; the answer does not say
@@ -420,7 +459,7 @@ fn take_address(tx: &Tx, user: &mut User, email: String, now: Time) -> Result<()
     Ok(())
 }
 
-fn fill(tx: &Tx, uuid: Uuid, user: &mut User, mut form: Form) -> Result<()> {
+fn fill(tx: &Tx, uuid: UserId, user: &mut User, mut form: Form) -> Result<()> {
     form.set(FIRST_NAME, &mut user.first_name);
     form.set(LAST_NAME, &mut user.last_name);
     let settings = &mut user.settings;
@@ -459,7 +498,7 @@ fn merged(old: &Json, wanted: Value) -> Result<Json> {
     Ok(Json::of(&all))
 }
 
-fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<()> {
+fn set_current(tx: &Tx, uuid: UserId, user: &mut User, form: &mut Form) -> Result<()> {
     let missing = |attr: &'static str, value: &str| {
         invalid(attr, "does_not_exist", format!("Object with id={value} does not exist."))
     };
@@ -467,6 +506,7 @@ fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<
     if let Some(text) = form.take(SET_CURRENT_ORGANIZATION) {
         let attr = "set_current_organization";
         let id = parse_uuid(&text)
+            .map(OrganizationId)
             .ok_or_else(|| invalid(attr, "invalid_input", format!("“{text}” is not a valid UUID.")))?;
         let level = members::level_of(tx, id, uuid)?.ok_or_else(|| missing(attr, &text))?;
         organization = Some((id, level, text));
@@ -476,7 +516,8 @@ fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<
         let number: i64 = text.parse().map_err(|_| {
             invalid(attr, "invalid_input", format!("Field 'id' expected a number but got '{text}'."))
         })?;
-        let project = u32::try_from(number).ok().map(|id| projects::visible(tx, id, uuid)).transpose()?;
+        let project =
+            u32::try_from(number).ok().map(|id| projects::visible(tx, ProjectId(id), uuid)).transpose()?;
         let (home, id) = project.flatten().ok_or_else(|| missing(attr, &text))?;
         if organization.is_some_and(|(chosen, ..)| chosen != home) {
             let detail = "Team must belong to the same organization in set_current_organization.";
@@ -496,21 +537,21 @@ pub fn email_taken() -> Error {
 }
 
 /// A user, or 404.
-pub fn find(tx: &Tx, uuid: Uuid) -> Result<User> {
+pub fn find(tx: &Tx, uuid: UserId) -> Result<User> {
     get(tx, uuid)?.ok_or_else(not_found)
 }
 
-pub fn get(tx: &Tx, uuid: Uuid) -> Result<Option<User>> {
+pub fn get(tx: &Tx, uuid: UserId) -> Result<Option<User>> {
     Ok(tx.get(&USERS, &uuid)?)
 }
 
 /// The user with this address, whatever its case.
-pub fn by_email(tx: &Tx, email: &str) -> Result<Option<Uuid>> {
+pub fn by_email(tx: &Tx, email: &str) -> Result<Option<UserId>> {
     Ok(tx.get(&BY_EMAIL, &email.to_lowercase())?)
 }
 
 /// All users, oldest first.
-pub fn all(tx: &Tx) -> Result<Vec<(Uuid, User)>> {
+pub fn all(tx: &Tx) -> Result<Vec<(UserId, User)>> {
     Ok(tx.all(&USERS)?)
 }
 
@@ -520,11 +561,11 @@ pub fn none_yet(tx: &Tx) -> Result<bool> {
 }
 
 /// The organization that `@current` means, with the user's level in it.
-pub fn current_organization(tx: &Tx, uuid: Uuid, user: &User) -> Result<Option<(Uuid, Level)>> {
+pub fn current_organization(tx: &Tx, uuid: UserId, user: &User) -> Result<Option<InOrganization>> {
     if let Some(id) = user.current_organization
         && let Some(level) = members::level_of(tx, id, uuid)?
     {
-        return Ok(Some((id, level)));
+        return Ok(Some(InOrganization { id, level }));
     }
     members::first_of(tx, uuid)
 }
@@ -533,9 +574,9 @@ pub fn current_organization(tx: &Tx, uuid: Uuid, user: &User) -> Result<Option<(
 /// first of the current organization.
 pub fn current_project(
     tx: &Tx,
-    uuid: Uuid,
+    uuid: UserId,
     user: &User,
-    organization: Option<(Uuid, Level)>,
+    organization: Option<InOrganization>,
 ) -> Result<Option<projects::Short>> {
     if let Some(id) = user.current_project
         && let Some(project) = projects::seen(tx, id, uuid)?
@@ -543,28 +584,30 @@ pub fn current_project(
         return Ok(Some(project));
     }
     match organization {
-        Some((id, level)) => Ok(projects::visible_in(tx, id, uuid, level)?.into_iter().next()),
+        Some(InOrganization { id, level }) => {
+            Ok(projects::visible_in(tx, id, uuid, level)?.into_iter().next())
+        }
         None => Ok(None),
     }
 }
 
 /// Makes a user.
-pub fn insert(tx: &WriteTx, uuid: Uuid, user: &User) -> Result<()> {
+pub fn insert(tx: &WriteTx, uuid: UserId, user: &User) -> Result<()> {
     tx.insert(&USERS, &uuid, user).on_conflict(&BY_EMAIL, email_taken)
 }
 
 /// Replaces a user.
-pub fn replace(tx: &WriteTx, uuid: Uuid, before: &User, user: &User) -> Result<()> {
+pub fn replace(tx: &WriteTx, uuid: UserId, before: &User, user: &User) -> Result<()> {
     tx.replace(&USERS, &uuid, before, user).on_conflict(&BY_EMAIL, email_taken)
 }
 
 /// Makes an organization and a project the user's current ones.
 pub fn make_current(
     tx: &WriteTx,
-    uuid: Uuid,
+    uuid: UserId,
     mut user: User,
-    organization: Option<Uuid>,
-    project: Option<u32>,
+    organization: Option<OrganizationId>,
+    project: Option<ProjectId>,
 ) -> Result<()> {
     Ok(tx.change(&USERS, &uuid, &mut user, |user| {
         user.current_organization = organization.or(user.current_organization);
@@ -577,7 +620,7 @@ fn samples(all: &mut super::samples::Samples) {
     let json = Json::of(&serde_json::json!({"a": [1, null]}));
     all.add(
         &USERS,
-        ONE,
+        ONE.into(),
         User {
             number: 300,
             distinct_id: text("d"),
@@ -588,8 +631,8 @@ fn samples(all: &mut super::samples::Samples) {
             is_staff: true,
             date_joined: NOW,
             role_at_organization: text("r"),
-            current_organization: Some(ONE),
-            current_project: Some(7),
+            current_organization: Some(ONE.into()),
+            current_project: Some(ProjectId(7)),
             settings: Settings { hedgehog_config: Some(json.clone()), ..Settings::default() },
         },
     );

@@ -14,15 +14,18 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use super::activity::{self, Change};
+use super::audit::{self, Change, scope};
 use super::users::User;
 use super::{Resource, access_controls, batch_exports, members, organizations, status, users};
-use crate::api::{Call, Ctx, Field, FieldInfo, Form, InProject, Level, Method, Paging, Place, Reply, Within};
+use crate::api::{
+    Call, Ctx, Field, FieldInfo, Form, InOrganization, InProject, Level, Method, Paging, Place, Reply, Within,
+};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
+use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
 use settings::{SETTINGS, Settings, is_timezone};
 
@@ -124,18 +127,18 @@ pub struct Details {
 }
 
 /// By organization and number.
-pub(super) static PROJECTS: Table<(Uuid, u32), Project> = Table::new("projects")
+pub(super) static PROJECTS: Table<(OrganizationId, ProjectId), Project> = Table::new("projects")
     .counted(by_uuid)
     .cached()
     .indexed(&[&BY_NUMBER, &BY_TOKEN])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// What the list of projects does not show.
-static DETAILS: Table<u32, Details> =
+static DETAILS: Table<ProjectId, Details> =
     Table::new("project_details").belongs_to(&[&Parent::of(&PROJECTS, |(_, id)| *id)]);
 /// The organization of each project.
-static BY_NUMBER: Index<(Uuid, u32), Project, u32, Uuid> =
+static BY_NUMBER: Index<(OrganizationId, ProjectId), Project, ProjectId, OrganizationId> =
     Index::unique("projects_by_number", |(organization, id), _| Some((*id, *organization)));
-static BY_TOKEN: Index<(Uuid, u32), Project, String, u32> =
+static BY_TOKEN: Index<(OrganizationId, ProjectId), Project, String, ProjectId> =
     Index::unique("projects_by_token", |(_, id), project| Some((project.api_token.clone(), *id)));
 
 /// How many members' addresses are looked at for the filter that leaves their own visits out.
@@ -217,9 +220,9 @@ pub const FIELDS: &[FieldInfo] = &[
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Short {
-    pub id: u32,
+    pub id: ProjectId,
     uuid: Uuid,
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub api_token: String,
     name: String,
     completed_snippet_onboarding: bool,
@@ -230,7 +233,7 @@ pub struct Short {
     access_control: bool,
 }
 
-fn short(((organization, id), project): ((Uuid, u32), Project)) -> Short {
+fn short(((organization, id), project): ((OrganizationId, ProjectId), Project)) -> Short {
     let Project { uuid, api_token, name, completed_snippet_onboarding, .. } = project;
     Short {
         id,
@@ -249,9 +252,9 @@ fn short(((organization, id), project): ((Uuid, u32), Project)) -> Short {
 
 #[derive(Serialize)]
 struct Wire<'a> {
-    id: u32,
+    id: ProjectId,
     uuid: Uuid,
-    organization: Uuid,
+    organization: OrganizationId,
     api_token: &'a str,
     name: &'a str,
     created_at: Time,
@@ -294,8 +297,8 @@ fn default_modifiers() -> Value {
 
 /// A project with its place and the caller's effective level.
 struct Loaded {
-    organization: Uuid,
-    id: u32,
+    organization: OrganizationId,
+    id: ProjectId,
     level: Level,
     project: Project,
     details: Details,
@@ -337,7 +340,7 @@ impl Loaded {
 }
 
 /// A JWT (HS256) that opens the project's live events for a week.
-fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<String> {
+fn live_events_token(tx: &Tx, now: Time, id: ProjectId, api_token: &str) -> Result<String> {
     let claims = json!({
         "team_id": id,
         "api_token": api_token,
@@ -353,21 +356,21 @@ fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<Str
 }
 
 /// Unlike its siblings the list of an organization's projects is open to strangers, who see an empty one.
-fn listed(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
+fn listed(tx: &Tx, call: &Call) -> Result<Option<InOrganization>> {
     let user = call.user()?;
     let Some(id) = organizations::named(tx, call.param("organization_id"), user)? else { return Ok(None) };
-    Ok(members::level_of(tx, id, user)?.map(|level| (id, level)))
+    Ok(members::level_of(tx, id, user)?.map(|level| InOrganization { id, level }))
 }
 
 /// The caller's current organization, where they have one.
-fn current(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
+fn current(tx: &Tx, call: &Call) -> Result<Option<InOrganization>> {
     let user = call.user()?;
     users::current_organization(tx, user, &users::find(tx, user)?)
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let visible = match call.place {
-        Place::Organization { id, level } => visible_in(tx, id, call.user()?, level)?,
+        Place::Organization(InOrganization { id, level }) => visible_in(tx, id, call.user()?, level)?,
         _ => Vec::new(),
     };
     let paging = Paging::of(call);
@@ -376,13 +379,13 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, level) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level } = call.place.in_organization()?;
     let wants_demo = match call.body.value() {
         Ok(body) => body.get("is_demo").is_some_and(is_true),
         Err(_) => false,
     };
     if !wants_demo {
-        members::at_least(level, Level::Admin)?;
+        level.require(Level::Admin)?;
     }
     let form = call.form(FIELDS)?;
     may_restrict(level, &form)?;
@@ -391,7 +394,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
             "You must upgrade your PostHog plan to be able to create and manage multiple projects or environments.",
         ));
     }
-    let id = tx.next_id("projects")?;
+    let id = ProjectId(tx.next_id("projects")?);
     let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
     let (mut project, mut details) = blank(call, &first_members, wants_demo);
     fill(&mut project, &mut details, call, form)?;
@@ -401,7 +404,8 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if call.caller()?.via.limited_key().is_none() {
         users::make_current(tx, user, users::find(tx, user)?, None, Some(id))?;
     }
-    activity::record(tx, call, organization, Change::created(id, &project.name))?;
+    let change = Change::created(scope::TEAM, id, &project.name).in_project(id);
+    audit::record(call, tx, organization, change)?;
     Loaded { organization, id, level, project, details }.reply(call, tx, 201)
 }
 
@@ -410,7 +414,7 @@ fn is_true(value: &Value) -> bool {
         || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
 }
 
-fn has_demo(tx: &Tx, organization: Uuid) -> Result<bool> {
+fn has_demo(tx: &Tx, organization: OrganizationId) -> Result<bool> {
     let all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
     Ok(all.iter().any(|(_, project)| project.is_demo))
 }
@@ -430,7 +434,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     fill(&mut found.project, &mut found.details, call, form)?;
     // Members may make one demo project; one that is made ordinary would allow the next.
     if found.project.is_demo != before.0.is_demo {
-        members::at_least(level, Level::Admin)?;
+        level.require(Level::Admin)?;
     }
     found.details.updated_at = call.now;
     store(tx, &found)?;
@@ -438,23 +442,22 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
         batch_exports::authors::pause_all_lost(call, tx, found.organization)?;
     }
     let changes = changes(&before, &found)?;
-    if !changes.is_empty() {
-        let change = Change::updated(found.id, &found.project.name, changes);
-        activity::record(tx, call, found.organization, change)?;
-    }
+    let change = Change::updated(scope::TEAM, found.id, &found.project.name, changes).in_project(found.id);
+    audit::record(call, tx, found.organization, change)?;
     found.reply(call, tx, 200)
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let found = find(call, tx, Level::Admin)?;
-    activity::record(tx, call, found.organization, Change::deleted(found.id, &found.project.name))?;
+    let change = Change::deleted(scope::TEAM, found.id, &found.project.name).in_project(found.id);
+    audit::record(call, tx, found.organization, change)?;
     tx.delete(&PROJECTS, &(found.organization, found.id))?;
     Reply::no_content()
 }
 
 fn show_activity(call: &Call, tx: &Tx) -> Result<Reply> {
     let found = find(call, tx, Level::Member)?;
-    activity::page(call, tx, found.organization, activity::PROJECT, &found.id.to_string())
+    audit::page(call, tx, found.organization, scope::TEAM, &found.id.to_string())
 }
 
 #[derive(Serialize)]
@@ -473,9 +476,10 @@ fn reset_token(call: &Call, tx: &WriteTx) -> Result<Reply> {
     found.details.updated_at = call.now;
     store(tx, &found)?;
     // Tokens are never written to the log, neither the old one nor the new.
-    let change = activity::field_change("Team", "api_token", Value::Null, Value::Null, "changed");
-    let change = Change::updated(found.id, &found.project.name, vec![change]);
-    activity::record(tx, call, found.organization, change)?;
+    let change = audit::field_change(scope::TEAM, "api_token", Value::Null, Value::Null, "changed");
+    let change =
+        Change::updated(scope::TEAM, found.id, &found.project.name, vec![change]).in_project(found.id);
+    audit::record(call, tx, found.organization, change)?;
     found.reply(call, tx, 200)
 }
 
@@ -536,7 +540,7 @@ fn keep_extra(details: &mut Details, call: &Call) -> Result<()> {
     Ok(())
 }
 
-/// The fields that differ, as the activity log tells them.
+/// The fields that differ, as the audit log has them.
 fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
     let project = |project: &Project| {
         json!({
@@ -548,13 +552,11 @@ fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
             "access_control": project.access_control,
         })
     };
-    let mut changes = activity::differences("Team", &project(&before.0), &project(&found.project));
-    let settings = [&before.1, &found.details.settings].map(serde_json::to_value);
-    let [old, new] = settings;
-    changes.extend(activity::differences("Team", &old?, &new?));
+    let mut changes = audit::differences(scope::TEAM, &project(&before.0), &project(&found.project))?;
+    changes.extend(audit::differences(scope::TEAM, &before.1, &found.details.settings)?);
     for change in &mut changes {
         if settings::SECRETS.iter().any(|name| change["field"] == **name) {
-            activity::hide_values(change);
+            audit::hide_values(change);
         }
     }
     Ok(changes)
@@ -566,7 +568,7 @@ fn new_token(ctx: &Ctx) -> String {
 
 fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details) {
     let project = Project {
-        uuid: ctx.new_uuid(),
+        uuid: ctx.new_id(),
         api_token: new_token(ctx),
         name: DEFAULT_NAME.into(),
         completed_snippet_onboarding: false,
@@ -585,8 +587,13 @@ fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details)
 }
 
 /// The project that comes with its owner's organization; it has no entry in the activity log.
-pub fn create_default(ctx: &Ctx, tx: &WriteTx, organization: Uuid, owner: &User) -> Result<u32> {
-    let id = tx.next_id("projects")?;
+pub fn create_default(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    owner: &User,
+) -> Result<ProjectId> {
+    let id = ProjectId(tx.next_id("projects")?);
     let (project, details) = blank(ctx, std::slice::from_ref(owner), false);
     insert(tx, organization, id, &project, &details)?;
     Ok(id)
@@ -604,13 +611,13 @@ fn find(call: &Call, tx: &Tx, least: Level) -> Result<Loaded> {
 }
 
 /// The project that a path names, by number or as the user's current one: 404 where they do not see it.
-pub fn require_access(tx: &Tx, name: &str, user: Uuid) -> Result<InProject> {
+pub fn require_access(tx: &Tx, name: &str, user: UserId) -> Result<InProject> {
     let (organization, id) = of_path(tx, name, user)?;
     require_access_to_known(tx, (organization, id), name, user)
 }
 
 /// The same, and 404 where the organization that the path names has no such project.
-pub fn require_access_of(tx: &Tx, organization: &str, name: &str, user: Uuid) -> Result<InProject> {
+pub fn require_access_of(tx: &Tx, organization: &str, name: &str, user: UserId) -> Result<InProject> {
     let found = of_path(tx, name, user)?;
     if organizations::named(tx, organization, user)? != Some(found.0) {
         return Err(not_found());
@@ -618,7 +625,7 @@ pub fn require_access_of(tx: &Tx, organization: &str, name: &str, user: Uuid) ->
     require_access_to_known(tx, found, name, user)
 }
 
-fn of_path(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, u32)> {
+fn of_path(tx: &Tx, name: &str, user: UserId) -> Result<(OrganizationId, ProjectId)> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if name != "@current" && !is_number(name.strip_prefix('-').unwrap_or(name)) {
         let detail = format!("Field 'id' expected a number but got '{name}'.");
@@ -629,9 +636,9 @@ fn of_path(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, u32)> {
 
 fn require_access_to_known(
     tx: &Tx,
-    (organization, id): (Uuid, u32),
+    (organization, id): (OrganizationId, ProjectId),
     name: &str,
-    user: Uuid,
+    user: UserId,
 ) -> Result<InProject> {
     let level = members::level_of(tx, organization, user)?.ok_or_else(not_found)?;
     match level_in(tx, organization, id, user, level)? {
@@ -643,7 +650,13 @@ fn require_access_to_known(
 
 /// The level in a project of somebody with this level in its organization; `None` where they do not see it,
 /// or it is gone.
-pub fn level_in(tx: &Tx, organization: Uuid, id: u32, user: Uuid, level: Level) -> Result<Option<Level>> {
+pub fn level_in(
+    tx: &Tx,
+    organization: OrganizationId,
+    id: ProjectId,
+    user: UserId,
+    level: Level,
+) -> Result<Option<Level>> {
     match tx.get(&PROJECTS, &(organization, id))? {
         Some(project) => effective(tx, organization, id, &project, user, level),
         None => Ok(None),
@@ -651,7 +664,7 @@ pub fn level_in(tx: &Tx, organization: Uuid, id: u32, user: Uuid, level: Level) 
 }
 
 /// Whether the user sees the project.
-pub fn is_open_to(tx: &Tx, organization: Uuid, id: u32, user: Uuid) -> Result<bool> {
+pub fn is_open_to(tx: &Tx, organization: OrganizationId, id: ProjectId, user: UserId) -> Result<bool> {
     match members::level_of(tx, organization, user)? {
         Some(level) => Ok(level_in(tx, organization, id, user, level)?.is_some()),
         None => Ok(false),
@@ -662,10 +675,10 @@ pub fn is_open_to(tx: &Tx, organization: Uuid, id: u32, user: Uuid) -> Result<bo
 /// see it.
 fn effective(
     tx: &Tx,
-    organization: Uuid,
-    id: u32,
+    organization: OrganizationId,
+    id: ProjectId,
     project: &Project,
-    user: Uuid,
+    user: UserId,
     level: Level,
 ) -> Result<Option<Level>> {
     if level >= Level::Admin {
@@ -681,7 +694,7 @@ fn insufficient() -> Error {
 
 /// The project that a path names, by number or as the caller's current one; whether the caller may see
 /// it is not consulted.
-pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
+pub fn named(tx: &Tx, name: &str, user: UserId) -> Result<Option<(OrganizationId, ProjectId)>> {
     let id = if name == "@current" {
         let record = users::find(tx, user)?;
         // A wish that has become private is still what the name means: 403, not another project.
@@ -700,7 +713,7 @@ pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
         id
     } else {
         match name.parse() {
-            Ok(id) => id,
+            Ok(number) => ProjectId(number),
             Err(_) => return Ok(None),
         }
     };
@@ -708,23 +721,23 @@ pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
 }
 
 /// Whether the organization has this project.
-pub fn is_of(tx: &Tx, organization: Uuid, id: u32) -> Result<bool> {
+pub fn is_of(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<bool> {
     Ok(tx.has(&PROJECTS, &(organization, id))?)
 }
 
 /// Whether the user belongs to the organization that has this project.
-fn is_of_a_member(tx: &Tx, id: u32, user: Uuid) -> Result<bool> {
+fn is_of_a_member(tx: &Tx, id: ProjectId, user: UserId) -> Result<bool> {
     let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(false) };
     Ok(members::level_of(tx, organization, user)?.is_some())
 }
 
 /// The project with its organization, if the user sees it.
-pub fn visible(tx: &Tx, id: u32, user: Uuid) -> Result<Option<(Uuid, u32)>> {
+pub fn visible(tx: &Tx, id: ProjectId, user: UserId) -> Result<Option<(OrganizationId, ProjectId)>> {
     Ok(seen(tx, id, user)?.map(|project| (project.organization, project.id)))
 }
 
 /// The project in brief, if the user sees it.
-pub fn seen(tx: &Tx, id: u32, user: Uuid) -> Result<Option<Short>> {
+pub fn seen(tx: &Tx, id: ProjectId, user: UserId) -> Result<Option<Short>> {
     let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(None) };
     let Some(level) = members::level_of(tx, organization, user)? else { return Ok(None) };
     let Some(project) = tx.get(&PROJECTS, &(organization, id))? else { return Ok(None) };
@@ -733,13 +746,13 @@ pub fn seen(tx: &Tx, id: u32, user: Uuid) -> Result<Option<Short>> {
 }
 
 /// Whether there is such a project.
-pub fn exists(tx: &Tx, id: u32) -> Result<bool> {
+pub fn exists(tx: &Tx, id: ProjectId) -> Result<bool> {
     Ok(tx.has(&BY_NUMBER, &id)?)
 }
 
 /// A project that is sent events.
 pub struct Receiver {
-    pub id: u32,
+    pub id: ProjectId,
     pub anonymize_ips: bool,
 }
 
@@ -751,7 +764,7 @@ pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Receiver>> {
 }
 
 /// Notes that events have reached the project.
-pub fn note_event(tx: &WriteTx, id: u32) -> Result<()> {
+pub fn note_event(tx: &WriteTx, id: ProjectId) -> Result<()> {
     let organization = tx.get(&BY_NUMBER, &id)?.ok_or_else(not_found)?;
     let mut project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
     if project.ingested_event {
@@ -762,12 +775,12 @@ pub fn note_event(tx: &WriteTx, id: u32) -> Result<()> {
 }
 
 /// The time zone that the project is shown in.
-pub fn timezone(tx: &Tx, organization: Uuid, id: u32) -> Result<String> {
+pub fn timezone(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<String> {
     Ok(tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?.timezone)
 }
 
 /// The projects that a member sees, by number.
-pub fn visible_in(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> Result<Vec<Short>> {
+pub fn visible_in(tx: &Tx, organization: OrganizationId, user: UserId, level: Level) -> Result<Vec<Short>> {
     let mut all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
     if level < Level::Admin {
         let grants = access_controls::Grants::of(tx, organization, user)?;
@@ -777,13 +790,24 @@ pub fn visible_in(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> Resu
 }
 
 /// The first of them; public ones come first, so that nobody starts in a private project.
-pub fn first_visible(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> Result<Option<u32>> {
+pub fn first_visible(
+    tx: &Tx,
+    organization: OrganizationId,
+    user: UserId,
+    level: Level,
+) -> Result<Option<ProjectId>> {
     let seen = visible_in(tx, organization, user, level)?;
     let open = seen.iter().find(|project| !project.access_control);
     Ok(open.or(seen.first()).map(|project| project.id))
 }
 
-fn insert(tx: &WriteTx, organization: Uuid, id: u32, project: &Project, details: &Details) -> Result<()> {
+fn insert(
+    tx: &WriteTx,
+    organization: OrganizationId,
+    id: ProjectId,
+    project: &Project,
+    details: &Details,
+) -> Result<()> {
     tx.insert(&PROJECTS, &(organization, id), project)?;
     Ok(tx.put(&DETAILS, &id, details)?)
 }
@@ -819,6 +843,6 @@ fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE};
     let (project, details) = sample(ONE, NOW);
-    all.add(&PROJECTS, (ONE, 7), project);
-    all.add(&DETAILS, 7, details);
+    all.add(&PROJECTS, (ONE.into(), ProjectId(7)), project);
+    all.add(&DETAILS, ProjectId(7), details);
 }
