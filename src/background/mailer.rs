@@ -107,15 +107,15 @@ fn is_about_the_sender(cause: &lettre::transport::smtp::Error) -> bool {
 }
 
 /// A mail that is sent again keeps its `Message-ID`, so that one that came twice is known as one.
-fn message_id(from: &Mailbox, id: Uuid) -> String {
+fn message_id(from: &Mailbox, id: MailId) -> String {
     // The identifier of an invite's mail is that of the invite, and nobody's business.
-    let digest = Sha256::digest([b"message-id".as_slice(), id.as_bytes()].concat());
+    let digest = Sha256::digest([b"message-id".as_slice(), id.0.as_bytes()].concat());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     format!("<{}@{}>", uuid::Builder::from_custom_bytes(bytes).into_uuid(), domain(from))
 }
 
-fn message(from: &Mailbox, id: Uuid, mail: &Mail) -> std::result::Result<Message, String> {
+fn message(from: &Mailbox, id: MailId, mail: &Mail) -> std::result::Result<Message, String> {
     let to: Mailbox = mail.to.parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
     Message::builder()
         .message_id(Some(message_id(from, id)))

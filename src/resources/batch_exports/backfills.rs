@@ -217,7 +217,7 @@ fn advance(
 }
 
 /// What the log says of a backfill whose last step is over.
-fn last_line(tx: &Tx, key: (Uuid, Uuid), backfill: &Backfill) -> Result<(Level, String)> {
+fn last_line(tx: &Tx, key: (BatchExportId, BackfillId), backfill: &Backfill) -> Result<(Level, String)> {
     let range = backfill.range();
     let runs::Tally { all, failed, cancelled } = runs::tally(tx, key.0, key.1, backfill.created_at)?;
     if failed + cancelled == 0 {

@@ -451,9 +451,9 @@ pub(super) struct Tally {
 }
 
 /// Counts the runs of a backfill, which are younger than it.
-pub(super) fn tally(tx: &Tx, export: Uuid, backfill: Uuid, since: Time) -> Result<Tally> {
+pub(super) fn tally(tx: &Tx, export: BatchExportId, backfill: BackfillId, since: Time) -> Result<Tally> {
     let mut tally = Tally::default();
-    let (least, greatest) = ((export, Uuid::nil()), (export, Uuid::max()));
+    let (least, greatest) = ((export, RunId(uuid::Uuid::nil())), (export, RunId(uuid::Uuid::max())));
     for row in tx.range(&RUNS, &least, &greatest, Order::Descending)? {
         let (_, run) = row?;
         if run.created_at < since {
