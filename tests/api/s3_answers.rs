@@ -212,6 +212,7 @@ struct InParts {
 
 const COMPLETED: &str =
     "<CompleteMultipartUploadResult><Key>k</Key><ETag>\"abc-2\"</ETag></CompleteMultipartUploadResult>";
+const LISTED: &str = "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"a1\"</ETag></Part><Part><PartNumber>2</PartNumber><ETag>a2</ETag></Part></ListPartsResult>";
 const BEGUN_AT: &str = "Fri, 01 Jan 2021 12:00:00 GMT";
 
 impl InParts {
@@ -353,9 +354,22 @@ fn every_answer_to_an_upload_in_parts_has_its_meaning() {
             InParts::completed(vec![error(400, "EntityTooSmall")]),
             refused(400, "EntityTooSmall"),
         ),
-        ("an empty ETag", InParts::etags(["\"a1\"", "\"\""]), Never(lost.into())),
+        (
+            "ETags that a proxy leaves out",
+            InParts {
+                parts: [reply(200, ""), reply(200, "")],
+                completed: vec![reply(200, LISTED), reply(200, COMPLETED)],
+                ..InParts::good()
+            },
+            Sent(5),
+        ),
+        ("an ETag that is nowhere", InParts::etags(["\"a1\"", "\"\""]), Never(lost.into())),
     ] {
         check(&server, &org, RECORDS, from, upload.replies(), &wanted);
+    }
+    for (from, first) in [("an empty answer", reply(200, "")), ("a page first", reply(502, PAGE))] {
+        let replies = [vec![first], InParts::good().replies()].concat();
+        check(&server, &org, RECORDS, from, replies, &Sent(5));
     }
     for (from, etags, sent) in [
         ("quoted", ["\"a1\"", "\"a2\""], ["\"a1\"", "\"a2\""]),

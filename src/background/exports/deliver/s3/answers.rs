@@ -156,6 +156,14 @@ pub(super) fn upload_id(answer: &str) -> Option<String> {
     id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
+/// The ETags of parts by their numbers, from a list of them; empty where it is none.
+pub(super) fn etags(answer: &str) -> Vec<(u16, String)> {
+    parse(answer).map(|EtagsOfParts(etags)| etags).unwrap_or_default()
+}
+
+#[derive(Default)]
+struct EtagsOfParts(Vec<(u16, String)>);
+
 /// Whether the answer says that an upload in parts has become a file.
 pub(super) fn is_completed(answer: &str) -> bool {
     parse::<Completed>(answer).is_some()
@@ -244,6 +252,39 @@ impl<'xml> FromXml<'xml> for Completed {
     }
 
     type Accumulator = Option<Completed>;
+    const KIND: Kind = Kind::Element;
+}
+
+impl<'xml> FromXml<'xml> for EtagsOfParts {
+    fn matches(id: Id<'_>, _: Option<Id<'_>>) -> bool {
+        id.name == "ListPartsResult"
+    }
+
+    fn deserialize<'cx>(
+        into: &mut Option<EtagsOfParts>,
+        _: &'static str,
+        root: &mut Deserializer<'cx, 'xml>,
+    ) -> Result<(), Error> {
+        let mut etags = Vec::new();
+        each_child(root, |name, child| match name {
+            "Part" => {
+                let (mut number, mut etag) = (None, None);
+                each_child(child, |name, child| match name {
+                    "PartNumber" => keep_first(&mut number, child),
+                    "ETag" => keep_first(&mut etag, child),
+                    _ => child.ignore(),
+                })?;
+                let number = number.and_then(|number| number.trim().parse().ok());
+                etags.extend(number.zip(etag));
+                Ok(())
+            }
+            _ => child.ignore(),
+        })?;
+        *into = Some(EtagsOfParts(etags));
+        Ok(())
+    }
+
+    type Accumulator = Option<EtagsOfParts>;
     const KIND: Kind = Kind::Element;
 }
 
@@ -441,6 +482,32 @@ mod tests {
             ("<Error/>", false),
         ] {
             assert_eq!(is_completed(answer), wanted, "{answer}");
+        }
+    }
+
+    #[test]
+    fn etags_of_parts_are_read_from_their_list() {
+        let part = |number: &str, etag: &str| {
+            format!(
+                "<Part><PartNumber>{number}</PartNumber><LastModified>x</LastModified><ETag>{etag}</ETag><Size>1</Size></Part>"
+            )
+        };
+        let list = |attributes: &str, parts: &str| {
+            format!(
+                "<?xml version='1.0'?>\n<ListPartsResult{attributes}><UploadId>u</UploadId><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>"
+            )
+        };
+        let parts = [part("1", "&quot;a&quot;"), part(" 2 ", "b")].concat();
+        for attributes in ["", " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"", " xmlns='urn:x'"] {
+            assert_eq!(
+                etags(&list(attributes, &parts)),
+                [(1, "\"a\"".to_owned()), (2, "b".to_owned())],
+                "{attributes}"
+            );
+        }
+        let odd = [part("x", "a"), part("70000", "a"), "<Part/>".into(), part("3", "")].concat();
+        for none in ["", "<Error/>", "<ListPartsResult>", &list("", ""), &list("", &odd)] {
+            assert_eq!(etags(none), [], "{none}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::answers::{is_completed, upload_id};
+use super::answers::{self, is_completed, upload_id};
 use super::target::{Fault, TRIES, Target};
 use crate::background::exports::encode::Encoder;
 use crate::background::exports::error::{AttemptError, Result};
@@ -12,6 +12,9 @@ use crate::resources::batch_exports::columns::Value;
 
 /// How long a bucket may take to remove the parts of a file.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many parts are listed at once: their list must fit into an answer.
+const PARTS_LISTED_MAX: u16 = 100;
 
 /// A file on its way; nothing is sent before there is a record.
 pub(super) struct Upload {
@@ -31,8 +34,8 @@ struct Parts {
     id: String,
     /// When it began, by the clock of the bucket, in seconds since 1970.
     begun: Option<i64>,
-    /// One for each part, in order.
-    etags: Vec<String>,
+    /// One for each part, in order; `None` where it did not come with the answer.
+    etags: Vec<Option<String>>,
 }
 
 impl Upload {
@@ -93,12 +96,7 @@ impl Upload {
             .map_err(|_| AttemptError::Fatal("ValueError: The file has too many parts".into()))?;
         let action = target.bucket.upload_part(target.credentials.as_ref(), &self.key, number, &parts.id);
         let response = target.send(target.request("PUT", &action, part.into())).await?;
-        let etag = response.header("etag").and_then(etag).ok_or_else(|| {
-            AttemptError::Fatal(
-                "ClientError: A part has no ETag: the server, or a proxy, leaves it out".into(),
-            )
-        })?;
-        parts.etags.push(etag.to_owned());
+        parts.etags.push(response.header("etag").and_then(etag).map(str::to_owned));
         Ok(())
     }
 
@@ -116,7 +114,8 @@ impl Upload {
             self.send_part(target, last).await?;
         }
         let Some(parts) = &self.parts else { return Ok(()) };
-        complete(target, &self.key, parts, self.written).await
+        let etags = etags(target, &self.key, parts).await?;
+        complete(target, &self.key, parts, &etags, self.written).await
     }
 
     /// Removes the parts that were sent.
@@ -146,12 +145,34 @@ async fn begin(target: &Target<'_>, key: &str) -> Result<Parts> {
     }
 }
 
+/// The ETags of all parts. Those that a proxy has left out are in the bucket's list.
+async fn etags(target: &Target<'_>, key: &str, parts: &Parts) -> Result<Vec<String>> {
+    let mut etags = parts.etags.clone();
+    while let Some(place) = etags.iter().position(Option::is_none) {
+        let mut action = target.bucket.list_parts(target.credentials.as_ref(), key, &parts.id);
+        action.set_max_parts(PARTS_LISTED_MAX);
+        // The list begins after this number.
+        action.set_part_number_marker(u16::try_from(place).unwrap_or(u16::MAX));
+        let response = target.send(target.request("GET", &action, Bytes::new())).await?;
+        for (number, etag) in answers::etags(&response.text()) {
+            if let Some(unknown) = etags.get_mut(usize::from(number).wrapping_sub(1)) {
+                unknown.get_or_insert(etag);
+            }
+        }
+        if etags[place].is_none() {
+            let error = "ClientError: A part has no ETag: the server, or a proxy, leaves it out";
+            return Err(AttemptError::Fatal(error.into()));
+        }
+    }
+    Ok(etags.into_iter().flatten().collect())
+}
+
 /// Makes a file of the parts. An answer can get lost, or break off, while the bucket still works: then the file
 /// itself says whether it is there.
-async fn complete(target: &Target<'_>, key: &str, parts: &Parts, bytes: u64) -> Result<()> {
+async fn complete(target: &Target<'_>, key: &str, parts: &Parts, etags: &[String], bytes: u64) -> Result<()> {
     let mut failures = 0;
     loop {
-        let etags = parts.etags.iter().map(String::as_str);
+        let etags = etags.iter().map(String::as_str);
         let credentials = target.credentials.as_ref();
         let action = target.bucket.complete_multipart_upload(credentials, key, &parts.id, etags);
         let mut request = target.request("POST", &action, Bytes::new());
