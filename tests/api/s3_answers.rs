@@ -67,17 +67,27 @@ fn check(
     receiver
 }
 
-/// Those to the upload of a file in one piece.
-fn answers_to_a_file() -> Vec<(&'static str, Vec<Reply>, Wanted)> {
-    let page = |status: u16| reply(status, PAGE).header("Content-Type", "text/html");
-    let skewed = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
-    let region = |answer: Reply| answer.header("x-amz-bucket-region", "eu-west-1");
+/// Answers, from whom they come, and what becomes of the attempt.
+type Cases = Vec<(&'static str, Vec<Reply>, Wanted)>;
+
+fn page(status: u16) -> Reply {
+    reply(status, PAGE).header("Content-Type", "text/html")
+}
+
+/// The file is there.
+fn good_answers() -> Cases {
     vec![
         ("Amazon", vec![reply(200, "").header("ETag", "\"abc\"")], Sent(1)),
         ("an ETag without quotes", vec![reply(200, "").header("ETag", "abc")], Sent(1)),
         ("no ETag", vec![reply(200, "")], Sent(1)),
         ("204", vec![reply(204, "")], Sent(1)),
         ("blanks", vec![reply(200, " \r\n ")], Sent(1)),
+    ]
+}
+
+/// The same attempt sends the file again.
+fn answers_that_pass_at_once() -> Cases {
+    vec![
         ("Amazon is busy", vec![error(503, "SlowDown")], Sent(2)),
         ("Amazon fails", vec![error(500, "InternalError"), error(503, "ServiceUnavailable")], Sent(3)),
         (
@@ -114,6 +124,13 @@ fn answers_to_a_file() -> Vec<(&'static str, Vec<Reply>, Wanted)> {
         ("a page in a good answer", vec![page(200)], Sent(2)),
         ("a good answer breaks off", vec![reply(200, "").of_length(100)], Sent(2)),
         ("a connection is lost after an answer", vec![error(503, "SlowDown"), reply(0, "")], Sent(3)),
+    ]
+}
+
+/// Another attempt sends the file again.
+fn answers_that_pass_later() -> Cases {
+    let skewed = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+    vec![
         ("busy for long", vec![error(503, "SlowDown"); 5], busy(503, "SlowDown")),
         (
             "wants a long pause",
@@ -135,6 +152,13 @@ fn answers_to_a_file() -> Vec<(&'static str, Vec<Reply>, Wanted)> {
             vec![reply(403, skewed)],
             busy(403, "AccessDenied (The clocks of this server and of the bucket differ)"),
         ),
+    ]
+}
+
+/// Nothing is sent again.
+fn answers_that_stay() -> Cases {
+    let region = |answer: Reply| answer.header("x-amz-bucket-region", "eu-west-1");
+    vec![
         ("no right", vec![error(403, "AccessDenied")], refused(403, "AccessDenied")),
         (
             "Ceph, no such key",
@@ -198,7 +222,8 @@ fn every_answer_to_a_file_has_its_meaning() {
     let server = patient();
     let org = server.org();
     capture(&server, &org, &[seen(1)]);
-    for (from, replies, wanted) in answers_to_a_file() {
+    let all = [good_answers(), answers_that_pass_at_once(), answers_that_pass_later(), answers_that_stay()];
+    for (from, replies, wanted) in all.into_iter().flatten() {
         check(&server, &org, 1, from, replies, &wanted);
     }
 }

@@ -29,10 +29,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("every_class_of_errors_passes_or_does_not", every_class_of_errors_passes_or_does_not),
     ("ten_runs_that_can_never_pass_pause_the_export", ten_runs_that_can_never_pass_pause_the_export),
     ("a_table_gets_the_columns_that_it_has", a_table_gets_the_columns_that_it_has),
-    (
-        "a_table_of_persons_needs_what_rows_are_told_apart_by",
-        a_table_of_persons_needs_what_rows_are_told_apart_by,
-    ),
+    ("a_table_of_persons_needs_its_key_and_versions", a_table_of_persons_needs_its_key_and_versions),
     ("who_may_only_add_rows_can_deliver", who_may_only_add_rows_can_deliver),
     ("a_server_that_is_not_there_is_tried_five_times", a_server_that_is_not_there_is_tried_five_times),
     (
@@ -601,7 +598,7 @@ fn a_table_gets_the_columns_that_it_has() {
     assert_eq!(error, "InsufficientPrivilege: the server answered with SQLSTATE 42501");
 }
 
-fn a_table_of_persons_needs_what_rows_are_told_apart_by() {
+fn a_table_of_persons_needs_its_key_and_versions() {
     for kind in ["Postgres", "Redshift"] {
         let scene = Scene::open();
         scene.capture(&[event("seen", "10:00:00")]);

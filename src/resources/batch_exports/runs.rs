@@ -538,7 +538,7 @@ mod tests {
 
     #[test]
     fn a_wait_that_the_destination_asks_for_counts_within_limits() {
-        for (attempts, asked, wanted) in [
+        for (attempts, seconds, wanted) in [
             (1, None, 30),
             (1, Some(0), 1),
             (1, Some(7), 7),
@@ -548,8 +548,8 @@ mod tests {
             (1, Some(300), 300),
             (1, Some(i64::MAX), 3600),
         ] {
-            let next = next_attempt_at(Time(0), attempts, asked).unix_seconds();
-            assert_eq!(next, wanted, "attempt {attempts}, {asked:?}");
+            let next = next_attempt_at(Time(0), attempts, seconds).unix_seconds();
+            assert_eq!(next, wanted, "attempt {attempts}, {seconds:?}");
         }
     }
 }

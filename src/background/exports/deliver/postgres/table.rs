@@ -167,7 +167,7 @@ impl Table {
     /// Keeps the columns that are in the table and take values; returns the names of the others.
     ///
     /// # Errors
-    /// `Fatal` where no column is left, or one of persons that rows are told apart by.
+    /// `Fatal` where no column is left, or persons lack one that distinguishes their rows.
     pub(super) fn keep_common(&mut self, found: &[Found]) -> Result<Vec<String>> {
         // Whoever may not see the columns hears from the server what they may not.
         if found.is_empty() {

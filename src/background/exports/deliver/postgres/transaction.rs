@@ -111,9 +111,10 @@ impl<'a> Transaction<'a> {
         let answer = self.session.client.simple_query(&table.find_columns()).await;
         let messages = checked(self.plan, &mut self.session, answer).await?;
         let columns = messages.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some(Found { name: row.get(0)?.to_owned(), is_generated: row.get(1) == Some("ALWAYS") })
-            }
+            SimpleQueryMessage::Row(row) => Some(Found {
+                name: row.get(0)?.to_owned(),
+                is_generated: matches!(row.get(1), Some("ALWAYS" | "YES")),
+            }),
             _ => None,
         });
         Ok(columns.collect())

@@ -14,8 +14,9 @@ use crate::background::exports::plan::Plan;
 use crate::backoff::Backoff;
 use crate::outbound::{SendError, SendRequest, SendResponse};
 
-/// How long the signature of a request is valid, and how long a request may take.
-const SIGNATURE_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// How long the signature of a request is valid: for as long as it may be sent again.
+const SIGNATURE_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How often a request is sent in one attempt.
