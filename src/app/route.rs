@@ -135,6 +135,8 @@ pub struct Route {
     /// The status of a good answer.
     pub status: u16,
     pub responds: Shape,
+    /// What `?format=` may ask for besides JSON.
+    pub formats: &'static [&'static str],
     pub about: About,
 }
 
@@ -164,6 +166,7 @@ impl Route {
             work_bytes: 0,
             status: 200,
             responds: Shape::Free,
+            formats: &[],
             about: About::default(),
         }
     }
@@ -228,6 +231,12 @@ impl Route {
     /// Answers with a whole list.
     pub fn responds_list(mut self, fields: &'static [FieldInfo]) -> Route {
         self.responds = Shape::List(fields);
+        self
+    }
+
+    /// `?format=` may ask for these besides JSON.
+    pub fn formats(mut self, formats: &'static [&'static str]) -> Route {
+        self.formats = formats;
         self
     }
 
