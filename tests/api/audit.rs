@@ -1,9 +1,11 @@
 //! The audit log: who reads which part of it, how it is filtered, walked and exported.
 
+use orgd::app::Route;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::support::{Org, Person, Server, text};
+use crate::support::walk::{only_named_are_uncovered, walk};
+use crate::support::{Org, Person, Server, World, text};
 
 const TEAM: &str = "advanced_activity_logs/?scopes=Team";
 
@@ -89,7 +91,7 @@ fn an_organization_is_read_by_its_administrators_and_a_project_by_those_who_see_
         assert_eq!(org.owner.post(&format!("{path}export/"), json!({"format": "csv"})).status, 400);
     }
     org.owner.patch(&org.project_at(""), json!({"access_control": true})).json(200);
-    assert_eq!(member.get(&of_project).status, 403, "the project is private now");
+    assert_eq!(member.get(&of_project).status, 404, "the project is private now");
 }
 
 #[test]
@@ -283,4 +285,34 @@ fn nobody_sees_the_log_of_another_organization() {
     assert!(seen.iter().all(|entry| entry["organization_id"] == json!(other.id)));
     let path = other.at(&format!("advanced_activity_logs/?team_ids={}", org.project));
     assert_eq!(other.owner.get(&path).results(), [json!(null); 0]);
+}
+
+fn entries(server: &Server) -> usize {
+    server.all_rows().iter().filter(|(table, _, _)| *table == "audit").count()
+}
+
+/// Calls the route as somebody who may: why it leaves no entry, if it does not.
+fn leaves_none(server: &Server, route: &'static Route) -> Option<String> {
+    let world = World::start(server);
+    let Some(path) = world.fill(&route.path) else { return Some("a parameter has no value".into()) };
+    let owner =
+        if route.path.contains("logout") { world.org.owner.logged_in() } else { world.org.owner.clone() };
+    let body = world.changing_body(route);
+    let before = entries(server);
+    let answer = owner.call(route.method.name(), &path.path(), &body);
+    if answer.status >= 400 {
+        return Some(format!("{} {}", answer.status, answer.text()));
+    }
+    (entries(server) == before).then(|| "no entry".into())
+}
+
+#[test]
+fn every_route_that_changes_something_leaves_an_entry() {
+    let walked = walk(
+        "audit",
+        |route| !route.method.is_safe(),
+        Server::start,
+        |server, route| leaves_none(server, route),
+    );
+    only_named_are_uncovered("audit", walked);
 }
