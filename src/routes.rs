@@ -22,8 +22,17 @@ pub struct Node {
 }
 
 /// Parameters that name something and open nothing, so that the log may hold them.
-const LOGGED: [&str; 7] =
-    ["id", "organization_id", "project_id", "role_id", "session_id", "user__uuid", "uuid"];
+const LOGGED: [&str; 9] = [
+    "backfill_id",
+    "id",
+    "organization_id",
+    "project_id",
+    "role_id",
+    "run_id",
+    "session_id",
+    "user__uuid",
+    "uuid",
+];
 /// Routes below it are opened by what their paths name.
 const OPENED_BY_PATH: &str = "/api/signup/";
 /// Longer values name nothing.

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod ctx;
+pub mod cursor;
 pub mod fields;
 pub mod form;
 pub mod input;

@@ -11,6 +11,7 @@ mod elements;
 pub mod events;
 #[cfg(test)]
 mod golden;
+pub mod integrations;
 pub mod integrity;
 pub mod invites;
 pub mod members;

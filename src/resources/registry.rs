@@ -84,6 +84,7 @@ static OWN: &[&Resource] = &[
     &members::RESOURCE,
     &invites::RESOURCE,
     &batch_exports::RESOURCE,
+    &integrations::RESOURCE,
     &capture::RESOURCE,
     &plugins::RESOURCE,
     &domains::RESOURCE,

@@ -259,6 +259,17 @@ impl Destination {
         self.kind == other.kind && self.open(vault, export) == other.open(vault, export)
     }
 
+    /// Whether what is not shown differs.
+    pub(super) fn has_other_secrets(
+        &self,
+        other: &Destination,
+        vault: &Vault,
+        export: BatchExportId,
+    ) -> bool {
+        let opened = |destination: &Destination| vault.open(export.0.as_bytes(), &destination.sealed);
+        opened(self) != opened(other)
+    }
+
     /// The texts that must never be shown.
     pub fn secrets(&self, vault: &Vault, export: BatchExportId) -> Vec<String> {
         let secrets = vault.open(export.0.as_bytes(), &self.sealed).unwrap_or_default();
@@ -341,26 +352,27 @@ pub fn read(
             return Err(invalid("destination__config", "invalid_input", detail));
         }
     };
+    check_integration(&sent)?;
     check_names(kind, &config)?;
     if config.values().map(bytes_of).sum::<usize>() > FREE_BYTES_MAX {
         return Err(fault(format!("Configuration has more than {FREE_BYTES_MAX} bytes")));
     }
     let stored = before.map(|before| before.open(&ctx.vault, export)).unwrap_or_default();
-    let is_same_type = before.is_some_and(|before| before.kind == kind);
-    let mut all = if is_same_type { stored.clone() } else { Map::new() };
-    if !is_same_type {
-        check_new_type(kind, &stored, &config)?;
+    if let Some(before) = before.filter(|before| before.kind != kind) {
+        let (old, new) = (before.kind.name(), kind.name());
+        return Err(fault(format!(
+            "Cannot change destination type from '{old}' to '{new}'. Delete this batch export and create a new one with the new destination type."
+        )));
     }
-    if !is_same_type || !partial {
+    let mut all = stored.clone();
+    if before.is_none() || !partial {
         let mut merged = all.clone();
         merged.extend(config.clone());
         check_required(kind, &merged)?;
     }
     let config = converted(kind, config)?;
-    if is_same_type {
-        check_receiver(kind, &stored, &config)?;
-    }
-    all.extend(config);
+    check_receiver(kind, &stored, &config)?;
+    merge(&mut all, config);
     check_values(kind, &all)?;
     Destination::of(ctx, export, kind, all).map(Some)
 }
@@ -415,14 +427,27 @@ fn check_receiver(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Va
     }
 }
 
-/// The same for another type, which keeps nothing of what was stored.
-fn check_new_type(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Value>) -> Result<()> {
-    let is_wanted = |setting: &&Setting| {
-        let is_secret = setting.shown == Shown::Secret && has_text(setting, stored);
-        setting.required && is_secret && !sent.contains_key(setting.name)
-    };
-    match kind.own_settings().find(is_wanted) {
-        Some(secret) => Err(wanted_again(secret.name, "type")),
+/// Writes what was sent over what is stored, down to the keys of objects in it.
+fn merge(stored: &mut Map<String, Value>, sent: Map<String, Value>) {
+    for (name, value) in sent {
+        match (stored.get_mut(&name), value) {
+            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new),
+            (_, value) => {
+                stored.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Credentials stand in the configuration: nothing here could look elsewhere for them.
+fn check_integration(sent: &Map<String, Value>) -> Result<()> {
+    let named = ["integration", "integration_id"]
+        .into_iter()
+        .find(|name| sent.get(*name).is_some_and(|value| !value.is_null()));
+    match named {
+        Some(name) => Err(fault(format!(
+            "There are no integrations here: leave out '{name}', and give the credentials in the config."
+        ))),
         None => Ok(()),
     }
 }

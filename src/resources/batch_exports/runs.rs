@@ -3,15 +3,16 @@
 //! is over has neither, nor a commit, and never changes again.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::destination::Destination;
 use super::interval::Interval;
-use super::logs::{self, Author, Level};
-use super::{BatchExport, Model, authors, backfills, isoformat};
-use crate::api::{Field, FieldInfo};
+use super::logs::{Level, Moment};
+use super::{BatchExport, Model, audited, authors, backfills, isoformat};
+use crate::api::{Ctx, Field, FieldInfo, InProject};
 use crate::backoff::Backoff;
 use crate::clock::Time;
-use crate::error::Result;
+use crate::error::{Result, invalid_body, not_found};
 use crate::ids::{BackfillId, BatchExportId, OrganizationId, ProjectId, RunId, UserId};
 use crate::resources::events::{Cursor, EventIds};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -28,7 +29,16 @@ pub enum Status {
 }
 
 impl Status {
-    fn name(self) -> &'static str {
+    pub(super) const ALL: [Status; 6] = [
+        Status::Starting,
+        Status::Running,
+        Status::Completed,
+        Status::Failed,
+        Status::FailedRetryable,
+        Status::Cancelled,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Status::Starting => "Starting",
             Status::Running => "Running",
@@ -147,7 +157,12 @@ pub(super) struct Wire {
 /// The newest runs of an export.
 pub(super) fn latest(tx: &Tx, export: BatchExportId) -> Result<Vec<Wire>> {
     let (_, rows) = tx.page(&RUNS, &export, Order::Descending, 0, LATEST)?;
-    let wire = |((_, id), run): ((BatchExportId, RunId), Run)| Wire {
+    Ok(rows.into_iter().map(|((_, id), run)| wire(export, id, run)).collect())
+}
+
+/// A run as answers show it.
+pub(super) fn wire(export: BatchExportId, id: RunId, run: Run) -> Wire {
+    Wire {
         id,
         status: run.status.name(),
         records_completed: run.records_completed,
@@ -160,8 +175,12 @@ pub(super) fn latest(tx: &Tx, export: BatchExportId) -> Result<Vec<Wire>> {
         last_updated_at: run.last_updated_at,
         records_total_count: run.records_total,
         batch_export: export,
-    };
-    Ok(rows.into_iter().map(wire).collect())
+    }
+}
+
+/// The run of an export, or 404.
+pub(super) fn find(tx: &Tx, export: BatchExportId, id: RunId) -> Result<Run> {
+    tx.get(&RUNS, &(export, id))?.ok_or_else(not_found)
 }
 
 /// The data that a run exports.
@@ -295,14 +314,8 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Writes an entry of this run.
     pub(super) fn log(&self, tx: &WriteTx, level: Level, message: impl Into<String>) -> Result<()> {
-        let instance = self.id.to_string();
-        let author = Author {
-            export: self.export,
-            instance: &instance,
-            id: self.event_ids.id(),
-            now: self.event_ids.clock.now(),
-        };
-        logs::write(tx, &author, level, message)
+        let moment = Moment::of_task(self.event_ids);
+        moment.log(tx, self.export, &self.id.to_string(), level, message)
     }
 }
 
@@ -400,21 +413,52 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
 }
 
 fn finish(tx: &WriteTx, context: &Context<'_>, run: &mut Run, status: Status) -> Result<()> {
-    let now = context.event_ids.clock.now();
+    finish_at(tx, (context.export, context.id), context.event_ids.clock.now(), run, status)
+}
+
+fn finish_at(
+    tx: &WriteTx,
+    key: (BatchExportId, RunId),
+    now: Time,
+    run: &mut Run,
+    status: Status,
+) -> Result<()> {
     run.status = status;
     run.plan = None;
     run.finished_at = Some(now);
     run.last_updated_at = now;
-    tx.delete(&COMMITS, &context.id)?;
-    Ok(tx.put(&RUNS, &(context.export, context.id), run)?)
+    tx.delete(&COMMITS, &key.1)?;
+    Ok(tx.put(&RUNS, &key, run)?)
 }
 
 /// Ends the run as cancelled, where it is not over.
-pub(super) fn cancel(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
-    let Some(mut run) = get_open(tx, context.export, context.id)? else { return Ok(()) };
+pub(super) fn cancel(tx: &WriteTx, moment: Moment<'_>, (export, id): (BatchExportId, RunId)) -> Result<()> {
+    let Some(mut run) = get_open(tx, export, id)? else { return Ok(()) };
     run.latest_error = Some("Cancelled".into());
-    context.log(tx, Level::Warning, "Batch export was cancelled")?;
-    finish(tx, context, &mut run, Status::Cancelled)
+    moment.log(tx, export, &id.to_string(), Level::Warning, "Batch export was cancelled")?;
+    finish_at(tx, (export, id), moment.now, &mut run, Status::Cancelled)
+}
+
+/// Ends a run because somebody wants it.
+///
+/// # Errors
+/// 404 where the project has no such run; 400 for one that is over.
+pub fn cancel_by_user(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    export: BatchExportId,
+    id: RunId,
+) -> Result<()> {
+    let of = super::find(tx, at, export)?;
+    let run = find(tx, export, id)?;
+    if run.plan.is_none() {
+        let detail = format!("Cannot cancel a run that is in '{}' status", run.status.name());
+        return Err(invalid_body("invalid_input", detail));
+    }
+    let context = json!({"run_id": id, "data_interval_start": run.start, "data_interval_end": run.end});
+    audited::done(ctx, tx, at, (export, &of), "run cancelled", context)?;
+    cancel(tx, Moment::of(ctx), (export, id))
 }
 
 fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
@@ -429,7 +473,7 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
     }
     let reason = format!("{failed} of its last runs have failed");
     context.log(tx, Level::Warning, format!("The batch export was automatically paused: {reason}"))?;
-    backfills::cancel_all_of(tx, context.event_ids, context.export, &reason)
+    backfills::cancel_all_of(tx, Moment::of_task(context.event_ids), context.export, &reason)
 }
 
 /// For the test of the stored bytes.

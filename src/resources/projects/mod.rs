@@ -34,7 +34,8 @@ pub use moving::change_organization;
 use newer::NEWER;
 pub use onboarding::{add_product_intent, complete_product_onboarding};
 pub use secret_tokens::{by_secret_token, delete_secret_token_backup, rotate_secret_token};
-use settings::{SETTINGS, Settings, is_timezone};
+pub(super) use settings::is_timezone;
+use settings::{SETTINGS, Settings};
 use wire::Loaded;
 pub use wire::Short;
 

@@ -2,6 +2,8 @@
 
 mod api_keys;
 mod audit;
+mod backfills;
+mod exports;
 mod users;
 
 use super::super::StoreError;
@@ -13,5 +15,7 @@ pub(super) const ENDS: &[&str] = &[audit::OLD_NAME, audit::OLD_BY_SCOPE_NAME];
 pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
     api_keys::run(tx)?;
     audit::run(tx)?;
+    backfills::run(tx)?;
+    exports::run(tx)?;
     users::run(tx)
 }
