@@ -293,11 +293,15 @@ fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
 /// Gives a domain up: another organization can verify its name from then on. From admin level on.
 ///
 /// # Errors
-/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such domain.
+/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such domain;
+/// 400 where it lets the actor in.
 pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId) -> Result<()> {
     let organization = at.require(Level::Admin)?;
     sessions::require_recent_login(ctx)?;
     let domain = get(tx, organization, id)?;
+    if domain.verified_at.is_some() {
+        organizations::may_give_up_domain(ctx, tx, organization, &domain.domain)?;
+    }
     tx.delete(&DOMAINS, &(organization, id))?;
     audit::record(ctx, tx, organization, Change::deleted(audited::DOMAIN, id, &domain.domain))
 }
@@ -365,6 +369,12 @@ fn is_domain(name: &str) -> bool {
 
 fn get(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain> {
     tx.get(&DOMAINS, &(organization, id))?.ok_or_else(not_found)
+}
+
+/// Whether the address is under a domain that the organization has proved.
+pub fn admits(tx: &Tx, organization: OrganizationId, email: &str) -> Result<bool> {
+    let Some((_, name)) = email.rsplit_once('@') else { return Ok(false) };
+    Ok(tx.get(&VERIFIED, &name.to_lowercase())?.is_some_and(|(home, _)| home == organization))
 }
 
 /// The organization that takes in whoever signs up with this address: it has proved the address's

@@ -14,6 +14,7 @@ mod golden;
 pub mod integrations;
 pub mod integrity;
 pub mod invites;
+pub mod last_logins;
 pub mod members;
 pub mod openapi_doc;
 pub mod organizations;

@@ -95,6 +95,7 @@ static OWN: &[&Resource] = &[
     &access_controls::RESOURCE,
     &signup::RESOURCE,
     &sessions::RESOURCE,
+    &last_logins::RESOURCE,
     &users::RESOURCE,
     &two_factor::RESOURCE,
     &api_keys::RESOURCE,

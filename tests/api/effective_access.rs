@@ -516,3 +516,27 @@ fn the_log_of_a_project_is_closed_by_a_rule_for_it() {
         }
     }
 }
+
+#[test]
+fn a_rule_that_changes_is_in_the_log_of_the_project() {
+    let server = Server::start();
+    let org = server.org();
+    let id = text(&membership(&org, &org.member(&server)));
+    let whom = json!({"organization_member": id});
+    for level in [Some("member"), Some("member"), Some("admin"), None, None] {
+        set(&org, level, whom.clone());
+    }
+    let log = org.owner.get(&at(&org, "activity_log/?scope=AccessControl")).json(200)["results"].clone();
+    let changes: Vec<&Value> =
+        log.as_array().expect("entries").iter().map(|entry| &entry["detail"]["changes"][0]).collect();
+    let seen: Vec<(&Value, &Value)> =
+        changes.iter().map(|change| (&change["before"], &change["after"])).collect();
+    let (none, member, admin) = (json!(null), json!("member"), json!("admin"));
+    assert_eq!(
+        seen,
+        [(&admin, &none), (&member, &admin), (&none, &member)],
+        "the newest first, and no idle ones"
+    );
+    assert!(changes.iter().all(|change| change["field"] == json!(format!("project/{id}"))));
+    assert_eq!(log[0]["item_id"], org.project.to_string());
+}

@@ -74,6 +74,16 @@ fn everything_moves_with_it_but_the_rules_for_people() {
     let moved = Org { owner: mover.clone(), id: to.id.clone(), project: from.project };
     exports::capture(&server, &moved, &[json!({"event": "later", "distinct_id": "d"})]);
 
+    for organization in [from, to] {
+        let admin = if organization.id == from.id { &from.owner } else { &to.owner };
+        let log = admin.get(&organization.at("advanced_activity_logs/?scopes=Project")).json(200);
+        let entry = &log["results"][0];
+        assert_eq!(entry["item_id"], from.project.to_string());
+        let change = &entry["detail"]["changes"][0];
+        assert_eq!(change["field"], "organization_id");
+        assert_eq!((&change["before"], &change["after"]), (&json!(from.id), &json!(to.id)));
+    }
+
     // There and back, so that nothing of it was left.
     mover.post(&moving.path(), json!({"organization_id": from.id})).json(200);
     assert_eq!(project_ids(mover, to), [json!(to.project)]);

@@ -368,11 +368,23 @@ fn advance(
             if backfill.end.is_none() {
                 unpause_automatically(tx, now, key.0, backfill.author)?;
             }
-            let message =
-                format!("Successfully finished exporting historical batches in {}", backfill.range());
-            finish(tx, Moment::of_task(event_ids), key, backfill, Status::Completed, (Level::Info, message))
+            let line = last_line(tx, key, backfill)?;
+            finish(tx, Moment::of_task(event_ids), key, backfill, Status::Completed, line)
         }
     }
+}
+
+/// What the log says of a backfill whose last step is over.
+fn last_line(tx: &Tx, key: (BatchExportId, BackfillId), backfill: &Backfill) -> Result<(Level, String)> {
+    let range = backfill.range();
+    let runs::Tally { all, failed, cancelled } = runs::tally(tx, key.0, key.1, backfill.created_at)?;
+    if failed + cancelled == 0 {
+        return Ok((Level::Info, format!("Successfully finished exporting historical batches in {range}")));
+    }
+    let message = format!(
+        "Finished exporting historical batches in {range}, but of {all} batches {failed} failed and {cancelled} were cancelled: their data is missing"
+    );
+    Ok((Level::Error, message))
 }
 
 /// The next step: whole intervals from the start on, where it is not a single step.

@@ -56,6 +56,22 @@ struct Setting {
     receiver: bool,
     /// The number that is meant where none is given.
     otherwise: u64,
+    limit: Limit,
+}
+
+/// What a value may be, beyond its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    None,
+    /// A text that is not empty.
+    Filled,
+    /// A name of at most so many bytes, which servers cut where it is longer; whether it may be empty.
+    Name {
+        bytes_max: usize,
+        may_be_empty: bool,
+    },
+    /// The number of a port.
+    Port,
 }
 
 const fn setting(name: &'static str, holds: Holds) -> Setting {
@@ -67,6 +83,7 @@ const fn setting(name: &'static str, holds: Holds) -> Setting {
         shown: Shown::Always,
         receiver: false,
         otherwise: 0,
+        limit: Limit::None,
     }
 }
 
@@ -105,6 +122,15 @@ impl Setting {
         self
     }
 
+    const fn limited(mut self, limit: Limit) -> Setting {
+        self.limit = limit;
+        self
+    }
+
+    const fn filled(self) -> Setting {
+        self.limited(Limit::Filled)
+    }
+
     /// What a configuration means by this setting, where it may say it in several ways or not at all.
     fn meant(&self, config: &Map<String, Value>) -> Value {
         let value = config.get(self.name);
@@ -122,7 +148,7 @@ impl Setting {
 
 // The name of a bucket is no receiver: it stays below the host of its endpoint (see `s3.rs`).
 const S3: &[Setting] = &[
-    text("bucket_name").required(),
+    text("bucket_name").required().filled(),
     text("region").required().receiver(),
     text("prefix").required(),
     text("aws_access_key_id").nullable().hidden(),
@@ -137,7 +163,7 @@ const S3: &[Setting] = &[
 ];
 
 const SNOWFLAKE: &[Setting] = &[
-    text("account").required().receiver(),
+    text("account").required().receiver().filled(),
     text("user").required().hidden(),
     text("database").required(),
     text("warehouse").required(),
@@ -150,37 +176,44 @@ const SNOWFLAKE: &[Setting] = &[
     text("role").nullable(),
 ];
 
+/// The longest names in bytes: longer ones are cut without a word, so that two exports would share a table.
+const POSTGRES_NAME_BYTES: usize = 63;
+const REDSHIFT_NAME_BYTES: usize = 127;
+
 /// What stands in between may choose the server by the name of the database or of the user.
-const fn postgres(port: u64) -> [Setting; 8] {
+const fn postgres(port: u64, bytes_max: usize) -> [Setting; 8] {
+    let name = Limit::Name { bytes_max, may_be_empty: false };
+    // An empty one is the default.
+    let optional_name = Limit::Name { bytes_max, may_be_empty: true };
     [
-        text("user").required().hidden().receiver(),
+        text("user").required().hidden().receiver().limited(name),
         text("password").required().secret(),
-        text("host").required().receiver(),
-        text("database").required().receiver(),
-        text("schema"),
-        text("table_name"),
-        setting("port", Holds::Integer).otherwise(port).receiver(),
+        text("host").required().receiver().filled(),
+        text("database").required().receiver().limited(name),
+        text("schema").limited(optional_name),
+        text("table_name").limited(optional_name),
+        setting("port", Holds::Integer).otherwise(port).receiver().limited(Limit::Port),
         setting("has_self_signed_cert", Holds::Boolean).receiver(),
     ]
 }
 
-const POSTGRES: &[Setting] = &postgres(5432);
-const REDSHIFT: &[Setting] = &postgres(5439);
+const POSTGRES: &[Setting] = &postgres(5432, POSTGRES_NAME_BYTES);
+const REDSHIFT: &[Setting] = &postgres(5439, REDSHIFT_NAME_BYTES);
 /// What Redshift takes besides.
 const REDSHIFT_MORE: &[Setting] = &[text("properties_data_type")];
 
 const BIG_QUERY: &[Setting] = &[
-    text("project_id").required().receiver(),
-    text("dataset_id").required(),
+    text("project_id").required().receiver().filled(),
+    text("dataset_id").required().filled(),
     text("table_id"),
     text("private_key").required().secret(),
     text("private_key_id").required().hidden(),
-    text("token_uri").required().hidden().receiver(),
+    text("token_uri").required().hidden().receiver().filled(),
     text("client_email").required().hidden(),
     setting("use_json_type", Holds::Boolean),
 ];
 
-const HTTP: &[Setting] = &[text("url").required().receiver(), text("token").required().secret()];
+const HTTP: &[Setting] = &[text("url").required().receiver().filled(), text("token").required().secret()];
 
 const NO_OP: &[Setting] = &[text("arg")];
 
@@ -372,6 +405,7 @@ pub fn read(
         check_required(kind, &merged)?;
     }
     let config = converted(kind, config)?;
+    check_limits(kind, &config)?;
     check_receiver(kind, &stored, &config)?;
     merge(&mut all, config);
     check_values(kind, &all)?;
@@ -518,6 +552,39 @@ fn convert(setting: &Setting, value: Value) -> Result<Value> {
             ))),
         },
         _ => Err(wrong(&value)),
+    }
+}
+
+/// Limits of single values. Those that were stored before there was a limit stay.
+fn check_limits(kind: Kind, sent: &Map<String, Value>) -> Result<()> {
+    for setting in kind.own_settings() {
+        let Some(value) = sent.get(setting.name) else { continue };
+        if let Some(reason) = beyond(setting.limit, value) {
+            return Err(invalid(setting.name, "invalid_input", format!("'{}' {reason}.", setting.name)));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a value, if anything is.
+fn beyond(limit: Limit, value: &Value) -> Option<String> {
+    let text = value.as_str().unwrap_or_default();
+    let is_empty = text.trim().is_empty();
+    match limit {
+        Limit::Filled | Limit::Name { may_be_empty: false, .. } if is_empty => {
+            Some("must not be empty".into())
+        }
+        Limit::Name { bytes_max, .. } if text.len() > bytes_max => {
+            Some(format!("must not have more than {bytes_max} bytes: the server would cut it"))
+        }
+        Limit::Port if value.as_i64().is_some_and(|port| !(1..=i64::from(u16::MAX)).contains(&port)) => {
+            Some(format!("must be a number from 1 to {}", u16::MAX))
+        }
+        // Larger than 64 bits.
+        Limit::Port if value.is_u64() && value.as_i64().is_none() => {
+            Some(format!("must be a number from 1 to {}", u16::MAX))
+        }
+        _ => None,
     }
 }
 

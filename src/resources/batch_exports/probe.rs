@@ -68,7 +68,9 @@ async fn send(app: &App, request: SendRequest) -> Result<SendResponse, String> {
     let (progress, _signs) = watch::channel(());
     app.outbound.send(request, progress).await.map_err(|cause| match cause {
         SendError::Refused(refused) => format!("{refused}."),
-        SendError::Unreachable(reason) | SendError::Unanswered(reason) => format!("{reason}."),
+        SendError::Unusable(reason) | SendError::Unreachable(reason) | SendError::Unanswered(reason) => {
+            format!("{reason}.")
+        }
     })
 }
 
@@ -187,7 +189,9 @@ async fn open_session(app: &App, kind: Kind, settings: &Settings) -> Result<Sess
     };
     app.outbound.session(&database).await.map_err(|cause| match cause {
         ConnectError::Forbidden(refused) => format!("{refused}."),
-        ConnectError::Failed(cause) => format!("{host} could not be reached: {cause}."),
+        ConnectError::Failed(cause) | ConnectError::Insecure(cause) => {
+            format!("{host} could not be reached: {cause}.")
+        }
         ConnectError::Refused { error, is_public } => described(&error, is_public),
     })
 }

@@ -122,6 +122,10 @@ const FAILURES_AMONG: usize = 50;
 const ATTEMPTS_MAX: u32 = 15;
 /// The wait for the second attempt; each further one takes twice as long, up to the longest.
 const RETRY: Backoff = Backoff { first: 30.0, factor: 2.0, max: 120.0 };
+/// A destination may ask for a wait of this length, in seconds.
+const WAIT_SECONDS_MAX: i64 = 60 * 60;
+/// How often such a wait may be shorter than the back-off: who asks for a second each time would use up all attempts.
+const SHORT_WAITS_MAX: u32 = 5;
 
 pub(super) const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
@@ -374,6 +378,11 @@ pub enum Outcome {
     },
     /// Another attempt may go better.
     Retryable(String),
+    /// Another attempt may go better after the seconds that the destination asks for.
+    Throttled {
+        error: String,
+        seconds: i64,
+    },
     /// It would not.
     Fatal(String),
 }
@@ -389,16 +398,8 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
             context.log(tx, Level::Info, message)?;
             finish(tx, context, &mut run, Status::Completed)
         }
-        Outcome::Retryable(error) => {
-            context.log(tx, Level::Error, format!("Batch export failed with error: {error}"))?;
-            if run.attempts >= ATTEMPTS_MAX {
-                run.latest_error = Some(error.clone());
-                return finish(tx, context, &mut run, Status::FailedRetryable);
-            }
-            run.last_updated_at = context.event_ids.clock.now();
-            run.next_attempt_at = RETRY.retry_at(run.last_updated_at, run.attempts.saturating_sub(1));
-            Ok(tx.put(&RUNS, &(context.export, context.id), &run)?)
-        }
+        Outcome::Retryable(error) => retry(tx, context, run, error, None),
+        Outcome::Throttled { error, seconds } => retry(tx, context, run, error, Some(*seconds)),
         Outcome::Fatal(error) => {
             context.log(
                 tx,
@@ -409,6 +410,30 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
             finish(tx, context, &mut run, Status::Failed)?;
             pause_after_failures(tx, context)
         }
+    }
+}
+
+/// Lets another attempt follow, or ends the run where there were enough.
+fn retry(tx: &WriteTx, context: &Context<'_>, mut run: Run, error: &str, seconds: Option<i64>) -> Result<()> {
+    context.log(tx, Level::Error, format!("Batch export failed with error: {error}"))?;
+    if run.attempts >= ATTEMPTS_MAX {
+        let message = format!("Giving up on batch {} after {} attempts", run.range(), run.attempts);
+        context.log(tx, Level::Error, message)?;
+        run.latest_error = Some(error.to_owned());
+        return finish(tx, context, &mut run, Status::FailedRetryable);
+    }
+    run.last_updated_at = context.event_ids.clock.now();
+    run.next_attempt_at = next_attempt_at(run.last_updated_at, run.attempts, seconds);
+    Ok(tx.put(&RUNS, &(context.export, context.id), &run)?)
+}
+
+/// When the next attempt is due: after the seconds that the destination asks for, or else after the back-off.
+fn next_attempt_at(now: Time, attempts: u32, seconds: Option<i64>) -> Time {
+    let backoff = RETRY.retry_at(now, attempts.saturating_sub(1));
+    match seconds.map(|seconds| now.plus_seconds(seconds.clamp(1, WAIT_SECONDS_MAX))) {
+        None => backoff,
+        Some(wanted) if attempts > SHORT_WAITS_MAX => wanted.max(backoff),
+        Some(wanted) => wanted,
     }
 }
 
@@ -459,6 +484,36 @@ pub fn cancel_by_user(
     let context = json!({"run_id": id, "data_interval_start": run.start, "data_interval_end": run.end});
     audited::done(ctx, tx, at, (export, &of), "run cancelled", context)?;
     cancel(tx, Moment::of(ctx), (export, id))
+}
+
+/// How the runs of a backfill ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub all: usize,
+    pub failed: usize,
+    pub cancelled: usize,
+}
+
+/// Counts the runs of a backfill, which are younger than it.
+pub(super) fn tally(tx: &Tx, export: BatchExportId, backfill: BackfillId, since: Time) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let (least, greatest) = ((export, RunId(uuid::Uuid::nil())), (export, RunId(uuid::Uuid::max())));
+    for row in tx.range(&RUNS, &least, &greatest, Order::Descending)? {
+        let (_, run) = row?;
+        if run.created_at < since {
+            break;
+        }
+        if run.backfill != Some(backfill) {
+            continue;
+        }
+        tally.all += 1;
+        match run.status {
+            Status::Failed | Status::FailedRetryable => tally.failed += 1,
+            Status::Cancelled => tally.cancelled += 1,
+            Status::Starting | Status::Running | Status::Completed => {}
+        }
+    }
+    Ok(tally)
 }
 
 fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
@@ -523,5 +578,22 @@ mod tests {
     fn waits_between_attempts_double_up_to_two_minutes() {
         let seconds = [0, 1, 2, 3, 13].map(|failures| RETRY.retry_at(Time(0), failures).unix_seconds());
         assert_eq!(seconds, [30, 60, 120, 120, 120]);
+    }
+
+    #[test]
+    fn a_wait_that_the_destination_asks_for_counts_within_limits() {
+        for (attempts, seconds, wanted) in [
+            (1, None, 30),
+            (1, Some(0), 1),
+            (1, Some(7), 7),
+            (5, Some(7), 7),
+            (6, Some(7), 120),
+            (6, Some(300), 300),
+            (1, Some(300), 300),
+            (1, Some(i64::MAX), 3600),
+        ] {
+            let next = next_attempt_at(Time(0), attempts, seconds).unix_seconds();
+            assert_eq!(next, wanted, "attempt {attempts}, {seconds:?}");
+        }
     }
 }

@@ -68,16 +68,12 @@ fn routes() -> Vec<Route> {
                  caller's current project unless the key is limited.",
             ),
     ];
-    for current_ones in ["/api/projects/", "/api/environments/"] {
-        let route =
-            Route::get(current_ones, scope("project:read"), Within::OrganizationBy(current), read(list));
-        rows.push(
-            route.responds_page(SHORT).queries(SEARCH).about(
-                "List the current organization's projects",
-                "Those that the caller sees, in short form.",
-            ),
-        );
-    }
+    rows.push(
+        Route::get("/api/projects/", scope("project:read"), Within::OrganizationBy(current), read(list))
+            .responds_page(SHORT)
+            .queries(SEARCH)
+            .about("List the current organization's projects", "Those that the caller sees, in short form."),
+    );
     let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
     rows.extend(routes_of_one("/api/organizations/{organization_id}/projects/{id}/", of_organization));
     rows.extend(routes_of_one("/api/projects/{id}/", Within::Project("id")));
