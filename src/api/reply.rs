@@ -31,7 +31,7 @@ impl Rest {
     ///
     /// # Errors
     /// It can't be read, or not any more by this caller.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>> {
+    pub fn piece(&mut self) -> Result<Option<Vec<u8>>> {
         (self.0)()
     }
 }

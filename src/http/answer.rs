@@ -24,7 +24,7 @@ impl AnswerBody {
     /// The next piece of at most so many bytes.
     pub(super) fn next(&mut self, bytes_max: usize) -> Option<io::Result<Bytes>> {
         while self.whole.is_empty() {
-            match self.rest.as_mut()?.next() {
+            match self.rest.as_mut()?.piece() {
                 Ok(Some(piece)) => self.whole = piece.into(),
                 Ok(None) => self.rest = None,
                 // The status has been sent: all that is left is to break off, so that nobody takes it for whole.

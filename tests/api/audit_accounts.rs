@@ -75,8 +75,8 @@ fn every_change_of_a_key_stands_in_the_log_of_each_organization_that_it_reaches(
         project: made["teams"][0]["id"].as_u64().expect("a project"),
     };
     let (mut here, mut there) = both_logs(&org, &other);
-    let (both, none): (fn(&str) -> [Vec<String>; 2], Vec<String>) =
-        (|line| [vec![line.to_owned()], vec![line.to_owned()]], Vec::new());
+    let none: Vec<String> = Vec::new();
+    let both = |line: &str| [vec![line.to_owned()], vec![line.to_owned()]];
     let mut news = || [here.news(), there.news()];
 
     let (all, _) = post_key(&member, json!({}));
@@ -153,7 +153,8 @@ fn log_ins_and_changes_of_credentials_stand_in_each_organization_of_the_user() {
     server.anyone().post("/api/login/", wrong).json(400);
     second.post("/api/logout/", json!({})).unauthenticated();
     assert_eq!(news(), [""; 0]);
-    (member.logged_in(), member.logged_in());
+    member.logged_in();
+    member.logged_in();
     news();
     assert_eq!(
         member.post(&format!("{ME}login_sessions/revoke_others/"), json!({})).json(200)["revoked_count"],

@@ -31,8 +31,10 @@ mod tests {
 
     #[test]
     fn invites_give_access_to_no_project_so_far() {
-        const OLD: Table<u32, (String, Option<u8>)> = Table::new(INVITES);
-        const NEW: Table<u32, ((String, Option<u8>), Vec<(u32, u8, bool)>)> = Table::new(INVITES);
+        type Old = (String, Option<u8>);
+        type Access = (u32, u8, bool);
+        const OLD: Table<u32, Old> = Table::new(INVITES);
+        const NEW: Table<u32, (Old, Vec<Access>)> = Table::new(INVITES);
         let old = ("a@example.com".to_owned(), Some(9));
         let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
         let tables = [META.info(), COUNTS.info(), OLD.info()];
