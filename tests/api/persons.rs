@@ -40,7 +40,7 @@ fn alias(event: &str, distinct_id: &str, other: Value) -> Value {
 fn two_people_become_one_where_one_of_them_was_nobody_yet() {
     let (ada, bob) = (identify("ada", json!("a1")), identify("bob", json!("b1")));
     type People<'a> = &'a [&'a [&'a str]];
-    let cases: [(&str, Vec<Value>, People); 14] = [
+    let cases: [(&str, Vec<Value>, People<'_>); 14] = [
         ("a device becomes a person", vec![seen("a1"), ada.clone()], &[&["a1", "ada"]]),
         (
             "an alias of a device",
