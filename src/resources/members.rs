@@ -82,14 +82,6 @@ fn routes() -> Vec<Route> {
         )
         .responds(200, keys::GITHUB_LOGIN)
         .about("Retrieve the GitHub login of a member", "Always null: there is no social log-in here."),
-        Route::get(
-            "/api/users/{uuid}/github_login/",
-            scope("user:read"),
-            Within::Nothing,
-            read(keys::own_github_login),
-        )
-        .responds(200, keys::GITHUB_LOGIN)
-        .about("Retrieve the caller's GitHub login", "Always null: there is no social log-in here."),
     ];
     tagged(TAG, routes)
 }

@@ -43,7 +43,7 @@ fn settings_are_written_down_by_their_names_and_only_where_they_change() {
             entry(
                 "updated",
                 "Ajax",
-                &["member invitation permissions: true -> false", "organization name: \"Acme\" -> \"Ajax\"",]
+                &["organization name: \"Acme\" -> \"Ajax\"", "member invitation permissions: true -> false",]
             ),
             entry("updated", "Ajax", &[&format!("default_role_id: null -> \"{role}\"")]),
             entry("updated", "Ajax", &[&format!("default_role_id: \"{role}\" -> null")]),

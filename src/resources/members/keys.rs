@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::error::{Result, denied};
 use crate::ids::OrganizationId;
 use crate::resources::api_keys::ApiKey;
-use crate::resources::{api_keys, projects, users};
+use crate::resources::{api_keys, projects};
 use crate::store::Tx;
 
 const WEEK_SECONDS: i64 = 7 * 24 * 60 * 60;
@@ -82,11 +82,5 @@ struct GithubLogin {
 
 pub(super) fn github_login(call: &Call, tx: &Tx) -> Result<Reply> {
     target(call, tx)?;
-    Reply::ok(&GithubLogin { github_login: None })
-}
-
-/// The same of the caller themselves.
-pub(super) fn own_github_login(call: &Call, _tx: &Tx) -> Result<Reply> {
-    users::require_self(call)?;
     Reply::ok(&GithubLogin { github_login: None })
 }
