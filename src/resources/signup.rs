@@ -64,7 +64,8 @@ fn routes() -> Vec<Route> {
                 "Send an invite again",
                 "Mails the open invites of an address once more, six times a day at the most. The answer does \
                  not say whether there are any.",
-            ),
+            )
+            .called("signup_resend_invite"),
     ];
     tagged(TAG, routes)
 }

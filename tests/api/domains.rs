@@ -81,8 +81,7 @@ fn a_name_must_be_one_and_is_claimed_once_by_an_organization() {
     let server = Server::start();
     let org = server.org();
     let all = org.at("domains/");
-    for odd in
-        ["acme", "Acme.com", "a@acme.com", "--alpha.com", "one.two.c", "münchen.de", "https://acme.com"]
+    for odd in ["acme", "Acme.com", "a@acme.com", "--alpha.com", "one.two.c", "münchen", "https://acme.com"]
     {
         org.owner.post(&all, json!({"domain": odd})).invalid("domain", "invalid_input", SHAPE);
     }

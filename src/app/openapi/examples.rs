@@ -44,6 +44,7 @@ const VALUES: &[(&str, &str)] = &[
     ("feature_flags_access_level", "37"),
     ("finished_at", r#""2026-01-15T10:30:02.000000Z""#),
     ("first_name", r#""Grace""#),
+    ("format", r#""csv""#),
     ("icon", "null"),
     ("instance_id", r#""0199c2a4-6c1e-7d2a-9f3b-5a1c8e4d7b61""#),
     ("interval", r#""hour""#),
