@@ -155,7 +155,7 @@ pub struct Bootstrapped {
 /// Makes the first owner with an organization, a project and a key with scope `*`.
 ///
 /// # Errors
-/// When the file has users already, or what was given breaks a rule.
+/// When the file has users already, or a field of the owner breaks a rule, which the error then names.
 pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstrapped> {
     let ids = Arc::clone(&app.ids);
     let given = owner.password.clone();
@@ -170,10 +170,8 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
         })
         .await??;
     if owner.api_key.as_deref().is_some_and(|key| key.len() < 20) {
-        return Err(crate::error::invalid_body(
-            "invalid_input",
-            "The API key must have at least 20 letters.",
-        ));
+        let detail = "The API key must have at least 20 letters.";
+        return Err(crate::error::invalid("api_key", "invalid_input", detail));
     }
     let ctx = app.ctx(String::new(), Actor::Operator);
     let write = app.store.write(move |tx| {
@@ -193,7 +191,8 @@ fn make_owner(
 ) -> Result<Bootstrapped> {
     let (user, _) = signup::operator_user(ctx, tx, &owner.email, &owner.first_name, password_hash)?;
     let named = json!({"name": owner.organization});
-    let organization = organizations::create(ctx, tx, user, Input::of(&named))?;
+    let organization = organizations::create(ctx, tx, user, Input::of(&named))
+        .map_err(|error| error.renamed("organization"))?;
     let value = owner.api_key.clone().unwrap_or_else(|| format!("phx_{}", ctx.ids.base62::<35>()));
     let mut key = api_keys::blank(ctx, user);
     key.label = "bootstrap".into();

@@ -161,11 +161,12 @@ async fn run(command: Command) -> Outcome {
         Command::Serve(config) => serve(*config).await,
         Command::Bootstrap { file, email, organization, first_name, password_stdin } => {
             let given = if password_stdin { Some(read_line()?) } else { None };
+            let names = option_names(password_stdin);
             let wanted = config_of(file.data.clone())?.bootstrap;
             let app = open(Storage::File(file.data.clone()), file.data).await?;
             let password = given.or(wanted.password);
             let owner = BootstrapOwner { email, first_name, organization, password, api_key: wanted.api_key };
-            let made = admin::bootstrap(&app, owner).await.map_err(sentence)?;
+            let made = admin::bootstrap(&app, owner).await.map_err(|cause| sentence_by(&names, cause))?;
             print_json(&made)
         }
         Command::Admin(command) => admin(command).await,
@@ -184,13 +185,44 @@ fn sentence(cause: Error) -> String {
     cause.to_string()
 }
 
+/// What the fields of the first owner and of their organization are called where the operator writes them.
+type OwnerNames = [(&'static str, &'static str); 5];
+
+fn option_names(password_stdin: bool) -> OwnerNames {
+    [
+        ("email", "--email"),
+        ("organization", "--organization"),
+        ("first_name", "--first-name"),
+        ("password", if password_stdin { "--password-stdin" } else { "ORGD_BOOTSTRAP_PASSWORD" }),
+        ("api_key", "ORGD_BOOTSTRAP_API_KEY"),
+    ]
+}
+
+const SETTING_NAMES: OwnerNames = [
+    ("email", "--bootstrap-email (ORGD_BOOTSTRAP_EMAIL)"),
+    ("organization", "--bootstrap-organization (ORGD_BOOTSTRAP_ORGANIZATION)"),
+    ("first_name", "the first name"),
+    ("password", "ORGD_BOOTSTRAP_PASSWORD"),
+    ("api_key", "ORGD_BOOTSTRAP_API_KEY"),
+];
+
+/// The same, beginning with the name of what is wrong.
+fn sentence_by(names: &OwnerNames, cause: Error) -> String {
+    let field = cause.envelope().attr;
+    match names.iter().find(|(name, _)| Some(*name) == field) {
+        Some((_, name)) => format!("{name}: {cause}"),
+        None => sentence(cause),
+    }
+}
+
 async fn admin(command: Admin) -> Outcome {
     match command {
         Admin::ResetPassword { file, email, password_stdin } => {
             let given = if password_stdin { Some(read_line()?) } else { None };
             let app = open_existing(file.data).await?;
             let password = given.clone().unwrap_or_else(|| admin::random_password(&app.ids));
-            admin::reset_password(&app, email, password.clone()).await.map_err(sentence)?;
+            let reset = admin::reset_password(&app, email, password.clone()).await;
+            reset.map_err(|cause| sentence_by(&option_names(true), cause))?;
             if given.is_none() {
                 println!("{password}");
             }
@@ -411,7 +443,8 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
             api_key: wanted.api_key.clone(),
         };
         let has_key = owner.api_key.is_some();
-        let made = admin::bootstrap(app, owner).await.map_err(sentence)?;
+        let made = admin::bootstrap(app, owner).await;
+        let made = made.map_err(|cause| sentence_by(&SETTING_NAMES, cause))?;
         println!(
             "Bootstrapped the first owner {} of {} ({})",
             made.email, made.organization_name, made.organization_id

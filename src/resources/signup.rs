@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::invites::Loaded;
@@ -10,7 +11,7 @@ use super::organizations::{NAME_CHARS_MAX, Organization};
 use super::users::{self, User};
 use super::{Resource, domains, invites, members, organizations, outbox, places, projects, sessions};
 use crate::api::fields::is_email;
-use crate::api::{Call, Ctx, Field, FieldInfo, Form, Level, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Form, Input, Level, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, tagged};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
@@ -399,7 +400,8 @@ pub fn operator_user(
         return Err(invalid("email", "invalid_input", "Enter a valid email address."));
     }
     let mut user = blank_user(ctx, tx, email)?;
-    user.first_name = first_name.to_owned();
+    let named = json!({"first_name": first_name});
+    Input::of(&named).form(const { &[FIRST_NAME.info()] })?.set(FIRST_NAME, &mut user.first_name);
     user.password_hash = hash;
     user.is_staff = users::none_yet(tx)?;
     let uuid = ctx.new_uuid();
