@@ -215,11 +215,27 @@ fn sentence_by(names: &OwnerNames, cause: Error) -> String {
     }
 }
 
+impl Admin {
+    fn data(&self) -> PathBuf {
+        match self {
+            Admin::ResetPassword { file, .. }
+            | Admin::RemoveTwoFactor { file, .. }
+            | Admin::EndSessions { file, .. }
+            | Admin::FreeDomain { file, .. }
+            | Admin::FreeAddress { file, .. }
+            | Admin::ListUsers { file } => file.data.clone(),
+        }
+    }
+}
+
 async fn admin(command: Admin) -> Outcome {
+    let reads_password = matches!(command, Admin::ResetPassword { password_stdin: true, .. });
+    let given = if reads_password { Some(read_line()?) } else { None };
+    let data = command.data();
+    is_there(&data)?;
+    let app = open(Storage::File(data.clone()), data).await?;
     match command {
-        Admin::ResetPassword { file, email, password_stdin } => {
-            let given = if password_stdin { Some(read_line()?) } else { None };
-            let app = open_existing(file.data).await?;
+        Admin::ResetPassword { email, .. } => {
             let password = given.clone().unwrap_or_else(|| admin::random_password(&app.ids));
             let reset = admin::reset_password(&app, email, password.clone()).await;
             reset.map_err(|cause| sentence_by(&option_names(true), cause))?;
@@ -228,28 +244,17 @@ async fn admin(command: Admin) -> Outcome {
             }
             Ok(())
         }
-        Admin::RemoveTwoFactor { file, email } => {
-            let app = open_existing(file.data).await?;
-            admin::remove_two_factor(&app, email).await.map_err(sentence)
-        }
-        Admin::EndSessions { file, email } => {
-            let app = open_existing(file.data).await?;
-            admin::end_sessions(&app, email).await.map_err(sentence)
-        }
-        Admin::FreeDomain { file, domain } => {
-            let app = open_existing(file.data).await?;
+        Admin::RemoveTwoFactor { email, .. } => admin::remove_two_factor(&app, email).await.map_err(sentence),
+        Admin::EndSessions { email, .. } => admin::end_sessions(&app, email).await.map_err(sentence),
+        Admin::FreeDomain { domain, .. } => {
             let freed = admin::free_domain(&app, domain).await.map_err(sentence)?;
             freed.iter().try_for_each(print_json)
         }
-        Admin::FreeAddress { file, email, account } => {
-            let app = open_existing(file.data).await?;
+        Admin::FreeAddress { email, account, .. } => {
             let freed = admin::free_address(&app, email, account).await.map_err(sentence)?;
             freed.iter().try_for_each(print_json)
         }
-        Admin::ListUsers { file } => {
-            let app = open_existing(file.data).await?;
-            admin::list_users(&app).map_err(sentence)?.iter().try_for_each(print_json)
-        }
+        Admin::ListUsers { .. } => admin::list_users(&app).map_err(sentence)?.iter().try_for_each(print_json),
     }
 }
 
@@ -307,11 +312,6 @@ fn config_of(data: PathBuf) -> Result<Config, String> {
 
 async fn open(place: Storage, data: PathBuf) -> Result<Arc<App>, String> {
     admin::open(config_of(data)?, place, Arc::default()).await
-}
-
-async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
-    is_there(&data)?;
-    open(Storage::File(data.clone()), data).await
 }
 
 fn is_there(data: &Path) -> Outcome {
