@@ -10,7 +10,6 @@ use hmac::{Hmac, Mac};
 use serde::Serialize;
 use serde_json::json;
 use sha2::Sha256;
-use uuid::Uuid;
 
 use crate::api::{Actor, Ctx, Input, Level};
 use crate::app::App;
@@ -18,6 +17,7 @@ use crate::auth::{hash, password};
 use crate::clock::{Clock, Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::ids::{InviteId, OrganizationId, ProjectId, UserId};
 use crate::resources::secrets::{self, Fit};
 use crate::resources::{
     self, api_keys, domains, invites, organizations, projects, proxy_records, sessions, signup, status,
@@ -144,10 +144,10 @@ pub struct BootstrapOwner {
 #[derive(Clone, Debug, Serialize)]
 pub struct Bootstrapped {
     pub email: String,
-    pub user_id: Uuid,
-    pub organization_id: Uuid,
+    pub user_id: UserId,
+    pub organization_id: OrganizationId,
     pub organization_name: String,
-    pub project_id: u32,
+    pub project_id: ProjectId,
     pub project_api_token: String,
     pub api_key: String,
 }
@@ -210,7 +210,7 @@ fn make_owner(
     })
 }
 
-fn first_project(tx: &Tx, organization: Uuid, owner: Uuid) -> Result<(u32, String)> {
+fn first_project(tx: &Tx, organization: OrganizationId, owner: UserId) -> Result<(ProjectId, String)> {
     let all = projects::visible_in(tx, organization, owner, Level::Owner)?;
     let first = all.first().ok_or_else(crate::error::not_found)?;
     Ok((first.id, first.api_token.clone()))
@@ -288,7 +288,7 @@ pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Resul
     write.await
 }
 
-fn by_address(tx: &Tx, email: &str) -> Result<Uuid> {
+fn by_address(tx: &Tx, email: &str) -> Result<UserId> {
     let unknown = || crate::error::invalid_body("invalid_input", "No user has this address.");
     users::by_email(tx, email)?.ok_or_else(unknown)
 }
@@ -315,25 +315,25 @@ pub enum Freed {
     /// A claim to a domain.
     Domain {
         domain: String,
-        organization_id: Uuid,
+        organization_id: OrganizationId,
         organization_name: String,
         was_verified: bool,
     },
     ProxyRecord {
         domain: String,
-        organization_id: Uuid,
+        organization_id: OrganizationId,
         organization_name: String,
     },
     /// An open invite, taken back.
     Invite {
-        invite_id: Uuid,
-        organization_id: Uuid,
+        invite_id: InviteId,
+        organization_id: OrganizationId,
         organization_name: String,
         level: Level,
     },
     /// An account, which has another address now and is logged out everywhere.
     Account {
-        user_id: Uuid,
+        user_id: UserId,
         email: String,
     },
 }
@@ -397,7 +397,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
 /// A user, as the operator sees them.
 #[derive(Serialize)]
 pub struct UserSummary {
-    pub user_id: Uuid,
+    pub user_id: UserId,
     pub email: String,
     pub first_name: String,
     pub date_joined: Time,

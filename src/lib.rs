@@ -14,6 +14,7 @@ pub mod config;
 pub mod dns;
 pub mod error;
 mod http;
+pub mod ids;
 pub mod logging;
 pub mod outbound;
 pub mod pool;

@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
-use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::clock::{Time, TimeText};
 use crate::config::{LogFormat, LogLevel};
+use crate::ids::UserId;
 
 /// Lines wait this long at most.
 const FLUSH_PERIOD: Duration = Duration::from_millis(50);
@@ -59,7 +59,7 @@ pub struct Access<'a, N: Fn() -> Time> {
     /// The identifiers that it named, as `name=value` with spaces between, in plain letters.
     pub ids: &'a str,
     pub request_id: &'a str,
-    pub user: Option<Uuid>,
+    pub user: Option<UserId>,
     pub now: N,
 }
 
@@ -151,7 +151,7 @@ const JSON: Form = Form {
 pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
     let Some((lines, format)) = ACCESS.get() else { return };
     let (mut now, mut user) = (TimeText::default(), [0; Hyphenated::LENGTH]);
-    let user: Option<&str> = line.user.map(|id| &*id.hyphenated().encode_lower(&mut user));
+    let user: Option<&str> = line.user.map(|id| &*id.0.hyphenated().encode_lower(&mut user));
     let mut numbers = [itoa::Buffer::new(); 3];
     let [status, millis, micros] = &mut numbers;
     let form = match format {

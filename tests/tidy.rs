@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 const LAYERS: &[&[&str]] = &[
     &["clock", "error"],
     &["backoff", "dns", "outbound", "store", "vault"],
-    &["config"],
+    &["config", "ids"],
     &["logging", "pool", "task_results", "turns"],
     &["api"],
     &["auth"],

@@ -17,6 +17,7 @@ use super::place::{Place, Within};
 use super::way::Way;
 use crate::clock::Time;
 use crate::error::{Error, Result, Text, not_found};
+use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::pool::Share;
 
 /// The methods that a route can have.
@@ -51,7 +52,7 @@ impl Method {
 /// Who calls, and by which right.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    pub user: Uuid,
+    pub user: UserId,
     pub via: Via,
 }
 
@@ -77,13 +78,13 @@ pub enum SecondStep {
 /// What a personal API key opens.
 #[derive(Debug)]
 pub struct KeyAccess {
-    pub user: Uuid,
+    pub user: UserId,
     pub hash: [u8; 32],
     pub scopes: Vec<String>,
     /// Empty: all organizations of the user.
-    pub organizations: Vec<Uuid>,
+    pub organizations: Vec<OrganizationId>,
     /// Empty: all projects of the user.
-    pub projects: Vec<u32>,
+    pub projects: Vec<ProjectId>,
     pub last_used_at: Option<Time>,
 }
 
@@ -181,9 +182,9 @@ impl Call {
         self.params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
     }
 
-    /// A path parameter that is a UUID; anything else can't name an object: 404.
-    pub fn uuid(&self, name: &str) -> Result<Uuid> {
-        parse_uuid(self.param(name)).ok_or_else(not_found)
+    /// A path parameter that is an identifier; what is no UUID can't name an object: 404.
+    pub fn id<T: From<Uuid>>(&self, name: &str) -> Result<T> {
+        parse_uuid(self.param(name)).map(T::from).ok_or_else(not_found)
     }
 
     /// The last query parameter of that name.

@@ -8,6 +8,7 @@ use super::call::Caller;
 use crate::clock::{Ids, Time};
 use crate::config::Config;
 use crate::error::{Result, unauthenticated};
+use crate::ids::UserId;
 use crate::vault::Vault;
 
 /// Everything that a command needs besides its arguments. Commands know nothing of HTTP.
@@ -63,12 +64,12 @@ impl Ctx {
     ///
     /// # Errors
     /// As for `caller`.
-    pub fn user(&self) -> Result<Uuid> {
+    pub fn user(&self) -> Result<UserId> {
         Ok(self.caller()?.user)
     }
 
     /// A new time-ordered identifier.
-    pub fn new_uuid(&self) -> Uuid {
-        self.ids.uuid(self.now)
+    pub fn new_id<T: From<Uuid>>(&self) -> T {
+        self.ids.uuid(self.now).into()
     }
 }

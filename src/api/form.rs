@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::fields::{Checked, FieldInfo, Kind, Rule};
 use crate::clock::Time;
+use crate::ids::{MembershipId, RoleId, UserId};
 use crate::store::Json;
 
 /// A field that a body may hold, with the type of its value.
@@ -122,6 +123,13 @@ impl Field<u8> {
 
 impl Field<Uuid> {
     pub const fn uuid(name: &'static str) -> Field<Uuid> {
+        Field::new(name, Kind::Uuid)
+    }
+}
+
+impl<T: From<Uuid>> Field<T> {
+    /// An identifier.
+    pub const fn id(name: &'static str) -> Field<T> {
         Field::new(name, Kind::Uuid)
     }
 }
@@ -285,6 +293,9 @@ from_checked! {
     u8, Checked::Integer(value) => u8::try_from(value).ok();
     u32, Checked::Integer(value) => u32::try_from(value).ok();
     Uuid, Checked::Uuid(value) => Some(value);
+    UserId, Checked::Uuid(value) => Some(UserId(value));
+    MembershipId, Checked::Uuid(value) => Some(MembershipId(value));
+    RoleId, Checked::Uuid(value) => Some(RoleId(value));
     Time, Checked::Time(value) => Some(value);
     Vec<Option<String>>, Checked::Texts(items) => Some(items);
     Vec<String>, Checked::Texts(items) => items.into_iter().collect();

@@ -1,11 +1,10 @@
 //! The place of a request: the organization or the project that its path names, and how much the caller
 //! may do there.
 
-use uuid::Uuid;
-
 use super::call::Call;
 use super::level::Level;
 use crate::error::{Error, Result};
+use crate::ids::{OrganizationId, ProjectId};
 use crate::store::Tx;
 
 /// Which organization or project the path belongs to. There is no default: every route says it, and is reached
@@ -46,27 +45,27 @@ pub enum Place {
     Nothing,
     /// An organization, with the caller's level in it.
     Organization {
-        id: Uuid,
+        id: OrganizationId,
         level: Level,
     },
     Project(InProject),
 }
 
 /// An organization, and the caller's level in it.
-pub type InOrganization = (Uuid, Level);
+pub type InOrganization = (OrganizationId, Level);
 
 /// A project that the caller sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InProject {
-    pub organization: Uuid,
-    pub id: u32,
+    pub organization: OrganizationId,
+    pub id: ProjectId,
     /// The caller's effective level in the project.
     pub level: Level,
 }
 
 impl Place {
     /// The organization that is named, or that has the named project.
-    pub fn organization(&self) -> Option<Uuid> {
+    pub fn organization(&self) -> Option<OrganizationId> {
         match self {
             Place::Nothing => None,
             Place::Organization { id, .. } => Some(*id),
@@ -75,7 +74,7 @@ impl Place {
     }
 
     /// The organization and the project, whatever the caller may do there.
-    pub fn home(&self) -> (Option<Uuid>, Option<u32>) {
+    pub fn home(&self) -> (Option<OrganizationId>, Option<ProjectId>) {
         let project = match self {
             Place::Project(project) => Some(project.id),
             _ => None,

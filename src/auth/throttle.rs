@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
-use uuid::Uuid;
-
 use super::guesses::Guesses;
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result};
+use crate::ids::UserId;
 
 const MINUTE_SECONDS: i64 = 60;
 const HOUR_SECONDS: i64 = 60 * 60;
@@ -24,8 +23,8 @@ const WATCHED_MAX: usize = 10_000;
 pub struct Throttles {
     key_minute: RateLimiter<[u8; 32]>,
     key_hour: RateLimiter<[u8; 32]>,
-    user_writes: RateLimiter<Uuid>,
-    address_changes: RateLimiter<Uuid>,
+    user_writes: RateLimiter<UserId>,
+    address_changes: RateLimiter<UserId>,
     pub guesses: Guesses,
 }
 
@@ -34,7 +33,7 @@ impl Throttles {
     ///
     /// # Errors
     /// 429 beyond ten in an hour.
-    pub fn address_change(&self, user: Uuid, now: Time) -> Result<()> {
+    pub fn address_change(&self, user: UserId, now: Time) -> Result<()> {
         self.address_changes.hit(user, now, HOUR_SECONDS, ADDRESS_CHANGES_PER_HOUR)
     }
 
@@ -51,7 +50,7 @@ impl Throttles {
     ///
     /// # Errors
     /// 429 beyond five in a minute.
-    pub fn user_write(&self, user: Uuid, now: Time) -> Result<()> {
+    pub fn user_write(&self, user: UserId, now: Time) -> Result<()> {
         self.user_writes.hit(user, now, MINUTE_SECONDS, USER_WRITES_PER_MINUTE)
     }
 }

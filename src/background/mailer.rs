@@ -6,13 +6,13 @@ use std::time::Duration;
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use super::task::Task;
 use crate::app::App;
 use crate::clock::Time;
 use crate::config::Config;
 use crate::error::Result;
+use crate::ids::MailId;
 use crate::resources::outbox::{self, Mail, Outgoing};
 use crate::store::TableInfo;
 
@@ -70,7 +70,7 @@ impl Task for Mailer {
 }
 
 impl Mailer {
-    async fn send(&self, app: &App, id: Uuid, mail: Mail) -> Result<()> {
+    async fn send(&self, app: &App, id: MailId, mail: Mail) -> Result<()> {
         let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
             Outgoing::Gone => return Ok(()),
             Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),

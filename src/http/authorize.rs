@@ -1,7 +1,5 @@
 //! Who calls, and whether they may use the route. Levels are the handlers' own business.
 
-use uuid::Uuid;
-
 use super::find::Target;
 use super::headers::text;
 use super::request_log::RequestLog;
@@ -13,6 +11,7 @@ use crate::app::Route;
 use crate::app::route::Needs;
 use crate::auth::{Credential, FoundIn, hash, scopes};
 use crate::error::{Error, Result, denied, unauthenticated};
+use crate::ids::{OrganizationId, UserId};
 use crate::resources::{api_keys, members, organizations, places, sessions, two_factor};
 use crate::store::Tx;
 
@@ -128,7 +127,7 @@ fn check_second_factor(
     tx: &Tx,
     route: &Route,
     place: &Result<Place>,
-    user: Uuid,
+    user: UserId,
     done: SecondStep,
 ) -> Result<()> {
     if route.is_open_without_second_factor || done == SecondStep::Done {
@@ -138,7 +137,10 @@ fn check_second_factor(
     // What names no organization, such as making a key, must not be a way around the strictest one.
     let concerned = match place.organization() {
         Some(id) => vec![id],
-        None => members::organizations_of(tx, user)?.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>(),
+        None => members::organizations_of(tx, user)?
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect::<Vec<OrganizationId>>(),
     };
     for id in concerned {
         if organizations::find(tx, id)?.enforce_2fa == Some(true) {
@@ -169,7 +171,7 @@ fn check_key_places(within: Within, place: &Result<Place>, key: &KeyAccess) -> R
     }
 }
 
-fn check_key_organization(id: Uuid, key: &KeyAccess) -> Result<()> {
+fn check_key_organization(id: OrganizationId, key: &KeyAccess) -> Result<()> {
     if key.organizations.is_empty() || key.organizations.contains(&id) {
         return Ok(());
     }

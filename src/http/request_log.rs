@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use hyper::header::HeaderValue;
-use uuid::Uuid;
 
 use super::find::Matched;
 use super::forwarded::Client;
 use super::headers::RequestHeaders;
 use crate::app::App;
 use crate::error::Error;
+use crate::ids::UserId;
 use crate::logging::{self, Access, SecurityEvent};
 
 /// Grows as more is known of the request.
@@ -27,7 +27,7 @@ pub(super) struct RequestLog {
     pub(super) may_be_stored: bool,
     /// Whether the caller showed a key or a session, good or not.
     pub(super) has_credential: bool,
-    pub(super) user: Option<Uuid>,
+    pub(super) user: Option<UserId>,
 }
 
 impl RequestLog {
@@ -77,7 +77,7 @@ impl RequestLog {
             _ => return,
         };
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let account = self.user.as_ref().map(|user| &*user.hyphenated().encode_lower(&mut text));
+        let account = self.user.as_ref().map(|user| &*user.0.hyphenated().encode_lower(&mut text));
         logging::security(event, self.address, account.unwrap_or("-"));
     }
 

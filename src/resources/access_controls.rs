@@ -16,6 +16,7 @@ use crate::api::{Call, Field, FieldInfo, InProject, Level, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body};
+use crate::ids::{MembershipId, OrganizationId, ProjectId, RoleId, UserId};
 use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_uuid};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&ENTRIES]).samples(samples).checks(&[check]);
@@ -66,8 +67,8 @@ fn routes() -> Vec<Route> {
 pub enum Subject {
     Everybody,
     /// A membership.
-    Member(Uuid),
-    Role(Uuid),
+    Member(MembershipId),
+    Role(RoleId),
 }
 
 impl Subject {
@@ -75,7 +76,8 @@ impl Subject {
     fn key(self) -> Uuid {
         match self {
             Subject::Everybody => Uuid::nil(),
-            Subject::Member(id) | Subject::Role(id) => id,
+            Subject::Member(id) => id.0,
+            Subject::Role(id) => id.0,
         }
     }
 }
@@ -84,14 +86,14 @@ impl Subject {
 pub struct AccessControl {
     pub subject: Subject,
     pub access_level: String,
-    pub created_by: Uuid,
+    pub created_by: UserId,
     pub created_at: Time,
     pub updated_at: Time,
 }
 
 /// A kind of object, and one of them; empty for all of that kind.
 type Object = (String, String);
-type EntryKey = (Uuid, u32, (Object, Uuid));
+type EntryKey = (OrganizationId, ProjectId, (Object, Uuid));
 
 /// By organization, project, resource and subject.
 pub(super) static ENTRIES: Table<EntryKey, AccessControl> =
@@ -118,9 +120,9 @@ const ACCESS_LEVEL: Field<Option<String>> = Field::text("access_level", 20).null
 const RESOURCE_KIND: Field<String> = Field::text("resource", 50);
 const RESOURCE_ID: Field<Option<String>> =
     Field::text("resource_id", 100).nullable().blank().described("One object of the resource; null for all.");
-const ORGANIZATION_MEMBER: Field<Option<Uuid>> =
-    Field::uuid("organization_member").nullable().described("The `id` of a membership, for an exception.");
-const ROLE: Field<Option<Uuid>> = Field::uuid("role").nullable();
+const ORGANIZATION_MEMBER: Field<Option<MembershipId>> =
+    Field::id("organization_member").nullable().described("The `id` of a membership, for an exception.");
+const ROLE: Field<Option<RoleId>> = Field::id("role").nullable();
 const FIELDS: &[FieldInfo] = &[
     ACCESS_LEVEL.info(),
     RESOURCE_KIND.info(),
@@ -145,9 +147,9 @@ struct Wire {
     access_level: String,
     resource: String,
     resource_id: Option<String>,
-    organization_member: Option<Uuid>,
-    role: Option<Uuid>,
-    created_by: Option<Uuid>,
+    organization_member: Option<MembershipId>,
+    role: Option<RoleId>,
+    created_by: Option<UserId>,
     created_at: Time,
     updated_at: Time,
 }
@@ -307,11 +309,11 @@ fn change(
     Ok(Some(wire((key, entry))))
 }
 
-fn is_there(tx: &Tx, organization: Uuid, subject: Subject) -> Result<()> {
+fn is_there(tx: &Tx, organization: OrganizationId, subject: Subject) -> Result<()> {
     let (attr, id, known) = match subject {
         Subject::Everybody => return Ok(()),
-        Subject::Member(id) => ("organization_member", id, members::by_id(tx, organization, id)?.is_some()),
-        Subject::Role(id) => ("role", id, roles::exists(tx, organization, id)?),
+        Subject::Member(id) => ("organization_member", id.0, members::by_id(tx, organization, id)?.is_some()),
+        Subject::Role(id) => ("role", id.0, roles::exists(tx, organization, id)?),
     };
     if known {
         return Ok(());
@@ -324,14 +326,14 @@ fn is_there(tx: &Tx, organization: Uuid, subject: Subject) -> Result<()> {
 #[derive(Default)]
 pub struct Grants {
     /// What is granted to them by name, or through a role.
-    own: HashMap<u32, Option<Level>>,
+    own: HashMap<ProjectId, Option<Level>>,
     /// What everybody gets.
-    default: HashMap<u32, Option<Level>>,
+    default: HashMap<ProjectId, Option<Level>>,
 }
 
 impl Grants {
     /// Reads them; one look-up where the organization has none.
-    pub fn of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Grants> {
+    pub fn of(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<Grants> {
         if tx.count(&ENTRIES, &organization)? == 0 {
             return Ok(Grants::default());
         }
@@ -340,15 +342,20 @@ impl Grants {
     }
 
     /// Reads those of one project.
-    pub fn in_project(tx: &Tx, organization: Uuid, project: u32, user: Uuid) -> Result<Grants> {
+    pub fn in_project(
+        tx: &Tx,
+        organization: OrganizationId,
+        project: ProjectId,
+        user: UserId,
+    ) -> Result<Grants> {
         let entries = tx.scan(&ENTRIES, &(organization, project, PROJECT.to_owned()), Order::Ascending)?;
         Grants::among(tx, organization, user, entries)
     }
 
     fn among(
         tx: &Tx,
-        organization: Uuid,
-        user: Uuid,
+        organization: OrganizationId,
+        user: UserId,
         entries: Vec<(EntryKey, AccessControl)>,
     ) -> Result<Grants> {
         let mut grants = Grants::default();
@@ -356,7 +363,8 @@ impl Grants {
             return Ok(grants);
         }
         let member = members::find(tx, organization, user)?.id;
-        let roles: HashSet<Uuid> = role_memberships::roles_of(tx, organization, user)?.into_iter().collect();
+        let roles: HashSet<RoleId> =
+            role_memberships::roles_of(tx, organization, user)?.into_iter().collect();
         for ((_, project, ((resource, _), _)), entry) in entries {
             if resource != PROJECT {
                 continue;
@@ -375,14 +383,14 @@ impl Grants {
     }
 
     /// The highest of several wins.
-    fn grant(&mut self, project: u32, level: Option<Level>) {
+    fn grant(&mut self, project: ProjectId, level: Option<Level>) {
         let held = self.own.entry(project).or_insert(level);
         *held = (*held).max(level);
     }
 
     /// The member's level in a project. What is granted to them beats the default, and nobody is let into
     /// a private project by default.
-    pub fn level(&self, project: u32, is_private: bool) -> Option<Level> {
+    pub fn level(&self, project: ProjectId, is_private: bool) -> Option<Level> {
         if let Some(level) = self.own.get(&project) {
             return *level;
         }
@@ -402,12 +410,12 @@ fn level_of(access_level: &str) -> Option<Level> {
 }
 
 /// Removes the entries of a membership that ends.
-pub fn on_member_left(tx: &WriteTx, organization: Uuid, membership: Uuid) -> Result<()> {
+pub fn on_member_left(tx: &WriteTx, organization: OrganizationId, membership: MembershipId) -> Result<()> {
     if tx.count(&ENTRIES, &organization)? == 0 {
         return Ok(());
     }
     for (key, _) in tx.scan(&ENTRIES, &organization, Order::Ascending)? {
-        if key.2.1 == membership {
+        if key.2.1 == membership.0 {
             tx.delete(&ENTRIES, &key)?;
         }
     }
@@ -427,16 +435,16 @@ fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, TWO, text};
     all.add(
         &ENTRIES,
-        (ONE, 7, ((text("project"), text("7")), TWO)),
+        (ONE.into(), ProjectId(7), ((text("project"), text("7")), TWO)),
         AccessControl {
-            subject: Subject::Role(TWO),
+            subject: Subject::Role(TWO.into()),
             access_level: text("admin"),
-            created_by: ONE,
+            created_by: ONE.into(),
             created_at: NOW,
             updated_at: NOW,
         },
     );
-    all.variants("subject", &crate::every!(Subject { Everybody, Member(ONE), Role(TWO) }));
+    all.variants("subject", &crate::every!(Subject { Everybody, Member(ONE.into()), Role(TWO.into()) }));
 }
 
 #[cfg(test)]
@@ -447,19 +455,19 @@ mod tests {
     fn what_is_granted_beats_the_default_and_the_highest_wins() {
         use Level::{Admin, Member};
         let mut grants = Grants::default();
-        assert_eq!(grants.level(1, false), Some(Member));
-        assert_eq!(grants.level(1, true), None);
-        grants.default.insert(1, None);
-        assert_eq!(grants.level(1, false), None);
-        grants.default.insert(2, Some(Admin));
-        assert_eq!(grants.level(2, false), Some(Admin));
-        assert_eq!(grants.level(2, true), None);
-        grants.grant(1, None);
-        assert_eq!(grants.level(1, false), None);
-        grants.grant(1, Some(Admin));
-        grants.grant(1, Some(Member));
-        assert_eq!(grants.level(1, true), Some(Admin));
-        grants.grant(2, None);
-        assert_eq!(grants.level(2, false), None);
+        assert_eq!(grants.level(ProjectId(1), false), Some(Member));
+        assert_eq!(grants.level(ProjectId(1), true), None);
+        grants.default.insert(ProjectId(1), None);
+        assert_eq!(grants.level(ProjectId(1), false), None);
+        grants.default.insert(ProjectId(2), Some(Admin));
+        assert_eq!(grants.level(ProjectId(2), false), Some(Admin));
+        assert_eq!(grants.level(ProjectId(2), true), None);
+        grants.grant(ProjectId(1), None);
+        assert_eq!(grants.level(ProjectId(1), false), None);
+        grants.grant(ProjectId(1), Some(Admin));
+        grants.grant(ProjectId(1), Some(Member));
+        assert_eq!(grants.level(ProjectId(1), true), Some(Admin));
+        grants.grant(ProjectId(2), None);
+        assert_eq!(grants.level(ProjectId(2), false), None);
     }
 }

@@ -10,6 +10,7 @@ use crate::api::page::{LIMIT_MAX, link};
 use crate::api::{Call, Ctx, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid, not_found};
+use crate::ids::{OrganizationId, UserId};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_all_but_uuid};
 
 /// The scope of changes of projects; PostHog calls them teams there.
@@ -19,13 +20,13 @@ pub const PLUGIN: &str = "Plugin";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
-    pub user: Uuid,
+    pub user: UserId,
     pub activity: String,
     pub detail: Json,
     pub created_at: Time,
 }
 
-type ItemKey = (Uuid, (String, String), Uuid);
+type ItemKey = (OrganizationId, (String, String), Uuid);
 
 /// By organization, scope and item, and by time.
 pub(super) static ENTRIES: Table<ItemKey, Entry> = Table::new("activity")
@@ -34,7 +35,7 @@ pub(super) static ENTRIES: Table<ItemKey, Entry> = Table::new("activity")
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 
 /// The items of a scope by time: what a list of the whole scope walks.
-static BY_SCOPE: Index<ItemKey, Entry, (Uuid, String, Uuid), String> =
+static BY_SCOPE: Index<ItemKey, Entry, (OrganizationId, String, Uuid), String> =
     Index::new("activity_by_scope", |(organization, (scope, item), id): &ItemKey, _: &Entry| {
         Some(((*organization, scope.clone(), *id), item.clone()))
     })
@@ -107,7 +108,7 @@ pub fn differences(kind: &str, before: &Value, after: &Value) -> Vec<Value> {
 }
 
 /// Writes an entry.
-pub fn record(tx: &WriteTx, ctx: &Ctx, organization: Uuid, change: Change) -> Result<()> {
+pub fn record(tx: &WriteTx, ctx: &Ctx, organization: OrganizationId, change: Change) -> Result<()> {
     let detail = json!({
         "changes": change.changes,
         "name": change.name,
@@ -121,7 +122,7 @@ pub fn record(tx: &WriteTx, ctx: &Ctx, organization: Uuid, change: Change) -> Re
         detail: Json::of(&detail),
         created_at: ctx.now,
     };
-    let id = ctx.new_uuid();
+    let id = ctx.new_id();
     let scope = change.scope.to_owned();
     Ok(tx.insert(&ENTRIES, &(organization, (scope, change.item), id), &entry)?)
 }
@@ -192,7 +193,7 @@ impl Paging {
 }
 
 /// 200 with the entries of one item, newest first.
-pub fn page(call: &Call, tx: &Tx, organization: Uuid, scope: &str, item: &str) -> Result<Reply> {
+pub fn page(call: &Call, tx: &Tx, organization: OrganizationId, scope: &str, item: &str) -> Result<Reply> {
     let paging = Paging::of(call)?;
     let front = (organization, (scope.to_owned(), item.to_owned()));
     let (total, entries) = tx.page(&ENTRIES, &front, Order::Descending, paging.offset(), paging.limit)?;
@@ -201,7 +202,7 @@ pub fn page(call: &Call, tx: &Tx, organization: Uuid, scope: &str, item: &str) -
 }
 
 /// 200 with the entries of all items of a scope, newest first.
-pub fn page_of_scope(call: &Call, tx: &Tx, organization: Uuid, scope: &str) -> Result<Reply> {
+pub fn page_of_scope(call: &Call, tx: &Tx, organization: OrganizationId, scope: &str) -> Result<Reply> {
     let paging = Paging::of(call)?;
     let front = (organization, scope.to_owned());
     let (total, rows) = tx.page(&BY_SCOPE, &front, Order::Descending, paging.offset(), paging.limit)?;
@@ -233,7 +234,7 @@ fn samples(all: &mut super::samples::Samples) {
     let json = Json::of(&serde_json::json!({"a": [1, null]}));
     all.add(
         &ENTRIES,
-        (ONE, (text("Team"), text("1")), TWO),
-        Entry { user: TWO, activity: text("updated"), detail: json.clone(), created_at: NOW },
+        (ONE.into(), (text("Team"), text("1")), TWO),
+        Entry { user: TWO.into(), activity: text("updated"), detail: json.clone(), created_at: NOW },
     );
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::{Resource, members, projects, sessions, users};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
@@ -16,6 +15,7 @@ use crate::auth::{hash, scopes};
 use crate::clock::Time;
 use crate::config::KEYS_MAX;
 use crate::error::{Error, Result, invalid, invalid_body, not_found, unauthenticated};
+use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Cacheable, Index, Order, ParentThrough, Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&KEYS]).samples(samples);
@@ -61,15 +61,15 @@ fn routes() -> Vec<Route> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApiKey {
     pub id: String,
-    pub user: Uuid,
+    pub user: UserId,
     pub label: String,
     /// First four and last four letters of the value.
     pub mask: String,
     pub created_at: Time,
     pub last_used_at: Option<Time>,
     pub scopes: Vec<String>,
-    pub scoped_projects: Vec<u32>,
-    pub scoped_organizations: Vec<Uuid>,
+    pub scoped_projects: Vec<ProjectId>,
+    pub scoped_organizations: Vec<OrganizationId>,
 }
 
 impl ApiKey {
@@ -90,7 +90,7 @@ pub(super) static KEYS: Table<[u8; 32], ApiKey> =
         index: &BY_USER,
         child: |_, hash| *hash,
     }]);
-static BY_USER: Index<[u8; 32], ApiKey, (Uuid, String), [u8; 32]> =
+static BY_USER: Index<[u8; 32], ApiKey, (UserId, String), [u8; 32]> =
     Index::unique("api_keys_by_user", |hash, key| Some(((key.user, key.id.clone()), *hash)));
 
 const LABEL: Field<String> = Field::text("label", 40).required();
@@ -127,8 +127,8 @@ struct Wire<'a> {
     last_used_at: Option<Time>,
     user_id: u32,
     scopes: &'a [String],
-    scoped_teams: &'a [u32],
-    scoped_organizations: &'a [Uuid],
+    scoped_teams: &'a [ProjectId],
+    scoped_organizations: &'a [OrganizationId],
 }
 
 fn wire<'a>(key: &'a ApiKey, user_number: u32, value: Option<&'a str>) -> Wire<'a> {
@@ -220,7 +220,7 @@ fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {
         let mut scoped = Vec::new();
         for number in projects.unwrap_or_default() {
             let found = match u32::try_from(number) {
-                Ok(id) => projects::visible(tx, id, key.user)?,
+                Ok(id) => projects::visible(tx, ProjectId(id), key.user)?,
                 Err(_) => None,
             };
             let Some((_, id)) = found else {
@@ -233,7 +233,8 @@ fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {
     }
     if let Some(organizations) = form.take(SCOPED_ORGANIZATIONS) {
         let items = organizations.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let wanted: Option<Vec<Uuid>> = items.iter().map(|item| item.as_str().and_then(parse_uuid)).collect();
+        let wanted: Option<Vec<OrganizationId>> =
+            items.iter().map(|item| item.as_str().and_then(parse_uuid).map(OrganizationId)).collect();
         let Some(wanted) = wanted else {
             return Err(invalid("scoped_organizations", "invalid_input", "Invalid organization UUID"));
         };
@@ -254,7 +255,7 @@ fn texts(list: &Value) -> Vec<String> {
 }
 
 /// A key that nothing is set of yet.
-pub fn blank(ctx: &Ctx, user: Uuid) -> ApiKey {
+pub fn blank(ctx: &Ctx, user: UserId) -> ApiKey {
     ApiKey {
         id: ctx.ids.base62::<32>(),
         user,
@@ -275,7 +276,7 @@ fn find(call: &Call, tx: &Tx) -> Result<([u8; 32], ApiKey)> {
 }
 
 /// The keys of a user, newest first.
-fn of_user(tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], ApiKey)>> {
+fn of_user(tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], ApiKey)>> {
     let mut keys = Vec::new();
     for (_, hash) in tx.scan(&BY_USER, &user, Order::Ascending)? {
         if let Some(key) = by_hash(tx, &hash)? {
@@ -341,14 +342,14 @@ fn samples(all: &mut super::samples::Samples) {
         HASH,
         ApiKey {
             id: text("id"),
-            user: ONE,
+            user: ONE.into(),
             label: text("label"),
             mask: text("phx_...abcd"),
             created_at: NOW,
             last_used_at: Some(NOW),
             scopes: vec![text("*")],
-            scoped_projects: vec![1, 300],
-            scoped_organizations: vec![TWO],
+            scoped_projects: vec![ProjectId(1), ProjectId(300)],
+            scoped_organizations: vec![TWO.into()],
         },
     );
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{Resource, members, organizations, places};
 use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid, invalid_body, not_found};
+use crate::ids::{DomainId, OrganizationId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&DOMAINS]).samples(samples);
@@ -89,16 +89,16 @@ pub struct Domain {
 }
 
 /// By organization, and by time.
-pub(super) static DOMAINS: Table<(Uuid, Uuid), Domain> = Table::new("domains")
+pub(super) static DOMAINS: Table<(OrganizationId, DomainId), Domain> = Table::new("domains")
     .counted(by_uuid)
     .indexed(&[&VERIFIED, &IN_ORDER])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// Organization and domain of each verified name.
-static VERIFIED: Index<(Uuid, Uuid), Domain, String, (Uuid, Uuid)> =
+static VERIFIED: Index<(OrganizationId, DomainId), Domain, String, (OrganizationId, DomainId)> =
     Index::unique("domains_by_name", |key, domain| domain.verified_at.map(|_| (domain.domain.clone(), *key)));
 /// By organization and name, as they are listed.
-static IN_ORDER: Index<(Uuid, Uuid), Domain, (Uuid, String), Uuid> =
-    Index::unique("domains_in_order", |(organization, id): &(Uuid, Uuid), domain: &Domain| {
+static IN_ORDER: Index<(OrganizationId, DomainId), Domain, (OrganizationId, String), DomainId> =
+    Index::unique("domains_in_order", |(organization, id): &(OrganizationId, DomainId), domain: &Domain| {
         Some(((*organization, domain.domain.clone()), *id))
     })
     .counted(by_uuid);
@@ -129,7 +129,7 @@ const FIELDS: &[FieldInfo] = &[
 
 #[derive(Serialize)]
 struct Wire<'a> {
-    id: Uuid,
+    id: DomainId,
     domain: &'a str,
     is_verified: bool,
     verified_at: Option<Time>,
@@ -142,7 +142,7 @@ struct Wire<'a> {
     saml_x509_cert: Option<&'a str>,
 }
 
-fn wire(id: Uuid, domain: &Domain) -> Wire<'_> {
+fn wire(id: DomainId, domain: &Domain) -> Wire<'_> {
     let saml = [&domain.saml_entity_id, &domain.saml_acs_url, &domain.saml_x509_cert].map(Option::as_deref);
     let [saml_entity_id, saml_acs_url, saml_x509_cert] = saml;
     Wire {
@@ -165,7 +165,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let paging = Paging::of(call);
     let (total, page) = tx.page(&IN_ORDER, &organization, Order::Ascending, paging.offset, paging.limit)?;
     let rows = page.into_iter().map(|(_, id)| Ok((id, get(tx, organization, id)?)));
-    let rows = rows.collect::<Result<Vec<(Uuid, Domain)>>>()?;
+    let rows = rows.collect::<Result<Vec<(DomainId, Domain)>>>()?;
     paging.reply(call, total, &rows.iter().map(|(id, domain)| wire(*id, domain)).collect::<Vec<_>>())
 }
 
@@ -194,7 +194,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if !is_domain(&domain.domain) {
         return Err(invalid("domain", "invalid_input", "Please enter a valid domain or subdomain name."));
     }
-    let id = call.new_uuid();
+    let id = call.new_id();
     tx.insert(&DOMAINS, &(organization, id), &domain)?;
     Reply::created(&wire(id, &domain))
 }
@@ -205,14 +205,14 @@ fn taken() -> crate::error::Error {
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Member)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     Reply::ok(&wire(id, &get(tx, organization, id)?))
 }
 
 /// The name itself can't be changed, for that would carry a proof over to another name; it is ignored.
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let mut domain = get(tx, organization, id)?;
     let mut form = call.form(FIELDS)?;
     let needs_proof = if form.has(JIT_PROVISIONING_ENABLED) {
@@ -241,7 +241,7 @@ fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     get(tx, organization, id)?;
     tx.delete(&DOMAINS, &(organization, id))?;
     Reply::no_content()
@@ -268,10 +268,10 @@ async fn verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     write.await
 }
 
-fn unverified(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, Domain)> {
+fn unverified(call: &Call, tx: &Tx) -> Result<(OrganizationId, DomainId, Domain)> {
     let (organization, level) = places::again(tx, call)?.in_organization()?;
     members::at_least(level, Level::Admin)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let domain = get(tx, organization, id)?;
     if domain.verified_at.is_some() {
         return Err(invalid_body("already_verified", "This domain has already been verified."));
@@ -290,20 +290,20 @@ fn is_domain(name: &str) -> bool {
         && last.bytes().all(|letter| letter.is_ascii_lowercase())
 }
 
-fn get(tx: &Tx, organization: Uuid, id: Uuid) -> Result<Domain> {
+fn get(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain> {
     tx.get(&DOMAINS, &(organization, id))?.ok_or_else(not_found)
 }
 
 /// The organization that takes in whoever signs up with this address: it has proved the address's
 /// domain and asks for it.
-pub fn provisions(tx: &Tx, email: &str) -> Result<Option<Uuid>> {
+pub fn provisions(tx: &Tx, email: &str) -> Result<Option<OrganizationId>> {
     let Some((_, name)) = email.rsplit_once('@') else { return Ok(None) };
     let Some((organization, id)) = tx.get(&VERIFIED, &name.to_lowercase())? else { return Ok(None) };
     Ok(get(tx, organization, id)?.jit_provisioning_enabled.then_some(organization))
 }
 
 /// Takes a name from all organizations that claim it, and gives their claims.
-pub fn free(tx: &WriteTx, name: &str) -> Result<Vec<(Uuid, Domain)>> {
+pub fn free(tx: &WriteTx, name: &str) -> Result<Vec<(OrganizationId, Domain)>> {
     let mut freed = Vec::new();
     for ((organization, id), domain) in tx.all(&DOMAINS)? {
         if domain.domain == name {
@@ -318,7 +318,7 @@ fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, TWO, text};
     all.add(
         &DOMAINS,
-        (ONE, TWO),
+        (ONE.into(), TWO.into()),
         Domain {
             domain: text("example.com"),
             verified_at: Some(NOW),

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Resource, Swept, persons, projects};
 use crate::clock::{Clock, Ids, Time};
 use crate::error::Result;
+use crate::ids::{PersonId, ProjectId};
 use crate::store::{Index, Json, Order, Table, Tx, WriteTx};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ pub struct Event {
     pub event: String,
     pub distinct_id: String,
     pub timestamp: Time,
-    pub person: Uuid,
+    pub person: PersonId,
     pub properties: Json,
     pub elements_chain: String,
     /// The person's properties when the event arrived; `None` where there were none.
@@ -31,15 +32,16 @@ pub struct Event {
 pub static RESOURCE: Resource = Resource::inner().tables(&[&EVENTS, &KEPT]).samples(samples).checks(&[check]);
 
 /// By project and arrival.
-pub(super) static EVENTS: Table<(u32, Uuid), Event> = Table::new("events").indexed(&[&BY_UUID, &BY_TIME]);
+pub(super) static EVENTS: Table<(ProjectId, Uuid), Event> =
+    Table::new("events").indexed(&[&BY_UUID, &BY_TIME]);
 /// By project and the event's own time.
-static BY_TIME: Index<(u32, Uuid), Event, (u32, Time, Uuid), ()> =
+static BY_TIME: Index<(ProjectId, Uuid), Event, (ProjectId, Time, Uuid), ()> =
     Index::new("events_by_time", |(project, id), event| Some(((*project, event.timestamp, *id), ())));
 /// By project, the sender's identifier and a hash of name and distinct id: what was sent before.
-static BY_UUID: Index<(u32, Uuid), Event, UuidKey, Uuid> =
+static BY_UUID: Index<(ProjectId, Uuid), Event, UuidKey, Uuid> =
     Index::new("events_by_uuid", |(project, id), event| Some((event.uuid_key(*project)?, *id)));
 /// What each project keeps.
-pub(super) static KEPT: Table<u32, StoredTotals> = Table::new("events_kept");
+pub(super) static KEPT: Table<ProjectId, StoredTotals> = Table::new("events_kept");
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,14 +77,14 @@ impl Event {
         (EVENT_BYTES + self.properties.text().len() + person + texts.iter().sum::<usize>()) as u64
     }
 
-    fn uuid_key(&self, project: u32) -> Option<UuidKey> {
+    fn uuid_key(&self, project: ProjectId) -> Option<UuidKey> {
         uuid_key(project, self.uuid, &self.event, &self.distinct_id)
     }
 }
 
-type UuidKey = (u32, Uuid, [u8; 8]);
+type UuidKey = (ProjectId, Uuid, [u8; 8]);
 
-fn uuid_key(project: u32, uuid: Option<Uuid>, event: &str, distinct_id: &str) -> Option<UuidKey> {
+fn uuid_key(project: ProjectId, uuid: Option<Uuid>, event: &str, distinct_id: &str) -> Option<UuidKey> {
     Some((project, uuid?, fingerprint(event, distinct_id)))
 }
 
@@ -105,15 +107,20 @@ pub struct EventIds {
 impl EventIds {
     /// An identifier of now. Drawn inside of writes only, which follow each other: that is what makes
     /// identifiers and commits come in the same order.
-    pub fn id(&self) -> Uuid {
-        self.ids.uuid(self.clock.now())
+    pub fn id<T: From<Uuid>>(&self) -> T {
+        self.ids.uuid(self.clock.now()).into()
     }
 }
 
 /// Stores the first of what a project was sent, at least one and as many as the write has memory for: events
 /// carry a copy of their person's properties, and so may be much larger than they were sent. Says how many
 /// it went through. What it was sent before is passed over.
-pub fn store(tx: &WriteTx, event_ids: &EventIds, project: u32, sent: &[CapturedEvent]) -> Result<usize> {
+pub fn store(
+    tx: &WriteTx,
+    event_ids: &EventIds,
+    project: ProjectId,
+    sent: &[CapturedEvent],
+) -> Result<usize> {
     let mut kept = tx.get(&KEPT, &project)?.unwrap_or_default();
     let mut done = 0;
     for sent in sent {
@@ -148,7 +155,7 @@ pub fn store(tx: &WriteTx, event_ids: &EventIds, project: u32, sent: &[CapturedE
 }
 
 /// How many events of a project are kept.
-pub fn count(tx: &Tx, project: u32) -> Result<u64> {
+pub fn count(tx: &Tx, project: ProjectId) -> Result<u64> {
     Ok(tx.get(&KEPT, &project)?.unwrap_or_default().events)
 }
 
@@ -179,7 +186,7 @@ impl Cursor {
 /// their identifiers. Empty at the end.
 pub fn next(
     tx: &Tx,
-    project: u32,
+    project: ProjectId,
     span: Span,
     after: Option<Cursor>,
     bytes_max: u64,
@@ -312,7 +319,7 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
 
 /// What is kept is what was counted.
 fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
-    let mut counted: std::collections::BTreeMap<u32, StoredTotals> = std::collections::BTreeMap::new();
+    let mut counted: std::collections::BTreeMap<ProjectId, StoredTotals> = std::collections::BTreeMap::new();
     for row in tx.range(&EVENTS, &(0, Uuid::nil()), &(u32::MAX, Uuid::max()), Order::Ascending)? {
         let ((project, _), event) = row?;
         let kept = counted.entry(project).or_default();
@@ -333,19 +340,19 @@ fn samples(all: &mut super::samples::Samples) {
     let json = Json::of(&serde_json::json!({"a": [1, null]}));
     all.add(
         &EVENTS,
-        (7, ONE),
+        (ProjectId(7), ONE),
         Event {
             uuid: Some(TWO),
             event: text("$pageview"),
             distinct_id: text("d"),
             timestamp: NOW,
-            person: ONE,
+            person: ONE.into(),
             properties: json.clone(),
             elements_chain: text("a"),
             person_properties: Some(json.clone()),
         },
     );
-    all.add(&KEPT, 7, StoredTotals { events: 3, bytes: 900 });
+    all.add(&KEPT, ProjectId(7), StoredTotals { events: 3, bytes: 900 });
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
@@ -18,6 +17,7 @@ use crate::auth::hash;
 use crate::clock::{Ids, Time};
 use crate::config::{BULK_INVITES_MAX, INVITE_SECONDS};
 use crate::error::{Result, denied, invalid_body, not_found};
+use crate::ids::{InviteId, OrganizationId, UserId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 use crate::vault::{Sealed, Vault};
 
@@ -73,7 +73,7 @@ pub struct Invite {
     pub level: Level,
     pub message: Option<String>,
     pub emailing_attempt_made: bool,
-    pub created_by: Uuid,
+    pub created_by: UserId,
     pub created_at: Time,
     pub updated_at: Time,
     /// `None` only in files of older schemas, until they are opened.
@@ -89,15 +89,15 @@ pub struct Token {
 }
 
 /// By organization, and by time.
-pub(super) static INVITES: Table<(Uuid, Uuid), Invite> = Table::new("invites")
+pub(super) static INVITES: Table<(OrganizationId, InviteId), Invite> = Table::new("invites")
     .counted(by_uuid)
     .indexed(&[&BY_TOKEN, &BY_EMAIL])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// Organization and id, by the SHA-256 of the token.
-static BY_TOKEN: Index<(Uuid, Uuid), Invite, [u8; 32], (Uuid, Uuid)> =
+static BY_TOKEN: Index<(OrganizationId, InviteId), Invite, [u8; 32], (OrganizationId, InviteId)> =
     Index::unique("invites_by_token", |key, invite| Some((invite.token.as_ref()?.hash, *key)));
 /// By address in lower case: invite and organization.
-static BY_EMAIL: Index<(Uuid, Uuid), Invite, (String, Uuid), Uuid> =
+static BY_EMAIL: Index<(OrganizationId, InviteId), Invite, (String, InviteId), OrganizationId> =
     Index::new("invites_by_email", |(organization, id), invite| {
         Some(((invite.target_email.to_lowercase(), *id), *organization))
     });
@@ -132,7 +132,7 @@ struct Link {
 
 #[derive(Serialize)]
 struct Wire<'a> {
-    id: Uuid,
+    id: InviteId,
     target_email: &'a str,
     first_name: &'a str,
     emailing_attempt_made: bool,
@@ -144,7 +144,7 @@ struct Wire<'a> {
     message: Option<&'a str>,
 }
 
-fn wire<'a>(ctx: &Ctx, id: Uuid, invite: &'a Invite, creator: Option<&'a users::User>) -> Wire<'a> {
+fn wire<'a>(ctx: &Ctx, id: InviteId, invite: &'a Invite, creator: Option<&'a users::User>) -> Wire<'a> {
     Wire {
         id,
         target_email: &invite.target_email,
@@ -165,7 +165,7 @@ impl Invite {
     }
 
     /// The token, to be shown; `None` where it was sealed with another key. `id` is the invite's own.
-    pub fn open_token(&self, vault: &Vault, id: Uuid) -> Option<String> {
+    pub fn open_token(&self, vault: &Vault, id: InviteId) -> Option<String> {
         vault.open(&purpose(id), &self.token.as_ref()?.sealed)
     }
 }
@@ -191,7 +191,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 /// Shows the link to those who could send the invite themselves. Each look is logged.
 fn link(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, mine) = members::require(call, Level::Member)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
     may_send(call, mine, invite.level)?;
     let Some(token) = invite.open_token(&call.vault, id) else {
@@ -250,7 +250,7 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
 /// Admins take back any invite, others their own.
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, mine) = members::require(call, Level::Member)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
     if mine < Level::Admin && invite.created_by != call.user()? {
         return Err(denied("Only admins and whoever sent an invite can take it back."));
@@ -268,8 +268,14 @@ fn may_send(ctx: &Ctx, mine: Level, level: Level) -> Result<()> {
     members::key_may_give(ctx, level)
 }
 
-fn make(ctx: &Ctx, tx: &WriteTx, organization: Uuid, mine: Level, mut form: Form) -> Result<(Uuid, Invite)> {
-    let id = ctx.new_uuid();
+fn make(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    mine: Level,
+    mut form: Form,
+) -> Result<(InviteId, Invite)> {
+    let id = ctx.new_id();
     let mut invite = Invite {
         target_email: form.take(TARGET_EMAIL).map(lower_domain).unwrap_or_default(),
         first_name: String::new(),
@@ -310,14 +316,14 @@ fn make(ctx: &Ctx, tx: &WriteTx, organization: Uuid, mine: Level, mut form: Form
     Ok((id, invite))
 }
 
-fn new_token(ids: &Ids, vault: &Vault, id: Uuid) -> Result<Token> {
+fn new_token(ids: &Ids, vault: &Vault, id: InviteId) -> Result<Token> {
     let token = ids.base62::<32>();
     Ok(Token { hash: hash(&token), sealed: vault.seal(ids, &purpose(id), &token)? })
 }
 
 /// A sealed token opens for its own invite only.
-fn purpose(id: Uuid) -> Vec<u8> {
-    [b"invite".as_slice(), id.as_bytes()].concat()
+fn purpose(id: InviteId) -> Vec<u8> {
+    [b"invite".as_slice(), id.0.as_bytes()].concat()
 }
 
 fn lower_domain(address: String) -> String {
@@ -328,7 +334,7 @@ fn lower_domain(address: String) -> String {
 }
 
 /// The invites of an address in one organization.
-fn of_address(tx: &Tx, organization: Uuid, email: &str) -> Result<Vec<(Uuid, Invite)>> {
+fn of_address(tx: &Tx, organization: OrganizationId, email: &str) -> Result<Vec<(InviteId, Invite)>> {
     let mut found = Vec::new();
     for ((_, id), home) in tx.scan(&BY_EMAIL, &email.to_lowercase(), Order::Ascending)? {
         if home == organization
@@ -342,8 +348,8 @@ fn of_address(tx: &Tx, organization: Uuid, email: &str) -> Result<Vec<(Uuid, Inv
 
 /// An invite, found by the token of its link.
 pub struct Loaded {
-    pub organization: Uuid,
-    pub id: Uuid,
+    pub organization: OrganizationId,
+    pub id: InviteId,
     pub invite: Invite,
 }
 
@@ -356,7 +362,7 @@ pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Loaded>> {
 }
 
 /// The invite whose mail to this address this is, where it is an invite's.
-pub fn of_mail(tx: &Tx, email: &str, id: Uuid) -> Result<Option<Invite>> {
+pub fn of_mail(tx: &Tx, email: &str, id: InviteId) -> Result<Option<Invite>> {
     let Some(organization) = tx.get(&BY_EMAIL, &(email.to_lowercase(), id))? else { return Ok(None) };
     Ok(tx.get(&INVITES, &(organization, id))?)
 }
@@ -392,8 +398,8 @@ pub fn take_back_all_to(tx: &WriteTx, email: &str, now: Time) -> Result<Vec<Load
 /// for who is no member any more, all of them.
 pub fn take_back_above(
     tx: &WriteTx,
-    organization: Uuid,
-    sender: Uuid,
+    organization: OrganizationId,
+    sender: UserId,
     level: Option<Level>,
     now: Time,
 ) -> Result<()> {
@@ -435,7 +441,7 @@ fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
 
 /// The address has joined: its invites to this organization are used up. Those of other organizations
 /// stay, for joining one is no answer to another.
-pub fn on_joined(tx: &WriteTx, organization: Uuid, email: &str) -> Result<()> {
+pub fn on_joined(tx: &WriteTx, organization: OrganizationId, email: &str) -> Result<()> {
     for (id, _) in of_address(tx, organization, email)? {
         tx.delete(&INVITES, &(organization, id))?;
     }
@@ -446,14 +452,14 @@ fn samples(all: &mut super::samples::Samples) {
     use super::samples::{HASH, NOW, ONE, TWO, text};
     all.add(
         &INVITES,
-        (ONE, TWO),
+        (ONE.into(), TWO.into()),
         Invite {
             target_email: text("a@example.com"),
             first_name: text("A"),
             level: Level::Admin,
             message: Some(text("m")),
             emailing_attempt_made: true,
-            created_by: ONE,
+            created_by: ONE.into(),
             created_at: NOW,
             updated_at: NOW,
             token: Some(Token { hash: HASH, sealed: Sealed::sample() }),

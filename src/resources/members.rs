@@ -5,7 +5,6 @@
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
 use crate::api::call::Via;
@@ -15,6 +14,7 @@ use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid_body, not_found};
+use crate::ids::{MembershipId, OrganizationId, UserId};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&MEMBERS]).samples(samples);
@@ -63,14 +63,14 @@ fn routes() -> Vec<Route> {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
-    pub id: Uuid,
+    pub id: MembershipId,
     pub level: Level,
     pub joined_at: Time,
     pub updated_at: Time,
 }
 
 /// By user and organization: the organizations of a user, in the order of their making.
-pub(super) static MEMBERS: Table<(Uuid, Uuid), Member> =
+pub(super) static MEMBERS: Table<(UserId, OrganizationId), Member> =
     Table::new("members_by_user").counted(by_uuid).indexed(&[&BY_JOINING]).belongs_to(&[
         &Parent::of(&users::USERS, |user| *user),
         &ParentThrough {
@@ -81,12 +81,16 @@ pub(super) static MEMBERS: Table<(Uuid, Uuid), Member> =
         },
     ]);
 /// By organization and membership, so in the order of joining.
-pub(super) static BY_JOINING: Index<(Uuid, Uuid), Member, (Uuid, Uuid), Uuid> =
-    Index::new("members_by_joining", |(user, organization): &(Uuid, Uuid), member: &Member| {
-        Some(((*organization, member.id), *user))
-    })
-    .counted(by_uuid)
-    .cached();
+pub(super) static BY_JOINING: Index<
+    (UserId, OrganizationId),
+    Member,
+    (OrganizationId, MembershipId),
+    UserId,
+> = Index::new("members_by_joining", |(user, organization): &(UserId, OrganizationId), member: &Member| {
+    Some(((*organization, member.id), *user))
+})
+.counted(by_uuid)
+.cached();
 
 const LEVEL: Field<u8> = Field::choice("level", LEVELS).described("1 member, 8 admin, 15 owner.");
 pub const FIELDS: &[FieldInfo] = &[
@@ -101,7 +105,7 @@ pub const FIELDS: &[FieldInfo] = &[
 
 #[derive(Serialize)]
 pub struct Wire<'a> {
-    id: Uuid,
+    id: MembershipId,
     user: users::Basic<'a>,
     level: Level,
     joined_at: Time,
@@ -112,7 +116,7 @@ pub struct Wire<'a> {
 
 /// A membership with the person whom it is of.
 pub struct Row {
-    pub uuid: Uuid,
+    pub uuid: UserId,
     pub user: users::User,
     member: Member,
     is_2fa_enabled: bool,
@@ -148,12 +152,16 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     paging.reply(call, total, &rows.iter().map(wire).collect::<Vec<_>>())
 }
 
-fn load_all(tx: &Tx, organization: Uuid, rows: Vec<((Uuid, Uuid), Uuid)>) -> Result<Vec<Row>> {
+fn load_all(
+    tx: &Tx,
+    organization: OrganizationId,
+    rows: Vec<((OrganizationId, MembershipId), UserId)>,
+) -> Result<Vec<Row>> {
     rows.into_iter().map(|(_, user)| load(tx, organization, user)).collect()
 }
 
 /// A member with everything that is shown of them, or 404.
-pub fn load(tx: &Tx, organization: Uuid, uuid: Uuid) -> Result<Row> {
+pub fn load(tx: &Tx, organization: OrganizationId, uuid: UserId) -> Result<Row> {
     let member = find(tx, organization, uuid)?;
     let is_2fa_enabled = two_factor::is_enabled(tx, uuid)?;
     Ok(Row { uuid, user: users::find(tx, uuid)?, member, is_2fa_enabled })
@@ -213,17 +221,17 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 /// Ends a membership, with all that depends on it.
-fn end(ctx: &Ctx, tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
+fn end(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, member: &Member) -> Result<()> {
     invites::take_back_above(tx, organization, user, None, ctx.now)?;
     access_controls::on_member_left(tx, organization, member.id)?;
     tx.delete(&MEMBERS, &(user, organization))?;
     batch_exports::authors::pause_all_lost(ctx, tx, organization)
 }
 
-fn target(call: &Call) -> Result<Uuid> {
+fn target(call: &Call) -> Result<UserId> {
     match call.param("user__uuid") {
         "@me" => call.user(),
-        _ => call.uuid("user__uuid"),
+        _ => call.id("user__uuid"),
     }
 }
 
@@ -265,7 +273,7 @@ pub fn key_may_give(ctx: &Ctx, level: Level) -> Result<()> {
 }
 
 /// The organization of the path and the caller's level in it; 403 for a member below `least`.
-pub fn require(call: &Call, least: Level) -> Result<(Uuid, Level)> {
+pub fn require(call: &Call, least: Level) -> Result<(OrganizationId, Level)> {
     let (organization, level) = call.place.in_organization()?;
     at_least(level, least)?;
     Ok((organization, level))
@@ -277,63 +285,67 @@ pub fn at_least(level: Level, least: Level) -> Result<()> {
 }
 
 /// The user's level in the organization, if they are a member.
-pub fn level_of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Option<Level>> {
+pub fn level_of(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<Option<Level>> {
     Ok(tx.get(&MEMBERS, &(user, organization))?.map(|member| member.level))
 }
 
 /// How many members an organization has.
-pub fn count(tx: &Tx, organization: Uuid) -> Result<u64> {
+pub fn count(tx: &Tx, organization: OrganizationId) -> Result<u64> {
     Ok(tx.count(&BY_JOINING, &organization)?)
 }
 
 /// A membership, or 404.
-pub fn find(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Member> {
+pub fn find(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<Member> {
     tx.get(&MEMBERS, &(user, organization))?.ok_or_else(not_found)
 }
 
 /// The user of a membership.
-pub fn by_id(tx: &Tx, organization: Uuid, id: Uuid) -> Result<Option<Uuid>> {
+pub fn by_id(tx: &Tx, organization: OrganizationId, id: MembershipId) -> Result<Option<UserId>> {
     Ok(tx.get(&BY_JOINING, &(organization, id))?)
 }
 
 /// The first members of an organization, at most `limit`.
-pub fn first_users(tx: &Tx, organization: Uuid, limit: u64) -> Result<Vec<users::User>> {
+pub fn first_users(tx: &Tx, organization: OrganizationId, limit: u64) -> Result<Vec<users::User>> {
     let (_, page) = tx.page(&BY_JOINING, &organization, Order::Ascending, 0, limit)?;
     page.into_iter().map(|(_, user)| users::find(tx, user)).collect()
 }
 
 /// The organizations of a user, oldest first, with their level in each.
-pub fn organizations_of(tx: &Tx, user: Uuid) -> Result<Vec<(Uuid, Level)>> {
+pub fn organizations_of(tx: &Tx, user: UserId) -> Result<Vec<(OrganizationId, Level)>> {
     let all = tx.scan(&MEMBERS, &user, Order::Ascending)?;
     Ok(all.into_iter().map(|((_, organization), member)| (organization, member.level)).collect())
 }
 
 /// One page of them, and how many there are.
-pub fn organizations_page(tx: &Tx, user: Uuid, paging: Paging) -> Result<(u64, Vec<(Uuid, Level)>)> {
+pub fn organizations_page(
+    tx: &Tx,
+    user: UserId,
+    paging: Paging,
+) -> Result<(u64, Vec<(OrganizationId, Level)>)> {
     let (total, page) = tx.page(&MEMBERS, &user, Order::Ascending, paging.offset, paging.limit)?;
     Ok((total, page.into_iter().map(|((_, organization), member)| (organization, member.level)).collect()))
 }
 
 /// The user's first organization.
-pub fn first_of(tx: &Tx, user: Uuid) -> Result<Option<(Uuid, Level)>> {
+pub fn first_of(tx: &Tx, user: UserId) -> Result<Option<(OrganizationId, Level)>> {
     let (_, page) = tx.page(&MEMBERS, &user, Order::Ascending, 0, 1)?;
     Ok(page.first().map(|((_, organization), member)| (*organization, member.level)))
 }
 
 /// Makes the user a member.
-pub fn join(ctx: &Ctx, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
-    let member = Member { id: ctx.new_uuid(), level, joined_at: ctx.now, updated_at: ctx.now };
+pub fn join(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, level: Level) -> Result<()> {
+    let member = Member { id: ctx.new_id(), level, joined_at: ctx.now, updated_at: ctx.now };
     Ok(tx.insert(&MEMBERS, &(user, organization), &member)?)
 }
 
-fn put(tx: &WriteTx, organization: Uuid, user: Uuid, member: &Member) -> Result<()> {
+fn put(tx: &WriteTx, organization: OrganizationId, user: UserId, member: &Member) -> Result<()> {
     Ok(tx.put(&MEMBERS, &(user, organization), member)?)
 }
 
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, TWO};
-    let member = Member { id: TWO, level: Level::Owner, joined_at: NOW, updated_at: NOW };
-    all.add(&MEMBERS, (ONE, TWO), member);
+    let member = Member { id: TWO.into(), level: Level::Owner, joined_at: NOW, updated_at: NOW };
+    all.add(&MEMBERS, (ONE.into(), TWO.into()), member);
     all.variants("level", &crate::every!(Level { Member, Admin, Owner }));
 }
 

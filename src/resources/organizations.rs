@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
-use uuid::Uuid;
 
 use super::{Resource, members, projects, users};
 use crate::api::call::{Via, parse_uuid};
@@ -17,6 +16,7 @@ use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, forbidden, not_found};
+use crate::ids::{OrganizationId, UserId};
 use crate::store::{Index, Problems, Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource =
@@ -80,9 +80,9 @@ pub struct Organization {
 }
 
 /// Public, so that what belongs to an organization can say so. Nobody else writes to it.
-pub static ORGANIZATIONS: Table<Uuid, Organization> =
+pub static ORGANIZATIONS: Table<OrganizationId, Organization> =
     Table::new("organizations").cached().indexed(&[&BY_SLUG]);
-static BY_SLUG: Index<Uuid, Organization, String, Uuid> =
+static BY_SLUG: Index<OrganizationId, Organization, String, OrganizationId> =
     Index::unique("organizations_by_slug", |id, organization| Some((organization.slug.clone(), *id)));
 
 pub const NAME_CHARS_MAX: usize = 64;
@@ -118,7 +118,7 @@ pub const BASIC: &[FieldInfo] = &[
 
 #[derive(Serialize)]
 struct Wire {
-    id: Uuid,
+    id: OrganizationId,
     name: String,
     slug: String,
     created_at: Time,
@@ -142,7 +142,7 @@ struct Metadata {
 
 #[derive(Serialize)]
 pub struct Basic {
-    pub id: Uuid,
+    pub id: OrganizationId,
     name: String,
     slug: String,
     membership_level: Level,
@@ -150,17 +150,17 @@ pub struct Basic {
 
 /// The organization as a member sees it, as JSON. It is requested so often, and changed so seldom, that it
 /// is remembered; but for what plain members see, which access control decides.
-pub fn json(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Arc<Box<RawValue>>> {
+pub fn json(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<Arc<Box<RawValue>>> {
     let write = || Ok(to_raw_value(&wire(tx, id, user, level)?)?);
     if level < Level::Admin {
         write().map(Arc::new)
     } else {
-        tx.cached(id.into_bytes(), level.number(), write)
+        tx.cached(id.0.into_bytes(), level.number(), write)
     }
 }
 
 /// Made of nothing but the organization, its projects and the count of its members: see `json`.
-fn wire(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Wire> {
+fn wire(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<Wire> {
     let organization = find(tx, id)?;
     Ok(Wire {
         id,
@@ -181,7 +181,7 @@ fn wire(tx: &Tx, id: Uuid, user: Uuid, level: Level) -> Result<Wire> {
 }
 
 /// The user's organizations in brief.
-pub fn basics_of(tx: &Tx, user: Uuid) -> Result<Vec<Basic>> {
+pub fn basics_of(tx: &Tx, user: UserId) -> Result<Vec<Basic>> {
     let all = members::organizations_of(tx, user)?;
     let basic = |(id, level)| {
         let Organization { name, slug, .. } = find(tx, id)?;
@@ -237,7 +237,7 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
 ///
 /// # Errors
 /// 403 for a key that is limited to some organizations or projects; 400 for wrong fields.
-pub fn create(ctx: &Ctx, tx: &WriteTx, owner: Uuid, input: Input<'_>) -> Result<Uuid> {
+pub fn create(ctx: &Ctx, tx: &WriteTx, owner: UserId, input: Input<'_>) -> Result<OrganizationId> {
     if let Some(caller) = ctx.actor.caller() {
         auth::unlimited(&caller.via, "makes no organization")?;
     }
@@ -276,7 +276,7 @@ fn fill(organization: &mut Organization, mut form: Form) {
 }
 
 /// The place of `/api/organizations/{id}/`: only the caller's own organizations exist here.
-fn own(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
+fn own(tx: &Tx, call: &Call) -> Result<Option<(OrganizationId, Level)>> {
     let user = call.user()?;
     let name = call.param("id");
     if name == "@current" {
@@ -284,7 +284,7 @@ fn own(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
         return current.ok_or_else(|| Error::NotFound("Current organization not found.".into())).map(Some);
     }
     // A membership proves that the organization is there.
-    let id = match parse_uuid(name) {
+    let id = match parse_uuid(name).map(OrganizationId) {
         Some(id) => id,
         None => named(tx, name, user)?.ok_or_else(not_found)?,
     };
@@ -294,12 +294,12 @@ fn own(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
 
 /// The organization that a path names, with the user's level in it: 404 where there is none, 403 for a
 /// stranger.
-pub fn require_member(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, Level)> {
+pub fn require_member(tx: &Tx, name: &str, user: UserId) -> Result<(OrganizationId, Level)> {
     let missing = || Error::NotFound("Organization not found.".into());
     if name == "@current" {
         return users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(missing);
     }
-    let known = parse_uuid(name);
+    let known = parse_uuid(name).map(OrganizationId);
     let id = match known {
         Some(id) => id,
         None => tx.get(&BY_SLUG, &name.to_owned())?.ok_or_else(missing)?,
@@ -330,10 +330,10 @@ impl Organization {
 pub fn create_with_owner(
     ctx: &Ctx,
     tx: &WriteTx,
-    owner: Uuid,
+    owner: UserId,
     mut organization: Organization,
-) -> Result<Uuid> {
-    let id = ctx.new_uuid();
+) -> Result<OrganizationId> {
+    let id = ctx.new_id();
     organization.slug = free_slug(ctx, tx, &organization.name)?;
     organization.plugins_access_level = ctx.config.plugins.plugins_access_level;
     tx.insert(&ORGANIZATIONS, &id, &organization)?;
@@ -388,17 +388,17 @@ fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
 }
 
 /// An organization, or 404.
-pub fn find(tx: &Tx, id: Uuid) -> Result<Organization> {
+pub fn find(tx: &Tx, id: OrganizationId) -> Result<Organization> {
     tx.get(&ORGANIZATIONS, &id)?.ok_or_else(not_found)
 }
 
 /// The organization that a path names: by UUID, by slug, or as the caller's current one.
-pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<Uuid>> {
+pub fn named(tx: &Tx, name: &str, user: UserId) -> Result<Option<OrganizationId>> {
     if name == "@current" {
         let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
         return Ok(current.map(|(id, _)| id));
     }
-    match parse_uuid(name) {
+    match parse_uuid(name).map(OrganizationId) {
         Some(id) => Ok(tx.has(&ORGANIZATIONS, &id)?.then_some(id)),
         None => Ok(tx.get(&BY_SLUG, &name.to_owned())?),
     }
@@ -410,7 +410,7 @@ fn samples(all: &mut super::samples::Samples) {
     organization.slug = text("acme");
     organization.enforce_2fa = Some(true);
     organization.plugins_access_level = 9;
-    all.add(&ORGANIZATIONS, ONE, organization);
+    all.add(&ORGANIZATIONS, ONE.into(), organization);
 }
 
 #[cfg(test)]

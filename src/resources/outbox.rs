@@ -2,7 +2,6 @@
 //! mailer sends it after the commit, and tries again until it is sent or too old.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::invites::Invite;
 use super::{Resource, invites, organizations, trusted_time, users};
@@ -10,6 +9,7 @@ use crate::api::Ctx;
 use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::Result;
+use crate::ids::{InviteId, MailId, OrganizationId};
 use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::Vault;
 
@@ -25,7 +25,7 @@ pub struct Mail {
 }
 
 /// By identifier, so in the order of their making. The mail of an invite has the invite's.
-pub static OUTBOX: Table<Uuid, Mail> =
+pub static OUTBOX: Table<MailId, Mail> =
     Table::new("outbox").belongs_to(&[&Parent::of(&invites::INVITES, |(_, id)| *id).optional()]);
 
 pub static RESOURCE: Resource = Resource::inner().tables(&[&OUTBOX]).samples(samples);
@@ -42,7 +42,13 @@ pub fn invite_link(ctx: &Ctx, token: &str) -> String {
 
 /// Queues the mail of an invite; false without a mail server. While it waits, its link holds the invite's id in
 /// place of the token, so that the data file holds no token in the clear.
-pub fn push_invite(ctx: &Ctx, tx: &WriteTx, organization: Uuid, id: Uuid, invite: &Invite) -> Result<bool> {
+pub fn push_invite(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    id: InviteId,
+    invite: &Invite,
+) -> Result<bool> {
     if ctx.config.smtp_url.is_none() {
         return Ok(false);
     }
@@ -59,7 +65,8 @@ pub fn push_invite(ctx: &Ctx, tx: &WriteTx, organization: Uuid, id: Uuid, invite
     push(
         ctx,
         tx,
-        id,
+        // The mail is found again by the identifier of its invite.
+        MailId(id.0),
         &invite.target_email,
         format!("{} invites you to {name}", inviter.first_name),
         &[&greeting, &who, message, until],
@@ -75,13 +82,13 @@ pub fn push_joined(ctx: &Ctx, tx: &WriteTx, to: &str, newcomer: &str, organizati
     }
     let subject = format!("{newcomer} joined {organization}");
     let sentence = format!("{newcomer} has joined {organization}.");
-    push(ctx, tx, ctx.new_uuid(), to, subject, &["Hello,", &sentence], Some(("Open", &site(ctx))))
+    push(ctx, tx, ctx.new_id(), to, subject, &["Hello,", &sentence], Some(("Open", &site(ctx))))
 }
 
 fn push(
     ctx: &Ctx,
     tx: &WriteTx,
-    id: Uuid,
+    id: MailId,
     to: &str,
     subject: String,
     paragraphs: &[&str],
@@ -127,7 +134,7 @@ fn site(ctx: &Ctx) -> String {
 }
 
 /// Mails whose turn has come, and when the next one's comes.
-pub type Due = (Vec<(Uuid, Mail)>, Option<Time>);
+pub type Due = (Vec<(MailId, Mail)>, Option<Time>);
 
 /// The mails whose turn has come, oldest first, `limit` at most.
 pub fn due(tx: &Tx, now: Time, limit: usize) -> Result<Due> {
@@ -147,10 +154,11 @@ pub enum Outgoing {
 }
 
 /// Makes a mail ready to be sent: an invite's link gets its token.
-pub fn outgoing(tx: &Tx, vault: &Vault, id: Uuid) -> Result<Outgoing> {
+pub fn outgoing(tx: &Tx, vault: &Vault, id: MailId) -> Result<Outgoing> {
     let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(Outgoing::Gone) };
-    let Some(invite) = invites::of_mail(tx, &mail.to, id)? else { return Ok(Outgoing::Ready(mail)) };
-    let Some(token) = invite.open_token(vault, id) else { return Ok(Outgoing::Unreadable) };
+    let invite_id = InviteId(id.0);
+    let Some(invite) = invites::of_mail(tx, &mail.to, invite_id)? else { return Ok(Outgoing::Ready(mail)) };
+    let Some(token) = invite.open_token(vault, invite_id) else { return Ok(Outgoing::Unreadable) };
     let (stored, real) = (format!("/signup/{id}"), format!("/signup/{token}"));
     mail.text = mail.text.replace(&stored, &real);
     mail.html = mail.html.replace(&stored, &real);
@@ -158,7 +166,7 @@ pub fn outgoing(tx: &Tx, vault: &Vault, id: Uuid) -> Result<Outgoing> {
 }
 
 /// A try is over: the mail is gone, or waits for its next turn.
-pub fn settle(tx: &WriteTx, id: Uuid, sent: bool, now: Time) -> Result<()> {
+pub fn settle(tx: &WriteTx, id: MailId, sent: bool, now: Time) -> Result<()> {
     let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(()) };
     let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= trusted_time::of(tx, now)?;
     if sent || too_old {
@@ -173,7 +181,7 @@ fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, text};
     all.add(
         &OUTBOX,
-        ONE,
+        ONE.into(),
         Mail {
             to: text("a@example.com"),
             subject: text("s"),

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::events::{CapturedEvent, Cursor, EventIds};
 use crate::clock::{Ids, Time};
 use crate::error::Result;
+use crate::ids::{PersonId, ProjectId};
 use crate::store::{Index, Json, Order, ParentThrough, Problems, Table, Tx, WriteTx};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +29,7 @@ pub struct Person {
 /// A distinct id's person.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mapping {
-    pub person: Uuid,
+    pub person: PersonId,
     pub version: u64,
     pub updated_at: Time,
 }
@@ -37,12 +38,12 @@ pub static RESOURCE: Resource =
     Resource::inner().tables(&[&PERSONS, &MAPPINGS]).samples(samples).checks(&[check]);
 
 /// By project.
-pub(super) static PERSONS: Table<(u32, Uuid), Person> = Table::new("persons").indexed(&[&BY_TOUCH]);
+pub(super) static PERSONS: Table<(ProjectId, PersonId), Person> = Table::new("persons").indexed(&[&BY_TOUCH]);
 /// By project and the time of the last change.
-static BY_TOUCH: Index<(u32, Uuid), Person, (u32, Time, Uuid), ()> =
+static BY_TOUCH: Index<(ProjectId, PersonId), Person, (ProjectId, Time, PersonId), ()> =
     Index::new("persons_by_touch", |(project, id), person| Some(((*project, person.touched_at, *id), ())));
 /// By project and distinct id.
-pub(super) static MAPPINGS: Table<(u32, String), Mapping> =
+pub(super) static MAPPINGS: Table<(ProjectId, String), Mapping> =
     Table::new("persons_by_distinct_id").indexed(&[&DISTINCT_IDS]).belongs_to(&[&ParentThrough {
         table: &PERSONS,
         front: |person| *person,
@@ -50,7 +51,7 @@ pub(super) static MAPPINGS: Table<(u32, String), Mapping> =
         child: |(project, _, distinct_id), ()| (*project, distinct_id.clone()),
     }]);
 /// The distinct ids of a person.
-static DISTINCT_IDS: Index<(u32, String), Mapping, (u32, Uuid, String), ()> =
+static DISTINCT_IDS: Index<(ProjectId, String), Mapping, (ProjectId, PersonId, String), ()> =
     Index::new("person_distinct_ids", |(project, distinct_id), mapping| {
         Some(((*project, mapping.person, distinct_id.clone()), ()))
     });
@@ -118,10 +119,10 @@ const NOBODY: &[&str] = &[
 pub fn resolve(
     tx: &WriteTx,
     event_ids: &EventIds,
-    project: u32,
+    project: ProjectId,
     event: Uuid,
     sent: &CapturedEvent,
-) -> Result<(Uuid, Option<Json>)> {
+) -> Result<(PersonId, Option<Json>)> {
     let now = Ids::time_of(event);
     let known = tx.get(&MAPPINGS, &(project, sent.distinct_id.clone()))?;
     if sent.person.unprofiled {
@@ -154,14 +155,20 @@ fn is_somebody(distinct_id: &str) -> bool {
 }
 
 /// The identifier that stands for a distinct id without a person; the same each time.
-fn unprofiled(project: u32, distinct_id: &str) -> Uuid {
-    let hash = Sha256::new().chain_update(project.to_be_bytes()).chain_update(distinct_id).finalize();
+fn unprofiled(project: ProjectId, distinct_id: &str) -> PersonId {
+    let hash = Sha256::new().chain_update(project.0.to_be_bytes()).chain_update(distinct_id).finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    PersonId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-fn create(tx: &WriteTx, event_ids: &EventIds, project: u32, now: Time, distinct_id: &str) -> Result<Uuid> {
+fn create(
+    tx: &WriteTx,
+    event_ids: &EventIds,
+    project: ProjectId,
+    now: Time,
+    distinct_id: &str,
+) -> Result<PersonId> {
     let id = event_ids.id();
     let person = Person {
         properties: Json::of(&Map::new()),
@@ -177,12 +184,19 @@ fn create(tx: &WriteTx, event_ids: &EventIds, project: u32, now: Time, distinct_
 }
 
 /// Makes `distinct_id` one of the person's.
-fn link(tx: &WriteTx, project: u32, now: Time, distinct_id: &str, person: Uuid, version: u64) -> Result<()> {
+fn link(
+    tx: &WriteTx,
+    project: ProjectId,
+    now: Time,
+    distinct_id: &str,
+    person: PersonId,
+    version: u64,
+) -> Result<()> {
     let mapping = Mapping { person, version, updated_at: now };
     Ok(tx.put(&MAPPINGS, &(project, distinct_id.to_owned()), &mapping)?)
 }
 
-fn put(tx: &WriteTx, project: u32, now: Time, id: Uuid, mut person: Person) -> Result<Person> {
+fn put(tx: &WriteTx, project: ProjectId, now: Time, id: PersonId, mut person: Person) -> Result<Person> {
     tx.change(&PERSONS, &(project, id), &mut person, |person| person.touched_at = now)?;
     Ok(person)
 }
@@ -192,12 +206,12 @@ fn put(tx: &WriteTx, project: u32, now: Time, id: Uuid, mut person: Person) -> R
 fn identify(
     tx: &WriteTx,
     event_ids: &EventIds,
-    project: u32,
+    project: ProjectId,
     now: Time,
     distinct_id: &str,
     other: &str,
     forced: bool,
-) -> Result<Uuid> {
+) -> Result<PersonId> {
     let of = |name: &str| tx.get(&MAPPINGS, &(project, name.to_owned()));
     let id = match (of(distinct_id)?, of(other)?) {
         (Some(mine), Some(theirs)) if mine.person == theirs.person => mine.person,
@@ -230,7 +244,14 @@ fn identify(
     Ok(id)
 }
 
-fn merge(tx: &WriteTx, project: u32, now: Time, into: Uuid, from: Uuid, forced: bool) -> Result<()> {
+fn merge(
+    tx: &WriteTx,
+    project: ProjectId,
+    now: Time,
+    into: PersonId,
+    from: PersonId,
+    forced: bool,
+) -> Result<()> {
     let (Some(mut kept), Some(gone)) =
         (tx.get(&PERSONS, &(project, into))?, tx.get(&PERSONS, &(project, from))?)
     else {
@@ -262,9 +283,9 @@ fn merge(tx: &WriteTx, project: u32, now: Time, into: Uuid, from: Uuid, forced: 
 /// `$set` overwrites, `$set_once` only fills, `$unset` removes.
 fn apply_properties(
     tx: &WriteTx,
-    project: u32,
+    project: ProjectId,
     now: Time,
-    id: Uuid,
+    id: PersonId,
     mut person: Person,
     sent: &CapturedEvent,
 ) -> Result<Person> {
@@ -312,7 +333,7 @@ fn set_properties(person: &mut Person, properties: &Map<String, Value>) -> bool 
 pub struct Row {
     pub distinct_id: String,
     pub mapping: Mapping,
-    pub id: Uuid,
+    pub id: PersonId,
     /// One for all distinct ids of the person: it may be large.
     pub person: Arc<Person>,
 }
@@ -322,21 +343,21 @@ pub struct Row {
 /// Says also after which person they end; `None` at the end of all.
 pub fn changed(
     tx: &Tx,
-    project: u32,
+    project: ProjectId,
     start: Option<Time>,
     end: Time,
     after: Option<Cursor>,
     bytes_max: usize,
 ) -> Result<Option<(Vec<Row>, Cursor)>> {
-    let first = (project, start.unwrap_or(Time(i64::MIN)), Uuid::nil());
-    let from = after.map_or(first, |place| (project, place.time, place.next_id()));
+    let first = (project, start.unwrap_or(Time(i64::MIN)), PersonId(Uuid::nil()));
+    let from = after.map_or(first, |place| (project, place.time, PersonId(place.next_id())));
     let is_inside = |time: Time| start.is_none_or(|start| time >= start) && time < end;
     let mut rows = Vec::new();
     let mut bytes = 0;
     let mut reached = None;
     for row in tx.range(&BY_TOUCH, &from, &(project, end), Order::Ascending)? {
         let ((_, time, id), ()) = row?;
-        reached = Some(Cursor { time, id });
+        reached = Some(Cursor { time, id: id.0 });
         let Some(person) = tx.get(&PERSONS, &(project, id))?.map(Arc::new) else { continue };
         bytes += person.properties.text().len();
         for ((_, _, distinct_id), ()) in tx.scan(&DISTINCT_IDS, &(project, id), Order::Ascending)? {
@@ -364,10 +385,11 @@ fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
 }
 
 /// Removes some persons of a project that is gone; true where more are left.
-pub(super) fn sweep(tx: &WriteTx, project: u32) -> Result<bool> {
+pub(super) fn sweep(tx: &WriteTx, project: ProjectId) -> Result<bool> {
     const AT_ONCE: usize = 200;
     let all = tx.range(&PERSONS, &(project, Uuid::nil()), &(project, Uuid::max()), Order::Ascending)?;
-    let some: Vec<((u32, Uuid), Person)> = all.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
+    let some: Vec<((ProjectId, PersonId), Person)> =
+        all.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
     for (key, _) in &some {
         tx.delete(&PERSONS, key)?;
     }
@@ -379,7 +401,7 @@ fn samples(all: &mut super::samples::Samples) {
     let json = Json::of(&serde_json::json!({"a": [1, null]}));
     all.add(
         &PERSONS,
-        (7, ONE),
+        (ProjectId(7), ONE.into()),
         Person {
             properties: json.clone(),
             version: 2,
@@ -389,6 +411,6 @@ fn samples(all: &mut super::samples::Samples) {
             is_identified: true,
         },
     );
-    let mapping = Mapping { person: ONE, version: 1, updated_at: NOW };
-    all.add(&MAPPINGS, (7, text("d")), mapping);
+    let mapping = Mapping { person: ONE.into(), version: 1, updated_at: NOW };
+    all.add(&MAPPINGS, (ProjectId(7), text("d")), mapping);
 }

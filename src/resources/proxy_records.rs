@@ -4,7 +4,6 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::{Resource, members, organizations, users};
 use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
@@ -13,6 +12,7 @@ use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::config::Config;
 use crate::error::{Result, invalid, invalid_body, not_found};
+use crate::ids::{OrganizationId, ProxyRecordId, UserId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid, hex};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&RECORDS]).samples(samples);
@@ -91,7 +91,7 @@ pub struct ProxyRecord {
     pub message: Option<String>,
     pub created_at: Time,
     pub updated_at: Time,
-    pub created_by: Uuid,
+    pub created_by: UserId,
     /// Since when the name's CNAME is waited for.
     pub waiting_since: Time,
     /// Looks in vain since then.
@@ -101,18 +101,26 @@ pub struct ProxyRecord {
 }
 
 /// By organization, and by time.
-pub(super) static RECORDS: Table<(Uuid, Uuid), ProxyRecord> = Table::new("proxy_records")
+pub(super) static RECORDS: Table<(OrganizationId, ProxyRecordId), ProxyRecord> = Table::new("proxy_records")
     .counted(by_uuid)
     .indexed(&[&BY_DOMAIN, &DUE])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// By name in lower case.
-static BY_DOMAIN: Index<(Uuid, Uuid), ProxyRecord, String, (Uuid, Uuid)> =
-    Index::unique("proxy_records_by_domain", |key, record| Some((record.domain.to_lowercase(), *key)));
+static BY_DOMAIN: Index<
+    (OrganizationId, ProxyRecordId),
+    ProxyRecord,
+    String,
+    (OrganizationId, ProxyRecordId),
+> = Index::unique("proxy_records_by_domain", |key, record| Some((record.domain.to_lowercase(), *key)));
 /// By the time of the next look: the organization of the record.
-pub static DUE: Index<(Uuid, Uuid), ProxyRecord, ([u8; 8], Uuid), Uuid> =
-    Index::new("proxy_records_due", |(organization, id), record| {
-        record.next_look_at.map(|at| ((at.0.to_be_bytes(), *id), *organization))
-    });
+pub static DUE: Index<
+    (OrganizationId, ProxyRecordId),
+    ProxyRecord,
+    ([u8; 8], ProxyRecordId),
+    OrganizationId,
+> = Index::new("proxy_records_due", |(organization, id), record| {
+    record.next_look_at.map(|at| ((at.0.to_be_bytes(), *id), *organization))
+});
 
 /// A name that never gets its CNAME is given up after this.
 const WAITING_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
@@ -135,7 +143,7 @@ const FIELDS: &[FieldInfo] = &[
 
 #[derive(Serialize)]
 struct Wire<'a> {
-    id: Uuid,
+    id: ProxyRecordId,
     domain: &'a str,
     target_cname: &'a str,
     status: Status,
@@ -145,7 +153,7 @@ struct Wire<'a> {
     created_by: Option<u32>,
 }
 
-fn wire<'a>(tx: &Tx, id: Uuid, record: &'a ProxyRecord) -> Result<Wire<'a>> {
+fn wire<'a>(tx: &Tx, id: ProxyRecordId, record: &'a ProxyRecord) -> Result<Wire<'a>> {
     Ok(Wire {
         id,
         domain: &record.domain,
@@ -170,7 +178,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
     let domain = free_domain(call, tx)?;
-    let id = call.new_uuid();
+    let id = call.new_id();
     let record = ProxyRecord {
         target_cname: target_cname(&call.config, organization, &domain),
         domain,
@@ -189,7 +197,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Member)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     Reply::ok(&wire(tx, id, &get(tx, organization, id)?)?)
 }
 
@@ -210,7 +218,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 /// Gone at once where nothing was set up for it; otherwise the background task takes it down first.
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let before = get(tx, organization, id)?;
     match before.status {
         Status::Waiting | Status::Erroring | Status::TimedOut => {
@@ -238,9 +246,9 @@ fn retry(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::ok(&wire(tx, id, &record)?)
 }
 
-fn to_change(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, ProxyRecord)> {
+fn to_change(call: &Call, tx: &Tx) -> Result<(OrganizationId, ProxyRecordId, ProxyRecord)> {
     let (organization, _) = members::require(call, Level::Admin)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let record = get(tx, organization, id)?;
     if record.status == Status::Deleting {
         return Err(invalid_body("invalid_input", "This proxy record is being deleted."));
@@ -257,7 +265,7 @@ fn free_domain(call: &Call, tx: &Tx) -> Result<String> {
     }
     let owner = tx.get(&BY_DOMAIN, &domain.to_lowercase())?;
     // A record may change the case of its own name.
-    if owner.is_some_and(|(_, id)| call.uuid("id").ok() != Some(id)) {
+    if owner.is_some_and(|(_, id)| call.id("id").ok() != Some(id)) {
         return Err(invalid("domain", "unique", "proxy record with this domain already exists."));
     }
     Ok(domain)
@@ -276,7 +284,7 @@ fn is_host_name(name: &str) -> bool {
 }
 
 /// Where the name's CNAME has to lead: the same for the same name of the same organization.
-fn target_cname(config: &Config, organization: Uuid, domain: &str) -> String {
+fn target_cname(config: &Config, organization: OrganizationId, domain: &str) -> String {
     let digest = Sha256::digest(format!("{organization}{domain}"));
     let front = hex(&digest[..10]);
     format!("{front}.{}", config.proxy_base_cname)
@@ -372,7 +380,7 @@ fn trouble(record: &ProxyRecord, finding: &Finding) -> String {
 }
 
 /// Organization and identifier of a record, and the record as it was looked at.
-pub type Due = (Uuid, Uuid, ProxyRecord);
+pub type Due = (OrganizationId, ProxyRecordId, ProxyRecord);
 
 /// The records whose look is due, and when the next one's is.
 pub fn due(tx: &Tx, now: Time, limit: u64) -> Result<(Vec<Due>, Option<Time>)> {
@@ -408,12 +416,12 @@ pub fn settle(
     Ok(tx.replace(&RECORDS, &(*organization, *id), looked_at, &record)?)
 }
 
-fn get(tx: &Tx, organization: Uuid, id: Uuid) -> Result<ProxyRecord> {
+fn get(tx: &Tx, organization: OrganizationId, id: ProxyRecordId) -> Result<ProxyRecord> {
     tx.get(&RECORDS, &(organization, id))?.ok_or_else(not_found)
 }
 
 /// Removes the record of a name, whatever its case, and gives it with its organization.
-pub fn free(tx: &WriteTx, name: &str) -> Result<Option<(Uuid, ProxyRecord)>> {
+pub fn free(tx: &WriteTx, name: &str) -> Result<Option<(OrganizationId, ProxyRecord)>> {
     let Some((organization, id)) = tx.get(&BY_DOMAIN, &name.to_lowercase())? else { return Ok(None) };
     let record = get(tx, organization, id)?;
     tx.delete(&RECORDS, &(organization, id))?;
@@ -424,7 +432,7 @@ fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, TWO, text};
     all.add(
         &RECORDS,
-        (ONE, TWO),
+        (ONE.into(), TWO.into()),
         ProxyRecord {
             domain: text("e.example.com"),
             target_cname: text("t.proxy.localhost"),
@@ -432,7 +440,7 @@ fn samples(all: &mut super::samples::Samples) {
             message: Some(text("m")),
             created_at: NOW,
             updated_at: NOW,
-            created_by: ONE,
+            created_by: ONE.into(),
             waiting_since: NOW,
             looks: 300,
             next_look_at: Some(NOW),

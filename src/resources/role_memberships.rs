@@ -2,13 +2,13 @@
 //! Invariant: somebody is in a role at most once, and only while they belong to its organization.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, roles, users};
 use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
+use crate::ids::{OrganizationId, RoleId, RoleMembershipId, UserId};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&MEMBERSHIPS]).samples(samples);
@@ -46,14 +46,14 @@ fn routes() -> Vec<Route> {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoleMembership {
-    pub organization: Uuid,
-    pub user: Uuid,
+    pub organization: OrganizationId,
+    pub user: UserId,
     pub joined_at: Time,
     pub updated_at: Time,
 }
 
 /// By role, and by time.
-pub(super) static MEMBERSHIPS: Table<(Uuid, Uuid), RoleMembership> =
+pub(super) static MEMBERSHIPS: Table<(RoleId, RoleMembershipId), RoleMembership> =
     Table::new("role_memberships").counted(by_uuid).indexed(&[&BY_USER]).belongs_to(&[
         &Parent::of(&roles::ROLES, |(_, role)| *role),
         &ParentThrough {
@@ -64,12 +64,16 @@ pub(super) static MEMBERSHIPS: Table<(Uuid, Uuid), RoleMembership> =
         },
     ]);
 /// By organization, user and role: the roles of a user.
-static BY_USER: Index<(Uuid, Uuid), RoleMembership, (Uuid, Uuid, Uuid), Uuid> =
-    Index::unique("role_memberships_by_user", |(role, id), membership| {
-        Some(((membership.organization, membership.user, *role), *id))
-    });
+static BY_USER: Index<
+    (RoleId, RoleMembershipId),
+    RoleMembership,
+    (OrganizationId, UserId, RoleId),
+    RoleMembershipId,
+> = Index::unique("role_memberships_by_user", |(role, id), membership| {
+    Some(((membership.organization, membership.user, *role), *id))
+});
 
-const USER_UUID: Field<Uuid> = Field::uuid("user_uuid").required();
+const USER_UUID: Field<UserId> = Field::id("user_uuid").required();
 pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     Field::uuid("role_id").read_only(),
@@ -82,19 +86,19 @@ pub const FIELDS: &[FieldInfo] = &[
 
 #[derive(Serialize)]
 pub struct Wire<'a> {
-    id: Uuid,
-    role_id: Uuid,
+    id: RoleMembershipId,
+    role_id: RoleId,
     organization_member: members::Wire<'a>,
     user: users::Basic<'a>,
     joined_at: Time,
     updated_at: Time,
-    user_uuid: Uuid,
+    user_uuid: UserId,
 }
 
 /// A membership with the member that it is of.
 pub struct Row {
-    id: Uuid,
-    role: Uuid,
+    id: RoleMembershipId,
+    role: RoleId,
     membership: RoleMembership,
     member: members::Row,
 }
@@ -113,8 +117,8 @@ pub fn wire(row: &Row) -> Wire<'_> {
 
 fn load(
     tx: &Tx,
-    organization: Uuid,
-    ((role, id), membership): ((Uuid, Uuid), RoleMembership),
+    organization: OrganizationId,
+    ((role, id), membership): ((RoleId, RoleMembershipId), RoleMembership),
 ) -> Result<Row> {
     let member = members::load(tx, organization, membership.user)?;
     Ok(Row { id, role, membership, member })
@@ -124,7 +128,7 @@ fn load(
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Member)?;
     let paging = Paging::of(call);
-    let role = call.uuid("role_id")?;
+    let role = call.id("role_id")?;
     let (total, page) = if roles::exists(tx, organization, role)? {
         tx.page(&MEMBERSHIPS, &role, Order::Ascending, paging.offset, paging.limit)?
     } else {
@@ -136,8 +140,8 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let organization = roles::require_admin(call.place.in_organization()?)?;
-    let role = call.uuid("role_id")?;
-    let user: Uuid = call.form(FIELDS)?.only(USER_UUID).unwrap_or_default();
+    let role = call.id("role_id")?;
+    let user: UserId = call.form(FIELDS)?.only(USER_UUID).ok_or_else(not_found)?;
     let refuse = |detail: &'static str| Err(invalid_body("invalid_input", detail));
     if !roles::exists(tx, organization, role)? {
         return refuse("Role does not exist.");
@@ -148,7 +152,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if tx.has(&BY_USER, &(organization, user, role))? {
         return refuse("User is already part of the role.");
     }
-    let id = call.new_uuid();
+    let id = call.new_id();
     let membership = RoleMembership { organization, user, joined_at: call.now, updated_at: call.now };
     tx.insert(&MEMBERSHIPS, &(role, id), &membership)?;
     batch_exports::authors::pause_all_lost(call, tx, organization)?;
@@ -169,8 +173,12 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::no_content()
 }
 
-fn find(call: &Call, tx: &Tx, organization: Uuid) -> Result<((Uuid, Uuid), RoleMembership)> {
-    let key = (call.uuid("role_id")?, call.uuid("id")?);
+fn find(
+    call: &Call,
+    tx: &Tx,
+    organization: OrganizationId,
+) -> Result<((RoleId, RoleMembershipId), RoleMembership)> {
+    let key = (call.id("role_id")?, call.id("id")?);
     if !roles::exists(tx, organization, key.0)? {
         return Err(not_found());
     }
@@ -179,13 +187,13 @@ fn find(call: &Call, tx: &Tx, organization: Uuid) -> Result<((Uuid, Uuid), RoleM
 }
 
 /// Everybody who is in the role.
-pub fn of_role(tx: &Tx, organization: Uuid, role: Uuid) -> Result<Vec<Row>> {
+pub fn of_role(tx: &Tx, organization: OrganizationId, role: RoleId) -> Result<Vec<Row>> {
     let all = tx.scan(&MEMBERSHIPS, &role, Order::Ascending)?;
     all.into_iter().map(|row| load(tx, organization, row)).collect()
 }
 
 /// The roles that a user has in an organization.
-pub fn roles_of(tx: &Tx, organization: Uuid, user: Uuid) -> Result<Vec<Uuid>> {
+pub fn roles_of(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<Vec<RoleId>> {
     let all = tx.scan(&BY_USER, &(organization, user), Order::Ascending)?;
     Ok(all.into_iter().map(|((_, _, role), _)| role).collect())
 }
@@ -194,7 +202,7 @@ fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, TWO};
     all.add(
         &MEMBERSHIPS,
-        (ONE, TWO),
-        RoleMembership { organization: TWO, user: ONE, joined_at: NOW, updated_at: NOW },
+        (ONE.into(), TWO.into()),
+        RoleMembership { organization: TWO.into(), user: ONE.into(), joined_at: NOW, updated_at: NOW },
     );
 }

@@ -2,13 +2,13 @@
 //! Invariant: a name is unique in its organization, whatever its case.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{Resource, batch_exports, members, organizations, role_memberships, users};
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, invalid, not_found};
+use crate::ids::{OrganizationId, RoleId, UserId};
 use crate::store::{Index, OnConflict, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&ROLES]).samples(samples);
@@ -57,17 +57,17 @@ fn routes() -> Vec<Route> {
 pub struct Role {
     pub name: String,
     pub feature_flags_access_level: u8,
-    pub created_by: Uuid,
+    pub created_by: UserId,
     pub created_at: Time,
 }
 
 /// By organization, and by time.
-pub(super) static ROLES: Table<(Uuid, Uuid), Role> = Table::new("roles")
+pub(super) static ROLES: Table<(OrganizationId, RoleId), Role> = Table::new("roles")
     .counted(by_uuid)
     .indexed(&[&BY_NAME])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// By organization and name in lower case.
-static BY_NAME: Index<(Uuid, Uuid), Role, (Uuid, String), Uuid> =
+static BY_NAME: Index<(OrganizationId, RoleId), Role, (OrganizationId, String), RoleId> =
     Index::unique("roles_by_name", |(organization, id), role| {
         Some(((*organization, role.name.to_lowercase()), *id))
     });
@@ -91,7 +91,7 @@ const FIELDS: &[FieldInfo] = &[
 
 #[derive(Serialize)]
 struct Wire<'a> {
-    id: Uuid,
+    id: RoleId,
     name: &'a str,
     feature_flags_access_level: u8,
     created_at: Time,
@@ -103,14 +103,14 @@ struct Wire<'a> {
 
 /// A role with everybody who is shown with it.
 struct Loaded {
-    id: Uuid,
+    id: RoleId,
     role: Role,
     creator: Option<users::User>,
     members: Vec<role_memberships::Row>,
 }
 
 impl Loaded {
-    fn load(call: &Call, tx: &Tx, organization: Uuid, id: Uuid, role: Role) -> Result<Loaded> {
+    fn load(call: &Call, tx: &Tx, organization: OrganizationId, id: RoleId, role: Role) -> Result<Loaded> {
         let creator = if hides_creator(call) { None } else { users::get(tx, role.created_by)? };
         let members = role_memberships::of_role(tx, organization, id)?;
         Ok(Loaded { id, role, creator, members })
@@ -164,20 +164,20 @@ fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Member)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let role = find(tx, organization, id)?;
     Reply::ok(&Loaded::load(call, tx, organization, id, role)?.wire())
 }
 
 fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = call.place.in_organization()?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let role = update(tx, at, id, call.input())?;
     Reply::ok(&Loaded::load(call, tx, at.0, id, role)?.wire())
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    remove(call, tx, call.place.in_organization()?, call.uuid("id")?)?;
+    remove(call, tx, call.place.in_organization()?, call.id("id")?)?;
     Reply::no_content()
 }
 
@@ -188,7 +188,7 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
 ///
 /// # Errors
 /// 403 below admin; 400 for wrong fields, or a name that another role has.
-pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(Uuid, Role)> {
+pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(RoleId, Role)> {
     let organization = require_admin(at)?;
     let mut role = Role {
         name: String::new(),
@@ -200,7 +200,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     form.set(NAME, &mut role.name);
     form.ignore(FEATURE_FLAGS_ACCESS_LEVEL);
     form.finish();
-    let id = ctx.new_uuid();
+    let id = ctx.new_id();
     tx.insert(&ROLES, &(organization, id), &role).on_conflict(&BY_NAME, taken)?;
     Ok((id, role))
 }
@@ -209,7 +209,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
 ///
 /// # Errors
 /// 403 below admin; 404 where the organization has no such role; 400 as for `create`.
-pub fn update(tx: &WriteTx, at: InOrganization, id: Uuid, input: Input<'_>) -> Result<Role> {
+pub fn update(tx: &WriteTx, at: InOrganization, id: RoleId, input: Input<'_>) -> Result<Role> {
     let organization = require_admin(at)?;
     let before = find(tx, organization, id)?;
     let mut role = before.clone();
@@ -225,7 +225,7 @@ pub fn update(tx: &WriteTx, at: InOrganization, id: Uuid, input: Input<'_>) -> R
 ///
 /// # Errors
 /// 403 below admin; 404 where the organization has no such role.
-pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: Uuid) -> Result<()> {
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: RoleId) -> Result<()> {
     let organization = require_admin(at)?;
     find(tx, organization, id)?;
     tx.delete(&ROLES, &(organization, id))?;
@@ -233,7 +233,7 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: Uuid) -> Result<(
 }
 
 /// The organization, for somebody who may change its roles and who is in them.
-pub(super) fn require_admin((organization, level): InOrganization) -> Result<Uuid> {
+pub(super) fn require_admin((organization, level): InOrganization) -> Result<OrganizationId> {
     if level < Level::Admin {
         return Err(denied("You need to have admin level or higher."));
     }
@@ -244,17 +244,17 @@ fn taken() -> Error {
     invalid("name", "unique", "There is already a role with this name.")
 }
 
-fn find(tx: &Tx, organization: Uuid, id: Uuid) -> Result<Role> {
+fn find(tx: &Tx, organization: OrganizationId, id: RoleId) -> Result<Role> {
     tx.get(&ROLES, &(organization, id))?.ok_or_else(not_found)
 }
 
-fn by_name(tx: &Tx, organization: Uuid, name: &str) -> Result<Option<(Uuid, Role)>> {
+fn by_name(tx: &Tx, organization: OrganizationId, name: &str) -> Result<Option<(RoleId, Role)>> {
     let Some(id) = tx.get(&BY_NAME, &(organization, name.to_lowercase()))? else { return Ok(None) };
     Ok(tx.get(&ROLES, &(organization, id))?.map(|role| (id, role)))
 }
 
 /// Whether the organization has this role.
-pub fn exists(tx: &Tx, organization: Uuid, id: Uuid) -> Result<bool> {
+pub fn exists(tx: &Tx, organization: OrganizationId, id: RoleId) -> Result<bool> {
     Ok(tx.has(&ROLES, &(organization, id))?)
 }
 
@@ -262,7 +262,7 @@ fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, TWO, text};
     all.add(
         &ROLES,
-        (ONE, TWO),
-        Role { name: text("Role"), feature_flags_access_level: 21, created_by: ONE, created_at: NOW },
+        (ONE.into(), TWO.into()),
+        Role { name: text("Role"), feature_flags_access_level: 21, created_by: ONE.into(), created_at: NOW },
     );
 }

@@ -10,7 +10,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::users::{self, User};
 use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
@@ -25,6 +24,7 @@ use crate::config::{
     SESSIONS_MAX,
 };
 use crate::error::{Envelope, Error, Result, denied, invalid, invalid_body, unauthenticated};
+use crate::ids::{SessionId, UserId};
 use crate::logging::{self, SecurityEvent};
 use crate::store::{Index, Order, ParentThrough, Problems, Table, Tx, WriteTx};
 
@@ -67,8 +67,8 @@ fn routes() -> Vec<Route> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     /// What its user sees of it; opens nothing.
-    pub id: Uuid,
-    pub user: Uuid,
+    pub id: SessionId,
+    pub user: UserId,
     pub created_at: Time,
     /// When the password was last given.
     pub authenticated_at: Time,
@@ -107,10 +107,10 @@ pub(super) static SESSIONS: Table<[u8; 32], Session> =
         index: &BY_USER,
         child: |(_, hash), ()| *hash,
     }]);
-static BY_USER: Index<[u8; 32], Session, (Uuid, [u8; 32]), ()> =
+static BY_USER: Index<[u8; 32], Session, (UserId, [u8; 32]), ()> =
     Index::new("sessions_by_user", |hash, session| Some(((session.user, *hash), ())));
 /// By id, and so in the order of their making, to find those whose time is over.
-static BY_AGE: Index<[u8; 32], Session, (Uuid, [u8; 32]), ()> =
+static BY_AGE: Index<[u8; 32], Session, (SessionId, [u8; 32]), ()> =
     Index::new("sessions_by_age", |hash, session| Some(((session.id, *hash), ())));
 
 const EMAIL: Field<String> = Field::email("email").required().write_only();
@@ -320,7 +320,7 @@ pub fn is_second_step_done(ctx: &Ctx) -> Result<bool> {
 }
 
 /// The user whose second step the call's session waits for, if the password was given after `earliest`.
-pub fn awaiting_second_step(call: &Call, tx: &Tx, earliest: Time) -> Result<Option<Uuid>> {
+pub fn awaiting_second_step(call: &Call, tx: &Tx, earliest: Time) -> Result<Option<UserId>> {
     let Some(hash) = call.session else { return Ok(None) };
     let session = tx.get(&SESSIONS, &hash)?;
     let waits =
@@ -329,7 +329,7 @@ pub fn awaiting_second_step(call: &Call, tx: &Tx, earliest: Time) -> Result<Opti
 }
 
 /// Ends a log-in with its second step: a new session takes the place of the one that waited.
-pub fn complete(call: &Call, tx: &WriteTx, user: Uuid, reply: Reply) -> Result<Reply> {
+pub fn complete(call: &Call, tx: &WriteTx, user: UserId, reply: Reply) -> Result<Reply> {
     begin(call, tx, user, SecondStep::Done, Method::Password, reply)
 }
 
@@ -351,14 +351,14 @@ pub fn second_factor_changed(call: &Call, tx: &WriteTx, is_enabled: bool) -> Res
 }
 
 /// Logs a user in who has just signed up: stores a new session and adds its cookies to the reply.
-pub fn with_cookies(call: &Call, tx: &WriteTx, user: Uuid, reply: Reply) -> Result<Reply> {
+pub fn with_cookies(call: &Call, tx: &WriteTx, user: UserId, reply: Reply) -> Result<Reply> {
     begin(call, tx, user, SecondStep::None, Method::SignUp, reply)
 }
 
 fn begin(
     call: &Call,
     tx: &WriteTx,
-    user: Uuid,
+    user: UserId,
     second_step: SecondStep,
     method: Method,
     reply: Reply,
@@ -371,7 +371,7 @@ fn begin(
     let token = call.ids.letters(ALPHABET, 40);
     let hash = hash(&token);
     let session = Session {
-        id: call.new_uuid(),
+        id: call.new_id(),
         user,
         created_at: call.now,
         authenticated_at: call.now,
@@ -388,7 +388,7 @@ fn begin(
 
 /// Ends a session where a user has as many as one may have: log-ins that wait end first, then
 /// those that began first.
-fn end_oldest(tx: &WriteTx, user: Uuid) -> Result<()> {
+fn end_oldest(tx: &WriteTx, user: UserId) -> Result<()> {
     let mut all = of_user(tx, user)?;
     all.sort_by_key(|(_, session)| (session.second_step != SecondStep::Awaited, session.id));
     let too_many = (all.len() + 1).saturating_sub(SESSIONS_MAX);
@@ -396,7 +396,7 @@ fn end_oldest(tx: &WriteTx, user: Uuid) -> Result<()> {
 }
 
 /// Every session of a user, and every log-in that waits, with its hash.
-fn of_user(tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], Session)>> {
+fn of_user(tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], Session)>> {
     let mut all = Vec::new();
     for ((_, hash), ()) in tx.scan(&BY_USER, &user, Order::Ascending)? {
         if let Some(session) = tx.get(&SESSIONS, &hash)? {
@@ -407,7 +407,7 @@ fn of_user(tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], Session)>> {
 }
 
 /// Ends what a user has left over: sessions past their time, and log-ins whose second step never came.
-fn end_dead(ctx: &Ctx, tx: &WriteTx, user: Uuid) -> Result<()> {
+fn end_dead(ctx: &Ctx, tx: &WriteTx, user: UserId) -> Result<()> {
     for (hash, session) in of_user(tx, user)? {
         let waited_out = session.second_step == SecondStep::Awaited
             && session.created_at.plus_seconds(two_factor::LOG_IN_SECONDS) <= ctx.now;
@@ -419,7 +419,7 @@ fn end_dead(ctx: &Ctx, tx: &WriteTx, user: Uuid) -> Result<()> {
 }
 
 /// Ends all sessions of a user but one, and all log-ins that wait for their second step.
-pub fn end_others(tx: &WriteTx, user: Uuid, keep: Option<[u8; 32]>) -> Result<()> {
+pub fn end_others(tx: &WriteTx, user: UserId, keep: Option<[u8; 32]>) -> Result<()> {
     for (hash, _session) in of_user(tx, user)? {
         if Some(hash) != keep {
             tx.delete(&SESSIONS, &hash)?;
@@ -430,14 +430,14 @@ pub fn end_others(tx: &WriteTx, user: Uuid, keep: Option<[u8; 32]>) -> Result<()
 
 /// When the newest session began.
 pub(super) fn newest(tx: &Tx) -> Result<Option<Time>> {
-    Ok(tx.last(&BY_AGE)?.map(|((age, _), ())| Ids::time_of(age)))
+    Ok(tx.last(&BY_AGE)?.map(|((age, _), ())| Ids::time_of(age.0)))
 }
 
 /// Removes some sessions whose time is over.
 pub fn sweep(tx: &WriteTx, now: Time) -> Result<Swept> {
     let now = trusted_time::of(tx, now)?;
     const AT_ONCE: u64 = 500;
-    let oldest: Vec<((Uuid, [u8; 32]), ())> = tx.first(&BY_AGE, AT_ONCE)?;
+    let oldest: Vec<((SessionId, [u8; 32]), ())> = tx.first(&BY_AGE, AT_ONCE)?;
     let mut removed = 0;
     for ((_, hash), ()) in &oldest {
         let Some(session) = tx.get(&SESSIONS, hash)? else { continue };
@@ -461,7 +461,7 @@ fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
 }
 
 /// One session, for the test of the stored bytes.
-fn sample(id: Uuid, user: Uuid, now: Time) -> Session {
+fn sample(id: SessionId, user: UserId, now: Time) -> Session {
     Session {
         id,
         user,
@@ -478,7 +478,7 @@ fn sample(id: Uuid, user: Uuid, now: Time) -> Session {
 
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{HASH, NOW, ONE, TWO};
-    all.add(&SESSIONS, HASH, sample(TWO, ONE, NOW));
+    all.add(&SESSIONS, HASH, sample(TWO.into(), ONE.into(), NOW));
     all.variants("how a session began", &crate::every!(Method { Password, SignUp }));
     all.variants("second step", &crate::every!(SecondStep { None, Awaited, Done }));
 }

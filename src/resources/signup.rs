@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::invites::Loaded;
 use super::organizations::{NAME_CHARS_MAX, Organization};
@@ -16,6 +15,7 @@ use crate::app::{App, Route, Tag, async_, public, tagged};
 use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
+use crate::ids::{InviteId, OrganizationId, UserId};
 use crate::logging::{self, SecurityEvent};
 use crate::store::{Tx, WriteTx};
 
@@ -131,7 +131,7 @@ fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
 
 /// The organization that takes in the address of the body, where the operator lets addresses be believed
 /// unproved; sign-up need not be open for that.
-fn provisioned(call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
+fn provisioned(call: &Call, tx: &Tx) -> Result<Option<OrganizationId>> {
     match call.body.value()?.get("email").and_then(serde_json::Value::as_str) {
         Some(email) if call.config.jit_signup => domains::provisions(tx, email.trim()),
         _ => Ok(None),
@@ -139,7 +139,7 @@ fn provisioned(call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
 }
 
 /// Where somebody who signs up goes: into an organization, or with `None` into one of their own.
-fn admit(setup_code: &str, call: &Call, tx: &Tx) -> Result<Option<Uuid>> {
+fn admit(setup_code: &str, call: &Call, tx: &Tx) -> Result<Option<OrganizationId>> {
     let organization = provisioned(call, tx)?;
     if organization.is_none() {
         may_sign_up(setup_code, call, tx)?;
@@ -174,7 +174,7 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
                 .take(ORGANIZATION_NAME)
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| own_organization(&user.first_name));
-            let uuid = call.new_uuid();
+            let uuid = call.new_id();
             users::insert(tx, uuid, &user)?;
             match organization {
                 Some(organization) => enter(&call, tx, organization, uuid, Level::Member)?,
@@ -252,7 +252,7 @@ pub fn blank_user(ctx: &Ctx, tx: &WriteTx, email: &str) -> Result<User> {
 }
 
 /// 201 with the new user, logged in.
-fn signed_up(call: &Call, tx: &WriteTx, uuid: Uuid, next_url: Option<&str>) -> Result<Reply> {
+fn signed_up(call: &Call, tx: &WriteTx, uuid: UserId, next_url: Option<&str>) -> Result<Reply> {
     let user = users::find(tx, uuid)?;
     let redirect_url = next_url.filter(|url| stays_here(url)).unwrap_or("/");
     let reply = Reply::created(&SignedUp { user: user.basic(uuid), redirect_url })?;
@@ -269,7 +269,7 @@ fn stays_here(url: &str) -> bool {
 
 #[derive(Serialize)]
 struct Prevalidated<'a> {
-    id: Uuid,
+    id: InviteId,
     target_email: &'a str,
     first_name: &'a str,
     organization_name: &'a str,
@@ -350,7 +350,7 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         let mut form = call.form(ACCEPT)?;
         let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut form)?;
         form.finish();
-        let uuid = call.new_uuid();
+        let uuid = call.new_id();
         users::insert(tx, uuid, &user)?;
         enter(&call, tx, organization, uuid, invite.level)?;
         signed_up(&call, tx, uuid, None)
@@ -373,7 +373,7 @@ fn for_newcomer(checked: Result<Loaded>, call: &Call, tx: &Tx) -> Result<Loaded>
 }
 
 /// Makes the user a member, and the organization their current one. An invite that they had is used up.
-fn enter(ctx: &Ctx, tx: &WriteTx, organization: Uuid, user: Uuid, level: Level) -> Result<()> {
+fn enter(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, level: Level) -> Result<()> {
     let record = organizations::find(tx, organization)?;
     if record.is_member_join_email_enabled && ctx.config.smtp_url.is_some() {
         let newcomer = users::find(tx, user)?.first_name;
@@ -395,7 +395,7 @@ pub fn operator_user(
     email: &str,
     first_name: &str,
     hash: Option<String>,
-) -> Result<(Uuid, User)> {
+) -> Result<(UserId, User)> {
     if !is_email(email) {
         return Err(invalid("email", "invalid_input", "Enter a valid email address."));
     }
@@ -404,7 +404,7 @@ pub fn operator_user(
     Input::of(&named).form(const { &[FIRST_NAME.info()] })?.set(FIRST_NAME, &mut user.first_name);
     user.password_hash = hash;
     user.is_staff = users::none_yet(tx)?;
-    let uuid = ctx.new_uuid();
+    let uuid = ctx.new_id();
     users::insert(tx, uuid, &user)?;
     Ok((uuid, user))
 }

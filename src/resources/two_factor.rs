@@ -10,7 +10,6 @@ use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
-use uuid::Uuid;
 
 use super::{Resource, places, sessions, status, users};
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
@@ -19,6 +18,7 @@ use crate::auth::guesses::{Guess, Refused};
 use crate::auth::{hash, password};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, invalid_body};
+use crate::ids::UserId;
 use crate::logging::{self, SecurityEvent};
 use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::{Sealed, Vault};
@@ -105,13 +105,13 @@ enum Stored {
 }
 
 impl Stored {
-    fn seal(vault: &Vault, ids: &Ids, user: Uuid, key: Key) -> Result<Stored> {
+    fn seal(vault: &Vault, ids: &Ids, user: UserId, key: Key) -> Result<Stored> {
         let text = Secret::new_stack(key).to_base32();
         Ok(Stored::Sealed(vault.seal(ids, &purpose(user), &text)?))
     }
 
     /// `None` where it was sealed with another key than the server has.
-    fn open(&self, vault: &Vault, user: Uuid) -> Option<Key> {
+    fn open(&self, vault: &Vault, user: UserId) -> Option<Key> {
         match self {
             Stored::Open(key) => Some(*key),
             Stored::Sealed(sealed) => {
@@ -123,12 +123,12 @@ impl Stored {
 }
 
 /// A sealed secret opens for its own user only.
-fn purpose(user: Uuid) -> Vec<u8> {
-    [b"two_factor ".as_slice(), user.as_bytes()].concat()
+fn purpose(user: UserId) -> Vec<u8> {
+    [b"two_factor ".as_slice(), user.0.as_bytes()].concat()
 }
 
 /// By user.
-pub(super) static DEVICES: Table<Uuid, Device> =
+pub(super) static DEVICES: Table<UserId, Device> =
     Table::new("two_factor").belongs_to(&[&Parent::of(&users::USERS, |user| *user)]);
 
 const STEP_SECONDS: u64 = 30;
@@ -187,7 +187,7 @@ struct Codes {
 
 /// Proves that whoever calls is the user, not somebody who found the session open: the password was given
 /// just now, by log-in or with the request.
-async fn prove(app: &App, call: &Call, user: Uuid) -> Result<()> {
+async fn prove(app: &App, call: &Call, user: UserId) -> Result<()> {
     const REQUIRED: &str = "Give your current password, or log in again.";
     sessions::require_recent_login(call)?;
     let given: Option<String> = call.form(PROOF)?.only(CURRENT_PASSWORD);
@@ -261,7 +261,7 @@ async fn validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 const NOT_VALID: &str = "token_invalid";
 
 /// Sets the device up whose secret the code belongs to.
-fn confirm(call: &Call, tx: &WriteTx, user: Uuid, token: &str) -> Result<Reply> {
+fn confirm(call: &Call, tx: &WriteTx, user: UserId, token: &str) -> Result<Reply> {
     let wrong = || invalid_body(NOT_VALID, "Token is not valid");
     if is_enabled(tx, user)? {
         return Err(wrong());
@@ -322,7 +322,7 @@ async fn disable(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 }
 
 /// The caller, who has a second factor and has proved lately that they are the user.
-async fn require_proven_user(app: &App, call: &Call) -> Result<Uuid> {
+async fn require_proven_user(app: &App, call: &Call) -> Result<UserId> {
     let user = users::require_self(call)?;
     sessions::require_recent_login(call)?;
     app.store.read(|tx| enabled(tx, user))?;
@@ -330,7 +330,7 @@ async fn require_proven_user(app: &App, call: &Call) -> Result<Uuid> {
     Ok(user)
 }
 
-fn enabled(tx: &Tx, user: Uuid) -> Result<Device> {
+fn enabled(tx: &Tx, user: UserId) -> Result<Device> {
     of(tx, user)?.ok_or_else(|| invalid_body("2fa_not_enabled", "2FA must be enabled first"))
 }
 
@@ -376,7 +376,7 @@ const INVALID: &str = "2fa_invalid";
 const UNREADABLE: &str = "2fa_unreadable";
 
 /// The user whose code the session of this call waits for.
-fn awaited(call: &Call, tx: &Tx) -> Result<Uuid> {
+fn awaited(call: &Call, tx: &Tx) -> Result<UserId> {
     let expired = "Login attempt has expired. Re-enter username/password.";
     let earliest = call.now.plus_seconds(-LOG_IN_SECONDS);
     sessions::awaiting_second_step(call, tx, earliest)?.ok_or_else(|| invalid_body("2fa_expired", expired))
@@ -386,7 +386,7 @@ fn awaited(call: &Call, tx: &Tx) -> Result<Uuid> {
 ///
 /// # Errors
 /// 400 for a wrong one. Without the key that sealed the device's secret only recovery codes can be right.
-fn take(ctx: &Ctx, tx: &WriteTx, user: Uuid, token: &str) -> Result<()> {
+fn take(ctx: &Ctx, tx: &WriteTx, user: UserId, token: &str) -> Result<()> {
     let wrong = || invalid_body(INVALID, "Invalid authentication code");
     let mut device = of(tx, user)?.ok_or_else(wrong)?;
     let token: String = token.chars().filter(|letter| !letter.is_whitespace()).collect();
@@ -453,17 +453,17 @@ fn step_of(key: Key, token: &str, now: Time) -> Result<Option<u64>> {
     Ok(totp(key, "")?.check(token, seconds))
 }
 
-fn of(tx: &Tx, user: Uuid) -> Result<Option<Device>> {
+fn of(tx: &Tx, user: UserId) -> Result<Option<Device>> {
     Ok(tx.get(&DEVICES, &user)?)
 }
 
 /// Whether the user logs in with a second factor.
-pub fn is_enabled(tx: &Tx, user: Uuid) -> Result<bool> {
+pub fn is_enabled(tx: &Tx, user: UserId) -> Result<bool> {
     Ok(tx.has(&DEVICES, &user)?)
 }
 
 /// Takes the second factor from a user who has lost it; the operator's help.
-pub fn remove(tx: &WriteTx, user: Uuid) -> Result<()> {
+pub fn remove(tx: &WriteTx, user: UserId) -> Result<()> {
     Ok(tx.delete(&DEVICES, &user)?)
 }
 
@@ -475,7 +475,7 @@ fn sample(now: Time) -> Device {
 
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE};
-    all.add(&DEVICES, ONE, sample(NOW));
+    all.add(&DEVICES, ONE.into(), sample(NOW));
     all.variants(
         "second factor's secret",
         &crate::every!(Stored { Open([7; 20]), Sealed(Sealed::sample()) }),
@@ -484,6 +484,8 @@ fn samples(all: &mut super::samples::Samples) {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::resources::registry;
     use crate::store::{Storage, Store};
@@ -495,7 +497,7 @@ mod tests {
         let store = Store::open(place, 1024 * 1024, registry::tables()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let vault = Arc::new(Vault::of(&"k".repeat(32)).unwrap());
-        let (user, key) = (Uuid::from_u128(1), [7; 20]);
+        let (user, key) = (UserId(Uuid::from_u128(1)), [7; 20]);
         let open = Device { secret: Stored::Open(key), ..sample(Time(0)) };
         runtime.block_on(store.write(move |tx| Ok(tx.put(&DEVICES, &user, &open)?))).unwrap();
         let seal = || {
@@ -510,7 +512,7 @@ mod tests {
         assert_eq!(seal(), sealed);
         let stored = Stored::Sealed(sealed);
         assert_eq!(stored.open(&vault, user), Some(key));
-        assert_eq!(stored.open(&vault, Uuid::from_u128(2)), None, "it opens for its own user only");
+        assert_eq!(stored.open(&vault, UserId(Uuid::from_u128(2))), None, "it opens for its own user only");
     }
 
     /// The first test vector of RFC 6238, cut to six digits.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::{KeyAccess, Via, parse_uuid};
@@ -17,6 +16,7 @@ use crate::auth::{self, password};
 use crate::clock::Time;
 use crate::config::SENSITIVE_SESSION_SECONDS;
 use crate::error::{Error, Result, denied, invalid, not_found};
+use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&USERS]).samples(samples);
@@ -62,8 +62,8 @@ pub struct User {
     pub is_staff: bool,
     pub date_joined: Time,
     pub role_at_organization: String,
-    pub current_organization: Option<Uuid>,
-    pub current_project: Option<u32>,
+    pub current_organization: Option<OrganizationId>,
+    pub current_project: Option<ProjectId>,
     pub settings: Settings,
 }
 
@@ -93,9 +93,9 @@ impl Default for Settings {
     }
 }
 
-pub(super) static USERS: Table<Uuid, User> = Table::new("users").indexed(&[&BY_EMAIL]);
+pub(super) static USERS: Table<UserId, User> = Table::new("users").indexed(&[&BY_EMAIL]);
 /// By address in lower case.
-static BY_EMAIL: Index<Uuid, User, String, Uuid> =
+static BY_EMAIL: Index<UserId, User, String, UserId> =
     Index::unique("users_by_email", |uuid, user| Some((user.email.to_lowercase(), *uuid)));
 
 /// The part of a user that other members see.
@@ -113,7 +113,7 @@ pub const BASIC: &[FieldInfo] = &[
 #[derive(Serialize)]
 pub struct Basic<'a> {
     id: u32,
-    uuid: Uuid,
+    uuid: UserId,
     distinct_id: &'a str,
     first_name: &'a str,
     last_name: &'a str,
@@ -123,7 +123,7 @@ pub struct Basic<'a> {
 }
 
 impl User {
-    pub fn basic(&self, uuid: Uuid) -> Basic<'_> {
+    pub fn basic(&self, uuid: UserId) -> Basic<'_> {
         Basic {
             id: self.number,
             uuid,
@@ -196,7 +196,7 @@ pub const ME: &[FieldInfo] = &[
 #[derive(Serialize)]
 struct Me<'a> {
     date_joined: Time,
-    uuid: Uuid,
+    uuid: UserId,
     distinct_id: &'a str,
     first_name: &'a str,
     last_name: &'a str,
@@ -229,11 +229,11 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 /// Nobody sees or changes another user here; there is no staff view of users.
-pub(super) fn require_self(call: &Call) -> Result<Uuid> {
+pub(super) fn require_self(call: &Call) -> Result<UserId> {
     let user = call.user()?;
     match call.param("uuid") {
         "@me" => Ok(user),
-        text => match parse_uuid(text) {
+        text => match parse_uuid(text).map(UserId) {
             Some(uuid) if uuid == user => Ok(user),
             Some(_) => {
                 Err(denied("As a non-staff user you're only allowed to access the `@me` user instance."))
@@ -243,13 +243,13 @@ pub(super) fn require_self(call: &Call) -> Result<Uuid> {
     }
 }
 
-fn me(ctx: &Ctx, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
+fn me(ctx: &Ctx, tx: &Tx, uuid: UserId, user: &User) -> Result<Reply> {
     let mut organization = current_organization(tx, uuid, user)?;
     let mut team = current_project(tx, uuid, user, organization)?;
     let mut organizations = organizations::basics_of(tx, uuid)?;
     if let Some(key) = ctx.caller()?.via.limited_key() {
         let places = places(tx, key)?;
-        let opens = |id: &u32| key.projects.is_empty() || key.projects.contains(id);
+        let opens = |id: &ProjectId| key.projects.is_empty() || key.projects.contains(id);
         organizations.retain(|one| places.contains(&one.id));
         // A key for projects reads no organization as a whole.
         organization = organization.filter(|(id, _)| places.contains(id) && key.projects.is_empty());
@@ -294,7 +294,7 @@ fn me(ctx: &Ctx, tx: &Tx, uuid: Uuid, user: &User) -> Result<Reply> {
 }
 
 /// The organizations that a limited key reaches into.
-fn places(tx: &Tx, key: &KeyAccess) -> Result<Vec<Uuid>> {
+fn places(tx: &Tx, key: &KeyAccess) -> Result<Vec<OrganizationId>> {
     if key.projects.is_empty() {
         return Ok(key.organizations.clone());
     }
@@ -420,7 +420,7 @@ fn take_address(tx: &Tx, user: &mut User, email: String, now: Time) -> Result<()
     Ok(())
 }
 
-fn fill(tx: &Tx, uuid: Uuid, user: &mut User, mut form: Form) -> Result<()> {
+fn fill(tx: &Tx, uuid: UserId, user: &mut User, mut form: Form) -> Result<()> {
     form.set(FIRST_NAME, &mut user.first_name);
     form.set(LAST_NAME, &mut user.last_name);
     let settings = &mut user.settings;
@@ -459,7 +459,7 @@ fn merged(old: &Json, wanted: Value) -> Result<Json> {
     Ok(Json::of(&all))
 }
 
-fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<()> {
+fn set_current(tx: &Tx, uuid: UserId, user: &mut User, form: &mut Form) -> Result<()> {
     let missing = |attr: &'static str, value: &str| {
         invalid(attr, "does_not_exist", format!("Object with id={value} does not exist."))
     };
@@ -467,6 +467,7 @@ fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<
     if let Some(text) = form.take(SET_CURRENT_ORGANIZATION) {
         let attr = "set_current_organization";
         let id = parse_uuid(&text)
+            .map(OrganizationId)
             .ok_or_else(|| invalid(attr, "invalid_input", format!("“{text}” is not a valid UUID.")))?;
         let level = members::level_of(tx, id, uuid)?.ok_or_else(|| missing(attr, &text))?;
         organization = Some((id, level, text));
@@ -476,7 +477,8 @@ fn set_current(tx: &Tx, uuid: Uuid, user: &mut User, form: &mut Form) -> Result<
         let number: i64 = text.parse().map_err(|_| {
             invalid(attr, "invalid_input", format!("Field 'id' expected a number but got '{text}'."))
         })?;
-        let project = u32::try_from(number).ok().map(|id| projects::visible(tx, id, uuid)).transpose()?;
+        let project =
+            u32::try_from(number).ok().map(|id| projects::visible(tx, ProjectId(id), uuid)).transpose()?;
         let (home, id) = project.flatten().ok_or_else(|| missing(attr, &text))?;
         if organization.is_some_and(|(chosen, ..)| chosen != home) {
             let detail = "Team must belong to the same organization in set_current_organization.";
@@ -496,21 +498,21 @@ pub fn email_taken() -> Error {
 }
 
 /// A user, or 404.
-pub fn find(tx: &Tx, uuid: Uuid) -> Result<User> {
+pub fn find(tx: &Tx, uuid: UserId) -> Result<User> {
     get(tx, uuid)?.ok_or_else(not_found)
 }
 
-pub fn get(tx: &Tx, uuid: Uuid) -> Result<Option<User>> {
+pub fn get(tx: &Tx, uuid: UserId) -> Result<Option<User>> {
     Ok(tx.get(&USERS, &uuid)?)
 }
 
 /// The user with this address, whatever its case.
-pub fn by_email(tx: &Tx, email: &str) -> Result<Option<Uuid>> {
+pub fn by_email(tx: &Tx, email: &str) -> Result<Option<UserId>> {
     Ok(tx.get(&BY_EMAIL, &email.to_lowercase())?)
 }
 
 /// All users, oldest first.
-pub fn all(tx: &Tx) -> Result<Vec<(Uuid, User)>> {
+pub fn all(tx: &Tx) -> Result<Vec<(UserId, User)>> {
     Ok(tx.all(&USERS)?)
 }
 
@@ -520,7 +522,7 @@ pub fn none_yet(tx: &Tx) -> Result<bool> {
 }
 
 /// The organization that `@current` means, with the user's level in it.
-pub fn current_organization(tx: &Tx, uuid: Uuid, user: &User) -> Result<Option<(Uuid, Level)>> {
+pub fn current_organization(tx: &Tx, uuid: UserId, user: &User) -> Result<Option<(OrganizationId, Level)>> {
     if let Some(id) = user.current_organization
         && let Some(level) = members::level_of(tx, id, uuid)?
     {
@@ -533,9 +535,9 @@ pub fn current_organization(tx: &Tx, uuid: Uuid, user: &User) -> Result<Option<(
 /// first of the current organization.
 pub fn current_project(
     tx: &Tx,
-    uuid: Uuid,
+    uuid: UserId,
     user: &User,
-    organization: Option<(Uuid, Level)>,
+    organization: Option<(OrganizationId, Level)>,
 ) -> Result<Option<projects::Short>> {
     if let Some(id) = user.current_project
         && let Some(project) = projects::seen(tx, id, uuid)?
@@ -549,22 +551,22 @@ pub fn current_project(
 }
 
 /// Makes a user.
-pub fn insert(tx: &WriteTx, uuid: Uuid, user: &User) -> Result<()> {
+pub fn insert(tx: &WriteTx, uuid: UserId, user: &User) -> Result<()> {
     tx.insert(&USERS, &uuid, user).on_conflict(&BY_EMAIL, email_taken)
 }
 
 /// Replaces a user.
-pub fn replace(tx: &WriteTx, uuid: Uuid, before: &User, user: &User) -> Result<()> {
+pub fn replace(tx: &WriteTx, uuid: UserId, before: &User, user: &User) -> Result<()> {
     tx.replace(&USERS, &uuid, before, user).on_conflict(&BY_EMAIL, email_taken)
 }
 
 /// Makes an organization and a project the user's current ones.
 pub fn make_current(
     tx: &WriteTx,
-    uuid: Uuid,
+    uuid: UserId,
     mut user: User,
-    organization: Option<Uuid>,
-    project: Option<u32>,
+    organization: Option<OrganizationId>,
+    project: Option<ProjectId>,
 ) -> Result<()> {
     Ok(tx.change(&USERS, &uuid, &mut user, |user| {
         user.current_organization = organization.or(user.current_organization);
@@ -577,7 +579,7 @@ fn samples(all: &mut super::samples::Samples) {
     let json = Json::of(&serde_json::json!({"a": [1, null]}));
     all.add(
         &USERS,
-        ONE,
+        ONE.into(),
         User {
             number: 300,
             distinct_id: text("d"),
@@ -588,8 +590,8 @@ fn samples(all: &mut super::samples::Samples) {
             is_staff: true,
             date_joined: NOW,
             role_at_organization: text("r"),
-            current_organization: Some(ONE),
-            current_project: Some(7),
+            current_organization: Some(ONE.into()),
+            current_project: Some(ProjectId(7)),
             settings: Settings { hedgehog_config: Some(json.clone()), ..Settings::default() },
         },
     );

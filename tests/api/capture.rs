@@ -30,7 +30,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn kept(server: &Server, org: &Org) -> u64 {
     let project = u32::try_from(org.project).expect("a small number");
-    server.app.store.read(|tx| events::count(tx, project)).expect("the file can be read")
+    server.app.store.read(|tx| events::count(tx, project.into())).expect("the file can be read")
 }
 
 fn refused(answer: &Answer, status: u16, sentence: &str) {

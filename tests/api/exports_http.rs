@@ -358,8 +358,11 @@ fn another_instance_can_be_the_destination() {
         completed(&latest(&org, &export), 50);
     }
     let project = u32::try_from(other.project).expect("a small number");
-    let kept =
-        elsewhere.app.store.read(|tx| orgd::resources::events::count(tx, project)).expect("the file is read");
+    let kept = elsewhere
+        .app
+        .store
+        .read(|tx| orgd::resources::events::count(tx, project.into()))
+        .expect("the file is read");
     assert_eq!(kept, 50);
 }
 

@@ -18,7 +18,7 @@ fn token(org: &Org) -> String {
 
 fn kept(server: &Server, org: &Org) -> u64 {
     let project = u32::try_from(org.project).expect("a small number");
-    server.app.store.read(|tx| events::count(tx, project)).expect("the file can be read")
+    server.app.store.read(|tx| events::count(tx, project.into())).expect("the file can be read")
 }
 
 /// A batch of about so many bytes, and how many events it holds.

@@ -4,6 +4,7 @@
 use orgd::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
 use orgd::app::{Route, Tag, read, scope, tagged, write};
 use orgd::error::{Result, invalid, not_found};
+use orgd::ids::OrganizationId;
 use orgd::resources::samples::{ONE, Samples, TWO};
 use orgd::resources::{Resource, members, organizations};
 use orgd::store::{Index, Json, OnConflict, Order, Parent, Problems, Table, Tx, WriteTx, by_uuid};
@@ -47,12 +48,12 @@ enum ShelfKind {
 }
 
 /// By organization and time.
-static SHELVES: Table<(Uuid, Uuid), Shelf> = Table::new("shelves")
+static SHELVES: Table<(OrganizationId, Uuid), Shelf> = Table::new("shelves")
     .counted(by_uuid)
     .indexed(&[&BY_NAME])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// By organization and name in lower case.
-static BY_NAME: Index<(Uuid, Uuid), Shelf, (Uuid, String), Uuid> =
+static BY_NAME: Index<(OrganizationId, Uuid), Shelf, (OrganizationId, String), Uuid> =
     Index::unique("shelves_by_name", |(organization, id), shelf| {
         Some(((*organization, shelf.name.to_lowercase()), *id))
     });
@@ -90,7 +91,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let shelf = Shelf { name: form.take(NAME).unwrap_or_default(), kind: ShelfKind::Wood };
     let books = form.take(TITLES).map(|titles| titles.value());
     form.finish();
-    let id = call.new_uuid();
+    let id = call.new_id();
     let taken = || invalid("name", "unique", "shelf with this name already exists.");
     tx.insert(&SHELVES, &(organization, id), &shelf).on_conflict(&BY_NAME, taken)?;
     let titles = books.iter().filter_map(|books| books.as_array()).flatten();
@@ -102,7 +103,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, _) = members::require(call, Level::Admin)?;
-    let key = (organization, call.uuid("id")?);
+    let key = (organization, call.id("id")?);
     if !tx.has(&SHELVES, &key)? {
         return Err(not_found());
     }
@@ -121,7 +122,7 @@ fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
 }
 
 fn samples(all: &mut Samples) {
-    all.add(&SHELVES, (ONE, TWO), Shelf { name: "Old".into(), kind: ShelfKind::Steel(3) });
+    all.add(&SHELVES, (ONE.into(), TWO), Shelf { name: "Old".into(), kind: ShelfKind::Steel(3) });
     all.add(&BOOKS, (TWO, 7), "Emma".into());
     all.variants("kind of shelf", &orgd::every!(ShelfKind { Wood, Steel(3) }));
 }

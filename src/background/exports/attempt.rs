@@ -14,7 +14,6 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tracing::{error, info};
-use uuid::Uuid;
 
 use super::deliver::http::HttpDelivery;
 use super::deliver::postgres::TableDelivery;
@@ -27,6 +26,7 @@ use super::plan::Plan;
 use super::read::Reader;
 use super::turns::Seat;
 use crate::app::App;
+use crate::ids::RunId;
 use crate::resources::batch_exports::destination::Kind;
 use crate::resources::batch_exports::runs::{Open, Outcome};
 
@@ -35,7 +35,7 @@ const UNEXPECTED: &str = "An unexpected error has ocurred";
 
 /// Makes one attempt at a run and notes how it ended; returns the run's identifier. `ended` is notified when
 /// the run is over before its attempt is.
-pub(super) async fn make(app: Arc<App>, run: Open, ended: Arc<Notify>, seat: Arc<Seat>) -> Uuid {
+pub(super) async fn make(app: Arc<App>, run: Open, ended: Arc<Notify>, seat: Arc<Seat>) -> RunId {
     let notes = Notes::new(&app, &run);
     let stages = AssertUnwindSafe(stages(&app, &notes, ended, seat)).catch_unwind();
     let outcome = match stages.await {

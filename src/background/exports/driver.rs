@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
 use super::attempt;
 use super::turns::{Seat, Turns};
@@ -14,6 +13,7 @@ use crate::app::App;
 use crate::background::task::Task;
 use crate::clock::Time;
 use crate::error::Result;
+use crate::ids::{OrganizationId, RunId};
 use crate::resources::batch_exports::runs::{self, Open};
 use crate::resources::batch_exports::{self, backfills};
 use crate::resources::events::EventIds;
@@ -39,8 +39,8 @@ struct Work {
 /// The task, with the attempts that are running.
 pub(in crate::background) struct Driver {
     app: Arc<App>,
-    attempts: JoinSet<Uuid>,
-    running: HashMap<Uuid, Running>,
+    attempts: JoinSet<RunId>,
+    running: HashMap<RunId, Running>,
     turns: Turns,
     /// An attempt has given up its worker, or wants one again.
     seats_changed: Arc<Notify>,
@@ -126,12 +126,12 @@ impl Driver {
         self.turns.keep(|organization| open.iter().any(|run| run.organization == *organization));
         loop {
             let working = self.running.values().filter(|attempt| attempt.seat.holds_a_worker());
-            let held: Vec<Uuid> = working.map(|attempt| attempt.run.organization).collect();
+            let held: Vec<OrganizationId> = working.map(|attempt| attempt.run.organization).collect();
             let resumed =
                 self.running.values().filter(|attempt| attempt.seat.waits()).map(|attempt| &attempt.run);
             let due = open.iter().filter(|run| run.next_attempt_at <= now && self.is_free(run));
             let waiting: Vec<Open> = resumed.chain(due).copied().collect();
-            let organizations: Vec<Uuid> = waiting.iter().map(|run| run.organization).collect();
+            let organizations: Vec<OrganizationId> = waiting.iter().map(|run| run.organization).collect();
             let Some(place) = self.turns.give(&organizations, &held, is_shared) else { return };
             self.seat(waiting[place]);
         }

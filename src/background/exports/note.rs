@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::error::{AttemptError, Result};
 use super::redact::Redactor;
 use crate::app::App;
 use crate::error::Result as StoreResult;
+use crate::ids::{BatchExportId, RunId};
 use crate::resources::batch_exports::runs::{self, Commit, Context, Open, Outcome, Progress, Run};
 use crate::resources::events::EventIds;
 use crate::store::WriteTx;
@@ -15,8 +14,8 @@ use crate::store::WriteTx;
 /// Reads and writes what is stored of one run.
 pub(super) struct Notes {
     app: Arc<App>,
-    export: Uuid,
-    run: Uuid,
+    export: BatchExportId,
+    run: RunId,
 }
 
 impl Notes {
@@ -25,7 +24,7 @@ impl Notes {
     }
 
     /// The export that the run belongs to.
-    pub(super) fn export(&self) -> Uuid {
+    pub(super) fn export(&self) -> BatchExportId {
         self.export
     }
 

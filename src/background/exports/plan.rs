@@ -9,6 +9,7 @@ use super::redact::Redactor;
 use super::settings::Settings;
 use crate::app::App;
 use crate::clock::Time;
+use crate::ids::ProjectId;
 use crate::resources::batch_exports::Model;
 use crate::resources::batch_exports::destination::{self, Kind};
 use crate::resources::batch_exports::interval::Interval;
@@ -23,7 +24,7 @@ const ATTEMPT_SECONDS_MIN: i64 = 10 * 60;
 pub(super) struct Plan {
     /// The run as it was when the attempt began.
     pub(super) run: Run,
-    pub(super) project: u32,
+    pub(super) project: ProjectId,
     pub(super) model: Model,
     pub(super) interval: Interval,
     /// The columns that a query chose.

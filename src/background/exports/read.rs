@@ -10,6 +10,7 @@ use super::plan::Plan;
 use crate::app::App;
 use crate::clock::Ids;
 use crate::error::{Error, Result as StoreResult};
+use crate::ids::ProjectId;
 use crate::resources::batch_exports::Model;
 use crate::resources::batch_exports::columns::{Event, Parsed, Person};
 use crate::resources::events::{self, Cursor, Span};
@@ -38,7 +39,7 @@ impl Batch {
 /// Reads the records of a plan.
 pub(super) struct Reader {
     app: Arc<App>,
-    project: u32,
+    project: ProjectId,
     model: Model,
     span: Span,
     filter: Filter,

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::ids::OrganizationId;
 use tokio::sync::Notify;
-use uuid::Uuid;
 
 /// How many organizations are remembered though they have nothing to do.
 const REMEMBERED_MAX: usize = 10_000;
@@ -15,7 +15,7 @@ const REMEMBERED_MAX: usize = 10_000;
 pub(super) struct Turns {
     workers: usize,
     /// The number of each organization's last turn.
-    last: HashMap<Uuid, u64>,
+    last: HashMap<OrganizationId, u64>,
     given: u64,
 }
 
@@ -26,14 +26,21 @@ impl Turns {
 
     /// Gives a turn to one of those that wait; returns its place in the list. `held` has the organization of
     /// every attempt that has a worker.
-    pub(super) fn give(&mut self, waiting: &[Uuid], held: &[Uuid], is_shared: bool) -> Option<usize> {
+    pub(super) fn give(
+        &mut self,
+        waiting: &[OrganizationId],
+        held: &[OrganizationId],
+        is_shared: bool,
+    ) -> Option<usize> {
         if held.len() >= self.workers {
             return None;
         }
         let keeps_one_free = is_shared && self.workers > 1;
         let most = self.workers - usize::from(keeps_one_free);
-        let count = |organization: &Uuid| held.iter().filter(|holder| *holder == organization).count();
-        let rank = |organization: &Uuid| (count(organization), self.last.get(organization).copied());
+        let count =
+            |organization: &OrganizationId| held.iter().filter(|holder| *holder == organization).count();
+        let rank =
+            |organization: &OrganizationId| (count(organization), self.last.get(organization).copied());
         let may = waiting.iter().enumerate().filter(|(_, organization)| count(organization) < most);
         let (place, organization) = may.min_by_key(|(_, organization)| rank(organization))?;
         self.given += 1;
@@ -42,7 +49,7 @@ impl Turns {
     }
 
     /// Forgets the organizations that have nothing to do, when there are many: a forgotten one is first again.
-    pub(super) fn keep(&mut self, is_busy: impl Fn(&Uuid) -> bool) {
+    pub(super) fn keep(&mut self, is_busy: impl Fn(&OrganizationId) -> bool) {
         if self.last.len() > REMEMBERED_MAX {
             self.last.retain(|organization, _| is_busy(organization));
         }
@@ -103,11 +110,13 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
-    const A: Uuid = Uuid::from_u128(1);
-    const B: Uuid = Uuid::from_u128(2);
-    const C: Uuid = Uuid::from_u128(3);
+    const A: OrganizationId = OrganizationId(Uuid::from_u128(1));
+    const B: OrganizationId = OrganizationId(Uuid::from_u128(2));
+    const C: OrganizationId = OrganizationId(Uuid::from_u128(3));
 
     #[test]
     fn who_holds_the_fewest_workers_is_next_and_none_holds_all_where_there_are_others() {
@@ -134,7 +143,7 @@ mod tests {
     fn a_single_worker_goes_round() {
         let mut turns = Turns::new(1);
         let waiting = [A, A, A, B, C, C];
-        let given: Vec<Uuid> =
+        let given: Vec<OrganizationId> =
             (0..6).filter_map(|_| Some(waiting[turns.give(&waiting, &[], true)?])).collect();
         assert_eq!(given, [A, B, C, A, B, C]);
     }
@@ -148,7 +157,7 @@ mod tests {
         }
         assert_eq!(turns.give(&[A, B], &[], true), Some(1));
         for number in 0..REMEMBERED_MAX as u128 {
-            turns.give(&[Uuid::from_u128(100 + number)], &[], true);
+            turns.give(&[OrganizationId(Uuid::from_u128(100 + number))], &[], true);
         }
         turns.keep(|organization| *organization == B);
         assert_eq!(turns.last.len(), 1);

@@ -12,13 +12,19 @@ use super::{BatchExport, EXPORTS, backfills, get, put, set_paused};
 use crate::api::Ctx;
 use crate::clock::Time;
 use crate::error::Result;
+use crate::ids::{BatchExportId, OrganizationId, ProjectId, UserId};
 use crate::resources::events::EventIds;
 use crate::resources::{projects, users};
 use crate::store::{Order, Tx, WriteTx};
 
 /// Whether the project is still open to the author. One who is unknown, because the export is older than
 /// authors are, may go on: a newer orgd stops no export that nobody has lost.
-fn may_go_on(tx: &Tx, organization: Uuid, project: u32, author: Option<Uuid>) -> Result<bool> {
+fn may_go_on(
+    tx: &Tx,
+    organization: OrganizationId,
+    project: ProjectId,
+    author: Option<UserId>,
+) -> Result<bool> {
     match author {
         Some(author) => projects::is_open_to(tx, organization, project, author),
         None => Ok(true),
@@ -26,13 +32,13 @@ fn may_go_on(tx: &Tx, organization: Uuid, project: u32, author: Option<Uuid>) ->
 }
 
 /// Whether what the export sends from now on is sent in somebody's name.
-pub(super) fn answers_for(tx: &Tx, organization: Uuid, export: &BatchExport) -> Result<bool> {
+pub(super) fn answers_for(tx: &Tx, organization: OrganizationId, export: &BatchExport) -> Result<bool> {
     may_go_on(tx, organization, export.project, export.author)
 }
 
 /// Whether a run that was made in this name may go on. Otherwise it is ended, and where the export itself runs
 /// in the name of somebody shut out, so is all else that it does.
-pub(super) fn admit(tx: &WriteTx, context: &Context<'_>, author: Option<Uuid>) -> Result<bool> {
+pub(super) fn admit(tx: &WriteTx, context: &Context<'_>, author: Option<UserId>) -> Result<bool> {
     let Some((organization, export)) = get(tx, context.export)? else { return Ok(false) };
     if may_go_on(tx, organization, export.project, author)? {
         return Ok(true);
@@ -46,25 +52,30 @@ pub(super) fn admit(tx: &WriteTx, context: &Context<'_>, author: Option<Uuid>) -
 }
 
 /// Pauses an export whose author is shut out, and ends its backfills.
-pub(super) fn stop(tx: &WriteTx, event_ids: &EventIds, id: Uuid, export: &BatchExport) -> Result<()> {
+pub(super) fn stop(
+    tx: &WriteTx,
+    event_ids: &EventIds,
+    id: BatchExportId,
+    export: &BatchExport,
+) -> Result<()> {
     pause(tx, event_ids.id(), event_ids.clock.now(), id, export.author)?;
     backfills::cancel_all_of(tx, event_ids, id, &lost(tx, export.author)?)
 }
 
 /// Pauses the exports of the organization whose authors have just been shut out.
-pub fn pause_all_lost(ctx: &Ctx, tx: &WriteTx, organization: Uuid) -> Result<()> {
+pub fn pause_all_lost(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId) -> Result<()> {
     if tx.count(&EXPORTS, &organization)? == 0 {
         return Ok(());
     }
     for ((_, id), export) in tx.scan(&EXPORTS, &organization, Order::Ascending)? {
         if !export.paused && !answers_for(tx, organization, &export)? {
-            pause(tx, ctx.new_uuid(), ctx.now, id, export.author)?;
+            pause(tx, ctx.new_id(), ctx.now, id, export.author)?;
         }
     }
     Ok(())
 }
 
-fn pause(tx: &WriteTx, entry: Uuid, now: Time, id: Uuid, author: Option<Uuid>) -> Result<()> {
+fn pause(tx: &WriteTx, entry: Uuid, now: Time, id: BatchExportId, author: Option<UserId>) -> Result<()> {
     if set_paused(tx, now, id)? {
         let message = format!("The batch export was automatically paused: {}", lost(tx, author)?);
         logs::write(
@@ -78,7 +89,7 @@ fn pause(tx: &WriteTx, entry: Uuid, now: Time, id: Uuid, author: Option<Uuid>) -
 }
 
 /// Why nothing is sent in this name any more.
-pub(super) fn lost(tx: &Tx, author: Option<Uuid>) -> Result<String> {
+pub(super) fn lost(tx: &Tx, author: Option<UserId>) -> Result<String> {
     let author = match author {
         Some(author) => users::get(tx, author)?,
         None => None,
@@ -92,9 +103,9 @@ pub(super) fn lost(tx: &Tx, author: Option<Uuid>) -> Result<String> {
 /// Makes the user the author where the one before is shut out.
 pub(super) fn take_over(
     tx: &WriteTx,
-    user: Uuid,
-    organization: Uuid,
-    id: Uuid,
+    user: UserId,
+    organization: OrganizationId,
+    id: BatchExportId,
     before: &BatchExport,
 ) -> Result<()> {
     if answers_for(tx, organization, before)? {

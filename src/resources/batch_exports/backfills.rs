@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::destination::Kind;
 use super::logs::{self, Author, Level};
@@ -13,6 +12,7 @@ use crate::api::fields::python_str;
 use crate::api::{Call, Ctx, Reply};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result, invalid_body};
+use crate::ids::{BackfillId, BatchExportId, RunId, UserId};
 use crate::resources::events::EventIds;
 use crate::resources::projects;
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx};
@@ -35,19 +35,20 @@ pub struct Backfill {
     pub created_at: Time,
     pub finished_at: Option<Time>,
     /// The run of the step under way, or of the last one.
-    pub run: Option<Uuid>,
+    pub run: Option<RunId>,
     /// Where the next step begins.
     pub next: Option<Time>,
     /// Who started it, and answers for what it sends; `None` where nobody noted that.
-    pub author: Option<Uuid>,
+    pub author: Option<UserId>,
 }
 
 /// By export and time.
-pub(super) static BACKFILLS: Table<(Uuid, Uuid), Backfill> = Table::new("batch_export_backfills")
-    .indexed(&[&OPEN])
-    .belongs_to(&[&Parent::of(&super::EXPORTS, |(_, export)| *export)]);
+pub(super) static BACKFILLS: Table<(BatchExportId, BackfillId), Backfill> =
+    Table::new("batch_export_backfills")
+        .indexed(&[&OPEN])
+        .belongs_to(&[&Parent::of(&super::EXPORTS, |(_, export)| *export)]);
 /// The export of every backfill that is not over.
-pub(super) static OPEN: Index<(Uuid, Uuid), Backfill, Uuid, Uuid> =
+pub(super) static OPEN: Index<(BatchExportId, BackfillId), Backfill, BackfillId, BatchExportId> =
     Index::unique("batch_export_backfills_open", |(export, id), backfill| {
         (backfill.status == Status::Running).then_some((*id, *export))
     });
@@ -56,7 +57,7 @@ pub(super) static OPEN: Index<(Uuid, Uuid), Backfill, Uuid, Uuid> =
 const BACKFILLS_MAX: usize = 100;
 
 impl Backfill {
-    fn name(&self, export: Uuid) -> String {
+    fn name(&self, export: BatchExportId) -> String {
         let bound = |time: Option<Time>, none: &str| time.map_or_else(|| none.to_owned(), isoformat);
         format!("{export}-Backfill-{}-{}", bound(self.start, "START"), bound(self.end, "END"))
     }
@@ -94,7 +95,7 @@ pub(super) fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 pub(super) fn start_one(
     ctx: &Ctx,
     tx: &WriteTx,
-    export: Uuid,
+    export: BatchExportId,
     start: Option<Time>,
     end: Option<Time>,
 ) -> Result<String> {
@@ -108,7 +109,7 @@ pub(super) fn start_one(
     if let Some((key, _)) = oldest.filter(|_| others.len() >= BACKFILLS_MAX) {
         tx.delete(&BACKFILLS, key)?;
     }
-    let id = ctx.new_uuid();
+    let id = ctx.new_id();
     let backfill = Backfill {
         status: Status::Running,
         start,
@@ -121,7 +122,7 @@ pub(super) fn start_one(
     };
     tx.insert(&BACKFILLS, &(export, id), &backfill)?;
     let name = backfill.name(export);
-    let author = Author { export, instance: &name, id: ctx.new_uuid(), now: ctx.now };
+    let author = Author { export, instance: &name, id: ctx.new_id(), now: ctx.now };
     let message = format!("Creating historical export for batches in range {}", backfill.range());
     logs::write(tx, &author, Level::Info, message)?;
     Ok(name)
@@ -194,7 +195,7 @@ pub fn advance_all(tx: &WriteTx, event_ids: &EventIds) -> Result<()> {
 fn advance(
     tx: &WriteTx,
     event_ids: &EventIds,
-    key: (Uuid, Uuid),
+    key: (BatchExportId, BackfillId),
     of: &BatchExport,
     backfill: &mut Backfill,
 ) -> Result<()> {
@@ -230,7 +231,7 @@ fn step(backfill: &Backfill, of: &BatchExport, now: Time) -> Option<Data> {
 fn finish(
     tx: &WriteTx,
     event_ids: &EventIds,
-    (export, id): (Uuid, Uuid),
+    (export, id): (BatchExportId, BackfillId),
     backfill: &mut Backfill,
     status: Status,
     (level, message): (Level, String),
@@ -244,7 +245,12 @@ fn finish(
 }
 
 /// Ends every backfill of the export that is not over, with its run.
-pub(super) fn cancel_all_of(tx: &WriteTx, event_ids: &EventIds, export: Uuid, reason: &str) -> Result<()> {
+pub(super) fn cancel_all_of(
+    tx: &WriteTx,
+    event_ids: &EventIds,
+    export: BatchExportId,
+    reason: &str,
+) -> Result<()> {
     let all = tx.scan(&BACKFILLS, &export, Order::Ascending)?;
     let running = all.into_iter().filter(|(_, backfill)| backfill.status == Status::Running);
     for (key, backfill) in running {
@@ -256,7 +262,7 @@ pub(super) fn cancel_all_of(tx: &WriteTx, event_ids: &EventIds, export: Uuid, re
 fn cancel(
     tx: &WriteTx,
     event_ids: &EventIds,
-    key: (Uuid, Uuid),
+    key: (BatchExportId, BackfillId),
     mut backfill: Backfill,
     reason: &str,
 ) -> Result<()> {
@@ -272,16 +278,16 @@ pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
     use crate::resources::samples::{NOW, ONE, TWO};
     all.add(
         &BACKFILLS,
-        (TWO, ONE),
+        (TWO.into(), ONE.into()),
         Backfill {
             status: Status::Running,
             start: Some(NOW),
             end: None,
             created_at: NOW,
             finished_at: Some(NOW),
-            run: Some(ONE),
+            run: Some(ONE.into()),
             next: Some(NOW),
-            author: Some(ONE),
+            author: Some(ONE.into()),
         },
     );
     all.variants("backfill's status", &crate::every!(Status { Running, Completed, Cancelled }));

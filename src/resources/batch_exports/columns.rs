@@ -11,6 +11,7 @@ use super::destination::Kind;
 use super::hogql::{self, Fault};
 use super::isoformat;
 use crate::clock::Time;
+use crate::ids::ProjectId;
 use crate::resources::{events, persons};
 use crate::store::{Json, serialize_json};
 
@@ -74,7 +75,7 @@ impl Serialize for Value<'_> {
 /// An event on its way out.
 #[derive(Clone, Debug)]
 pub struct Event {
-    pub project: u32,
+    pub project: ProjectId,
     pub id: Uuid,
     pub event: events::Event,
     /// When it arrived.
@@ -145,7 +146,7 @@ impl Event {
 /// A distinct id with its person on its way out.
 #[derive(Clone, Debug)]
 pub struct Person {
-    pub project: u32,
+    pub project: ProjectId,
     pub row: persons::Row,
 }
 
@@ -202,7 +203,7 @@ const S3_EVENTS: &[Known<Event>] = &[
     ("distinct_id", Type::Text, |record| Value::text(&record.event.distinct_id)),
     ("elements_chain", Type::Text, |record| Value::text(&record.event.elements_chain)),
     ("person_properties", Type::Json, Event::person_properties_text),
-    ("person_id", Type::Uuid, |record| Value::Uuid(record.event.person)),
+    ("person_id", Type::Uuid, |record| Value::Uuid(record.event.person.0)),
 ];
 
 const INSERTED_AT: Known<Event> = ("_inserted_at", Type::Time, |record| Value::Time(record.inserted_at));
@@ -216,14 +217,14 @@ const TABLE_EVENTS: &[Known<Event>] = &[
     ("set", Type::Json, |record| property(record, "$set")),
     ("set_once", Type::Json, |record| property(record, "$set_once")),
     ("distinct_id", Type::Text, |record| Value::text(&record.event.distinct_id)),
-    ("team_id", Type::Integer, |record| Value::Integer(record.project.into())),
+    ("team_id", Type::Integer, |record| Value::Integer(record.project.0.into())),
     ("ip", Type::Text, ip),
     ("site_url", Type::Text, |_| Value::Null),
     ("timestamp", Type::Time, |record| Value::Time(record.event.timestamp)),
 ];
 
 const TABLE_PERSONS: &[Known<Person>] = &[
-    ("team_id", Type::BigInteger, |record| Value::Integer(record.project.into())),
+    ("team_id", Type::BigInteger, |record| Value::Integer(record.project.0.into())),
     ("distinct_id", Type::Text, |record| Value::text(&record.row.distinct_id)),
     ("person_id", Type::Text, |record| Value::Text(record.row.id.to_string().into())),
     ("properties", Type::Json, |record| Value::json(&record.row.person.properties)),
@@ -233,9 +234,9 @@ const TABLE_PERSONS: &[Known<Person>] = &[
 ];
 
 const S3_PERSONS: &[Known<Person>] = &[
-    ("team_id", Type::BigInteger, |record| Value::Integer(record.project.into())),
+    ("team_id", Type::BigInteger, |record| Value::Integer(record.project.0.into())),
     ("distinct_id", Type::Text, |record| Value::text(&record.row.distinct_id)),
-    ("person_id", Type::Uuid, |record| Value::Uuid(record.row.id)),
+    ("person_id", Type::Uuid, |record| Value::Uuid(record.row.id.0)),
     ("properties", Type::Json, |record| Value::json(&record.row.person.properties)),
     ("person_distinct_id_version", Type::BigInteger, |record| version(record.row.mapping.version)),
     ("person_version", Type::BigInteger, |record| version(record.row.person.version)),

@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::api::fields::{FREE_BYTES_MAX, bytes_of, python_type_name};
 use crate::api::{Call, Ctx};
 use crate::error::{Error, Result, invalid};
+use crate::ids::BatchExportId;
 use crate::store::Json;
 use crate::vault::{Sealed, Vault};
 
@@ -247,21 +247,21 @@ pub struct Destination {
 
 impl Destination {
     /// The whole configuration. What was sealed with another key is left out.
-    pub fn open(&self, vault: &Vault, export: Uuid) -> Map<String, Value> {
-        let secrets = vault.open(export.as_bytes(), &self.sealed).unwrap_or_default();
+    pub fn open(&self, vault: &Vault, export: BatchExportId) -> Map<String, Value> {
+        let secrets = vault.open(export.0.as_bytes(), &self.sealed).unwrap_or_default();
         let mut all = object(self.config.value());
         all.extend(object(serde_json::from_str(&secrets).unwrap_or_default()));
         all
     }
 
     /// Whether both are configured alike.
-    pub fn is_same(&self, other: &Destination, vault: &Vault, export: Uuid) -> bool {
+    pub fn is_same(&self, other: &Destination, vault: &Vault, export: BatchExportId) -> bool {
         self.kind == other.kind && self.open(vault, export) == other.open(vault, export)
     }
 
     /// The texts that must never be shown.
-    pub fn secrets(&self, vault: &Vault, export: Uuid) -> Vec<String> {
-        let secrets = vault.open(export.as_bytes(), &self.sealed).unwrap_or_default();
+    pub fn secrets(&self, vault: &Vault, export: BatchExportId) -> Vec<String> {
+        let secrets = vault.open(export.0.as_bytes(), &self.sealed).unwrap_or_default();
         let secrets = object(serde_json::from_str(&secrets).unwrap_or_default());
         secrets.into_iter().filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect()
     }
@@ -271,11 +271,11 @@ impl Destination {
         &self.sealed
     }
 
-    fn of(ctx: &Ctx, export: Uuid, kind: Kind, all: Map<String, Value>) -> Result<Destination> {
+    fn of(ctx: &Ctx, export: BatchExportId, kind: Kind, all: Map<String, Value>) -> Result<Destination> {
         let is_hidden = |name: &str| kind.setting(name).is_some_and(|found| found.shown != Shown::Always);
         let (secrets, shown): (Map<_, _>, Map<_, _>) = all.into_iter().partition(|(name, _)| is_hidden(name));
         let secrets = Value::Object(secrets).to_string();
-        let sealed = ctx.vault.seal(&ctx.ids, export.as_bytes(), &secrets)?;
+        let sealed = ctx.vault.seal(&ctx.ids, export.0.as_bytes(), &secrets)?;
         Ok(Destination { kind, config: Json::of(&shown), sealed })
     }
 }
@@ -302,7 +302,7 @@ fn fault(detail: String) -> Error {
 /// type stays: that is how secrets survive a client that sends back what it was shown.
 pub fn read(
     call: &Call,
-    export: Uuid,
+    export: BatchExportId,
     before: Option<&Destination>,
     partial: bool,
 ) -> Result<Option<Destination>> {

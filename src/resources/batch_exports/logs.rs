@@ -8,6 +8,7 @@ use super::find;
 use crate::api::{Call, Field, FieldInfo, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid};
+use crate::ids::BatchExportId;
 use crate::store::{Order, Parent, Table, Tx, WriteTx, by_uuid};
 
 /// How much an entry matters. Records hold the place in this list: add at the end only.
@@ -40,7 +41,7 @@ pub struct Entry {
 }
 
 /// By export and time.
-pub(super) static LOGS: Table<(Uuid, Uuid), Entry> = Table::new("batch_export_logs")
+pub(super) static LOGS: Table<(BatchExportId, Uuid), Entry> = Table::new("batch_export_logs")
     .counted(by_uuid)
     .belongs_to(&[&Parent::of(&super::EXPORTS, |(_, export)| *export)]);
 
@@ -59,7 +60,7 @@ pub(super) const FIELDS: &[FieldInfo] = &[
 
 #[derive(Serialize)]
 struct Wire {
-    log_source_id: Uuid,
+    log_source_id: BatchExportId,
     instance_id: String,
     timestamp: Time,
     level: &'static str,
@@ -151,7 +152,7 @@ impl Filter {
 
 /// Who writes an entry, and when: `id` is a new identifier of that time.
 pub(super) struct Author<'a> {
-    pub export: Uuid,
+    pub export: BatchExportId,
     pub instance: &'a str,
     pub id: Uuid,
     pub now: Time,
@@ -181,7 +182,7 @@ pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
     use crate::resources::samples::{NOW, ONE, TWO, text};
     all.add(
         &LOGS,
-        (TWO, ONE),
+        (TWO.into(), ONE),
         Entry { instance: text("i"), timestamp: NOW, level: Level::Warning, message: text("m") },
     );
     all.variants("log entry's level", &crate::every!(Level { Debug, Info, Warning, Error }));
@@ -200,7 +201,7 @@ mod tests {
         let place = Storage::File(folder.path().join("orgd.redb"));
         let store = Store::open(place, 1024 * 1024, registry::tables()).unwrap();
         let ids = Ids::default();
-        let export = ids.uuid(Time(1));
+        let export = ids.uuid(Time(1)).into();
         let written = store.write(move |tx| {
             for number in 0..ENTRIES_MAX + 2 {
                 let now = Time(i64::try_from(number).unwrap_or_default());

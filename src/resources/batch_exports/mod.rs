@@ -23,6 +23,7 @@ use crate::api::{Call, Ctx, Field, FieldInfo, InProject, Level, Paging, Reply, W
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
+use crate::ids::{BatchExportId, OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, Order, ParentNamed, Problems, Table, TableInfo, Tx, WriteTx, by_uuid};
 use destination::{Destination, Kind};
 use hogql::Fault;
@@ -143,7 +144,7 @@ impl Model {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BatchExport {
-    pub project: u32,
+    pub project: ProjectId,
     pub name: String,
     pub model: Option<Model>,
     pub destination: Destination,
@@ -160,11 +161,11 @@ pub struct BatchExport {
     pub next_run_at: Option<Time>,
     /// In whose name it runs: who last changed what it sends or where, or unpaused it. `None` where nobody
     /// noted it.
-    pub author: Option<Uuid>,
+    pub author: Option<UserId>,
 }
 
 /// By organization and time.
-pub(super) static EXPORTS: Table<(Uuid, Uuid), BatchExport> =
+pub(super) static EXPORTS: Table<(OrganizationId, BatchExportId), BatchExport> =
     Table::new("batch_exports").counted(by_uuid).indexed(&[&BY_ID, &SCHEDULE]).belongs_to(&[&ParentNamed {
         table: &projects::PROJECTS,
         children: || &EXPORTS,
@@ -172,10 +173,10 @@ pub(super) static EXPORTS: Table<(Uuid, Uuid), BatchExport> =
         parent: |(organization, _), export| Some((*organization, export.project)),
     }]);
 /// The organization of each export.
-static BY_ID: Index<(Uuid, Uuid), BatchExport, Uuid, Uuid> =
+static BY_ID: Index<(OrganizationId, BatchExportId), BatchExport, BatchExportId, OrganizationId> =
     Index::unique("batch_exports_by_id", |(organization, id), _| Some((*id, *organization)));
 /// By the time of the next run.
-static SCHEDULE: Index<(Uuid, Uuid), BatchExport, (Time, Uuid), ()> =
+static SCHEDULE: Index<(OrganizationId, BatchExportId), BatchExport, (Time, BatchExportId), ()> =
     Index::new("batch_exports_schedule", |(_, id), export| Some(((export.next_run_at?, *id), ())));
 
 /// The tables that say what there is to do.
@@ -230,8 +231,8 @@ const AFTER_DESTINATION: &[FieldInfo] =
 
 #[derive(Serialize)]
 struct Wire {
-    id: Uuid,
-    team_id: u32,
+    id: BatchExportId,
+    team_id: ProjectId,
     name: String,
     model: Option<&'static str>,
     destination: WireDestination,
@@ -256,7 +257,7 @@ struct WireDestination {
     config: Json,
 }
 
-fn wire(tx: &Tx, id: Uuid, export: &BatchExport, backfill_id: Option<String>) -> Result<Wire> {
+fn wire(tx: &Tx, id: BatchExportId, export: &BatchExport, backfill_id: Option<String>) -> Result<Wire> {
     Ok(Wire {
         id,
         team_id: export.project,
@@ -288,7 +289,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
         tx.page(&EXPORTS, &organization, Order::Descending, paging.offset, paging.limit)?
     } else {
         let seen = projects::visible_in(tx, organization, call.user()?, level)?;
-        let seen: HashSet<u32> = seen.into_iter().map(|project| project.id).collect();
+        let seen: HashSet<ProjectId> = seen.into_iter().map(|project| project.id).collect();
         let mut all = tx.scan(&EXPORTS, &organization, Order::Descending)?;
         all.retain(|(_, export)| seen.contains(&export.project));
         (all.len() as u64, paging.cut(all))
@@ -299,7 +300,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (organization, level) = members::require(call, Level::Member)?;
-    let id = call.new_uuid();
+    let id = call.new_id();
     let read = Read::of(call, id, None)?;
     let (Some(name), Some(destination), Some(interval)) = (read.name, read.destination, read.interval) else {
         return Err(invalid_body("required", "This field is required."));
@@ -363,7 +364,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 /// Whether it sends something else from now on, or elsewhere, or again.
-fn is_another_order(ctx: &Ctx, id: Uuid, before: &BatchExport, export: &BatchExport) -> bool {
+fn is_another_order(ctx: &Ctx, id: BatchExportId, before: &BatchExport, export: &BatchExport) -> bool {
     let is_set_going = before.paused && !export.paused;
     let is_other_data = export.model != before.model || export.schema != before.schema;
     let bounds = |export: &BatchExport| (export.start_at, export.end_at);
@@ -416,7 +417,7 @@ struct Read {
 }
 
 impl Read {
-    fn of(call: &Call, id: Uuid, before: Option<&Destination>) -> Result<Read> {
+    fn of(call: &Call, id: BatchExportId, before: Option<&Destination>) -> Result<Read> {
         let is_partial = call.method == crate::api::Method::Patch;
         let mut front = call.form(BEFORE_DESTINATION)?;
         let destination = destination::read(call, id, before, is_partial)?;
@@ -471,7 +472,7 @@ fn check_whole(ctx: &Ctx, before: Option<&BatchExport>, export: &BatchExport) ->
 }
 
 /// The caller's current project where it lies in the organization, else the first that they see.
-fn project_of(ctx: &Ctx, tx: &Tx, organization: Uuid, level: Level) -> Result<u32> {
+fn project_of(ctx: &Ctx, tx: &Tx, organization: OrganizationId, level: Level) -> Result<ProjectId> {
     let user = ctx.user()?;
     let seen = projects::visible_in(tx, organization, user, level)?;
     let current = users::find(tx, user)?.current_project;
@@ -506,30 +507,30 @@ pub fn isoformat(time: Time) -> String {
 fn project_of_export(tx: &Tx, call: &Call) -> Result<InProject> {
     let user = call.user()?;
     let (organization, level) = organizations::require_member(tx, call.param("organization_id"), user)?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let project = tx.get(&EXPORTS, &(organization, id))?.ok_or_else(not_found)?.project;
     let level = projects::level_in(tx, organization, project, user, level)?.ok_or_else(not_found)?;
     Ok(InProject { organization, id: project, level })
 }
 
 /// The export of the path.
-fn find(call: &Call, tx: &Tx) -> Result<(Uuid, Uuid, BatchExport)> {
+fn find(call: &Call, tx: &Tx) -> Result<(OrganizationId, BatchExportId, BatchExport)> {
     let InProject { organization, .. } = call.place.in_project()?;
-    let id = call.uuid("id")?;
+    let id = call.id("id")?;
     let export = tx.get(&EXPORTS, &(organization, id))?.ok_or_else(not_found)?;
     Ok((organization, id, export))
 }
 
 /// An export with its organization.
-fn get(tx: &Tx, id: Uuid) -> Result<Option<(Uuid, BatchExport)>> {
+fn get(tx: &Tx, id: BatchExportId) -> Result<Option<(OrganizationId, BatchExport)>> {
     let Some(organization) = tx.get(&BY_ID, &id)? else { return Ok(None) };
     Ok(tx.get(&EXPORTS, &(organization, id))?.map(|export| (organization, export)))
 }
 
 fn put(
     tx: &WriteTx,
-    organization: Uuid,
-    id: Uuid,
+    organization: OrganizationId,
+    id: BatchExportId,
     before: Option<&BatchExport>,
     export: &BatchExport,
 ) -> Result<()> {
@@ -543,7 +544,7 @@ fn put(
 }
 
 /// Pauses the export; false where it is paused already, and nothing changes.
-fn set_paused(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
+fn set_paused(tx: &WriteTx, now: Time, id: BatchExportId) -> Result<bool> {
     let Some((organization, before)) = get(tx, id)?.filter(|(_, export)| !export.paused) else {
         return Ok(false);
     };
@@ -558,7 +559,7 @@ fn set_paused(tx: &WriteTx, now: Time, id: Uuid) -> Result<bool> {
 
 /// Lets the export run again from its next interval on, in the name of `by` or as before; false where it is
 /// not paused.
-fn unpause_automatically(tx: &WriteTx, now: Time, id: Uuid, by: Option<Uuid>) -> Result<bool> {
+fn unpause_automatically(tx: &WriteTx, now: Time, id: BatchExportId, by: Option<UserId>) -> Result<bool> {
     let Some((organization, before)) = get(tx, id)?.filter(|(_, export)| export.paused) else {
         return Ok(false);
     };
@@ -576,7 +577,7 @@ pub fn schedule(tx: &WriteTx, event_ids: &EventIds) -> Result<()> {
     const AT_ONCE: usize = 100;
     let now = event_ids.clock.now();
     let due = tx.range(&SCHEDULE, &Time(i64::MIN), &just_after(now), Order::Ascending)?;
-    let due: Vec<((Time, Uuid), ())> = due.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
+    let due: Vec<((Time, BatchExportId), ())> = due.take(AT_ONCE).collect::<std::result::Result<_, _>>()?;
     for ((end, id), ()) in due {
         let Some((organization, before)) = get(tx, id)? else { continue };
         if !authors::answers_for(tx, organization, &before)? {
@@ -608,7 +609,7 @@ pub fn next_due(tx: &Tx, now: Time) -> Result<Option<Time>> {
 /// Whether several organizations have exports.
 pub fn are_shared(tx: &Tx) -> Result<bool> {
     let (least, greatest) = ((Uuid::nil(), Uuid::nil()), (Uuid::max(), Uuid::max()));
-    let end = |order| -> Result<Option<Uuid>> {
+    let end = |order| -> Result<Option<OrganizationId>> {
         let row = tx.range(&EXPORTS, &least, &greatest, order)?.next();
         Ok(row.transpose()?.map(|((organization, _), _)| organization))
     };
@@ -616,8 +617,8 @@ pub fn are_shared(tx: &Tx) -> Result<bool> {
 }
 
 /// The organization of an export; nil where there is no such export.
-fn organization_of(tx: &Tx, export: Uuid) -> Result<Uuid> {
-    Ok(tx.get(&BY_ID, &export)?.unwrap_or_default())
+fn organization_of(tx: &Tx, export: BatchExportId) -> Result<OrganizationId> {
+    Ok(tx.get(&BY_ID, &export)?.unwrap_or(OrganizationId(Uuid::nil())))
 }
 
 /// Whether there may be a run to be made.
@@ -633,7 +634,7 @@ fn just_after(time: Time) -> Time {
 /// Shows the secrets of all destinations.
 fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
     for ((_, id), export) in tx.all(&EXPORTS)? {
-        look(id.as_bytes(), export.destination.sealed());
+        look(id.0.as_bytes(), export.destination.sealed());
     }
     Ok(())
 }
@@ -659,9 +660,9 @@ fn samples(all: &mut super::samples::Samples) {
     let destination = Destination::sample(json.clone());
     all.add(
         &EXPORTS,
-        (ONE, TWO),
+        (ONE.into(), TWO.into()),
         BatchExport {
-            project: 7,
+            project: ProjectId(7),
             name: text("n"),
             model: Some(Model::Persons),
             destination,
@@ -674,7 +675,7 @@ fn samples(all: &mut super::samples::Samples) {
             end_at: Some(NOW),
             schema: Some(json.clone()),
             next_run_at: Some(NOW),
-            author: Some(ONE),
+            author: Some(ONE.into()),
         },
     );
     all.variants("model", &crate::every!(Model { Events, Persons }));

@@ -3,7 +3,6 @@
 //! is over has neither, nor a commit, and never changes again.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::destination::Destination;
 use super::interval::Interval;
@@ -13,6 +12,7 @@ use crate::api::{Field, FieldInfo};
 use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::Result;
+use crate::ids::{BackfillId, BatchExportId, OrganizationId, ProjectId, RunId, UserId};
 use crate::resources::events::{Cursor, EventIds};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
@@ -43,7 +43,7 @@ impl Status {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     pub status: Status,
-    pub backfill: Option<Uuid>,
+    pub backfill: Option<BackfillId>,
     pub records_completed: Option<u64>,
     pub records_total: Option<u64>,
     pub latest_error: Option<String>,
@@ -59,13 +59,13 @@ pub struct Run {
     pub plan: Option<Plan>,
     pub progress: Progress,
     /// The author of the export when the run was made.
-    pub author: Option<Uuid>,
+    pub author: Option<UserId>,
 }
 
 /// What a run does: later changes of the export do not reach it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
-    pub project: u32,
+    pub project: ProjectId,
     pub model: Model,
     pub interval: Interval,
     pub destination: Destination,
@@ -90,15 +90,15 @@ pub struct Commit {
 }
 
 /// By export and time.
-pub(super) static RUNS: Table<(Uuid, Uuid), Run> = Table::new("batch_export_runs")
+pub(super) static RUNS: Table<(BatchExportId, RunId), Run> = Table::new("batch_export_runs")
     .counted(by_uuid)
     .indexed(&[&OPEN])
     .belongs_to(&[&Parent::of(&super::EXPORTS, |(_, export)| *export)]);
 /// The export of every run that is not over.
-pub(super) static OPEN: Index<(Uuid, Uuid), Run, Uuid, Uuid> =
+pub(super) static OPEN: Index<(BatchExportId, RunId), Run, RunId, BatchExportId> =
     Index::unique("batch_export_runs_open", |(export, id), run| run.plan.is_some().then_some((*id, *export)));
 /// By run.
-pub(super) static COMMITS: Table<Uuid, Commit> =
+pub(super) static COMMITS: Table<RunId, Commit> =
     Table::new("batch_export_run_commits").belongs_to(&[&Parent::of(&RUNS, |(_, run)| *run)]);
 
 /// Runs of one export that are remembered.
@@ -130,7 +130,7 @@ pub(super) const FIELDS: &[FieldInfo] = &[
 
 #[derive(Serialize)]
 pub(super) struct Wire {
-    id: Uuid,
+    id: RunId,
     status: &'static str,
     records_completed: Option<u64>,
     latest_error: Option<String>,
@@ -141,13 +141,13 @@ pub(super) struct Wire {
     finished_at: Option<Time>,
     last_updated_at: Time,
     records_total_count: Option<u64>,
-    batch_export: Uuid,
+    batch_export: BatchExportId,
 }
 
 /// The newest runs of an export.
-pub(super) fn latest(tx: &Tx, export: Uuid) -> Result<Vec<Wire>> {
+pub(super) fn latest(tx: &Tx, export: BatchExportId) -> Result<Vec<Wire>> {
     let (_, rows) = tx.page(&RUNS, &export, Order::Descending, 0, LATEST)?;
-    let wire = |((_, id), run): ((Uuid, Uuid), Run)| Wire {
+    let wire = |((_, id), run): ((BatchExportId, RunId), Run)| Wire {
         id,
         status: run.status.name(),
         records_completed: run.records_completed,
@@ -190,11 +190,11 @@ impl Run {
 pub(super) fn create(
     tx: &WriteTx,
     event_ids: &EventIds,
-    export: Uuid,
+    export: BatchExportId,
     of: &BatchExport,
-    backfill: Option<Uuid>,
+    backfill: Option<BackfillId>,
     data: Data,
-) -> Result<Uuid> {
+) -> Result<RunId> {
     let id = event_ids.id();
     let now = event_ids.clock.now();
     let run = Run {
@@ -233,9 +233,9 @@ pub(super) fn create(
 /// A run that is not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
-    pub organization: Uuid,
-    pub export: Uuid,
-    pub id: Uuid,
+    pub organization: OrganizationId,
+    pub export: BatchExportId,
+    pub id: RunId,
     pub end: Time,
     pub next_attempt_at: Time,
 }
@@ -254,7 +254,7 @@ pub fn all_open(tx: &Tx) -> Result<Vec<Open>> {
 }
 
 /// How many scheduled runs of an export are not over.
-pub(super) fn count_open(tx: &Tx, export: Uuid) -> Result<usize> {
+pub(super) fn count_open(tx: &Tx, export: BatchExportId) -> Result<usize> {
     let mut count = 0;
     for (id, of) in tx.all(&OPEN)? {
         if of == export && tx.get(&RUNS, &(export, id))?.is_some_and(|run| run.backfill.is_none()) {
@@ -265,7 +265,7 @@ pub(super) fn count_open(tx: &Tx, export: Uuid) -> Result<usize> {
 }
 
 /// Whether the run is not over.
-pub(super) fn is_open(tx: &Tx, run: Uuid) -> Result<bool> {
+pub(super) fn is_open(tx: &Tx, run: RunId) -> Result<bool> {
     Ok(tx.has(&OPEN, &run)?)
 }
 
@@ -276,20 +276,20 @@ fn get_wanted(tx: &WriteTx, context: &Context<'_>) -> Result<Option<Run>> {
 }
 
 /// The run where it is not over.
-fn get_open(tx: &Tx, export: Uuid, id: Uuid) -> Result<Option<Run>> {
+fn get_open(tx: &Tx, export: BatchExportId, id: RunId) -> Result<Option<Run>> {
     if tx.has(&OPEN, &id)? { Ok(tx.get(&RUNS, &(export, id))?) } else { Ok(None) }
 }
 
 /// The plan of a run that is not over.
-pub fn plan(tx: &Tx, export: Uuid, id: Uuid) -> Result<Option<Plan>> {
+pub fn plan(tx: &Tx, export: BatchExportId, id: RunId) -> Result<Option<Plan>> {
     Ok(get_open(tx, export, id)?.and_then(|run| run.plan))
 }
 
 /// Where a write about a run comes from.
 pub struct Context<'a> {
     pub event_ids: &'a EventIds,
-    pub export: Uuid,
-    pub id: Uuid,
+    pub export: BatchExportId,
+    pub id: RunId,
 }
 
 impl Context<'_> {
@@ -340,7 +340,7 @@ pub fn note_commit(tx: &WriteTx, context: &Context<'_>, commit: Commit) -> Resul
 }
 
 /// The transaction that an earlier attempt meant to commit.
-pub fn commit_of(tx: &Tx, run: Uuid) -> Result<Option<Commit>> {
+pub fn commit_of(tx: &Tx, run: RunId) -> Result<Option<Commit>> {
     Ok(tx.get(&COMMITS, &run)?)
 }
 
@@ -434,13 +434,19 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
 pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
     use crate::resources::samples::{NOW, ONE, TWO, text};
     let destination = Destination::sample(Json::of(&serde_json::json!({"a": [1, null]})));
-    let plan = Plan { project: 7, model: Model::Events, interval: Interval::Hour, destination, schema: None };
+    let plan = Plan {
+        project: ProjectId(7),
+        model: Model::Events,
+        interval: Interval::Hour,
+        destination,
+        schema: None,
+    };
     all.add(
         &RUNS,
-        (TWO, ONE),
+        (TWO.into(), ONE.into()),
         Run {
             status: Status::Running,
-            backfill: Some(ONE),
+            backfill: Some(ONE.into()),
             records_completed: Some(5),
             records_total: Some(6),
             latest_error: Some(text("e")),
@@ -453,10 +459,10 @@ pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
             next_attempt_at: NOW,
             plan: Some(plan),
             progress: Progress { place: Some(Cursor { time: NOW, id: ONE }), records: 4 },
-            author: Some(TWO),
+            author: Some(TWO.into()),
         },
     );
-    all.add(&COMMITS, ONE, Commit { transaction: 300, records: 4 });
+    all.add(&COMMITS, ONE.into(), Commit { transaction: 300, records: 4 });
     all.variants(
         "run's status",
         &crate::every!(Status { Starting, Running, Completed, Failed, FailedRetryable, Cancelled }),

@@ -7,6 +7,7 @@ use super::{Loaded, refused};
 use crate::api::Ctx;
 use crate::clock::Ids;
 use crate::error::Result;
+use crate::ids::PluginId;
 use crate::resources::samples::Samples;
 use crate::resources::secrets::Look;
 use crate::store::{Parent, Table, Tx, WriteTx};
@@ -22,16 +23,16 @@ pub(in crate::resources) enum Address {
 }
 
 /// The addresses that have a query, by plugin.
-pub(super) static PRIVATE_URLS: Table<u32, Address> =
+pub(super) static PRIVATE_URLS: Table<PluginId, Address> =
     Table::new("plugin_private_urls").belongs_to(&[&Parent::of(&super::PLUGINS, |(_, plugin)| *plugin)]);
 
 impl Address {
-    fn seal(vault: &Vault, ids: &Ids, plugin: u32, url: &str) -> Result<Address> {
+    fn seal(vault: &Vault, ids: &Ids, plugin: PluginId, url: &str) -> Result<Address> {
         Ok(Address::Sealed(vault.seal(ids, &purpose(plugin), url)?))
     }
 
     /// `None` where it was sealed with another key than the server has.
-    fn open(self, vault: &Vault, plugin: u32) -> Option<String> {
+    fn open(self, vault: &Vault, plugin: PluginId) -> Option<String> {
         match self {
             Address::Open(url) => Some(url),
             Address::Sealed(sealed) => vault.open(&purpose(plugin), &sealed),
@@ -40,8 +41,8 @@ impl Address {
 }
 
 /// A sealed address opens for its own plugin only.
-fn purpose(plugin: u32) -> Vec<u8> {
-    [b"plugin ".as_slice(), &plugin.to_be_bytes()].concat()
+fn purpose(plugin: PluginId) -> Vec<u8> {
+    [b"plugin ".as_slice(), &plugin.0.to_be_bytes()].concat()
 }
 
 /// The address that a plugin was installed from, with its token.
@@ -56,7 +57,7 @@ pub(super) fn whole(ctx: &Ctx, tx: &Tx, found: &Loaded) -> Result<Option<String>
 }
 
 /// Stores the whole address of a plugin.
-pub(super) fn put(ctx: &Ctx, tx: &WriteTx, plugin: u32, url: &str) -> Result<()> {
+pub(super) fn put(ctx: &Ctx, tx: &WriteTx, plugin: PluginId, url: &str) -> Result<()> {
     Ok(tx.put(&PRIVATE_URLS, &plugin, &Address::seal(&ctx.vault, &ctx.ids, plugin, url)?)?)
 }
 
@@ -98,11 +99,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = Storage::File(folder.path().join("orgd.redb"));
         let store = Store::open(place, 1 << 20, vec![&PRIVATE_URLS]).unwrap();
-        let stored = || store.read(|tx| Ok(tx.get(&PRIVATE_URLS, &7)?.unwrap())).unwrap();
+        let stored = || store.read(|tx| Ok(tx.get(&PRIVATE_URLS, &PluginId(7))?.unwrap())).unwrap();
         let seal = |vault: Vault| store.write(move |tx| seal_all(&vault, &Ids::default(), tx));
         let vault = || Vault::of(&"k".repeat(32)).unwrap();
         let url = "https://github.com/u/r?private_token=t";
-        store.write(move |tx| Ok(tx.put(&PRIVATE_URLS, &7, &Address::Open(url.into()))?)).await.unwrap();
+        store
+            .write(move |tx| Ok(tx.put(&PRIVATE_URLS, &PluginId(7), &Address::Open(url.into()))?))
+            .await
+            .unwrap();
         seal(Vault::locked()).await.unwrap();
         assert!(matches!(stored(), Address::Open(_)));
         seal(vault()).await.unwrap();
@@ -110,7 +114,7 @@ mod tests {
         seal(vault()).await.unwrap();
         let Address::Sealed(second) = stored() else { panic!("it lies open") };
         assert_eq!(first, second);
-        assert_eq!(stored().open(&vault(), 7).as_deref(), Some(url));
-        assert_eq!(stored().open(&vault(), 8), None);
+        assert_eq!(stored().open(&vault(), PluginId(7)).as_deref(), Some(url));
+        assert_eq!(stored().open(&vault(), PluginId(8)), None);
     }
 }

@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::activity::{self, Change};
 use super::integrity::expect;
@@ -31,6 +30,7 @@ use crate::api::{Call, Ctx, Field, FieldInfo, Form, Level, Paging, Place, Reply,
 use crate::app::{App, Route, async_, read, scope, tagged, write};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found};
+use crate::ids::{OrganizationId, PluginId};
 use crate::store::{Index, Json, Order, Parent, Problems, Table, Tx, WriteTx};
 use crate::vault::Vault;
 use views::{VIEWS, View};
@@ -164,19 +164,19 @@ pub struct Archive {
 }
 
 /// By the organization that owns the installation, and number.
-pub(super) static PLUGINS: Table<(Uuid, u32), Plugin> = Table::new("plugins")
+pub(super) static PLUGINS: Table<(OrganizationId, PluginId), Plugin> = Table::new("plugins")
     .indexed(&[&BY_NUMBER, &GLOBAL, &BY_URL])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// The organization of each plugin.
-static BY_NUMBER: Index<(Uuid, u32), Plugin, u32, Uuid> =
+static BY_NUMBER: Index<(OrganizationId, PluginId), Plugin, PluginId, OrganizationId> =
     Index::unique("plugins_by_number", |(organization, id), _| Some((*id, *organization)));
 /// The organization of each plugin that is there for everybody.
-static GLOBAL: Index<(Uuid, u32), Plugin, u32, Uuid> =
+static GLOBAL: Index<(OrganizationId, PluginId), Plugin, PluginId, OrganizationId> =
     Index::unique("plugins_global", |(organization, id), plugin| {
         plugin.is_global.then_some((*id, *organization))
     });
 /// By address without its query.
-static BY_URL: Index<(Uuid, u32), Plugin, String, u32> =
+static BY_URL: Index<(OrganizationId, PluginId), Plugin, String, PluginId> =
     Index::unique("plugins_by_url", |(_, id), plugin| Some((plugin.url.clone()?, *id)));
 
 /// What an organization may do with plugins: look at them, install them, install them for everybody.
@@ -239,7 +239,7 @@ fn is_object(attr: &'static str, value: &Checked) -> Result<()> {
 
 #[derive(Serialize)]
 struct Wire<'a> {
-    id: u32,
+    id: PluginId,
     plugin_type: Option<&'a str>,
     name: Option<&'a str>,
     description: Option<&'a str>,
@@ -249,7 +249,7 @@ struct Wire<'a> {
     tag: Option<&'a str>,
     latest_tag: Option<&'a str>,
     is_global: bool,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     organization_name: String,
     capabilities: &'a Json,
     metrics: &'a Option<Json>,
@@ -259,8 +259,8 @@ struct Wire<'a> {
 /// A plugin with its place.
 struct Loaded {
     /// The one that owns the installation.
-    organization: Uuid,
-    id: u32,
+    organization: OrganizationId,
+    id: PluginId,
     plugin: Plugin,
 }
 
@@ -291,7 +291,7 @@ impl Loaded {
     }
 
     /// 403 for a global plugin of somebody else: it can be looked at only.
-    fn owned_by(self, organization: Uuid) -> Result<Loaded> {
+    fn owned_by(self, organization: OrganizationId) -> Result<Loaded> {
         if self.organization == organization {
             return Ok(self);
         }
@@ -319,7 +319,7 @@ async fn create(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let write = app.store.write(move |tx| {
         // Asked again: somebody may have been faster, or the caller shown out meanwhile.
         let Draft { organization, mut plugin, url } = Draft::of(&call, tx)?;
-        let id = tx.next_id("plugins")?;
+        let id = PluginId(tx.next_id("plugins")?);
         if let Some(package) = &package {
             plugin.plugin_type = Some(fetched_type(&plugin).to_owned());
             package.put_into(&mut plugin, None);
@@ -335,7 +335,7 @@ async fn create(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 
 /// A plugin that is to be made, as far as the body says.
 struct Draft {
-    organization: Uuid,
+    organization: OrganizationId,
     plugin: Plugin,
     /// The address as it was given.
     url: Option<String>,
@@ -408,7 +408,7 @@ fn may_be_global(call: &Call, tx: &Tx, level: u8) -> Result<()> {
 }
 
 /// As things are in this transaction: the caller may have lost their level since the journey began.
-fn require_admin(ctx: &Ctx, tx: &Tx, organization: Uuid) -> Result<()> {
+fn require_admin(ctx: &Ctx, tx: &Tx, organization: OrganizationId) -> Result<()> {
     let level = members::level_of(tx, organization, ctx.user()?)?.ok_or_else(not_found)?;
     members::at_least(level, Level::Admin)
 }
@@ -492,20 +492,20 @@ fn exports_unsubscribe_configs(call: &Call, tx: &Tx) -> Result<Reply> {
 fn unused(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = enter(call, tx)?;
     let all = visible(tx, organization, &VIEWS[0])?;
-    Reply::ok(&all.iter().map(|found| found.id).collect::<Vec<u32>>())
+    Reply::ok(&all.iter().map(|found| found.id).collect::<Vec<PluginId>>())
 }
 
 /// The organization of the path and what it may do with plugins: a member's first step into any view.
-fn enter(call: &Call, tx: &Tx) -> Result<(Uuid, u8)> {
+fn enter(call: &Call, tx: &Tx) -> Result<(OrganizationId, u8)> {
     enter_at(call, tx, call.place)
 }
 
 /// The same in a transaction that is opened after a while.
-fn enter_again(call: &Call, tx: &Tx) -> Result<(Uuid, u8)> {
+fn enter_again(call: &Call, tx: &Tx) -> Result<(OrganizationId, u8)> {
     enter_at(call, tx, places::again(tx, call)?)
 }
 
-fn enter_at(call: &Call, tx: &Tx, place: Place) -> Result<(Uuid, u8)> {
+fn enter_at(call: &Call, tx: &Tx, place: Place) -> Result<(OrganizationId, u8)> {
     let (organization, _) = place.in_organization()?;
     let level = organizations::find(tx, organization)?.plugins_access_level;
     let least = if call.method.is_safe() { CONFIG } else { INSTALL };
@@ -516,7 +516,10 @@ fn enter_at(call: &Call, tx: &Tx, place: Place) -> Result<(Uuid, u8)> {
 }
 
 /// For what is read only by those who may install: the source, and whether there is a newer version.
-fn as_installer((organization, level): (Uuid, u8), otherwise: &'static str) -> Result<Uuid> {
+fn as_installer(
+    (organization, level): (OrganizationId, u8),
+    otherwise: &'static str,
+) -> Result<OrganizationId> {
     if level < INSTALL { Err(denied(otherwise)) } else { Ok(organization) }
 }
 
@@ -526,8 +529,8 @@ fn refused(detail: impl Into<crate::error::Text>) -> Error {
 }
 
 /// The plugin of the path, if the organization and the view show it, or 404.
-fn find(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Loaded> {
-    let id: u32 = call.param("id").parse().map_err(|_| not_found())?;
+fn find(call: &Call, tx: &Tx, organization: OrganizationId, view: &View) -> Result<Loaded> {
+    let id = call.param("id").parse().map(PluginId).map_err(|_| not_found())?;
     let found = get(tx, id)?.ok_or_else(not_found)?;
     let is_seen = found.organization == organization || found.plugin.is_global;
     let is_shown = is_seen && (view.admits)(&found.plugin.capabilities);
@@ -535,14 +538,14 @@ fn find(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Loaded>
 }
 
 /// The plugin of the path, if the organization owns it, or 404.
-fn find_own(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Loaded> {
+fn find_own(call: &Call, tx: &Tx, organization: OrganizationId, view: &View) -> Result<Loaded> {
     let found = find(call, tx, organization, view)?;
     if found.organization == organization { Ok(found) } else { Err(not_found()) }
 }
 
 /// The plugin of the path, for somebody who may change it: what every organization sees is its admins' to
 /// change.
-fn find_to_change(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Result<Loaded> {
+fn find_to_change(call: &Call, tx: &Tx, organization: OrganizationId, view: &View) -> Result<Loaded> {
     let found = find(call, tx, organization, view)?.owned_by(organization)?;
     if found.plugin.is_global {
         require_admin(call, tx, organization)?;
@@ -550,14 +553,14 @@ fn find_to_change(call: &Call, tx: &Tx, organization: Uuid, view: &View) -> Resu
     Ok(found)
 }
 
-fn get(tx: &Tx, id: u32) -> Result<Option<Loaded>> {
+fn get(tx: &Tx, id: PluginId) -> Result<Option<Loaded>> {
     let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(None) };
     let plugin = tx.get(&PLUGINS, &(organization, id))?;
     Ok(plugin.map(|plugin| Loaded { organization, id, plugin }))
 }
 
 /// The organization's own plugins and everybody's global ones, by number.
-fn visible(tx: &Tx, organization: Uuid, view: &View) -> Result<Vec<Loaded>> {
+fn visible(tx: &Tx, organization: OrganizationId, view: &View) -> Result<Vec<Loaded>> {
     let own = tx.scan(&PLUGINS, &organization, Order::Ascending)?;
     let mut all: Vec<Loaded> =
         own.into_iter().map(|((organization, id), plugin)| Loaded { organization, id, plugin }).collect();
@@ -609,7 +612,7 @@ fn samples(all: &mut super::samples::Samples) {
     let json = Json::of(&serde_json::json!({"a": [1, null]}));
     all.add(
         &PLUGINS,
-        (ONE, 7),
+        (ONE.into(), PluginId(7)),
         Plugin {
             plugin_type: Some(text("custom")),
             name: Some(text("n")),
@@ -629,8 +632,8 @@ fn samples(all: &mut super::samples::Samples) {
         },
     );
     let sealed = address::Address::Sealed(crate::vault::Sealed::sample());
-    all.add(&address::PRIVATE_URLS, 7, sealed);
-    all.add(&source::FILES, (7, text("index.ts")), text("code"));
+    all.add(&address::PRIVATE_URLS, PluginId(7), sealed);
+    all.add(&source::FILES, (PluginId(7), text("index.ts")), text("code"));
     let list = repository::List { text: text("[]"), fetched_at: NOW };
     all.add(&repository::LISTS, text("https://example.com/list.json"), list);
     address::sample_variants(all);

@@ -9,10 +9,11 @@ use super::views::View;
 use super::{as_installer, capabilities, enter, find_own, find_to_change, refused, replace};
 use crate::api::{Call, Reply};
 use crate::error::{Error, Result};
+use crate::ids::PluginId;
 use crate::store::{Json, Order, Parent, Table, Tx, WriteTx};
 
 /// By plugin and file name.
-pub(super) static FILES: Table<(u32, String), String> =
+pub(super) static FILES: Table<(PluginId, String), String> =
     Table::new("plugin_files").belongs_to(&[&Parent::of(&super::PLUGINS, |(_, plugin)| *plugin)]);
 
 /// All files of a plugin together, in bytes of JSON.
@@ -93,18 +94,18 @@ fn json_bytes(text: &str) -> usize {
 }
 
 /// All files of a plugin.
-fn all_of(tx: &Tx, plugin: u32) -> Result<Files> {
+fn all_of(tx: &Tx, plugin: PluginId) -> Result<Files> {
     let rows = tx.scan(&FILES, &plugin, Order::Ascending)?;
     Ok(rows.into_iter().map(|((_, name), text)| (name, text)).collect())
 }
 
 /// The text of a plugin's code.
-pub(super) fn index(tx: &Tx, plugin: u32) -> Result<Option<String>> {
+pub(super) fn index(tx: &Tx, plugin: PluginId) -> Result<Option<String>> {
     Ok(tx.get(&FILES, &(plugin, INDEX.to_owned()))?)
 }
 
 /// Makes these the files of a plugin; those that it had besides go.
-pub(super) fn replace_all(tx: &WriteTx, plugin: u32, files: &Files) -> Result<()> {
+pub(super) fn replace_all(tx: &WriteTx, plugin: PluginId, files: &Files) -> Result<()> {
     let before = all_of(tx, plugin)?;
     for name in before.keys().filter(|name| !files.contains_key(*name)) {
         tx.delete(&FILES, &(plugin, name.clone()))?;

@@ -23,6 +23,7 @@ use crate::auth::scopes;
 use crate::clock::Time;
 use crate::config::LIVE_EVENTS_SECONDS;
 use crate::error::{Error, Result, denied, invalid_body, not_found};
+use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
 use settings::{SETTINGS, Settings, is_timezone};
 
@@ -124,18 +125,18 @@ pub struct Details {
 }
 
 /// By organization and number.
-pub(super) static PROJECTS: Table<(Uuid, u32), Project> = Table::new("projects")
+pub(super) static PROJECTS: Table<(OrganizationId, ProjectId), Project> = Table::new("projects")
     .counted(by_uuid)
     .cached()
     .indexed(&[&BY_NUMBER, &BY_TOKEN])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// What the list of projects does not show.
-static DETAILS: Table<u32, Details> =
+static DETAILS: Table<ProjectId, Details> =
     Table::new("project_details").belongs_to(&[&Parent::of(&PROJECTS, |(_, id)| *id)]);
 /// The organization of each project.
-static BY_NUMBER: Index<(Uuid, u32), Project, u32, Uuid> =
+static BY_NUMBER: Index<(OrganizationId, ProjectId), Project, ProjectId, OrganizationId> =
     Index::unique("projects_by_number", |(organization, id), _| Some((*id, *organization)));
-static BY_TOKEN: Index<(Uuid, u32), Project, String, u32> =
+static BY_TOKEN: Index<(OrganizationId, ProjectId), Project, String, ProjectId> =
     Index::unique("projects_by_token", |(_, id), project| Some((project.api_token.clone(), *id)));
 
 /// How many members' addresses are looked at for the filter that leaves their own visits out.
@@ -217,9 +218,9 @@ pub const FIELDS: &[FieldInfo] = &[
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Short {
-    pub id: u32,
+    pub id: ProjectId,
     uuid: Uuid,
-    pub organization: Uuid,
+    pub organization: OrganizationId,
     pub api_token: String,
     name: String,
     completed_snippet_onboarding: bool,
@@ -230,7 +231,7 @@ pub struct Short {
     access_control: bool,
 }
 
-fn short(((organization, id), project): ((Uuid, u32), Project)) -> Short {
+fn short(((organization, id), project): ((OrganizationId, ProjectId), Project)) -> Short {
     let Project { uuid, api_token, name, completed_snippet_onboarding, .. } = project;
     Short {
         id,
@@ -249,9 +250,9 @@ fn short(((organization, id), project): ((Uuid, u32), Project)) -> Short {
 
 #[derive(Serialize)]
 struct Wire<'a> {
-    id: u32,
+    id: ProjectId,
     uuid: Uuid,
-    organization: Uuid,
+    organization: OrganizationId,
     api_token: &'a str,
     name: &'a str,
     created_at: Time,
@@ -294,8 +295,8 @@ fn default_modifiers() -> Value {
 
 /// A project with its place and the caller's effective level.
 struct Loaded {
-    organization: Uuid,
-    id: u32,
+    organization: OrganizationId,
+    id: ProjectId,
     level: Level,
     project: Project,
     details: Details,
@@ -337,7 +338,7 @@ impl Loaded {
 }
 
 /// A JWT (HS256) that opens the project's live events for a week.
-fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<String> {
+fn live_events_token(tx: &Tx, now: Time, id: ProjectId, api_token: &str) -> Result<String> {
     let claims = json!({
         "team_id": id,
         "api_token": api_token,
@@ -353,14 +354,14 @@ fn live_events_token(tx: &Tx, now: Time, id: u32, api_token: &str) -> Result<Str
 }
 
 /// Unlike its siblings the list of an organization's projects is open to strangers, who see an empty one.
-fn listed(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
+fn listed(tx: &Tx, call: &Call) -> Result<Option<(OrganizationId, Level)>> {
     let user = call.user()?;
     let Some(id) = organizations::named(tx, call.param("organization_id"), user)? else { return Ok(None) };
     Ok(members::level_of(tx, id, user)?.map(|level| (id, level)))
 }
 
 /// The caller's current organization, where they have one.
-fn current(tx: &Tx, call: &Call) -> Result<Option<(Uuid, Level)>> {
+fn current(tx: &Tx, call: &Call) -> Result<Option<(OrganizationId, Level)>> {
     let user = call.user()?;
     users::current_organization(tx, user, &users::find(tx, user)?)
 }
@@ -391,7 +392,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
             "You must upgrade your PostHog plan to be able to create and manage multiple projects or environments.",
         ));
     }
-    let id = tx.next_id("projects")?;
+    let id = ProjectId(tx.next_id("projects")?);
     let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
     let (mut project, mut details) = blank(call, &first_members, wants_demo);
     fill(&mut project, &mut details, call, form)?;
@@ -410,7 +411,7 @@ fn is_true(value: &Value) -> bool {
         || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
 }
 
-fn has_demo(tx: &Tx, organization: Uuid) -> Result<bool> {
+fn has_demo(tx: &Tx, organization: OrganizationId) -> Result<bool> {
     let all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
     Ok(all.iter().any(|(_, project)| project.is_demo))
 }
@@ -566,7 +567,7 @@ fn new_token(ctx: &Ctx) -> String {
 
 fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details) {
     let project = Project {
-        uuid: ctx.new_uuid(),
+        uuid: ctx.new_id(),
         api_token: new_token(ctx),
         name: DEFAULT_NAME.into(),
         completed_snippet_onboarding: false,
@@ -585,8 +586,13 @@ fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details)
 }
 
 /// The project that comes with its owner's organization; it has no entry in the activity log.
-pub fn create_default(ctx: &Ctx, tx: &WriteTx, organization: Uuid, owner: &User) -> Result<u32> {
-    let id = tx.next_id("projects")?;
+pub fn create_default(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    owner: &User,
+) -> Result<ProjectId> {
+    let id = ProjectId(tx.next_id("projects")?);
     let (project, details) = blank(ctx, std::slice::from_ref(owner), false);
     insert(tx, organization, id, &project, &details)?;
     Ok(id)
@@ -604,13 +610,13 @@ fn find(call: &Call, tx: &Tx, least: Level) -> Result<Loaded> {
 }
 
 /// The project that a path names, by number or as the user's current one: 404 where they do not see it.
-pub fn require_access(tx: &Tx, name: &str, user: Uuid) -> Result<InProject> {
+pub fn require_access(tx: &Tx, name: &str, user: UserId) -> Result<InProject> {
     let (organization, id) = of_path(tx, name, user)?;
     require_access_to_known(tx, (organization, id), name, user)
 }
 
 /// The same, and 404 where the organization that the path names has no such project.
-pub fn require_access_of(tx: &Tx, organization: &str, name: &str, user: Uuid) -> Result<InProject> {
+pub fn require_access_of(tx: &Tx, organization: &str, name: &str, user: UserId) -> Result<InProject> {
     let found = of_path(tx, name, user)?;
     if organizations::named(tx, organization, user)? != Some(found.0) {
         return Err(not_found());
@@ -618,7 +624,7 @@ pub fn require_access_of(tx: &Tx, organization: &str, name: &str, user: Uuid) ->
     require_access_to_known(tx, found, name, user)
 }
 
-fn of_path(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, u32)> {
+fn of_path(tx: &Tx, name: &str, user: UserId) -> Result<(OrganizationId, ProjectId)> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if name != "@current" && !is_number(name.strip_prefix('-').unwrap_or(name)) {
         let detail = format!("Field 'id' expected a number but got '{name}'.");
@@ -629,9 +635,9 @@ fn of_path(tx: &Tx, name: &str, user: Uuid) -> Result<(Uuid, u32)> {
 
 fn require_access_to_known(
     tx: &Tx,
-    (organization, id): (Uuid, u32),
+    (organization, id): (OrganizationId, ProjectId),
     name: &str,
-    user: Uuid,
+    user: UserId,
 ) -> Result<InProject> {
     let level = members::level_of(tx, organization, user)?.ok_or_else(not_found)?;
     match level_in(tx, organization, id, user, level)? {
@@ -643,7 +649,13 @@ fn require_access_to_known(
 
 /// The level in a project of somebody with this level in its organization; `None` where they do not see it,
 /// or it is gone.
-pub fn level_in(tx: &Tx, organization: Uuid, id: u32, user: Uuid, level: Level) -> Result<Option<Level>> {
+pub fn level_in(
+    tx: &Tx,
+    organization: OrganizationId,
+    id: ProjectId,
+    user: UserId,
+    level: Level,
+) -> Result<Option<Level>> {
     match tx.get(&PROJECTS, &(organization, id))? {
         Some(project) => effective(tx, organization, id, &project, user, level),
         None => Ok(None),
@@ -651,7 +663,7 @@ pub fn level_in(tx: &Tx, organization: Uuid, id: u32, user: Uuid, level: Level) 
 }
 
 /// Whether the user sees the project.
-pub fn is_open_to(tx: &Tx, organization: Uuid, id: u32, user: Uuid) -> Result<bool> {
+pub fn is_open_to(tx: &Tx, organization: OrganizationId, id: ProjectId, user: UserId) -> Result<bool> {
     match members::level_of(tx, organization, user)? {
         Some(level) => Ok(level_in(tx, organization, id, user, level)?.is_some()),
         None => Ok(false),
@@ -662,10 +674,10 @@ pub fn is_open_to(tx: &Tx, organization: Uuid, id: u32, user: Uuid) -> Result<bo
 /// see it.
 fn effective(
     tx: &Tx,
-    organization: Uuid,
-    id: u32,
+    organization: OrganizationId,
+    id: ProjectId,
     project: &Project,
-    user: Uuid,
+    user: UserId,
     level: Level,
 ) -> Result<Option<Level>> {
     if level >= Level::Admin {
@@ -681,7 +693,7 @@ fn insufficient() -> Error {
 
 /// The project that a path names, by number or as the caller's current one; whether the caller may see
 /// it is not consulted.
-pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
+pub fn named(tx: &Tx, name: &str, user: UserId) -> Result<Option<(OrganizationId, ProjectId)>> {
     let id = if name == "@current" {
         let record = users::find(tx, user)?;
         // A wish that has become private is still what the name means: 403, not another project.
@@ -700,7 +712,7 @@ pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
         id
     } else {
         match name.parse() {
-            Ok(id) => id,
+            Ok(number) => ProjectId(number),
             Err(_) => return Ok(None),
         }
     };
@@ -708,23 +720,23 @@ pub fn named(tx: &Tx, name: &str, user: Uuid) -> Result<Option<(Uuid, u32)>> {
 }
 
 /// Whether the organization has this project.
-pub fn is_of(tx: &Tx, organization: Uuid, id: u32) -> Result<bool> {
+pub fn is_of(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<bool> {
     Ok(tx.has(&PROJECTS, &(organization, id))?)
 }
 
 /// Whether the user belongs to the organization that has this project.
-fn is_of_a_member(tx: &Tx, id: u32, user: Uuid) -> Result<bool> {
+fn is_of_a_member(tx: &Tx, id: ProjectId, user: UserId) -> Result<bool> {
     let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(false) };
     Ok(members::level_of(tx, organization, user)?.is_some())
 }
 
 /// The project with its organization, if the user sees it.
-pub fn visible(tx: &Tx, id: u32, user: Uuid) -> Result<Option<(Uuid, u32)>> {
+pub fn visible(tx: &Tx, id: ProjectId, user: UserId) -> Result<Option<(OrganizationId, ProjectId)>> {
     Ok(seen(tx, id, user)?.map(|project| (project.organization, project.id)))
 }
 
 /// The project in brief, if the user sees it.
-pub fn seen(tx: &Tx, id: u32, user: Uuid) -> Result<Option<Short>> {
+pub fn seen(tx: &Tx, id: ProjectId, user: UserId) -> Result<Option<Short>> {
     let Some(organization) = tx.get(&BY_NUMBER, &id)? else { return Ok(None) };
     let Some(level) = members::level_of(tx, organization, user)? else { return Ok(None) };
     let Some(project) = tx.get(&PROJECTS, &(organization, id))? else { return Ok(None) };
@@ -733,13 +745,13 @@ pub fn seen(tx: &Tx, id: u32, user: Uuid) -> Result<Option<Short>> {
 }
 
 /// Whether there is such a project.
-pub fn exists(tx: &Tx, id: u32) -> Result<bool> {
+pub fn exists(tx: &Tx, id: ProjectId) -> Result<bool> {
     Ok(tx.has(&BY_NUMBER, &id)?)
 }
 
 /// A project that is sent events.
 pub struct Receiver {
-    pub id: u32,
+    pub id: ProjectId,
     pub anonymize_ips: bool,
 }
 
@@ -751,7 +763,7 @@ pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Receiver>> {
 }
 
 /// Notes that events have reached the project.
-pub fn note_event(tx: &WriteTx, id: u32) -> Result<()> {
+pub fn note_event(tx: &WriteTx, id: ProjectId) -> Result<()> {
     let organization = tx.get(&BY_NUMBER, &id)?.ok_or_else(not_found)?;
     let mut project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
     if project.ingested_event {
@@ -762,12 +774,12 @@ pub fn note_event(tx: &WriteTx, id: u32) -> Result<()> {
 }
 
 /// The time zone that the project is shown in.
-pub fn timezone(tx: &Tx, organization: Uuid, id: u32) -> Result<String> {
+pub fn timezone(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<String> {
     Ok(tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?.timezone)
 }
 
 /// The projects that a member sees, by number.
-pub fn visible_in(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> Result<Vec<Short>> {
+pub fn visible_in(tx: &Tx, organization: OrganizationId, user: UserId, level: Level) -> Result<Vec<Short>> {
     let mut all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
     if level < Level::Admin {
         let grants = access_controls::Grants::of(tx, organization, user)?;
@@ -777,13 +789,24 @@ pub fn visible_in(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> Resu
 }
 
 /// The first of them; public ones come first, so that nobody starts in a private project.
-pub fn first_visible(tx: &Tx, organization: Uuid, user: Uuid, level: Level) -> Result<Option<u32>> {
+pub fn first_visible(
+    tx: &Tx,
+    organization: OrganizationId,
+    user: UserId,
+    level: Level,
+) -> Result<Option<ProjectId>> {
     let seen = visible_in(tx, organization, user, level)?;
     let open = seen.iter().find(|project| !project.access_control);
     Ok(open.or(seen.first()).map(|project| project.id))
 }
 
-fn insert(tx: &WriteTx, organization: Uuid, id: u32, project: &Project, details: &Details) -> Result<()> {
+fn insert(
+    tx: &WriteTx,
+    organization: OrganizationId,
+    id: ProjectId,
+    project: &Project,
+    details: &Details,
+) -> Result<()> {
     tx.insert(&PROJECTS, &(organization, id), project)?;
     Ok(tx.put(&DETAILS, &id, details)?)
 }
@@ -819,6 +842,6 @@ fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE};
     let (project, details) = sample(ONE, NOW);
-    all.add(&PROJECTS, (ONE, 7), project);
-    all.add(&DETAILS, 7, details);
+    all.add(&PROJECTS, (ONE.into(), ProjectId(7)), project);
+    all.add(&DETAILS, ProjectId(7), details);
 }

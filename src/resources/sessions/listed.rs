@@ -1,7 +1,6 @@
 //! A user's own log-ins: seeing them and ending them.
 
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::{SESSIONS, Session, device, end_others, is_live, require_recent_login};
 use crate::api::call::{SecondStep, Via};
@@ -10,6 +9,7 @@ use crate::app::{Route, read, session, write};
 use crate::auth::cookies;
 use crate::clock::Time;
 use crate::error::{Result, not_found, unauthenticated};
+use crate::ids::{SessionId, UserId};
 use crate::resources::users;
 use crate::store::{Tx, WriteTx};
 
@@ -44,7 +44,7 @@ const REVOKED: &[FieldInfo] = &[Field::integer("revoked_count", 0, i64::MAX).rea
 
 #[derive(Serialize)]
 struct Wire {
-    id: Uuid,
+    id: SessionId,
     created_at: Time,
     last_activity: Time,
     /// The address it was last used from.
@@ -55,7 +55,7 @@ struct Wire {
 }
 
 /// The caller's live sessions with their hashes, newest first; a log-in that waits for its second step is none.
-fn live_ones(call: &Call, tx: &Tx, user: Uuid) -> Result<Vec<([u8; 32], Session)>> {
+fn live_ones(call: &Call, tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], Session)>> {
     let mut all = Vec::new();
     for (hash, session) in super::of_user(tx, user)? {
         if is_live(&session, call) && session.second_step != SecondStep::Awaited {
@@ -95,7 +95,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 fn revoke(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let user = users::require_self(call)?;
     require_recent_login(call)?;
-    let id = call.uuid("session_id")?;
+    let id = call.id("session_id")?;
     let all = live_ones(call, tx, user)?;
     let (hash, _) = all.into_iter().find(|(_, session)| session.id == id).ok_or_else(not_found)?;
     tx.delete(&SESSIONS, &hash)?;

@@ -61,8 +61,8 @@ fn of_field(field: Field, event: &Event) -> Value<'_> {
         Field::Event => Value::text(&event.event.event),
         Field::Timestamp => Value::Time(event.event.timestamp),
         Field::DistinctId => Value::text(&event.event.distinct_id),
-        Field::PersonId => Value::Uuid(event.event.person),
-        Field::TeamId => Value::Integer(event.project.into()),
+        Field::PersonId => Value::Uuid(event.event.person.0),
+        Field::TeamId => Value::Integer(event.project.0.into()),
         Field::ElementsChain => Value::text(&event.event.elements_chain),
         Field::CreatedAt => Value::Time(event.arrived_at),
         Field::Properties(Owner::Event) => Value::json(&event.event.properties),
@@ -456,6 +456,7 @@ fn at(json: &Json, place: i64) -> Option<&Json> {
 
 #[cfg(test)]
 mod tests {
+    use crate::ids::{PersonId, ProjectId};
     use serde_json::json;
 
     use super::super::columns;
@@ -473,14 +474,14 @@ mod tests {
             "time": "2021-02-03T04:05:06.5+01:00", "seconds": "1612325106", "quoted": "say \"hi\"", "a b": "blank",
         });
         Event {
-            project: 7,
+            project: ProjectId(7),
             id: Uuid::from_u128(1),
             event: events::Event {
                 uuid: None,
                 event: "seen".into(),
                 distinct_id: "d".into(),
                 timestamp: Time::parse("2021-01-01T10:20:30.25Z").unwrap(),
-                person: Uuid::from_u128(2),
+                person: PersonId(Uuid::from_u128(2)),
                 properties: store::Json::of(&properties),
                 elements_chain: "a:b".into(),
                 person_properties: None,
