@@ -69,7 +69,7 @@ pub async fn open(
     // Nothing but damage makes these fail on a file that could be opened.
     let sentence = |cause: Error| damaged(&shown, &cause.to_string());
     let ids = Ids::default();
-    let key = Key { file, may_make_key, may_change: config.new_secret_key };
+    let key = KeySource { file, may_make_key, may_change: config.new_secret_key };
     let fit = store.read(|tx| secrets::fit(tx, given.as_ref())).map_err(&sentence)?;
     let vault = key.vault(given, fit, &ids)?;
     let probe = if vault.is_locked() {
@@ -97,7 +97,7 @@ pub async fn open(
 }
 
 /// Where the secret key may come from.
-struct Key {
+struct KeySource {
     /// The data file that it lies beside.
     file: Option<PathBuf>,
     may_make_key: bool,
@@ -105,7 +105,7 @@ struct Key {
     may_change: bool,
 }
 
-impl Key {
+impl KeySource {
     /// The vault with the key that was given, or a new one where no secret depends on an old one.
     fn vault(&self, given: Option<Vault>, fit: Fit, ids: &Ids) -> std::result::Result<Vault, String> {
         if fit == Fit::Differs && !self.may_change {

@@ -10,7 +10,7 @@ use crate::app::route::{Needs, Protocol, Slash};
 use crate::resources;
 
 /// The routes of one path.
-pub struct Node {
+pub struct PathNode {
     routes: [Option<Route>; Method::ALL.len()],
     /// The names of the path's parameters, in its order.
     params: Vec<String>,
@@ -64,7 +64,7 @@ impl Logged {
     }
 }
 
-impl Node {
+impl PathNode {
     /// The route of a method.
     pub fn route(&self, method: Method) -> Option<&Route> {
         self.routes[method as usize].as_ref()
@@ -127,7 +127,7 @@ pub fn table() -> &'static Routes {
 /// All paths.
 pub struct Routes {
     router: matchit::Router<usize>,
-    nodes: Vec<(String, Node)>,
+    nodes: Vec<(String, PathNode)>,
 }
 
 impl Routes {
@@ -165,7 +165,7 @@ impl Routes {
             let params: Vec<String> = names.map(str::to_owned).collect();
             let logged = params.iter().map(|name| Logged::of(&route, name)).collect();
             let (protocol, allow) = (route.protocol, String::new());
-            let node = Node { routes: Default::default(), params, logged, protocol, allow };
+            let node = PathNode { routes: Default::default(), params, logged, protocol, allow };
             self.nodes.push((path.clone(), node));
             place
         });
@@ -178,7 +178,7 @@ impl Routes {
     }
 
     /// The routes of a decoded path, and its parameters.
-    pub fn find(&'static self, path: &str) -> Option<(&'static Node, Params)> {
+    pub fn find(&'static self, path: &str) -> Option<(&'static PathNode, Params)> {
         let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty());
         let found = self.router.at(bare.unwrap_or(path)).ok()?;
         let (_, node) = &self.nodes[*found.value];

@@ -16,7 +16,7 @@ pub const FREE_BYTES_MAX: usize = 256 * 1024;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum FieldKind {
     /// Text of at most so many characters; blanks around it are cut off.
     Text {
         chars_max: Option<usize>,
@@ -62,7 +62,7 @@ pub type Rule = fn(&'static str, &Checked) -> Result<()>;
 #[derive(Clone, Copy, Debug)]
 pub struct FieldInfo {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: FieldKind,
     pub required: bool,
     pub nullable: bool,
     pub blank: bool,
@@ -74,7 +74,7 @@ pub struct FieldInfo {
 }
 
 impl FieldInfo {
-    pub const fn new(name: &'static str, kind: Kind) -> FieldInfo {
+    pub const fn new(name: &'static str, kind: FieldKind) -> FieldInfo {
         FieldInfo {
             name,
             kind,
@@ -172,8 +172,8 @@ pub fn check(fields: &'static [FieldInfo], body: &Value, from_form: bool, partia
 /// What has no length of its own is bounded all the same: lists show it, and the audit log keeps it.
 fn check_size(field: &FieldInfo, value: &Value) -> Result<()> {
     let is_free = match field.kind {
-        Kind::Text { chars_max } | Kind::Texts { chars_max, .. } => chars_max.is_none(),
-        Kind::List | Kind::Json | Kind::Integers => true,
+        FieldKind::Text { chars_max } | FieldKind::Texts { chars_max, .. } => chars_max.is_none(),
+        FieldKind::List | FieldKind::Json | FieldKind::Integers => true,
         _ => false,
     };
     if is_free && bytes_of(value) > FREE_BYTES_MAX {
@@ -198,7 +198,7 @@ pub fn bytes_of(value: &Value) -> usize {
 
 fn check_value(field: &FieldInfo, value: &Value, from_form: bool) -> Result<Checked> {
     let name = field.name;
-    let is_text = matches!(field.kind, Kind::Text { .. } | Kind::Email | Kind::Secret { .. });
+    let is_text = matches!(field.kind, FieldKind::Text { .. } | FieldKind::Email | FieldKind::Secret { .. });
     // A form has no null: an empty value stands for it where the field is no text.
     let empty_in_form = from_form && !is_text && value.as_str() == Some("");
     if value.is_null() || (empty_in_form && field.nullable) {
@@ -209,55 +209,55 @@ fn check_value(field: &FieldInfo, value: &Value, from_form: bool) -> Result<Chec
         };
     }
     match field.kind {
-        Kind::Text { chars_max } => text(field, value, chars_max, "Not a valid string."),
-        Kind::Secret { chars_max } => secret(field, value, chars_max),
-        Kind::Email => email(field, value),
-        Kind::Boolean => boolean(value)
+        FieldKind::Text { chars_max } => text(field, value, chars_max, "Not a valid string."),
+        FieldKind::Secret { chars_max } => secret(field, value, chars_max),
+        FieldKind::Email => email(field, value),
+        FieldKind::Boolean => boolean(value)
             .map(Checked::Boolean)
             .ok_or_else(|| invalid(name, "invalid_input", "Must be a valid boolean.")),
-        Kind::Integer { min, max } => integer_between(name, value, min, max),
-        Kind::Fraction => fraction(name, value),
-        Kind::Uuid => value
+        FieldKind::Integer { min, max } => integer_between(name, value, min, max),
+        FieldKind::Fraction => fraction(name, value),
+        FieldKind::Uuid => value
             .as_str()
             .and_then(|text| Uuid::try_parse(text.trim()).ok())
             .map(Checked::Uuid)
             .ok_or_else(|| invalid(name, "invalid_input", "Must be a valid UUID.")),
-        Kind::Time => value.as_str().and_then(Time::parse).map(Checked::Time).ok_or_else(|| {
+        FieldKind::Time => value.as_str().and_then(Time::parse).map(Checked::Time).ok_or_else(|| {
             invalid(name, "invalid_input", "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].")
         }),
-        Kind::Choice(choices) => python_str(value)
+        FieldKind::Choice(choices) => python_str(value)
             .parse()
             .ok()
             .filter(|number| choices.contains(number))
             .map(Checked::Integer)
             .ok_or_else(|| not_a_choice(name, value)),
-        Kind::TextChoice(is_choice) => value
+        FieldKind::TextChoice(is_choice) => value
             .as_str()
             .filter(|text| is_choice(text))
             .map(|text| Checked::Text(text.into()))
             .ok_or_else(|| not_a_choice(name, value)),
-        Kind::Texts { chars_max, nullable_items } => {
+        FieldKind::Texts { chars_max, nullable_items } => {
             texts(field, value, chars_max, nullable_items, from_form)
         }
-        Kind::Integers => {
+        FieldKind::Integers => {
             let items = list(name, value, from_form)?;
             let numbers = items.iter().enumerate().map(|(place, item)| {
                 integer(item).ok_or_else(|| invalid(format!("{name}__{place}"), "invalid_input", INTEGER))
             });
             Ok(Checked::Integers(numbers.collect::<Result<_>>()?))
         }
-        Kind::List => Ok(Checked::Json(Value::Array(list(name, value, from_form)?.to_vec()))),
-        Kind::Json => match value.as_str() {
+        FieldKind::List => Ok(Checked::Json(Value::Array(list(name, value, from_form)?.to_vec()))),
+        FieldKind::Json => match value.as_str() {
             Some(text) if from_form => serde_json::from_str(text)
                 .map(Checked::Json)
                 .map_err(|_| invalid(name, "invalid_input", "Value must be valid JSON.")),
             _ => Ok(Checked::Json(value.clone())),
         },
-        Kind::Object(fields) => {
+        FieldKind::Object(fields) => {
             check(fields, value, from_form, false).map_err(|error| error.within(name))?;
             Ok(Checked::Json(value.clone()))
         }
-        Kind::Objects(fields) => {
+        FieldKind::Objects(fields) => {
             for (place, item) in list(name, value, from_form)?.iter().enumerate() {
                 check(fields, item, from_form, false)
                     .map_err(|error| error.within(format!("{name}__{place}")))?;

@@ -13,7 +13,7 @@ pub mod way;
 
 pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
 pub use ctx::{Actor, Ctx};
-pub use fields::{FieldInfo, Kind};
+pub use fields::{FieldInfo, FieldKind};
 pub use form::{Field, Form};
 pub use input::Input;
 pub use level::Level;

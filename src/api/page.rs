@@ -18,7 +18,7 @@ pub struct Paging {
 }
 
 #[derive(Serialize)]
-struct Page<'a, T> {
+struct PageBody<'a, T> {
     count: u64,
     next: Option<String>,
     previous: Option<String>,
@@ -49,7 +49,7 @@ impl Paging {
             let offset = (offset > 0).then(|| offset.to_string());
             link(call, [("limit", Some(limit.to_string())), ("offset", offset)])
         };
-        Reply::ok(&Page {
+        Reply::ok(&PageBody {
             count,
             next: (end < count).then(|| at(end)),
             previous: (offset > 0).then(|| at(offset.saturating_sub(limit))),

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::{Actor, Ctx};
 use crate::auth::blocks;
-use crate::auth::guesses::{Guess, Refused, Slot};
+use crate::auth::guesses::{Guess, RefusedGuess, Slot};
 use crate::auth::throttle::Throttles;
 use crate::clock::{Clock, Ids, Time};
 use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
@@ -121,7 +121,7 @@ impl App {
         account: &str,
         peer: IpAddr,
         now: Time,
-    ) -> std::result::Result<Slot<'_>, Refused> {
+    ) -> std::result::Result<Slot<'_>, RefusedGuess> {
         if !self.config.lock_out() {
             return Ok(Slot::unlimited());
         }

@@ -91,7 +91,7 @@ pub fn signed_in() -> Needs {
 
 /// What the body of an answer looks like.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub enum ResponseShape {
     Nothing,
     One(&'static [FieldInfo]),
     Page(&'static [FieldInfo]),
@@ -134,7 +134,7 @@ pub struct Route {
     pub work_bytes: usize,
     /// The status of a good answer.
     pub status: u16,
-    pub responds: Shape,
+    pub responds: ResponseShape,
     pub about: About,
 }
 
@@ -163,7 +163,7 @@ impl Route {
             body_bytes_max,
             work_bytes: 0,
             status: 200,
-            responds: Shape::Free,
+            responds: ResponseShape::Free,
             about: About::default(),
         }
     }
@@ -215,33 +215,33 @@ impl Route {
     /// Answers with this status and one object.
     pub fn responds(mut self, status: u16, fields: &'static [FieldInfo]) -> Route {
         self.status = status;
-        self.responds = Shape::One(fields);
+        self.responds = ResponseShape::One(fields);
         self
     }
 
     /// Answers with a page of a list.
     pub fn responds_page(mut self, fields: &'static [FieldInfo]) -> Route {
-        self.responds = Shape::Page(fields);
+        self.responds = ResponseShape::Page(fields);
         self
     }
 
     /// Answers with a whole list.
     pub fn responds_list(mut self, fields: &'static [FieldInfo]) -> Route {
-        self.responds = Shape::List(fields);
+        self.responds = ResponseShape::List(fields);
         self
     }
 
     /// Answers 204, without a body.
     pub fn responds_nothing(mut self) -> Route {
         self.status = 204;
-        self.responds = Shape::Nothing;
+        self.responds = ResponseShape::Nothing;
         self
     }
 
     /// Answers 302, without a body.
     pub fn redirects(mut self) -> Route {
         self.status = 302;
-        self.responds = Shape::Nothing;
+        self.responds = ResponseShape::Nothing;
         self
     }
 

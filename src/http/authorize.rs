@@ -1,6 +1,6 @@
 //! Who calls, and whether they may use the route. Levels are the handlers' own business.
 
-use super::find::Target;
+use super::find::RequestTarget;
 use super::headers::text;
 use super::request_log::RequestLog;
 use super::service::{Received, RequestHead};
@@ -57,7 +57,12 @@ pub(super) fn authorize(
 }
 
 /// Finds the caller.
-fn authenticate(tx: &Tx, target: &Target, call: &Call, credential: &Credential) -> Result<Option<Caller>> {
+fn authenticate(
+    tx: &Tx,
+    target: &RequestTarget,
+    call: &Call,
+    credential: &Credential,
+) -> Result<Option<Caller>> {
     match credential {
         Credential::Nothing => Ok(None),
         // Routes for sessions only do not look at keys.

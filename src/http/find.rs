@@ -9,12 +9,12 @@ use crate::api::Method;
 use crate::app::Route;
 use crate::config::URI_BYTES_MAX;
 use crate::error::{Error, Result, not_found};
-use crate::routes::{self, Node, Params};
+use crate::routes::{self, Params, PathNode};
 
 /// What a request is for.
 #[derive(Clone, Copy)]
-pub(super) struct Target {
-    pub(super) node: &'static Node,
+pub(super) struct RequestTarget {
+    pub(super) node: &'static PathNode,
     /// `None` where no route could have the method.
     pub(super) method: Option<Method>,
     /// `None` where the path has no such method.
@@ -23,7 +23,7 @@ pub(super) struct Target {
     pub(super) is_options: bool,
 }
 
-impl Target {
+impl RequestTarget {
     /// The route whose rules the caller must keep: what describes a path is as open as what reads it.
     pub(super) fn authorizing(&self) -> Option<&'static Route> {
         if self.is_options { self.node.route(Method::Get) } else { self.route }
@@ -32,7 +32,7 @@ impl Target {
 
 /// A target, and the parameters in its path.
 pub(super) struct Matched {
-    pub(super) target: Target,
+    pub(super) target: RequestTarget,
     pub(super) params: Params,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn find(request: &RequestHead<'_>) -> Result<Matched> {
     let method = method_of(&request.parts.method);
     let route = method.and_then(|method| node.route(method));
     let is_options = request.parts.method == hyper::Method::OPTIONS;
-    Ok(Matched { target: Target { node, method, route, is_options }, params })
+    Ok(Matched { target: RequestTarget { node, method, route, is_options }, params })
 }
 
 fn no_path(request: &RequestHead<'_>) -> Error {
@@ -90,7 +90,7 @@ fn method_of(method: &hyper::Method) -> Option<Method> {
 
 /// The API speaks JSON: 406 for a caller who accepts none, 404 for another `?format=`.
 pub(super) fn check_format(
-    node: &Node,
+    node: &PathNode,
     headers: &RequestHeaders<'_>,
     query: &[(String, String)],
 ) -> Result<()> {

@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use super::authorize::authorize;
 use super::body::{self, RequestBody};
-use super::find::{Matched, Target, check_format, find};
+use super::find::{Matched, RequestTarget, check_format, find};
 use super::forwarded::{self, Client};
 use super::headers::{RequestHeaders, text};
 use super::request_log::RequestLog;
-use super::respond::{self, Answer, Memory};
+use super::respond::{self, FullResponse, Memory};
 use super::{accept, cors, credentials};
 use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Within};
@@ -29,7 +29,7 @@ use crate::config::SMALL_BODY_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::pool::{Account, Share};
 use crate::resources::places;
-use crate::routes::Node;
+use crate::routes::PathNode;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -44,7 +44,7 @@ pub(super) struct RequestHead<'a> {
 
 /// A request whose credential is known.
 pub(super) struct Received {
-    pub(super) target: Target,
+    pub(super) target: RequestTarget,
     pub(super) call: Box<Call>,
     pub(super) credential: Credential,
 }
@@ -59,14 +59,14 @@ impl<'a> RequestHead<'a> {
         Memory { pool: &self.app.work, account: self.account }
     }
 
-    fn body_limits(&self, route: Option<&Route>) -> body::Limits<'a> {
+    fn body_limits(&self, route: Option<&Route>) -> body::BodyLimits<'a> {
         let config = &self.app.config;
         let bytes_max =
             route.map_or(SMALL_BODY_BYTES_MAX, |route| route.body_bytes_max.min(config.body_bytes_max));
-        body::Limits { config, memory: self.memory(), bytes_max }
+        body::BodyLimits { config, memory: self.memory(), bytes_max }
     }
 
-    fn reply(&self, reply: Reply) -> Answer {
+    fn reply(&self, reply: Reply) -> FullResponse {
         respond::reply(reply, &self.parts.headers, self.memory())
     }
 }
@@ -78,7 +78,7 @@ pub(super) async fn answer(
     app: Arc<App>,
     peer: IpAddr,
     request: Request<Incoming>,
-) -> std::result::Result<Answer, Infallible> {
+) -> std::result::Result<FullResponse, Infallible> {
     let (parts, incoming) = request.into_parts();
     let headers = RequestHeaders::of(&parts.headers);
     let client = Client::of(&headers, &parts, peer, &app.config);
@@ -115,7 +115,7 @@ async fn handle(
     client: Client,
     body: &mut RequestBody,
     log: &mut RequestLog,
-) -> Result<Answer> {
+) -> Result<FullResponse> {
     forwarded::check_host(&request.headers, request.parts)?;
     if request.is_api() && cors::is_preflight(&request.parts.method, &request.parts.headers) {
         return Ok(preflight(request));
@@ -128,7 +128,7 @@ async fn handle(
     run(request, target, call, body).await
 }
 
-fn preflight(request: &RequestHead<'_>) -> Answer {
+fn preflight(request: &RequestHead<'_>) -> FullResponse {
     let mut answer = request.reply(Reply::text(200, "text/plain", ""));
     cors::allow_preflight(answer.headers_mut());
     answer
@@ -152,7 +152,7 @@ fn read<'a>(
 
 async fn read_credential(
     request: &RequestHead<'_>,
-    target: Target,
+    target: RequestTarget,
     mut call: Box<Call>,
     body: &mut RequestBody,
 ) -> Result<Received> {
@@ -202,7 +202,7 @@ fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
 /// Puts the parsed body into the call, unless that was done before.
 async fn read_body(
     request: &RequestHead<'_>,
-    target: Target,
+    target: RequestTarget,
     call: &mut Call,
     body: &mut RequestBody,
 ) -> Result<()> {
@@ -216,10 +216,10 @@ async fn read_body(
 /// Runs the handler for a caller who may.
 async fn run(
     request: &RequestHead<'_>,
-    target: Target,
+    target: RequestTarget,
     mut call: Box<Call>,
     body: &mut RequestBody,
-) -> Result<Answer> {
+) -> Result<FullResponse> {
     if target.is_options {
         return options(request, target.node);
     }
@@ -274,7 +274,7 @@ async fn run_handler(
 }
 
 /// What the path can do, as Django REST framework describes it; nothing where events are received.
-fn options(request: &RequestHead<'_>, node: &Node) -> Result<Answer> {
+fn options(request: &RequestHead<'_>, node: &PathNode) -> Result<FullResponse> {
     #[derive(Serialize)]
     struct Options<'a> {
         name: &'a str,

@@ -16,7 +16,7 @@ use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
 use crate::api::call::{SecondStep, Via};
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
-use crate::auth::guesses::{Guess, Refused};
+use crate::auth::guesses::{Guess, RefusedGuess};
 use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
 use crate::config::{
@@ -168,7 +168,7 @@ async fn is_password(
     email: &str,
     given: String,
     stored: Option<String>,
-    refuse: fn(Refused) -> Error,
+    refuse: fn(RefusedGuess) -> Error,
 ) -> Result<bool> {
     let slot = app.guess(Guess::Password, email, call.peer, call.now).map_err(refuse)?;
     match app.run_cpu_bound(call.peer, move || password::verify(&given, stored.as_deref())).await {
@@ -187,7 +187,7 @@ async fn is_password(
 }
 
 /// What PostHog says to whoever tried too often.
-fn too_many_failures(refused: Refused) -> Error {
+fn too_many_failures(refused: RefusedGuess) -> Error {
     if !refused.is_locked {
         return refused.throttled();
     }
@@ -214,7 +214,7 @@ pub async fn prove_password(
 ) -> Result<()> {
     let given = given.ok_or_else(|| invalid("current_password", "required", required))?;
     let stored = user.password_hash.clone();
-    if is_password(app, call, &user.email, given, stored, Refused::throttled).await? {
+    if is_password(app, call, &user.email, given, stored, RefusedGuess::throttled).await? {
         return Ok(());
     }
     Err(password_incorrect())

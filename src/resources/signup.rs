@@ -12,7 +12,7 @@ use super::{Resource, domains, invites, members, organizations, outbox, places, 
 use crate::api::fields::is_email;
 use crate::api::{Call, Ctx, Field, FieldInfo, Form, Input, Level, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, tagged};
-use crate::auth::guesses::{Guess, Refused};
+use crate::auth::guesses::{Guess, RefusedGuess};
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
 use crate::ids::{InviteId, OrganizationId, UserId};
@@ -153,7 +153,7 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let mut form = call.form(SIGN_UP)?;
     let email: String = form.take(EMAIL).unwrap_or_default();
     // Whoever tries out which addresses have accounts pays for a hash each time, and has few tries.
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
     let password_hash = users::new_hash(&app, &call, form.take(PASSWORD).unwrap_or_default()).await;
     let is_taken = app.store.read(|tx| Ok(users::by_email(tx, &email)?.is_some()))?;
     if is_taken && password_hash.is_ok() {
@@ -198,7 +198,7 @@ pub(super) fn judge_setup_code(app: &App, call: &Call) -> Result<()> {
     if call.setup_code.is_none() {
         return Ok(());
     }
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
     if shows_setup_code(call, &app.setup_code) {
         slot.give_back();
     } else {
@@ -294,7 +294,7 @@ fn unknown_token() -> Error {
 
 /// Refuses a token that opens nothing. Those are counted, so that nobody can try many.
 fn look_up(app: &App, call: &Call) -> Result<()> {
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
     if app.store.read(|tx| invites::by_token(tx, call.param("token")))?.is_none() {
         slot.wrong();
         logging::security(SecurityEvent::TokenRefused, call.peer, "");
