@@ -7,7 +7,6 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::form::Form;
 use crate::clock::Time;
 use crate::error::{Error, Result, invalid, invalid_body};
 
@@ -139,9 +138,14 @@ pub enum Checked {
     Json(Value),
 }
 
-/// Checks `body` against `fields`. `partial` lets required fields be absent; `from_form` says that
+/// The values of `body`, each checked by its field. `partial` lets required fields be absent; `from_form` says that
 /// every value is text. Unknown and read-only fields are ignored.
-pub fn check(fields: &'static [FieldInfo], body: &Value, from_form: bool, partial: bool) -> Result<Form> {
+pub fn check(
+    fields: &'static [FieldInfo],
+    body: &Value,
+    from_form: bool,
+    partial: bool,
+) -> Result<Vec<(&'static str, Checked)>> {
     let object = match body {
         Value::Object(object) => object,
         Value::Null => return Err(invalid_body("null", "No data provided")),
@@ -166,7 +170,7 @@ pub fn check(fields: &'static [FieldInfo], body: &Value, from_form: bool, partia
         }
         values.push((name, checked));
     }
-    Ok(Form::new(fields, values))
+    Ok(values)
 }
 
 /// What has no length of its own is bounded all the same: lists show it, and the audit log keeps it.
@@ -515,7 +519,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::form::Field;
+    use crate::api::form::{Field, Form};
 
     const NAME: Field<String> = Field::text("name", 5).required();
     const ON: Field<Option<bool>> = Field::boolean("on").nullable();
@@ -568,7 +572,7 @@ mod tests {
     #[test]
     fn values_are_taken_in_the_forms_that_clients_send() {
         let body = json!({"name": 12, "on": "yes", "level": "8", "rate": 0.5, "size": "7.0", "extra": {}});
-        let mut form = check(FIELDS, &body, false, false).unwrap();
+        let mut form = Form::check(FIELDS, &body, false, false).unwrap();
         assert_eq!(form.take(NAME).unwrap(), "12");
         assert_eq!(form.take(ON).unwrap(), Some(true));
         assert_eq!(form.take(LEVEL).unwrap(), 8);
@@ -580,7 +584,7 @@ mod tests {
     #[test]
     fn a_form_spells_null_as_nothing_and_lists_as_repetition() {
         let body = json!({"on": "", "tags": "a"});
-        let mut form = check(FIELDS, &body, true, true).unwrap();
+        let mut form = Form::check(FIELDS, &body, true, true).unwrap();
         assert_eq!(form.take(ON).unwrap(), None);
         assert_eq!(form.take(TAGS).unwrap(), ["a"]);
     }

@@ -8,8 +8,9 @@ use std::mem::discriminant;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::fields::{Checked, FieldInfo, FieldKind, Rule};
+use super::fields::{self, Checked, FieldInfo, FieldKind, Rule};
 use crate::clock::Time;
+use crate::error::Result;
 use crate::ids::{MembershipId, RoleId, UserId};
 use crate::store::Json;
 
@@ -191,7 +192,15 @@ pub struct Form {
 }
 
 impl Form {
-    pub(super) fn new(fields: &'static [FieldInfo], values: Vec<(&'static str, Checked)>) -> Form {
+    /// The values of `body`, checked; see `fields::check`.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn check(fields: &'static [FieldInfo], body: &Value, from_form: bool, partial: bool) -> Result<Form> {
+        Ok(Form::new(fields, fields::check(fields, body, from_form, partial)?))
+    }
+
+    fn new(fields: &'static [FieldInfo], values: Vec<(&'static str, Checked)>) -> Form {
         let unread = if cfg!(debug_assertions) {
             fields.iter().filter(|field| !field.read_only).map(|field| field.name).collect()
         } else {
@@ -318,14 +327,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::fields::check;
 
     const NAME: Field<String> = Field::text("name", 5).required();
     const SIZE: Field<Option<i64>> = Field::integer("size", 0, 10).nullable();
     const FIELDS: &[FieldInfo] = &[Field::uuid("id").read_only(), NAME.info(), SIZE.info()];
 
     fn form() -> Form {
-        check(FIELDS, &json!({"name": "a", "size": 1}), false, false).unwrap()
+        Form::check(FIELDS, &json!({"name": "a", "size": 1}), false, false).unwrap()
     }
 
     #[test]

@@ -24,8 +24,8 @@ use crate::store::Store;
 use crate::task_results::TaskResults;
 use crate::turns::Turns;
 use crate::vault::Vault;
-pub use about::{Tag, tagged};
-pub use route::{Route, async_, public, read, scope, session, signed_in, write};
+pub use about::Tag;
+pub use route::{Route, async_, public, read, scope, session, signed_in, tagged, write};
 
 pub struct App {
     pub config: Arc<Config>,

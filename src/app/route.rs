@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::App;
-use super::about::About;
+use super::about::{About, Tag};
 use crate::api::{Call, FieldInfo, Method, Reply, Within};
 use crate::config::SMALL_BODY_BYTES_MAX;
 use crate::error::Result;
@@ -258,6 +258,25 @@ impl Route {
         self
     }
 
+    /// Declares the texts.
+    pub fn about(mut self, summary: &'static str, description: &'static str) -> Route {
+        self.about.summary = summary;
+        self.about.description = description;
+        self
+    }
+
+    /// Declares the `operationId`.
+    pub fn called(mut self, operation_id: &'static str) -> Route {
+        self.about.operation_id = Some(operation_id);
+        self
+    }
+
+    /// Declares query parameters.
+    pub fn queries(mut self, queries: &'static [(&'static str, &'static str)]) -> Route {
+        self.about.queries = queries;
+        self
+    }
+
     /// Whether it receives events.
     pub fn is_ingest(&self) -> bool {
         self.protocol == Protocol::Ingest
@@ -267,4 +286,12 @@ impl Route {
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
+}
+
+/// Puts the routes into a group.
+pub fn tagged(tag: Tag, mut routes: Vec<Route>) -> Vec<Route> {
+    for route in &mut routes {
+        route.about.tag = Some(tag);
+    }
+    routes
 }

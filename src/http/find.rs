@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::accept;
+use super::head::RequestHead;
 use super::headers::RequestHeaders;
-use super::service::RequestHead;
 use crate::api::Method;
 use crate::app::Route;
 use crate::config::URI_BYTES_MAX;

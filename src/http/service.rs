@@ -8,14 +8,14 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::{Request, Version};
 use serde::Serialize;
 
-use super::authorize::authorize;
-use super::body::{self, RequestBody};
+use super::authorize::{Received, authorize};
+use super::body::RequestBody;
 use super::find::{Matched, RequestTarget, check_format, find};
 use super::forwarded::{self, Client};
+use super::head::RequestHead;
 use super::headers::{RequestHeaders, text};
 use super::request_log::RequestLog;
 use super::respond::{self, FullResponse, Memory};
@@ -25,51 +25,12 @@ use crate::api::{Actor, Call, Method, Place, Reply, Within};
 use crate::app::route::Handler;
 use crate::app::{App, Route};
 use crate::auth::Credential;
-use crate::config::SMALL_BODY_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::pool::{Account, Share};
 use crate::resources::places;
 use crate::routes::PathNode;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// A request before its body.
-pub(super) struct RequestHead<'a> {
-    pub(super) app: &'a Arc<App>,
-    pub(super) parts: &'a Parts,
-    pub(super) headers: RequestHeaders<'a>,
-    /// Whose share of the memory it takes.
-    account: Account,
-}
-
-/// A request whose credential is known.
-pub(super) struct Received {
-    pub(super) target: RequestTarget,
-    pub(super) call: Box<Call>,
-    pub(super) credential: Credential,
-}
-
-impl<'a> RequestHead<'a> {
-    /// Whether the path is one of the API, known or not.
-    pub(super) fn is_api(&self) -> bool {
-        self.parts.uri.path().starts_with("/api/")
-    }
-
-    fn memory(&self) -> Memory<'a> {
-        Memory { pool: &self.app.work, account: self.account }
-    }
-
-    fn body_limits(&self, route: Option<&Route>) -> body::BodyLimits<'a> {
-        let config = &self.app.config;
-        let bytes_max =
-            route.map_or(SMALL_BODY_BYTES_MAX, |route| route.body_bytes_max.min(config.body_bytes_max));
-        body::BodyLimits { config, memory: self.memory(), bytes_max }
-    }
-
-    fn reply(&self, reply: Reply) -> FullResponse {
-        respond::reply(reply, &self.parts.headers, self.memory())
-    }
-}
 
 /// Answers one request. Never fails and never panics.
 ///

@@ -225,7 +225,7 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let from_form = matches!(call.body, Body::Form(_));
     let mut forms = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
-        let form = crate::api::fields::check(FIELDS, entry, from_form, false);
+        let form = Form::check(FIELDS, entry, from_form, false);
         forms.push(form.map_err(|error| error.within(place))?);
     }
     // Of two entries with one address the last wins.

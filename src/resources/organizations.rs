@@ -10,7 +10,8 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::{Resource, members, projects, users};
-use crate::api::call::{Via, parse_uuid};
+use crate::api::call::parse_uuid;
+use crate::api::caller::Via;
 use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::users::{self, User};
 use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
-use crate::api::call::{SecondStep, Via};
+use crate::api::caller::{SecondStep, Via};
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
 use crate::auth::guesses::{Guess, RefusedGuess};

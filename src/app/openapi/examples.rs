@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::schemas::Side;
+use super::side::Side;
 use crate::api::fields::{FieldInfo, FieldKind};
 
 const UUID: &str = "0199c2a4-6c1e-7d2a-9f3b-5a1c8e4d7b60";

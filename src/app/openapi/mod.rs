@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use self::schemas::{Schemas, Side, array, of_type, reference};
+use self::schemas::{Schemas, array, of_type, reference};
+use self::side::Side;
 use super::about::Tag;
 use super::route::{Needs, ResponseShape, Route};
 use crate::api::{Method, Within};
@@ -11,8 +12,11 @@ mod examples;
 mod html;
 mod names;
 mod schemas;
+mod side;
+mod yaml;
 
 pub use html::html;
+pub use yaml::yaml;
 
 /// The document, with the paths in order of their names.
 pub fn document(routes: &[Route]) -> Value {
@@ -39,12 +43,6 @@ pub fn document(routes: &[Route]) -> Value {
 fn skeleton() -> Value {
     // A test reads it, so it can be read.
     serde_json::from_str(include_str!("skeleton.json")).unwrap_or_default()
-}
-
-/// The document as YAML.
-pub fn yaml(document: &Value) -> String {
-    // Nothing in the document lacks a form in YAML: its keys are text.
-    serde_yaml_ng::to_string(document).unwrap_or_default()
 }
 
 /// The object that a resource shows has the name of the resource, whatever else is like it.

@@ -4,25 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::examples;
 use super::names::{is_action, last_word, operation_id, type_name};
+use super::side::Side;
 use crate::api::fields::{FieldInfo, FieldKind};
 use crate::app::route::{ResponseShape, Route};
-
-/// Which way an object travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Request { partial: bool },
-    Response,
-}
-
-impl Side {
-    /// Whether an object of this side has the field.
-    pub(super) fn has(self, field: &FieldInfo) -> bool {
-        match self {
-            Side::Request { .. } => !field.read_only,
-            Side::Response => !field.write_only,
-        }
-    }
-}
 
 /// The named schemas so far.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{SESSIONS, Session, device, end_others, is_live, require_recent_login};
-use crate::api::call::{SecondStep, Via};
+use crate::api::caller::{SecondStep, Via};
 use crate::api::{Call, Field, FieldInfo, Reply, Within};
 use crate::app::{Route, read, session, write};
 use crate::auth::cookies;
