@@ -100,6 +100,11 @@ impl PathNode {
         self.routes.iter().flatten().all(|route| route.needs == Needs::Public)
     }
 
+    /// Whether JSON is the only format of all its answers.
+    pub fn is_json_only(&self) -> bool {
+        self.routes.iter().flatten().all(|route| route.is_json_only)
+    }
+
     /// Whether events are received there.
     pub fn is_ingest(&self) -> bool {
         self.protocol == Protocol::Ingest
@@ -222,6 +227,14 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_api_but_for_its_own_document_speaks_json_only() {
+        for (path, node) in &table().nodes {
+            let is_api = path.starts_with("/api/") && !path.starts_with("/api/schema");
+            assert_eq!(node.is_json_only(), is_api, "{path}");
+        }
+    }
 
     #[test]
     fn every_parameter_is_known_to_be_harmless_or_opens_something() {

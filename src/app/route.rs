@@ -118,6 +118,8 @@ pub struct Route {
     pub path: String,
     pub slash: Slash,
     pub protocol: Protocol,
+    /// Whether callers must accept JSON, and may ask for no other format by `?format=`.
+    pub is_json_only: bool,
     pub needs: Needs,
     pub within: Within,
     /// Whether a session may call that lacks the second factor which the caller's organizations demand.
@@ -153,6 +155,7 @@ impl Route {
             path,
             slash,
             protocol: Protocol::Api,
+            is_json_only: true,
             needs,
             within,
             // Where nobody has to be signed in, nothing can be demanded of the caller.
@@ -191,7 +194,7 @@ impl Route {
     /// Receives events by POST, at most so many bytes at once; see [`Protocol::Ingest`].
     pub fn ingest(path: impl Into<String>, bytes_max: usize, handler: Handler) -> Route {
         let route = Route::post(path, Needs::Public, Within::Nothing, handler);
-        Route { protocol: Protocol::Ingest, body_bytes_max: bytes_max, ..route }
+        Route { protocol: Protocol::Ingest, body_bytes_max: bytes_max, ..route }.in_any_format()
     }
 
     /// The body is an object of these fields.
@@ -242,6 +245,12 @@ impl Route {
     pub fn redirects(mut self) -> Route {
         self.status = 302;
         self.responds = ResponseShape::Nothing;
+        self
+    }
+
+    /// Answers in a format of its own, whatever the caller accepts.
+    pub fn in_any_format(mut self) -> Route {
+        self.is_json_only = false;
         self
     }
 

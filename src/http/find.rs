@@ -88,14 +88,13 @@ fn method_of(method: &hyper::Method) -> Option<Method> {
     }
 }
 
-/// The API speaks JSON: 406 for a caller who accepts none, 404 for another `?format=`.
+/// Of what speaks JSON only: 406 for a caller who accepts none, 404 for another `?format=`.
 pub(super) fn check_format(
     node: &PathNode,
     headers: &RequestHeaders<'_>,
     query: &[(String, String)],
 ) -> Result<()> {
-    let path = node.name();
-    if !path.starts_with("/api/") || path.starts_with("/api/schema/") {
+    if !node.is_json_only() {
         return Ok(());
     }
     if query.iter().any(|(name, value)| name == "format" && !["", "json"].contains(&value.as_str())) {

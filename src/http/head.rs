@@ -22,7 +22,8 @@ pub(super) struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// Whether the path is one of the API, known or not.
+    /// Whether the path is one of the API. It need not have a route, so this is read from the path: an error for an
+    /// unknown path is to be readable by pages of other sites as well.
     pub(super) fn is_api(&self) -> bool {
         self.parts.uri.path().starts_with("/api/")
     }
