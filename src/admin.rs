@@ -193,11 +193,8 @@ fn make_owner(
     let named = json!({"name": owner.organization});
     let organization = organizations::create(ctx, tx, user, Input::of(&named))
         .map_err(|error| error.renamed("organization"))?;
-    let value = owner.api_key.clone().unwrap_or_else(|| format!("phx_{}", ctx.ids.base62::<35>()));
-    let mut key = api_keys::blank(ctx, user);
-    key.label = "bootstrap".into();
-    key.scopes = vec!["*".into()];
-    api_keys::insert(tx, &mut key, &value)?;
+    let named = json!({"label": "bootstrap", "scopes": ["*"]});
+    let (_, value) = api_keys::create(ctx, tx, user, owner.api_key.clone(), Input::of(&named))?;
     let (project_id, project_api_token) = first_project(tx, organization, user)?;
     Ok(Bootstrapped {
         email: owner.email.clone(),
@@ -247,8 +244,7 @@ fn reload_demo(tx: &Tx, api_key: &str) -> Result<Bootstrapped> {
     };
     let user = users::by_email(tx, DEMO_EMAIL)?.ok_or_else(gone)?;
     api_keys::by_hash(tx, &hash(api_key))?.filter(|key| key.user == user).ok_or_else(gone)?;
-    let (organization, _) =
-        users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?;
+    let organization = users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?.id;
     let (project_id, project_api_token) = first_project(tx, organization, user).map_err(|_| gone())?;
     Ok(Bootstrapped {
         email: DEMO_EMAIL.into(),
@@ -277,14 +273,8 @@ pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Resul
             password::hash(&ids, &new)
         })
         .await??;
-    let write = app.store.write(move |tx| {
-        let uuid = by_address(tx, &email)?;
-        let before = users::find(tx, uuid)?;
-        let mut user = before.clone();
-        user.password_hash = Some(new_hash.clone());
-        sessions::end_others(tx, uuid, None)?;
-        users::replace(tx, uuid, &before, &user)
-    });
+    let write =
+        app.store.write(move |tx| users::reset_password(tx, by_address(tx, &email)?, new_hash.clone()));
     write.await
 }
 
@@ -295,12 +285,7 @@ fn by_address(tx: &Tx, email: &str) -> Result<UserId> {
 
 /// Takes the second factor from a user who has lost it, and ends all their sessions.
 pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
-    let write = app.store.write(move |tx| {
-        let uuid = by_address(tx, &email)?;
-        two_factor::remove(tx, uuid)?;
-        sessions::end_others(tx, uuid, None)
-    });
-    write.await
+    app.store.write(move |tx| two_factor::remove(tx, by_address(tx, &email)?)).await
 }
 
 /// Ends all sessions of a user, and all log-ins that wait for their second step.
@@ -382,12 +367,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
             });
         }
         if account && let Some(uuid) = users::by_email(tx, &email)? {
-            let before = users::find(tx, uuid)?;
-            let mut user = before.clone();
-            user.email = format!("{uuid}@freed.invalid");
-            users::replace(tx, uuid, &before, &user)?;
-            sessions::end_others(tx, uuid, None)?;
-            freed.push(Freed::Account { user_id: uuid, email: user.email });
+            freed.push(Freed::Account { user_id: uuid, email: users::free_address(tx, uuid)? });
         }
         unless_empty(freed, "Nothing was found that holds this address.")
     });

@@ -1,7 +1,9 @@
 //! How much a person may do in an organization.
 
-use serde::de::Error;
+use serde::de;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Result, denied};
 
 /// A membership level; greater may do more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +25,14 @@ impl Level {
         }
     }
 
+    /// Passes whoever has at least this level.
+    ///
+    /// # Errors
+    /// 403 below it.
+    pub fn require(self, least: Level) -> Result<()> {
+        if self >= least { Ok(()) } else { Err(denied("Your organization access level is insufficient.")) }
+    }
+
     pub fn of(number: i64) -> Option<Level> {
         match number {
             1 => Some(Level::Member),
@@ -34,15 +44,15 @@ impl Level {
 }
 
 impl Serialize for Level {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.serialize_u8(self.number())
     }
 }
 
 /// Out of records only.
 impl<'de> Deserialize<'de> for Level {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let number = u8::deserialize(deserializer)?;
-        Level::of(i64::from(number)).ok_or_else(|| D::Error::custom("there is no such level"))
+        Level::of(i64::from(number)).ok_or_else(|| <D::Error as de::Error>::custom("there is no such level"))
     }
 }

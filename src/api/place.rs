@@ -12,15 +12,27 @@ pub enum Place {
     /// No organization is named.
     Nothing,
     /// An organization, with the caller's level in it.
-    Organization {
-        id: OrganizationId,
-        level: Level,
-    },
+    Organization(InOrganization),
     Project(InProject),
 }
 
 /// An organization, and the caller's level in it.
-pub type InOrganization = (OrganizationId, Level);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InOrganization {
+    pub id: OrganizationId,
+    pub level: Level,
+}
+
+impl InOrganization {
+    /// The organization, for a caller of this level or above.
+    ///
+    /// # Errors
+    /// 403 below it.
+    pub fn require(self, least: Level) -> Result<OrganizationId> {
+        self.level.require(least)?;
+        Ok(self.id)
+    }
+}
 
 /// A project that the caller sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +48,7 @@ impl Place {
     pub fn organization(&self) -> Option<OrganizationId> {
         match self {
             Place::Nothing => None,
-            Place::Organization { id, .. } => Some(*id),
+            Place::Organization(organization) => Some(organization.id),
             Place::Project(project) => Some(project.organization),
         }
     }
@@ -56,7 +68,7 @@ impl Place {
     /// 500 where the route names no organization: the route table is wrong then.
     pub fn in_organization(&self) -> Result<InOrganization> {
         match self {
-            Place::Organization { id, level } => Ok((*id, *level)),
+            Place::Organization(organization) => Ok(*organization),
             _ => Err(Error::internal("the route names no organization")),
         }
     }

@@ -149,10 +149,9 @@ fn check_second_factor(
     // What names no organization, such as making a key, must not be a way around the strictest one.
     let concerned = match place.organization() {
         Some(id) => vec![id],
-        None => members::organizations_of(tx, user)?
-            .into_iter()
-            .map(|(id, _)| id)
-            .collect::<Vec<OrganizationId>>(),
+        None => {
+            members::organizations_of(tx, user)?.into_iter().map(|at| at.id).collect::<Vec<OrganizationId>>()
+        }
     };
     for id in concerned {
         if organizations::find(tx, id)?.enforce_2fa == Some(true) {

@@ -10,7 +10,7 @@ use super::{Resource, members, projects, sessions, users};
 use crate::api::call::parse_uuid;
 use crate::api::caller::{KeyAccess, Via};
 use crate::api::fields::{Checked, python_str};
-use crate::api::{Call, Ctx, Field, FieldInfo, Form, Method, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Form, Input, Reply, Within};
 use crate::app::{Route, Tag, read, session, signed_in, tagged, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
@@ -31,7 +31,7 @@ fn routes() -> Vec<Route> {
         Route::get(all, session(), Within::Nothing, read(list))
             .responds_list(FIELDS)
             .about("List personal API keys", "Without their values, which are stored as hashes."),
-        Route::post(all, session(), Within::Nothing, write(create))
+        Route::post(all, session(), Within::Nothing, write(post))
             .accepts(FIELDS)
             .responds(201, FIELDS)
             .about(
@@ -44,15 +44,15 @@ fn routes() -> Vec<Route> {
         Route::get(one, session(), Within::Nothing, read(show))
             .responds(200, FIELDS)
             .about("Retrieve a personal API key", "Without its value."),
-        Route::put(one, session(), Within::Nothing, write(update))
+        Route::put(one, session(), Within::Nothing, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Replace a personal API key", "Label, scopes and limits; the value stays."),
-        Route::patch(one, session(), Within::Nothing, write(update))
+        Route::patch(one, session(), Within::Nothing, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Change a personal API key", "Only the fields that are sent change; the value stays."),
-        Route::delete(one, session(), Within::Nothing, write(remove))
+        Route::delete(one, session(), Within::Nothing, write(delete))
             .responds_nothing()
             .about("Delete a personal API key", "It stops working at once."),
     ];
@@ -168,19 +168,9 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     Reply::ok(&rows)
 }
 
-fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    sessions::require_recent_login(call)?;
+fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let user = call.user()?;
-    let form = call.form(FIELDS)?;
-    if of_user(tx, user)?.len() >= KEYS_MAX {
-        let detail =
-            "You can only have 10 personal API keys. Remove an existing key before creating a new one.";
-        return Err(invalid_body("invalid_input", detail));
-    }
-    let mut key = blank(call, user);
-    fill(tx, &mut key, form)?;
-    let value = format!("phx_{}", call.ids.base62::<35>());
-    insert(tx, &mut key, &value)?;
+    let (key, value) = create(call, tx, user, None, call.input())?;
     Reply::created(&wire(&key, users::find(tx, user)?.number, Some(&value)))
 }
 
@@ -193,23 +183,89 @@ fn current(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (_, key) = find(call, tx)?;
+    let (_, key) = find(tx, call.user()?, call.param("id"))?;
     Reply::ok(&wire(&key, users::find(tx, key.user)?.number, None))
 }
 
-fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    sessions::require_recent_login(call)?;
-    let (hash, mut key) = find(call, tx)?;
-    fill(tx, &mut key, call.form(FIELDS)?)?;
-    tx.put(&KEYS, &hash, &key)?;
+fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let key = update(call, tx, call.param("id"), call.input())?;
     Reply::ok(&wire(&key, users::find(tx, key.user)?.number, None))
 }
 
-fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    sessions::require_recent_login(call)?;
-    let (hash, _) = find(call, tx)?;
-    tx.delete(&KEYS, &hash)?;
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    remove(call, tx, call.param("id"))?;
     Reply::no_content()
+}
+
+/// Makes a key for a user, and gives it with its value, which is stored nowhere. `value` is the one that the
+/// operator has chosen.
+///
+/// # Errors
+/// 403 for a session whose password was given long ago; 400 for wrong fields, or where the user has as many keys as
+/// one may have.
+pub fn create(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    owner: UserId,
+    value: Option<String>,
+    input: Input<'_>,
+) -> Result<(ApiKey, String)> {
+    sessions::require_recent_login(ctx)?;
+    let form = input.form(FIELDS)?;
+    if of_user(tx, owner)?.len() >= KEYS_MAX {
+        let detail =
+            "You can only have 10 personal API keys. Remove an existing key before creating a new one.";
+        return Err(invalid_body("invalid_input", detail));
+    }
+    let value = value.unwrap_or_else(|| new_value(ctx));
+    let mut key = ApiKey {
+        id: ctx.ids.base62::<32>(),
+        user: owner,
+        label: String::new(),
+        mask: mask(&value),
+        created_at: ctx.now,
+        last_used_at: None,
+        scopes: Vec::new(),
+        scoped_projects: Vec::new(),
+        scoped_organizations: Vec::new(),
+    };
+    fill(tx, &mut key, form)?;
+    tx.put(&KEYS, &hash(&value), &key)?;
+    Ok((key, value))
+}
+
+/// Changes the caller's key: its label, scopes and limits.
+///
+/// # Errors
+/// 404 where the caller has no such key; else as for `create`.
+pub fn update(ctx: &Ctx, tx: &WriteTx, id: &str, input: Input<'_>) -> Result<ApiKey> {
+    sessions::require_recent_login(ctx)?;
+    let (hash, mut key) = find(tx, ctx.user()?, id)?;
+    fill(tx, &mut key, input.form(FIELDS)?)?;
+    tx.put(&KEYS, &hash, &key)?;
+    Ok(key)
+}
+
+/// Deletes the caller's key, which opens nothing from then on.
+///
+/// # Errors
+/// 403 for a session whose password was given long ago; 404 where the caller has no such key.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, id: &str) -> Result<()> {
+    sessions::require_recent_login(ctx)?;
+    let (hash, _) = find(tx, ctx.user()?, id)?;
+    Ok(tx.delete(&KEYS, &hash)?)
+}
+
+fn new_value(ctx: &Ctx) -> String {
+    format!("phx_{}", ctx.ids.base62::<35>())
+}
+
+/// What is shown of a value: its first and last four letters.
+fn mask(value: &str) -> String {
+    let letters: Vec<char> = value.chars().collect();
+    let part = |range: &[char]| range.iter().collect::<String>();
+    let ends = letters.len().saturating_sub(4);
+    format!("{}...{}", part(&letters[..letters.len().min(4)]), part(&letters[ends..]))
 }
 
 fn fill(tx: &Tx, key: &mut ApiKey, mut form: Form) -> Result<()> {
@@ -255,24 +311,8 @@ fn texts(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// A key that nothing is set of yet.
-pub fn blank(ctx: &Ctx, user: UserId) -> ApiKey {
-    ApiKey {
-        id: ctx.ids.base62::<32>(),
-        user,
-        label: String::new(),
-        mask: String::new(),
-        created_at: ctx.now,
-        last_used_at: None,
-        scopes: Vec::new(),
-        scoped_projects: Vec::new(),
-        scoped_organizations: Vec::new(),
-    }
-}
-
-fn find(call: &Call, tx: &Tx) -> Result<([u8; 32], ApiKey)> {
-    debug_assert_ne!(call.method, Method::Post, "keys are made without a name");
-    let hash = tx.get(&BY_USER, &(call.user()?, call.param("id").to_owned()))?.ok_or_else(not_found)?;
+fn find(tx: &Tx, user: UserId, id: &str) -> Result<([u8; 32], ApiKey)> {
+    let hash = tx.get(&BY_USER, &(user, id.to_owned()))?.ok_or_else(not_found)?;
     Ok((hash, by_hash(tx, &hash)?.ok_or_else(not_found)?))
 }
 
@@ -315,16 +355,6 @@ impl Cacheable for KeyAccess {
         let scopes = self.scopes.iter().map(|scope| size_of::<String>() + scope.len()).sum::<usize>();
         size_of::<KeyAccess>() + scopes + size_of_val(&*self.organizations) + size_of_val(&*self.projects)
     }
-}
-
-/// Makes a key of this value.
-pub fn insert(tx: &WriteTx, key: &mut ApiKey, value: &str) -> Result<()> {
-    let letters: Vec<char> = value.chars().collect();
-    let part = |range: &[char]| range.iter().collect::<String>();
-    let ends = letters.len().saturating_sub(4);
-    key.mask = format!("{}...{}", part(&letters[..letters.len().min(4)]), part(&letters[ends..]));
-    let hash = hash(value);
-    Ok(tx.put(&KEYS, &hash, key)?)
 }
 
 /// Notes that a key was used; at most once an hour for each key.

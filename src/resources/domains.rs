@@ -8,11 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, members, organizations, places};
-use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
+use super::{Resource, organizations, places};
+use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
-use crate::error::{Result, invalid, invalid_body, not_found};
+use crate::error::{Error, Result, invalid, invalid_body, not_found};
 use crate::ids::{DomainId, OrganizationId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
@@ -30,7 +30,7 @@ fn routes() -> Vec<Route> {
         Route::get(all, scope("organization:read"), organization, read(list))
             .responds_page(FIELDS)
             .about("List domains", "Verified ones and claims."),
-        Route::post(all, scope("organization:write"), organization, write(create))
+        Route::post(all, scope("organization:write"), organization, write(post))
             .accepts(FIELDS)
             .responds(201, FIELDS)
             .about(
@@ -41,14 +41,14 @@ fn routes() -> Vec<Route> {
         Route::get(one, scope("organization:read"), organization, read(show))
             .responds(200, FIELDS)
             .about("Retrieve a domain", "With its challenge and when it was verified."),
-        Route::put(one, scope("organization:write"), organization, write(update))
+        Route::put(one, scope("organization:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about(
                 "Replace a domain's settings",
                 "From admin level on. Settings are for verified domains only; the name never changes.",
             ),
-        Route::patch(one, scope("organization:write"), organization, write(update))
+        Route::patch(one, scope("organization:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about(
@@ -56,13 +56,13 @@ fn routes() -> Vec<Route> {
                 "Only the fields that are sent change. From admin level on; settings are for verified \
                  domains only, and the name never changes.",
             ),
-        Route::delete(one, scope("organization:write"), organization, write(remove))
+        Route::delete(one, scope("organization:write"), organization, write(delete))
             .responds_nothing()
             .about(
                 "Remove a domain",
                 "From admin level on. Another organization can verify the name from then on.",
             ),
-        Route::post(verify_one, scope("organization:write"), organization, async_(verify))
+        Route::post(verify_one, scope("organization:write"), organization, async_(post_verify))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about(
@@ -161,7 +161,7 @@ fn wire(id: DomainId, domain: &Domain) -> Wire<'_> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&IN_ORDER, &organization, Order::Ascending, paging.offset, paging.limit)?;
     let rows = page.into_iter().map(|(_, id)| Ok((id, get(tx, organization, id)?)));
@@ -169,14 +169,57 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     paging.reply(call, total, &rows.iter().map(|(id, domain)| wire(*id, domain)).collect::<Vec<_>>())
 }
 
-/// What only a verified domain may say is checked, but a new domain starts without.
-fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
-    let mut form = call.form(FIELDS)?;
+fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (id, domain) = create(call, tx, call.place.in_organization()?, call.input())?;
+    Reply::created(&wire(id, &domain))
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let organization = call.place.in_organization()?.id;
+    let id = call.id("id")?;
+    Reply::ok(&wire(id, &get(tx, organization, id)?))
+}
+
+fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let id = call.id("id")?;
+    let domain = update(tx, call.place.in_organization()?, id, call.input())?;
+    Reply::ok(&wire(id, &domain))
+}
+
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    remove(tx, call.place.in_organization()?, call.id("id")?)?;
+    Reply::no_content()
+}
+
+/// Asks the DNS between two transactions. Whatever it says, the answer is 200 with the domain as it is, unless
+/// the proof comes too late.
+async fn post_verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    let domain = app.store.read(|tx| {
+        let at = places::again(tx, &call)?.in_organization()?;
+        require_unverified(tx, at.require(Level::Admin)?, call.id("id")?)
+    })?;
+    let records = app.dns.txt(&format!("_posthog-challenge.{}", domain.domain)).await.unwrap_or_default();
+    let proved = records.iter().any(|text| text.as_slice() == domain.verification_challenge.as_bytes());
+    let write = app.store.write(move |tx| {
+        let (at, id) = (places::again(tx, &call)?.in_organization()?, call.id("id")?);
+        Reply::ok(&wire(id, &verify(&call, tx, at, id, proved)?))
+    });
+    write.await
+}
+
+/// Claims a domain. From admin level on. What only a verified domain may say is checked, but a new domain starts
+/// without.
+///
+/// # Errors
+/// 403 below admin; 400 for wrong fields, for no domain name, and for one that this organization claims or another
+/// has verified.
+pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(DomainId, Domain)> {
+    let organization = at.require(Level::Admin)?;
+    let mut form = input.form(FIELDS)?;
     let mut domain = Domain {
         domain: form.take(DOMAIN).unwrap_or_default(),
         verified_at: None,
-        verification_challenge: URL_SAFE_NO_PAD.encode(call.ids.bytes::<32>()),
+        verification_challenge: URL_SAFE_NO_PAD.encode(ctx.ids.bytes::<32>()),
         last_verification_retry: None,
         jit_provisioning_enabled: false,
         sso_enforcement: String::new(),
@@ -194,27 +237,25 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if !is_domain(&domain.domain) {
         return Err(invalid("domain", "invalid_input", "Please enter a valid domain or subdomain name."));
     }
-    let id = call.new_id();
+    let id = ctx.new_id();
     tx.insert(&DOMAINS, &(organization, id), &domain)?;
-    Reply::created(&wire(id, &domain))
+    Ok((id, domain))
 }
 
-fn taken() -> crate::error::Error {
+fn taken() -> Error {
     invalid("domain", "unique", "domain with this domain already exists.")
 }
 
-fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
-    let id = call.id("id")?;
-    Reply::ok(&wire(id, &get(tx, organization, id)?))
-}
-
-/// The name itself can't be changed, for that would carry a proof over to another name; it is ignored.
-fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
-    let id = call.id("id")?;
+/// Changes what a domain means. From admin level on. The name itself can't be changed, for that would carry a
+/// proof over to another name; it is ignored.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such domain; 400 for wrong fields, and for what only a
+/// verified domain may say.
+pub fn update(tx: &WriteTx, at: InOrganization, id: DomainId, input: Input<'_>) -> Result<Domain> {
+    let organization = at.require(Level::Admin)?;
     let mut domain = get(tx, organization, id)?;
-    let mut form = call.form(FIELDS)?;
+    let mut form = input.form(FIELDS)?;
     let needs_proof = if form.has(JIT_PROVISIONING_ENABLED) {
         Some(JIT_PROVISIONING_ENABLED.name())
     } else {
@@ -229,7 +270,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     form.ignore(DOMAIN);
     fill_saml(&mut domain, form);
     tx.put(&DOMAINS, &(organization, id), &domain)?;
-    Reply::ok(&wire(id, &domain))
+    Ok(domain)
 }
 
 fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
@@ -239,44 +280,42 @@ fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
     form.finish();
 }
 
-fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
-    let id = call.id("id")?;
+/// Gives a domain up: another organization can verify its name from then on. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such domain.
+pub fn remove(tx: &WriteTx, at: InOrganization, id: DomainId) -> Result<()> {
+    let organization = at.require(Level::Admin)?;
     get(tx, organization, id)?;
-    tx.delete(&DOMAINS, &(organization, id))?;
-    Reply::no_content()
+    Ok(tx.delete(&DOMAINS, &(organization, id))?)
 }
 
-/// Asks the DNS between two transactions. Whatever it says, the answer is 200 with the domain as it is, unless
-/// the proof comes too late: the claims of the others stay when one is proved, but prove nothing any more.
-async fn verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let (_, _, domain) = app.store.read(|tx| unverified(&call, tx))?;
-    let records = app.dns.txt(&format!("_posthog-challenge.{}", domain.domain)).await.unwrap_or_default();
-    let proved = records.iter().any(|text| text.as_slice() == domain.verification_challenge.as_bytes());
-    let write = app.store.write(move |tx| {
-        let (organization, id, mut domain) = unverified(&call, tx)?;
-        if proved {
-            if tx.has(&VERIFIED, &domain.domain)? {
-                return Err(taken());
-            }
-            domain.verified_at = Some(call.now);
+/// Notes a look at the DNS, and that the domain is `proved` where its proof was found. From admin level on. The
+/// claims of other organizations stay when one is proved, but prove nothing any more.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such domain; 400 for one that is verified already, here or by
+/// another organization.
+pub fn verify(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId, proved: bool) -> Result<Domain> {
+    let organization = at.require(Level::Admin)?;
+    let mut domain = require_unverified(tx, organization, id)?;
+    if proved {
+        if tx.has(&VERIFIED, &domain.domain)? {
+            return Err(taken());
         }
-        domain.last_verification_retry = Some(call.now);
-        tx.put(&DOMAINS, &(organization, id), &domain)?;
-        Reply::ok(&wire(id, &domain))
-    });
-    write.await
+        domain.verified_at = Some(ctx.now);
+    }
+    domain.last_verification_retry = Some(ctx.now);
+    tx.put(&DOMAINS, &(organization, id), &domain)?;
+    Ok(domain)
 }
 
-fn unverified(call: &Call, tx: &Tx) -> Result<(OrganizationId, DomainId, Domain)> {
-    let (organization, level) = places::again(tx, call)?.in_organization()?;
-    members::at_least(level, Level::Admin)?;
-    let id = call.id("id")?;
+fn require_unverified(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain> {
     let domain = get(tx, organization, id)?;
     if domain.verified_at.is_some() {
         return Err(invalid_body("already_verified", "This domain has already been verified."));
     }
-    Ok((organization, id, domain))
+    Ok(domain)
 }
 
 /// PostHog's rule: lower-case labels with single hyphens inside, and letters only in the last one.

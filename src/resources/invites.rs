@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
-use crate::api::{Body, Call, Ctx, Field, FieldInfo, Form, Level, Paging, Reply, Within};
+use crate::api::{Body, Call, Ctx, Field, FieldInfo, Form, InOrganization, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::hash;
 use crate::clock::{Ids, Time};
@@ -172,7 +172,7 @@ impl Invite {
 
 /// Members see the invites up to their own level.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, mine) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
     let paging = Paging::of(call);
     let (total, page) = if mine >= Level::Admin {
         tx.page(&INVITES, &organization, Order::Descending, paging.offset, paging.limit)?
@@ -190,7 +190,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 
 /// Shows the link to those who could send the invite themselves. Each look is logged.
 fn link(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, mine) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
     let id = call.id("id")?;
     let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
     may_send(call, mine, invite.level)?;
@@ -203,7 +203,7 @@ fn link(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
     let (id, invite) = make(call, tx, organization, mine, call.form(FIELDS)?)?;
     let creator = users::find(tx, invite.created_by)?;
     Reply::created(&wire(call, id, &invite, Some(&creator)))
@@ -211,7 +211,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// All or nothing: the first bad entry refuses the whole array.
 fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
     let body = call.body.value()?;
     // An empty body equals no entries where it is not JSON at all; a lone object is no array.
     let Value::Array(entries) = body else {
@@ -249,7 +249,7 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// Admins take back any invite, others their own.
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
     let id = call.id("id")?;
     let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
     if mine < Level::Admin && invite.created_by != call.user()? {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
 use crate::api::caller::Via;
 use crate::api::level::LEVELS;
-use crate::api::{Call, Ctx, Field, FieldInfo, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -136,7 +136,7 @@ pub fn wire(row: &Row) -> Wire<'_> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let plain = ["order", "updated_after", "email"].iter().all(|name| call.query(name).is_none());
     let (total, rows) = if plain {
@@ -188,7 +188,7 @@ fn filter(call: &Call, rows: &mut Vec<Row>) {
 }
 
 fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = require(call, Level::Member)?;
+    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
     let target = target(call)?;
     let mut member = find(tx, organization, target)?;
     let is_self = target == call.user()?;
@@ -209,7 +209,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, mine) = require(call, Level::Member)?;
+    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
     let target = target(call)?;
     let member = find(tx, organization, target)?;
     may_edit(target == call.user()?, mine, member.level)?;
@@ -272,18 +272,6 @@ pub fn key_may_give(ctx: &Ctx, level: Level) -> Result<()> {
     Err(denied("An API key gives levels above member only with the scope 'organization:write'."))
 }
 
-/// The organization of the path and the caller's level in it; 403 for a member below `least`.
-pub fn require(call: &Call, least: Level) -> Result<(OrganizationId, Level)> {
-    let (organization, level) = call.place.in_organization()?;
-    at_least(level, least)?;
-    Ok((organization, level))
-}
-
-/// 403 below `least`.
-pub fn at_least(level: Level, least: Level) -> Result<()> {
-    if level >= least { Ok(()) } else { Err(denied("Your organization access level is insufficient.")) }
-}
-
 /// The user's level in the organization, if they are a member.
 pub fn level_of(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<Option<Level>> {
     Ok(tx.get(&MEMBERS, &(user, organization))?.map(|member| member.level))
@@ -311,25 +299,24 @@ pub fn first_users(tx: &Tx, organization: OrganizationId, limit: u64) -> Result<
 }
 
 /// The organizations of a user, oldest first, with their level in each.
-pub fn organizations_of(tx: &Tx, user: UserId) -> Result<Vec<(OrganizationId, Level)>> {
+pub fn organizations_of(tx: &Tx, user: UserId) -> Result<Vec<InOrganization>> {
     let all = tx.scan(&MEMBERS, &user, Order::Ascending)?;
-    Ok(all.into_iter().map(|((_, organization), member)| (organization, member.level)).collect())
+    Ok(all.into_iter().map(|((_, id), member)| InOrganization { id, level: member.level }).collect())
 }
 
 /// One page of them, and how many there are.
-pub fn organizations_page(
-    tx: &Tx,
-    user: UserId,
-    paging: Paging,
-) -> Result<(u64, Vec<(OrganizationId, Level)>)> {
+pub fn organizations_page(tx: &Tx, user: UserId, paging: Paging) -> Result<(u64, Vec<InOrganization>)> {
     let (total, page) = tx.page(&MEMBERS, &user, Order::Ascending, paging.offset, paging.limit)?;
-    Ok((total, page.into_iter().map(|((_, organization), member)| (organization, member.level)).collect()))
+    Ok((
+        total,
+        page.into_iter().map(|((_, id), member)| InOrganization { id, level: member.level }).collect(),
+    ))
 }
 
 /// The user's first organization.
-pub fn first_of(tx: &Tx, user: UserId) -> Result<Option<(OrganizationId, Level)>> {
+pub fn first_of(tx: &Tx, user: UserId) -> Result<Option<InOrganization>> {
     let (_, page) = tx.page(&MEMBERS, &user, Order::Ascending, 0, 1)?;
-    Ok(page.first().map(|((_, organization), member)| (*organization, member.level)))
+    Ok(page.first().map(|((_, id), member)| InOrganization { id: *id, level: member.level }))
 }
 
 /// Makes the user a member.

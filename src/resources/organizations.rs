@@ -184,7 +184,7 @@ fn wire(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<Wire>
 /// The user's organizations in brief.
 pub fn basics_of(tx: &Tx, user: UserId) -> Result<Vec<Basic>> {
     let all = members::organizations_of(tx, user)?;
-    let basic = |(id, level)| {
+    let basic = |InOrganization { id, level }| {
         let Organization { name, slug, .. } = find(tx, id)?;
         Ok(Basic { id, name, slug, membership_level: level })
     };
@@ -202,13 +202,16 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
         members::organizations_page(tx, user, paging)?
     } else {
         let mut all = members::organizations_of(tx, user)?;
-        all.retain(|(id, _)| allowed.contains(id));
+        all.retain(|at| allowed.contains(&at.id));
         (all.len() as u64, paging.cut(all))
     };
     if total == 0 && allowed.is_empty() {
         return Err(Error::NotFound("You need to belong to an organization.".into()));
     }
-    let rows = page.into_iter().map(|(id, level)| json(tx, id, user, level)).collect::<Result<Vec<_>>>()?;
+    let rows = page
+        .into_iter()
+        .map(|InOrganization { id, level }| json(tx, id, user, level))
+        .collect::<Result<Vec<_>>>()?;
     paging.reply(call, total, &rows.iter().map(|row| &***row).collect::<Vec<&RawValue>>())
 }
 
@@ -219,13 +222,13 @@ fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (id, level) = call.place.in_organization()?;
+    let InOrganization { id, level } = call.place.in_organization()?;
     Reply::ok(&json(tx, id, call.user()?, level)?.as_ref())
 }
 
 fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (id, level) = call.place.in_organization()?;
-    update(call, tx, (id, level), call.input())?;
+    let InOrganization { id, level } = call.place.in_organization()?;
+    update(call, tx, InOrganization { id, level }, call.input())?;
     Reply::ok(&wire(tx, id, call.user()?, level)?)
 }
 
@@ -251,8 +254,8 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, owner: UserId, input: Input<'_>) -> Resul
 ///
 /// # Errors
 /// 403 below admin; 400 for wrong fields.
-pub fn update(ctx: &Ctx, tx: &WriteTx, (id, level): InOrganization, input: Input<'_>) -> Result<()> {
-    members::at_least(level, Level::Admin)?;
+pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<()> {
+    let id = at.require(Level::Admin)?;
     let before = find(tx, id)?;
     let mut organization = before.clone();
     fill(&mut organization, input.form(FIELDS)?);
@@ -264,8 +267,8 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, (id, level): InOrganization, input: Input
 ///
 /// # Errors
 /// 403 below owner.
-pub fn remove(tx: &WriteTx, (id, level): InOrganization) -> Result<()> {
-    members::at_least(level, Level::Owner)?;
+pub fn remove(tx: &WriteTx, at: InOrganization) -> Result<()> {
+    let id = at.require(Level::Owner)?;
     Ok(tx.delete(&ORGANIZATIONS, &id)?)
 }
 
@@ -277,7 +280,7 @@ fn fill(organization: &mut Organization, mut form: Form) {
 }
 
 /// The place of `/api/organizations/{id}/`: only the caller's own organizations exist here.
-fn own(tx: &Tx, call: &Call) -> Result<Option<(OrganizationId, Level)>> {
+fn own(tx: &Tx, call: &Call) -> Result<Option<InOrganization>> {
     let user = call.user()?;
     let name = call.param("id");
     if name == "@current" {
@@ -290,12 +293,12 @@ fn own(tx: &Tx, call: &Call) -> Result<Option<(OrganizationId, Level)>> {
         None => named(tx, name, user)?.ok_or_else(not_found)?,
     };
     let level = members::level_of(tx, id, user)?.ok_or_else(not_found)?;
-    Ok(Some((id, level)))
+    Ok(Some(InOrganization { id, level }))
 }
 
 /// The organization that a path names, with the user's level in it: 404 where there is none, 403 for a
 /// stranger.
-pub fn require_member(tx: &Tx, name: &str, user: UserId) -> Result<(OrganizationId, Level)> {
+pub fn require_member(tx: &Tx, name: &str, user: UserId) -> Result<InOrganization> {
     let missing = || Error::NotFound("Organization not found.".into());
     if name == "@current" {
         return users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(missing);
@@ -307,7 +310,7 @@ pub fn require_member(tx: &Tx, name: &str, user: UserId) -> Result<(Organization
     };
     // A membership proves that the organization is there.
     if let Some(level) = members::level_of(tx, id, user)? {
-        return Ok((id, level));
+        return Ok(InOrganization { id, level });
     }
     if known.is_none() || tx.has(&ORGANIZATIONS, &id)? { Err(forbidden()) } else { Err(missing()) }
 }
@@ -397,7 +400,7 @@ pub fn find(tx: &Tx, id: OrganizationId) -> Result<Organization> {
 pub fn named(tx: &Tx, name: &str, user: UserId) -> Result<Option<OrganizationId>> {
     if name == "@current" {
         let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
-        return Ok(current.map(|(id, _)| id));
+        return Ok(current.map(|at| at.id));
     }
     match parse_uuid(name).map(OrganizationId) {
         Some(id) => Ok(tx.has(&ORGANIZATIONS, &id)?.then_some(id)),

@@ -12,13 +12,12 @@ use crate::store::Tx;
 /// # Errors
 /// 404 where there is no such place, or the caller does not see it; 403 for a stranger to an organization.
 pub fn of(tx: &Tx, call: &Call) -> Result<Place> {
-    let in_organization = |(id, level)| Place::Organization { id, level };
     match call.within {
         Within::Nothing => Ok(Place::Nothing),
         Within::Organization(name) => {
-            organizations::require_member(tx, call.param(name), call.user()?).map(in_organization)
+            organizations::require_member(tx, call.param(name), call.user()?).map(Place::Organization)
         }
-        Within::OrganizationBy(find) => Ok(find(tx, call)?.map_or(Place::Nothing, in_organization)),
+        Within::OrganizationBy(find) => Ok(find(tx, call)?.map_or(Place::Nothing, Place::Organization)),
         Within::Project(name) => {
             projects::require_access(tx, call.param(name), call.user()?).map(Place::Project)
         }

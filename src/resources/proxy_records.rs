@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Resource, members, organizations, users};
-use crate::api::{Call, Field, FieldInfo, Level, Paging, Reply, Within};
+use super::{Resource, organizations, users};
+use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::backoff::Backoff;
 use crate::clock::Time;
@@ -32,7 +32,7 @@ fn routes() -> Vec<Route> {
         Route::get(all, scope("organization:read"), organization, read(list))
             .responds_page(FIELDS)
             .about("List proxy records", "With their states."),
-        Route::post(all, scope("organization:write"), organization, write(create))
+        Route::post(all, scope("organization:write"), organization, write(post))
             .accepts(FIELDS)
             .responds(201, FIELDS)
             .about(
@@ -43,18 +43,18 @@ fn routes() -> Vec<Route> {
         Route::get(one, scope("organization:read"), organization, read(show))
             .responds(200, FIELDS)
             .about("Retrieve a proxy record", "`message` says what is missing or wrong."),
-        Route::put(one, scope("organization:write"), organization, write(update))
+        Route::put(one, scope("organization:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Replace a proxy record", "From admin level on. Another domain starts anew."),
-        Route::patch(one, scope("organization:write"), organization, write(update))
+        Route::patch(one, scope("organization:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Change a proxy record", "From admin level on. Another domain starts anew."),
-        Route::delete(one, scope("organization:write"), organization, write(remove))
+        Route::delete(one, scope("organization:write"), organization, write(delete))
             .responds_nothing()
             .about("Delete a proxy record", "From admin level on."),
-        Route::post(again, scope("organization:write"), organization, write(retry))
+        Route::post(again, scope("organization:write"), organization, write(post_retry))
             .responds(200, FIELDS)
             .about(
                 "Look at a proxy record again",
@@ -168,57 +168,101 @@ fn wire<'a>(tx: &Tx, id: ProxyRecordId, record: &'a ProxyRecord) -> Result<Wire<
 
 /// Newest first.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&RECORDS, &organization, Order::Descending, paging.offset, paging.limit)?;
     let rows = page.iter().map(|((_, id), record)| wire(tx, *id, record));
     paging.reply(call, total, &rows.collect::<Result<Vec<Wire<'_>>>>()?)
 }
 
-fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
-    let domain = free_domain(call, tx)?;
-    let id = call.new_id();
-    let record = ProxyRecord {
-        target_cname: target_cname(&call.config, organization, &domain),
-        domain,
-        status: Status::Waiting,
-        message: None,
-        created_at: call.now,
-        updated_at: call.now,
-        created_by: call.user()?,
-        waiting_since: call.now,
-        looks: 0,
-        next_look_at: Some(call.now),
-    };
-    tx.insert(&RECORDS, &(organization, id), &record)?;
+fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (id, record) = create(call, tx, call.place.in_organization()?, call.input())?;
     Reply::created(&wire(tx, id, &record)?)
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let id = call.id("id")?;
     Reply::ok(&wire(tx, id, &get(tx, organization, id)?)?)
 }
 
-/// Another name starts from the beginning; the same name changes nothing.
-fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, id, before) = to_change(call, tx)?;
-    let wanted: Option<String> = call.form(FIELDS)?.only(DOMAIN);
-    if wanted.is_none_or(|domain| domain == before.domain) {
-        return Reply::ok(&wire(tx, id, &before)?);
-    }
-    let domain = free_domain(call, tx)?;
-    let target_cname = target_cname(&call.config, organization, &domain);
-    let record = ProxyRecord { domain, target_cname, ..before.clone() }.restarted(call.now);
-    tx.replace(&RECORDS, &(organization, id), &before, &record)?;
+fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let id = call.id("id")?;
+    let record = update(call, tx, call.place.in_organization()?, id, call.input())?;
     Reply::ok(&wire(tx, id, &record)?)
 }
 
-/// Gone at once where nothing was set up for it; otherwise the background task takes it down first.
-fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    remove(call, tx, call.place.in_organization()?, call.id("id")?)?;
+    Reply::no_content()
+}
+
+fn post_retry(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let id = call.id("id")?;
+    let record = retry(call, tx, call.place.in_organization()?, id)?;
+    Reply::ok(&wire(tx, id, &record)?)
+}
+
+/// Makes a record of a name, whose CNAME is waited for from then on. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 400 for no host name, and for one that has a record already.
+pub fn create(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    input: Input<'_>,
+) -> Result<(ProxyRecordId, ProxyRecord)> {
+    let organization = at.require(Level::Admin)?;
+    let domain: String = input.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
+    require_free(tx, &domain, None)?;
+    let id = ctx.new_id();
+    let record = ProxyRecord {
+        target_cname: target_cname(&ctx.config, organization, &domain),
+        domain,
+        status: Status::Waiting,
+        message: None,
+        created_at: ctx.now,
+        updated_at: ctx.now,
+        created_by: ctx.user()?,
+        waiting_since: ctx.now,
+        looks: 0,
+        next_look_at: Some(ctx.now),
+    };
+    tx.insert(&RECORDS, &(organization, id), &record)?;
+    Ok((id, record))
+}
+
+/// Gives a record another name, which starts from the beginning; the same name changes nothing. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such record; 400 for one that is being deleted, and as for
+/// `create`.
+pub fn update(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    id: ProxyRecordId,
+    input: Input<'_>,
+) -> Result<ProxyRecord> {
+    let organization = at.require(Level::Admin)?;
+    let before = to_change(tx, organization, id)?;
+    let wanted: Option<String> = input.form(FIELDS)?.only(DOMAIN);
+    let Some(domain) = wanted.filter(|domain| *domain != before.domain) else { return Ok(before) };
+    require_free(tx, &domain, Some(id))?;
+    let target_cname = target_cname(&ctx.config, organization, &domain);
+    let record = ProxyRecord { domain, target_cname, ..before.clone() }.restarted(ctx.now);
+    tx.replace(&RECORDS, &(organization, id), &before, &record)?;
+    Ok(record)
+}
+
+/// Deletes a record: at once where nothing was set up for it; otherwise the background task takes it down first.
+/// From admin level on.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such record.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: ProxyRecordId) -> Result<()> {
+    let organization = at.require(Level::Admin)?;
     let before = get(tx, organization, id)?;
     match before.status {
         Status::Waiting | Status::Erroring | Status::TimedOut => {
@@ -226,49 +270,49 @@ fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
         }
         Status::Deleting => {}
         Status::Issuing | Status::Valid | Status::Warning => {
-            let next_look_at = Some(call.now);
-            let record =
-                ProxyRecord { next_look_at, ..before.clone().turned(Status::Deleting, "", call.now) };
+            let next_look_at = Some(ctx.now);
+            let record = ProxyRecord { next_look_at, ..before.clone().turned(Status::Deleting, "", ctx.now) };
             tx.replace(&RECORDS, &(organization, id), &before, &record)?;
         }
     }
-    Reply::no_content()
+    Ok(())
 }
 
-fn retry(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, id, before) = to_change(call, tx)?;
+/// Waits for the name's CNAME again, from the beginning. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such record; 400 in a state that needs no other try.
+pub fn retry(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: ProxyRecordId) -> Result<ProxyRecord> {
+    let organization = at.require(Level::Admin)?;
+    let before = to_change(tx, organization, id)?;
     if !matches!(before.status, Status::Erroring | Status::TimedOut | Status::Issuing) {
         let detail = "Only a proxy record that is issuing, erroring or timed out can be tried again.";
         return Err(invalid_body("invalid_input", detail));
     }
-    let record = before.clone().restarted(call.now);
+    let record = before.clone().restarted(ctx.now);
     tx.replace(&RECORDS, &(organization, id), &before, &record)?;
-    Reply::ok(&wire(tx, id, &record)?)
+    Ok(record)
 }
 
-fn to_change(call: &Call, tx: &Tx) -> Result<(OrganizationId, ProxyRecordId, ProxyRecord)> {
-    let (organization, _) = members::require(call, Level::Admin)?;
-    let id = call.id("id")?;
+fn to_change(tx: &Tx, organization: OrganizationId, id: ProxyRecordId) -> Result<ProxyRecord> {
     let record = get(tx, organization, id)?;
     if record.status == Status::Deleting {
         return Err(invalid_body("invalid_input", "This proxy record is being deleted."));
     }
-    Ok((organization, id, record))
+    Ok(record)
 }
 
-/// The body's name, if it is one and nobody has it.
-fn free_domain(call: &Call, tx: &Tx) -> Result<String> {
-    let domain: String = call.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
-    if !is_host_name(&domain) {
+/// Refuses what is no host name, and the name of another record than `own`, which may change its own name's case.
+fn require_free(tx: &Tx, domain: &str, own: Option<ProxyRecordId>) -> Result<()> {
+    if !is_host_name(domain) {
         let detail = "Enter a domain name on its own, like e.example.com, with no protocol, port, or path.";
         return Err(invalid("domain", "invalid_input", detail));
     }
     let owner = tx.get(&BY_DOMAIN, &domain.to_lowercase())?;
-    // A record may change the case of its own name.
-    if owner.is_some_and(|(_, id)| call.id("id").ok() != Some(id)) {
+    if owner.is_some_and(|(_, id)| Some(id) != own) {
         return Err(invalid("domain", "unique", "proxy record with this domain already exists."));
     }
-    Ok(domain)
+    Ok(())
 }
 
 fn is_host_name(name: &str) -> bool {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, batch_exports, members, organizations, role_memberships, users};
+use super::{Resource, batch_exports, organizations, role_memberships, users};
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
@@ -138,7 +138,7 @@ fn hides_creator(call: &Call) -> bool {
 
 /// `?name=` finds the role of exactly this name.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let (total, page) = match call.query("name") {
         Some(name) => {
@@ -159,11 +159,11 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = call.place.in_organization()?;
     let (id, role) = create(call, tx, at, call.input())?;
-    Reply::created(&Loaded::load(call, tx, at.0, id, role)?.wire())
+    Reply::created(&Loaded::load(call, tx, at.id, id, role)?.wire())
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let id = call.id("id")?;
     let role = find(tx, organization, id)?;
     Reply::ok(&Loaded::load(call, tx, organization, id, role)?.wire())
@@ -173,7 +173,7 @@ fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = call.place.in_organization()?;
     let id = call.id("id")?;
     let role = update(tx, at, id, call.input())?;
-    Reply::ok(&Loaded::load(call, tx, at.0, id, role)?.wire())
+    Reply::ok(&Loaded::load(call, tx, at.id, id, role)?.wire())
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -233,11 +233,11 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: RoleId) -> Result
 }
 
 /// The organization, for somebody who may change its roles and who is in them.
-pub(super) fn require_admin((organization, level): InOrganization) -> Result<OrganizationId> {
-    if level < Level::Admin {
+pub(super) fn require_admin(at: InOrganization) -> Result<OrganizationId> {
+    if at.level < Level::Admin {
         return Err(denied("You need to have admin level or higher."));
     }
-    Ok(organization)
+    Ok(at.id)
 }
 
 fn taken() -> Error {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::users::{self, User};
 use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
 use crate::api::caller::{SecondStep, Via};
-use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
+use crate::api::{Actor, Call, Caller, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
 use crate::auth::guesses::{Guess, RefusedGuess};
 use crate::auth::{cookies, hash, password};
@@ -27,6 +27,7 @@ use crate::error::{Envelope, Error, Result, denied, invalid, invalid_body, unaut
 use crate::ids::{SessionId, UserId};
 use crate::logging::{self, SecurityEvent};
 use crate::store::{Index, Order, ParentThrough, Problems, Table, Tx, WriteTx};
+pub use listed::{revoke, revoke_others};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&SESSIONS]).samples(samples).checks(&[check]);
 
@@ -38,7 +39,7 @@ fn routes() -> Vec<Route> {
     };
 
     let mut rows = vec![
-        Route::post("/api/login/", public(), Within::Nothing, async_(login))
+        Route::post("/api/login/", public(), Within::Nothing, async_(post_login))
             .accepts(LOGIN)
             .responds(200, SUCCESS)
             .about(
@@ -47,7 +48,7 @@ fn routes() -> Vec<Route> {
                  `POST /api/login/token/`.",
             ),
         // Open to log-ins that wait for their second step, which are nobody's yet.
-        Route::post("/api/logout/", public(), Within::Nothing, write(logout))
+        Route::post("/api/logout/", public(), Within::Nothing, write(post_logout))
             .responds_nothing()
             .about("Log out", "Ends the session of the cookie."),
         // Ends nothing: any page can send a browser here.
@@ -126,7 +127,7 @@ struct Success {
     success: bool,
 }
 
-async fn login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn post_login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let mut form = call.form(LOGIN)?;
     let email: String = form.take(EMAIL).unwrap_or_default();
     let given: String = form.take(PASSWORD).unwrap_or_default();
@@ -147,13 +148,12 @@ async fn login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
             if !still || users::find(tx, user)?.password_hash != stored {
                 return Err(wrong());
             }
-            let second_step =
-                if two_factor::is_enabled(tx, user)? { SecondStep::Awaited } else { SecondStep::None };
+            let (second_step, token) = log_in(&call, tx, &Browser::of(&call), user)?;
             let reply = match second_step {
                 SecondStep::Awaited => second_step_required()?,
                 _ => Reply::ok(&Success { success: true })?,
             };
-            begin(&call, tx, user, second_step, Method::Password, reply)
+            cookies::set(&call, &token, reply)
         }
     });
     let reply = write.await?;
@@ -243,8 +243,8 @@ fn second_step_required() -> Result<Reply> {
     Reply::json(401, &Envelope::new(401, "server_error", "2fa_required", detail))
 }
 
-fn logout(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    if !end_own(call, tx)? {
+fn post_logout(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    if !log_out(call, tx, call.session)? {
         return Err(unauthenticated());
     }
     Ok(cookies::clear(call, Reply::no_content()?))
@@ -252,7 +252,7 @@ fn logout(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 /// PostHog's own log-out link leads to its log-in page.
 fn leave(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    end_own(call, tx)?;
+    log_out(call, tx, call.session)?;
     Ok(cookies::clear(call, to_log_in()))
 }
 
@@ -261,11 +261,14 @@ fn to_log_in() -> Reply {
 }
 
 /// Ends what the browser has: a session, or a log-in that waits for its second step. Whether there was one.
-fn end_own(call: &Call, tx: &WriteTx) -> Result<bool> {
-    let Some(hash) = call.session else { return Ok(false) };
+///
+/// # Errors
+/// None but of the data file.
+pub fn log_out(ctx: &Ctx, tx: &WriteTx, session: Option<[u8; 32]>) -> Result<bool> {
+    let Some(hash) = session else { return Ok(false) };
     let Some(session) = tx.get(&SESSIONS, &hash)? else { return Ok(false) };
     // The CSRF token of a live session was judged with its caller.
-    let is_callers = call.actor.caller().is_some_and(|caller| caller.user == session.user);
+    let is_callers = ctx.actor.caller().is_some_and(|caller| caller.user == session.user);
     if !is_callers && session.second_step != SecondStep::Awaited {
         return Ok(false);
     }
@@ -280,11 +283,11 @@ fn is_live(session: &Session, ctx: &Ctx) -> bool {
 }
 
 /// The session with this hash, where it is still good.
-pub fn live(tx: &Tx, hash: &[u8; 32], call: &Call) -> Result<Option<Session>> {
+pub fn live(tx: &Tx, hash: &[u8; 32], ctx: &Ctx) -> Result<Option<Session>> {
     let session: Option<Session> = tx.get(&SESSIONS, hash)?;
     Ok(session.filter(|session| match session.second_step {
         SecondStep::Awaited => false,
-        SecondStep::None | SecondStep::Done => is_live(session, call),
+        SecondStep::None | SecondStep::Done => is_live(session, ctx),
     }))
 }
 
@@ -304,10 +307,11 @@ pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time, peer: IpAddr, user_agent:
     Ok(tx.put(&SESSIONS, hash, &session)?)
 }
 
-/// Refuses a caller who did not give the password lately; keys are let through.
+/// Refuses a caller who did not give the password lately; keys and the operator are let through.
 pub fn require_recent_login(ctx: &Ctx) -> Result<()> {
-    match ctx.caller()?.via {
-        Via::Session { authenticated_at, .. }
+    match &ctx.actor {
+        Actor::Nobody => Err(unauthenticated()),
+        Actor::User(Caller { via: Via::Session { authenticated_at, .. }, .. })
             if authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS) <= ctx.now =>
         {
             Err(denied("This action requires you to be recently authenticated."))
@@ -330,22 +334,17 @@ pub fn awaiting_second_step(call: &Call, tx: &Tx, earliest: Time) -> Result<Opti
     Ok(session.filter(waits).map(|session| session.user))
 }
 
-/// Ends a log-in with its second step: a new session takes the place of the one that waited.
-pub fn complete(call: &Call, tx: &WriteTx, user: UserId, reply: Reply) -> Result<Reply> {
-    begin(call, tx, user, SecondStep::Done, Method::Password, reply)
-}
-
 /// The session that calls, and its hash.
-pub fn current(call: &Call, tx: &Tx) -> Result<([u8; 32], Session)> {
-    let Via::Session { hash, .. } = call.caller()?.via else { return Err(unauthenticated()) };
+pub fn current(ctx: &Ctx, tx: &Tx) -> Result<([u8; 32], Session)> {
+    let Via::Session { hash, .. } = ctx.caller()?.via else { return Err(unauthenticated()) };
     let session = tx.get(&SESSIONS, &hash)?.ok_or_else(unauthenticated)?;
     Ok((hash, session))
 }
 
 /// The caller has just proved a new second factor, or given theirs up: their session continues with it, or
 /// without, and everything else that was begun with the old one ends.
-pub fn second_factor_changed(call: &Call, tx: &WriteTx, is_enabled: bool) -> Result<()> {
-    let (hash, mut session) = current(call, tx)?;
+pub fn second_factor_changed(ctx: &Ctx, tx: &WriteTx, is_enabled: bool) -> Result<()> {
+    let (hash, mut session) = current(ctx, tx)?;
     session.second_step = if is_enabled { SecondStep::Done } else { SecondStep::None };
     session.setups += u32::from(is_enabled);
     tx.put(&SESSIONS, &hash, &session)?;
@@ -354,38 +353,72 @@ pub fn second_factor_changed(call: &Call, tx: &WriteTx, is_enabled: bool) -> Res
 
 /// Logs a user in who has just signed up: stores a new session and adds its cookies to the reply.
 pub fn with_cookies(call: &Call, tx: &WriteTx, user: UserId, reply: Reply) -> Result<Reply> {
-    begin(call, tx, user, SecondStep::None, Method::SignUp, reply)
+    let token = begin(call, tx, &Browser::of(call), user, SecondStep::None, Method::SignUp)?;
+    cookies::set(call, &token, reply)
 }
 
+/// The program that somebody logs in with.
+pub struct Browser<'a> {
+    /// The hash of the session cookie that it has already, good or not.
+    pub session: Option<[u8; 32]>,
+    pub address: IpAddr,
+    pub user_agent: &'a str,
+}
+
+impl<'a> Browser<'a> {
+    pub fn of(call: &'a Call) -> Browser<'a> {
+        Browser { session: call.session, address: call.peer, user_agent: &call.user_agent }
+    }
+}
+
+/// Logs in a user whose password was right, and gives the token of the session: one that waits for its second step
+/// where the user has a second factor.
+///
+/// # Errors
+/// None but of the data file.
+pub fn log_in(ctx: &Ctx, tx: &WriteTx, browser: &Browser<'_>, user: UserId) -> Result<(SecondStep, String)> {
+    let second_step = if two_factor::is_enabled(tx, user)? { SecondStep::Awaited } else { SecondStep::None };
+    Ok((second_step, begin(ctx, tx, browser, user, second_step, Method::Password)?))
+}
+
+/// Ends a log-in with its second step, whose code was right: a new session takes the place of the one that
+/// waited. Gives its token.
+///
+/// # Errors
+/// None but of the data file.
+pub fn complete(ctx: &Ctx, tx: &WriteTx, browser: &Browser<'_>, user: UserId) -> Result<String> {
+    begin(ctx, tx, browser, user, SecondStep::Done, Method::Password)
+}
+
+/// Stores a new session, and gives its token.
 fn begin(
-    call: &Call,
+    ctx: &Ctx,
     tx: &WriteTx,
+    browser: &Browser<'_>,
     user: UserId,
     second_step: SecondStep,
     method: Method,
-    reply: Reply,
-) -> Result<Reply> {
+) -> Result<String> {
     const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     // A log-in ends what the same browser had, and makes good for what nobody ended.
-    end_own(call, tx)?;
-    end_dead(call, tx, user)?;
+    log_out(ctx, tx, browser.session)?;
+    end_dead(ctx, tx, user)?;
     end_oldest(tx, user)?;
-    let token = call.ids.letters(ALPHABET, 40);
-    let hash = hash(&token);
+    let token = ctx.ids.letters(ALPHABET, 40);
     let session = Session {
-        id: call.new_id(),
+        id: ctx.new_id(),
         user,
-        created_at: call.now,
-        authenticated_at: call.now,
-        last_activity: call.now,
+        created_at: ctx.now,
+        authenticated_at: ctx.now,
+        last_activity: ctx.now,
         second_step,
         setups: 0,
         method,
-        address: Some(call.peer),
-        user_agent: call.user_agent.chars().take(USER_AGENT_CHARS_MAX).collect(),
+        address: Some(browser.address),
+        user_agent: browser.user_agent.chars().take(USER_AGENT_CHARS_MAX).collect(),
     };
-    tx.insert(&SESSIONS, &hash, &session)?;
-    cookies::set(call, &token, reply)
+    tx.insert(&SESSIONS, &hash(&token), &session)?;
+    Ok(token)
 }
 
 /// Ends a session where a user has as many as one may have: log-ins that wait end first, then

@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 
-use super::{Resource, places, sessions, status, users};
+use super::sessions::{self, Browser};
+use super::{Resource, places, status, users};
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, session, tagged};
 use crate::auth::guesses::{Guess, RefusedGuess};
-use crate::auth::{hash, password};
+use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, invalid_body};
 use crate::ids::UserId;
@@ -36,7 +37,7 @@ fn routes() -> Vec<Route> {
     let at = |tail: &str| format!("/api/users/{{uuid}}/two_factor_{tail}/");
     let routes = vec![
         // By GET as well, as clients of PostHog know it: it changes nothing.
-        Route::get(at("start_setup"), session(), Within::Nothing, async_(start_setup))
+        Route::get(at("start_setup"), session(), Within::Nothing, async_(show_setup))
             .without_second_factor()
             .responds(200, SETUP)
             .about(
@@ -44,7 +45,7 @@ fn routes() -> Vec<Route> {
                 "The same as POST, as clients of PostHog know it. More than ten minutes after the \
                  log-in the password is needed, by POST.",
             ),
-        Route::post(at("start_setup"), session(), Within::Nothing, async_(start_setup))
+        Route::post(at("start_setup"), session(), Within::Nothing, async_(show_setup))
             .without_second_factor()
             .accepts(PROOF)
             .responds(200, SETUP)
@@ -53,7 +54,7 @@ fn routes() -> Vec<Route> {
                 "A secret and an `otpauth://` link for an authenticator app. Changes nothing until a \
                  code of it is validated.",
             ),
-        Route::post(at("validate"), session(), Within::Nothing, async_(validate))
+        Route::post(at("validate"), session(), Within::Nothing, async_(post_validate))
             .without_second_factor()
             .accepts(STEP)
             .responds(200, SUCCESS)
@@ -62,17 +63,17 @@ fn routes() -> Vec<Route> {
             .without_second_factor()
             .responds(200, STATUS)
             .about("See whether the second step is on", "And how many recovery codes are left."),
-        Route::post(at("backup_codes"), session(), Within::Nothing, async_(new_recovery_codes))
+        Route::post(at("backup_codes"), session(), Within::Nothing, async_(post_recovery_codes))
             .without_second_factor()
             .accepts(PROOF)
             .responds(200, CODES)
             .about("Make recovery codes", "Ten, shown this once; the older ones stop working."),
-        Route::post(at("disable"), session(), Within::Nothing, async_(disable))
+        Route::post(at("disable"), session(), Within::Nothing, async_(post_disable))
             .without_second_factor()
             .accepts(PROOF)
             .responds(200, SUCCESS)
             .about("Switch the second step off", "Ends all other sessions."),
-        Route::post("/api/login/token/", public(), Within::Nothing, async_(log_in))
+        Route::post("/api/login/token/", public(), Within::Nothing, async_(post_log_in))
             .accepts(STEP)
             .responds(200, SUCCESS)
             .about(
@@ -200,8 +201,8 @@ async fn prove(app: &App, call: &Call, user: UserId) -> Result<()> {
 
 /// The secret that the calling session is shown in a period. Worked out, not stored: to show it changes
 /// nothing, and only the session itself can prove it.
-fn pending(call: &Call, tx: &Tx, period: i64) -> Result<Key> {
-    let (hash, session) = sessions::current(call, tx)?;
+fn pending(ctx: &Ctx, tx: &Tx, period: i64) -> Result<Key> {
+    let (hash, session) = sessions::current(ctx, tx)?;
     let mut signer = Hmac::<Sha256>::new_from_slice(&status::secret(tx)?)
         .map_err(|cause| Error::internal(format!("the instance's secret is unusable: {cause}")))?;
     signer.update(b"two-factor setup");
@@ -220,7 +221,7 @@ fn period(now: Time) -> i64 {
 }
 
 /// Shows a new secret for the user's authenticator app.
-async fn start_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn show_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let user = users::require_self(&call)?;
     sessions::require_recent_login(&call)?;
     if app.store.read(|tx| is_enabled(tx, user))? {
@@ -236,7 +237,7 @@ async fn start_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 }
 
 /// A first code proves that the app has the secret. A wrong one counts as a guess.
-async fn validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn post_validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let user = users::require_self(&call)?;
     sessions::require_recent_login(&call)?;
     let token: String = call.form(STEP)?.only(TOKEN).unwrap_or_default();
@@ -245,7 +246,8 @@ async fn validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(RefusedGuess::throttled)?;
     let write = app.store.write(move |tx| {
         places::again(tx, &call)?;
-        confirm(&call, tx, user, &token)
+        enable(&call, tx, &token)?;
+        Reply::ok(&Success { success: true })
     });
     let reply = write.await;
     match &reply {
@@ -260,27 +262,31 @@ async fn validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 
 const NOT_VALID: &str = "token_invalid";
 
-/// Sets the device up whose secret the code belongs to.
-fn confirm(call: &Call, tx: &WriteTx, user: UserId, token: &str) -> Result<Reply> {
+/// Gives the caller a second factor: the device whose secret, as it was shown to their session, the code belongs to.
+/// Ends all their other sessions.
+///
+/// # Errors
+/// 400 for a wrong code, for a secret that was shown too long ago, and where there is a second factor already.
+pub fn enable(ctx: &Ctx, tx: &WriteTx, token: &str) -> Result<()> {
     let wrong = || invalid_body(NOT_VALID, "Token is not valid");
+    let user = ctx.user()?;
     if is_enabled(tx, user)? {
         return Err(wrong());
     }
-    let now = period(call.now);
+    let now = period(ctx.now);
     let find = |period: i64| -> Result<Option<(Key, u64)>> {
-        let key = pending(call, tx, period)?;
-        Ok(step_of(key, token, call.now)?.map(|step| (key, step)))
+        let key = pending(ctx, tx, period)?;
+        Ok(step_of(key, token, ctx.now)?.map(|step| (key, step)))
     };
     let Some((key, last_step)) = find(now)?.map_or_else(|| find(now - 1), |found| Ok(Some(found)))? else {
         let is_late = find(now - 2)?.is_some() || find(now - 3)?.is_some();
         let expired = "2FA setup session expired. Please start setup again.";
         return Err(if is_late { invalid_body("setup_expired", expired) } else { wrong() });
     };
-    let secret = Stored::seal(&call.vault, &call.ids, user, key)?;
-    let device = Device { secret, confirmed_at: call.now, last_step, recovery_codes: Vec::new() };
+    let secret = Stored::seal(&ctx.vault, &ctx.ids, user, key)?;
+    let device = Device { secret, confirmed_at: ctx.now, last_step, recovery_codes: Vec::new() };
     tx.put(&DEVICES, &user, &device)?;
-    sessions::second_factor_changed(call, tx, true)?;
-    Reply::ok(&Success { success: true })
+    sessions::second_factor_changed(ctx, tx, true)
 }
 
 fn status(call: &Call, tx: &Tx) -> Result<Reply> {
@@ -294,40 +300,58 @@ fn status(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 /// New recovery codes, in place of all older ones.
-async fn new_recovery_codes(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let user = require_proven_user(&app, &call).await?;
+async fn post_recovery_codes(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    require_proven_user(&app, &call).await?;
     let write = app.store.write(move |tx| {
         places::again(tx, &call)?;
-        let mut device = enabled(tx, user)?;
-        let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| call.ids.letters(ALPHABET, 10)).collect();
-        device.recovery_codes = codes.iter().map(|code| hash(code)).collect();
-        tx.put(&DEVICES, &user, &device)?;
-        sessions::second_factor_changed(&call, tx, true)?;
-        Reply::ok(&Codes { backup_codes: codes })
+        Reply::ok(&Codes { backup_codes: renew_recovery_codes(&call, tx)? })
     });
     write.await
 }
 
-async fn disable(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let user = require_proven_user(&app, &call).await?;
+/// Gives the caller new recovery codes, in place of all older ones, and ends their other sessions. Only hashes of the
+/// codes are stored.
+///
+/// # Errors
+/// 400 without a second factor.
+pub fn renew_recovery_codes(ctx: &Ctx, tx: &WriteTx) -> Result<Vec<String>> {
+    const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let user = ctx.user()?;
+    let mut device = enabled(tx, user)?;
+    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| ctx.ids.letters(ALPHABET, 10)).collect();
+    device.recovery_codes = codes.iter().map(|code| hash(code)).collect();
+    tx.put(&DEVICES, &user, &device)?;
+    sessions::second_factor_changed(ctx, tx, true)?;
+    Ok(codes)
+}
+
+async fn post_disable(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    require_proven_user(&app, &call).await?;
     let write = app.store.write(move |tx| {
         places::again(tx, &call)?;
-        enabled(tx, user)?;
-        tx.delete(&DEVICES, &user)?;
-        sessions::second_factor_changed(&call, tx, false)?;
+        disable(&call, tx)?;
         Reply::ok(&Success { success: true })
     });
     write.await
 }
 
+/// Takes the caller's second factor away, and ends their other sessions.
+///
+/// # Errors
+/// 400 without one.
+pub fn disable(ctx: &Ctx, tx: &WriteTx) -> Result<()> {
+    let user = ctx.user()?;
+    enabled(tx, user)?;
+    tx.delete(&DEVICES, &user)?;
+    sessions::second_factor_changed(ctx, tx, false)
+}
+
 /// The caller, who has a second factor and has proved lately that they are the user.
-async fn require_proven_user(app: &App, call: &Call) -> Result<UserId> {
+async fn require_proven_user(app: &App, call: &Call) -> Result<()> {
     let user = users::require_self(call)?;
     sessions::require_recent_login(call)?;
     app.store.read(|tx| enabled(tx, user))?;
-    prove(app, call, user).await?;
-    Ok(user)
+    prove(app, call, user).await
 }
 
 fn enabled(tx: &Tx, user: UserId) -> Result<Device> {
@@ -340,7 +364,7 @@ pub fn setup_required() -> Error {
 }
 
 /// The second step of a log-in: a code of the device, or a recovery code.
-async fn log_in(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn post_log_in(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let token: String = call.form(STEP)?.only(TOKEN).unwrap_or_default();
     let email = app.store.read(|tx| Ok(users::find(tx, awaited(&call, tx)?)?.email))?;
     let (peer, now) = (call.peer, call.now);
@@ -354,7 +378,8 @@ async fn log_in(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let write = app.store.write(move |tx| {
         let user = awaited(&call, tx)?;
         take(&call, tx, user, &token)?;
-        sessions::complete(&call, tx, user, Reply::ok(&Success { success: true })?)
+        let token = sessions::complete(&call, tx, &Browser::of(&call), user)?;
+        cookies::set(&call, &token, Reply::ok(&Success { success: true })?)
     });
     let reply = write.await;
     match &reply {
@@ -462,9 +487,13 @@ pub fn is_enabled(tx: &Tx, user: UserId) -> Result<bool> {
     Ok(tx.has(&DEVICES, &user)?)
 }
 
-/// Takes the second factor from a user who has lost it; the operator's help.
+/// Takes the second factor from a user who has lost it, and ends all their sessions: the operator's help.
+///
+/// # Errors
+/// None but of the data file.
 pub fn remove(tx: &WriteTx, user: UserId) -> Result<()> {
-    Ok(tx.delete(&DEVICES, &user)?)
+    tx.delete(&DEVICES, &user)?;
+    sessions::end_others(tx, user, None)
 }
 
 /// A device, for the test of the stored bytes.

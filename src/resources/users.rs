@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::parse_uuid;
 use crate::api::caller::{KeyAccess, Via};
-use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, Level, Reply, Within};
+use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, InOrganization, Input, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
 use crate::auth::{self, password};
 use crate::clock::Time;
@@ -34,12 +34,12 @@ fn routes() -> Vec<Route> {
                 "Retrieve the caller",
                 "With their organizations, current organization and current project.",
             ),
-        Route::put(one, scope("user:write"), Within::Nothing, async_(update))
+        Route::put(one, scope("user:write"), Within::Nothing, async_(patch))
             .without_second_factor()
             .accepts(ME)
             .responds(200, ME)
             .about("Replace the caller's settings", "The same as PATCH."),
-        Route::patch(one, scope("user:write"), Within::Nothing, async_(update))
+        Route::patch(one, scope("user:write"), Within::Nothing, async_(patch))
             .without_second_factor()
             .accepts(ME)
             .responds(200, ME)
@@ -253,11 +253,12 @@ fn me(ctx: &Ctx, tx: &Tx, uuid: UserId, user: &User) -> Result<Reply> {
         let opens = |id: &ProjectId| key.projects.is_empty() || key.projects.contains(id);
         organizations.retain(|one| places.contains(&one.id));
         // A key for projects reads no organization as a whole.
-        organization = organization.filter(|(id, _)| places.contains(id) && key.projects.is_empty());
+        organization = organization.filter(|at| places.contains(&at.id) && key.projects.is_empty());
         team = team.filter(|team| places.contains(&team.organization) && opens(&team.id));
     }
-    let organization =
-        organization.map(|(id, level)| organizations::json(tx, id, uuid, level)).transpose()?;
+    let organization = organization
+        .map(|InOrganization { id, level }| organizations::json(tx, id, uuid, level))
+        .transpose()?;
     let session_until = match ctx.caller()?.via {
         Via::Session { authenticated_at, .. } => {
             Some(authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS))
@@ -328,9 +329,11 @@ impl Credentials {
 
 /// What the write still has to do when a change of credentials was proved.
 #[derive(Clone)]
-struct Proved {
+pub struct Proved {
     email: Option<String>,
     new_hash: Option<String>,
+    /// What the current password was judged by.
+    judged_by: Option<String>,
     /// The only session that stays.
     session: [u8; 32],
 }
@@ -357,7 +360,7 @@ async fn prove(app: &Arc<App>, call: &Call, user: &User, changed: Credentials) -
     if email.is_some() && app.config.lock_out() {
         app.throttles.address_change(uuid, call.now)?;
     }
-    Ok(Proved { email, new_hash, session })
+    Ok(Proved { email, new_hash, judged_by: user.password_hash.clone(), session })
 }
 
 /// Judges and hashes a new password.
@@ -371,16 +374,13 @@ pub async fn new_hash(app: &Arc<App>, call: &Call, new: String) -> Result<String
 }
 
 /// Two steps: passwords are proved and hashed outside the store, then all changes are one write.
-async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn patch(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let uuid = require_self(&call)?;
     let user = app.store.read(|tx| find(tx, uuid))?;
     if app.config.throttles() {
         app.throttles.user_write(uuid, call.now)?;
     }
     let mut form = call.form(ME)?;
-    if form.has(SET_CURRENT_ORGANIZATION) || form.has(SET_CURRENT_TEAM) {
-        auth::unlimited(&call.caller()?.via, "does not choose the current organization or project")?;
-    }
     let proved = match Credentials::changed(&mut form, &user) {
         Some(changed) => Some(prove(&app, &call, &user, changed).await?),
         None => None,
@@ -389,25 +389,64 @@ async fn update(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         let call = Arc::clone(&call);
         move |tx| {
             places::again(tx, &call)?;
-            let before = find(tx, uuid)?;
-            let mut now = before.clone();
-            fill(tx, uuid, &mut now, call.form(ME)?)?;
-            if let Some(proved) = proved.clone() {
-                // Another change of the password may have come first.
-                if before.password_hash != user.password_hash {
-                    return Err(sessions::password_incorrect());
-                }
-                if let Some(email) = proved.email {
-                    take_address(tx, &mut now, email, call.now)?;
-                }
-                now.password_hash = proved.new_hash.or(now.password_hash);
-                sessions::end_others(tx, uuid, Some(proved.session))?;
-            }
-            replace(tx, uuid, &before, &now)?;
-            me(&call, tx, uuid, &now)
+            let user = update(&call, tx, call.input(), proved.clone())?;
+            me(&call, tx, uuid, &user)
         }
     });
     reply.await
+}
+
+/// Changes the caller. `proved` is what was proved of a change of credentials, which ends all other sessions.
+///
+/// # Errors
+/// 400 for wrong fields, an address that is taken, or a password that was changed meanwhile; 403 for a limited key
+/// that chooses the current organization or project.
+pub fn update(ctx: &Ctx, tx: &WriteTx, input: Input<'_>, proved: Option<Proved>) -> Result<User> {
+    let Caller { user: uuid, via } = ctx.caller()?;
+    let before = find(tx, *uuid)?;
+    let mut user = before.clone();
+    let form = input.form(ME)?;
+    if form.has(SET_CURRENT_ORGANIZATION) || form.has(SET_CURRENT_TEAM) {
+        auth::unlimited(via, "does not choose the current organization or project")?;
+    }
+    fill(tx, *uuid, &mut user, form)?;
+    if let Some(proved) = proved {
+        // Another change of the password may have come first.
+        if before.password_hash != proved.judged_by {
+            return Err(sessions::password_incorrect());
+        }
+        if let Some(email) = proved.email {
+            take_address(tx, &mut user, email, ctx.now)?;
+        }
+        user.password_hash = proved.new_hash.or(user.password_hash);
+        sessions::end_others(tx, *uuid, Some(proved.session))?;
+    }
+    replace(tx, *uuid, &before, &user)?;
+    Ok(user)
+}
+
+/// Gives a user another password, and ends all their sessions: the operator's help.
+///
+/// # Errors
+/// 404 for nobody.
+pub fn reset_password(tx: &WriteTx, uuid: UserId, password_hash: String) -> Result<()> {
+    let before = find(tx, uuid)?;
+    let user = User { password_hash: Some(password_hash), ..before.clone() };
+    sessions::end_others(tx, uuid, None)?;
+    replace(tx, uuid, &before, &user)
+}
+
+/// Moves a user to an address at which nobody can be reached, and ends all their sessions. Gives the address. For the
+/// operator.
+///
+/// # Errors
+/// 404 for nobody.
+pub fn free_address(tx: &WriteTx, uuid: UserId) -> Result<String> {
+    let before = find(tx, uuid)?;
+    let user = User { email: format!("{uuid}@freed.invalid"), ..before.clone() };
+    replace(tx, uuid, &before, &user)?;
+    sessions::end_others(tx, uuid, None)?;
+    Ok(user.email)
 }
 
 /// Changes the address, unless it is another user's or somebody is invited under it; the answer does not say
@@ -523,11 +562,11 @@ pub fn none_yet(tx: &Tx) -> Result<bool> {
 }
 
 /// The organization that `@current` means, with the user's level in it.
-pub fn current_organization(tx: &Tx, uuid: UserId, user: &User) -> Result<Option<(OrganizationId, Level)>> {
+pub fn current_organization(tx: &Tx, uuid: UserId, user: &User) -> Result<Option<InOrganization>> {
     if let Some(id) = user.current_organization
         && let Some(level) = members::level_of(tx, id, uuid)?
     {
-        return Ok(Some((id, level)));
+        return Ok(Some(InOrganization { id, level }));
     }
     members::first_of(tx, uuid)
 }
@@ -538,7 +577,7 @@ pub fn current_project(
     tx: &Tx,
     uuid: UserId,
     user: &User,
-    organization: Option<(OrganizationId, Level)>,
+    organization: Option<InOrganization>,
 ) -> Result<Option<projects::Short>> {
     if let Some(id) = user.current_project
         && let Some(project) = projects::seen(tx, id, uuid)?
@@ -546,7 +585,9 @@ pub fn current_project(
         return Ok(Some(project));
     }
     match organization {
-        Some((id, level)) => Ok(projects::visible_in(tx, id, uuid, level)?.into_iter().next()),
+        Some(InOrganization { id, level }) => {
+            Ok(projects::visible_in(tx, id, uuid, level)?.into_iter().next())
+        }
         None => Ok(None),
     }
 }

@@ -6,7 +6,7 @@ use orgd::app::{Route, Tag, read, scope, tagged, write};
 use orgd::error::{Result, invalid, not_found};
 use orgd::ids::OrganizationId;
 use orgd::resources::samples::{ONE, Samples, TWO};
-use orgd::resources::{Resource, members, organizations};
+use orgd::resources::{Resource, organizations};
 use orgd::store::{Index, Json, OnConflict, Order, Parent, Problems, Table, Tx, WriteTx, by_uuid};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -78,7 +78,7 @@ fn wire<'a>(tx: &Tx, id: Uuid, shelf: &'a Shelf) -> Result<Wire<'a>> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Member)?;
+    let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&SHELVES, &organization, Order::Ascending, paging.offset, paging.limit)?;
     let shelves = page.iter().map(|((_, id), shelf)| wire(tx, *id, shelf)).collect::<Result<Vec<_>>>()?;
@@ -86,7 +86,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+    let organization = call.place.in_organization()?.require(Level::Admin)?;
     let mut form = call.form(FIELDS)?;
     let shelf = Shelf { name: form.take(NAME).unwrap_or_default(), kind: ShelfKind::Wood };
     let books = form.take(TITLES).map(|titles| titles.value());
@@ -102,7 +102,7 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, _) = members::require(call, Level::Admin)?;
+    let organization = call.place.in_organization()?.require(Level::Admin)?;
     let key = (organization, call.id("id")?);
     if !tx.has(&SHELVES, &key)? {
         return Err(not_found());

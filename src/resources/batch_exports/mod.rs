@@ -18,8 +18,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::events::EventIds;
-use super::{Resource, members, organizations, projects, users};
-use crate::api::{Call, Ctx, Field, FieldInfo, InProject, Level, Paging, Reply, Within};
+use super::{Resource, organizations, projects, users};
+use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, InProject, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
@@ -283,7 +283,7 @@ fn wire(tx: &Tx, id: BatchExportId, export: &BatchExport, backfill_id: Option<St
 
 /// Those of the projects that the caller sees.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (organization, level) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level } = call.place.in_organization()?;
     let paging = Paging::of(call);
     let (total, page) = if level >= Level::Admin {
         tx.page(&EXPORTS, &organization, Order::Descending, paging.offset, paging.limit)?
@@ -299,7 +299,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, level) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level } = call.place.in_organization()?;
     let id = call.new_id();
     let read = Read::of(call, id, None)?;
     let (Some(name), Some(destination), Some(interval)) = (read.name, read.destination, read.interval) else {
@@ -506,7 +506,8 @@ pub fn isoformat(time: Time) -> String {
 /// see the project.
 fn project_of_export(tx: &Tx, call: &Call) -> Result<InProject> {
     let user = call.user()?;
-    let (organization, level) = organizations::require_member(tx, call.param("organization_id"), user)?;
+    let InOrganization { id: organization, level } =
+        organizations::require_member(tx, call.param("organization_id"), user)?;
     let id = call.id("id")?;
     let project = tx.get(&EXPORTS, &(organization, id))?.ok_or_else(not_found)?.project;
     let level = projects::level_in(tx, organization, project, user, level)?.ok_or_else(not_found)?;

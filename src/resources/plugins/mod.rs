@@ -403,14 +403,14 @@ fn may_be_global(call: &Call, tx: &Tx, level: u8) -> Result<()> {
     if level < ROOT {
         return Err(denied("This organization can't manage global plugins!"));
     }
-    let (organization, _) = call.place.in_organization()?;
+    let organization = call.place.in_organization()?.id;
     require_admin(call, tx, organization)
 }
 
 /// As things are in this transaction: the caller may have lost their level since the journey began.
 fn require_admin(ctx: &Ctx, tx: &Tx, organization: OrganizationId) -> Result<()> {
     let level = members::level_of(tx, organization, ctx.user()?)?.ok_or_else(not_found)?;
-    members::at_least(level, Level::Admin)
+    level.require(Level::Admin)
 }
 
 fn blank(ctx: &Ctx) -> Plugin {
@@ -506,7 +506,7 @@ fn enter_again(call: &Call, tx: &Tx) -> Result<(OrganizationId, u8)> {
 }
 
 fn enter_at(call: &Call, tx: &Tx, place: Place) -> Result<(OrganizationId, u8)> {
-    let (organization, _) = place.in_organization()?;
+    let organization = place.in_organization()?.id;
     let level = organizations::find(tx, organization)?.plugins_access_level;
     let least = if call.method.is_safe() { CONFIG } else { INSTALL };
     if level < least {

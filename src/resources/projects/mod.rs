@@ -17,7 +17,9 @@ use uuid::Uuid;
 use super::activity::{self, Change};
 use super::users::User;
 use super::{Resource, access_controls, batch_exports, members, organizations, status, users};
-use crate::api::{Call, Ctx, Field, FieldInfo, Form, InProject, Level, Method, Paging, Place, Reply, Within};
+use crate::api::{
+    Call, Ctx, Field, FieldInfo, Form, InOrganization, InProject, Level, Method, Paging, Place, Reply, Within,
+};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -354,21 +356,21 @@ fn live_events_token(tx: &Tx, now: Time, id: ProjectId, api_token: &str) -> Resu
 }
 
 /// Unlike its siblings the list of an organization's projects is open to strangers, who see an empty one.
-fn listed(tx: &Tx, call: &Call) -> Result<Option<(OrganizationId, Level)>> {
+fn listed(tx: &Tx, call: &Call) -> Result<Option<InOrganization>> {
     let user = call.user()?;
     let Some(id) = organizations::named(tx, call.param("organization_id"), user)? else { return Ok(None) };
-    Ok(members::level_of(tx, id, user)?.map(|level| (id, level)))
+    Ok(members::level_of(tx, id, user)?.map(|level| InOrganization { id, level }))
 }
 
 /// The caller's current organization, where they have one.
-fn current(tx: &Tx, call: &Call) -> Result<Option<(OrganizationId, Level)>> {
+fn current(tx: &Tx, call: &Call) -> Result<Option<InOrganization>> {
     let user = call.user()?;
     users::current_organization(tx, user, &users::find(tx, user)?)
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let visible = match call.place {
-        Place::Organization { id, level } => visible_in(tx, id, call.user()?, level)?,
+        Place::Organization(InOrganization { id, level }) => visible_in(tx, id, call.user()?, level)?,
         _ => Vec::new(),
     };
     let paging = Paging::of(call);
@@ -377,13 +379,13 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, level) = members::require(call, Level::Member)?;
+    let InOrganization { id: organization, level } = call.place.in_organization()?;
     let wants_demo = match call.body.value() {
         Ok(body) => body.get("is_demo").is_some_and(is_true),
         Err(_) => false,
     };
     if !wants_demo {
-        members::at_least(level, Level::Admin)?;
+        level.require(Level::Admin)?;
     }
     let form = call.form(FIELDS)?;
     may_restrict(level, &form)?;
@@ -431,7 +433,7 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
     fill(&mut found.project, &mut found.details, call, form)?;
     // Members may make one demo project; one that is made ordinary would allow the next.
     if found.project.is_demo != before.0.is_demo {
-        members::at_least(level, Level::Admin)?;
+        level.require(Level::Admin)?;
     }
     found.details.updated_at = call.now;
     store(tx, &found)?;

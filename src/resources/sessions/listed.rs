@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{SESSIONS, Session, device, end_others, is_live, require_recent_login};
 use crate::api::caller::{SecondStep, Via};
-use crate::api::{Call, Field, FieldInfo, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{Route, read, session, write};
 use crate::auth::cookies;
 use crate::clock::Time;
@@ -20,11 +20,11 @@ pub(super) fn routes() -> Vec<Route> {
             .without_second_factor()
             .responds_list(FIELDS)
             .about("List log-ins", "The caller's own sessions, with the device and address of each."),
-        Route::post(format!("{all}revoke_others/"), session(), Within::Nothing, write(revoke_others))
+        Route::post(format!("{all}revoke_others/"), session(), Within::Nothing, write(post_revoke_others))
             .without_second_factor()
             .responds(200, REVOKED)
             .about("End all other log-ins", "All sessions of the caller but this one."),
-        Route::delete(format!("{all}{{session_id}}/"), session(), Within::Nothing, write(revoke))
+        Route::delete(format!("{all}{{session_id}}/"), session(), Within::Nothing, write(delete))
             .without_second_factor()
             .responds_nothing()
             .about("End a log-in", "One session of the caller."),
@@ -55,10 +55,10 @@ struct Wire {
 }
 
 /// The caller's live sessions with their hashes, newest first; a log-in that waits for its second step is none.
-fn live_ones(call: &Call, tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], Session)>> {
+fn live_ones(ctx: &Ctx, tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], Session)>> {
     let mut all = Vec::new();
     for (hash, session) in super::of_user(tx, user)? {
-        if is_live(&session, call) && session.second_step != SecondStep::Awaited {
+        if is_live(&session, ctx) && session.second_step != SecondStep::Awaited {
             all.push((hash, session));
         }
     }
@@ -67,8 +67,8 @@ fn live_ones(call: &Call, tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], Sessio
 }
 
 /// The hash of the session that calls.
-fn require_session(call: &Call) -> Result<[u8; 32]> {
-    match call.caller()?.via {
+fn require_session(ctx: &Ctx) -> Result<[u8; 32]> {
+    match ctx.caller()?.via {
         Via::Session { hash, .. } => Ok(hash),
         Via::Key(_) => Err(unauthenticated()),
     }
@@ -91,27 +91,45 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     Reply::ok(&all)
 }
 
-/// Ends one; the caller's own as a log-out does.
-fn revoke(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let user = users::require_self(call)?;
-    require_recent_login(call)?;
-    let id = call.id("session_id")?;
-    let all = live_ones(call, tx, user)?;
-    let (hash, _) = all.into_iter().find(|(_, session)| session.id == id).ok_or_else(not_found)?;
-    tx.delete(&SESSIONS, &hash)?;
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    users::require_self(call)?;
+    let ended = revoke(call, tx, call.id("session_id")?)?;
     let reply = Reply::no_content()?;
-    Ok(if hash == require_session(call)? { cookies::clear(call, reply) } else { reply })
+    // As a log-out does.
+    Ok(if ended == require_session(call)? { cookies::clear(call, reply) } else { reply })
 }
 
-/// Ends all but the caller's, log-ins that wait for their second step as well.
-fn revoke_others(call: &Call, tx: &WriteTx) -> Result<Reply> {
+fn post_revoke_others(call: &Call, tx: &WriteTx) -> Result<Reply> {
     #[derive(Serialize)]
     struct Revoked {
         revoked_count: usize,
     }
-    let (user, own) = (users::require_self(call)?, require_session(call)?);
-    require_recent_login(call)?;
-    let revoked_count = live_ones(call, tx, user)?.iter().filter(|(hash, _)| *hash != own).count();
+    users::require_self(call)?;
+    Reply::ok(&Revoked { revoked_count: revoke_others(call, tx)? })
+}
+
+/// Ends a session of the caller, and gives its hash.
+///
+/// # Errors
+/// 403 for a session whose password was given long ago; 404 where the caller has no such session.
+pub fn revoke(ctx: &Ctx, tx: &WriteTx, id: SessionId) -> Result<[u8; 32]> {
+    let user = ctx.user()?;
+    require_recent_login(ctx)?;
+    let all = live_ones(ctx, tx, user)?;
+    let (hash, _) = all.into_iter().find(|(_, session)| session.id == id).ok_or_else(not_found)?;
+    tx.delete(&SESSIONS, &hash)?;
+    Ok(hash)
+}
+
+/// Ends all sessions of the caller but the one that calls, log-ins that wait for their second step as well. Gives how
+/// many sessions there were.
+///
+/// # Errors
+/// 403 for a session whose password was given long ago.
+pub fn revoke_others(ctx: &Ctx, tx: &WriteTx) -> Result<usize> {
+    let (user, own) = (ctx.user()?, require_session(ctx)?);
+    require_recent_login(ctx)?;
+    let count = live_ones(ctx, tx, user)?.iter().filter(|(hash, _)| *hash != own).count();
     end_others(tx, user, Some(own))?;
-    Reply::ok(&Revoked { revoked_count })
+    Ok(count)
 }
