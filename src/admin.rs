@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::Sha256;
 
-use crate::api::{Actor, Ctx, Input, Level};
+use crate::api::{Actor, Ctx, Input, Level, Source};
 use crate::app::App;
 use crate::auth::{hash, password};
 use crate::clock::{Clock, Ids, Time};
@@ -173,7 +173,11 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
         let detail = "The API key must have at least 20 letters.";
         return Err(crate::error::invalid("api_key", "invalid_input", detail));
     }
-    let ctx = app.ctx(String::new(), Actor::Operator);
+    let ctx = app.ctx(
+        String::new(),
+        Actor::Operator,
+        Source { client: Some("orgd admin".into()), ..Source::default() },
+    );
     let write = app.store.write(move |tx| {
         if !users::none_yet(tx)? {
             return Err(crate::error::invalid_body("invalid_input", "This data file has users already."));

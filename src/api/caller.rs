@@ -36,6 +36,9 @@ pub enum SecondStep {
 /// What a personal API key opens.
 #[derive(Debug)]
 pub struct KeyAccess {
+    /// The identifier and the mask of the key, by which people know it.
+    pub id: String,
+    pub mask: String,
     pub user: UserId,
     pub hash: [u8; 32],
     pub scopes: Vec<String>,

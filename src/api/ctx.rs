@@ -1,5 +1,6 @@
 //! What a command runs with, whoever started it: a request, the operator at the machine, a page, a file that is applied.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -23,6 +24,18 @@ pub struct Ctx {
     /// where one is set, else as the caller addressed the server.
     pub origin: String,
     pub actor: Actor,
+    pub source: Source,
+}
+
+/// Where a command came from, as the audit log has it.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The caller's address; `None` at the machine.
+    pub address: Option<IpAddr>,
+    /// What the caller's program calls itself, up to 32 letters.
+    pub client: Option<String>,
+    /// The identifier of the request.
+    pub request_id: Option<String>,
 }
 
 /// In whose name a command runs.

@@ -14,7 +14,7 @@ pub mod way;
 
 pub use call::{Body, Call, Method, Within};
 pub use caller::{Caller, KeyAccess, Via};
-pub use ctx::{Actor, Ctx};
+pub use ctx::{Actor, Ctx, Source};
 pub use fields::{FieldInfo, FieldKind};
 pub use form::{Field, Form};
 pub use input::Input;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::api::{Actor, Ctx};
+use crate::api::{Actor, Ctx, Source};
 use crate::auth::blocks;
 use crate::auth::guesses::{Guess, RefusedGuess, Slot};
 use crate::auth::throttle::Throttles;
@@ -100,7 +100,7 @@ impl App {
     }
 
     /// What a command runs with that begins now.
-    pub fn ctx(&self, origin: String, actor: Actor) -> Ctx {
+    pub fn ctx(&self, origin: String, actor: Actor, source: Source) -> Ctx {
         Ctx {
             now: self.clock.now(),
             ids: Arc::clone(&self.ids),
@@ -108,6 +108,7 @@ impl App {
             vault: Arc::clone(&self.vault),
             origin,
             actor,
+            source,
         }
     }
 

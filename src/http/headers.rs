@@ -7,6 +7,8 @@ use hyper::header::HeaderValue;
 /// Of a header that comes more than once, the first value wins.
 #[derive(Default)]
 pub(super) struct RequestHeaders<'a> {
+    /// What the caller's program calls itself.
+    pub(super) client: Option<&'a HeaderValue>,
     pub(super) accept: Option<&'a HeaderValue>,
     pub(super) authorization: Option<&'a HeaderValue>,
     pub(super) content_type: Option<&'a HeaderValue>,
@@ -52,6 +54,7 @@ impl<'a> RequestHeaders<'a> {
                     &mut found.host
                 }
                 "origin" => &mut found.origin,
+                "x-posthog-client" => &mut found.client,
                 "x-request-id" => &mut found.request_id,
                 "x-setup-code" => &mut found.setup_code,
                 "user-agent" => &mut found.user_agent,

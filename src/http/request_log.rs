@@ -7,7 +7,8 @@ use hyper::header::HeaderValue;
 
 use super::find::Matched;
 use super::forwarded::Client;
-use super::headers::RequestHeaders;
+use super::headers::{RequestHeaders, text};
+use crate::api::Source;
 use crate::app::App;
 use crate::error::Error;
 use crate::ids::UserId;
@@ -94,6 +95,17 @@ impl RequestLog {
             user: self.user,
             now: || app.clock.now(),
         });
+    }
+
+    /// Where a command comes from.
+    pub(super) fn source(&self, headers: &RequestHeaders<'_>) -> Source {
+        const CLIENT_LETTERS_MAX: usize = 32;
+        let client = text(headers.client).filter(|name| !name.is_empty());
+        Source {
+            address: Some(self.address),
+            client: client.map(|name| name.chars().take(CLIENT_LETTERS_MAX).collect()),
+            request_id: Some(self.id_text().to_owned()),
+        }
     }
 
     fn id_text(&self) -> &str {

@@ -21,7 +21,7 @@ use super::request_log::RequestLog;
 use super::respond::{self, FullResponse, Memory};
 use super::{accept, cors, credentials};
 use crate::api::call::Body;
-use crate::api::{Actor, Call, Method, Place, Reply, Within};
+use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
 use crate::app::route::Handler;
 use crate::app::{App, Route};
 use crate::auth::Credential;
@@ -85,7 +85,10 @@ async fn handle(
     log.note_target(&matched);
     let target = matched.target;
     let received = read(request, client, matched, body).await?;
-    let call = authorize(request, received, log)?;
+    let mut call = authorize(request, received, log)?;
+    if target.route.is_some_and(|route| !matches!(route.handler, Handler::Read(_))) {
+        call.ctx.source = log.source(&request.headers);
+    }
     run(request, target, call, body).await
 }
 
@@ -150,7 +153,7 @@ fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
         within: matched.target.authorizing().map_or(Within::Nothing, |route| route.within),
         place: Place::Nothing,
         session: None,
-        ctx: app.ctx(client.origin, Actor::Nobody),
+        ctx: app.ctx(client.origin, Actor::Nobody, Source::default()),
         peer: client.address,
         forwarded: client.is_forwarded,
         way: client.why,

@@ -340,6 +340,8 @@ pub fn access(tx: &Tx, hash: [u8; 32], unknown: impl FnOnce() -> Error) -> Resul
     tx.cached(front, 0, || {
         let key = by_hash(tx, &hash)?.ok_or_else(unknown)?;
         Ok(KeyAccess {
+            id: key.id,
+            mask: key.mask,
             user: key.user,
             hash,
             scopes: key.scopes,
@@ -353,7 +355,12 @@ pub fn access(tx: &Tx, hash: [u8; 32], unknown: impl FnOnce() -> Error) -> Resul
 impl Cacheable for KeyAccess {
     fn bytes(&self) -> usize {
         let scopes = self.scopes.iter().map(|scope| size_of::<String>() + scope.len()).sum::<usize>();
-        size_of::<KeyAccess>() + scopes + size_of_val(&*self.organizations) + size_of_val(&*self.projects)
+        let names = self.id.len() + self.mask.len();
+        size_of::<KeyAccess>()
+            + names
+            + scopes
+            + size_of_val(&*self.organizations)
+            + size_of_val(&*self.projects)
     }
 }
 

@@ -3,6 +3,9 @@
 //! nothing; its link carries a token of its own, which is stored as a hash and, sealed, to be shown again.
 //! An invite opens only while whoever sent it could send it still.
 
+mod find;
+mod tokens;
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
@@ -11,18 +14,20 @@ use serde_json::Value;
 use super::{Resource, members, organizations, outbox, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
-use crate::api::{Body, Call, Ctx, Field, FieldInfo, Form, InOrganization, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
-use crate::auth::hash;
-use crate::clock::{Ids, Time};
+use crate::clock::Time;
 use crate::config::{BULK_INVITES_MAX, INVITE_SECONDS};
 use crate::error::{Result, denied, invalid_body, not_found};
 use crate::ids::{InviteId, OrganizationId, UserId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
-use crate::vault::{Sealed, Vault};
+
+pub use find::{Loaded, by_token, is_awaited, of_mail};
+use find::{of_address, open_to};
+pub use tokens::{Token, prepare};
 
 pub static RESOURCE: Resource =
-    Resource::of(routes).tables(&[&INVITES]).samples(samples).seals(&[show_sealed]);
+    Resource::of(routes).tables(&[&INVITES]).samples(samples).seals(&[tokens::show_sealed]);
 
 fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
@@ -41,7 +46,7 @@ fn routes() -> Vec<Route> {
         Route::get(all, scope("organization_member:read"), organization, read(list))
             .responds_page(FIELDS)
             .about("List open invites", "Members see those up to their own level."),
-        Route::post(all, scope("organization_member:write"), organization, write(create))
+        Route::post(all, scope("organization_member:write"), organization, write(post))
             .accepts(FIELDS)
             .responds(201, FIELDS)
             .about(
@@ -49,10 +54,10 @@ fn routes() -> Vec<Route> {
                 "Up to the caller's own level. Replaces an older invite of the same address, and \
                  sends a mail where mail is set up.",
             ),
-        Route::delete(one, scope("organization_member:write"), organization, write(remove))
+        Route::delete(one, scope("organization_member:write"), organization, write(delete))
             .responds_nothing()
             .about("Take an invite back", "Admins any, others their own."),
-        Route::post(bulk, scope("organization_member:write"), organization, write(create_many))
+        Route::post(bulk, scope("organization_member:write"), organization, write(post_many))
             .accepts_list_of(FIELDS)
             .responds_list(FIELDS)
             .about("Invite several people", "A list of invites, all or none of which are made."),
@@ -78,14 +83,6 @@ pub struct Invite {
     pub updated_at: Time,
     /// `None` only in files of older schemas, until they are opened.
     pub token: Option<Token>,
-}
-
-/// What opens an invite.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Token {
-    pub hash: [u8; 32],
-    /// The token itself, to show the link again.
-    pub sealed: Sealed,
 }
 
 /// By organization, and by time.
@@ -163,11 +160,6 @@ impl Invite {
     pub fn is_expired(&self, now: Time) -> bool {
         self.created_at.plus_seconds(INVITE_SECONDS) < now
     }
-
-    /// The token, to be shown; `None` where it was sealed with another key. `id` is the invite's own.
-    pub fn open_token(&self, vault: &Vault, id: InviteId) -> Option<String> {
-        vault.open(&purpose(id), &self.token.as_ref()?.sealed)
-    }
 }
 
 /// Members see the invites up to their own level.
@@ -202,19 +194,47 @@ fn link(call: &Call, tx: &Tx) -> Result<Reply> {
     Reply::ok(&Link { link: outbox::invite_link(call, &token) })
 }
 
-fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
-    let (id, invite) = make(call, tx, organization, mine, call.form(FIELDS)?)?;
+fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (id, invite) = create(call, tx, call.place.in_organization()?, call.input())?;
     let creator = users::find(tx, invite.created_by)?;
     Reply::created(&wire(call, id, &invite, Some(&creator)))
 }
 
-/// All or nothing: the first bad entry refuses the whole array.
-fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
-    let body = call.body.value()?;
+fn post_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let made = create_many(call, tx, call.place.in_organization()?, call.input())?;
+    let creator = users::find(tx, call.user()?)?;
+    let rows: Vec<Wire<'_>> =
+        made.iter().map(|(id, invite)| wire(call, *id, invite, Some(&creator))).collect();
+    Reply::ok(&rows)
+}
+
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    remove(call, tx, call.place.in_organization()?, call.id("id")?)?;
+    Reply::no_content()
+}
+
+/// Invites somebody, up to the actor's own level, and queues the mail of the invite. Earlier invites of the
+/// address to this organization are replaced.
+///
+/// # Errors
+/// 403 for a level above the actor's own, or above that of an invite that would be replaced; 400 for wrong fields,
+/// and for whoever belongs to the organization.
+pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(InviteId, Invite)> {
+    make(ctx, tx, at, input.form(FIELDS)?)
+}
+
+/// Makes the invites of a list. Of two with one address the last one counts.
+///
+/// # Errors
+/// As for `create`: the first entry that is wrong refuses all. 400 for what is no list, and for too long a list.
+pub fn create_many(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    input: Input<'_>,
+) -> Result<Vec<(InviteId, Invite)>> {
     // An empty body equals no entries where it is not JSON at all; a lone object is no array.
-    let Value::Array(entries) = body else {
+    let Value::Array(entries) = input.value? else {
         let detail = "This endpoint needs an array of data for bulk invite creation.";
         return Err(invalid_body("invalid_input", detail));
     };
@@ -222,13 +242,11 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
         let detail = format!("A maximum of {BULK_INVITES_MAX} invites can be sent in a single request.");
         return Err(invalid_body("max_length", detail));
     }
-    let from_form = matches!(call.body, Body::Form(_));
     let mut forms = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
-        let form = Form::check(FIELDS, entry, from_form, false);
+        let form = Form::check(FIELDS, entry, input.is_text, false);
         forms.push(form.map_err(|error| error.within(place))?);
     }
-    // Of two entries with one address the last wins.
     let address = |form: &Form| match form.peek(TARGET_EMAIL) {
         Some(Checked::Text(email)) => email.to_lowercase(),
         _ => String::new(),
@@ -236,27 +254,23 @@ fn create_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let last: HashMap<String, usize> = forms.iter().map(address).zip(0..).collect();
     let mut made = Vec::new();
     for (place, form) in forms.into_iter().enumerate() {
-        if last.get(&address(&form)) != Some(&place) {
-            continue;
+        if last.get(&address(&form)) == Some(&place) {
+            made.push(make(ctx, tx, at, form)?);
         }
-        made.push(make(call, tx, organization, mine, form)?);
     }
-    let creator = users::find(tx, call.user()?)?;
-    let rows: Vec<Wire<'_>> =
-        made.iter().map(|(id, invite)| wire(call, *id, invite, Some(&creator))).collect();
-    Reply::ok(&rows)
+    Ok(made)
 }
 
-/// Admins take back any invite, others their own.
-fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
-    let id = call.id("id")?;
-    let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
-    if mine < Level::Admin && invite.created_by != call.user()? {
+/// Takes an invite back: admins any, others their own.
+///
+/// # Errors
+/// 404 where the organization has no such invite; 403 for an invite of somebody else.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: InviteId) -> Result<()> {
+    let invite = tx.get(&INVITES, &(at.id, id))?.ok_or_else(not_found)?;
+    if at.level < Level::Admin && invite.created_by != ctx.user()? {
         return Err(denied("Only admins and whoever sent an invite can take it back."));
     }
-    tx.delete(&INVITES, &(organization, id))?;
-    Reply::no_content()
+    Ok(tx.delete(&INVITES, &(at.id, id))?)
 }
 
 /// Whether the caller may let somebody in at this level.
@@ -268,13 +282,8 @@ fn may_send(ctx: &Ctx, mine: Level, level: Level) -> Result<()> {
     members::key_may_give(ctx, level)
 }
 
-fn make(
-    ctx: &Ctx,
-    tx: &WriteTx,
-    organization: OrganizationId,
-    mine: Level,
-    mut form: Form,
-) -> Result<(InviteId, Invite)> {
+fn make(ctx: &Ctx, tx: &WriteTx, at: InOrganization, mut form: Form) -> Result<(InviteId, Invite)> {
+    let InOrganization { id: organization, level: mine } = at;
     let id = ctx.new_id();
     let mut invite = Invite {
         target_email: form.take(TARGET_EMAIL).map(lower_domain).unwrap_or_default(),
@@ -285,7 +294,7 @@ fn make(
         created_by: ctx.user()?,
         created_at: ctx.now,
         updated_at: ctx.now,
-        token: Some(new_token(&ctx.ids, &ctx.vault, id)?),
+        token: Some(tokens::new_token(&ctx.ids, &ctx.vault, id)?),
     };
     form.set(FIRST_NAME, &mut invite.first_name);
     form.set(MESSAGE, &mut invite.message);
@@ -316,73 +325,11 @@ fn make(
     Ok((id, invite))
 }
 
-fn new_token(ids: &Ids, vault: &Vault, id: InviteId) -> Result<Token> {
-    let token = ids.base62::<32>();
-    Ok(Token { hash: hash(&token), sealed: vault.seal(ids, &purpose(id), &token)? })
-}
-
-/// A sealed token opens for its own invite only.
-fn purpose(id: InviteId) -> Vec<u8> {
-    [b"invite".as_slice(), id.0.as_bytes()].concat()
-}
-
 fn lower_domain(address: String) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) => format!("{local}@{}", domain.to_lowercase()),
         None => address,
     }
-}
-
-/// The invites of an address in one organization.
-fn of_address(tx: &Tx, organization: OrganizationId, email: &str) -> Result<Vec<(InviteId, Invite)>> {
-    let mut found = Vec::new();
-    for ((_, id), home) in tx.scan(&BY_EMAIL, &email.to_lowercase(), Order::Ascending)? {
-        if home == organization
-            && let Some(invite) = tx.get(&INVITES, &(organization, id))?
-        {
-            found.push((id, invite));
-        }
-    }
-    Ok(found)
-}
-
-/// An invite, found by the token of its link.
-pub struct Loaded {
-    pub organization: OrganizationId,
-    pub id: InviteId,
-    pub invite: Invite,
-}
-
-/// The invite that the token opens, if whoever sent it could send it still.
-pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Loaded>> {
-    let Some((organization, id)) = tx.get(&BY_TOKEN, &hash(token))? else { return Ok(None) };
-    let Some(invite) = tx.get(&INVITES, &(organization, id))? else { return Ok(None) };
-    let stands = members::level_of(tx, organization, invite.created_by)? >= Some(invite.level);
-    Ok(stands.then_some(Loaded { organization, id, invite }))
-}
-
-/// The invite whose mail to this address this is, where it is an invite's.
-pub fn of_mail(tx: &Tx, email: &str, id: InviteId) -> Result<Option<Invite>> {
-    let Some(organization) = tx.get(&BY_EMAIL, &(email.to_lowercase(), id))? else { return Ok(None) };
-    Ok(tx.get(&INVITES, &(organization, id))?)
-}
-
-/// Whether somebody is awaited under this address, in whichever organization.
-pub fn is_awaited(tx: &Tx, email: &str, now: Time) -> Result<bool> {
-    Ok(!open_to(tx, email, now)?.is_empty())
-}
-
-/// The open invites of an address in all organizations.
-fn open_to(tx: &Tx, email: &str, now: Time) -> Result<Vec<Loaded>> {
-    let mut found = Vec::new();
-    for ((_, id), organization) in tx.scan(&BY_EMAIL, &email.to_lowercase(), Order::Ascending)? {
-        if let Some(invite) = tx.get(&INVITES, &(organization, id))?
-            && !invite.is_expired(now)
-        {
-            found.push(Loaded { organization, id, invite });
-        }
-    }
-    Ok(found)
 }
 
 /// Takes back all open invites of an address, and says which they were.
@@ -411,34 +358,6 @@ pub fn take_back_above(
     Ok(())
 }
 
-/// Gives a token to each invite of a file from before there were any; with `is_new_key` also to those whose
-/// token was sealed with the key that is given up.
-pub fn prepare(tx: &WriteTx, ids: &Ids, vault: &Vault, is_new_key: bool) -> Result<()> {
-    // All get theirs at once, so one token says that all have one.
-    let all_have_one = !tx.first(&BY_TOKEN, 1)?.is_empty();
-    if vault.is_locked() || (all_have_one && !is_new_key) {
-        return Ok(());
-    }
-    for ((organization, id), mut invite) in tx.all(&INVITES)? {
-        if invite.open_token(vault, id).is_some() {
-            continue;
-        }
-        invite.token = Some(new_token(ids, vault, id)?);
-        tx.put(&INVITES, &(organization, id), &invite)?;
-    }
-    Ok(())
-}
-
-/// Shows the token of every invite.
-fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
-    for ((_, id), invite) in tx.all(&INVITES)? {
-        if let Some(token) = &invite.token {
-            look(&purpose(id), &token.sealed);
-        }
-    }
-    Ok(())
-}
-
 /// The address has joined: its invites to this organization are used up. Those of other organizations
 /// stay, for joining one is no answer to another.
 pub fn on_joined(tx: &WriteTx, organization: OrganizationId, email: &str) -> Result<()> {
@@ -450,6 +369,7 @@ pub fn on_joined(tx: &WriteTx, organization: OrganizationId, email: &str) -> Res
 
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{HASH, NOW, ONE, TWO, text};
+    use crate::vault::Sealed;
     all.add(
         &INVITES,
         (ONE.into(), TWO.into()),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
 use crate::api::caller::Via;
 use crate::api::level::LEVELS;
-use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Level, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -38,11 +38,11 @@ fn routes() -> Vec<Route> {
                 ("order", "`joined_at`, `updated_at`, `level` or `id`; with `-` in front, falling."),
                 ("updated_after", "Only memberships that changed later than this time."),
             ]),
-        Route::put(one, scope("organization_member:write"), organization, write(update))
+        Route::put(one, scope("organization_member:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Replace a member's level", "The same as PATCH."),
-        Route::patch(one, scope("organization_member:write"), organization, write(update))
+        Route::patch(one, scope("organization_member:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about(
@@ -50,7 +50,7 @@ fn routes() -> Vec<Route> {
                 "From admin level on, for members up to the caller's own level. Only owners make \
                  owners; nobody changes their own level.",
             ),
-        Route::delete(one, scope("organization_member:write"), organization, write(remove))
+        Route::delete(one, scope("organization_member:write"), organization, write(delete))
             .responds_nothing()
             .about(
                 "Remove a member, or leave",
@@ -187,45 +187,66 @@ fn filter(call: &Call, rows: &mut Vec<Row>) {
     rows.sort_by(|a, b| if falling { compare(b, a) } else { compare(a, b) });
 }
 
-fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
+fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let at = call.place.in_organization()?;
     let target = target(call)?;
-    let mut member = find(tx, organization, target)?;
-    let is_self = target == call.user()?;
-    may_edit(is_self, mine, member.level)?;
-    if let Some(number) = call.form(FIELDS)?.only(LEVEL) {
-        let level = Level::of(number.into()).ok_or_else(not_found)?;
-        may_grant(is_self, mine, level)?;
-        if level > member.level {
-            key_may_give(call, level)?;
-        }
-        member.level = level;
-        member.updated_at = call.now;
-        put(tx, organization, target, &member)?;
-        invites::take_back_above(tx, organization, target, Some(level), call.now)?;
-        batch_exports::authors::pause_all_lost(call, tx, organization)?;
-    }
-    Reply::ok(&wire(&load(tx, organization, target)?))
+    update(call, tx, at, target, call.input())?;
+    Reply::ok(&wire(&load(tx, at.id, target)?))
 }
 
-fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
-    let target = target(call)?;
-    let member = find(tx, organization, target)?;
-    may_edit(target == call.user()?, mine, member.level)?;
-    if member.level == Level::Owner {
-        return Err(invalid_body("invalid_input", "Cannot leave the organization as its owner!"));
-    }
-    end(call, tx, organization, target, &member)?;
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    remove(call, tx, call.place.in_organization()?, target(call)?)?;
     Reply::no_content()
 }
 
-/// Ends a membership, with all that depends on it.
-fn end(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, member: &Member) -> Result<()> {
+/// Changes a member's level: from admin level on, for members up to the actor's own level. Open invites that
+/// the member could not send any more are taken back.
+///
+/// # Errors
+/// 404 for whoever is no member; 403 for what the actor may not change or give; 400 for wrong fields.
+pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, user: UserId, input: Input<'_>) -> Result<()> {
+    let InOrganization { id: organization, level: mine } = at;
+    let mut member = find(tx, organization, user)?;
+    let is_self = user == ctx.user()?;
+    may_edit(is_self, mine, member.level)?;
+    let Some(number) = input.form(FIELDS)?.only(LEVEL) else { return Ok(()) };
+    let level = Level::of(number.into()).ok_or_else(not_found)?;
+    may_grant(is_self, mine, level)?;
+    if level > member.level {
+        key_may_give(ctx, level)?;
+    }
+    member.level = level;
+    member.updated_at = ctx.now;
+    tx.put(&MEMBERS, &(user, organization), &member)?;
+    invites::take_back_above(tx, organization, user, Some(level), ctx.now)?;
+    batch_exports::authors::pause_all_lost(ctx, tx, organization)
+}
+
+/// Ends a membership, the actor's own or, from admin level on, another one up to their level. Open invites that
+/// the member has sent, their roles, and the access that the membership gave end with it.
+///
+/// # Errors
+/// 404 for whoever is no member; 403 for whom the actor may not remove; 400 for an owner.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, user: UserId) -> Result<()> {
+    let InOrganization { id: organization, level: mine } = at;
+    let member = find(tx, organization, user)?;
+    may_edit(user == ctx.user()?, mine, member.level)?;
+    if member.level == Level::Owner {
+        return Err(invalid_body("invalid_input", "Cannot leave the organization as its owner!"));
+    }
     invites::take_back_above(tx, organization, user, None, ctx.now)?;
     access_controls::on_member_left(tx, organization, member.id)?;
     tx.delete(&MEMBERS, &(user, organization))?;
     batch_exports::authors::pause_all_lost(ctx, tx, organization)
+}
+
+/// Makes the user a member.
+///
+/// # Errors
+/// The storage failed.
+pub fn join(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, level: Level) -> Result<()> {
+    let member = Member { id: ctx.new_id(), level, joined_at: ctx.now, updated_at: ctx.now };
+    Ok(tx.insert(&MEMBERS, &(user, organization), &member)?)
 }
 
 fn target(call: &Call) -> Result<UserId> {
@@ -317,16 +338,6 @@ pub fn organizations_page(tx: &Tx, user: UserId, paging: Paging) -> Result<(u64,
 pub fn first_of(tx: &Tx, user: UserId) -> Result<Option<InOrganization>> {
     let (_, page) = tx.page(&MEMBERS, &user, Order::Ascending, 0, 1)?;
     Ok(page.first().map(|((_, id), member)| InOrganization { id: *id, level: member.level }))
-}
-
-/// Makes the user a member.
-pub fn join(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, level: Level) -> Result<()> {
-    let member = Member { id: ctx.new_id(), level, joined_at: ctx.now, updated_at: ctx.now };
-    Ok(tx.insert(&MEMBERS, &(user, organization), &member)?)
-}
-
-fn put(tx: &WriteTx, organization: OrganizationId, user: UserId, member: &Member) -> Result<()> {
-    Ok(tx.put(&MEMBERS, &(user, organization), member)?)
 }
 
 fn samples(all: &mut super::samples::Samples) {

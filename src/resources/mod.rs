@@ -2,8 +2,8 @@
 //! tables; the others call its functions.
 
 pub mod access_controls;
-pub mod activity;
 pub mod api_keys;
+pub mod audit;
 pub mod batch_exports;
 pub mod capture;
 pub mod domains;

@@ -99,7 +99,7 @@ static OWN: &[&Resource] = &[
     &status::RESOURCE,
     &whoami::RESOURCE,
     &openapi_doc::RESOURCE,
-    &activity::RESOURCE,
+    &audit::RESOURCE,
     &events::RESOURCE,
     &outbox::RESOURCE,
     &persons::RESOURCE,

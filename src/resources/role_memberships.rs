@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Resource, batch_exports, members, roles, users};
-use crate::api::{Call, Field, FieldInfo, Paging, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
@@ -24,7 +24,7 @@ fn routes() -> Vec<Route> {
         Route::get(all, scope("organization:read"), organization, read(list))
             .responds_page(FIELDS)
             .about("List the members of a role", "In the order in which they joined it."),
-        Route::post(all, scope("organization:write"), organization, write(create))
+        Route::post(all, scope("organization:write"), organization, write(post))
             .accepts(FIELDS)
             .responds(201, FIELDS)
             .about(
@@ -34,7 +34,7 @@ fn routes() -> Vec<Route> {
         Route::get(one, scope("organization:read"), organization, read(show))
             .responds(200, FIELDS)
             .about("Retrieve a role membership", "With its user and its member."),
-        Route::delete(one, scope("organization:write"), organization, write(remove))
+        Route::delete(one, scope("organization:write"), organization, write(delete))
             .responds_nothing()
             .about(
                 "Take a member out of a role",
@@ -52,8 +52,11 @@ pub struct RoleMembership {
     pub updated_at: Time,
 }
 
+/// A role, and the membership in it.
+pub type Key = (RoleId, RoleMembershipId);
+
 /// By role, and by time.
-pub(super) static MEMBERSHIPS: Table<(RoleId, RoleMembershipId), RoleMembership> =
+pub(super) static MEMBERSHIPS: Table<Key, RoleMembership> =
     Table::new("role_memberships").counted(by_uuid).indexed(&[&BY_USER]).belongs_to(&[
         &Parent::of(&roles::ROLES, |(_, role)| *role),
         &ParentThrough {
@@ -64,14 +67,10 @@ pub(super) static MEMBERSHIPS: Table<(RoleId, RoleMembershipId), RoleMembership>
         },
     ]);
 /// By organization, user and role: the roles of a user.
-static BY_USER: Index<
-    (RoleId, RoleMembershipId),
-    RoleMembership,
-    (OrganizationId, UserId, RoleId),
-    RoleMembershipId,
-> = Index::unique("role_memberships_by_user", |(role, id), membership| {
-    Some(((membership.organization, membership.user, *role), *id))
-});
+static BY_USER: Index<Key, RoleMembership, (OrganizationId, UserId, RoleId), RoleMembershipId> =
+    Index::unique("role_memberships_by_user", |(role, id), membership| {
+        Some(((membership.organization, membership.user, *role), *id))
+    });
 
 const USER_UUID: Field<UserId> = Field::id("user_uuid").required();
 pub const FIELDS: &[FieldInfo] = &[
@@ -118,7 +117,7 @@ pub fn wire(row: &Row) -> Wire<'_> {
 fn load(
     tx: &Tx,
     organization: OrganizationId,
-    ((role, id), membership): ((RoleId, RoleMembershipId), RoleMembership),
+    ((role, id), membership): (Key, RoleMembership),
 ) -> Result<Row> {
     let member = members::load(tx, organization, membership.user)?;
     Ok(Row { id, role, membership, member })
@@ -138,10 +137,37 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     paging.reply(call, total, &rows.iter().map(wire).collect::<Vec<_>>())
 }
 
-fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = roles::require_admin(call.place.in_organization()?)?;
-    let role = call.id("role_id")?;
-    let user: UserId = call.form(FIELDS)?.only(USER_UUID).ok_or_else(not_found)?;
+fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let at = call.place.in_organization()?;
+    let row = create(call, tx, at, call.id("role_id")?, call.input())?;
+    Reply::created(&wire(&load(tx, at.id, row)?))
+}
+
+fn show(call: &Call, tx: &Tx) -> Result<Reply> {
+    let organization = call.place.in_organization()?.id;
+    let row = find(tx, organization, (call.id("role_id")?, call.id("id")?))?;
+    Reply::ok(&wire(&load(tx, organization, row)?))
+}
+
+fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    remove(call, tx, call.place.in_organization()?, (call.id("role_id")?, call.id("id")?))?;
+    Reply::no_content()
+}
+
+/// Puts a member into a role. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 400 for wrong fields, a role or a user that the organization does not have, or somebody who
+/// is in the role.
+pub fn create(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    role: RoleId,
+    input: Input<'_>,
+) -> Result<(Key, RoleMembership)> {
+    let organization = roles::require_admin(at)?;
+    let user: UserId = input.form(FIELDS)?.only(USER_UUID).ok_or_else(not_found)?;
     let refuse = |detail: &'static str| Err(invalid_body("invalid_input", detail));
     if !roles::exists(tx, organization, role)? {
         return refuse("Role does not exist.");
@@ -152,33 +178,25 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if tx.has(&BY_USER, &(organization, user, role))? {
         return refuse("User is already part of the role.");
     }
-    let id = call.new_id();
-    let membership = RoleMembership { organization, user, joined_at: call.now, updated_at: call.now };
-    tx.insert(&MEMBERSHIPS, &(role, id), &membership)?;
-    batch_exports::authors::pause_all_lost(call, tx, organization)?;
-    Reply::created(&wire(&load(tx, organization, ((role, id), membership))?))
+    let key = (role, ctx.new_id());
+    let membership = RoleMembership { organization, user, joined_at: ctx.now, updated_at: ctx.now };
+    tx.insert(&MEMBERSHIPS, &key, &membership)?;
+    batch_exports::authors::pause_all_lost(ctx, tx, organization)?;
+    Ok((key, membership))
 }
 
-fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let organization = call.place.in_organization()?.id;
-    let (key, membership) = find(call, tx, organization)?;
-    Reply::ok(&wire(&load(tx, organization, (key, membership))?))
-}
-
-fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let organization = roles::require_admin(call.place.in_organization()?)?;
-    let (key, _) = find(call, tx, organization)?;
+/// Takes a member out of a role, and with it the access that only this role gave. From admin level on.
+///
+/// # Errors
+/// 403 below admin; 404 where the organization has no such role or the role no such membership.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, key: Key) -> Result<()> {
+    let organization = roles::require_admin(at)?;
+    find(tx, organization, key)?;
     tx.delete(&MEMBERSHIPS, &key)?;
-    batch_exports::authors::pause_all_lost(call, tx, organization)?;
-    Reply::no_content()
+    batch_exports::authors::pause_all_lost(ctx, tx, organization)
 }
 
-fn find(
-    call: &Call,
-    tx: &Tx,
-    organization: OrganizationId,
-) -> Result<((RoleId, RoleMembershipId), RoleMembership)> {
-    let key = (call.id("role_id")?, call.id("id")?);
+fn find(tx: &Tx, organization: OrganizationId, key: Key) -> Result<(Key, RoleMembership)> {
     if !roles::exists(tx, organization, key.0)? {
         return Err(not_found());
     }

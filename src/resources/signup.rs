@@ -1,23 +1,24 @@
 //! Signing up: with an organization of one's own, or by an invite.
 
+mod people;
+
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::invites::Loaded;
-use super::organizations::{NAME_CHARS_MAX, Organization};
-use super::users::{self, User};
-use super::{Resource, domains, invites, members, organizations, outbox, places, projects, sessions};
-use crate::api::fields::is_email;
-use crate::api::{Call, Ctx, Field, FieldInfo, Form, Input, Level, Reply, Within};
+use super::organizations::NAME_CHARS_MAX;
+use super::{Resource, domains, invites, members, organizations, places, sessions, users};
+use crate::api::{Call, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, tagged};
 use crate::auth::guesses::{Guess, RefusedGuess};
 use crate::auth::{hash, password};
-use crate::error::{Error, Result, denied, invalid, invalid_body};
+use crate::error::{Error, Result, denied, invalid_body};
 use crate::ids::{InviteId, OrganizationId, UserId};
 use crate::logging::{self, SecurityEvent};
 use crate::store::{Tx, WriteTx};
+
+pub use people::{accept, create, create_invited, operator_user};
 
 pub static RESOURCE: Resource = Resource::of(routes);
 
@@ -30,7 +31,7 @@ fn routes() -> Vec<Route> {
 
     let one = "/api/signup/{token}/";
     let routes = vec![
-        Route::post("/api/signup/", public(), Within::Nothing, async_(sign_up))
+        Route::post("/api/signup/", public(), Within::Nothing, async_(post))
             .accepts(SIGN_UP)
             .responds(201, SIGNED_UP)
             .about(
@@ -39,14 +40,14 @@ fn routes() -> Vec<Route> {
                  everybody where `--open-signup` is set, and to holders of an address of a verified \
                  domain where that is set up.",
             ),
-        Route::get(one, public(), Within::Nothing, async_(prevalidate))
+        Route::get(one, public(), Within::Nothing, async_(show))
             .responds(200, PREVALIDATED)
             .with_slash_only()
             .about(
                 "Look at an invite",
                 "By the token in its link: whom it is for and which organization it is to.",
             ),
-        Route::post(one, public(), Within::Nothing, async_(accept))
+        Route::post(one, public(), Within::Nothing, async_(post_accept))
             .accepts(ACCEPT)
             .responds(201, SIGNED_UP)
             .with_slash_only()
@@ -147,11 +148,12 @@ fn admit(setup_code: &str, call: &Call, tx: &Tx) -> Result<Option<OrganizationId
     Ok(organization)
 }
 
-async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn post(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     judge_setup_code(&app, &call)?;
     app.store.read(|tx| admit(&app.setup_code, &call, tx))?;
     let mut form = call.form(SIGN_UP)?;
     let email: String = form.take(EMAIL).unwrap_or_default();
+    let next_url: Option<String> = form.take(NEXT_URL).flatten();
     // Whoever tries out which addresses have accounts pays for a hash each time, and has few tries.
     let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
     let password_hash = users::new_hash(&app, &call, form.take(PASSWORD).unwrap_or_default()).await;
@@ -165,28 +167,9 @@ async fn sign_up(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let write = app.store.write({
         let setup_code = app.setup_code.clone();
         move |tx| {
-            // Asked again: somebody else may have been first meanwhile.
-            let organization = admit(&setup_code, &call, tx)?;
-            let mut form = call.form(SIGN_UP)?;
-            let mut user = new_user(&call, tx, &email, &password_hash, &mut form)?;
-            user.is_staff = users::none_yet(tx)?;
-            let name = form
-                .take(ORGANIZATION_NAME)
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| own_organization(&user.first_name));
-            let uuid = call.new_id();
-            users::insert(tx, uuid, &user)?;
-            match organization {
-                Some(organization) => enter(&call, tx, organization, uuid, Level::Member)?,
-                None => organizations::create_with_owner(&call, tx, uuid, Organization::new(&name, call.now))
-                    .map(drop)?,
-            }
-            let next_url: Option<String> = form.take(NEXT_URL).flatten();
-            // Read before the write.
-            form.ignore(EMAIL);
-            // For PostHog's own marketing.
-            form.ignore(REFERRAL_SOURCE);
-            form.finish();
+            // Judged again: somebody else may have been first meanwhile.
+            let home = admit(&setup_code, &call, tx)?;
+            let uuid = create(&call, tx, home, &password_hash, call.input())?;
             signed_up(&call, tx, uuid, next_url.as_deref())
         }
     });
@@ -213,44 +196,6 @@ pub(super) fn shows_setup_code(call: &Call, right: &str) -> bool {
     call.setup_code.as_deref().is_some_and(|code| hash(code) == hash(right))
 }
 
-/// The name of an organization that was given none.
-fn own_organization(first_name: &str) -> String {
-    let name: String = first_name.chars().take(NAME_CHARS_MAX - "'s Organization".len()).collect();
-    format!("{name}'s Organization")
-}
-
-/// A user record with what the form says.
-pub fn new_user(ctx: &Ctx, tx: &WriteTx, email: &str, password_hash: &str, form: &mut Form) -> Result<User> {
-    let mut user = blank_user(ctx, tx, email)?;
-    user.password_hash = Some(password_hash.to_owned());
-    form.set(FIRST_NAME, &mut user.first_name);
-    form.set(LAST_NAME, &mut user.last_name);
-    form.set(ROLE_AT_ORGANIZATION, &mut user.role_at_organization);
-    // Its hash was made before the write.
-    form.ignore(PASSWORD);
-    // For PostHog's own marketing.
-    form.ignore(EMAIL_OPT_IN);
-    Ok(user)
-}
-
-/// A user record with defaults.
-pub fn blank_user(ctx: &Ctx, tx: &WriteTx, email: &str) -> Result<User> {
-    Ok(User {
-        number: tx.next_id("users")?,
-        distinct_id: ctx.ids.base62::<32>(),
-        email: email.to_owned(),
-        password_hash: None,
-        first_name: String::new(),
-        last_name: String::new(),
-        is_staff: false,
-        date_joined: ctx.now,
-        role_at_organization: String::new(),
-        current_organization: None,
-        current_project: None,
-        settings: users::Settings::default(),
-    })
-}
-
 /// 201 with the new user, logged in.
 fn signed_up(call: &Call, tx: &WriteTx, uuid: UserId, next_url: Option<&str>) -> Result<Reply> {
     let user = users::find(tx, uuid)?;
@@ -275,7 +220,7 @@ struct Prevalidated<'a> {
     organization_name: &'a str,
 }
 
-async fn prevalidate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn show(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     look_up(&app, &call)?;
     app.store.read(|tx| {
         let Loaded { organization, id, invite } = check(&call, tx)?;
@@ -329,14 +274,14 @@ fn check(call: &Call, tx: &Tx) -> Result<Loaded> {
     Ok(found)
 }
 
-async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+async fn post_accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     look_up(&app, &call)?;
     if call.actor.caller().is_some() {
         let write = app.store.write(move |tx| {
             places::again(tx, &call)?;
-            let Loaded { organization, invite, .. } = check(&call, tx)?;
+            let invite = check(&call, tx)?;
             let user = call.user()?;
-            enter(&call, tx, organization, user, invite.level)?;
+            accept(&call, tx, &invite, user)?;
             let record = users::find(tx, user)?;
             Reply::created(&SignedUp { user: record.basic(user), redirect_url: "/" })
         });
@@ -346,13 +291,8 @@ async fn accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let mut form = call.form(ACCEPT)?;
     let password_hash = users::new_hash(&app, &call, form.take(PASSWORD).unwrap_or_default()).await?;
     let write = app.store.write(move |tx| {
-        let Loaded { organization, invite, .. } = for_newcomer(check(&call, tx), &call, tx)?;
-        let mut form = call.form(ACCEPT)?;
-        let user = new_user(&call, tx, &invite.target_email, &password_hash, &mut form)?;
-        form.finish();
-        let uuid = call.new_id();
-        users::insert(tx, uuid, &user)?;
-        enter(&call, tx, organization, uuid, invite.level)?;
+        let invite = for_newcomer(check(&call, tx), &call, tx)?;
+        let uuid = create_invited(&call, tx, &invite, &password_hash, call.input())?;
         signed_up(&call, tx, uuid, None)
     });
     write.await
@@ -370,41 +310,4 @@ fn for_newcomer(checked: Result<Loaded>, call: &Call, tx: &Tx) -> Result<Loaded>
         }
         other => other,
     }
-}
-
-/// Makes the user a member, and the organization their current one. An invite that they had is used up.
-fn enter(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, level: Level) -> Result<()> {
-    let record = organizations::find(tx, organization)?;
-    if record.is_member_join_email_enabled && ctx.config.smtp_url.is_some() {
-        let newcomer = users::find(tx, user)?.first_name;
-        for member in members::first_users(tx, organization, u64::MAX)? {
-            outbox::push_joined(ctx, tx, &member.email, &newcomer, &record.name)?;
-        }
-    }
-    members::join(ctx, tx, organization, user, level)?;
-    let record = users::find(tx, user)?;
-    invites::on_joined(tx, organization, &record.email)?;
-    let project = projects::first_visible(tx, organization, user, level)?;
-    users::make_current(tx, user, record, Some(organization), project)
-}
-
-/// A person without a form: made by the operator.
-pub fn operator_user(
-    ctx: &Ctx,
-    tx: &WriteTx,
-    email: &str,
-    first_name: &str,
-    hash: Option<String>,
-) -> Result<(UserId, User)> {
-    if !is_email(email) {
-        return Err(invalid("email", "invalid_input", "Enter a valid email address."));
-    }
-    let mut user = blank_user(ctx, tx, email)?;
-    let named = json!({"first_name": first_name});
-    Input::of(&named).form(const { &[FIRST_NAME.info()] })?.set(FIRST_NAME, &mut user.first_name);
-    user.password_hash = hash;
-    user.is_staff = users::none_yet(tx)?;
-    let uuid = ctx.new_id();
-    users::insert(tx, uuid, &user)?;
-    Ok((uuid, user))
 }

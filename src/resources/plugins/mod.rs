@@ -21,7 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::activity::{self, Change};
+use super::audit::{self, Change, scope};
 use super::integrity::expect;
 use super::secrets::Look;
 use super::{Resource, members, organizations, places};
@@ -287,7 +287,11 @@ impl Loaded {
     }
 
     fn change(&self, activity: &'static str) -> Change {
-        Change::whole(activity::PLUGIN, activity, self.id, self.plugin.name.as_deref())
+        let change = Change::of(scope::PLUGIN, activity, self.id);
+        match &self.plugin.name {
+            Some(name) => change.named(name),
+            None => change,
+        }
     }
 
     /// 403 for a global plugin of somebody else: it can be looked at only.
@@ -327,7 +331,7 @@ async fn create(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         }
         let found = Loaded { organization, id, plugin };
         insert(&call, tx, &found, url)?;
-        activity::record(tx, &call, organization, found.change("installed"))?;
+        audit::record(&call, tx, organization, found.change("installed"))?;
         Reply::created(&found.wire(tx)?)
     });
     write.await
@@ -472,14 +476,14 @@ fn remove(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
     if found.plugin.is_global {
         return Err(refused("This plugin is marked as global! Make it local before uninstallation"));
     }
-    activity::record(tx, call, organization, found.change("uninstalled"))?;
+    audit::record(call, tx, organization, found.change("uninstalled"))?;
     tx.delete(&PLUGINS, &(found.organization, found.id))?;
     Reply::no_content()
 }
 
 fn show_activity(call: &Call, tx: &Tx) -> Result<Reply> {
     let (organization, _) = enter(call, tx)?;
-    activity::page_of_scope(call, tx, organization, activity::PLUGIN)
+    audit::page_of_scope(call, tx, organization, scope::PLUGIN)
 }
 
 /// Plugins are not configured here, so none would go with an exports subscription.

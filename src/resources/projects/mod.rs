@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use super::activity::{self, Change};
+use super::audit::{self, Change, scope};
 use super::users::User;
 use super::{Resource, access_controls, batch_exports, members, organizations, status, users};
 use crate::api::{
@@ -404,7 +404,8 @@ fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if call.caller()?.via.limited_key().is_none() {
         users::make_current(tx, user, users::find(tx, user)?, None, Some(id))?;
     }
-    activity::record(tx, call, organization, Change::created(id, &project.name))?;
+    let change = Change::created(scope::TEAM, id, &project.name).in_project(id);
+    audit::record(call, tx, organization, change)?;
     Loaded { organization, id, level, project, details }.reply(call, tx, 201)
 }
 
@@ -441,23 +442,22 @@ fn update(call: &Call, tx: &WriteTx) -> Result<Reply> {
         batch_exports::authors::pause_all_lost(call, tx, found.organization)?;
     }
     let changes = changes(&before, &found)?;
-    if !changes.is_empty() {
-        let change = Change::updated(found.id, &found.project.name, changes);
-        activity::record(tx, call, found.organization, change)?;
-    }
+    let change = Change::updated(scope::TEAM, found.id, &found.project.name, changes).in_project(found.id);
+    audit::record(call, tx, found.organization, change)?;
     found.reply(call, tx, 200)
 }
 
 fn remove(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let found = find(call, tx, Level::Admin)?;
-    activity::record(tx, call, found.organization, Change::deleted(found.id, &found.project.name))?;
+    let change = Change::deleted(scope::TEAM, found.id, &found.project.name).in_project(found.id);
+    audit::record(call, tx, found.organization, change)?;
     tx.delete(&PROJECTS, &(found.organization, found.id))?;
     Reply::no_content()
 }
 
 fn show_activity(call: &Call, tx: &Tx) -> Result<Reply> {
     let found = find(call, tx, Level::Member)?;
-    activity::page(call, tx, found.organization, activity::PROJECT, &found.id.to_string())
+    audit::page(call, tx, found.organization, scope::TEAM, &found.id.to_string())
 }
 
 #[derive(Serialize)]
@@ -476,9 +476,10 @@ fn reset_token(call: &Call, tx: &WriteTx) -> Result<Reply> {
     found.details.updated_at = call.now;
     store(tx, &found)?;
     // Tokens are never written to the log, neither the old one nor the new.
-    let change = activity::field_change("Team", "api_token", Value::Null, Value::Null, "changed");
-    let change = Change::updated(found.id, &found.project.name, vec![change]);
-    activity::record(tx, call, found.organization, change)?;
+    let change = audit::field_change(scope::TEAM, "api_token", Value::Null, Value::Null, "changed");
+    let change =
+        Change::updated(scope::TEAM, found.id, &found.project.name, vec![change]).in_project(found.id);
+    audit::record(call, tx, found.organization, change)?;
     found.reply(call, tx, 200)
 }
 
@@ -539,7 +540,7 @@ fn keep_extra(details: &mut Details, call: &Call) -> Result<()> {
     Ok(())
 }
 
-/// The fields that differ, as the activity log tells them.
+/// The fields that differ, as the audit log has them.
 fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
     let project = |project: &Project| {
         json!({
@@ -551,13 +552,11 @@ fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
             "access_control": project.access_control,
         })
     };
-    let mut changes = activity::differences("Team", &project(&before.0), &project(&found.project));
-    let settings = [&before.1, &found.details.settings].map(serde_json::to_value);
-    let [old, new] = settings;
-    changes.extend(activity::differences("Team", &old?, &new?));
+    let mut changes = audit::differences(scope::TEAM, &project(&before.0), &project(&found.project))?;
+    changes.extend(audit::differences(scope::TEAM, &before.1, &found.details.settings)?);
     for change in &mut changes {
         if settings::SECRETS.iter().any(|name| change["field"] == **name) {
-            activity::hide_values(change);
+            audit::hide_values(change);
         }
     }
     Ok(changes)

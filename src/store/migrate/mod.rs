@@ -9,6 +9,7 @@
 
 mod to_2;
 mod to_3;
+mod to_4;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -23,7 +24,7 @@ use super::tx::WriteTx;
 use super::{StoreError, Tx};
 
 /// The schema that this program reads and writes.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// What the file says of itself.
 pub(super) static META: Table<String, String> = Table::new("meta");
@@ -44,6 +45,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { to: 2, ends: &[to_2::MEMBERS], run: to_2::run },
     Step { to: 3, ends: to_3::ENDS, run: to_3::run },
+    Step { to: 4, ends: to_4::ENDS, run: to_4::run },
 ];
 
 pub(super) fn bring_up(

@@ -1,0 +1,234 @@
+//! The audit log: who changed what, when, from where and with which key, before and after.
+//! Invariant: an entry is written in the same transaction as the change that it describes.
+
+mod differences;
+mod pages;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub use differences::{differences, field_change, hide_values};
+pub use pages::{page, page_of_scope};
+
+use super::{Resource, organizations};
+use crate::api::{Actor, Ctx, Via};
+use crate::clock::Time;
+use crate::error::Result;
+use crate::ids::{OrganizationId, ProjectId, UserId};
+use crate::store::{Index, Json, Parent, Table, WriteTx, by_all_but_uuid};
+
+/// Kinds of things that change, as clients name them.
+pub mod scope {
+    /// Who may do what in a project; the item is the project.
+    pub const ACCESS_CONTROL: &str = "AccessControl";
+    pub const BATCH_EXPORT: &str = "BatchExport";
+    pub const DOMAIN: &str = "OrganizationDomain";
+    pub const INVITE: &str = "OrganizationInvite";
+    pub const KEY: &str = "PersonalAPIKey";
+    pub const MEMBERSHIP: &str = "OrganizationMembership";
+    pub const ORGANIZATION: &str = "Organization";
+    pub const PLUGIN: &str = "Plugin";
+    /// A project that moves between organizations.
+    pub const PROJECT: &str = "Project";
+    pub const PROXY_RECORD: &str = "ProxyRecord";
+    pub const ROLE: &str = "Role";
+    /// A project and its settings, which clients call a team.
+    pub const TEAM: &str = "Team";
+    /// Log-ins, and what a user changes of their account.
+    pub const USER: &str = "User";
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// `None`: the operator at the machine, or nobody in particular.
+    pub user: Option<UserId>,
+    /// The personal API key, where one was used.
+    pub key: Option<UsedKey>,
+    /// `None` for what belongs to the organization itself.
+    pub project: Option<ProjectId>,
+    pub scope: String,
+    /// The identifier of what changed, as text; empty where it has none.
+    pub item: String,
+    pub activity: String,
+    pub detail: Json,
+    /// The caller's address.
+    pub address: Option<IpAddr>,
+    /// What the caller's program says that it is.
+    pub client: Option<String>,
+    /// The identifier of the request, as its answer and the server's log have it.
+    pub request_id: Option<String>,
+    pub created_at: Time,
+}
+
+/// A personal API key, as it can be recognized after it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedKey {
+    pub id: String,
+    /// Its first and last letters.
+    pub mask: String,
+}
+
+type EntryKey = (OrganizationId, Uuid);
+/// Organization, scope and item, and time.
+type ItemKey = (OrganizationId, (String, String), Uuid);
+
+/// By organization and time.
+pub(super) static ENTRIES: Table<EntryKey, Entry> = Table::new("audit")
+    .counted(by_all_but_uuid)
+    .indexed(&[&BY_PROJECT, &BY_SCOPE, &BY_ITEM])
+    .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
+
+/// The entries of a project.
+pub(super) static BY_PROJECT: Index<EntryKey, Entry, (OrganizationId, ProjectId, Uuid), ()> =
+    Index::new("audit_by_project", |(organization, id): &EntryKey, entry: &Entry| {
+        entry.project.map(|project| ((*organization, project, *id), ()))
+    })
+    .counted(by_all_but_uuid);
+
+/// The entries of a scope.
+pub(super) static BY_SCOPE: Index<EntryKey, Entry, (OrganizationId, String, Uuid), ()> =
+    Index::new("audit_by_scope", |(organization, id): &EntryKey, entry: &Entry| {
+        Some(((*organization, entry.scope.clone(), *id), ()))
+    })
+    .counted(by_all_but_uuid);
+
+/// The entries of one item of a scope.
+pub(super) static BY_ITEM: Index<EntryKey, Entry, ItemKey, ()> =
+    Index::new("audit_by_item", |(organization, id): &EntryKey, entry: &Entry| {
+        Some(((*organization, (entry.scope.clone(), entry.item.clone()), *id), ()))
+    })
+    .counted(by_all_but_uuid);
+
+pub static RESOURCE: Resource = Resource::inner().tables(&[&ENTRIES]).samples(samples);
+
+/// A change to be written down.
+pub struct Change {
+    scope: &'static str,
+    activity: &'static str,
+    item: String,
+    name: Option<String>,
+    project: Option<ProjectId>,
+    /// `None` where something was made or removed as a whole.
+    changes: Option<Vec<Value>>,
+    context: Value,
+}
+
+impl Change {
+    /// Something that happened to an item as a whole.
+    pub fn of(scope: &'static str, activity: &'static str, item: impl ToString) -> Change {
+        Change {
+            scope,
+            activity,
+            item: item.to_string(),
+            name: None,
+            project: None,
+            changes: None,
+            context: Value::Null,
+        }
+    }
+
+    pub fn created(scope: &'static str, item: impl ToString, name: &str) -> Change {
+        Change::of(scope, "created", item).named(name)
+    }
+
+    pub fn deleted(scope: &'static str, item: impl ToString, name: &str) -> Change {
+        Change::of(scope, "deleted", item).named(name)
+    }
+
+    /// Fields of the item changed: what `differences` found. Without any there is no entry.
+    pub fn updated(scope: &'static str, item: impl ToString, name: &str, changes: Vec<Value>) -> Change {
+        Change { changes: Some(changes), ..Change::of(scope, "updated", item).named(name) }
+    }
+
+    /// What people call the item.
+    pub fn named(mut self, name: impl Into<String>) -> Change {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// It belongs to a project.
+    pub fn in_project(mut self, project: ProjectId) -> Change {
+        self.project = Some(project);
+        self
+    }
+
+    /// What explains the change besides. No secret may be in it.
+    pub fn with_context(mut self, context: Value) -> Change {
+        self.context = context;
+        self
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changes.as_ref().is_some_and(Vec::is_empty)
+    }
+}
+
+/// Writes down that whoever the command runs for made the change.
+pub fn record(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, change: Change) -> Result<()> {
+    let user = ctx.actor.caller().map(|caller| caller.user);
+    record_by(ctx, tx, user, organization, change)
+}
+
+/// The same for somebody who is no caller yet: who signs up, or logs in.
+pub fn record_by(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    user: Option<UserId>,
+    organization: OrganizationId,
+    change: Change,
+) -> Result<()> {
+    if change.is_empty() {
+        return Ok(());
+    }
+    let detail = json!({
+        "changes": change.changes,
+        "context": change.context,
+        "name": change.name,
+        "short_id": null,
+        "trigger": null,
+        "type": null,
+    });
+    let entry = Entry {
+        user,
+        key: used_key(&ctx.actor),
+        project: change.project,
+        scope: change.scope.into(),
+        item: change.item,
+        activity: change.activity.into(),
+        detail: Json::of(&detail),
+        address: ctx.source.address,
+        client: ctx.source.client.clone(),
+        request_id: ctx.source.request_id.clone(),
+        created_at: ctx.now,
+    };
+    Ok(tx.insert(&ENTRIES, &(organization, ctx.new_id()), &entry)?)
+}
+
+fn used_key(actor: &Actor) -> Option<UsedKey> {
+    match &actor.caller()?.via {
+        Via::Key(key) => Some(UsedKey { id: key.id.clone(), mask: key.mask.clone() }),
+        Via::Session { .. } => None,
+    }
+}
+
+fn samples(all: &mut super::samples::Samples) {
+    use super::samples::{NOW, ONE, TWO, text};
+    let detail = Json::of(&json!({"a": [1, null]}));
+    let entry = Entry {
+        user: Some(TWO.into()),
+        key: Some(UsedKey { id: text("key"), mask: text("phx_...abcd") }),
+        project: Some(ProjectId(7)),
+        scope: text("Team"),
+        item: text("7"),
+        activity: text("updated"),
+        detail,
+        address: Some(IpAddr::from([127, 0, 0, 1])),
+        client: Some(text("cli")),
+        request_id: Some(text("r")),
+        created_at: NOW,
+    };
+    all.add(&ENTRIES, (ONE.into(), TWO), entry);
+}
