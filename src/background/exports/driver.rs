@@ -15,7 +15,7 @@ use crate::clock::Time;
 use crate::error::Result;
 use crate::ids::{OrganizationId, RunId};
 use crate::resources::batch_exports::runs::{self, Open};
-use crate::resources::batch_exports::{self, backfills};
+use crate::resources::batch_exports::{self, backfills, schedule};
 use crate::resources::events::EventIds;
 use crate::store::TableInfo;
 
@@ -80,19 +80,19 @@ impl Task for Driver {
 /// Brings the file up to now, where something is due, and returns what there is to do.
 async fn look(app: &Arc<App>) -> Result<Work> {
     let now = app.clock.now();
-    if app.store.read(|tx| batch_exports::is_due(tx, now))? {
+    if app.store.read(|tx| schedule::is_due(tx, now))? {
         let event_ids = EventIds { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) };
         let write = app.store.write(move |tx| {
             backfills::advance_all(tx, &event_ids)?;
-            batch_exports::schedule(tx, &event_ids)
+            schedule::make_due(tx, &event_ids)
         });
         write.await?;
     }
     app.store.read(|tx| {
         Ok(Work {
             open: runs::all_open(tx)?,
-            next: batch_exports::next_due(tx, now)?,
-            is_shared: batch_exports::are_shared(tx)?,
+            next: schedule::next_due(tx, now)?,
+            is_shared: schedule::are_shared(tx)?,
         })
     })
 }

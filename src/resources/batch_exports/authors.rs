@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::logs::{self, Author, Level};
 use super::runs::{self, Context};
-use super::{BatchExport, EXPORTS, backfills, get, put, set_paused};
+use super::schedule::set_paused;
+use super::{BatchExport, EXPORTS, backfills, get};
 use crate::api::Ctx;
 use crate::clock::Time;
 use crate::error::Result;
@@ -112,5 +113,5 @@ pub(super) fn take_over(
         return Ok(());
     }
     let export = BatchExport { author: Some(user), ..before.clone() };
-    put(tx, organization, id, Some(before), &export)
+    Ok(tx.replace(&EXPORTS, &(organization, id), before, &export)?)
 }

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::destination::Kind;
+use super::handlers::{place, wire};
 use super::logs::{self, Author, Level};
 use super::runs::{self, Context, Data};
-use super::{BatchExport, authors, find, get, isoformat, unpause_automatically, wire};
+use super::schedule::unpause_automatically;
+use super::{BatchExport, authors, find, get, isoformat};
 use crate::api::fields::python_str;
-use crate::api::{Call, Ctx, Reply};
+use crate::api::{Call, Ctx, InProject, Input, Reply};
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result, invalid_body};
 use crate::ids::{BackfillId, BatchExportId, RunId, UserId};
@@ -69,14 +71,24 @@ impl Backfill {
 }
 
 /// 200 with the export and the backfill's name.
-pub(super) fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (organization, id, export) = find(call, tx)?;
-    let body = call.body.value()?;
+pub(super) fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (at, id) = place(call)?;
+    let name = create(call, tx, at, id, call.input())?;
+    Reply::ok(&wire(tx, id, &find(tx, at, id)?, Some(name))?)
+}
+
+/// Begins a backfill from `start_at` to `end_at`, in the actor's name; returns its name.
+///
+/// # Errors
+/// 404 where the project has no such export; 400 for bounds that are none, or where the same backfill is running.
+pub fn create(ctx: &Ctx, tx: &WriteTx, at: InProject, id: BatchExportId, input: Input<'_>) -> Result<String> {
+    let export = find(tx, at, id)?;
+    let body = input.value?;
     let (start, end) = (bound(body.get("start_at"))?, bound(body.get("end_at"))?);
     check_bounds(start, end)?;
-    let latest = call.now.plus_seconds(export.interval.seconds());
+    let latest = ctx.now.plus_seconds(export.interval.seconds());
     if let Some(end) = end.filter(|end| *end > latest) {
-        let zone = projects::timezone(tx, organization, export.project)?;
+        let zone = projects::timezone(tx, at.organization, at.id)?;
         let shown = in_zone(end, &zone);
         return Err(refused(format!(
             "The provided 'end_at' ({shown}) is too far into the future. Cannot backfill beyond 1 batch period into the future."
@@ -86,9 +98,8 @@ pub(super) fn create(call: &Call, tx: &WriteTx) -> Result<Reply> {
     if end.is_none() && !is_endless {
         return Err(refused("Backfilling a BatchExport with no end date is not allowed"));
     }
-    authors::take_over(tx, call.user()?, organization, id, &export)?;
-    let name = start_one(call, tx, id, start, end)?;
-    Reply::ok(&wire(tx, id, &export, Some(name))?)
+    authors::take_over(tx, ctx.user()?, at.organization, id, &export)?;
+    start_one(ctx, tx, id, start, end)
 }
 
 /// Queues a backfill and says its name.

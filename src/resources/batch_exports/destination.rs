@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::fields::{FREE_BYTES_MAX, bytes_of, python_type_name};
-use crate::api::{Call, Ctx};
+use crate::api::{Ctx, Input};
 use crate::error::{Error, Result, invalid};
 use crate::ids::BatchExportId;
 use crate::store::Json;
@@ -298,28 +298,27 @@ fn fault(detail: String) -> Error {
     invalid("destination", "invalid_input", detail)
 }
 
-/// The destination that a body asks for. What was stored stays where the body says nothing, as long as the
+/// The destination that an input asks for. What was stored stays where the body says nothing, as long as the
 /// type stays: that is how secrets survive a client that sends back what it was shown.
 pub fn read(
-    call: &Call,
+    ctx: &Ctx,
     export: BatchExportId,
     before: Option<&Destination>,
-    partial: bool,
+    input: Input<'_>,
 ) -> Result<Option<Destination>> {
     const NAME: &str = "destination";
-    let Some(sent) = call.body.value()?.get(NAME) else {
+    let Input { value, is_text, is_partial: partial } = input;
+    let Some(sent) = value?.get(NAME) else {
         return if partial { Ok(None) } else { Err(invalid(NAME, "required", "This field is required.")) };
     };
     let sent = match sent {
         Value::Object(sent) => sent.clone(),
         Value::Null => return Err(invalid(NAME, "null", "This field may not be null.")),
         // A form can only hold it as text.
-        Value::String(text) if matches!(call.body, crate::api::Body::Form(_)) => {
-            match serde_json::from_str(text) {
-                Ok(Value::Object(sent)) => sent,
-                _ => return Err(fault("Value must be valid JSON.".into())),
-            }
-        }
+        Value::String(text) if is_text => match serde_json::from_str(text) {
+            Ok(Value::Object(sent)) => sent,
+            _ => return Err(fault("Value must be valid JSON.".into())),
+        },
         other => {
             let detail = format!("Invalid data. Expected a dictionary, but got {}.", python_type_name(other));
             return Err(fault(detail));
@@ -346,7 +345,7 @@ pub fn read(
     if config.values().map(bytes_of).sum::<usize>() > FREE_BYTES_MAX {
         return Err(fault(format!("Configuration has more than {FREE_BYTES_MAX} bytes")));
     }
-    let stored = before.map(|before| before.open(&call.vault, export)).unwrap_or_default();
+    let stored = before.map(|before| before.open(&ctx.vault, export)).unwrap_or_default();
     let is_same_type = before.is_some_and(|before| before.kind == kind);
     let mut all = if is_same_type { stored.clone() } else { Map::new() };
     if !is_same_type {
@@ -363,7 +362,7 @@ pub fn read(
     }
     all.extend(config);
     check_values(kind, &all)?;
-    Destination::of(call, export, kind, all).map(Some)
+    Destination::of(ctx, export, kind, all).map(Some)
 }
 
 fn kind_of(value: &Value) -> Result<Kind> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::find;
+use super::handlers::place;
 use crate::api::{Call, Field, FieldInfo, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid};
@@ -77,7 +78,8 @@ struct Page {
 
 /// The newest entries that match; `count` is theirs.
 pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (_, id, _) = find(call, tx)?;
+    let (at, id) = place(call)?;
+    find(tx, at, id)?;
     let filter = Filter::of(call)?;
     let mut results = Vec::new();
     for row in tx.range(&LOGS, &(id, Uuid::nil()), &(id, Uuid::max()), Order::Descending)? {

@@ -422,7 +422,9 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
     let mut runs: Vec<Run> = newest.into_iter().map(|(_, run)| run).collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.last_updated_at));
     let failed = runs.iter().take(FAILURES_AMONG).filter(|run| run.status == Status::Failed).count();
-    if failed < FAILURES_MAX || !super::set_paused(tx, context.event_ids.clock.now(), context.export)? {
+    if failed < FAILURES_MAX
+        || !super::schedule::set_paused(tx, context.event_ids.clock.now(), context.export)?
+    {
         return Ok(());
     }
     let reason = format!("{failed} of its last runs have failed");

@@ -10,13 +10,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::archive::Unpacker;
+use super::commands::without_query;
+use super::form::Wire;
 use super::location::{Location, Question, Version};
 use super::package::Package;
 use super::views::View;
-use super::{
-    Archive, Wire, address, as_installer, directory, enter_again, find_own, find_to_change, refused, replace,
-    source, without_query,
-};
+use super::{Archive, address, commands, directory, find_own, find_to_change, handlers, refused};
 use crate::api::{Call, Ctx, Reply};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -157,13 +156,14 @@ struct Updates<'a> {
 
 /// Asks for the newest version again. What is installed stays.
 pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'static View) -> Result<Reply> {
-    let open = |call: &Call, tx: &Tx| {
+    let named = (handlers::id(&call)?, view);
+    let may_look = |tx: &Tx| {
         let otherwise = "Plugin installation is not available for the current organization!";
-        let organization = as_installer(enter_again(call, tx)?, otherwise)?;
-        find_own(call, tx, organization, view)
+        let at = handlers::again(&call, tx)?;
+        handlers::as_installer(tx, at, otherwise)
     };
     let url = app.store.read(|tx| {
-        let found = open(&call, tx)?;
+        let found = find_own(tx, may_look(tx)?, named.0, view)?;
         let is_fetched = !matches!(found.plugin.plugin_type.as_deref(), Some("source" | "local" | "inline"));
         if is_fetched { address::whole(&call, tx, &found) } else { Ok(None) }
     })?;
@@ -174,9 +174,8 @@ pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'st
     let latest = newest(&app, &locate(&app, &call, &url)?).await?;
     drop(turn);
     let write = app.store.write(move |tx| {
-        let mut found = open(&call, tx)?;
-        found.plugin.latest_tag = Some(latest.clone());
-        replace(tx, &found)?;
+        let at = handlers::again(&call, tx)?;
+        let found = commands::note_latest(tx, at, named, &latest)?;
         Reply::ok(&Updates { plugin: found.wire(tx)? })
     });
     write.await
@@ -184,11 +183,8 @@ pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'st
 
 /// Installs the plugin anew from its address, whatever the newest version is said to be.
 pub(super) async fn upgrade(app: Arc<App>, call: Arc<Call>, view: &'static View) -> Result<Reply> {
-    let open = |call: &Call, tx: &Tx| {
-        let (organization, _) = enter_again(call, tx)?;
-        find_to_change(call, tx, organization, view)
-    };
-    let found = app.store.read(|tx| open(&call, tx))?;
+    let named = (handlers::id(&call)?, view);
+    let found = app.store.read(|tx| find_to_change(tx, handlers::again(&call, tx)?, named.0, view))?;
     if matches!(found.plugin.plugin_type.as_deref(), Some("source" | "local")) {
         return app.store.read(|tx| Reply::ok(&found.wire(tx)?));
     }
@@ -196,12 +192,7 @@ pub(super) async fn upgrade(app: Arc<App>, call: Arc<Call>, view: &'static View)
     let url = url.ok_or_else(|| refused("This plugin has no address to upgrade it from."))?;
     let package = fetch(&app, &call, &url).await?;
     let write = app.store.write(move |tx| {
-        let mut found = open(&call, tx)?;
-        let old_code = source::index(tx, found.id)?;
-        package.put_into(&mut found.plugin, old_code.as_deref());
-        found.plugin.updated_at = call.now;
-        source::replace_all(tx, found.id, &package.files)?;
-        replace(tx, &found)?;
+        let found = commands::upgrade(&call, tx, handlers::again(&call, tx)?, named, &package)?;
         Reply::ok(&found.wire(tx)?)
     });
     write.await

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::install::{self, BODY_BYTES_MAX};
-use super::{enter_again, refused};
+use super::{handlers, refused};
 use crate::api::reply::JSON;
 use crate::api::{Call, Reply};
 use crate::app::App;
@@ -34,7 +34,7 @@ const FRESH_SECONDS: i64 = 10 * 60;
 pub(super) async fn show(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let url = app.config.plugins.repository();
     let stored = app.store.read(|tx| {
-        enter_again(&call, tx)?;
+        handlers::again(&call, tx)?;
         match &url {
             Some(url) => Ok(tx.get(&LISTS, &url.to_string())?),
             None => Ok(None),

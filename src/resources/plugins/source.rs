@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::package::{INDEX, MANIFEST, Manifest};
+use super::package::INDEX;
 use super::views::View;
-use super::{as_installer, capabilities, enter, find_own, find_to_change, refused, replace};
+use super::{commands, find_own, handlers, refused};
 use crate::api::{Call, Reply};
 use crate::error::{Error, Result};
 use crate::ids::PluginId;
-use crate::store::{Json, Order, Parent, Table, Tx, WriteTx};
+use crate::store::{Order, Parent, Table, Tx, WriteTx};
 
 /// By plugin and file name.
 pub(super) static FILES: Table<(PluginId, String), String> =
@@ -27,40 +27,24 @@ pub(super) type Files = BTreeMap<String, String>;
 
 pub(super) fn show(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
     let otherwise = "Plugin source editing is not available for the current organization!";
-    let organization = as_installer(enter(call, tx)?, otherwise)?;
-    let found = find_own(call, tx, organization, view)?;
+    let organization = handlers::as_installer(tx, call.place.in_organization()?, otherwise)?;
+    let found = find_own(tx, organization, handlers::id(call)?, view)?;
     Reply::ok(&all_of(tx, found.id)?)
 }
 
-/// Files that are not named stay, a file given as null is deleted. The plugin takes its name and its
-/// configuration from the new plugin.json.
-pub(super) fn update(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
-    let (organization, _) = enter(call, tx)?;
-    let mut found = find_to_change(call, tx, organization, view)?;
-    let before = all_of(tx, found.id)?;
+pub(super) fn patch(call: &Call, tx: &WriteTx, view: &View) -> Result<Reply> {
+    let at = call.place.in_organization()?;
+    Reply::ok(&commands::update_source(call, tx, at, (handlers::id(call)?, view), call.input())?)
+}
+
+/// The files after a change: those that are not named stay, one that is given as null is deleted.
+pub(super) fn changed(before: &Files, changes: &Value) -> Result<Files> {
     let mut files = before.clone();
-    apply(&mut files, call.body.value()?)?;
-    if files == before {
-        return Reply::ok(&files);
-    }
-    if files.values().map(|text| json_bytes(text)).sum::<usize>() > BYTES_MAX {
+    apply(&mut files, changes)?;
+    if files.values().map(|text| json_bytes(text)).sum::<usize>() > BYTES_MAX && files != *before {
         return Err(Error::TooLarge { bytes_max: BYTES_MAX });
     }
-    if let Some(text) = files.get(MANIFEST) {
-        let manifest = Manifest::parse(text)?;
-        if let Some(name) = manifest.name()? {
-            found.plugin.name = Some(name);
-        }
-        if let Some(config) = manifest.config()? {
-            found.plugin.config_schema = Json::of(config);
-        }
-    }
-    let [old, new] = [&before, &files].map(|files| files.get(INDEX).map(String::as_str));
-    capabilities::renew(&mut found.plugin.capabilities, old, new);
-    found.plugin.updated_at = call.now;
-    replace_all(tx, found.id, &files)?;
-    replace(tx, &found)?;
-    Reply::ok(&files)
+    Ok(files)
 }
 
 /// The key that a caller shows in the body, and the token against forged forms, are no files.
@@ -94,9 +78,14 @@ fn json_bytes(text: &str) -> usize {
 }
 
 /// All files of a plugin.
-fn all_of(tx: &Tx, plugin: PluginId) -> Result<Files> {
+pub(super) fn all_of(tx: &Tx, plugin: PluginId) -> Result<Files> {
     let rows = tx.scan(&FILES, &plugin, Order::Ascending)?;
     Ok(rows.into_iter().map(|((_, name), text)| (name, text)).collect())
+}
+
+/// The code among the files.
+pub(super) fn code(files: &Files) -> Option<&str> {
+    files.get(INDEX).map(String::as_str)
 }
 
 /// The text of a plugin's code.

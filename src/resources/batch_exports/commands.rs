@@ -1,0 +1,183 @@
+//! What can be done with an export, whoever does it. Whoever sees its project may do everything with it.
+
+use super::backfills;
+use super::destination::Kind;
+use super::form::Sent;
+use super::hogql::Fault;
+use super::schedule::{set_paused, unpause_automatically};
+use super::{BatchExport, EXPORTS, Model, find};
+use crate::api::{Ctx, Field, FieldInfo, InOrganization, InProject, Input};
+use crate::error::{Result, denied, invalid, invalid_body, not_found};
+use crate::ids::BatchExportId;
+use crate::resources::{projects, users};
+use crate::store::{Tx, WriteTx};
+
+/// Makes an export in the actor's name.
+///
+/// # Errors
+/// 400 for wrong fields; 403 for a short interval that the operator does not allow.
+pub fn create(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    input: Input<'_>,
+) -> Result<(BatchExportId, BatchExport)> {
+    let id = ctx.new_id();
+    let sent = Sent::read(ctx, id, None, input)?;
+    let (Some(name), Some(destination), Some(interval)) = (sent.name, sent.destination, sent.interval) else {
+        return Err(invalid_body("required", "This field is required."));
+    };
+    let mut export = BatchExport {
+        project: at.id,
+        name,
+        model: sent.model.unwrap_or(Some(Model::Events)),
+        destination,
+        interval,
+        paused: sent.paused.unwrap_or(false),
+        created_at: ctx.now,
+        last_updated_at: ctx.now,
+        last_paused_at: sent.last_paused_at.flatten(),
+        start_at: sent.start_at.flatten(),
+        end_at: sent.end_at.flatten(),
+        schema: sent.schema,
+        next_run_at: None,
+        author: Some(ctx.user()?),
+    };
+    check_whole(ctx, None, &export)?;
+    export.next_run_at = export.next_after(ctx.now);
+    tx.insert(&EXPORTS, &(at.organization, id), &export)?;
+    Ok((id, export))
+}
+
+/// Changes an export. Whoever changes what it sends or where becomes its author.
+///
+/// # Errors
+/// 404 where the project has no such export; 400 and 403 as for `create`.
+pub fn update(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    id: BatchExportId,
+    input: Input<'_>,
+) -> Result<BatchExport> {
+    let before = find(tx, at, id)?;
+    let sent = Sent::read(ctx, id, Some(&before.destination), input)?;
+    let mut export = before.clone();
+    export.name = sent.name.unwrap_or(export.name);
+    export.model = sent.model.unwrap_or(export.model);
+    export.destination = sent.destination.unwrap_or(export.destination);
+    export.interval = sent.interval.unwrap_or(export.interval);
+    export.paused = sent.paused.unwrap_or(export.paused);
+    export.last_paused_at = sent.last_paused_at.unwrap_or(export.last_paused_at);
+    export.start_at = sent.start_at.unwrap_or(export.start_at);
+    export.end_at = sent.end_at.unwrap_or(export.end_at);
+    // A query can be replaced, not taken away.
+    export.schema = sent.schema.or(export.schema);
+    check_whole(ctx, Some(&before), &export)?;
+    export.last_updated_at = ctx.now;
+    if is_another_order(ctx, id, &before, &export) {
+        export.author = Some(ctx.user()?);
+    }
+    let timing = |export: &BatchExport| (export.interval, export.paused, export.start_at, export.end_at);
+    if timing(&export) != timing(&before) {
+        // Intervals that are still to be caught up on stay due, as long as they mean the same.
+        let due = before.next_run_at.filter(|due| *due <= ctx.now && export.interval == before.interval);
+        let since = due.map_or(ctx.now, |due| due.plus_seconds(-1));
+        export.next_run_at = export.next_after(since);
+    }
+    tx.replace(&EXPORTS, &(at.organization, id), &before, &export)?;
+    Ok(export)
+}
+
+/// Deletes an export with its runs, backfills and log.
+///
+/// # Errors
+/// 404 where the project has no such export.
+pub fn remove(tx: &WriteTx, at: InProject, id: BatchExportId) -> Result<()> {
+    find(tx, at, id)?;
+    Ok(tx.delete(&EXPORTS, &(at.organization, id))?)
+}
+
+/// Pauses an export; nothing changes where it is paused already.
+///
+/// # Errors
+/// 404 where the project has no such export.
+pub fn pause(ctx: &Ctx, tx: &WriteTx, at: InProject, id: BatchExportId) -> Result<()> {
+    find(tx, at, id)?;
+    set_paused(tx, ctx.now, id)?;
+    Ok(())
+}
+
+/// Lets a paused export run again, in the actor's name. With `backfill`, what the pause has left out is made up for by
+/// a backfill, whose name is returned.
+///
+/// # Errors
+/// 404 where the project has no such export; 400 for wrong fields.
+pub fn unpause(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    id: BatchExportId,
+    input: Input<'_>,
+) -> Result<Option<String>> {
+    const BACKFILL: Field<bool> = Field::boolean("backfill");
+    const UNPAUSE: &[FieldInfo] = &[BACKFILL.info()];
+    let before = find(tx, at, id)?;
+    let wants_backfill = input.form(UNPAUSE)?.only(BACKFILL).unwrap_or(false);
+    let was_paused = unpause_automatically(tx, ctx.now, id, Some(ctx.user()?))?;
+    if !was_paused || !wants_backfill {
+        return Ok(None);
+    }
+    let since = before.last_paused_at.unwrap_or(before.created_at);
+    backfills::start_one(ctx, tx, id, Some(since), Some(ctx.now)).map(Some)
+}
+
+/// The project of a new export whose path names an organization only: the caller's current one where it lies there,
+/// else the first that they see.
+///
+/// # Errors
+/// 400 where they see none.
+pub fn project_for_new(ctx: &Ctx, tx: &Tx, at: InOrganization) -> Result<InProject> {
+    let user = ctx.user()?;
+    let seen = projects::visible_in(tx, at.id, user, at.level)?;
+    let current = users::find(tx, user)?.current_project;
+    let project = seen.iter().find(|project| Some(project.id) == current).or_else(|| seen.first());
+    let Some(project) = project else {
+        let detail = "A project is needed for a batch export, and this organization has none.";
+        return Err(invalid_body("invalid_input", detail));
+    };
+    let level = projects::level_in(tx, at.id, project.id, user, at.level)?.ok_or_else(not_found)?;
+    Ok(InProject { organization: at.id, id: project.id, level })
+}
+
+/// Whether it sends something else from now on, or elsewhere, or again.
+fn is_another_order(ctx: &Ctx, id: BatchExportId, before: &BatchExport, export: &BatchExport) -> bool {
+    let is_set_going = before.paused && !export.paused;
+    let is_other_data = export.model != before.model || export.schema != before.schema;
+    let bounds = |export: &BatchExport| (export.start_at, export.end_at);
+    let is_other_time = bounds(before) != bounds(export);
+    is_set_going
+        || is_other_data
+        || is_other_time
+        || !export.destination.is_same(&before.destination, &ctx.vault, id)
+}
+
+/// Rules on the export as a whole.
+fn check_whole(ctx: &Ctx, before: Option<&BatchExport>, export: &BatchExport) -> Result<()> {
+    let is_of_events = export.model.unwrap_or(Model::Events) == Model::Events;
+    if export.destination.kind == Kind::Http && !is_of_events {
+        return Err(invalid_body("invalid_input", "HTTP batch exports only support the events model."));
+    }
+    let text = |export: &BatchExport| export.schema.as_ref().map(|schema| schema.text().to_owned());
+    let is_new_query = text(export) != before.and_then(text);
+    if is_new_query && !is_of_events {
+        let reason = "A query chooses columns of events, and the model of this batch export is another";
+        return Err(invalid("hogql_query", "invalid_input", Fault::Invalid(reason.into()).to_string()));
+    }
+    let is_new_interval = before.is_none_or(|before| before.interval != export.interval);
+    let is_refused = export.interval.is_high_frequency() && !ctx.config.exports.export_high_frequency;
+    if is_new_interval && is_refused {
+        return Err(denied("Higher frequency exports are not enabled for this team."));
+    }
+    Ok(())
+}
