@@ -2,7 +2,7 @@
 //! may do there.
 
 use super::level::Level;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, denied};
 use crate::ids::{OrganizationId, ProjectId};
 
 /// Where a request is at home. It is resolved once, before the handler runs; a caller who may not be there
@@ -41,6 +41,21 @@ pub struct InProject {
     pub id: ProjectId,
     /// The caller's effective level in the project.
     pub level: Level,
+}
+
+impl InProject {
+    /// Passes a caller of this level or above.
+    ///
+    /// # Errors
+    /// 403 below it.
+    pub fn require(self, least: Level) -> Result<()> {
+        if self.level >= least { Ok(()) } else { Err(insufficient()) }
+    }
+}
+
+/// 403 for whoever may not do this in the project.
+pub fn insufficient() -> Error {
+    denied("You don't have sufficient permissions in the project.")
 }
 
 impl Place {

@@ -4,7 +4,7 @@ use crate::api::Via;
 use crate::error::{Result, denied};
 
 /// The objects that scopes can name; more than orgd serves, so that clients' usual lists are accepted.
-const OBJECTS: &[&str] = &[
+pub const OBJECTS: &[&str] = &[
     "access_control",
     "action",
     "activity_log",

@@ -319,6 +319,17 @@ pub fn first_users(tx: &Tx, organization: OrganizationId, limit: u64) -> Result<
     page.into_iter().map(|(_, user)| users::find(tx, user)).collect()
 }
 
+/// The users of some of an organization's members, oldest membership first, and how many there are.
+pub fn users_page(
+    tx: &Tx,
+    organization: OrganizationId,
+    offset: u64,
+    limit: u64,
+) -> Result<(u64, Vec<UserId>)> {
+    let (total, page) = tx.page(&BY_JOINING, &organization, Order::Ascending, offset, limit)?;
+    Ok((total, page.into_iter().map(|(_, user)| user).collect()))
+}
+
 /// The organizations of a user, oldest first, with their level in each.
 pub fn organizations_of(tx: &Tx, user: UserId) -> Result<Vec<InOrganization>> {
     let all = tx.scan(&MEMBERS, &user, Order::Ascending)?;

@@ -258,6 +258,17 @@ pub fn exists(tx: &Tx, organization: OrganizationId, id: RoleId) -> Result<bool>
     Ok(tx.has(&ROLES, &(organization, id))?)
 }
 
+/// The roles of an organization and their names, oldest first.
+pub fn names(tx: &Tx, organization: OrganizationId) -> Result<Vec<(RoleId, String)>> {
+    let all = tx.scan(&ROLES, &organization, Order::Ascending)?;
+    Ok(all.into_iter().map(|((_, id), role)| (id, role.name)).collect())
+}
+
+/// What a role is called, where the organization has it.
+pub fn name(tx: &Tx, organization: OrganizationId, id: RoleId) -> Result<Option<String>> {
+    Ok(tx.get(&ROLES, &(organization, id))?.map(|role| role.name))
+}
+
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, TWO, text};
     all.add(

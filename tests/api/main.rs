@@ -15,6 +15,7 @@ mod cross_site;
 mod damage;
 mod destinations;
 mod domains;
+mod effective_access;
 mod export_authors;
 mod export_secrets;
 mod exports_http;

@@ -1,0 +1,262 @@
+//! What changes projects. Everything but the demo project is made by admins of the organization; settings are
+//! changed by members of the project.
+
+use serde_json::{Value, json};
+
+use super::settings::{self, Settings};
+use super::wire::Loaded;
+use super::{
+    ACCESS_CONTROL, COMPLETED_SNIPPET_ONBOARDING, DETAILS, Details, FIELDS, HAS_COMPLETED_ONBOARDING_FOR,
+    IS_DEMO, NAME, PROJECTS, Project, TIMEZONE,
+};
+use crate::api::{Ctx, Form, InOrganization, InProject, Input, Level};
+use crate::error::{Result, denied};
+use crate::ids::{OrganizationId, ProjectId};
+use crate::resources::audit::{self, Change, scope};
+use crate::resources::users::User;
+use crate::resources::{batch_exports, members, users};
+use crate::store::{Json, Order, Tx, WriteTx};
+
+/// How many members' addresses are looked at for the filter that leaves their own visits out.
+const FILTERED_MEMBERS_MAX: u64 = 100;
+const DEFAULT_NAME: &str = "Default project";
+
+/// Makes a project, which becomes the caller's current one unless their key is limited. From admin level on;
+/// members may make one demo project.
+///
+/// # Errors
+/// 403 below admin, and for a second demo project; 400 for wrong fields.
+pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<Loaded> {
+    let InOrganization { id: organization, level } = at;
+    let wants_demo = input.value.as_ref().is_ok_and(|body| body.get("is_demo").is_some_and(is_true));
+    if !wants_demo {
+        level.require(Level::Admin)?;
+    }
+    let (body, form) = opened(input)?;
+    may_restrict(level, &form)?;
+    if wants_demo && has_demo(tx, organization)? {
+        return Err(denied(
+            "You must upgrade your PostHog plan to be able to create and manage multiple projects or environments.",
+        ));
+    }
+    settings::check_dashboard(&form, true)?;
+    let id = ProjectId(tx.next_id("projects")?);
+    let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
+    let (mut project, mut details) = blank(ctx, &first_members, wants_demo);
+    fill(&mut project, &mut details, body, form)?;
+    insert(tx, organization, id, &project, &details)?;
+    // A limited key chooses nothing for its user.
+    if let Some(caller) = ctx.actor.caller().filter(|caller| caller.via.limited_key().is_none()) {
+        users::make_current(tx, caller.user, users::find(tx, caller.user)?, None, Some(id))?;
+    }
+    let change = Change::created(scope::TEAM, id, &project.name).in_project(id);
+    audit::record(ctx, tx, organization, change)?;
+    Ok(Loaded { organization, id, level, project, details })
+}
+
+/// Changes settings. For members of the project; who sees it, and whether it is a demo, is for admins of the
+/// organization.
+///
+/// # Errors
+/// 403 for these; 404 where the project is gone; 400 for wrong fields.
+pub fn update(ctx: &Ctx, tx: &WriteTx, at: InProject, input: Input<'_>) -> Result<Loaded> {
+    let mut found = Loaded::find(tx, at)?;
+    let (body, form) = opened(input)?;
+    // Being an admin of the project alone is not enough.
+    let level = members::level_of(tx, found.organization, ctx.user()?)?;
+    let level = level.unwrap_or(Level::Member);
+    may_restrict(level, &form)?;
+    settings::check_dashboard(&form, false)?;
+    let before = (found.project.clone(), found.details.settings.clone());
+    fill(&mut found.project, &mut found.details, body, form)?;
+    // Members may make one demo project; one that is made ordinary would allow the next.
+    if found.project.is_demo != before.0.is_demo {
+        level.require(Level::Admin)?;
+    }
+    found.details.updated_at = ctx.now;
+    store(tx, &found)?;
+    if found.project.access_control != before.0.access_control {
+        batch_exports::authors::pause_all_lost(ctx, tx, found.organization)?;
+    }
+    let changes = changes(&before, &found)?;
+    let change = Change::updated(scope::TEAM, found.id, &found.project.name, changes).in_project(found.id);
+    audit::record(ctx, tx, found.organization, change)?;
+    Ok(found)
+}
+
+/// Deletes a project with everything that belongs to it. For admins of the project.
+///
+/// # Errors
+/// 403 below admin; 404 where the project is gone.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Result<()> {
+    at.require(Level::Admin)?;
+    let found = Loaded::find(tx, at)?;
+    let change = Change::deleted(scope::TEAM, found.id, &found.project.name).in_project(found.id);
+    audit::record(ctx, tx, found.organization, change)?;
+    Ok(tx.delete(&PROJECTS, &(found.organization, found.id))?)
+}
+
+/// Gives the project a new token; the old one stops working at once. For admins of the project.
+///
+/// # Errors
+/// 403 below admin; 404 where the project is gone.
+pub fn renew_token(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Result<Loaded> {
+    at.require(Level::Admin)?;
+    let mut found = Loaded::find(tx, at)?;
+    found.project.api_token = new_token(ctx);
+    found.details.updated_at = ctx.now;
+    store(tx, &found)?;
+    // Tokens are never written to the log, neither the old one nor the new.
+    let change = audit::field_change(scope::TEAM, "api_token", Value::Null, Value::Null, "changed");
+    let change =
+        Change::updated(scope::TEAM, found.id, &found.project.name, vec![change]).in_project(found.id);
+    audit::record(ctx, tx, found.organization, change)?;
+    Ok(found)
+}
+
+/// The values as they were sent, and checked.
+fn opened(input: Input<'_>) -> Result<(&Value, Form)> {
+    let Input { value, is_text, is_partial } = input;
+    let body = value?;
+    Ok((body, Input { value: Ok(body), is_text, is_partial }.form(FIELDS)?))
+}
+
+fn is_true(value: &Value) -> bool {
+    value.as_bool() == Some(true)
+        || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
+}
+
+fn has_demo(tx: &Tx, organization: OrganizationId) -> Result<bool> {
+    let all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
+    Ok(all.iter().any(|(_, project)| project.is_demo))
+}
+
+fn may_restrict(level: Level, form: &Form) -> Result<()> {
+    if form.has(ACCESS_CONTROL) && level < Level::Admin {
+        let detail =
+            "Your organization access level is insufficient to configure project access restrictions.";
+        return Err(denied(detail));
+    }
+    Ok(())
+}
+
+fn fill(project: &mut Project, details: &mut Details, body: &Value, mut form: Form) -> Result<()> {
+    settings::check_errors_to_ignore(&form)?;
+    form.set(NAME, &mut project.name);
+    form.set(COMPLETED_SNIPPET_ONBOARDING, &mut project.completed_snippet_onboarding);
+    form.set(HAS_COMPLETED_ONBOARDING_FOR, &mut project.has_completed_onboarding_for);
+    form.set(IS_DEMO, &mut project.is_demo);
+    form.set(TIMEZONE, &mut project.timezone);
+    form.set(ACCESS_CONTROL, &mut project.access_control);
+    details.settings.fill(&mut form);
+    form.finish();
+    keep_extra(details, body);
+    Ok(())
+}
+
+/// Settings that later clients of PostHog know are kept as they were sent.
+const EXTRA: &[&str] = &[
+    "autocapture_web_vitals_allowed_metrics",
+    "capture_dead_clicks",
+    "cookieless_server_hash_mode",
+    "default_data_theme",
+    "drop_events_older_than_seconds",
+    "flags_persistence_default",
+    "human_friendly_comparison_periods",
+    "onboarding_tasks",
+    "product_description",
+    "receive_org_level_activity_logs",
+    "recording_ttl_days",
+    "revenue_analytics_config",
+    "session_recording_event_trigger_config",
+    "session_recording_masking_config",
+    "session_recording_retention_period",
+    "session_recording_trigger_match_type_config",
+    "session_recording_url_blocklist_config",
+    "session_recording_url_trigger_config",
+    "survey_config",
+];
+
+fn keep_extra(details: &mut Details, body: &Value) {
+    let sent = EXTRA.iter().filter_map(|name| Some((*name, body.get(*name)?)));
+    let mut extra = details.extra.value();
+    for (name, value) in sent {
+        extra[name] = value.clone();
+    }
+    details.extra = Json::of(&extra);
+}
+
+/// The fields that differ, as the audit log has them.
+fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
+    let project = |project: &Project| {
+        json!({
+            "name": project.name,
+            "completed_snippet_onboarding": project.completed_snippet_onboarding,
+            "has_completed_onboarding_for": project.has_completed_onboarding_for,
+            "is_demo": project.is_demo,
+            "timezone": project.timezone,
+            "access_control": project.access_control,
+        })
+    };
+    let mut changes = audit::differences(scope::TEAM, &project(&before.0), &project(&found.project))?;
+    changes.extend(audit::differences(scope::TEAM, &before.1, &found.details.settings)?);
+    for change in &mut changes {
+        if settings::SECRETS.iter().any(|name| change["field"] == **name) {
+            audit::hide_values(change);
+        }
+    }
+    Ok(changes)
+}
+
+fn new_token(ctx: &Ctx) -> String {
+    format!("phc_{}", ctx.ids.ordered_base62(ctx.now))
+}
+
+fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details) {
+    let project = Project {
+        uuid: ctx.new_id(),
+        api_token: new_token(ctx),
+        name: DEFAULT_NAME.into(),
+        completed_snippet_onboarding: false,
+        has_completed_onboarding_for: None,
+        ingested_event: false,
+        is_demo,
+        timezone: "UTC".into(),
+        access_control: false,
+    };
+    let mut settings = Settings::new(first_members);
+    if is_demo {
+        settings.test_account_filters = Json::of(&json!([]));
+    }
+    let extra = Json::of(&serde_json::Map::new());
+    (project, Details { created_at: ctx.now, updated_at: ctx.now, settings, extra })
+}
+
+/// The project that comes with its owner's organization; it has no entry in the activity log.
+pub fn create_default(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    owner: &User,
+) -> Result<ProjectId> {
+    let id = ProjectId(tx.next_id("projects")?);
+    let (project, details) = blank(ctx, std::slice::from_ref(owner), false);
+    insert(tx, organization, id, &project, &details)?;
+    Ok(id)
+}
+
+fn insert(
+    tx: &WriteTx,
+    organization: OrganizationId,
+    id: ProjectId,
+    project: &Project,
+    details: &Details,
+) -> Result<()> {
+    tx.insert(&PROJECTS, &(organization, id), project)?;
+    Ok(tx.put(&DETAILS, &id, details)?)
+}
+
+fn store(tx: &WriteTx, found: &Loaded) -> Result<()> {
+    tx.put(&PROJECTS, &(found.organization, found.id), &found.project)?;
+    Ok(tx.put(&DETAILS, &found.id, &found.details)?)
+}
