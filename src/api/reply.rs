@@ -1,5 +1,7 @@
 //! What a handler answers with.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::error::Result;
@@ -11,6 +13,33 @@ pub struct Reply {
     pub content_type: &'static str,
     pub body: Vec<u8>,
     pub headers: Vec<(&'static str, String)>,
+    /// What follows the body, read while it is sent.
+    pub rest: Option<Rest>,
+}
+
+/// The further pieces of a body.
+pub struct Rest(Box<dyn FnMut() -> Result<Option<Vec<u8>>> + Send + Sync>);
+
+impl Rest {
+    /// `next` gives a piece each time it is called, and `None` at the end. It runs where requests run, so that a
+    /// piece must be small.
+    pub fn new(next: impl FnMut() -> Result<Option<Vec<u8>>> + Send + Sync + 'static) -> Rest {
+        Rest(Box::new(next))
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// It can't be read, or not any more by this caller.
+    pub fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Rest")
+    }
 }
 
 pub const JSON: &str = "application/json";
@@ -28,18 +57,24 @@ impl Reply {
 
     /// 204.
     pub fn no_content() -> Result<Reply> {
-        Ok(Reply { status: 204, content_type: JSON, body: Vec::new(), headers: Vec::new() })
+        Ok(Reply { status: 204, content_type: JSON, body: Vec::new(), headers: Vec::new(), rest: None })
     }
 
     pub fn json(status: u16, body: &impl Serialize) -> Result<Reply> {
         let mut bytes = Vec::with_capacity(1024);
         serde_json::to_writer(&mut bytes, body)?;
-        Ok(Reply { status, content_type: JSON, body: bytes, headers: Vec::new() })
+        Ok(Reply { status, content_type: JSON, body: bytes, headers: Vec::new(), rest: None })
     }
 
     /// Text of another media type.
     pub fn text(status: u16, content_type: &'static str, body: impl Into<String>) -> Reply {
-        Reply { status, content_type, body: body.into().into_bytes(), headers: Vec::new() }
+        Reply { status, content_type, body: body.into().into_bytes(), headers: Vec::new(), rest: None }
+    }
+
+    /// Sends more after the body.
+    pub fn followed_by(mut self, rest: Rest) -> Reply {
+        self.rest = Some(rest);
+        self
     }
 
     /// Adds a header.

@@ -137,6 +137,8 @@ pub struct Route {
     /// The status of a good answer.
     pub status: u16,
     pub responds: ResponseShape,
+    /// What `?format=` may ask for besides JSON.
+    pub formats: &'static [&'static str],
     pub about: About,
 }
 
@@ -167,6 +169,7 @@ impl Route {
             work_bytes: 0,
             status: 200,
             responds: ResponseShape::Free,
+            formats: &[],
             about: About::default(),
         }
     }
@@ -231,6 +234,12 @@ impl Route {
     /// Answers with a whole list.
     pub fn responds_list(mut self, fields: &'static [FieldInfo]) -> Route {
         self.responds = ResponseShape::List(fields);
+        self
+    }
+
+    /// `?format=` may ask for these besides JSON.
+    pub fn formats(mut self, formats: &'static [&'static str]) -> Route {
+        self.formats = formats;
         self
     }
 

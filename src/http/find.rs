@@ -97,8 +97,13 @@ pub(super) fn check_format(
     if !node.is_json_only() {
         return Ok(());
     }
-    if query.iter().any(|(name, value)| name == "format" && !["", "json"].contains(&value.as_str())) {
-        return Err(not_found());
+    let formats = node.route(Method::Get).map_or(&[][..], |route| route.formats);
+    for (_, format) in query.iter().filter(|(name, _)| name == "format") {
+        match format.as_str() {
+            "" | "json" => {}
+            other if formats.contains(&other) => return Ok(()),
+            _ => return Err(not_found()),
+        }
     }
     let Some(accept) = headers.accept else { return Ok(()) };
     if accept::admits_json(accept.to_str().unwrap_or("*/*")) { Ok(()) } else { Err(Error::NotAcceptable) }

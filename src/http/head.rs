@@ -6,7 +6,7 @@ use hyper::http::request::Parts;
 
 use super::body::BodyLimits;
 use super::headers::RequestHeaders;
-use super::respond::{self, FullResponse, Memory};
+use super::respond::{self, HttpResponse, Memory};
 use crate::api::Reply;
 use crate::app::{App, Route};
 use crate::config::SMALL_BODY_BYTES_MAX;
@@ -39,7 +39,7 @@ impl<'a> RequestHead<'a> {
         BodyLimits { config, memory: self.memory(), bytes_max }
     }
 
-    pub(super) fn reply(&self, reply: Reply) -> FullResponse {
+    pub(super) fn reply(&self, reply: Reply) -> HttpResponse {
         respond::reply(reply, &self.parts.headers, self.memory())
     }
 }

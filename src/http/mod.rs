@@ -1,6 +1,7 @@
 //! Bytes and headers. Knows nothing of organizations.
 
 mod accept;
+mod answer;
 mod authorize;
 mod body;
 mod cors;

@@ -14,13 +14,14 @@ use hyper::header::{
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::accept;
+use super::answer::AnswerBody;
 use crate::api::Reply;
 use crate::api::reply::JSON;
 use crate::config::GZIP_BYTES_MIN;
 use crate::error::Error;
 use crate::pool::{Account, Pool, Share};
 
-pub(super) type FullResponse = Response<Bytes>;
+pub(super) type HttpResponse = Response<AnswerBody>;
 
 /// What a page of ours may do: show its own text and style, and nothing in the frame of another site.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
@@ -59,15 +60,16 @@ pub(super) struct Memory<'a> {
 
 /// The answer of a handler, compressed where it is large and the caller can undo it. A large one has its
 /// share of the memory until the caller has taken it; where there is none, the answer is 503.
-pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> FullResponse {
+pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> HttpResponse {
     let large = reply.body.len() >= GZIP_BYTES_MIN;
-    let compress = large && reply.body.len() <= GZIP_BYTES_MAX && accepts_gzip(request);
+    let compress =
+        reply.rest.is_none() && large && reply.body.len() <= GZIP_BYTES_MAX && accepts_gzip(request);
     let body = if compress { gzip(&reply.body) } else { reply.body };
-    let empty = body.is_empty();
+    let empty = body.is_empty() && reply.rest.is_none();
     let Some(body) = held(body, memory) else {
         return error(&Error::Busy { retry_after_seconds: RETRY_SECONDS });
     };
-    let mut answer = Response::new(body);
+    let mut answer = Response::new(AnswerBody { whole: body, rest: reply.rest });
     *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     if !empty {
@@ -89,7 +91,7 @@ pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> Fu
 }
 
 /// Every 503 says when to come again.
-fn invite_back(answer: &mut FullResponse) {
+fn invite_back(answer: &mut HttpResponse) {
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         answer.headers_mut().entry(RETRY_AFTER).or_insert(HeaderValue::from(RETRY_SECONDS));
     }
@@ -128,9 +130,9 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 }
 
 /// The answer to a request that was refused.
-pub(super) fn error(error: &Error) -> FullResponse {
+pub(super) fn error(error: &Error) -> HttpResponse {
     let envelope = error.envelope();
-    let mut answer = Response::new(Bytes::from(envelope.body()));
+    let mut answer = Response::new(Bytes::from(envelope.body()).into());
     *answer.status_mut() = StatusCode::from_u16(envelope.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_503_says_when_to_come_again_and_nothing_else_does() {
-        let retry = |answer: &FullResponse| {
+        let retry = |answer: &HttpResponse| {
             answer.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap_or_default().to_owned())
         };
         let busy = Error::Busy { retry_after_seconds: 7 };

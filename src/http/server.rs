@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, TryFutureExt};
-use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -121,7 +120,7 @@ async fn connection(
         let connection = builder.serve_connection(io, service);
         attend(connection, pulse, idle_time, &mut stopping, http2::Connection::graceful_shutdown).await
     } else {
-        let service = service_fn(|request| answer(request).map_ok(|answer| answer.map(Full::new)));
+        let service = service_fn(answer);
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         let connection = builder.serve_connection(io, service);

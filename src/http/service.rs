@@ -18,7 +18,7 @@ use super::forwarded::{self, Client};
 use super::head::RequestHead;
 use super::headers::{RequestHeaders, text};
 use super::request_log::RequestLog;
-use super::respond::{self, FullResponse, Memory};
+use super::respond::{self, HttpResponse, Memory};
 use super::{accept, cors, credentials};
 use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
@@ -39,7 +39,7 @@ pub(super) async fn answer(
     app: Arc<App>,
     peer: IpAddr,
     request: Request<Incoming>,
-) -> std::result::Result<FullResponse, Infallible> {
+) -> std::result::Result<HttpResponse, Infallible> {
     let (parts, incoming) = request.into_parts();
     let headers = RequestHeaders::of(&parts.headers);
     let client = Client::of(&headers, &parts, peer, &app.config);
@@ -76,7 +76,7 @@ async fn handle(
     client: Client,
     body: &mut RequestBody,
     log: &mut RequestLog,
-) -> Result<FullResponse> {
+) -> Result<HttpResponse> {
     forwarded::check_host(&request.headers, request.parts)?;
     if request.is_api() && cors::is_preflight(&request.parts.method, &request.parts.headers) {
         return Ok(preflight(request));
@@ -92,7 +92,7 @@ async fn handle(
     run(request, target, call, body).await
 }
 
-fn preflight(request: &RequestHead<'_>) -> FullResponse {
+fn preflight(request: &RequestHead<'_>) -> HttpResponse {
     let mut answer = request.reply(Reply::text(200, "text/plain", ""));
     cors::allow_preflight(answer.headers_mut());
     answer
@@ -183,7 +183,7 @@ async fn run(
     target: RequestTarget,
     mut call: Box<Call>,
     body: &mut RequestBody,
-) -> Result<FullResponse> {
+) -> Result<HttpResponse> {
     if target.is_options {
         return options(request, target.node);
     }
@@ -238,7 +238,7 @@ async fn run_handler(
 }
 
 /// What the path can do, as Django REST framework describes it; nothing where events are received.
-fn options(request: &RequestHead<'_>, node: &PathNode) -> Result<FullResponse> {
+fn options(request: &RequestHead<'_>, node: &PathNode) -> Result<HttpResponse> {
     #[derive(Serialize)]
     struct Options<'a> {
         name: &'a str,

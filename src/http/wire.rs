@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::answer::AnswerBody;
 use super::pulse::Pulse;
 
 /// A peer that reads less than this in the time it has does not read, in bytes.
@@ -141,37 +142,36 @@ impl AsyncWrite for WatchedSocket {
 /// The body of an answer over HTTP/2, where a peer says how much it takes: what waits for that is not on the
 /// wire, so only the pieces show its progress.
 pub(super) struct Pieces {
-    left: Bytes,
+    left: AnswerBody,
     pulse: Arc<Pulse>,
 }
 
 impl Pieces {
-    pub(super) fn new(whole: Bytes, pulse: Arc<Pulse>) -> Pieces {
+    pub(super) fn new(whole: AnswerBody, pulse: Arc<Pulse>) -> Pieces {
         Pieces { left: whole, pulse }
     }
 }
 
 impl Body for Pieces {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.left.is_empty() {
-            return Poll::Ready(None);
+        let piece = self.left.next(PIECE_BYTES);
+        if piece.is_some() {
+            self.pulse.beat();
         }
-        self.pulse.beat();
-        let length = self.left.len().min(PIECE_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.left.split_to(length)))))
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
+        self.left.is_at_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left.len() as u64)
+        self.left.size()
     }
 }

@@ -415,7 +415,8 @@ impl Tx {
 }
 
 impl Order {
-    fn reverse(self) -> Order {
+    /// The other one.
+    pub fn reverse(self) -> Order {
         match self {
             Order::Ascending => Order::Descending,
             Order::Descending => Order::Ascending,

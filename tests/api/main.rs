@@ -5,6 +5,7 @@
 
 mod access_controls;
 mod api_keys;
+mod audit;
 mod background_tasks;
 mod batch_exports;
 mod capture;

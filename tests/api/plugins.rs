@@ -486,7 +486,7 @@ fn the_log_tells_of_installs_and_uninstalls_and_of_nothing_else() {
             "id": entry["id"],
             "user": {"first_name": who.me()["first_name"], "email": who.email},
             "activity": activity, "scope": "Plugin", "item_id": plugin["id"].to_string(),
-            "detail": {"changes": null, "name": name, "short_id": null, "trigger": null, "type": null},
+            "detail": {"changes": null, "context": null, "name": name, "short_id": null, "trigger": null, "type": null},
             "created_at": entry["created_at"],
         });
         assert_eq!(entry, &wanted);

@@ -586,7 +586,7 @@ fn the_log_tells_who_changed_what_newest_first() {
             "activity": "updated",
             "scope": "Team",
             "item_id": made["id"].to_string(),
-            "detail": {"changes": null, "name": "P", "short_id": null, "trigger": null, "type": null},
+            "detail": {"changes": null, "context": null, "name": "P", "short_id": null, "trigger": null, "type": null},
             "created_at": null,
         })
     );

@@ -1,8 +1,12 @@
 //! The audit log: who changed what, when, from where and with which key, before and after.
 //! Invariant: an entry is written in the same transaction as the change that it describes.
 
+mod advanced;
 mod differences;
+mod export;
+mod filter;
 mod pages;
+mod walk;
 
 use std::net::IpAddr;
 
@@ -102,7 +106,7 @@ pub(super) static BY_ITEM: Index<EntryKey, Entry, ItemKey, ()> =
     })
     .counted(by_all_but_uuid);
 
-pub static RESOURCE: Resource = Resource::inner().tables(&[&ENTRIES]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(advanced::routes).tables(&[&ENTRIES]).samples(samples);
 
 /// A change to be written down.
 pub struct Change {

@@ -201,3 +201,9 @@ pub fn first_visible(
     let open = seen.iter().find(|project| !project.access_control);
     Ok(open.or(seen.first()).map(|project| project.id))
 }
+
+/// Whether the project's audit log also shows what belongs to its organization.
+pub fn receives_organization_entries(tx: &Tx, id: ProjectId) -> Result<bool> {
+    let details = tx.get(&DETAILS, &id)?;
+    Ok(details.is_some_and(|details| details.extra.value()["receive_org_level_activity_logs"] == true))
+}

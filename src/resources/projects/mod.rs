@@ -22,7 +22,8 @@ use crate::store::{Index, Json, Parent, Table, Tx, WriteTx, by_uuid};
 pub use commands::{create, create_default, remove, renew_token, update};
 pub use find::{
     Receiver, by_token, exists, first_visible, is_of, is_open_to, is_private, level_in, name, named,
-    note_event, require_access, require_access_of, seen, timezone, visible, visible_in,
+    note_event, receives_organization_entries, require_access, require_access_of, seen, timezone, visible,
+    visible_in,
 };
 use settings::{SETTINGS, Settings, is_timezone};
 use wire::Loaded;

@@ -193,6 +193,29 @@ impl World {
         if route.accepts_list { json!([body]) } else { Value::Object(body) }
     }
 
+    /// A body that changes something: what the route requires, and a new value for one of the other fields.
+    pub fn changing_body(&self, route: &Route) -> Value {
+        let mut body = self.body(route);
+        let writable = |field: &&FieldInfo| !field.read_only && !field.required;
+        let fields = || route.accepts.unwrap_or_default().iter();
+        let named = |field: &&FieldInfo| ["name", "label", "first_name", "title"].contains(&field.name);
+        let changed = fields()
+            .find(|field| !field.read_only && named(field))
+            .or_else(|| fields().filter(writable).find(|field| matches!(field.kind, FieldKind::Boolean)))
+            .or_else(|| {
+                fields().find(|field| !field.read_only && matches!(field.kind, FieldKind::Choice(_)))
+            });
+        let is_change = [Method::Put, Method::Patch].contains(&route.method);
+        if let (Some(field), Value::Object(body), true) = (changed, &mut body, is_change) {
+            let value = match field.kind {
+                FieldKind::Choice(choices) => json!(choices.last()),
+                _ => self.value_of(field),
+            };
+            body.insert(field.name.to_owned(), value);
+        }
+        body
+    }
+
     /// A good value, by the field's name or else its kind.
     fn value_of(&self, field: &FieldInfo) -> Value {
         match (field.name, field.kind) {
