@@ -147,7 +147,8 @@ pub fn operator_user(
     }
     let mut user = blank_user(ctx, tx, email)?;
     let named = json!({"first_name": first_name});
-    Input::of(&named).form(const { &[FIRST_NAME.info()] })?.set(FIRST_NAME, &mut user.first_name);
+    let form = Input::of(&named).form(const { &[FIRST_NAME.info()] })?;
+    user.first_name = form.only(FIRST_NAME).unwrap_or_default();
     user.password_hash = hash;
     user.is_staff = users::none_yet(tx)?;
     let uuid = ctx.new_id();
