@@ -173,11 +173,7 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
         let detail = "The API key must have at least 20 letters.";
         return Err(crate::error::invalid("api_key", "invalid_input", detail));
     }
-    let ctx = app.ctx(
-        String::new(),
-        Actor::Operator,
-        Source { client: Some("orgd admin".into()), ..Source::default() },
-    );
+    let ctx = ctx(app);
     let write = app.store.write(move |tx| {
         if !users::none_yet(tx)? {
             return Err(crate::error::invalid_body("invalid_input", "This data file has users already."));
@@ -185,6 +181,12 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
         make_owner(&ctx, tx, &owner, password_hash.clone())
     });
     write.await
+}
+
+/// What the operator's commands run with.
+fn ctx(app: &App) -> Ctx {
+    let source = Source { client: Some("orgd admin".into()), ..Source::default() };
+    app.ctx(String::new(), Actor::Operator, source)
 }
 
 fn make_owner(
@@ -277,8 +279,11 @@ pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Resul
             password::hash(&ids, &new)
         })
         .await??;
-    let write =
-        app.store.write(move |tx| users::reset_password(tx, by_address(tx, &email)?, new_hash.clone()));
+    let ctx = ctx(app);
+    let write = app.store.write(move |tx| {
+        let uuid = by_address(tx, &email)?;
+        users::reset_password(&ctx, tx, uuid, new_hash.clone())
+    });
     write.await
 }
 
@@ -289,12 +294,14 @@ fn by_address(tx: &Tx, email: &str) -> Result<UserId> {
 
 /// Takes the second factor from a user who has lost it, and ends all their sessions.
 pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
-    app.store.write(move |tx| two_factor::remove(tx, by_address(tx, &email)?)).await
+    let ctx = ctx(app);
+    app.store.write(move |tx| two_factor::remove(&ctx, tx, by_address(tx, &email)?)).await
 }
 
 /// Ends all sessions of a user, and all log-ins that wait for their second step.
 pub async fn end_sessions(app: &Arc<App>, email: String) -> Result<()> {
-    app.store.write(move |tx| sessions::end_others(tx, by_address(tx, &email)?, None)).await
+    let ctx = ctx(app);
+    app.store.write(move |tx| sessions::end_all(&ctx, tx, by_address(tx, &email)?)).await
 }
 
 /// What held a name or an address, and holds it no more.
@@ -336,15 +343,16 @@ fn unless_empty(freed: Vec<Freed>, detail: &'static str) -> Result<Vec<Freed>> {
 /// # Errors
 /// There is none.
 pub async fn free_domain(app: &Arc<App>, name: String) -> Result<Vec<Freed>> {
+    let ctx = ctx(app);
     let write = app.store.write(move |tx| {
         let mut freed = Vec::new();
-        for (organization_id, domain) in domains::free(tx, &name.to_lowercase())? {
+        for (organization_id, domain) in domains::free(&ctx, tx, &name.to_lowercase())? {
             let organization_name = organizations::find(tx, organization_id)?.name;
             let was_verified = domain.verified_at.is_some();
             let domain = domain.domain;
             freed.push(Freed::Domain { domain, organization_id, organization_name, was_verified });
         }
-        if let Some((organization_id, record)) = proxy_records::free(tx, &name)? {
+        if let Some((organization_id, record)) = proxy_records::free(&ctx, tx, &name)? {
             let organization_name = organizations::find(tx, organization_id)?.name;
             freed.push(Freed::ProxyRecord { domain: record.domain, organization_id, organization_name });
         }
@@ -359,10 +367,10 @@ pub async fn free_domain(app: &Arc<App>, name: String) -> Result<Vec<Freed>> {
 /// # Errors
 /// There is nothing to take.
 pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Result<Vec<Freed>> {
-    let now = app.clock.now();
+    let ctx = ctx(app);
     let write = app.store.write(move |tx| {
         let mut freed = Vec::new();
-        for invites::Loaded { organization, id, invite } in invites::take_back_all_to(tx, &email, now)? {
+        for invites::Loaded { organization, id, invite } in invites::take_back_all_to(tx, &email, ctx.now)? {
             freed.push(Freed::Invite {
                 invite_id: id,
                 organization_id: organization,
@@ -371,7 +379,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
             });
         }
         if account && let Some(uuid) = users::by_email(tx, &email)? {
-            freed.push(Freed::Account { user_id: uuid, email: users::free_address(tx, uuid)? });
+            freed.push(Freed::Account { user_id: uuid, email: users::free_address(&ctx, tx, uuid)? });
         }
         unless_empty(freed, "Nothing was found that holds this address.")
     });

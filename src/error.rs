@@ -35,6 +35,8 @@ pub enum Error {
     UnsupportedMedia(String),
     /// 429
     Throttled { retry_after_seconds: u32 },
+    /// 429: as much is under way as may be at once.
+    TooMany { code: &'static str, detail: Text },
     /// 503: there is no memory or no turn for the request now.
     Busy { retry_after_seconds: u32 },
     /// 503: the server is shutting down, or its store has failed.
@@ -183,6 +185,7 @@ impl Error {
                 let detail = format!("Request was throttled. Expected available in {time}.");
                 Envelope::new(429, "throttled_error", "throttled", detail)
             }
+            Error::TooMany { code, detail } => Envelope::new(429, "throttled_error", code, &**detail),
             Error::Busy { retry_after_seconds } => {
                 let detail = format!("The server is busy. Try again in {}.", seconds(*retry_after_seconds));
                 Envelope::new(503, SERVER, "busy", detail)

@@ -22,8 +22,17 @@ pub struct PathNode {
 }
 
 /// Parameters that name something and open nothing, so that the log may hold them.
-const LOGGED: [&str; 7] =
-    ["id", "organization_id", "project_id", "role_id", "session_id", "user__uuid", "uuid"];
+const LOGGED: [&str; 9] = [
+    "backfill_id",
+    "id",
+    "organization_id",
+    "project_id",
+    "role_id",
+    "run_id",
+    "session_id",
+    "user__uuid",
+    "uuid",
+];
 /// Routes below it are opened by what their paths name.
 const OPENED_BY_PATH: &str = "/api/signup/";
 /// Longer values name nothing.
@@ -197,6 +206,20 @@ impl Routes {
         }
         let values = found.params.iter().map(|(_, value)| value.to_owned());
         Some((node, node.params().zip(values).collect()))
+    }
+
+    /// The longest path that a decoded path begins with and that is known, where it is more than the API's own; `None`
+    /// too where the path itself is known.
+    pub fn known_front(&'static self, path: &str) -> Option<&'static str> {
+        let mut front = path.trim_end_matches('/');
+        while let Some((shorter, _)) = front.rsplit_once('/') {
+            front = shorter;
+            if let Ok(found) = self.router.at(front) {
+                let name = self.nodes[*found.value].1.name();
+                return Some(name).filter(|name| *name != "/api/");
+            }
+        }
+        None
     }
 
     /// All routes, by path.

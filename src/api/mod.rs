@@ -3,6 +3,7 @@
 pub mod call;
 pub mod caller;
 pub mod ctx;
+pub mod cursor;
 pub mod fields;
 pub mod form;
 pub mod input;

@@ -17,8 +17,9 @@ pub struct Paging {
     pub offset: u64,
 }
 
+/// A page as it is answered.
 #[derive(Serialize)]
-struct PageBody<'a, T> {
+pub struct Page<'a, T> {
     count: u64,
     next: Option<String>,
     previous: Option<String>,
@@ -43,18 +44,23 @@ impl Paging {
 
     /// 200 with the page.
     pub fn reply<T: Serialize>(self, call: &Call, count: u64, results: &[T]) -> Result<Reply> {
+        Reply::ok(&self.page(call, count, results))
+    }
+
+    /// The same page, for an answer that says more.
+    pub fn page<'a, T: Serialize>(self, call: &Call, count: u64, results: &'a [T]) -> Page<'a, T> {
         let Paging { limit, offset } = self;
         let end = offset.saturating_add(limit);
         let at = |offset: u64| {
             let offset = (offset > 0).then(|| offset.to_string());
             link(call, [("limit", Some(limit.to_string())), ("offset", offset)])
         };
-        Reply::ok(&PageBody {
+        Page {
             count,
             next: (end < count).then(|| at(end)),
             previous: (offset > 0).then(|| at(offset.saturating_sub(limit))),
             results,
-        })
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::guesses::Guesses;
 use crate::clock::{SECOND_MICROS, Time};
 use crate::error::{Error, Result};
-use crate::ids::UserId;
+use crate::ids::{ProxyRecordId, UserId};
 
 const MINUTE_SECONDS: i64 = 60;
 const HOUR_SECONDS: i64 = 60 * 60;
@@ -15,6 +15,7 @@ const KEY_PER_MINUTE: u32 = 480;
 const KEY_PER_HOUR: u32 = 4800;
 const USER_WRITES_PER_MINUTE: u32 = 5;
 const ADDRESS_CHANGES_PER_HOUR: u32 = 10;
+const DIAGNOSIS_SECONDS: i64 = 30;
 /// When so many are watched, the stale ones are forgotten.
 const WATCHED_MAX: usize = 10_000;
 
@@ -25,6 +26,7 @@ pub struct Throttles {
     key_hour: RateLimiter<[u8; 32]>,
     user_writes: RateLimiter<UserId>,
     address_changes: RateLimiter<UserId>,
+    diagnoses: RateLimiter<(UserId, ProxyRecordId)>,
     pub guesses: Guesses,
 }
 
@@ -35,6 +37,14 @@ impl Throttles {
     /// 429 beyond ten in an hour.
     pub fn address_change(&self, user: UserId, now: Time) -> Result<()> {
         self.address_changes.hit(user, now, HOUR_SECONDS, ADDRESS_CHANGES_PER_HOUR)
+    }
+
+    /// Counts a diagnosis of a proxy record, which makes the server look things up elsewhere.
+    ///
+    /// # Errors
+    /// 429 for a second one of a user within 30 seconds.
+    pub fn diagnosis(&self, user: UserId, record: ProxyRecordId, now: Time) -> Result<()> {
+        self.diagnoses.hit((user, record), now, DIAGNOSIS_SECONDS, 1)
     }
 
     /// Counts a request by key.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::task::Task;
@@ -74,11 +75,11 @@ impl Mailer {
         let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
             Outgoing::Gone => return Ok(()),
             Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),
-            Outgoing::Ready(mail) => message(&self.from, &mail),
+            Outgoing::Ready(mail) => message(&self.from, id, &mail),
         };
         let outcome = match outcome {
             Ok(message) => self.transport.send(message).await.map(drop).map_err(|cause| {
-                let for_good = cause.is_permanent();
+                let for_good = cause.is_permanent() && !is_about_the_sender(&cause);
                 (for_good, cause.to_string())
             }),
             Err(cause) => Err((true, cause)),
@@ -98,12 +99,36 @@ impl Mailer {
     }
 }
 
-fn message(from: &Mailbox, mail: &Mail) -> std::result::Result<Message, String> {
+/// Whether the server refuses this program and not the mail: the operator can mend that while the mail waits.
+fn is_about_the_sender(cause: &lettre::transport::smtp::Error) -> bool {
+    // Authentication, encryption, and being let in at all.
+    const CODES: [u16; 6] = [521, 523, 530, 534, 535, 538];
+    cause.status().is_some_and(|code| CODES.contains(&code.into()))
+}
+
+/// A mail that is sent again keeps its `Message-ID`, so that one that came twice is known as one.
+fn message_id(from: &Mailbox, id: MailId) -> String {
+    // The identifier of an invite's mail is that of the invite, and nobody's business.
+    let digest = Sha256::digest([b"message-id".as_slice(), id.0.as_bytes()].concat());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    format!("<{}@{}>", uuid::Builder::from_custom_bytes(bytes).into_uuid(), domain(from))
+}
+
+fn message(from: &Mailbox, id: MailId, mail: &Mail) -> std::result::Result<Message, String> {
     let to: Mailbox = mail.to.parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
     Message::builder()
+        .message_id(Some(message_id(from, id)))
         .from(from.clone())
         .to(to)
         .subject(&mail.subject)
         .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
         .map_err(|cause| format!("the mail could not be put together: {cause}"))
+}
+
+/// The sender's domain in plain letters.
+fn domain(from: &Mailbox) -> String {
+    let domain = from.email.domain();
+    let plain = url::Host::parse(domain).map(|host| host.to_string());
+    plain.unwrap_or_else(|_| domain.to_owned())
 }

@@ -1,6 +1,5 @@
 //! Follows proxy records: checks the DNS of those that are due, and stores what was found.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -69,55 +68,5 @@ async fn check(dns: &Dns, record: &ProxyRecord) -> Finding {
     if record.status == Status::Deleting {
         return Finding::Nothing;
     }
-    match dns.cname(&record.domain).await {
-        Err(_) => Finding::Silence,
-        Ok(Some(target)) if target == record.target_cname.to_lowercase() => Finding::Leads,
-        Ok(Some(other)) => Finding::LeadsTo(other),
-        Ok(None) => {
-            let addresses = dns.addresses(&record.domain).await.unwrap_or_default();
-            if addresses.into_iter().any(is_cloudflare) { Finding::Cloudflare } else { Finding::Nothing }
-        }
-    }
-}
-
-/// The networks that Cloudflare publishes as those of its proxies.
-const CLOUDFLARE: &[([u8; 4], u32)] = &[
-    ([173, 245, 48, 0], 20),
-    ([103, 21, 244, 0], 22),
-    ([103, 22, 200, 0], 22),
-    ([103, 31, 4, 0], 22),
-    ([141, 101, 64, 0], 18),
-    ([108, 162, 192, 0], 18),
-    ([190, 93, 240, 0], 20),
-    ([188, 114, 96, 0], 20),
-    ([197, 234, 240, 0], 22),
-    ([198, 41, 128, 0], 17),
-    ([162, 158, 0, 0], 15),
-    ([104, 16, 0, 0], 13),
-    ([104, 24, 0, 0], 14),
-    ([172, 64, 0, 0], 13),
-    ([131, 0, 72, 0], 22),
-];
-
-fn is_cloudflare(address: IpAddr) -> bool {
-    let IpAddr::V4(address) = address else { return false };
-    CLOUDFLARE.iter().any(|(network, bits)| {
-        let differ = address.to_bits() ^ Ipv4Addr::from(*network).to_bits();
-        differ.leading_zeros() >= *bits
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cloudflare_is_known_by_its_networks() {
-        for inside in ["104.16.0.1", "104.23.255.255", "172.71.1.1", "131.0.75.255"] {
-            assert!(is_cloudflare(inside.parse().unwrap()), "{inside}");
-        }
-        for outside in ["104.28.0.0", "172.63.255.255", "131.0.76.0", "127.0.0.1", "::1"] {
-            assert!(!is_cloudflare(outside.parse().unwrap()), "{outside}");
-        }
-    }
+    Finding::of(dns, &record.domain, &record.target_cname).await
 }

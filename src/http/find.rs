@@ -46,16 +46,32 @@ pub(super) fn find(request: &RequestHead<'_>) -> Result<Matched> {
     if uri.path_and_query().is_some_and(|whole| whole.as_str().len() > URI_BYTES_MAX) {
         return Err(not_found());
     }
-    let path = decode_path(uri.path()).ok_or_else(|| no_path(request))?;
-    let (node, params) = routes::table().find(&path).ok_or_else(|| no_path(request))?;
+    let path = decode_path(uri.path()).ok_or_else(|| no_path(request, None))?;
+    let (node, params) = routes::table().find(&path).ok_or_else(|| no_path(request, Some(&path)))?;
     let method = method_of(&request.parts.method);
     let route = method.and_then(|method| node.route(method));
     let is_options = request.parts.method == hyper::Method::OPTIONS;
     Ok(Matched { target: RequestTarget { node, method, route, is_options }, params })
 }
 
-fn no_path(request: &RequestHead<'_>) -> Error {
-    if request.is_api() { Error::NotFound("Endpoint not found.".into()) } else { not_found() }
+/// Says how far the path is known, in the words of the route table: nothing that was sent is repeated.
+fn no_path(request: &RequestHead<'_>, path: Option<&str>) -> Error {
+    const MISSING: &str = "Endpoint not found.";
+    if !request.is_api() {
+        return not_found();
+    }
+    let Some(path) = path else { return Error::NotFound(MISSING.into()) };
+    if routes::table().find(&format!("{path}/")).is_some() {
+        return Error::NotFound(format!("{MISSING} The path ends with a slash.").into());
+    }
+    match routes::table().known_front(path) {
+        Some(front) => {
+            let detail =
+                format!("{MISSING} Nothing of this name is below {front}; GET /api/ lists all paths.");
+            Error::NotFound(detail.into())
+        }
+        None => Error::NotFound(MISSING.into()),
+    }
 }
 
 /// Segments are percent-decoded before they are matched; one that hides a slash names nothing.

@@ -127,9 +127,29 @@ fn requested_host<'a>(headers: &RequestHeaders<'a>, head: &'a Parts) -> &'a str 
     text(headers.host).or_else(of_address).filter(|host| is_host(host)).unwrap_or_default()
 }
 
+/// A name or an address, of IPv6 in brackets, with or without a port.
 fn is_host(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    !text.is_empty() && text.len() <= 255 && text.bytes().all(plain)
+    const BYTES_MAX: usize = 255;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let is_name =
+        |name: &str| name.bytes().all(plain) && name.bytes().any(|byte| byte.is_ascii_alphanumeric());
+    let is_port = |port: &str| {
+        port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+    };
+    let rest = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() => rest,
+            _ => return false,
+        },
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            if !is_name(&text[..end]) {
+                return false;
+            }
+            &text[end..]
+        }
+    };
+    text.len() <= BYTES_MAX && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
 /// Whether the host is a name of this machine that no DNS server can lead here: a page of another site, or a
@@ -343,6 +363,53 @@ mod tests {
         for entry in odd.into_iter().chain(["01.2.3.4", "1.2.3.4 ", "host.example", "[::1]:", "\"1.2.3.4\""])
         {
             assert_eq!(address_of(entry), None, "{entry}");
+        }
+    }
+
+    #[test]
+    fn hosts_look_like_hosts() {
+        for host in [
+            "a",
+            "a.example",
+            "A-b_c.example.",
+            "a.example:8443",
+            "a.example:",
+            "127.0.0.1:1",
+            "[::1]",
+            "[2001:db8::1]:65535",
+            "xn--bcher-kva.example",
+            "9",
+        ] {
+            assert!(is_host(host), "{host}");
+        }
+        let long = "a".repeat(256);
+        for text in [
+            "",
+            ":",
+            ":80",
+            "..",
+            "-",
+            "a:b",
+            "a:b:c",
+            "::1",
+            "a.example:65536",
+            "a.example:-1",
+            "a.example:+1",
+            "[::1",
+            "::1]",
+            "[]",
+            "[1.2.3.4]",
+            "[a.example]",
+            "[::1]80",
+            "a b",
+            "a/b",
+            "a@b",
+            "a,b",
+            "evil\"><",
+            "bücher.example",
+            &long,
+        ] {
+            assert!(!is_host(text), "{text}");
         }
     }
 

@@ -185,6 +185,30 @@ pub fn reason(failure: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string().trim_end_matches('.').to_owned()
 }
 
+/// Whether the certificate of the other server is the reason, and stays one: certificates that are too old are renewed.
+fn is_untrusted(failure: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(failure);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref());
+        if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
+            return !is_about_time(reason);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn is_about_time(reason: &CertificateError) -> bool {
+    matches!(
+        reason,
+        CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
+    )
+}
+
 /// The refusal that caused an error, if it was one.
 fn refusal(failure: &(dyn std::error::Error + 'static)) -> Option<Refused> {
     let mut cause = Some(failure);

@@ -26,7 +26,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connect::tls;
 use super::policy::{NoAddress, is_public};
-use super::{AGENT, Outbound, Refused, reason};
+use super::{AGENT, Outbound, Refused, is_untrusted, reason};
 
 /// The certificates that those of databases are checked against.
 #[derive(Clone, Debug)]
@@ -71,6 +71,8 @@ pub enum ConnectError {
     Forbidden(Refused),
     /// There is no server, or none that speaks the protocol.
     Failed(String),
+    /// The server has no TLS, or its certificate is not accepted: the same would happen again.
+    Insecure(String),
     /// The server refuses the session; whether it has a public address.
     Refused { error: Error, is_public: bool },
 }
@@ -127,9 +129,17 @@ impl Outbound {
                 Ok(Session { client, is_public, connection: ConnectionTask(tokio::spawn(connection)) })
             }
             Err(error) if error.code().is_some() => Err(ConnectError::Refused { error, is_public }),
+            Err(error) if is_untrusted(&error) || is_unencrypted(&error) => {
+                Err(ConnectError::Insecure(reason(&error)))
+            }
             Err(error) => Err(ConnectError::Failed(reason(&error))),
         }
     }
+}
+
+/// Whether the server does not know TLS. The library has no better name for that.
+fn is_unencrypted(error: &Error) -> bool {
+    reason(error) == "server does not support TLS"
 }
 
 /// A connection to the first of the addresses that takes one.

@@ -6,14 +6,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Uri};
 use tokio::sync::watch;
 use url::Url;
 
-use super::{AGENT, Outbound, Refused, reason, refusal, shown};
+use super::{AGENT, Outbound, Refused, is_untrusted, reason, refusal, shown};
+use crate::clock::Time;
 
 /// Bodies are handed over in pieces of this size, in bytes: each one taken is a sign of life.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -37,6 +38,8 @@ pub struct SendRequest {
 pub enum SendError {
     /// Nothing may be sent there.
     Refused(Refused),
+    /// There is no such request, or the other server's certificate is not accepted: the same would happen again.
+    Unusable(String),
     /// No connection could be opened, so nothing was sent: the host and a reason.
     Unreachable(String),
     /// The connection broke, or the answer did not come in time: the host and a reason.
@@ -56,6 +59,8 @@ pub struct SendResponse {
     headers: HeaderMap,
     /// The beginning of the body.
     pub body: Vec<u8>,
+    /// Whether that is all of it: not where it is too long, or has broken off.
+    pub is_whole: bool,
     /// Whether it comes from a public address. The answers of others are never shown.
     pub is_public: bool,
 }
@@ -64,6 +69,22 @@ impl SendResponse {
     /// A header of the answer, by its name in small letters.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How many seconds to wait for, where the other server says so: a number of them, or a date by its own clock.
+    pub fn retry_after_seconds(&self, now: Time) -> Option<i64> {
+        let text = self.header(RETRY_AFTER.as_str())?.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(text.parse().unwrap_or(i64::MAX));
+        }
+        let there = self.date(DATE.as_str()).unwrap_or_else(|| now.unix_seconds());
+        Some(self.date(RETRY_AFTER.as_str())?.saturating_sub(there).max(0))
+    }
+
+    /// A header that holds a date, in seconds since 1970.
+    pub fn date(&self, name: &str) -> Option<i64> {
+        let date = jiff::fmt::rfc2822::parse(self.header(name)?.trim()).ok()?;
+        Some(date.timestamp().as_second())
     }
 
     /// The beginning of the body as text.
@@ -127,7 +148,7 @@ impl Outbound {
         progress: watch::Sender<()>,
     ) -> Result<SendResponse, SendError> {
         let host = shown(&request.url);
-        let unusable = || SendError::Unreachable(format!("a request to {host} cannot be put together"));
+        let unusable = || SendError::Unusable(format!("a request to {host} cannot be put together"));
         let body = PieceBody { rest: request.body, progress: Some(progress) };
         let mut outgoing = hyper::Request::new(body);
         *outgoing.method_mut() = Method::from_bytes(request.method.as_bytes()).map_err(|_| unusable())?;
@@ -142,25 +163,75 @@ impl Outbound {
             Some(refused) => SendError::Refused(refused),
             None => {
                 let error = format!("{host} could not be reached: {}", reason(&cause));
-                if cause.is_connect() { SendError::Unreachable(error) } else { SendError::Unanswered(error) }
+                match () {
+                    () if is_untrusted(&cause) => SendError::Unusable(error),
+                    () if cause.is_connect() => SendError::Unreachable(error),
+                    () => SendError::Unanswered(error),
+                }
             }
         })?;
         let (head, incoming) = answer.into_parts();
-        // Of an answer that is too long, or breaks off, only the status is kept.
-        let body = Limited::new(incoming, request.bytes_max).collect().await;
-        let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
+        let (body, is_whole) = beginning(incoming, request.bytes_max).await;
         Ok(SendResponse {
             status: head.status.as_u16(),
             headers: head.headers,
             body,
+            is_whole,
             is_public: peer.is_public(),
         })
     }
 }
 
+/// The beginning of a body, at most `bytes_max`, and whether that is all of it.
+async fn beginning(mut incoming: Incoming, bytes_max: usize) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let Ok(frame) = frame else { return (body, false) };
+        let Some(part) = frame.data_ref() else { continue };
+        let fitting = part.len().min(bytes_max - body.len());
+        body.extend_from_slice(&part[..fitting]);
+        if fitting < part.len() {
+            return (body, false);
+        }
+    }
+    (body, true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn response(headers: &[(&'static str, &str)]) -> SendResponse {
+        let header = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).expect("plain"))
+        };
+        let headers = headers.iter().map(header).collect();
+        SendResponse { status: 503, headers, body: Vec::new(), is_whole: true, is_public: true }
+    }
+
+    #[test]
+    fn how_long_to_wait_is_a_number_or_a_date() {
+        let now = Time::parse("2024-01-01T12:00:00Z").expect("a time");
+        for (value, seconds) in [
+            ("7", Some(7)),
+            (" 120 ", Some(120)),
+            ("0", Some(0)),
+            ("99999999999999999999999", Some(i64::MAX)),
+            ("Mon, 01 Jan 2024 12:01:30 GMT", Some(90)),
+            ("Mon, 01 Jan 2024 11:00:00 GMT", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+        ] {
+            assert_eq!(response(&[("retry-after", value)]).retry_after_seconds(now), seconds, "{value:?}");
+        }
+        assert_eq!(response(&[]).retry_after_seconds(now), None);
+        // Of two clocks that differ, the one that wrote the date counts.
+        let date =
+            [("retry-after", "Mon, 01 Jan 2024 12:01:30 GMT"), ("date", "Mon, 01 Jan 2024 12:01:00 GMT")];
+        assert_eq!(response(&date).retry_after_seconds(now), Some(30));
+    }
 
     #[tokio::test]
     async fn a_body_goes_out_in_pieces_and_each_one_is_a_sign_of_life() {

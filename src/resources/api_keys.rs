@@ -1,5 +1,9 @@
 //! Personal API keys.
-//! Invariant: only the SHA-256 of a key's value is stored; a user has at most ten.
+//! Invariant: only the SHA-256 of a key's value is stored; a user has at most ten. Keys are managed by session; a key
+//! sees nothing but itself.
+
+mod entries;
+mod of_organization;
 
 use std::sync::Arc;
 
@@ -11,13 +15,14 @@ use crate::api::call::parse_uuid;
 use crate::api::caller::{KeyAccess, Via};
 use crate::api::fields::{Checked, python_str};
 use crate::api::{Call, Ctx, Field, FieldInfo, Form, Input, Reply, Within};
-use crate::app::{Route, Tag, read, session, signed_in, tagged, write};
+use crate::app::{Route, Tag, read, signed_in, tagged, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
 use crate::config::KEYS_MAX;
-use crate::error::{Error, Result, invalid, invalid_body, not_found, unauthenticated};
+use crate::error::{Error, Result, denied, invalid, invalid_body, not_found, unauthenticated};
 use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Cacheable, Index, Order, ParentThrough, Table, Tx, WriteTx};
+pub use of_organization::{reaching, revoke};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&KEYS]).samples(samples);
 
@@ -28,10 +33,10 @@ fn routes() -> Vec<Route> {
     let all = "/api/personal_api_keys/";
     let one = "/api/personal_api_keys/{id}/";
     let routes = vec![
-        Route::get(all, session(), Within::Nothing, read(list))
+        Route::get(all, signed_in(), Within::Nothing, read(list))
             .responds_list(FIELDS)
             .about("List personal API keys", "Without their values, which are stored as hashes."),
-        Route::post(all, session(), Within::Nothing, write(post))
+        Route::post(all, signed_in(), Within::Nothing, write(post))
             .accepts(FIELDS)
             .responds(201, FIELDS)
             .about(
@@ -41,22 +46,32 @@ fn routes() -> Vec<Route> {
         Route::get("/api/personal_api_keys/@current/", signed_in(), Within::Nothing, read(current))
             .responds(200, FIELDS)
             .about("Retrieve the key that calls", "Its scopes and limits."),
-        Route::get(one, session(), Within::Nothing, read(show))
-            .responds(200, FIELDS)
-            .about("Retrieve a personal API key", "Without its value."),
-        Route::put(one, session(), Within::Nothing, write(patch))
+        Route::get(one, signed_in(), Within::Nothing, read(show)).responds(200, FIELDS).about(
+            "Retrieve a personal API key",
+            "Without its value. A key that calls retrieves itself only.",
+        ),
+        Route::put(one, signed_in(), Within::Nothing, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Replace a personal API key", "Label, scopes and limits; the value stays."),
-        Route::patch(one, session(), Within::Nothing, write(patch))
+        Route::patch(one, signed_in(), Within::Nothing, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
             .about("Change a personal API key", "Only the fields that are sent change; the value stays."),
-        Route::delete(one, session(), Within::Nothing, write(delete))
+        Route::delete(one, signed_in(), Within::Nothing, write(delete))
             .responds_nothing()
             .about("Delete a personal API key", "It stops working at once."),
+        Route::post("/api/personal_api_keys/{id}/roll/", signed_in(), Within::Nothing, write(post_roll))
+            .responds(200, FIELDS)
+            .about(
+                "Give a key a new value",
+                "The answer's `value` is shown this once, and the old one stops working at once. Label, \
+                 scopes and limits stay.",
+            ),
     ];
-    tagged(TAG, routes)
+    let mut routes = tagged(TAG, routes);
+    routes.extend(of_organization::routes());
+    routes
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,6 +86,8 @@ pub struct ApiKey {
     pub scopes: Vec<String>,
     pub scoped_projects: Vec<ProjectId>,
     pub scoped_organizations: Vec<OrganizationId>,
+    /// When its value was last replaced.
+    pub last_rolled_at: Option<Time>,
 }
 
 impl ApiKey {
@@ -108,10 +125,11 @@ const FIELDS: &[FieldInfo] = &[
     Field::text("value", 100)
         .nullable()
         .read_only()
-        .described("The key, in the answer to its creation only."),
+        .described("The key, in the answer to its creation, or to its roll, only."),
     Field::text("mask_value", 11).read_only(),
     Field::time("created_at").read_only(),
     Field::time("last_used_at").nullable().read_only(),
+    Field::time("last_rolled_at").nullable().read_only(),
     Field::integer("user_id", 0, i64::MAX).read_only(),
     SCOPES.info(),
     SCOPED_TEAMS.info(),
@@ -126,6 +144,7 @@ struct Wire<'a> {
     mask_value: &'a str,
     created_at: Time,
     last_used_at: Option<Time>,
+    last_rolled_at: Option<Time>,
     user_id: u32,
     scopes: &'a [String],
     scoped_teams: &'a [ProjectId],
@@ -140,6 +159,7 @@ fn wire<'a>(key: &'a ApiKey, user_number: u32, value: Option<&'a str>) -> Wire<'
         mask_value: &key.mask,
         created_at: key.created_at,
         last_used_at: key.last_used_at,
+        last_rolled_at: key.last_rolled_at,
         user_id: user_number,
         scopes: &key.scopes,
         scoped_teams: &key.scoped_projects,
@@ -161,7 +181,7 @@ fn check_scopes(attr: &'static str, value: &Checked) -> Result<()> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let user = call.user()?;
+    let user = require_session(call)?;
     let number = users::find(tx, user)?.number;
     let keys = of_user(tx, user)?;
     let rows: Vec<Wire<'_>> = keys.iter().map(|(_, key)| wire(key, number, None)).collect();
@@ -183,7 +203,13 @@ fn current(call: &Call, tx: &Tx) -> Result<Reply> {
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (_, key) = find(tx, call.user()?, call.param("id"))?;
+    let (user, id) = (call.user()?, call.param("id"));
+    if let Via::Key(access) = &call.caller()?.via
+        && access.id != id
+    {
+        return Err(by_key());
+    }
+    let (_, key) = find(tx, user, id)?;
     Reply::ok(&wire(&key, users::find(tx, key.user)?.number, None))
 }
 
@@ -197,11 +223,29 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::no_content()
 }
 
+fn post_roll(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (key, value) = roll(call, tx, call.param("id"))?;
+    Reply::ok(&wire(&key, users::find(tx, key.user)?.number, Some(&value)))
+}
+
+/// The calling user, where they come by session.
+fn require_session(ctx: &Ctx) -> Result<UserId> {
+    let caller = ctx.caller()?;
+    match caller.via {
+        Via::Session { .. } => Ok(caller.user),
+        Via::Key(_) => Err(by_key()),
+    }
+}
+
+fn by_key() -> Error {
+    denied("This action does not support Personal API Key access")
+}
+
 /// Makes a key for a user, and gives it with its value, which is stored nowhere. `value` is the one that the
 /// operator has chosen.
 ///
 /// # Errors
-/// 403 for a session whose password was given long ago; 400 for wrong fields, or where the user has as many keys as
+/// 403 for a key, and for a session whose password was given long ago; 400 for wrong fields, and where the user has as many keys as
 /// one may have.
 pub fn create(
     ctx: &Ctx,
@@ -210,6 +254,9 @@ pub fn create(
     value: Option<String>,
     input: Input<'_>,
 ) -> Result<(ApiKey, String)> {
+    if ctx.actor.caller().is_some() {
+        require_session(ctx)?;
+    }
     sessions::require_recent_login(ctx)?;
     let form = input.form(FIELDS)?;
     if of_user(tx, owner)?.len() >= KEYS_MAX {
@@ -228,32 +275,60 @@ pub fn create(
         scopes: Vec::new(),
         scoped_projects: Vec::new(),
         scoped_organizations: Vec::new(),
+        last_rolled_at: None,
     };
     fill(tx, &mut key, form)?;
-    tx.put(&KEYS, &hash(&value), &key)?;
+    tx.insert(&KEYS, &hash(&value), &key)?;
+    entries::whole(ctx, tx, &key, "created")?;
     Ok((key, value))
 }
 
 /// Changes the caller's key: its label, scopes and limits.
 ///
 /// # Errors
-/// 404 where the caller has no such key; else as for `create`.
+/// 403 for a key, and for a session whose password was given long ago; 404 where the caller has no such key; 400 for
+/// wrong fields.
 pub fn update(ctx: &Ctx, tx: &WriteTx, id: &str, input: Input<'_>) -> Result<ApiKey> {
+    let user = require_session(ctx)?;
     sessions::require_recent_login(ctx)?;
-    let (hash, mut key) = find(tx, ctx.user()?, id)?;
+    let (hash, before) = find(tx, user, id)?;
+    let mut key = before.clone();
     fill(tx, &mut key, input.form(FIELDS)?)?;
-    tx.put(&KEYS, &hash, &key)?;
+    tx.replace(&KEYS, &hash, &before, &key)?;
+    entries::updated(ctx, tx, &before, &key)?;
     Ok(key)
 }
 
 /// Deletes the caller's key, which opens nothing from then on.
 ///
 /// # Errors
-/// 403 for a session whose password was given long ago; 404 where the caller has no such key.
+/// 403 for a key, and for a session whose password was given long ago; 404 where the caller has no such key.
 pub fn remove(ctx: &Ctx, tx: &WriteTx, id: &str) -> Result<()> {
+    let user = require_session(ctx)?;
     sessions::require_recent_login(ctx)?;
-    let (hash, _) = find(tx, ctx.user()?, id)?;
-    Ok(tx.delete(&KEYS, &hash)?)
+    let (hash, key) = find(tx, user, id)?;
+    tx.delete(&KEYS, &hash)?;
+    entries::whole(ctx, tx, &key, "deleted")
+}
+
+/// Gives the caller's key a new value, which is stored nowhere; the old one opens nothing from then on. Label, scopes
+/// and limits stay.
+///
+/// # Errors
+/// 401 for `@current`, which names no key of a session; else as for `remove`.
+pub fn roll(ctx: &Ctx, tx: &WriteTx, id: &str) -> Result<(ApiKey, String)> {
+    let user = require_session(ctx)?;
+    sessions::require_recent_login(ctx)?;
+    if id == "@current" {
+        return Err(unauthenticated());
+    }
+    let (old, before) = find(tx, user, id)?;
+    let value = new_value(ctx);
+    let key = ApiKey { mask: mask(&value), last_rolled_at: Some(ctx.now), ..before };
+    tx.delete(&KEYS, &old)?;
+    tx.insert(&KEYS, &hash(&value), &key)?;
+    entries::whole(ctx, tx, &key, "rolled")?;
+    Ok((key, value))
 }
 
 fn new_value(ctx: &Ctx) -> String {
@@ -388,6 +463,7 @@ fn samples(all: &mut super::samples::Samples) {
             scopes: vec![text("*")],
             scoped_projects: vec![ProjectId(1), ProjectId(300)],
             scoped_organizations: vec![TWO.into()],
+            last_rolled_at: Some(NOW),
         },
     );
 }

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{Resource, organizations, places};
+use super::audit::{self, Change, scope as audited};
+use super::{Resource, organizations, places, sessions};
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
@@ -182,12 +184,12 @@ fn show(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let id = call.id("id")?;
-    let domain = update(tx, call.place.in_organization()?, id, call.input())?;
+    let domain = update(call, tx, call.place.in_organization()?, id, call.input())?;
     Reply::ok(&wire(id, &domain))
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    remove(tx, call.place.in_organization()?, call.id("id")?)?;
+    remove(call, tx, call.place.in_organization()?, call.id("id")?)?;
     Reply::no_content()
 }
 
@@ -196,7 +198,9 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
 async fn post_verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let domain = app.store.read(|tx| {
         let at = places::again(tx, &call)?.in_organization()?;
-        require_unverified(tx, at.require(Level::Admin)?, call.id("id")?)
+        let organization = at.require(Level::Admin)?;
+        sessions::require_recent_login(&call)?;
+        require_unverified(tx, organization, call.id("id")?)
     })?;
     let records = app.dns.txt(&format!("_posthog-challenge.{}", domain.domain)).await.unwrap_or_default();
     let proved = records.iter().any(|text| text.as_slice() == domain.verification_challenge.as_bytes());
@@ -211,10 +215,11 @@ async fn post_verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 /// without.
 ///
 /// # Errors
-/// 403 below admin; 400 for wrong fields, for no domain name, and for one that this organization claims or another
+/// 403 below admin, and for a session whose password was given long ago; 400 for wrong fields, for no domain name, and for one that this organization claims or another
 /// has verified.
 pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(DomainId, Domain)> {
     let organization = at.require(Level::Admin)?;
+    sessions::require_recent_login(ctx)?;
     let mut form = input.form(FIELDS)?;
     let mut domain = Domain {
         domain: form.take(DOMAIN).unwrap_or_default(),
@@ -239,6 +244,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     }
     let id = ctx.new_id();
     tx.insert(&DOMAINS, &(organization, id), &domain)?;
+    audit::record(ctx, tx, organization, Change::created(audited::DOMAIN, id, &domain.domain))?;
     Ok((id, domain))
 }
 
@@ -250,11 +256,13 @@ fn taken() -> Error {
 /// proof over to another name; it is ignored.
 ///
 /// # Errors
-/// 403 below admin; 404 where the organization has no such domain; 400 for wrong fields, and for what only a
+/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such domain; 400 for wrong fields, and for what only a
 /// verified domain may say.
-pub fn update(tx: &WriteTx, at: InOrganization, id: DomainId, input: Input<'_>) -> Result<Domain> {
+pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId, input: Input<'_>) -> Result<Domain> {
     let organization = at.require(Level::Admin)?;
-    let mut domain = get(tx, organization, id)?;
+    sessions::require_recent_login(ctx)?;
+    let before = get(tx, organization, id)?;
+    let mut domain = before.clone();
     let mut form = input.form(FIELDS)?;
     let needs_proof = if form.has(JIT_PROVISIONING_ENABLED) {
         Some(JIT_PROVISIONING_ENABLED.name())
@@ -269,7 +277,8 @@ pub fn update(tx: &WriteTx, at: InOrganization, id: DomainId, input: Input<'_>) 
     form.set(SSO_ENFORCEMENT, &mut domain.sso_enforcement);
     form.ignore(DOMAIN);
     fill_saml(&mut domain, form);
-    tx.put(&DOMAINS, &(organization, id), &domain)?;
+    tx.replace(&DOMAINS, &(organization, id), &before, &domain)?;
+    audit::record(ctx, tx, organization, updated(id, &before, &domain)?)?;
     Ok(domain)
 }
 
@@ -283,22 +292,43 @@ fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
 /// Gives a domain up: another organization can verify its name from then on. From admin level on.
 ///
 /// # Errors
-/// 403 below admin; 404 where the organization has no such domain.
-pub fn remove(tx: &WriteTx, at: InOrganization, id: DomainId) -> Result<()> {
+/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such domain.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId) -> Result<()> {
     let organization = at.require(Level::Admin)?;
-    get(tx, organization, id)?;
-    Ok(tx.delete(&DOMAINS, &(organization, id))?)
+    sessions::require_recent_login(ctx)?;
+    let domain = get(tx, organization, id)?;
+    tx.delete(&DOMAINS, &(organization, id))?;
+    audit::record(ctx, tx, organization, Change::deleted(audited::DOMAIN, id, &domain.domain))
+}
+
+/// What the audit log says of a change.
+fn updated(id: DomainId, before: &Domain, domain: &Domain) -> Result<Change> {
+    let state = |domain: &Domain| {
+        json!({
+            "domain": domain.domain,
+            "verified_at": domain.verified_at,
+            "jit_provisioning_enabled": domain.jit_provisioning_enabled,
+            "sso_enforcement": domain.sso_enforcement,
+            "saml_entity_id": domain.saml_entity_id,
+            "saml_acs_url": domain.saml_acs_url,
+            "saml_x509_cert": domain.saml_x509_cert,
+        })
+    };
+    let changes = audit::differences(audited::DOMAIN, &state(before), &state(domain))?;
+    Ok(Change::updated(audited::DOMAIN, id, &domain.domain, changes))
 }
 
 /// Notes a look at the DNS, and that the domain is `proved` where its proof was found. From admin level on. The
 /// claims of other organizations stay when one is proved, but prove nothing any more.
 ///
 /// # Errors
-/// 403 below admin; 404 where the organization has no such domain; 400 for one that is verified already, here or by
+/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such domain; 400 for one that is verified already, here or by
 /// another organization.
 pub fn verify(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId, proved: bool) -> Result<Domain> {
     let organization = at.require(Level::Admin)?;
-    let mut domain = require_unverified(tx, organization, id)?;
+    sessions::require_recent_login(ctx)?;
+    let before = require_unverified(tx, organization, id)?;
+    let mut domain = before.clone();
     if proved {
         if tx.has(&VERIFIED, &domain.domain)? {
             return Err(taken());
@@ -306,7 +336,8 @@ pub fn verify(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId, proved:
         domain.verified_at = Some(ctx.now);
     }
     domain.last_verification_retry = Some(ctx.now);
-    tx.put(&DOMAINS, &(organization, id), &domain)?;
+    tx.replace(&DOMAINS, &(organization, id), &before, &domain)?;
+    audit::record(ctx, tx, organization, updated(id, &before, &domain)?)?;
     Ok(domain)
 }
 
@@ -341,12 +372,16 @@ pub fn provisions(tx: &Tx, email: &str) -> Result<Option<OrganizationId>> {
     Ok(get(tx, organization, id)?.jit_provisioning_enabled.then_some(organization))
 }
 
-/// Takes a name from all organizations that claim it, and gives their claims.
-pub fn free(tx: &WriteTx, name: &str) -> Result<Vec<(OrganizationId, Domain)>> {
+/// Takes a name from all organizations that claim it, and gives their claims. For the operator.
+///
+/// # Errors
+/// None but of the data file.
+pub fn free(ctx: &Ctx, tx: &WriteTx, name: &str) -> Result<Vec<(OrganizationId, Domain)>> {
     let mut freed = Vec::new();
     for ((organization, id), domain) in tx.all(&DOMAINS)? {
         if domain.domain == name {
             tx.delete(&DOMAINS, &(organization, id))?;
+            audit::record(ctx, tx, organization, Change::deleted(audited::DOMAIN, id, name))?;
             freed.push((organization, domain));
         }
     }

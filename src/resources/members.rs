@@ -319,6 +319,12 @@ pub fn first_users(tx: &Tx, organization: OrganizationId, limit: u64) -> Result<
     page.into_iter().map(|(_, user)| users::find(tx, user)).collect()
 }
 
+/// The members of an organization with their levels, the oldest membership first.
+pub fn levels(tx: &Tx, organization: OrganizationId) -> Result<Vec<(UserId, Level)>> {
+    let all = tx.scan(&BY_JOINING, &organization, Order::Ascending)?.into_iter();
+    all.map(|(_, user)| Ok((user, find(tx, organization, user)?.level))).collect()
+}
+
 /// The users of some of an organization's members, oldest membership first, and how many there are.
 pub fn users_page(
     tx: &Tx,

@@ -11,6 +11,7 @@ mod elements;
 pub mod events;
 #[cfg(test)]
 mod golden;
+pub mod integrations;
 pub mod integrity;
 pub mod invites;
 pub mod members;
@@ -25,6 +26,7 @@ pub mod proxy_records;
 pub mod registry;
 pub mod role_memberships;
 pub mod roles;
+mod root;
 pub mod samples;
 pub mod secrets;
 pub mod sessions;

@@ -2,18 +2,24 @@
 //! Invariant: a name belongs to one record of the instance, whatever its case; a record has a row in
 //! `DUE` as long as the background task has to look at it again.
 
+mod diagnosis;
+mod finding;
+
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Resource, organizations, users};
+use super::audit::{self, Change, scope as audited};
+use super::{Resource, organizations, sessions, users};
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
-use crate::app::{Route, Tag, read, scope, tagged, write};
+use crate::app::{Route, Tag, async_, read, scope, tagged, write};
 use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::config::Config;
 use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::ids::{OrganizationId, ProxyRecordId, UserId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid, hex};
+pub use finding::Finding;
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&RECORDS]).samples(samples);
 
@@ -27,6 +33,7 @@ fn routes() -> Vec<Route> {
     let all = "/api/organizations/{organization_id}/proxy_records/";
     let one = "/api/organizations/{organization_id}/proxy_records/{id}/";
     let again = "/api/organizations/{organization_id}/proxy_records/{id}/retry/";
+    let diagnose = "/api/organizations/{organization_id}/proxy_records/{id}/diagnose/";
     let organization = Within::Organization("organization_id");
     let routes = vec![
         Route::get(all, scope("organization:read"), organization, read(list))
@@ -58,7 +65,14 @@ fn routes() -> Vec<Route> {
             .responds(200, FIELDS)
             .about(
                 "Look at a proxy record again",
-                "From admin level on. Starts anew where the record is issuing, erroring or timed out.",
+                "From admin level on. Starts anew where the record is erroring or timed out.",
+            ),
+        Route::post(diagnose, scope("organization:write"), organization, async_(diagnosis::post_diagnose))
+            .responds(200, diagnosis::FIELDS)
+            .about(
+                "Find out what is wrong with a proxy record",
+                "From admin level on, once in 30 seconds. Looks at the DNS of the name and, where the record is \
+                 valid, at what answers there. Changes nothing.",
             ),
     ];
     tagged(TAG, routes)
@@ -79,8 +93,33 @@ pub enum Status {
     TimedOut,
 }
 
+impl Status {
+    const ALL: [Status; 7] = [
+        Status::Waiting,
+        Status::Issuing,
+        Status::Valid,
+        Status::Warning,
+        Status::Erroring,
+        Status::Deleting,
+        Status::TimedOut,
+    ];
+
+    /// As it is shown.
+    fn name(self) -> &'static str {
+        match self {
+            Status::Waiting => "waiting",
+            Status::Issuing => "issuing",
+            Status::Valid => "valid",
+            Status::Warning => "warning",
+            Status::Erroring => "erroring",
+            Status::Deleting => "deleting",
+            Status::TimedOut => "timed_out",
+        }
+    }
+}
+
 fn is_status(text: &str) -> bool {
-    ["waiting", "issuing", "valid", "warning", "erroring", "deleting", "timed_out"].contains(&text)
+    Status::ALL.iter().any(|status| status.name() == text)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +161,8 @@ pub static DUE: Index<
     record.next_look_at.map(|at| ((at.0.to_be_bytes(), *id), *organization))
 });
 
+/// How many records an organization may have.
+const RECORDS_MAX: u64 = 100;
 /// A name that never gets its CNAME is given up after this.
 const WAITING_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
 /// The first look in vain is repeated after this; each later wait is longer by a tenth, up to the longest.
@@ -166,13 +207,23 @@ fn wire<'a>(tx: &Tx, id: ProxyRecordId, record: &'a ProxyRecord) -> Result<Wire<
     })
 }
 
+/// A page, and how many records there may be.
+#[derive(Serialize)]
+struct Listed<P> {
+    #[serde(flatten)]
+    page: P,
+    max_proxy_records: u64,
+}
+
 /// Newest first.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let (total, page) = tx.page(&RECORDS, &organization, Order::Descending, paging.offset, paging.limit)?;
     let rows = page.iter().map(|((_, id), record)| wire(tx, *id, record));
-    paging.reply(call, total, &rows.collect::<Result<Vec<Wire<'_>>>>()?)
+    let rows = rows.collect::<Result<Vec<Wire<'_>>>>()?;
+    let page = paging.page(call, total, &rows);
+    Reply::ok(&Listed { page, max_proxy_records: RECORDS_MAX })
 }
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -206,7 +257,8 @@ fn post_retry(call: &Call, tx: &WriteTx) -> Result<Reply> {
 /// Makes a record of a name, whose CNAME is waited for from then on. From admin level on.
 ///
 /// # Errors
-/// 403 below admin; 400 for no host name, and for one that has a record already.
+/// 403 below admin, and for a session whose password was given long ago; 400 for no host name, for one that has a
+/// record already, and where the organization has as many records as one may have.
 pub fn create(
     ctx: &Ctx,
     tx: &WriteTx,
@@ -214,8 +266,13 @@ pub fn create(
     input: Input<'_>,
 ) -> Result<(ProxyRecordId, ProxyRecord)> {
     let organization = at.require(Level::Admin)?;
+    sessions::require_recent_login(ctx)?;
     let domain: String = input.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
     require_free(tx, &domain, None)?;
+    if tx.count(&RECORDS, &organization)? >= RECORDS_MAX {
+        let detail = format!("Maximum of {RECORDS_MAX} proxy records per organization.");
+        return Err(invalid_body("invalid_input", detail));
+    }
     let id = ctx.new_id();
     let record = ProxyRecord {
         target_cname: target_cname(&ctx.config, organization, &domain),
@@ -230,14 +287,14 @@ pub fn create(
         next_look_at: Some(ctx.now),
     };
     tx.insert(&RECORDS, &(organization, id), &record)?;
+    audit::record(ctx, tx, organization, Change::created(audited::PROXY_RECORD, id, &record.domain))?;
     Ok((id, record))
 }
 
 /// Gives a record another name, which starts from the beginning; the same name changes nothing. From admin level on.
 ///
 /// # Errors
-/// 403 below admin; 404 where the organization has no such record; 400 for one that is being deleted, and as for
-/// `create`.
+/// As for `create`; 404 where the organization has no such record; 400 for one that is being deleted.
 pub fn update(
     ctx: &Ctx,
     tx: &WriteTx,
@@ -246,13 +303,18 @@ pub fn update(
     input: Input<'_>,
 ) -> Result<ProxyRecord> {
     let organization = at.require(Level::Admin)?;
-    let before = to_change(tx, organization, id)?;
+    sessions::require_recent_login(ctx)?;
+    let before = get(tx, organization, id)?;
+    if before.status == Status::Deleting {
+        return Err(invalid_body("invalid_input", "This proxy record is being deleted."));
+    }
     let wanted: Option<String> = input.form(FIELDS)?.only(DOMAIN);
     let Some(domain) = wanted.filter(|domain| *domain != before.domain) else { return Ok(before) };
     require_free(tx, &domain, Some(id))?;
     let target_cname = target_cname(&ctx.config, organization, &domain);
     let record = ProxyRecord { domain, target_cname, ..before.clone() }.restarted(ctx.now);
     tx.replace(&RECORDS, &(organization, id), &before, &record)?;
+    audit::record(ctx, tx, organization, updated(id, &before, &record)?)?;
     Ok(record)
 }
 
@@ -260,46 +322,49 @@ pub fn update(
 /// From admin level on.
 ///
 /// # Errors
-/// 403 below admin; 404 where the organization has no such record.
+/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such record.
 pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: ProxyRecordId) -> Result<()> {
     let organization = at.require(Level::Admin)?;
+    sessions::require_recent_login(ctx)?;
     let before = get(tx, organization, id)?;
     match before.status {
         Status::Waiting | Status::Erroring | Status::TimedOut => {
             tx.delete(&RECORDS, &(organization, id))?;
         }
-        Status::Deleting => {}
+        Status::Deleting => return Ok(()),
         Status::Issuing | Status::Valid | Status::Warning => {
             let next_look_at = Some(ctx.now);
             let record = ProxyRecord { next_look_at, ..before.clone().turned(Status::Deleting, "", ctx.now) };
             tx.replace(&RECORDS, &(organization, id), &before, &record)?;
         }
     }
-    Ok(())
+    audit::record(ctx, tx, organization, Change::deleted(audited::PROXY_RECORD, id, &before.domain))
 }
 
 /// Waits for the name's CNAME again, from the beginning. From admin level on.
 ///
 /// # Errors
-/// 403 below admin; 404 where the organization has no such record; 400 in a state that needs no other try.
+/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such record;
+/// 400 in a state that needs no other try.
 pub fn retry(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: ProxyRecordId) -> Result<ProxyRecord> {
     let organization = at.require(Level::Admin)?;
-    let before = to_change(tx, organization, id)?;
-    if !matches!(before.status, Status::Erroring | Status::TimedOut | Status::Issuing) {
-        let detail = "Only a proxy record that is issuing, erroring or timed out can be tried again.";
+    sessions::require_recent_login(ctx)?;
+    let before = get(tx, organization, id)?;
+    if !matches!(before.status, Status::Erroring | Status::TimedOut) {
+        let detail = format!("Cannot retry proxy in {} state.", before.status.name());
         return Err(invalid_body("invalid_input", detail));
     }
     let record = before.clone().restarted(ctx.now);
     tx.replace(&RECORDS, &(organization, id), &before, &record)?;
+    audit::record(ctx, tx, organization, updated(id, &before, &record)?)?;
     Ok(record)
 }
 
-fn to_change(tx: &Tx, organization: OrganizationId, id: ProxyRecordId) -> Result<ProxyRecord> {
-    let record = get(tx, organization, id)?;
-    if record.status == Status::Deleting {
-        return Err(invalid_body("invalid_input", "This proxy record is being deleted."));
-    }
-    Ok(record)
+/// What the audit log says of a change that somebody made; what the background task finds is none.
+fn updated(id: ProxyRecordId, before: &ProxyRecord, record: &ProxyRecord) -> Result<Change> {
+    let state = |record: &ProxyRecord| json!({"domain": record.domain, "target_cname": record.target_cname, "status": record.status});
+    let changes = audit::differences(audited::PROXY_RECORD, &state(before), &state(record))?;
+    Ok(Change::updated(audited::PROXY_RECORD, id, &record.domain, changes))
 }
 
 /// Refuses what is no host name, and the name of another record than `own`, which may change its own name's case.
@@ -352,24 +417,16 @@ impl ProxyRecord {
 
     /// At the beginning.
     fn restarted(self, now: Time) -> ProxyRecord {
-        let again = ProxyRecord { waiting_since: now, looks: 0, next_look_at: Some(now), ..self };
-        again.turned(Status::Waiting, "", now)
+        ProxyRecord {
+            status: Status::Waiting,
+            message: None,
+            updated_at: now,
+            waiting_since: now,
+            looks: 0,
+            next_look_at: Some(now),
+            ..self
+        }
     }
-}
-
-/// What a look at a name's DNS found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// The CNAME is right.
-    Leads,
-    /// There is a CNAME to somewhere else.
-    LeadsTo(String),
-    /// There is no CNAME but an address of Cloudflare's.
-    Cloudflare,
-    /// There is no CNAME.
-    Nothing,
-    /// The DNS did not answer.
-    Silence,
 }
 
 /// The record after a look: the whole of its state machine.
@@ -464,11 +521,15 @@ fn get(tx: &Tx, organization: OrganizationId, id: ProxyRecordId) -> Result<Proxy
     tx.get(&RECORDS, &(organization, id))?.ok_or_else(not_found)
 }
 
-/// Removes the record of a name, whatever its case, and gives it with its organization.
-pub fn free(tx: &WriteTx, name: &str) -> Result<Option<(OrganizationId, ProxyRecord)>> {
+/// Removes the record of a name, whatever its case, and gives it with its organization. For the operator.
+///
+/// # Errors
+/// None but of the data file.
+pub fn free(ctx: &Ctx, tx: &WriteTx, name: &str) -> Result<Option<(OrganizationId, ProxyRecord)>> {
     let Some((organization, id)) = tx.get(&BY_DOMAIN, &name.to_lowercase())? else { return Ok(None) };
     let record = get(tx, organization, id)?;
     tx.delete(&RECORDS, &(organization, id))?;
+    audit::record(ctx, tx, organization, Change::deleted(audited::PROXY_RECORD, id, &record.domain))?;
     Ok(Some((organization, record)))
 }
 

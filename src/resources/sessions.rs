@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::users::{self, User};
+use super::users::{self, Happening, User};
 use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
 use crate::api::caller::{SecondStep, Via};
 use crate::api::{Actor, Call, Caller, Ctx, Field, FieldInfo, Reply, Within};
@@ -273,6 +273,9 @@ pub fn log_out(ctx: &Ctx, tx: &WriteTx, session: Option<[u8; 32]>) -> Result<boo
         return Ok(false);
     }
     tx.delete(&SESSIONS, &hash)?;
+    if is_callers {
+        users::record(ctx, tx, session.user, &Happening::LoggedOut { sessions: 1 })?;
+    }
     Ok(true)
 }
 
@@ -418,6 +421,10 @@ fn begin(
         user_agent: browser.user_agent.chars().take(USER_AGENT_CHARS_MAX).collect(),
     };
     tx.insert(&SESSIONS, &hash(&token), &session)?;
+    if second_step != SecondStep::Awaited {
+        let has_second_factor = second_step == SecondStep::Done;
+        users::record(ctx, tx, user, &Happening::LoggedIn { method: method.name(), has_second_factor })?;
+    }
     Ok(token)
 }
 
@@ -461,6 +468,31 @@ pub fn end_others(tx: &WriteTx, user: UserId, keep: Option<[u8; 32]>) -> Result<
         }
     }
     Ok(())
+}
+
+/// Ends all sessions of a user, and all log-ins that wait for their second step. For the operator.
+///
+/// # Errors
+/// None but of the data file.
+pub fn end_all(ctx: &Ctx, tx: &WriteTx, user: UserId) -> Result<()> {
+    let sessions = live_ones(ctx, tx, user)?.len();
+    end_others(tx, user, None)?;
+    if sessions > 0 {
+        users::record(ctx, tx, user, &Happening::LoggedOut { sessions })?;
+    }
+    Ok(())
+}
+
+/// A user's live sessions with their hashes, newest first; a log-in that waits for its second step is none.
+fn live_ones(ctx: &Ctx, tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], Session)>> {
+    let mut all = Vec::new();
+    for (hash, session) in of_user(tx, user)? {
+        if is_live(&session, ctx) && session.second_step != SecondStep::Awaited {
+            all.push((hash, session));
+        }
+    }
+    all.sort_by_key(|(_, session)| std::cmp::Reverse(session.id));
+    Ok(all)
 }
 
 /// When the newest session began.

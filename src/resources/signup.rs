@@ -95,6 +95,7 @@ const SIGNED_UP: &[FieldInfo] = &[
     Field::email("email").read_only(),
     Field::boolean("is_email_verified").nullable().read_only(),
     Field::json("hedgehog_config").nullable().read_only(),
+    Field::text("role_at_organization", 128).nullable().read_only(),
     Field::text("redirect_url", 2000).read_only(),
 ];
 

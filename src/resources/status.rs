@@ -21,10 +21,6 @@ pub(super) const TAG: Tag = Tag {
 
 fn routes() -> Vec<Route> {
     let routes = vec![
-        Route::get("/", public(), Within::Nothing, read(|_, _| Ok(Reply::text(200, "text/plain", WELCOME))))
-            .in_any_format()
-            .about("See that this is orgd", "A line of text.")
-            .called("welcome"),
         Route::get("/_health/", public(), Within::Nothing, async_(health))
             .in_any_format()
             .about("See whether the server works", "`ok`, or 503 while writes fail."),
@@ -47,8 +43,6 @@ fn routes() -> Vec<Route> {
     ];
     tagged(TAG, routes)
 }
-
-const WELCOME: &str = "This is orgd. Its API is at /api/, described at /api/schema/redoc/.\n";
 
 /// What belongs to the file as a whole, by name.
 pub(super) static INSTANCE: Table<String, Vec<u8>> = Table::new("instance");

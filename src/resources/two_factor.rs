@@ -12,7 +12,8 @@ use sha2::Sha256;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 
 use super::sessions::{self, Browser};
-use super::{Resource, places, status, users};
+use super::users::{self, Happening};
+use super::{Resource, places, status};
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, session, tagged};
 use crate::auth::guesses::{Guess, RefusedGuess};
@@ -286,7 +287,8 @@ pub fn enable(ctx: &Ctx, tx: &WriteTx, token: &str) -> Result<()> {
     let secret = Stored::seal(&ctx.vault, &ctx.ids, user, key)?;
     let device = Device { secret, confirmed_at: ctx.now, last_step, recovery_codes: Vec::new() };
     tx.put(&DEVICES, &user, &device)?;
-    sessions::second_factor_changed(ctx, tx, true)
+    sessions::second_factor_changed(ctx, tx, true)?;
+    users::record(ctx, tx, user, &Happening::SecondFactor { is_enabled: true })
 }
 
 fn status(call: &Call, tx: &Tx) -> Result<Reply> {
@@ -322,6 +324,7 @@ pub fn renew_recovery_codes(ctx: &Ctx, tx: &WriteTx) -> Result<Vec<String>> {
     device.recovery_codes = codes.iter().map(|code| hash(code)).collect();
     tx.put(&DEVICES, &user, &device)?;
     sessions::second_factor_changed(ctx, tx, true)?;
+    users::record(ctx, tx, user, &Happening::RecoveryCodes)?;
     Ok(codes)
 }
 
@@ -343,7 +346,8 @@ pub fn disable(ctx: &Ctx, tx: &WriteTx) -> Result<()> {
     let user = ctx.user()?;
     enabled(tx, user)?;
     tx.delete(&DEVICES, &user)?;
-    sessions::second_factor_changed(ctx, tx, false)
+    sessions::second_factor_changed(ctx, tx, false)?;
+    users::record(ctx, tx, user, &Happening::SecondFactor { is_enabled: false })
 }
 
 /// The caller, who has a second factor and has proved lately that they are the user.
@@ -491,9 +495,14 @@ pub fn is_enabled(tx: &Tx, user: UserId) -> Result<bool> {
 ///
 /// # Errors
 /// None but of the data file.
-pub fn remove(tx: &WriteTx, user: UserId) -> Result<()> {
+pub fn remove(ctx: &Ctx, tx: &WriteTx, user: UserId) -> Result<()> {
+    let had_one = is_enabled(tx, user)?;
     tx.delete(&DEVICES, &user)?;
-    sessions::end_others(tx, user, None)
+    sessions::end_others(tx, user, None)?;
+    if had_one {
+        users::record(ctx, tx, user, &Happening::SecondFactor { is_enabled: false })?;
+    }
+    Ok(())
 }
 
 /// A device, for the test of the stored bytes.

@@ -2,6 +2,9 @@
 //! Invariant: an address belongs to one user, whatever its case. The current organization and
 //! project are wishes: where one is gone, or closed to the user, the first one left stands in.
 
+mod entries;
+mod web_app;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +22,8 @@ use crate::config::SENSITIVE_SESSION_SECONDS;
 use crate::error::{Error, Result, denied, invalid, not_found};
 use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
+pub use entries::{Happening, record};
+use web_app::{Shown, WebApp};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&USERS]).samples(samples);
 
@@ -49,6 +54,7 @@ fn routes() -> Vec<Route> {
                  only, with `current_password`, and end the other sessions.",
             ),
     ];
+    let routes = routes.into_iter().chain(web_app::routes()).collect();
     tagged(TAG, routes)
 }
 
@@ -62,7 +68,8 @@ pub struct User {
     pub last_name: String,
     pub is_staff: bool,
     pub date_joined: Time,
-    pub role_at_organization: String,
+    /// Of `ROLES`, or what was said at sign-up.
+    pub role_at_organization: Option<String>,
     pub current_organization: Option<OrganizationId>,
     pub current_project: Option<ProjectId>,
     pub settings: Settings,
@@ -78,6 +85,8 @@ pub struct Settings {
     pub has_seen_product_intro_for: Option<Json>,
     pub hedgehog_config: Option<Json>,
     pub theme_mode: Option<String>,
+    /// See `web_app`.
+    pub web_app: Json,
 }
 
 impl Default for Settings {
@@ -90,6 +99,7 @@ impl Default for Settings {
             has_seen_product_intro_for: None,
             hedgehog_config: None,
             theme_mode: None,
+            web_app: Json::of(&serde_json::json!({})),
         }
     }
 }
@@ -109,6 +119,7 @@ pub const BASIC: &[FieldInfo] = &[
     Field::email("email").read_only(),
     Field::boolean("is_email_verified").nullable().read_only(),
     Field::json("hedgehog_config").nullable().read_only(),
+    Field::text("role_at_organization", 128).nullable().read_only(),
 ];
 
 #[derive(Serialize)]
@@ -121,9 +132,15 @@ pub struct Basic<'a> {
     email: &'a str,
     is_email_verified: Option<bool>,
     hedgehog_config: &'a Option<Json>,
+    role_at_organization: Option<&'a str>,
 }
 
 impl User {
+    /// First and last name, as people write them.
+    pub fn full_name(&self) -> String {
+        format!("{} {}", self.first_name, self.last_name).trim().to_owned()
+    }
+
     pub fn basic(&self, uuid: UserId) -> Basic<'_> {
         Basic {
             id: self.number,
@@ -134,8 +151,17 @@ impl User {
             email: &self.email,
             is_email_verified: Some(false),
             hedgehog_config: &self.settings.hedgehog_config,
+            role_at_organization: self.role_at_organization.as_deref(),
         }
     }
+}
+
+/// What somebody can do at their organization.
+const ROLES: [&str; 8] =
+    ["engineering", "data", "product", "founder", "leadership", "marketing", "sales", "other"];
+
+fn is_role_at_organization(text: &str) -> bool {
+    text.is_empty() || ROLES.contains(&text)
 }
 
 fn is_toolbar_mode(text: &str) -> bool {
@@ -161,6 +187,8 @@ const EVENTS_COLUMN_CONFIG: Field<Json> = Field::json("events_column_config");
 const HAS_SEEN_PRODUCT_INTRO_FOR: Field<Option<Json>> = Field::json("has_seen_product_intro_for").nullable();
 const THEME_MODE: Field<Option<String>> = Field::text_choice("theme_mode", is_theme_mode).nullable();
 const HEDGEHOG_CONFIG: Field<Option<Json>> = Field::json("hedgehog_config").nullable();
+const ROLE_AT_ORGANIZATION: Field<Option<String>> =
+    Field::text_choice("role_at_organization", is_role_at_organization).nullable();
 pub const ME: &[FieldInfo] = &[
     Field::time("date_joined").read_only(),
     Field::uuid("uuid").read_only(),
@@ -192,6 +220,13 @@ pub const ME: &[FieldInfo] = &[
     Field::json("scene_personalisation").read_only(),
     THEME_MODE.info(),
     HEDGEHOG_CONFIG.info(),
+    ROLE_AT_ORGANIZATION.info(),
+    web_app::ALLOW_IMPERSONATION.info(),
+    web_app::ALLOW_SIDEBAR_SUGGESTIONS.info(),
+    web_app::HIDE_MCP_HINTS.info(),
+    web_app::PASSKEYS_ENABLED_FOR_2FA.info(),
+    web_app::SHORTCUT_POSITION.info(),
+    web_app::UI_CONFIGURATION.info(),
 ];
 
 #[derive(Serialize)]
@@ -222,6 +257,9 @@ struct Me<'a> {
     scene_personalisation: [(); 0],
     theme_mode: Option<&'a str>,
     hedgehog_config: &'a Option<Json>,
+    role_at_organization: Option<&'a str>,
+    #[serde(flatten)]
+    web_app: Shown,
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
@@ -292,6 +330,8 @@ fn me(ctx: &Ctx, tx: &Tx, uuid: UserId, user: &User) -> Result<Reply> {
         scene_personalisation: [],
         theme_mode: user.settings.theme_mode.as_deref(),
         hedgehog_config: &user.settings.hedgehog_config,
+        role_at_organization: user.role_at_organization.as_deref(),
+        web_app: WebApp::of(&user.settings.web_app)?.shown(),
     })
 }
 
@@ -422,6 +462,7 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, input: Input<'_>, proved: Option<Proved>)
         sessions::end_others(tx, *uuid, Some(proved.session))?;
     }
     replace(tx, *uuid, &before, &user)?;
+    entries::credentials(ctx, tx, *uuid, &before, &user)?;
     Ok(user)
 }
 
@@ -429,11 +470,12 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, input: Input<'_>, proved: Option<Proved>)
 ///
 /// # Errors
 /// 404 for nobody.
-pub fn reset_password(tx: &WriteTx, uuid: UserId, password_hash: String) -> Result<()> {
+pub fn reset_password(ctx: &Ctx, tx: &WriteTx, uuid: UserId, password_hash: String) -> Result<()> {
     let before = find(tx, uuid)?;
     let user = User { password_hash: Some(password_hash), ..before.clone() };
     sessions::end_others(tx, uuid, None)?;
-    replace(tx, uuid, &before, &user)
+    replace(tx, uuid, &before, &user)?;
+    entries::credentials(ctx, tx, uuid, &before, &user)
 }
 
 /// Moves a user to an address at which nobody can be reached, and ends all their sessions. Gives the address. For the
@@ -441,11 +483,12 @@ pub fn reset_password(tx: &WriteTx, uuid: UserId, password_hash: String) -> Resu
 ///
 /// # Errors
 /// 404 for nobody.
-pub fn free_address(tx: &WriteTx, uuid: UserId) -> Result<String> {
+pub fn free_address(ctx: &Ctx, tx: &WriteTx, uuid: UserId) -> Result<String> {
     let before = find(tx, uuid)?;
     let user = User { email: format!("{uuid}@freed.invalid"), ..before.clone() };
     replace(tx, uuid, &before, &user)?;
     sessions::end_others(tx, uuid, None)?;
+    entries::credentials(ctx, tx, uuid, &before, &user)?;
     Ok(user.email)
 }
 
@@ -473,6 +516,10 @@ fn fill(tx: &Tx, uuid: UserId, user: &mut User, mut form: Form) -> Result<()> {
     form.set(HAS_SEEN_PRODUCT_INTRO_FOR, &mut settings.has_seen_product_intro_for);
     form.set(THEME_MODE, &mut settings.theme_mode);
     form.set(HEDGEHOG_CONFIG, &mut settings.hedgehog_config);
+    let mut web_app = WebApp::of(&settings.web_app)?;
+    web_app.fill(&mut form);
+    settings.web_app = Json::of(&web_app);
+    form.set(ROLE_AT_ORGANIZATION, &mut user.role_at_organization);
     set_current(tx, uuid, user, &mut form)?;
     // `Credentials` has read these.
     form.ignore(EMAIL);
@@ -631,7 +678,7 @@ fn samples(all: &mut super::samples::Samples) {
             last_name: text("B"),
             is_staff: true,
             date_joined: NOW,
-            role_at_organization: text("r"),
+            role_at_organization: Some(text("r")),
             current_organization: Some(ONE.into()),
             current_project: Some(ProjectId(7)),
             settings: Settings { hedgehog_config: Some(json.clone()), ..Settings::default() },

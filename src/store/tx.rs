@@ -608,6 +608,26 @@ impl WriteTx {
         self.put_record(table, key, record)
     }
 
+    /// Gives a record that the caller has read another key. What belongs to the row is not deleted with its old key: it
+    /// either names what stays the same in the key, or the caller moves it as well.
+    ///
+    /// # Errors
+    /// As for `insert`.
+    pub fn rekey<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        from: &K,
+        to: &K,
+        record: &V,
+    ) -> Result<(), StoreError> {
+        debug_assert!(!self.tx.has(table, to)?, "{} has a record under this key", table.info.name);
+        for index in table.indexes {
+            follow(self, &index.info(), index.row(from, record)?, index.row(to, record)?)?;
+        }
+        self.put_record(table, to, record)?;
+        self.delete_bytes(&table.info, from.key_bytes())
+    }
+
     /// Changes a record that the caller has read, and stores it. What its indexes see must be as it is stored.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ fn a_key_shows_its_value_once() {
         rest,
         json!({
             "id": null, "label": "ci", "value": null, "mask_value": null, "created_at": null, "last_used_at": null,
-            "user_id": null, "scopes": ["organization:read", "project:write"], "scoped_teams": [],
+            "last_rolled_at": null, "user_id": null, "scopes": ["organization:read", "project:write"], "scoped_teams": [],
             "scoped_organizations": [],
         })
     );
@@ -167,20 +167,97 @@ fn a_user_has_ten_keys_at_most() {
 }
 
 #[test]
-fn keys_are_managed_by_session_only() {
+fn a_key_sees_nothing_but_itself() {
     let server = Server::start();
-    let owner = server.org().owner;
-    let key = owner.key(&["*"]);
-    key.get(ALL).unauthenticated();
-    key.post(ALL, json!({"label": "a", "scopes": ["*"]})).unauthenticated();
+    let org = server.org();
+    let owner = &org.owner;
+    let other = owner.post(ALL, json!({"label": "other", "scopes": ["*"]})).json(201);
+    let key = owner.key(&["user:read"]);
     let current = key.get("/api/personal_api_keys/@current/").json(200);
     assert_eq!(
         (&current["label"], &current["scopes"], &current["value"]),
-        (&json!("test"), &json!(["*"]), &json!(null))
+        (&json!("test"), &json!(["user:read"]), &json!(null))
     );
     assert_eq!(key.get("/api/personal_api_keys/@current").json(200)["id"], current["id"]);
+    assert_eq!(key.get(&one(&current)).json(200)["id"], current["id"]);
     owner.get("/api/personal_api_keys/@current/").unauthenticated();
     server.anyone().get(ALL).unauthenticated();
+
+    let before = owner.get(ALL).json(200);
+    let body = json!({"label": "a", "scopes": ["*"]});
+    let refused = "This action does not support Personal API Key access";
+    let all_scopes = owner.key(&["*"]);
+    for person in [&key, &all_scopes] {
+        person.get(ALL).denied(refused);
+        person.post(ALL, body.clone()).denied(refused);
+        person.get(&one(&other)).denied(refused);
+        person.get(&format!("{ALL}nope/")).denied(refused);
+        for own in [&other, &current] {
+            person.put(&one(own), body.clone()).denied(refused);
+            person.patch(&one(own), body.clone()).denied(refused);
+            person.delete(&one(own)).denied(refused);
+            person.post(&format!("{}roll/", one(own)), json!({})).denied(refused);
+        }
+    }
+    let after = owner.get(ALL).json(200);
+    assert_eq!(after.as_array().map(Vec::len), before.as_array().map(|keys| keys.len() + 1));
+    // The organization's list is for sessions only.
+    all_scopes.get(&org.at("personal_api_keys/")).denied(refused);
+    all_scopes.delete(&org.at(&format!("personal_api_keys/{}/", text(&other["id"])))).denied(refused);
+}
+
+#[test]
+fn a_key_is_rolled_and_its_old_value_dies_at_once() {
+    let server = Server::start();
+    let org = server.org();
+    let scoped = json!({"label": "a", "scopes": ["organization:read"], "scoped_organizations": [org.id]});
+    let made = org.owner.post(ALL, scoped).json(201);
+    let old = org.owner.holding(&text(&made["value"]));
+    old.get(&org.at("")).json(200);
+    server.pass(Duration::from_secs(60));
+    let roll =
+        |person: &crate::support::Person, key: &Value| person.post(&format!("{}roll/", one(key)), json!({}));
+    let rolled = roll(&org.owner, &made).json(200);
+    let value = text(&rolled["value"]);
+    assert!(value.starts_with("phx_") && value != text(&made["value"]), "{value}");
+    assert_eq!(rolled["mask_value"], json!(format!("phx_...{}", &value[value.len() - 4..])));
+    assert!(rolled["last_rolled_at"].is_string());
+    for name in ["id", "label", "scopes", "scoped_organizations", "scoped_teams", "created_at", "user_id"] {
+        assert_eq!(rolled[name], made[name], "{name}");
+    }
+    let mut shown = rolled.clone();
+    (shown["value"], shown["last_used_at"]) = (json!(null), json!(null));
+    let mut listed = org.owner.get(ALL).json(200);
+    listed[0]["last_used_at"] = json!(null);
+    assert_eq!(listed, json!([shown]));
+    let invalid = "Personal API key found in request Authorization header is invalid.";
+    old.get(&org.at("")).refused(401, "authentication_error", "authentication_failed", invalid, None);
+    let new = org.owner.holding(&value);
+    new.get(&org.at("")).json(200);
+    new.get(&org.at("members/")).denied("API key missing required scope 'organization_member:read'");
+
+    roll(&server.stranger(), &made).not_found();
+    org.owner.post(&format!("{ALL}@current/roll/"), json!({})).unauthenticated();
+    server.anyone().post(&format!("{}roll/", one(&made)), json!({})).unauthenticated();
+    server.pass(Duration::from_secs(6 * 3600));
+    roll(&org.owner, &made).denied("This action requires you to be recently authenticated.");
+    new.get(&org.at("")).json(200);
+    roll(&org.owner.logged_in(), &made).json(200);
+    new.get(&org.at("")).refused(401, "authentication_error", "authentication_failed", invalid, None);
+}
+
+#[test]
+fn every_scope_of_today_is_accepted_and_kept_as_it_was_given() {
+    let server = Server::start();
+    let owner = server.org().owner;
+    let all: Vec<String> = include_str!("../data/scope_objects.txt")
+        .split_whitespace()
+        .flat_map(|object| [format!("{object}:read"), format!("{object}:write")])
+        .collect();
+    assert!(all.len() > 200, "{}", all.len());
+    let made = owner.post(ALL, json!({"label": "all", "scopes": all})).json(201);
+    assert_eq!(made["scopes"], json!(all));
+    assert_eq!(owner.get(&one(&made)).json(200)["scopes"], json!(all));
 }
 
 #[test]
@@ -326,4 +403,126 @@ fn keys_are_throttled_where_limits_are_on_and_sessions_never() {
     org.owner.get(&org.at("")).json(200);
     server.pass(Duration::from_secs(61));
     key.get(&org.at("")).json(200);
+}
+
+/// The keys that an organization's list shows, with what they reach there.
+fn reaching(person: &crate::support::Person, path: &str) -> Vec<(String, Value)> {
+    let rows = person.get(path).results();
+    rows.iter().map(|row| (text(&row["id"]), row["access_scope"].clone())).collect()
+}
+
+#[test]
+fn administrators_see_the_keys_that_reach_their_organization() {
+    let server = Server::start();
+    let org = server.org();
+    let (member, admin) = (org.member(&server), org.admin(&server));
+    let other = member.post("/api/organizations/", json!({"name": "Other"})).json(201);
+    let project = org.owner.get(&org.project_at("")).json(200);
+    let keys = [
+        ("all", json!({}), Some(json!({"type": "all"}))),
+        (
+            "organization",
+            json!({"scoped_organizations": [org.id, other["id"]]}),
+            Some(json!({"type": "organization"})),
+        ),
+        (
+            "projects",
+            json!({"scoped_teams": [org.project, other["teams"][0]["id"]]}),
+            Some(json!({"type": "projects", "projects": [{"id": project["id"], "name": project["name"]}]})),
+        ),
+        ("other organization", json!({"scoped_organizations": [other["id"]]}), None),
+        ("other project", json!({"scoped_teams": [other["teams"][0]["id"]]}), None),
+        (
+            "a project and another organization",
+            json!({"scoped_teams": [org.project], "scoped_organizations": [other["id"]]}),
+            None,
+        ),
+    ];
+    let all = org.at("personal_api_keys/");
+    let mut expected = Vec::new();
+    for (label, mut body, access) in keys {
+        server.pass(Duration::from_secs(1));
+        (body["label"], body["scopes"]) = (json!(label), json!(["organization:read"]));
+        let made = member.post(ALL, body).json(201);
+        expected.extend(access.map(|access| (text(&made["id"]), access)));
+    }
+    expected.reverse();
+    assert_eq!(reaching(&admin, &all), expected, "unused ones: the newest first");
+    let rows = admin.get(&all).results();
+    let me = member.me();
+    let owner = json!({"first_name": me["first_name"], "last_name": me["last_name"], "email": me["email"]});
+    let mut row = rows[2].clone();
+    assert!(text(&row["mask_value"].take()).starts_with("phx_...") && row["created_at"].take().is_string());
+    assert_eq!(
+        row,
+        json!({
+            "id": expected[2].0, "owner": owner, "mask_value": null, "scopes": ["organization:read"],
+            "access_scope": {"type": "all"}, "last_used_at": null, "created_at": null,
+        })
+    );
+    assert_eq!(admin.get(&format!("{all}?limit=1&offset=1")).results()[0]["id"], json!(expected[1].0));
+    member.get(&all).level_too_low();
+    server.stranger().get(&all).forbidden();
+    server.anyone().get(&all).unauthenticated();
+    // Whoever has left has no keys that reach.
+    org.owner.delete(&org.at(&format!("members/{}/", member.uuid))).no_content();
+    assert_eq!(reaching(&admin, &all), []);
+}
+
+#[test]
+fn administrators_revoke_a_key_for_their_organization_only() {
+    let server = Server::start();
+    let org = server.org();
+    let (member, admin) = (org.member(&server), org.admin(&server));
+    let other = member.post("/api/organizations/", json!({"name": "Other"})).json(201);
+    let (here, there) = (json!(org.id), &other["id"]);
+    let (here_project, there_project) = (json!(org.project), &other["teams"][0]["id"]);
+    // What a key is limited to, and what is left of that; `None` where the key is gone.
+    for (organizations, projects, left) in [
+        (json!([]), json!([]), Some((json!([there]), json!([])))),
+        (json!([here, there]), json!([]), Some((json!([there]), json!([])))),
+        (json!([here]), json!([]), None),
+        (json!([]), json!([here_project, there_project]), Some((json!([there]), json!([there_project])))),
+        (json!([]), json!([here_project]), None),
+        (json!([here, there]), json!([here_project]), None),
+        (json!([here]), json!([here_project, there_project]), None),
+    ] {
+        let body = json!({
+            "label": "a", "scopes": ["*"], "scoped_organizations": organizations, "scoped_teams": projects,
+        });
+        let made = member.post(ALL, body.clone()).json(201);
+        let path = org.at(&format!("personal_api_keys/{}/", text(&made["id"])));
+        member.delete(&path).level_too_low();
+        server.stranger().delete(&path).forbidden();
+        admin.delete(&path).no_content();
+        admin.delete(&path).not_found();
+        let shown = member.get(&one(&made));
+        match left {
+            None => shown.not_found(),
+            Some((organizations, projects)) => {
+                let shown = shown.json(200);
+                assert_eq!(shown["scoped_organizations"], organizations, "{body}");
+                assert_eq!(shown["scoped_teams"], projects, "{body}");
+                let key = member.holding(&text(&made["value"]));
+                assert_eq!(key.get(&org.project_at("")).status, 403, "{body}");
+                key.get(&format!("/api/projects/{there_project}/")).json(200);
+                member.delete(&one(&made)).no_content();
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_revokes_the_key_of_somebody_above_them_or_without_a_recent_log_in() {
+    let server = Server::start();
+    let org = server.org();
+    let admin = org.admin(&server);
+    let made = org.owner.post(ALL, json!({"label": "a", "scopes": ["*"]})).json(201);
+    let path = org.at(&format!("personal_api_keys/{}/", text(&made["id"])));
+    admin.delete(&path).denied("You cannot revoke API keys of members whose level is above your own.");
+    org.owner.get(&one(&made)).json(200);
+    server.pass(Duration::from_secs(6 * 3600 + 1));
+    org.owner.delete(&path).denied("This action requires you to be recently authenticated.");
+    org.owner.logged_in().delete(&path).no_content();
+    org.owner.get(&one(&made)).not_found();
 }

@@ -129,7 +129,11 @@ fn ids_below(world: &World, route: &'static Route, path_end: &str) -> BTreeSet<S
         ids.insert(world.export.clone());
     }
     if collection == "organizations" {
-        for other in routes::table().routes().filter(|other| other.within.is_somewhere()) {
+        // Keys belong to their users, who stay.
+        let is_of_keys = |other: &&Route| other.path.contains("/personal_api_keys/");
+        for other in
+            routes::table().routes().filter(|other| other.within.is_somewhere() && !is_of_keys(other))
+        {
             let filled = world.fill(&other.path);
             ids.extend(
                 filled.iter().flat_map(|filled| filled.params()).map(|(_, _, value)| value.to_owned()),

@@ -230,9 +230,74 @@ fn a_change_is_judged_together_with_what_is_stored() {
     let detail = "Compression lz4 is not supported for file format JSONLines. Supported compressions are ['gzip', 'brotli']";
     patch(json!({"config": {"file_format": "JSONLines"}})).invalid("destination", "invalid_input", detail);
     patch(json!({"type": "S3", "config": {"file_format": "JSONLines", "compression": null}})).json(200);
-    // A type alone keeps the configuration; another type begins with an empty one.
+    // A type alone keeps the configuration.
     let kept = patch(json!({"type": "S3"})).json(200)["destination"].clone();
     assert_eq!(kept["config"]["bucket_name"], "b");
-    let other = patch(json!({"type": "NoOp", "config": {"arg": "x"}})).json(200)["destination"].clone();
-    assert_eq!(other, json!({"type": "NoOp", "config": {"arg": "x"}}));
+}
+
+#[test]
+fn what_no_server_could_take_is_refused_with_the_setting_s_name() {
+    let server = Server::start();
+    let org = server.org();
+    let long = |count: usize| json!("é".repeat(count / 2) + &"x".repeat(count % 2));
+    let port = "'port' must be a number from 1 to 65535.";
+    for (kind, names_max) in [("Postgres", 63), ("Redshift", 127)] {
+        let too_long = |name: &str| {
+            format!("'{name}' must not have more than {names_max} bytes: the server would cut it.")
+        };
+        for number in [json!(1), json!(65_535), json!("5432")] {
+            refuses(&org, kind, "port", &number, None);
+        }
+        for number in [json!(0), json!(-1), json!(65_536), json!("0"), json!(70_000), json!(u64::MAX)] {
+            refuses(&org, kind, "port", &number, Some(port));
+        }
+        for name in ["schema", "table_name", "database", "user"] {
+            refuses(&org, kind, name, &long(names_max), None);
+            refuses(&org, kind, name, &long(names_max + 1), Some(&too_long(name)));
+        }
+        for name in ["schema", "table_name"] {
+            refuses(&org, kind, name, &json!(""), None);
+        }
+    }
+    for (kind, names) in [
+        ("S3", &["bucket_name"][..]),
+        ("HTTP", &["url"]),
+        ("Postgres", &["host", "database", "user"]),
+        ("Redshift", &["host", "database", "user"]),
+        ("Snowflake", &["account"]),
+        ("BigQuery", &["project_id", "dataset_id", "token_uri"]),
+    ] {
+        for name in names {
+            for empty in ["", " "] {
+                refuses(&org, kind, name, &json!(empty), Some(&format!("'{name}' must not be empty.")));
+            }
+        }
+    }
+}
+
+/// Whether a value is refused in a new export and in a change of one, which then stays as it was.
+#[track_caller]
+fn refuses(org: &Org, kind: &str, name: &'static str, value: &Value, reason: Option<&str>) {
+    let (_, config, secrets) = all().into_iter().find(|(known, ..)| *known == kind).expect("a type");
+    let changed = extended(&config, &json!({name: value}));
+    let export = create(org, kind, &config).json(201);
+    let one = at(org, &export, "");
+    let mut change = json!({name: value});
+    for secret in secrets {
+        // Who changes who receives a secret gives it again.
+        change.as_object_mut().expect("an object").entry(*secret).or_insert_with(|| json!("given again"));
+    }
+    let before = org.owner.get(&one).json(200);
+    let patch = org.owner.patch(&one, json!({"destination": {"config": change}}));
+    match reason {
+        None => {
+            create(org, kind, &changed).json(201);
+            patch.json(200);
+        }
+        Some(reason) => {
+            create(org, kind, &changed).invalid(name, "invalid_input", reason);
+            patch.invalid(name, "invalid_input", reason);
+            assert_eq!(org.owner.get(&one).json(200), before);
+        }
+    }
 }

@@ -485,3 +485,58 @@ fn an_explanation_is_for_admins_and_oneself() {
     let key = org.owner.key(&["project:read"]);
     explain(&org, &key, &member).denied("API key missing required scope 'access_control:read'");
 }
+
+#[test]
+fn the_log_of_a_project_is_closed_by_a_rule_for_it() {
+    let server = Server::start();
+    let org = server.org();
+    let member = org.member(&server);
+    let id = membership(&org, &member);
+    for (default, own, level) in [
+        (None, None, "viewer"),
+        (Some("none"), None, "none"),
+        (Some("none"), Some("viewer"), "viewer"),
+        (None, Some("none"), "none"),
+    ] {
+        for (level, whom) in [(default, json!(null)), (own, id.clone())] {
+            let body =
+                json!({"resource": "activity_log", "access_level": level, "organization_member": whom});
+            assert!([200, 204].contains(&org.owner.put(&at(&org, "resource_access_controls/"), body).status));
+        }
+        let page = org.owner.get(&at(&org, "access_control_members/")).json(200);
+        let shown = of(&page["results"], "organization_membership_id", &id).expect("shown");
+        assert_eq!(shown["resources"]["activity_log"]["effective_access_level"], level);
+        for log in ["activity_log/", "advanced_activity_logs/", "advanced_activity_logs/available_filters/"] {
+            let answer = member.get(&at(&org, log));
+            match level {
+                "none" => answer.denied("You do not have viewer access to this resource."),
+                _ => assert_eq!(answer.status, 200, "{log}"),
+            }
+            org.owner.get(&at(&org, log)).json(200);
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_changes_is_in_the_log_of_the_project() {
+    let server = Server::start();
+    let org = server.org();
+    let id = text(&membership(&org, &org.member(&server)));
+    let whom = json!({"organization_member": id});
+    for level in [Some("member"), Some("member"), Some("admin"), None, None] {
+        set(&org, level, whom.clone());
+    }
+    let log = org.owner.get(&at(&org, "activity_log/?scope=AccessControl")).json(200)["results"].clone();
+    let changes: Vec<&Value> =
+        log.as_array().expect("entries").iter().map(|entry| &entry["detail"]["changes"][0]).collect();
+    let seen: Vec<(&Value, &Value)> =
+        changes.iter().map(|change| (&change["before"], &change["after"])).collect();
+    let (none, member, admin) = (json!(null), json!("member"), json!("admin"));
+    assert_eq!(
+        seen,
+        [(&admin, &none), (&member, &admin), (&none, &member)],
+        "the newest first, and no idle ones"
+    );
+    assert!(changes.iter().all(|change| change["field"] == json!(format!("project/{id}"))));
+    assert_eq!(log[0]["item_id"], org.project.to_string());
+}

@@ -211,7 +211,7 @@ fn whoever_changes_the_order_becomes_its_author_and_a_new_name_changes_nothing()
         (json!({"destination": destination("http://127.0.0.1:2/")}), true),
         (json!({"destination": {"config": {"token": "phc_new"}}}), true),
         (json!({"destination": {"config": {"exclude_events": ["a"]}}}), true),
-        (json!({"destination": {"type": "NoOp", "config": {}}}), true),
+        (json!({"timezone": "Europe/Berlin"}), false),
         (json!({"model": null}), true),
         (json!({"hogql_query": "SELECT event FROM events"}), true),
     ] {

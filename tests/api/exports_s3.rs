@@ -196,10 +196,7 @@ fn what_the_bucket_refuses_fails_at_once() {
             json!({"aws_secret_access_key": "not-the-secret"}),
             "ClientError: (status: 403) SignatureDoesNotMatch",
         ),
-        (
-            json!({"endpoint_url": "http://127.0.0.1:1"}),
-            "EndpointConnectionError: 127.0.0.1:1 could not be reached",
-        ),
+        (json!({"bucket_name": ".."}), "InvalidS3EndpointError: The bucket's name is missing, or no name"),
         (json!({"endpoint_url": "nonsense"}), "InvalidS3EndpointError: Endpoint URL is invalid"),
         (
             json!({"prefix": "{unknown}"}),
@@ -228,7 +225,7 @@ const LATE: &str =
     "<Error><Code>RequestTimeout</Code><Message>Your socket connection was idle</Message></Error>";
 
 /// An export to a bucket that answers as the test says, and its path.
-fn backfilled_to(org: &Org, receiver: &Receiver) -> Value {
+pub fn backfilled_to(org: &Org, receiver: &Receiver) -> Value {
     let config = config_at(&receiver.url(""), json!({}));
     let destination = json!({"type": "S3", "config": config});
     let body = json!({"name": "n", "interval": "hour", "paused": true, "destination": destination});
@@ -259,41 +256,7 @@ fn what_came_too_slowly_is_sent_up_to_five_times_within_an_attempt() {
     completed(&last_run(&server, &org, &export), 1);
 }
 
-#[test]
-fn a_busy_bucket_and_a_lost_connection_are_tried_again_later() {
-    let server = Server::start();
-    let org = server.org();
-    capture(&server, &org, &[seen(1)]);
-    let receiver = Receiver::answering(&[(503, "<Error><Code>SlowDown</Code></Error>"), (0, "")]);
-    let export = backfilled_to(&org, &receiver);
-    server.until("the first attempt has failed", || log(&org, &export, "status: 503) SlowDown").len() == 1);
-    server.pass(Duration::from_secs(31));
-    server.until("the second attempt has failed", || log(&org, &export, "ConnectionClosedError").len() == 1);
-    server.pass(Duration::from_secs(61));
-    completed(&last_run(&server, &org, &export), 1);
-    assert_eq!(receiver.received().len(), 3);
-}
-
-#[test]
-fn an_error_inside_a_200_body_is_an_error_in_every_form_that_servers_send() {
-    let server = Server::start();
-    let org = server.org();
-    capture(&server, &org, &[seen(1)]);
-    for body in [
-        "<Error><Code>InternalError</Code></Error>",
-        "<Error xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Code>InternalError</Code></Error>",
-        "\n <?xml version='1.0' encoding='UTF-8'?>\n<Error id='1'>\n<Code>InternalError</Code><Message>a &amp; b</Message></Error>",
-    ] {
-        let receiver = Receiver::answering(&[(200, body)]);
-        let export = backfilled_to(&org, &receiver);
-        let error = "Batch export failed with error: ClientError: InternalError";
-        server.until("the attempt has failed", || log(&org, &export, "error") == [error]);
-        server.pass(Duration::from_secs(31));
-        completed(&last_run(&server, &org, &export), 1);
-    }
-}
-
-const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>events</Bucket><Key>k</Key><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"#;
+pub const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>events</Bucket><Key>k</Key><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"#;
 
 /// The method of each request, and whether it is about the upload of `BEGUN`.
 fn requests(receiver: &Receiver) -> Vec<(String, bool)> {
@@ -365,6 +328,48 @@ fn the_name_of_a_file_has_one_slash_behind_a_prefix_and_none_without() {
         completed(&run_of(&server, &org, "events", config(&bucket, more)), 1);
         assert_eq!(bucket.keys("events"), wanted, "{prefix}");
     }
+}
+
+#[test]
+fn a_file_is_put_under_its_key_to_the_letter_or_nowhere() {
+    let server = Server::start();
+    let org = server.org();
+    capture(&server, &org, &[seen(1)]);
+    let name = RANGE.replace('+', "%2B").replace(':', "%3A");
+    for (prefix, path) in [
+        ("a..b", "a..b/"),
+        ("...", ".../"),
+        ("a/.b/c.", "a/.b/c./"),
+        ("%2e%2e/p", "%252e%252e/p/"),
+        ("a//b", "a//b/"),
+        ("a\\..\\b", "a%5C..%5Cb/"),
+        ("a\tb", "a%09b/"),
+        ("a b?c#d", "a%20b%3Fc%23d/"),
+    ] {
+        let receiver = Receiver::answering(&[]);
+        let config = config_at(&receiver.url(""), json!({"prefix": prefix}));
+        completed(&run_of(&server, &org, "events", config), 1);
+        let line = receiver.received().remove(0).line;
+        assert!(line.starts_with(&format!("PUT /events/{path}{name}.jsonl?")), "{prefix}: {line}");
+    }
+    let receiver = Receiver::answering(&[]);
+    for prefix in ["a/../b", "./p", "p/..", "../p", "..", ".", "p/./", "/../p", "a/..", "{table}/../p"] {
+        for more in [json!({}), json!({"max_file_size_mb": 1}), json!({"file_format": "Parquet"})] {
+            if more["file_format"].is_string() && !cfg!(feature = "parquet") {
+                continue;
+            }
+            let config = config_at(&receiver.url(""), with(json!({"prefix": prefix}), &more));
+            let run = run_of(&server, &org, "events", config);
+            let error = "InvalidS3Key: An invalid S3 key was provided: '.' and '..' cannot stand between the slashes of the prefix";
+            assert_eq!((&run["status"], &run["latest_error"]), (&json!("Failed"), &json!(error)), "{prefix}");
+        }
+    }
+    for bucket in [".", ".."] {
+        let run =
+            run_of(&server, &org, "events", config_at(&receiver.url(""), json!({"bucket_name": bucket})));
+        assert_eq!(run["status"], "Failed", "{bucket}");
+    }
+    assert!(receiver.received().is_empty());
 }
 
 #[test]

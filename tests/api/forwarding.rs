@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
+use crate::support::smtp::{Manner, Smtp};
 use crate::support::{Answer, PASSWORD, Server};
 
 fn trusting(proxies: &str) -> Server {
@@ -245,4 +246,84 @@ fn what_is_believed_is_shown_to_the_operator_only() {
         json!({"address": "127.0.0.1", "is_trusted_proxy": true, "has_proxy_headers": true})
     );
     server.anyone().post("/_whoami", json!({})).not_allowed("POST");
+}
+
+#[test]
+fn lists_of_proxies_spoil_neither_links_nor_mails_nor_cookies() {
+    let smtp = Smtp::start(Manner::Takes);
+    let url = smtp.url();
+    let server = Server::with(|config| {
+        config.trust_proxy = "true".parse().expect("networks");
+        config.smtp_url = Some(url);
+    });
+    let org = server.org();
+    let owner = &org.owner;
+    owner.post("/api/organizations/", json!({"name": "Other"})).json(201);
+    let key = owner.key(&["*"]);
+    for (number, (headers, origin)) in [
+        (
+            &[("x-forwarded-proto", "https, http"), ("x-forwarded-host", "a.example, b.example")][..],
+            "http://b.example",
+        ),
+        (
+            &[
+                ("x-forwarded-for", "203.0.113.7, 10.0.0.9"),
+                ("x-forwarded-proto", "https, http"),
+                ("x-forwarded-host", "a.example, b.example"),
+            ],
+            "https://a.example",
+        ),
+        (&[("x-forwarded-proto", "HTTPS"), ("x-forwarded-host", "a.example:8443")], "https://a.example:8443"),
+        (
+            &[("x-forwarded-proto", "Https,HTTPS"), ("x-forwarded-host", "a.example,a.example")],
+            "https://a.example",
+        ),
+        (&[("x-forwarded-proto", "javascript"), ("x-forwarded-host", "a.example")], "http://a.example"),
+        (&[("x-forwarded-proto", "wss"), ("x-forwarded-host", "a.example")], "http://a.example"),
+        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "evil\"><script>")], "https://h.example"),
+        (&[("x-forwarded-proto", "https:"), ("x-forwarded-host", "a b.example")], "http://h.example"),
+        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example:port")], "https://h.example"),
+        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example:65536")], "https://h.example"),
+        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "..")], "https://h.example"),
+        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "[::1")], "https://h.example"),
+        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "a:b:c")], "https://h.example"),
+        (
+            &[("x-forwarded-proto", "https"), ("x-forwarded-host", "[2001:db8::1]:8443")],
+            "https://[2001:db8::1]:8443",
+        ),
+        (&[("x-forwarded-proto", ", ,"), ("x-forwarded-host", ",")], "http://h.example"),
+        (
+            &[(
+                "forwarded",
+                "for=203.0.113.7;proto=\"HTTPS\";host=\"a.example\", for=10.0.0.9;proto=http;host=b.example",
+            )],
+            "https://a.example",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut all = vec![("host", "h.example")];
+        all.extend_from_slice(headers);
+        let page = owner.send(Method::GET, "/api/organizations/?limit=1&offset=1", "", &all).json(200);
+        assert_eq!(page["previous"], format!("{origin}/api/organizations/?limit=1"), "{headers:?}");
+        all.push(("content-type", "application/json"));
+        let email = format!("new{number}@example.com");
+        let body = json!({"target_email": email}).to_string();
+        key.send(Method::POST, &org.at("invites/"), body, &all).json(201);
+        let (recipient, message) = smtp.message();
+        let message = message.replace("=\n", "").replace("=3D", "=");
+        assert_eq!(
+            (recipient, message.matches(&format!("{origin}/signup/")).count()),
+            (email, 2),
+            "{headers:?}"
+        );
+        let body = json!({"email": owner.email, "password": PASSWORD}).to_string();
+        let answer = server.anyone().send(Method::POST, "/api/login/", body, &all);
+        let cookies = answer.headers("set-cookie");
+        assert!(!cookies.is_empty(), "{headers:?}");
+        for cookie in cookies {
+            assert_eq!(cookie.contains("Secure"), origin.starts_with("https:"), "{headers:?}: {cookie}");
+        }
+    }
 }

@@ -6,12 +6,13 @@ use ureq::http::Method;
 use crate::support::{Answer, Server};
 
 /// Answers that are the same for everybody: a cache may keep them.
-const STORABLE: [&str; 8] = [
+const STORABLE: [&str; 9] = [
     "/",
     "/_health/",
     "/_livez",
     "/_preflight/",
     "/_readyz",
+    "/api/",
     "/api/schema/",
     "/api/schema/redoc/",
     "/api/schema/swagger-ui/",

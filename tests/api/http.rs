@@ -34,7 +34,7 @@ fn the_slash_at_the_end_is_optional_and_never_redirected() {
         assert_eq!(org.owner.get(&path).status, 200, "{path}");
     }
     for path in ["/api/schema", "/api/signup/3e9c5de9-1765-454a-bd9a-3c5e67ed9a23"] {
-        server.anyone().get(path).missing("Endpoint not found.");
+        server.anyone().get(path).missing("Endpoint not found. The path ends with a slash.");
     }
     for path in ["/_livez/", "/_readyz/", "/logout/"] {
         server.anyone().get(path).not_found();
@@ -47,14 +47,55 @@ fn unknown_paths_are_missing_for_everybody_and_every_method() {
     let owner = server.org().owner;
     for person in [&owner, &server.anyone()] {
         for method in ["GET", "POST", "DELETE", "PATCH", "PUT"] {
-            for path in
-                ["/api/zzz/", "/api/", "/api/organizations/@current/zzz/", "/api/organizations//members/"]
-            {
+            for path in ["/api/zzz/", "/api/zzz", "/api/zzz/members/", "/api//"] {
                 person.call(method, path, &json!({})).missing("Endpoint not found.");
             }
         }
         person.get("/nothing").not_found();
     }
+}
+
+#[test]
+fn an_unknown_path_says_how_far_it_is_known_and_repeats_nothing() {
+    let server = Server::start();
+    let org = server.org();
+    for (path, front) in [
+        (org.at("zzz/"), "/api/organizations/{id}/"),
+        ("/api/organizations/@current/zzz".into(), "/api/organizations/{id}/"),
+        ("/api/organizations/@current/zzz/yyy/".into(), "/api/organizations/{id}/"),
+        ("/api/organizations//members/".into(), "/api/organizations/"),
+        (
+            org.at("roles/3e9c5de9-1765-454a-bd9a-3c5e67ed9a23/zzz/"),
+            "/api/organizations/{organization_id}/roles/{id}/",
+        ),
+        ("/api/users/@me/zzz/".into(), "/api/users/{uuid}/"),
+    ] {
+        let wanted =
+            format!("Endpoint not found. Nothing of this name is below {front}; GET /api/ lists all paths.");
+        for person in [&org.owner, &server.anyone()] {
+            person.get(&path).missing(&wanted);
+            person.post(&path, json!({})).missing(&wanted);
+        }
+    }
+}
+
+#[test]
+fn the_root_of_the_api_lists_what_there_is() {
+    let server = Server::start();
+    let anyone = server.anyone();
+    let listed = anyone.get("/api/").json(200);
+    assert_eq!(anyone.get("/api").json(200), listed);
+    assert_eq!(listed["documentation"], json!(anyone.url("/api/schema/redoc/")));
+    anyone.get("/api/schema/redoc/").text();
+    let paths = listed["paths"].as_object().expect("an object");
+    assert_eq!(paths["/api/organizations/{organization_id}/roles/"], json!(["GET", "POST"]));
+    let of_table: std::collections::BTreeSet<&str> = orgd::routes::table()
+        .routes()
+        .map(|route| route.path.as_ref())
+        .filter(|path: &&str| path.starts_with("/api/"))
+        .collect();
+    assert_eq!(paths.keys().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), of_table);
+    anyone.post("/api/", json!({})).not_allowed("POST");
 }
 
 #[test]

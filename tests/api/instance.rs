@@ -19,7 +19,21 @@ fn the_health_paths_answer_anybody() {
     }
     assert_eq!(anyone.get("/_readyz?role=x").json(400), json!({"error": "InvalidRole"}));
     anyone.holding("wrong").get("/_readyz").json(200);
-    assert!(anyone.get("/").text().contains("/api/schema/redoc/"));
+}
+
+#[test]
+fn the_first_page_says_what_this_is_and_where_everything_is() {
+    let server = Server::start();
+    let anyone = server.anyone();
+    let page = anyone.get("/");
+    assert_eq!((page.status, page.header("content-type").as_str()), (200, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").contains("default-src 'none'"));
+    let text = page.text();
+    assert!(text.contains("orgd") && text.contains("/api/schema/redoc/"), "{text}");
+    assert!(!text.contains("<script") && text.len() < 4096, "{text}");
+    for link in text.split("href=\"").skip(1).filter_map(|rest| rest.split_once('"')) {
+        assert_eq!(anyone.get(link.0).status, 200, "{}", link.0);
+    }
 }
 
 #[test]

@@ -67,6 +67,57 @@ fn an_invite_is_mailed_as_text_and_as_html() {
     assert!(server.anyone().get("/_preflight").json(200)["email_service_available"] == json!(true));
 }
 
+/// The header of a message.
+fn header(message: &str, name: &str) -> String {
+    let head = message.split("\n\n").next().unwrap_or_default();
+    let lines: Vec<&str> =
+        head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
+    assert_eq!(lines.len(), 1, "{name} in {head}");
+    lines[0].to_owned()
+}
+
+#[test]
+fn a_mail_has_an_identifier_of_its_own_at_the_sender_s_domain() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (from, domain) in
+        [("Org <org@org.example>", "org.example"), ("org@Mail.ORG.example", "mail.org.example")]
+    {
+        let smtp = Smtp::start(Manner::Takes);
+        let url = smtp.url();
+        let server = Server::with(move |config| {
+            config.smtp_url = Some(url);
+            config.mail_from = from.into();
+        });
+        let org = server.org();
+        for number in 0..2 {
+            let made = invite(&org, json!({"target_email": format!("a{number}@example.com")}));
+            let (_, message) = smtp.message();
+            let id = header(&message, "Message-ID");
+            let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).expect("brackets");
+            let (uuid, at) = inner.split_once('@').expect("a domain");
+            assert_eq!((uuid.len(), at), (36, domain), "{from}");
+            assert!(uuid != text(&made["id"]) && seen.insert(uuid.to_owned()), "{from}");
+        }
+    }
+}
+
+#[test]
+fn a_mail_waits_for_an_operator_who_mends_the_log_in_at_the_mail_server() {
+    for code in [530, 534, 535] {
+        let smtp = Smtp::start(Manner::Answers(code));
+        let server = with_mail(&smtp);
+        let org = server.org();
+        invite(&org, json!({"target_email": "later@example.com"}));
+        let mut tries = 0;
+        while tries < 3 {
+            if let Seen::Recipient(_) = smtp.next_after(|| later(&server)) {
+                tries += 1;
+            }
+        }
+        assert_eq!(waiting(&server), 1, "{code}");
+    }
+}
+
 #[test]
 fn without_a_mail_server_nothing_is_attempted() {
     let server = Server::start();

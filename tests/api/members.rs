@@ -47,6 +47,7 @@ fn every_member_sees_all_members_newest_first() {
                 "email": member.email,
                 "is_email_verified": false,
                 "hedgehog_config": null,
+                "role_at_organization": null,
             },
             "level": 1,
             "joined_at": null,

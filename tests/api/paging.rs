@@ -159,6 +159,7 @@ fn fill_list(server: &Server, world: &World, route: &'static Route) -> Option<St
                 org.owner.post(&path, body);
             }
             None if path.ends_with("/members/") => drop(org.member(server)),
+            None if path.ends_with("/personal_api_keys/") => drop(org.owner.key(&["*"])),
             None if path == "/api/projects/" => {
                 org.owner.patch("/api/users/@me/", json!({"set_current_organization": org.id})).json(200);
                 org.owner.post(&org.at("projects/"), json!({"name": "P"})).json(201);

@@ -73,7 +73,15 @@ fn a_new_project_has_the_documented_defaults() {
             "recording_domains": null, "person_on_events_querying_enabled": false, "inject_web_apps": null,
             "extra_settings": null, "modifiers": null, "default_modifiers": null,
             "has_completed_onboarding_for": null, "surveys_opt_in": null, "heatmaps_opt_in": null,
-            "live_events_token": null,
+            "live_events_token": null, "secret_api_token": null, "secret_api_token_backup": null,
+            "base_currency": "USD", "business_model": null, "conversations_enabled": null,
+            "conversations_settings": null, "logs_settings": null, "session_recording_trigger_groups": null,
+            "proactive_tasks_enabled": null, "feature_flag_confirmation_enabled": false,
+            "feature_flag_confirmation_message": null, "default_evaluation_contexts_enabled": false,
+            "require_evaluation_contexts": false, "web_analytics_pre_aggregated_tables_enabled": false, "tags": [],
+            "customer_analytics_config": {}, "workflows_config": {}, "marketing_analytics_config": {},
+            "feature_flag_policy_config": {}, "revenue_analytics_config": {},
+            "receive_org_level_activity_logs": null, "session_recording_retention_period": null,
         })
     );
 }

@@ -256,8 +256,8 @@ fn looks_are_repeated_at_growing_distances_for_seven_days() {
     // It is over: the right record comes too late.
     dns.cname("e.example.com", &target);
     assert_eq!(server.later(10 * HOUR, &org, &record).0, "timed_out");
-    let again = org.owner.post(&format!("{record}retry/"), json!({})).json(200);
-    assert_eq!((&again["status"], &again["message"]), (&json!("waiting"), &json!("")));
+    let again = org.owner.logged_in().post(&format!("{record}retry/"), json!({})).json(200);
+    assert_eq!((&again["status"], &again["message"]), (&json!("waiting"), &json!(null)));
     assert_eq!(server.followed(&org, &record).0, "valid");
 }
 
@@ -271,7 +271,7 @@ fn a_valid_name_is_watched_and_recovers() {
     org.owner.post(&format!("{record}retry/"), json!({})).invalid(
         None,
         "invalid_input",
-        "Only a proxy record that is issuing, erroring or timed out can be tried again.",
+        "Cannot retry proxy in valid state.",
     );
     dns.fails("e.example.com");
     assert_eq!(server.later(2 * HOUR, &org, &record), ("valid".into(), json!("")), "silence is no change");
@@ -280,7 +280,7 @@ fn a_valid_name_is_watched_and_recovers() {
     assert_eq!(status, "erroring");
     assert!(text(&message).contains("has lost its CNAME"), "{message}");
     dns.cname("e.example.com", &target);
-    org.owner.post(&format!("{record}retry/"), json!({})).json(200);
+    org.owner.logged_in().post(&format!("{record}retry/"), json!({})).json(200);
     assert_eq!(server.followed(&org, &record), ("valid".into(), json!("")));
     dns.forget("e.example.com");
     assert_eq!(server.later(2 * HOUR, &org, &record).0, "erroring");
@@ -379,4 +379,154 @@ fn members_read_and_admins_write() {
     stranger.get("/api/organizations/@current/proxy_records/nope/").not_found();
     assert_eq!(org.owner.get(&record).json(200)["domain"], "e.example.com");
     admin.delete(&record).no_content();
+}
+
+#[test]
+fn a_record_is_tried_again_only_where_that_can_help() {
+    let (server, dns) = with_dns(None);
+    let org = server.org();
+    let (record, target) = new_record(&org, "e.example.com");
+    let retry = || org.owner.logged_in().post(&format!("{record}retry/"), json!({}));
+    let refused = |state: &str| {
+        retry().invalid(None, "invalid_input", &format!("Cannot retry proxy in {state} state."));
+        assert_eq!(org.owner.get(&record).json(200)["status"], json!(state));
+    };
+    refused("waiting");
+    dns.cname("e.example.com", &target);
+    assert_eq!(server.later(4, &org, &record).0, "issuing");
+    refused("issuing");
+    dns.forget("e.example.com");
+    assert_eq!(server.later(2 * HOUR, &org, &record).0, "erroring");
+    let again = retry().json(200);
+    assert_eq!((&again["status"], &again["message"]), (&json!("waiting"), &json!(null)));
+}
+
+#[test]
+fn an_organization_has_so_many_records_and_a_list_says_how_many() {
+    let server = Server::start();
+    let org = server.org();
+    let all = org.at("proxy_records/");
+    let post = |place: usize| org.owner.post(&all, json!({"domain": format!("e{place}.example.com")}));
+    for place in 0..100 {
+        post(place).json(201);
+    }
+    post(100).invalid(None, "invalid_input", "Maximum of 100 proxy records per organization.");
+    let listed = org.owner.get(&format!("{all}?limit=1")).json(200);
+    assert_eq!((&listed["count"], &listed["max_proxy_records"]), (&json!(100), &json!(100)));
+    assert!(listed["next"].is_string() && listed["previous"].is_null(), "{listed}");
+    let last = text(&listed["results"][0]["id"]);
+    org.owner.delete(&format!("{all}{last}/")).no_content();
+    post(100).json(201);
+}
+
+#[test]
+fn changes_take_a_recent_log_in() {
+    let server = Server::start();
+    let org = server.org();
+    let (record, _) = new_record(&org, "e.example.com");
+    let key = org.owner.key(&["organization:write"]);
+    server.pass_seconds(6 * HOUR + 1);
+    let stale = "This action requires you to be recently authenticated.";
+    let body = json!({"domain": "f.example.com"});
+    org.owner.post(&org.at("proxy_records/"), body.clone()).denied(stale);
+    org.owner.patch(&record, body.clone()).denied(stale);
+    org.owner.post(&format!("{record}retry/"), json!({})).denied(stale);
+    org.owner.delete(&record).denied(stale);
+    assert_eq!(org.owner.get(&record).json(200)["domain"], "e.example.com");
+    key.patch(&record, body).json(200);
+    org.owner.logged_in().delete(&record).no_content();
+}
+
+/// Status and primary issue, and the status of each check by its name.
+fn diagnosed(answer: &Value) -> (Value, Value, Vec<(String, String)>) {
+    let checks = answer["checks"].as_array().expect("checks").iter();
+    let checks = checks.map(|check| (text(&check["id"]), text(&check["status"]))).collect();
+    (answer["summary"]["status"].clone(), answer["summary"]["primary_issue"].clone(), checks)
+}
+
+#[test]
+fn a_diagnosis_runs_its_checks_and_changes_nothing() {
+    let (server, dns) = with_dns(None);
+    let org = server.org();
+    let (record, target) = new_record(&org, "e.orgd.example");
+    let diagnose = || {
+        server.pass_seconds(30);
+        server.follow_proxies();
+        let before = org.owner.get(&record).json(200);
+        let answer = org.owner.logged_in().post(&format!("{record}diagnose/"), json!({})).json(200);
+        assert_eq!(org.owner.get(&record).json(200), before);
+        answer
+    };
+    let of = |cname: &str, cloudflare: &str, live: &str| -> Vec<(String, String)> {
+        let skipped = "skipped";
+        let checks = [
+            ("cname", cname),
+            ("cloudflare", cloudflare),
+            ("caa", skipped),
+            ("http_challenge", skipped),
+            ("live_event", live),
+            ("cert_expiry", skipped),
+        ];
+        checks.iter().map(|(id, status)| ((*id).to_owned(), (*status).to_owned())).collect()
+    };
+    let fail = (json!("fail"), json!("cname"));
+    let (status, issue, checks) = diagnosed(&diagnose());
+    assert_eq!(((status, issue), checks), (fail.clone(), of("failed", "passed", "skipped")));
+    dns.cname("e.orgd.example", "elsewhere.example.net");
+    let answer = diagnose();
+    let (status, issue, checks) = diagnosed(&answer);
+    assert_eq!(((status, issue), checks), (fail.clone(), of("failed", "passed", "skipped")));
+    assert!(text(&answer["checks"][0]["detail"]).contains("elsewhere.example.net"), "{answer}");
+    let needed = json!([{"name": "e.orgd.example", "type": "CNAME", "value": target}]);
+    assert_eq!(answer["checks"][0]["remediation"]["records"], needed);
+    assert_eq!(answer["checks"][0]["remediation"]["summary"], answer["summary"]["next_action"]);
+    assert!(answer["ran_at"].is_string(), "{answer}");
+    dns.a("e.orgd.example", [104, 16, 1, 1]);
+    let (status, issue, checks) = diagnosed(&diagnose());
+    assert_eq!(((status, issue), checks), (fail, of("failed", "warned", "skipped")));
+    dns.fails("e.orgd.example");
+    let (status, issue, checks) = diagnosed(&diagnose());
+    assert_eq!((status, issue), (json!("warn"), json!("cname")));
+    assert_eq!(checks, of("warned", "skipped", "skipped"));
+    dns.cname("e.orgd.example", &target);
+    let (status, issue, checks) = diagnosed(&diagnose());
+    assert_eq!((status, issue, checks), (json!("healthy"), json!(null), of("passed", "passed", "skipped")));
+}
+
+#[test]
+fn a_diagnosis_of_a_valid_record_requests_its_name() {
+    let (server, dns) = with_dns(Some(ProxyTls::External));
+    let org = server.org();
+    // Nothing answers there, whatever the machine's own resolver says.
+    let (record, target) = new_record(&org, "e.orgd.example");
+    dns.cname("e.orgd.example", &target);
+    assert_eq!(server.later(4, &org, &record).0, "valid");
+    let answer = org.owner.post(&format!("{record}diagnose/"), json!({})).json(200);
+    let (status, issue, checks) = diagnosed(&answer);
+    assert_eq!((status, issue), (json!("fail"), json!("live_event")));
+    assert_eq!(checks[4], ("live_event".to_owned(), "failed".to_owned()));
+}
+
+#[test]
+fn a_diagnosis_runs_for_admins_and_once_in_a_while() {
+    let (server, _dns) = with_dns(None);
+    let org = server.org();
+    let (record, _) = new_record(&org, "e.example.com");
+    let (other, _) = new_record(&org, "f.example.com");
+    let run =
+        |person: &crate::support::Person, record: &str| person.post(&format!("{record}diagnose/"), json!({}));
+    run(&org.member(&server), &record).level_too_low();
+    run(&server.stranger(), &record).forbidden();
+    run(&org.owner.key(&["organization:read"]), &record)
+        .denied("API key missing required scope 'organization:write'");
+    run(&org.owner, &org.at("proxy_records/3e9c5de9-1765-454a-bd9a-3c5e67ed9a23/")).not_found();
+    run(&org.owner, &record).json(200);
+    let again = run(&org.owner, &record);
+    let wait = "A diagnostic was just run for this proxy. Please wait a few seconds before trying again.";
+    again.refused(429, "throttled_error", "throttled", wait, None);
+    assert_eq!(again.header("retry-after"), "30");
+    run(&org.owner, &other).json(200);
+    run(&org.admin(&server), &record).json(200);
+    server.pass_seconds(30);
+    run(&org.owner, &record).json(200);
 }

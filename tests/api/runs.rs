@@ -174,7 +174,7 @@ fn failures_before_the_last_fifty_runs_are_forgotten() {
     let server = Server::start();
     let (org, export) = failing_in(&server, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 50, 51]);
     server.until("the backfill is over", || {
-        log(&org, &export, "Successfully finished exporting historical").len() == 1
+        log(&org, &export, "of 52 batches 11 failed and 0 were cancelled").len() == 1
     });
     assert_eq!(log(&org, &export, "non-retryable").len(), 11);
     assert!(!is_paused(&org, &export));

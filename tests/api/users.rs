@@ -322,3 +322,82 @@ fn changes_of_oneself_are_throttled_where_limits_are_on() {
     server.pass(std::time::Duration::from_secs(120));
     owner.patch(ME, json!({})).json(200);
 }
+
+#[test]
+fn what_the_web_app_keeps_of_a_user_is_stored_and_shown() {
+    let server = Server::start();
+    let owner = server.org().owner;
+    let me = owner.me();
+    for (name, start, values, wrong) in [
+        ("role_at_organization", json!(null), [json!("engineering"), json!(""), json!(null)], json!("boss")),
+        ("allow_impersonation", json!(true), [json!(false), json!(null), json!(true)], json!("maybe")),
+        ("allow_sidebar_suggestions", json!(true), [json!(false), json!(null), json!(true)], json!([])),
+        ("hide_mcp_hints", json!(false), [json!(true), json!(null), json!(false)], json!({})),
+        ("passkeys_enabled_for_2fa", json!(false), [json!(true), json!(null), json!(false)], json!(7)),
+        ("shortcut_position", json!(null), [json!("above"), json!("hidden"), json!(null)], json!("left")),
+        (
+            "ui_configuration",
+            json!(null),
+            [json!({"a": [1, null]}), json!([]), json!(null)],
+            json!({"a": "x".repeat(1024 * 1024)}),
+        ),
+    ] {
+        assert_eq!(me[name], start, "{name}");
+        for value in values {
+            assert_eq!(owner.patch(ME, json!({name: value})).json(200)[name], value, "{name}");
+            assert_eq!(owner.me()[name], value, "{name}");
+        }
+        assert_eq!(owner.patch(ME, json!({name: wrong})).json(400)["attr"], name);
+    }
+    // One alone changes no other.
+    owner.patch(ME, json!({"hide_mcp_hints": true, "role_at_organization": "data"})).json(200);
+    let changed = owner.patch(ME, json!({"shortcut_position": "below"})).json(200);
+    for (name, value) in [("hide_mcp_hints", json!(true)), ("role_at_organization", json!("data"))] {
+        assert_eq!(changed[name], value, "{name}");
+    }
+}
+
+#[test]
+fn the_role_at_the_organization_stands_wherever_a_user_does() {
+    let server = Server::start();
+    let org = server.org();
+    org.owner.patch(ME, json!({"role_at_organization": "founder"})).json(200);
+    let role = org.owner.post(&org.at("roles/"), json!({"name": "R"})).json(201);
+    assert_eq!(role["created_by"]["role_at_organization"], "founder");
+    assert_eq!(org.owner.get(&org.at("members/")).results()[0]["user"]["role_at_organization"], "founder");
+}
+
+#[test]
+fn the_home_page_of_the_web_app_is_kept() {
+    const HOME: &str = "/api/user_home_settings/@me/";
+    let server = Server::start();
+    let owner = server.org().owner;
+    let start = json!({"tabs": [], "homepage": null});
+    assert_eq!(owner.get(HOME).json(200), start);
+    let tabs = json!({"tabs": [{"id": 1}]});
+    assert_eq!(owner.patch(HOME, tabs).json(200), json!({"tabs": [{"id": 1}], "homepage": null}));
+    let both = json!({"tabs": [{"id": 1}], "homepage": {"id": 2}});
+    assert_eq!(owner.patch(HOME, json!({"homepage": {"id": 2}})).json(200), both);
+    assert_eq!(owner.get(HOME).json(200), both);
+    owner.patch(HOME, json!({"tabs": "x"})).invalid(
+        "tabs",
+        "not_a_list",
+        "Expected a list of items but got type \"str\".",
+    );
+    assert_eq!(server.stranger().get(HOME).json(200), start);
+    server.anyone().get(HOME).unauthenticated();
+    owner.key(&["user:read"]).get(HOME).json(200);
+    owner.key(&["user:read"]).patch(HOME, json!({})).denied("API key missing required scope 'user:write'");
+    assert_eq!(owner.me()["hide_mcp_hints"], false, "the record shows nothing of it");
+}
+
+#[test]
+fn nobody_has_an_account_of_github() {
+    let server = Server::start();
+    let org = server.org();
+    let none = json!({"github_login": null});
+    assert_eq!(org.owner.get("/api/users/@me/github_login/").json(200), none);
+    assert_eq!(org.owner.get(&format!("/api/users/{}/github_login/", org.owner.uuid)).json(200), none);
+    let refused = "As a non-staff user you're only allowed to access the `@me` user instance.";
+    server.stranger().get(&format!("/api/users/{}/github_login/", org.owner.uuid)).denied(refused);
+}

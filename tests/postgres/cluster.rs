@@ -253,7 +253,15 @@ struct Shared {
 
 impl Way {
     pub fn to(server: &Postgres, mishap: Mishap) -> Way {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        Way::from(TcpListener::bind("127.0.0.1:0").expect("a port is free"), server, mishap)
+    }
+
+    /// Without a mishap, from this end.
+    pub fn on(listener: TcpListener, server: &Postgres) -> Way {
+        Way::from(listener, server, Mishap::CutAfter(usize::MAX))
+    }
+
+    fn from(listener: TcpListener, server: &Postgres, mishap: Mishap) -> Way {
         let port = listener.local_addr().expect("an address").port();
         let shared = Shared {
             mishap,

@@ -26,6 +26,10 @@ pub const TESTS: &[(&str, fn())] = &[
     ("persons_are_added_or_renewed", persons_are_added_or_renewed),
     ("persons_need_a_table_with_a_key", persons_need_a_table_with_a_key),
     ("what_no_attempt_can_mend_fails_at_once", what_no_attempt_can_mend_fails_at_once),
+    ("every_class_of_errors_passes_or_does_not", every_class_of_errors_passes_or_does_not),
+    ("ten_runs_that_can_never_pass_pause_the_export", ten_runs_that_can_never_pass_pause_the_export),
+    ("a_table_gets_the_columns_that_it_has", a_table_gets_the_columns_that_it_has),
+    ("a_table_of_persons_needs_its_key_and_versions", a_table_of_persons_needs_its_key_and_versions),
     ("who_may_only_add_rows_can_deliver", who_may_only_add_rows_can_deliver),
     ("a_server_that_is_not_there_is_tried_five_times", a_server_that_is_not_there_is_tried_five_times),
     (
@@ -125,7 +129,7 @@ impl Export<'_> {
     /// The newest run, when its backfill is over.
     fn ended(&self, backfills: usize) -> Value {
         self.scene.server.until("the backfill is over", || {
-            self.log().matches("Successfully finished exporting historical").count() == backfills
+            self.log().matches("inished exporting historical").count() == backfills
         });
         assert!(!self.log().contains(PASSWORD));
         self.latest()
@@ -423,7 +427,6 @@ fn what_no_attempt_can_mend_fails_at_once() {
     table("narrow", "ALTER event TYPE varchar(1)");
     table("needing", "ALTER site_url SET NOT NULL");
     table("keyed", "ADD UNIQUE (event)");
-    table("lacking", "DROP COLUMN ip");
     for (more, wanted) in [
         (json!({"schema": "nowhere"}), "InvalidSchemaName: the server answered with SQLSTATE 3F000"),
         (json!({"schema": "closed"}), "InsufficientPrivilege: the server answered with SQLSTATE 42501"),
@@ -433,7 +436,6 @@ fn what_no_attempt_can_mend_fails_at_once() {
         ),
         (json!({"table_name": "needing"}), "NotNullViolation: the server answered with SQLSTATE 23502"),
         (json!({"table_name": "keyed"}), "UniqueViolation: the server answered with SQLSTATE 23505"),
-        (json!({"table_name": "lacking"}), "UndefinedColumn: the server answered with SQLSTATE 42703"),
         (
             json!({"password": "not the password"}),
             "OperationalError: connection failed: the server answered with SQLSTATE 28P01",
@@ -442,14 +444,175 @@ fn what_no_attempt_can_mend_fails_at_once() {
             json!({"database": "nowhere"}),
             "OperationalError: connection failed: the server answered with SQLSTATE 3D000",
         ),
-        (json!({"port": 70_000}), "ValueError: 70000 is not the number of a port"),
         (json!({"table_name": "a\0b"}), "ValueError: 'table_name' holds a character that no name can have"),
     ] {
         let export = scene.export(more);
         assert_eq!(export.fails(), wanted);
     }
-    for table in ["narrow", "needing", "keyed", "lacking"] {
+    for table in ["narrow", "needing", "keyed"] {
         assert_eq!(scene.db.count(table), 0, "{table}");
+    }
+}
+
+/// The columns of events, as somebody makes a table of their own.
+const COLUMNS: &str = "uuid varchar, event varchar, properties jsonb, elements jsonb, \"set\" jsonb, set_once jsonb, distinct_id varchar, team_id int, ip varchar, site_url varchar, \"timestamp\" timestamptz";
+
+impl Scene {
+    /// A table of the export's user, after statements that may name it.
+    fn table(&self, name: &str, columns: &str, then: &str) {
+        let user = self.db.user();
+        self.db
+            .run(&format!("CREATE TABLE {name} ({columns}); ALTER TABLE {name} OWNER TO \"{user}\"; {then}"));
+    }
+
+    /// The first error of a run that is tried again.
+    fn retried(&self, table: &str) -> String {
+        let export = self.export(json!({"table_name": table}));
+        export.begin();
+        export.wait_for("Batch export failed with error: ", 1);
+        let run = export.latest();
+        assert_eq!((&run["status"], &run["latest_error"]), (&json!("Running"), &Value::Null), "{table}");
+        let log = export.log();
+        self.org.owner.delete(&export.at).no_content();
+        log
+    }
+}
+
+/// Tables that take no row, by what keeps them from it.
+fn every_class_of_errors_passes_or_does_not() {
+    let scene = Scene::open();
+    scene.capture(&[event("a", "10:00:00")]);
+    let user = scene.db.user();
+    let with = |from: &str, to: &str| COLUMNS.replace(from, to);
+    scene.table("checked", COLUMNS, "ALTER TABLE checked ADD CHECK (event <> 'a')");
+    scene.table("others", "event varchar PRIMARY KEY", "");
+    scene.table("foreign_key", COLUMNS, "ALTER TABLE foreign_key ADD FOREIGN KEY (event) REFERENCES others");
+    scene.table("number", &with("event varchar", "event int"), "");
+    scene.table("address", &with("ip varchar", "ip inet, host inet"), "");
+    scene.table("small", &with("event varchar", "event smallint"), "");
+    scene.table("empty_parts", &format!("{COLUMNS}) PARTITION BY LIST (event"), "");
+    scene.table("base", COLUMNS, "");
+    scene.db.run(&format!("CREATE VIEW seen AS SELECT * FROM base; ALTER VIEW seen OWNER TO \"{user}\""));
+    scene.db.run(&format!("CREATE MATERIALIZED VIEW kept AS SELECT * FROM base; ALTER MATERIALIZED VIEW kept OWNER TO \"{user}\""));
+    let raising = |table: &str, raise: &str| {
+        let made = format!(
+            "CREATE FUNCTION {table}_says() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {raise}; END $$; CREATE TRIGGER says BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_says()"
+        );
+        scene.table(table, COLUMNS, &made);
+    };
+    raising("raising", "RAISE EXCEPTION 'not today'");
+    raising("dividing", "NEW.team_id := 1 / 0; RETURN NEW");
+    raising("missing", "PERFORM nothing_of_that_name(); RETURN NEW");
+    raising("lacking", "RAISE SQLSTATE '0A000'");
+    for (table, wanted) in [
+        ("checked", "CheckViolation: the server answered with SQLSTATE 23514"),
+        ("foreign_key", "ForeignKeyViolation: the server answered with SQLSTATE 23503"),
+        ("number", "InvalidTextRepresentation: the server answered with SQLSTATE 22P02"),
+        ("small", "InvalidTextRepresentation: the server answered with SQLSTATE 22P02"),
+        ("empty_parts", "CheckViolation: the server answered with SQLSTATE 23514"),
+        ("seen", "WrongObjectType: the server answered with SQLSTATE 42809"),
+        ("kept", "WrongObjectType: the server answered with SQLSTATE 42809"),
+        ("raising", "RaiseException: the server answered with SQLSTATE P0001"),
+        ("dividing", "DataError: the server answered with SQLSTATE 22012"),
+        ("missing", "UndefinedFunction: the server answered with SQLSTATE 42883"),
+        ("lacking", "NotSupportedError: the server answered with SQLSTATE 0A000"),
+    ] {
+        assert_eq!(scene.export(json!({"table_name": table})).fails(), wanted, "{table}");
+    }
+    scene.export(json!({"table_name": "address"})).completes(1);
+    for (table, code, wanted) in [
+        ("serial", "40001", "SerializationFailure"),
+        ("crowded", "53300", "TooManyConnections"),
+        ("filled", "53100", "DiskFull"),
+        ("locked", "55P03", "LockNotAvailable"),
+        ("closing", "57P01", "AdminShutdown"),
+        ("cancelled", "57014", "QueryCanceled"),
+        ("failing", "58030", "OperationalError"),
+        ("gone", "08006", "OperationalError"),
+        ("standby", "25006", "ReadOnlySqlTransaction"),
+        ("broken", "XX000", "InternalError"),
+    ] {
+        raising(table, &format!("RAISE SQLSTATE '{code}'"));
+        let log = scene.retried(table);
+        let wanted = format!("failed with error: {wanted}: the server answered with SQLSTATE {code}");
+        assert!(log.contains(&wanted), "{table}: {log}");
+    }
+}
+
+fn ten_runs_that_can_never_pass_pause_the_export() {
+    let scene = Scene::open();
+    let hours: Vec<Value> = (0..11).map(|hour| event("a", &format!("{hour:02}:00:00"))).collect();
+    scene.capture(&hours);
+    scene.table("checked", COLUMNS, "ALTER TABLE checked ADD CHECK (event <> 'a')");
+    let export = scene.export_with("Postgres", json!({"table_name": "checked"}), json!({"paused": false}));
+    let range = json!({"start_at": "2021-01-01T00:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
+    scene.org.owner.post(&format!("{}backfill/", export.at), range).json(200);
+    export.wait_for("automatically paused: 10 of its last runs have failed", 1);
+    assert_eq!(scene.org.owner.get(&export.at).json(200)["paused"], true);
+}
+
+fn a_table_gets_the_columns_that_it_has() {
+    for kind in ["Postgres", "Redshift"] {
+        let scene = Scene::open();
+        scene.capture(&[event("a", "10:00:00")]);
+        let lacks = |left_out: &str| format!("The table lacks these columns, or generates them: {left_out}");
+        for (table, columns, wanted, left_out) in [
+            ("two", "uuid text, event text", json!({"event": "a"}), Some("properties, elements, set")),
+            (
+                "turned",
+                "more int DEFAULT 7, event text, distinct_id text",
+                json!({"event": "a", "more": 7, "distinct_id": "d"}),
+                Some("uuid"),
+            ),
+            ("wider", &format!("more int, {COLUMNS}"), json!({"event": "a", "more": null}), None),
+        ] {
+            scene.table(table, columns, "");
+            let export = scene.export_of("events", kind, json!({"table_name": table}));
+            export.completes(1);
+            let row = scene.db.rows(&format!("SELECT * FROM {table}")).remove(0);
+            for (name, value) in wanted.as_object().expect("an object") {
+                assert_eq!(&row[name], value, "{kind} {table} {name}");
+            }
+            match left_out {
+                Some(names) => {
+                    assert!(export.log().contains(&lacks(names)), "{kind} {table}: {}", export.log())
+                }
+                None => assert!(!export.log().contains(&lacks("")), "{kind} {table}: {}", export.log()),
+            }
+        }
+        scene.table("foreign_words", "\"Event\" text, id int", "");
+        let error = scene.export_of("events", kind, json!({"table_name": "foreign_words"})).fails();
+        let wanted = "UndefinedColumn: The table public.foreign_words lacks columns that the export needs, or generates them: uuid, event, properties";
+        assert!(error.starts_with(wanted), "{kind}: {error}");
+    }
+    let scene = Scene::open();
+    scene.capture(&[event("a", "10:00:00")]);
+    scene.table("made", "uuid text, event text GENERATED ALWAYS AS ('of ' || uuid) STORED", "");
+    let export = scene.export(json!({"table_name": "made"}));
+    export.completes(1);
+    assert!(text(&scene.db.rows("SELECT event FROM made")[0]["event"]).starts_with("of "));
+    assert!(export.log().contains("or generates them: event, properties"), "{}", export.log());
+    // Of a table that may not be seen, the server says what is wrong.
+    scene.db.run(&format!("CREATE TABLE hidden ({COLUMNS})"));
+    let error = scene.export(json!({"table_name": "hidden"})).fails();
+    assert_eq!(error, "InsufficientPrivilege: the server answered with SQLSTATE 42501");
+}
+
+fn a_table_of_persons_needs_its_key_and_versions() {
+    for kind in ["Postgres", "Redshift"] {
+        let scene = Scene::open();
+        scene.capture(&[event("seen", "10:00:00")]);
+        let key = "team_id bigint, distinct_id text, PRIMARY KEY (team_id, distinct_id)";
+        let versions = "person_distinct_id_version bigint, person_version bigint";
+        scene.table("least", &format!("{key}, {versions}"), "");
+        let export = scene.export_of("persons", kind, json!({"table_name": "least"}));
+        export.begin_all();
+        completed(&export.ended(1), 1);
+        scene.table("versionless", &format!("{key}, person_id text, person_version bigint"), "");
+        let export = scene.export_of("persons", kind, json!({"table_name": "versionless"}));
+        export.begin_all();
+        let error = "UndefinedColumn: The table public.versionless lacks columns that the export needs, or generates them: person_distinct_id_version";
+        assert_eq!(export.ended(1)["latest_error"], error, "{kind}");
     }
 }
 
@@ -477,14 +640,18 @@ fn a_server_that_is_not_there_is_tried_five_times() {
         export.wait_for("to connect failed: ", attempt + 1);
         scene.server.pass(Duration::from_secs(pause));
     }
-    let run = export.ended(1);
-    let message = "PostgreSQLConnectionError: Failed to connect after 5 attempts. Please review connection configuration.";
-    assert_eq!((&run["status"], &run["latest_error"]), (&json!("Failed"), &json!(message)));
+    let message = "Batch export failed with error: PostgreSQLConnectionError: Failed to connect after 5 attempts. Please review connection configuration.";
+    export.wait_for(message, 1);
+    assert_eq!(export.latest()["status"], "Running");
     assert!(
         export.log().contains("Attempt 5 of 5 to connect failed: Connection refused"),
         "{}",
         export.log()
     );
+    // It was down for a moment.
+    let _way = Way::on(TcpListener::bind(("127.0.0.1", port)).expect("the port is free again"), &scene.db);
+    scene.server.pass(Duration::from_secs(31));
+    completed(&export.ended(1), 1);
 }
 
 fn a_server_that_says_nothing_is_given_ten_seconds_each_time() {
@@ -502,9 +669,11 @@ fn a_server_that_says_nothing_is_given_ten_seconds_each_time() {
         scene.server.pass(Duration::from_secs(8));
     }
     let message = format!(
-        "PostgreSQLConnectionError: Timed-out while trying to connect for 5 attempts. Is the server running at '127.0.0.1', port '{port}' and accepting TCP/IP connections?"
+        "Batch export failed with error: PostgreSQLConnectionError: Timed-out while trying to connect for 5 attempts. Is the server running at '127.0.0.1', port '{port}' and accepting TCP/IP connections?"
     );
-    assert_eq!(export.ended(1)["latest_error"], message);
+    export.wait_for(&message, 1);
+    assert_eq!(export.latest()["status"], "Running");
+    scene.org.owner.delete(&export.at).no_content();
 }
 
 fn connections_are_encrypted_where_the_server_can() {
@@ -524,9 +693,7 @@ fn another_machine_must_encrypt() {
     let scene = Scene::open();
     scene.capture(&[event("a", "10:00:00")]);
     let export = scene.export(json!({"host": "0.0.0.0"}));
-    export.begin();
-    export.wait_for("to connect failed: server does not support TLS", 1);
-    scene.org.owner.delete(&export.at).no_content();
+    assert_eq!(export.fails(), "OperationalError: connection failed: server does not support TLS");
 }
 
 fn certificates_are_checked_against_the_systems_or_those_that_the_operator_names() {
@@ -541,9 +708,11 @@ fn certificates_are_checked_against_the_systems_or_those_that_the_operator_names
     unknown.capture(&[event("a", "10:00:00")]);
     for more in [json!({}), json!({"has_self_signed_cert": false})] {
         let export = unknown.export(exports::with(more, &json!({"host": "0.0.0.0"})));
-        export.begin();
-        export.wait_for("to connect failed: invalid peer certificate: ", 1);
-        unknown.org.owner.delete(&export.at).no_content();
+        let error = export.fails();
+        assert!(
+            error.starts_with("OperationalError: connection failed: invalid peer certificate: "),
+            "{error}"
+        );
     }
     assert_eq!(unknown.db.count("events"), 0);
     unknown.export(json!({"host": "0.0.0.0", "has_self_signed_cert": true})).completes(1);

@@ -18,6 +18,7 @@ mod outbound;
 #[expect(dead_code, reason = "the tests of the API use the rest")]
 mod postgres;
 #[path = "../api/support/receiver.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
 mod receiver;
 #[path = "../api/support/s3.rs"]
 mod s3;

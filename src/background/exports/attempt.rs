@@ -42,6 +42,7 @@ pub(super) async fn make(app: Arc<App>, run: Open, ended: Arc<Notify>, seat: Arc
         Ok(Ok(outcome)) => outcome,
         Ok(Err(AttemptError::Ended)) => return run.id,
         Ok(Err(AttemptError::Retryable(error))) => Outcome::Retryable(error),
+        Ok(Err(AttemptError::Throttled { error, seconds })) => Outcome::Throttled { error, seconds },
         Ok(Err(AttemptError::Fatal(error))) => Outcome::Fatal(error),
         Ok(Err(AttemptError::Internal(cause))) => {
             error!(%cause, run = %run.id, "a run of a batch export failed");
@@ -65,12 +66,8 @@ async fn stages(app: &Arc<App>, notes: &Notes, ended: Arc<Notify>, seat: Arc<Sea
     let _memory = memory::reserve(app, plan.memory_bytes()).await;
     let transport = Transport::new(app, seat);
     let exported = export(&Stages { app, plan: &plan, notes, transport: &transport, ended: &ended }).await;
-    match exported {
-        Ok(records) => Ok(Outcome::Completed { records }),
-        Err(AttemptError::Retryable(error)) => Err(AttemptError::Retryable(plan.redactor.redact(error))),
-        Err(AttemptError::Fatal(error)) => Err(AttemptError::Fatal(plan.redactor.redact(error))),
-        Err(other) => Err(other),
-    }
+    let redacted = |error: AttemptError| error.map(|text| plan.redactor.redact(text));
+    exported.map(|records| Outcome::Completed { records }).map_err(redacted)
 }
 
 /// What the stages of one attempt share.

@@ -10,10 +10,34 @@ pub(super) enum AttemptError {
     Ended,
     /// Another attempt may succeed.
     Retryable(String),
+    /// Another attempt may succeed after so many seconds, by what the destination says.
+    Throttled { error: String, seconds: i64 },
     /// No attempt can succeed.
     Fatal(String),
     /// This server failed.
     Internal(Error),
+}
+
+impl AttemptError {
+    /// The same with its text changed.
+    pub(super) fn map(self, change: impl FnOnce(String) -> String) -> AttemptError {
+        match self {
+            AttemptError::Retryable(error) => AttemptError::Retryable(change(error)),
+            AttemptError::Throttled { error, seconds } => {
+                AttemptError::Throttled { error: change(error), seconds }
+            }
+            AttemptError::Fatal(error) => AttemptError::Fatal(change(error)),
+            other => other,
+        }
+    }
+
+    /// One that another attempt may overcome, after the time that the destination names, if it does.
+    pub(super) fn later(error: String, seconds: Option<i64>) -> AttemptError {
+        match seconds {
+            Some(seconds) => AttemptError::Throttled { error, seconds },
+            None => AttemptError::Retryable(error),
+        }
+    }
 }
 
 pub(super) type Result<T> = std::result::Result<T, AttemptError>;

@@ -185,3 +185,19 @@ pub fn on_member_left(tx: &WriteTx, organization: OrganizationId, membership: Me
     }
     Ok(())
 }
+
+/// Takes the rules of a project to another organization. Those that name its members and roles end.
+pub fn move_project(
+    tx: &WriteTx,
+    project: ProjectId,
+    from: OrganizationId,
+    to: OrganizationId,
+) -> Result<()> {
+    for (key, entry) in tx.scan(&ENTRIES, &(from, project), Order::Ascending)? {
+        match entry.subject {
+            Subject::Everybody => tx.rekey(&ENTRIES, &key, &(to, project, key.2.clone()), &entry)?,
+            Subject::Member(_) | Subject::Role(_) => tx.delete(&ENTRIES, &key)?,
+        }
+    }
+    Ok(())
+}

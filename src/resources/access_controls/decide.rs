@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use super::kinds::{PROJECT, Scale, parent_of};
 use super::{AccessControl, ENTRIES, EntryKey, Subject};
-use crate::api::Level;
-use crate::error::Result;
+use crate::api::{InProject, Level};
+use crate::error::{Result, denied};
 use crate::ids::{MembershipId, OrganizationId, ProjectId, RoleId, UserId};
 use crate::resources::{members, role_memberships};
 use crate::store::{Order, Tx};
@@ -204,28 +204,54 @@ impl Grants {
     }
 }
 
-/// All entries of one project, to look at it as many people.
+/// All entries of one project by kind, to look at it as many people.
 pub(super) struct Sheet {
-    entries: Vec<(EntryKey, AccessControl)>,
+    by_kind: HashMap<String, Vec<AccessControl>>,
 }
 
 impl Sheet {
+    /// Reads the entries for the project itself and for all objects of each kind.
     pub(super) fn read(tx: &Tx, organization: OrganizationId, project: ProjectId) -> Result<Sheet> {
-        Ok(Sheet { entries: tx.scan(&ENTRIES, &(organization, project), Order::Ascending)? })
+        let mut by_kind: HashMap<String, Vec<AccessControl>> = HashMap::new();
+        for ((_, _, ((kind, object), _)), entry) in
+            tx.scan(&ENTRIES, &(organization, project), Order::Ascending)?
+        {
+            if object.is_empty() || kind == PROJECT {
+                by_kind.entry(kind).or_default().push(entry);
+            }
+        }
+        Ok(Sheet { by_kind })
     }
 
-    /// The entries for the project itself, or for all objects of a kind.
-    pub(super) fn about(&self, resource: &str) -> impl Iterator<Item = &AccessControl> {
-        let wanted = parent_of(resource).to_owned();
-        let is_it = move |((_, _, ((kind, object), _)), _): &&(EntryKey, AccessControl)| {
-            *kind == wanted && (object.is_empty() || wanted == PROJECT)
-        };
-        self.entries.iter().filter(is_it).map(|(_, entry)| entry)
+    /// The entries that apply to a kind.
+    pub(super) fn about(&self, resource: &str) -> &[AccessControl] {
+        self.by_kind.get(parent_of(resource)).map_or(&[], Vec::as_slice)
     }
 
     /// The rules for it that concern the person.
     pub(super) fn rules(&self, resource: &str, person: &Person) -> Rules {
         Rules::of(Scale::of(resource), self.about(resource), person)
+    }
+}
+
+/// The level of somebody for all objects of a kind in a project that they see.
+///
+/// # Errors
+/// 404 for a stranger.
+pub fn level_for(tx: &Tx, at: InProject, user: UserId, resource: &str) -> Result<&'static str> {
+    let person = Person::load(tx, at.organization, user)?;
+    let rules = Sheet::read(tx, at.organization, at.id)?.rules(resource, &person);
+    Ok(in_resource(person.level, Scale::of(resource), &rules).level)
+}
+
+/// Passes whoever may see objects of a kind in a project.
+///
+/// # Errors
+/// 403 for those to whom rules give no level.
+pub fn require_viewer(tx: &Tx, at: InProject, user: UserId, resource: &str) -> Result<()> {
+    match level_for(tx, at, user, resource)? {
+        "none" => Err(denied("You do not have viewer access to this resource.")),
+        _ => Ok(()),
     }
 }
 

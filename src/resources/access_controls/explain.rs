@@ -135,7 +135,7 @@ impl Explanation {
         let is_private = projects::is_private(tx, organization, project.id)?;
         let sheet = Sheet::read(tx, organization, project.id)?;
         let decision = in_project(person.level, is_private, &sheet.rules(PROJECT, &person));
-        let entries = sheet.about(PROJECT).cloned().collect();
+        let entries = sheet.about(PROJECT).to_vec();
         let record = users::find(tx, user)?;
         Ok(Explanation { organization, user, record, person, project, is_private, entries, decision })
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::{projects, users};
+use super::super::{access_controls, projects, users};
 use super::filter::{Filter, order};
 use super::walk::{LOOKED_AT_MAX, View, rows, span, walk};
 use super::{BY_PROJECT, ENTRIES, Entry, UsedKey, export};
@@ -132,14 +132,18 @@ fn routes_of(place_path: &str, place: Within) -> Vec<Route> {
     ]
 }
 
-/// What the caller may see: all of an organization from admin level on, and of a project what they see.
-fn view(tx: &Tx, place: Place) -> Result<View> {
+/// What the caller may see: all of an organization from admin level on, and of a project what they see, unless a rule of
+/// access closes its log.
+fn view(tx: &Tx, call: &Call, place: Place) -> Result<View> {
     match place {
-        Place::Project(project) => Ok(View {
-            organization: project.organization,
-            project: Some(project.id),
-            with_organization: projects::receives_organization_entries(tx, project.id)?,
-        }),
+        Place::Project(project) => {
+            access_controls::require_viewer(tx, project, call.user()?, "activity_log")?;
+            Ok(View {
+                organization: project.organization,
+                project: Some(project.id),
+                with_organization: projects::receives_organization_entries(tx, project.id)?,
+            })
+        }
         _ => {
             let at = place.in_organization()?;
             if at.level < Level::Admin {
@@ -202,7 +206,7 @@ pub(super) fn wire(tx: &Tx, organization: OrganizationId, id: Uuid, entry: Entry
 
 async fn list(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let (view, filter, order) = app.store.read(|tx| {
-        let view = view(tx, call.place)?;
+        let view = view(tx, &call, call.place)?;
         Ok((view, Filter::of(&call)?, order(&call)?))
     })?;
     match call.query("format") {
@@ -214,15 +218,15 @@ async fn list(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 
 /// What a later piece of a stream may show: the caller may have lost the right meanwhile.
 pub(super) fn view_again(tx: &Tx, call: &Call) -> Result<View> {
-    view(tx, super::super::places::again(tx, call)?)
+    view(tx, call, super::super::places::again(tx, call)?)
 }
 
 fn project_log(call: &Call, tx: &Tx) -> Result<Reply> {
-    page(call, tx, view(tx, call.place)?, &Filter::of_project_log(call)?, order(call)?)
+    page(call, tx, view(tx, call, call.place)?, &Filter::of_project_log(call)?, order(call)?)
 }
 
 fn post_export(call: &Call, tx: &Tx) -> Result<Reply> {
-    view(tx, call.place)?;
+    view(tx, call, call.place)?;
     let mut form = call.form(EXPORT)?;
     form.ignore(FORMAT);
     form.ignore(FILTERS);
@@ -431,7 +435,7 @@ impl Paths {
 }
 
 fn available_filters(call: &Call, tx: &Tx) -> Result<Reply> {
-    let view = view(tx, call.place)?;
+    let view = view(tx, call, call.place)?;
     let filter = Filter::default();
     let (mut people, mut names) = (BTreeSet::new(), [const { BTreeSet::new() }; 3]);
     let mut paths: BTreeMap<String, Paths> = BTreeMap::new();

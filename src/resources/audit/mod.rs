@@ -35,6 +35,8 @@ pub mod scope {
     pub const MEMBERSHIP: &str = "OrganizationMembership";
     pub const ORGANIZATION: &str = "Organization";
     pub const PLUGIN: &str = "Plugin";
+    /// The settings and the code of a plugin.
+    pub const PLUGIN_CONFIG: &str = "PluginConfig";
     /// A project that moves between organizations.
     pub const PROJECT: &str = "Project";
     pub const PROXY_RECORD: &str = "ProxyRecord";

@@ -6,10 +6,10 @@
 
 use uuid::Uuid;
 
-use super::logs::{self, Author, Level};
+use super::logs::{self, Author, Level, Moment};
 use super::runs::{self, Context};
 use super::schedule::set_paused;
-use super::{BatchExport, EXPORTS, backfills, get};
+use super::{BatchExport, EXPORTS, audited, backfills, get};
 use crate::api::Ctx;
 use crate::clock::Time;
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub(super) fn admit(tx: &WriteTx, context: &Context<'_>, author: Option<UserId>)
         return Ok(true);
     }
     context.log(tx, Level::Warning, lost(tx, author)?)?;
-    runs::cancel(tx, context)?;
+    runs::cancel(tx, Moment::of_task(context.event_ids), (context.export, context.id))?;
     if !answers_for(tx, organization, &export)? {
         stop(tx, context.event_ids, context.export, &export)?;
     }
@@ -60,7 +60,7 @@ pub(super) fn stop(
     export: &BatchExport,
 ) -> Result<()> {
     pause(tx, event_ids.id(), event_ids.clock.now(), id, export.author)?;
-    backfills::cancel_all_of(tx, event_ids, id, &lost(tx, export.author)?)
+    backfills::cancel_all_of(tx, Moment::of_task(event_ids), id, &lost(tx, export.author)?)
 }
 
 /// Pauses the exports of the organization whose authors have just been shut out.
@@ -71,6 +71,8 @@ pub fn pause_all_lost(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId) -> 
     for ((_, id), export) in tx.scan(&EXPORTS, &organization, Order::Ascending)? {
         if !export.paused && !answers_for(tx, organization, &export)? {
             pause(tx, ctx.new_id(), ctx.now, id, export.author)?;
+            let paused = BatchExport { paused: true, ..export.clone() };
+            audited::changed_by_loss(ctx, tx, organization, id, (&export, &paused))?;
         }
     }
     Ok(())

@@ -1,19 +1,20 @@
 //! Backfills: runs over a range of the past, one after the other.
 //! Invariant: a backfill that is not over has a row in `OPEN`; a step that is over is never taken again.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::destination::Kind;
-use super::handlers::{place, wire};
-use super::logs::{self, Author, Level};
-use super::runs::{self, Context, Data};
+use super::interval::Calendar;
+use super::logs::{Level, Moment};
+use super::runs::{self, Data};
 use super::schedule::unpause_automatically;
-use super::{BatchExport, authors, find, get, isoformat};
+use super::{BatchExport, audited, authors, find, get, isoformat};
 use crate::api::fields::python_str;
-use crate::api::{Call, Ctx, InProject, Input, Reply};
+use crate::api::{Ctx, InProject, Input};
 use crate::clock::{SECOND_MICROS, Time};
-use crate::error::{Error, Result, invalid_body};
+use crate::error::{Error, Result, invalid_body, not_found};
 use crate::ids::{BackfillId, BatchExportId, RunId, UserId};
 use crate::resources::events::EventIds;
 use crate::resources::projects;
@@ -25,6 +26,16 @@ pub enum Status {
     Running,
     Completed,
     Cancelled,
+}
+
+impl Status {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Status::Running => "Running",
+            Status::Completed => "Completed",
+            Status::Cancelled => "Cancelled",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +53,13 @@ pub struct Backfill {
     pub next: Option<Time>,
     /// Who started it, and answers for what it sends; `None` where nobody noted that.
     pub author: Option<UserId>,
+    pub last_updated_at: Time,
+    /// How many runs it will take; `None` where nobody knows.
+    pub total_runs: Option<u64>,
+    /// How many runs were made for it.
+    pub runs_made: u64,
+    /// Whether it is one run from its start to its end, whatever the export's interval.
+    pub is_one_run: bool,
 }
 
 /// By export and time.
@@ -57,8 +75,40 @@ pub(super) static OPEN: Index<(BatchExportId, BackfillId), Backfill, BackfillId,
 
 /// Backfills of one export that are remembered.
 const BACKFILLS_MAX: usize = 100;
+/// Backfills of one project that may run at once, where the API of today starts them.
+const RUNNING_MAX: usize = 5;
 
 impl Backfill {
+    /// A backfill that begins now. How many runs it will take follows from its export.
+    pub(super) fn begun(
+        start: Option<Time>,
+        end: Option<Time>,
+        now: Time,
+        author: Option<UserId>,
+    ) -> Backfill {
+        Backfill {
+            status: Status::Running,
+            start,
+            end,
+            created_at: now,
+            finished_at: None,
+            run: None,
+            next: start,
+            author,
+            last_updated_at: now,
+            total_runs: None,
+            runs_made: 0,
+            is_one_run: start.is_none(),
+        }
+    }
+
+    fn count_runs(&self, of: &BatchExport) -> Option<u64> {
+        if self.is_one_run {
+            return Some(1);
+        }
+        Some(of.calendar().steps(self.start?, self.end?))
+    }
+
     fn name(&self, export: BatchExportId) -> String {
         let bound = |time: Option<Time>, none: &str| time.map_or_else(|| none.to_owned(), isoformat);
         format!("{export}-Backfill-{}-{}", bound(self.start, "START"), bound(self.end, "END"))
@@ -70,22 +120,54 @@ impl Backfill {
     }
 }
 
-/// 200 with the export and the backfill's name.
-pub(super) fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let (at, id) = place(call)?;
-    let name = create(call, tx, at, id, call.input())?;
-    Reply::ok(&wire(tx, id, &find(tx, at, id)?, Some(name))?)
+/// Begins a backfill from `start_at` to `end_at`, in the actor's name. Of daily and weekly exports both may be dates.
+///
+/// # Errors
+/// 404 where the project has no such export; 400 for bounds that are none, or where the same backfill is running;
+/// 429 where too many of the project are.
+pub fn create(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    id: BatchExportId,
+    input: Input<'_>,
+) -> Result<BackfillId> {
+    let export = find(tx, at, id)?;
+    let body = input.value?;
+    let calendar = export.calendar();
+    let (start, end) =
+        (date_or_bound(&calendar, body.get("start_at"))?, date_or_bound(&calendar, body.get("end_at"))?);
+    if matches!((start, end), (Some(start), Some(end)) if start >= end) {
+        return Err(refused("The initial backfill datetime 'start_at' must be before 'end_at'"));
+    }
+    if let Some(end) = end.filter(|end| *end > ctx.now) {
+        let shown = in_zone(end, &export.timezone);
+        return Err(refused(format!("The provided 'end_at' ({shown}) is in the future")));
+    }
+    check_end(&export, end)?;
+    may_begin(tx, at)?;
+    let user = ctx.user()?;
+    authors::take_over(tx, user, at.organization, id, &export)?;
+    Ok(begin(ctx, tx, at, (id, &export), Backfill::begun(start, end, ctx.now, Some(user)))?.0)
 }
 
-/// Begins a backfill from `start_at` to `end_at`, in the actor's name; returns its name.
+/// The same as PostHog's API of 2024 had it; returns the name of the backfill.
 ///
 /// # Errors
 /// 404 where the project has no such export; 400 for bounds that are none, or where the same backfill is running.
-pub fn create(ctx: &Ctx, tx: &WriteTx, at: InProject, id: BatchExportId, input: Input<'_>) -> Result<String> {
+pub fn create_2024(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    id: BatchExportId,
+    input: Input<'_>,
+) -> Result<String> {
     let export = find(tx, at, id)?;
     let body = input.value?;
     let (start, end) = (bound(body.get("start_at"))?, bound(body.get("end_at"))?);
-    check_bounds(start, end)?;
+    if matches!((start, end), (Some(start), Some(end)) if start >= end) {
+        return Err(refused("The initial backfill datetime 'start_at' happens after 'end_at'"));
+    }
     let latest = ctx.now.plus_seconds(export.interval.seconds());
     if let Some(end) = end.filter(|end| *end > latest) {
         let zone = projects::timezone(tx, at.organization, at.id)?;
@@ -94,25 +176,90 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InProject, id: BatchExportId, input: 
             "The provided 'end_at' ({shown}) is too far into the future. Cannot backfill beyond 1 batch period into the future."
         )));
     }
+    check_end(&export, end)?;
+    let user = ctx.user()?;
+    authors::take_over(tx, user, at.organization, id, &export)?;
+    Ok(begin(ctx, tx, at, (id, &export), Backfill::begun(start, end, ctx.now, Some(user)))?.1)
+}
+
+/// Exports the interval of a run again.
+///
+/// # Errors
+/// 404 where the project has no such run; 400 and 429 as for `create`.
+pub fn retry(ctx: &Ctx, tx: &WriteTx, at: InProject, id: BatchExportId, run: RunId) -> Result<BackfillId> {
+    let export = find(tx, at, id)?;
+    let run = runs::find(tx, id, run)?;
+    may_begin(tx, at)?;
+    let user = ctx.user()?;
+    authors::take_over(tx, user, at.organization, id, &export)?;
+    let backfill = Backfill::begun(run.start, Some(run.end), ctx.now, Some(user));
+    Ok(begin(ctx, tx, at, (id, &export), Backfill { is_one_run: true, ..backfill })?.0)
+}
+
+/// Ends a backfill because somebody wants it.
+///
+/// # Errors
+/// 404 where the project has no such backfill; 400 for one that is over.
+pub fn cancel_by_user(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    export: BatchExportId,
+    id: BackfillId,
+) -> Result<()> {
+    let of = find(tx, at, export)?;
+    let backfill = find_one(tx, export, id)?;
+    if backfill.status != Status::Running {
+        let detail = format!("Cannot cancel a backfill that is in '{}' status", backfill.status.name());
+        return Err(refused(detail));
+    }
+    let context = json!({"backfill_id": id});
+    audited::done(ctx, tx, at, (export, &of), "backfill cancelled", context)?;
+    cancel(tx, Moment::of(ctx), (export, id), backfill, "it was requested")
+}
+
+/// The backfill of an export, or 404.
+pub(super) fn find_one(tx: &Tx, export: BatchExportId, id: BackfillId) -> Result<Backfill> {
+    tx.get(&BACKFILLS, &(export, id))?.ok_or_else(not_found)
+}
+
+/// Some types cannot be delivered to for ever.
+fn check_end(export: &BatchExport, end: Option<Time>) -> Result<()> {
     let is_endless = matches!(export.destination.kind, Kind::Http | Kind::NoOp);
     if end.is_none() && !is_endless {
         return Err(refused("Backfilling a BatchExport with no end date is not allowed"));
     }
-    authors::take_over(tx, ctx.user()?, at.organization, id, &export)?;
-    start_one(ctx, tx, id, start, end)
+    Ok(())
 }
 
-/// Queues a backfill and says its name.
-pub(super) fn start_one(
+fn may_begin(tx: &Tx, at: InProject) -> Result<()> {
+    let mut running = 0;
+    for (_, export) in tx.all(&OPEN)? {
+        if get(tx, export)?.is_some_and(|(_, export)| export.project == at.id) {
+            running += 1;
+        }
+    }
+    if running < RUNNING_MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "This team already has {running} batch export backfills running. Wait for some to finish or cancel them before creating more."
+    );
+    Err(Error::TooMany { code: "too_many_concurrent_backfills", detail: detail.into() })
+}
+
+/// Stores a backfill that is to run; returns its identifier and its name.
+pub(super) fn begin(
     ctx: &Ctx,
     tx: &WriteTx,
-    export: BatchExportId,
-    start: Option<Time>,
-    end: Option<Time>,
-) -> Result<String> {
+    at: InProject,
+    (export, of): (BatchExportId, &BatchExport),
+    backfill: Backfill,
+) -> Result<(BackfillId, String)> {
     let others = tx.scan(&BACKFILLS, &export, Order::Ascending)?;
-    let is_same =
-        |other: &Backfill| other.status == Status::Running && other.start == start && other.end == end;
+    let is_same = |other: &Backfill| {
+        other.status == Status::Running && other.start == backfill.start && other.end == backfill.end
+    };
     if others.iter().any(|(_, other)| is_same(other)) {
         return Err(refused("Backfill already running"));
     }
@@ -121,35 +268,34 @@ pub(super) fn start_one(
         tx.delete(&BACKFILLS, key)?;
     }
     let id = ctx.new_id();
-    let backfill = Backfill {
-        status: Status::Running,
-        start,
-        end,
-        created_at: ctx.now,
-        finished_at: None,
-        run: None,
-        next: start,
-        author: Some(ctx.user()?),
-    };
+    let backfill = Backfill { total_runs: backfill.count_runs(of), ..backfill };
     tx.insert(&BACKFILLS, &(export, id), &backfill)?;
     let name = backfill.name(export);
-    let author = Author { export, instance: &name, id: ctx.new_id(), now: ctx.now };
     let message = format!("Creating historical export for batches in range {}", backfill.range());
-    logs::write(tx, &author, Level::Info, message)?;
-    Ok(name)
+    Moment::of(ctx).log(tx, export, &name, Level::Info, message)?;
+    let context = json!({"backfill_id": id, "start_at": backfill.start, "end_at": backfill.end});
+    audited::done(ctx, tx, at, (export, of), "backfilled", context)?;
+    Ok((id, name))
 }
 
 fn refused(detail: impl Into<crate::error::Text>) -> Error {
     invalid_body("invalid_input", detail)
 }
 
-fn check_bounds(start: Option<Time>, end: Option<Time>) -> Result<()> {
-    match (start, end) {
-        (Some(start), Some(end)) if start >= end => {
-            Err(refused("The initial backfill datetime 'start_at' happens after 'end_at'"))
-        }
-        _ => Ok(()),
+/// A bound of a daily or weekly export may be a date: the moment at which the interval of that date begins.
+fn date_or_bound(calendar: &Calendar, value: Option<&Value>) -> Result<Option<Time>> {
+    let text = value.and_then(Value::as_str).map(str::trim).unwrap_or_default();
+    let date = if text.len() == "2021-01-01".len() { text.parse::<Date>().ok() } else { None };
+    let Some(time) = date.and_then(|date| calendar.of_date(date)) else { return bound(value) };
+    if !Time::CALENDAR.contains(&time) {
+        return bound(value);
     }
+    if calendar.floor(time) != time {
+        return Err(refused(format!(
+            "Input {text} is not on the weekday on which the export's weeks begin."
+        )));
+    }
+    Ok(Some(time))
 }
 
 /// A bound must say its offset.
@@ -195,7 +341,7 @@ pub fn advance_all(tx: &WriteTx, event_ids: &EventIds) -> Result<()> {
             authors::stop(tx, event_ids, export, &of)?;
         } else if !authors::answers_for(tx, organization, &of_author)? {
             let reason = authors::lost(tx, of_author.author)?;
-            cancel(tx, event_ids, (export, id), backfill, &reason)?;
+            cancel(tx, Moment::of_task(event_ids), (export, id), backfill, &reason)?;
         } else if !is_under_way {
             advance(tx, event_ids, (export, id), &of_author, &mut backfill)?;
         }
@@ -215,73 +361,90 @@ fn advance(
         Some(data) => {
             backfill.run = Some(runs::create(tx, event_ids, key.0, of, Some(key.1), data)?);
             backfill.next = Some(data.end);
+            backfill.runs_made += 1;
+            backfill.last_updated_at = now;
             Ok(tx.put(&BACKFILLS, &key, backfill)?)
         }
         None => {
             if backfill.end.is_none() {
                 unpause_automatically(tx, now, key.0, backfill.author)?;
             }
-            let message =
-                format!("Successfully finished exporting historical batches in {}", backfill.range());
-            finish(tx, event_ids, key, backfill, Status::Completed, (Level::Info, message))
+            let line = last_line(tx, key, backfill)?;
+            finish(tx, Moment::of_task(event_ids), key, backfill, Status::Completed, line)
         }
     }
 }
 
-/// The next step: whole intervals from the start on. One without a start is a single step.
+/// What the log says of a backfill whose last step is over.
+fn last_line(tx: &Tx, key: (BatchExportId, BackfillId), backfill: &Backfill) -> Result<(Level, String)> {
+    let range = backfill.range();
+    let runs::Tally { all, failed, cancelled } = runs::tally(tx, key.0, key.1, backfill.created_at)?;
+    if failed + cancelled == 0 {
+        return Ok((Level::Info, format!("Successfully finished exporting historical batches in {range}")));
+    }
+    let message = format!(
+        "Finished exporting historical batches in {range}, but of {all} batches {failed} failed and {cancelled} were cancelled: their data is missing"
+    );
+    Ok((Level::Error, message))
+}
+
+/// The next step: whole intervals from the start on, where it is not a single step.
 fn step(backfill: &Backfill, of: &BatchExport, now: Time) -> Option<Data> {
-    let Some(start) = backfill.start else {
-        let end = backfill.end.unwrap_or_else(|| of.interval.floor(now));
-        return backfill.run.is_none().then_some(Data { start: None, end });
+    let calendar = of.calendar();
+    let start = match backfill.start {
+        Some(start) if !backfill.is_one_run => start,
+        start => {
+            let end = backfill.end.unwrap_or_else(|| calendar.floor(now));
+            return backfill.run.is_none().then_some(Data { start, end });
+        }
     };
-    let start = backfill.next.unwrap_or(start);
-    let end = start.plus_seconds(of.interval.seconds());
-    (end <= backfill.end.unwrap_or(now)).then_some(Data { start: Some(start), end })
+    let next = backfill.next.unwrap_or(start);
+    let end = calendar.step(start, next);
+    (end <= backfill.end.unwrap_or(now)).then_some(Data { start: Some(next), end })
 }
 
 fn finish(
     tx: &WriteTx,
-    event_ids: &EventIds,
+    moment: Moment<'_>,
     (export, id): (BatchExportId, BackfillId),
     backfill: &mut Backfill,
     status: Status,
     (level, message): (Level, String),
 ) -> Result<()> {
-    let now = event_ids.clock.now();
     backfill.status = status;
-    backfill.finished_at = Some(now);
-    let name = backfill.name(export);
-    logs::write(tx, &Author { export, instance: &name, id: event_ids.id(), now }, level, message)?;
+    backfill.finished_at = Some(moment.now);
+    backfill.last_updated_at = moment.now;
+    moment.log(tx, export, &backfill.name(export), level, message)?;
     Ok(tx.put(&BACKFILLS, &(export, id), backfill)?)
 }
 
 /// Ends every backfill of the export that is not over, with its run.
 pub(super) fn cancel_all_of(
     tx: &WriteTx,
-    event_ids: &EventIds,
+    moment: Moment<'_>,
     export: BatchExportId,
     reason: &str,
 ) -> Result<()> {
     let all = tx.scan(&BACKFILLS, &export, Order::Ascending)?;
     let running = all.into_iter().filter(|(_, backfill)| backfill.status == Status::Running);
     for (key, backfill) in running {
-        cancel(tx, event_ids, key, backfill, reason)?;
+        cancel(tx, moment, key, backfill, reason)?;
     }
     Ok(())
 }
 
 fn cancel(
     tx: &WriteTx,
-    event_ids: &EventIds,
+    moment: Moment<'_>,
     key: (BatchExportId, BackfillId),
     mut backfill: Backfill,
     reason: &str,
 ) -> Result<()> {
-    if let Some(id) = backfill.run {
-        runs::cancel(tx, &Context { event_ids, export: key.0, id })?;
+    if let Some(run) = backfill.run {
+        runs::cancel(tx, moment, (key.0, run))?;
     }
     let line = (Level::Warning, format!("Historical export was cancelled. Reason: {reason}"));
-    finish(tx, event_ids, key, &mut backfill, Status::Cancelled, line)
+    finish(tx, moment, key, &mut backfill, Status::Cancelled, line)
 }
 
 /// For the test of the stored bytes.
@@ -299,6 +462,10 @@ pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
             run: Some(ONE.into()),
             next: Some(NOW),
             author: Some(ONE.into()),
+            last_updated_at: NOW,
+            total_runs: Some(7),
+            runs_made: 5,
+            is_one_run: true,
         },
     );
     all.variants("backfill's status", &crate::every!(Status { Running, Completed, Cancelled }));
@@ -306,8 +473,6 @@ pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn python_str(value: Value) -> String {

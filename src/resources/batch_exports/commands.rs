@@ -1,11 +1,12 @@
 //! What can be done with an export, whoever does it. Whoever sees its project may do everything with it.
 
-use super::backfills;
+use super::backfills::{self, Backfill};
 use super::destination::Kind;
 use super::form::Sent;
 use super::hogql::Fault;
+use super::interval::{Interval, UTC};
 use super::schedule::{set_paused, unpause_automatically};
-use super::{BatchExport, EXPORTS, Model, find};
+use super::{BatchExport, EXPORTS, Model, audited, find};
 use crate::api::{Ctx, Field, FieldInfo, InOrganization, InProject, Input};
 use crate::error::{Result, denied, invalid, invalid_body, not_found};
 use crate::ids::BatchExportId;
@@ -22,9 +23,22 @@ pub fn create(
     at: InProject,
     input: Input<'_>,
 ) -> Result<(BatchExportId, BatchExport)> {
+    let (id, export) = drafted(ctx, at, input)?;
+    tx.insert(&EXPORTS, &(at.organization, id), &export)?;
+    audited::created(ctx, tx, at, id, &export)?;
+    Ok((id, export))
+}
+
+/// A new export that is not stored.
+///
+/// # Errors
+/// As for `create`.
+pub(super) fn drafted(ctx: &Ctx, at: InProject, input: Input<'_>) -> Result<(BatchExportId, BatchExport)> {
     let id = ctx.new_id();
-    let sent = Sent::read(ctx, id, None, input)?;
-    let (Some(name), Some(destination), Some(interval)) = (sent.name, sent.destination, sent.interval) else {
+    let mut sent = Sent::read(ctx, id, None, input)?;
+    let (Some(name), Some(destination), Some(interval)) =
+        (sent.name.take(), sent.destination.take(), sent.interval)
+    else {
         return Err(invalid_body("required", "This field is required."));
     };
     let mut export = BatchExport {
@@ -36,17 +50,39 @@ pub fn create(
         paused: sent.paused.unwrap_or(false),
         created_at: ctx.now,
         last_updated_at: ctx.now,
-        last_paused_at: sent.last_paused_at.flatten(),
+        last_paused_at: None,
         start_at: sent.start_at.flatten(),
         end_at: sent.end_at.flatten(),
-        schema: sent.schema,
+        schema: sent.schema.take(),
         next_run_at: None,
         author: Some(ctx.user()?),
+        timezone: UTC.to_owned(),
+        offset_day: None,
+        offset_hour: None,
+        filters: sent.filters.take().flatten(),
     };
+    set_offsets(&mut export, sent)?;
     check_whole(ctx, None, &export)?;
     export.next_run_at = export.next_after(ctx.now);
-    tx.insert(&EXPORTS, &(at.organization, id), &export)?;
     Ok((id, export))
+}
+
+/// Sets where the intervals begin. What belongs to longer intervals than the export's is refused, and forgotten where
+/// it was stored.
+fn set_offsets(export: &mut BatchExport, sent: Sent) -> Result<()> {
+    let has_weeks = export.interval == Interval::Week;
+    let has_days = has_weeks || export.interval == Interval::Day;
+    let refused = |name, detail| Err(invalid(name, "invalid_input", detail));
+    if sent.offset_day.flatten().is_some() && !has_weeks {
+        return refused("offset_day", "offset_day is not applicable for non-weekly intervals");
+    }
+    if sent.offset_hour.flatten().is_some() && !has_days {
+        return refused("offset_hour", "offset_hour is not applicable for non-daily/weekly intervals");
+    }
+    export.timezone = sent.timezone.unwrap_or_else(|| export.timezone.clone());
+    export.offset_day = sent.offset_day.unwrap_or(export.offset_day).filter(|_| has_weeks);
+    export.offset_hour = sent.offset_hour.unwrap_or(export.offset_hour).filter(|_| has_days);
+    Ok(())
 }
 
 /// Changes an export. Whoever changes what it sends or where becomes its author.
@@ -61,40 +97,53 @@ pub fn update(
     input: Input<'_>,
 ) -> Result<BatchExport> {
     let before = find(tx, at, id)?;
-    let sent = Sent::read(ctx, id, Some(&before.destination), input)?;
+    let mut sent = Sent::read(ctx, id, Some(&before.destination), input)?;
     let mut export = before.clone();
-    export.name = sent.name.unwrap_or(export.name);
+    export.name = sent.name.take().unwrap_or(export.name);
     export.model = sent.model.unwrap_or(export.model);
-    export.destination = sent.destination.unwrap_or(export.destination);
+    export.destination = sent.destination.take().unwrap_or(export.destination);
     export.interval = sent.interval.unwrap_or(export.interval);
     export.paused = sent.paused.unwrap_or(export.paused);
-    export.last_paused_at = sent.last_paused_at.unwrap_or(export.last_paused_at);
     export.start_at = sent.start_at.unwrap_or(export.start_at);
     export.end_at = sent.end_at.unwrap_or(export.end_at);
     // A query can be replaced, not taken away.
-    export.schema = sent.schema.or(export.schema);
+    export.schema = sent.schema.take().or(export.schema);
+    export.filters = sent.filters.take().unwrap_or(export.filters);
+    set_offsets(&mut export, sent)?;
     check_whole(ctx, Some(&before), &export)?;
     export.last_updated_at = ctx.now;
     if is_another_order(ctx, id, &before, &export) {
         export.author = Some(ctx.user()?);
     }
-    let timing = |export: &BatchExport| (export.interval, export.paused, export.start_at, export.end_at);
-    if timing(&export) != timing(&before) {
-        // Intervals that are still to be caught up on stay due, as long as they mean the same.
-        let due = before.next_run_at.filter(|due| *due <= ctx.now && export.interval == before.interval);
-        let since = due.map_or(ctx.now, |due| due.plus_seconds(-1));
-        export.next_run_at = export.next_after(since);
-    }
+    set_next_run(ctx, &before, &mut export);
     tx.replace(&EXPORTS, &(at.organization, id), &before, &export)?;
+    audited::changed(ctx, tx, at, id, (&before, &export))?;
     Ok(export)
+}
+
+/// Intervals that are still to be caught up on stay due, as long as they mean the same.
+fn set_next_run(ctx: &Ctx, before: &BatchExport, export: &mut BatchExport) {
+    type Boundaries<'a> = (Interval, &'a str, Option<u8>, Option<u8>);
+    fn boundaries(export: &BatchExport) -> Boundaries<'_> {
+        (export.interval, &export.timezone, export.offset_day, export.offset_hour)
+    }
+    let bounds = |export: &BatchExport| (export.paused, export.start_at, export.end_at);
+    let is_same = boundaries(before) == boundaries(export);
+    if is_same && bounds(before) == bounds(export) {
+        return;
+    }
+    let due = before.next_run_at.filter(|due| *due <= ctx.now && is_same);
+    let since = due.map_or(ctx.now, |due| due.plus_seconds(-1));
+    export.next_run_at = export.next_after(since);
 }
 
 /// Deletes an export with its runs, backfills and log.
 ///
 /// # Errors
 /// 404 where the project has no such export.
-pub fn remove(tx: &WriteTx, at: InProject, id: BatchExportId) -> Result<()> {
-    find(tx, at, id)?;
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InProject, id: BatchExportId) -> Result<()> {
+    let export = find(tx, at, id)?;
+    audited::deleted(ctx, tx, at, id, &export)?;
     Ok(tx.delete(&EXPORTS, &(at.organization, id))?)
 }
 
@@ -103,9 +152,9 @@ pub fn remove(tx: &WriteTx, at: InProject, id: BatchExportId) -> Result<()> {
 /// # Errors
 /// 404 where the project has no such export.
 pub fn pause(ctx: &Ctx, tx: &WriteTx, at: InProject, id: BatchExportId) -> Result<()> {
-    find(tx, at, id)?;
+    let before = find(tx, at, id)?;
     set_paused(tx, ctx.now, id)?;
-    Ok(())
+    audited::changed(ctx, tx, at, id, (&before, &find(tx, at, id)?))
 }
 
 /// Lets a paused export run again, in the actor's name. With `backfill`, what the pause has left out is made up for by
@@ -125,11 +174,15 @@ pub fn unpause(
     let before = find(tx, at, id)?;
     let wants_backfill = input.form(UNPAUSE)?.only(BACKFILL).unwrap_or(false);
     let was_paused = unpause_automatically(tx, ctx.now, id, Some(ctx.user()?))?;
+    let export = find(tx, at, id)?;
+    audited::changed(ctx, tx, at, id, (&before, &export))?;
     if !was_paused || !wants_backfill {
         return Ok(None);
     }
     let since = before.last_paused_at.unwrap_or(before.created_at);
-    backfills::start_one(ctx, tx, id, Some(since), Some(ctx.now)).map(Some)
+    let backfill = Backfill::begun(Some(since), Some(ctx.now), ctx.now, Some(ctx.user()?));
+    let (_, name) = backfills::begin(ctx, tx, at, (id, &export), backfill)?;
+    Ok(Some(name))
 }
 
 /// The project of a new export whose path names an organization only: the caller's current one where it lies there,

@@ -55,6 +55,22 @@ struct Setting {
     receiver: bool,
     /// The number that is meant where none is given.
     otherwise: u64,
+    limit: Limit,
+}
+
+/// What a value may be, beyond its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    None,
+    /// A text that is not empty.
+    Filled,
+    /// A name of at most so many bytes, which servers cut where it is longer; whether it may be empty.
+    Name {
+        bytes_max: usize,
+        may_be_empty: bool,
+    },
+    /// The number of a port.
+    Port,
 }
 
 const fn setting(name: &'static str, holds: Holds) -> Setting {
@@ -66,6 +82,7 @@ const fn setting(name: &'static str, holds: Holds) -> Setting {
         shown: Shown::Always,
         receiver: false,
         otherwise: 0,
+        limit: Limit::None,
     }
 }
 
@@ -104,6 +121,15 @@ impl Setting {
         self
     }
 
+    const fn limited(mut self, limit: Limit) -> Setting {
+        self.limit = limit;
+        self
+    }
+
+    const fn filled(self) -> Setting {
+        self.limited(Limit::Filled)
+    }
+
     /// What a configuration means by this setting, where it may say it in several ways or not at all.
     fn meant(&self, config: &Map<String, Value>) -> Value {
         let value = config.get(self.name);
@@ -121,7 +147,7 @@ impl Setting {
 
 // The name of a bucket is no receiver: it stays below the host of its endpoint (see `s3.rs`).
 const S3: &[Setting] = &[
-    text("bucket_name").required(),
+    text("bucket_name").required().filled(),
     text("region").required().receiver(),
     text("prefix").required(),
     text("aws_access_key_id").nullable().hidden(),
@@ -136,7 +162,7 @@ const S3: &[Setting] = &[
 ];
 
 const SNOWFLAKE: &[Setting] = &[
-    text("account").required().receiver(),
+    text("account").required().receiver().filled(),
     text("user").required().hidden(),
     text("database").required(),
     text("warehouse").required(),
@@ -149,37 +175,44 @@ const SNOWFLAKE: &[Setting] = &[
     text("role").nullable(),
 ];
 
+/// The longest names in bytes: longer ones are cut without a word, so that two exports would share a table.
+const POSTGRES_NAME_BYTES: usize = 63;
+const REDSHIFT_NAME_BYTES: usize = 127;
+
 /// What stands in between may choose the server by the name of the database or of the user.
-const fn postgres(port: u64) -> [Setting; 8] {
+const fn postgres(port: u64, bytes_max: usize) -> [Setting; 8] {
+    let name = Limit::Name { bytes_max, may_be_empty: false };
+    // An empty one is the default.
+    let optional_name = Limit::Name { bytes_max, may_be_empty: true };
     [
-        text("user").required().hidden().receiver(),
+        text("user").required().hidden().receiver().limited(name),
         text("password").required().secret(),
-        text("host").required().receiver(),
-        text("database").required().receiver(),
-        text("schema"),
-        text("table_name"),
-        setting("port", Holds::Integer).otherwise(port).receiver(),
+        text("host").required().receiver().filled(),
+        text("database").required().receiver().limited(name),
+        text("schema").limited(optional_name),
+        text("table_name").limited(optional_name),
+        setting("port", Holds::Integer).otherwise(port).receiver().limited(Limit::Port),
         setting("has_self_signed_cert", Holds::Boolean).receiver(),
     ]
 }
 
-const POSTGRES: &[Setting] = &postgres(5432);
-const REDSHIFT: &[Setting] = &postgres(5439);
+const POSTGRES: &[Setting] = &postgres(5432, POSTGRES_NAME_BYTES);
+const REDSHIFT: &[Setting] = &postgres(5439, REDSHIFT_NAME_BYTES);
 /// What Redshift takes besides.
 const REDSHIFT_MORE: &[Setting] = &[text("properties_data_type")];
 
 const BIG_QUERY: &[Setting] = &[
-    text("project_id").required().receiver(),
-    text("dataset_id").required(),
+    text("project_id").required().receiver().filled(),
+    text("dataset_id").required().filled(),
     text("table_id"),
     text("private_key").required().secret(),
     text("private_key_id").required().hidden(),
-    text("token_uri").required().hidden().receiver(),
+    text("token_uri").required().hidden().receiver().filled(),
     text("client_email").required().hidden(),
     setting("use_json_type", Holds::Boolean),
 ];
 
-const HTTP: &[Setting] = &[text("url").required().receiver(), text("token").required().secret()];
+const HTTP: &[Setting] = &[text("url").required().receiver().filled(), text("token").required().secret()];
 
 const NO_OP: &[Setting] = &[text("arg")];
 
@@ -257,6 +290,17 @@ impl Destination {
     /// Whether both are configured alike.
     pub fn is_same(&self, other: &Destination, vault: &Vault, export: BatchExportId) -> bool {
         self.kind == other.kind && self.open(vault, export) == other.open(vault, export)
+    }
+
+    /// Whether what is not shown differs.
+    pub(super) fn has_other_secrets(
+        &self,
+        other: &Destination,
+        vault: &Vault,
+        export: BatchExportId,
+    ) -> bool {
+        let opened = |destination: &Destination| vault.open(export.0.as_bytes(), &destination.sealed);
+        opened(self) != opened(other)
     }
 
     /// The texts that must never be shown.
@@ -341,26 +385,28 @@ pub fn read(
             return Err(invalid("destination__config", "invalid_input", detail));
         }
     };
+    check_integration(&sent)?;
     check_names(kind, &config)?;
     if config.values().map(bytes_of).sum::<usize>() > FREE_BYTES_MAX {
         return Err(fault(format!("Configuration has more than {FREE_BYTES_MAX} bytes")));
     }
     let stored = before.map(|before| before.open(&ctx.vault, export)).unwrap_or_default();
-    let is_same_type = before.is_some_and(|before| before.kind == kind);
-    let mut all = if is_same_type { stored.clone() } else { Map::new() };
-    if !is_same_type {
-        check_new_type(kind, &stored, &config)?;
+    if let Some(before) = before.filter(|before| before.kind != kind) {
+        let (old, new) = (before.kind.name(), kind.name());
+        return Err(fault(format!(
+            "Cannot change destination type from '{old}' to '{new}'. Delete this batch export and create a new one with the new destination type."
+        )));
     }
-    if !is_same_type || !partial {
+    let mut all = stored.clone();
+    if before.is_none() || !partial {
         let mut merged = all.clone();
         merged.extend(config.clone());
         check_required(kind, &merged)?;
     }
     let config = converted(kind, config)?;
-    if is_same_type {
-        check_receiver(kind, &stored, &config)?;
-    }
-    all.extend(config);
+    check_limits(kind, &config)?;
+    check_receiver(kind, &stored, &config)?;
+    merge(&mut all, config);
     check_values(kind, &all)?;
     Destination::of(ctx, export, kind, all).map(Some)
 }
@@ -415,14 +461,27 @@ fn check_receiver(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Va
     }
 }
 
-/// The same for another type, which keeps nothing of what was stored.
-fn check_new_type(kind: Kind, stored: &Map<String, Value>, sent: &Map<String, Value>) -> Result<()> {
-    let is_wanted = |setting: &&Setting| {
-        let is_secret = setting.shown == Shown::Secret && has_text(setting, stored);
-        setting.required && is_secret && !sent.contains_key(setting.name)
-    };
-    match kind.own_settings().find(is_wanted) {
-        Some(secret) => Err(wanted_again(secret.name, "type")),
+/// Writes what was sent over what is stored, down to the keys of objects in it.
+fn merge(stored: &mut Map<String, Value>, sent: Map<String, Value>) {
+    for (name, value) in sent {
+        match (stored.get_mut(&name), value) {
+            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new),
+            (_, value) => {
+                stored.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Credentials stand in the configuration: nothing here could look elsewhere for them.
+fn check_integration(sent: &Map<String, Value>) -> Result<()> {
+    let named = ["integration", "integration_id"]
+        .into_iter()
+        .find(|name| sent.get(*name).is_some_and(|value| !value.is_null()));
+    match named {
+        Some(name) => Err(fault(format!(
+            "There are no integrations here: leave out '{name}', and give the credentials in the config."
+        ))),
         None => Ok(()),
     }
 }
@@ -492,6 +551,39 @@ fn convert(setting: &Setting, value: Value) -> Result<Value> {
             ))),
         },
         _ => Err(wrong(&value)),
+    }
+}
+
+/// Limits of single values. Those that were stored before there was a limit stay.
+fn check_limits(kind: Kind, sent: &Map<String, Value>) -> Result<()> {
+    for setting in kind.own_settings() {
+        let Some(value) = sent.get(setting.name) else { continue };
+        if let Some(reason) = beyond(setting.limit, value) {
+            return Err(invalid(setting.name, "invalid_input", format!("'{}' {reason}.", setting.name)));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a value, if anything is.
+fn beyond(limit: Limit, value: &Value) -> Option<String> {
+    let text = value.as_str().unwrap_or_default();
+    let is_empty = text.trim().is_empty();
+    match limit {
+        Limit::Filled | Limit::Name { may_be_empty: false, .. } if is_empty => {
+            Some("must not be empty".into())
+        }
+        Limit::Name { bytes_max, .. } if text.len() > bytes_max => {
+            Some(format!("must not have more than {bytes_max} bytes: the server would cut it"))
+        }
+        Limit::Port if value.as_i64().is_some_and(|port| !(1..=i64::from(u16::MAX)).contains(&port)) => {
+            Some(format!("must be a number from 1 to {}", u16::MAX))
+        }
+        // Larger than 64 bits.
+        Limit::Port if value.is_u64() && value.as_i64().is_none() => {
+            Some(format!("must be a number from 1 to {}", u16::MAX))
+        }
+        _ => None,
     }
 }
 

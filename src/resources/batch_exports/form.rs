@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use super::destination::{self, Destination, Kind};
 use super::hogql::{self, Fault};
-use super::interval::Interval;
+use super::interval::{Interval, UTC};
 use super::{Model, runs};
+use crate::api::fields::Checked;
 use crate::api::{Ctx, Field, FieldInfo, Input};
 use crate::clock::Time;
 use crate::error::{Result, invalid};
 use crate::ids::BatchExportId;
+use crate::resources::projects;
 use crate::store::Json;
 
 const DESTINATION_FIELDS: &[FieldInfo] = &[
@@ -24,12 +26,26 @@ const DESTINATION: Field<Value> = Field::object("destination", DESTINATION_FIELD
 const INTERVAL: Field<String> =
     Field::text_choice("interval", |name| Interval::named(name).is_some()).required();
 const PAUSED: Field<bool> = Field::boolean("paused");
-const LAST_PAUSED_AT: Field<Option<Time>> = Field::time("last_paused_at").nullable();
+const LAST_PAUSED_AT: Field<Option<Time>> =
+    Field::time("last_paused_at").nullable().described("Set by pausing; what is sent is ignored.");
 const START_AT: Field<Option<Time>> = Field::time("start_at").nullable();
 const END_AT: Field<Option<Time>> = Field::time("end_at").nullable();
 const HOGQL_QUERY: Field<Option<String>> = Field::long_text("hogql_query")
     .nullable()
     .described("A SELECT whose columns are exported, of events into files and tables.");
+const FILTERS: Field<Option<Json>> = Field::json("filters")
+    .rule(leaves_nothing_out)
+    .nullable()
+    .described("Null or empty. Which events are exported is said by `include_events` and `exclude_events`.");
+const TIMEZONE: Field<Option<String>> = Field::text_choice("timezone", projects::is_timezone)
+    .nullable()
+    .described("The time zone in which days and weeks begin.");
+const OFFSET_DAY: Field<Option<i64>> = Field::integer("offset_day", 0, 6)
+    .nullable()
+    .described("The weekday on which weekly intervals begin, 0 for Sunday. Null: Thursday.");
+const OFFSET_HOUR: Field<Option<i64>> = Field::integer("offset_hour", 0, 23)
+    .nullable()
+    .described("The hour at which daily and weekly intervals begin. Null: midnight.");
 pub(super) const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     Field::integer("team_id", 0, i64::MAX).read_only().described("The number of the project."),
@@ -45,6 +61,11 @@ pub(super) const FIELDS: &[FieldInfo] = &[
     END_AT.info(),
     Field::objects("latest_runs", runs::FIELDS).read_only(),
     HOGQL_QUERY.info(),
+    FILTERS.info(),
+    Field::json("hogql_modifiers").nullable().read_only(),
+    TIMEZONE.info(),
+    OFFSET_DAY.info(),
+    OFFSET_HOUR.info(),
     Field::json("schema").nullable().read_only().described("The columns of the query, as it was understood."),
 ];
 
@@ -53,6 +74,24 @@ pub(super) const FIELDS: &[FieldInfo] = &[
 const BEFORE_DESTINATION: &[FieldInfo] = &[NAME.info(), MODEL.info()];
 const AFTER_DESTINATION: &[FieldInfo] =
     &[INTERVAL.info(), PAUSED.info(), LAST_PAUSED_AT.info(), START_AT.info(), END_AT.info()];
+const AFTER_QUERY: &[FieldInfo] = &[FILTERS.info(), TIMEZONE.info(), OFFSET_DAY.info(), OFFSET_HOUR.info()];
+
+/// What a new export needs, and the number of a step of its test.
+pub(super) const fn with_step(step: FieldInfo) -> [FieldInfo; 6] {
+    [NAME.info(), MODEL.info(), DESTINATION.info(), INTERVAL.info(), HOGQL_QUERY.info(), step]
+}
+
+/// A filter that is not applied would let out more than is wanted, so there may be none.
+fn leaves_nothing_out(attr: &'static str, value: &Checked) -> Result<()> {
+    match value {
+        Checked::Json(Value::Array(list)) if !list.is_empty() => {}
+        Checked::Json(Value::Object(object)) if !object.is_empty() => {}
+        Checked::Json(Value::Array(_) | Value::Object(_)) | Checked::Null => return Ok(()),
+        _ => {}
+    }
+    let detail = "Filters are not applied here, and without them more would be exported than is wanted. Choose events by include_events and exclude_events.";
+    Err(invalid(attr, "invalid_input", detail))
+}
 
 /// What an input says, checked field by field in the order of the list.
 pub(super) struct Sent {
@@ -61,10 +100,13 @@ pub(super) struct Sent {
     pub destination: Option<Destination>,
     pub interval: Option<Interval>,
     pub paused: Option<bool>,
-    pub last_paused_at: Option<Option<Time>>,
     pub start_at: Option<Option<Time>>,
     pub end_at: Option<Option<Time>>,
     pub schema: Option<Json>,
+    pub filters: Option<Option<Json>>,
+    pub timezone: Option<String>,
+    pub offset_day: Option<Option<u8>>,
+    pub offset_hour: Option<Option<u8>>,
 }
 
 impl Sent {
@@ -84,19 +126,27 @@ impl Sent {
         let mut front = part().form(BEFORE_DESTINATION)?;
         let destination = destination::read(ctx, id, before, part())?;
         let mut back = part().form(AFTER_DESTINATION)?;
+        let schema = schema_of(value)?;
+        let mut last = part().form(AFTER_QUERY)?;
+        let small = |number: Option<i64>| number.and_then(|number| u8::try_from(number).ok());
         let sent = Sent {
             name: front.take(NAME),
             model: front.take(MODEL).map(|name| name.as_deref().and_then(Model::named)),
             destination,
             interval: back.take(INTERVAL).as_deref().and_then(Interval::named),
             paused: back.take(PAUSED),
-            last_paused_at: back.take(LAST_PAUSED_AT),
             start_at: back.take(START_AT),
             end_at: back.take(END_AT),
-            schema: schema_of(value)?,
+            schema,
+            filters: last.take(FILTERS),
+            timezone: last.take(TIMEZONE).map(|name| name.unwrap_or_else(|| UTC.to_owned())),
+            offset_day: last.take(OFFSET_DAY).map(small),
+            offset_hour: last.take(OFFSET_HOUR).map(small),
         };
         front.finish();
+        back.ignore(LAST_PAUSED_AT);
         back.finish();
+        last.finish();
         Ok(sent)
     }
 }
@@ -119,7 +169,13 @@ mod tests {
 
     #[test]
     fn every_writable_field_has_its_turn() {
-        let turns = [BEFORE_DESTINATION, &[DESTINATION.info()], AFTER_DESTINATION, &[HOGQL_QUERY.info()]];
+        let turns = [
+            BEFORE_DESTINATION,
+            &[DESTINATION.info()],
+            AFTER_DESTINATION,
+            &[HOGQL_QUERY.info()],
+            AFTER_QUERY,
+        ];
         let read: Vec<&str> = turns.concat().iter().map(|field| field.name).collect();
         let writable = FIELDS.iter().filter(|field| !field.read_only);
         assert_eq!(read, writable.map(|field| field.name).collect::<Vec<_>>());

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{BatchExport, EXPORTS, Model, commands, find, hogql, runs};
-use crate::api::{Call, InOrganization, InProject, Level, Paging, Reply};
+use crate::api::{Call, InOrganization, InProject, Level, Paging, Place, Reply};
 use crate::clock::Time;
 use crate::error::{Result, not_found};
-use crate::ids::{BatchExportId, ProjectId};
+use crate::ids::{BatchExportId, OrganizationId, ProjectId};
 use crate::resources::{organizations, projects};
 use crate::store::{Json, Order, Tx, WriteTx};
 
@@ -29,6 +29,12 @@ pub(super) struct Wire {
     latest_runs: Vec<runs::Wire>,
     hogql_query: Option<String>,
     schema: Option<Json>,
+    filters: Option<Json>,
+    /// There are no modifiers here.
+    hogql_modifiers: Option<()>,
+    timezone: String,
+    offset_day: Option<u8>,
+    offset_hour: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backfill_id: Option<String>,
 }
@@ -66,29 +72,54 @@ pub(super) fn wire(
         latest_runs: runs::latest(tx, id)?,
         hogql_query: export.schema.as_ref().and_then(hogql::query_of),
         schema: export.schema.clone(),
+        filters: export.filters.clone(),
+        hogql_modifiers: None,
+        timezone: export.timezone.clone(),
+        offset_day: export.offset_day,
+        offset_hour: export.offset_hour,
         backfill_id,
     })
 }
 
-/// Those of the projects that the caller sees.
+/// Those of the project, or of the projects of the organization that the caller sees.
 pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let InOrganization { id: organization, level } = call.place.in_organization()?;
     let paging = Paging::of(call);
-    let (total, page) = if level >= Level::Admin {
-        tx.page(&EXPORTS, &organization, Order::Descending, paging.offset, paging.limit)?
-    } else {
-        let seen = projects::visible_in(tx, organization, call.user()?, level)?;
-        let seen: HashSet<ProjectId> = seen.into_iter().map(|project| project.id).collect();
-        let mut all = tx.scan(&EXPORTS, &organization, Order::Descending)?;
-        all.retain(|(_, export)| seen.contains(&export.project));
-        (all.len() as u64, paging.cut(all))
+    let (total, page) = match call.place {
+        Place::Project(at) => only(tx, at.organization, paging, |project| project == at.id)?,
+        _ => {
+            let at = call.place.in_organization()?;
+            if at.level >= Level::Admin {
+                tx.page(&EXPORTS, &at.id, Order::Descending, paging.offset, paging.limit)?
+            } else {
+                let seen = projects::visible_in(tx, at.id, call.user()?, at.level)?;
+                let seen: HashSet<ProjectId> = seen.into_iter().map(|project| project.id).collect();
+                only(tx, at.id, paging, |project| seen.contains(&project))?
+            }
+        }
     };
     let rows = page.into_iter().map(|((_, id), export)| wire(tx, id, &export, None));
     paging.reply(call, total, &rows.collect::<Result<Vec<Wire>>>()?)
 }
 
+/// Those of some projects of the organization: how many there are, and a page of them.
+fn only(
+    tx: &Tx,
+    organization: OrganizationId,
+    paging: Paging,
+    is_wanted: impl Fn(ProjectId) -> bool,
+) -> Result<(u64, Vec<Row>)> {
+    let mut all = tx.scan(&EXPORTS, &organization, Order::Descending)?;
+    all.retain(|(_, export)| is_wanted(export.project));
+    Ok((all.len() as u64, paging.cut(all)))
+}
+
+type Row = ((OrganizationId, BatchExportId), BatchExport);
+
 pub(super) fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    let at = commands::project_for_new(call, tx, call.place.in_organization()?)?;
+    let at = match call.place {
+        Place::Project(at) => at,
+        _ => commands::project_for_new(call, tx, call.place.in_organization()?)?,
+    };
     let (id, export) = commands::create(call, tx, at, call.input())?;
     Reply::created(&wire(tx, id, &export, None)?)
 }
@@ -106,7 +137,7 @@ pub(super) fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
 
 pub(super) fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (at, id) = place(call)?;
-    commands::remove(tx, at, id)?;
+    commands::remove(call, tx, at, id)?;
     Reply::no_content()
 }
 

@@ -6,10 +6,12 @@ use uuid::Uuid;
 
 use super::find;
 use super::handlers::place;
-use crate::api::{Call, Field, FieldInfo, Reply};
-use crate::clock::Time;
+use super::relative_time::of_query;
+use crate::api::{Call, Ctx, Field, FieldInfo, Reply};
+use crate::clock::{Ids, Time};
 use crate::error::{Result, invalid};
-use crate::ids::BatchExportId;
+use crate::ids::{BatchExportId, RunId};
+use crate::resources::events::EventIds;
 use crate::store::{Order, Parent, Table, Tx, WriteTx, by_uuid};
 
 /// How much an entry matters. Records hold the place in this list: add at the end only.
@@ -80,7 +82,16 @@ struct Page {
 pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let (at, id) = place(call)?;
     find(tx, at, id)?;
-    let filter = Filter::of(call)?;
+    page(tx, id, &Filter::of(call)?)
+}
+
+/// The same for one run.
+pub(super) fn page_of_run(call: &Call, tx: &Tx, export: BatchExportId, run: RunId) -> Result<Reply> {
+    let filter = Filter { instance: Some(run.to_string()), ..Filter::of(call)? };
+    page(tx, export, &filter)
+}
+
+fn page(tx: &Tx, id: BatchExportId, filter: &Filter) -> Result<Reply> {
     let mut results = Vec::new();
     for row in tx.range(&LOGS, &(id, Uuid::nil()), &(id, Uuid::max()), Order::Descending)? {
         let (_, entry) = row?;
@@ -125,19 +136,11 @@ impl Filter {
                 })?
             }
         };
-        let time = |name: &'static str| {
-            match call.query(name) {
-            None => Ok(None),
-            Some(text) => Time::parse(text).map(Some).ok_or_else(|| {
-                invalid(name, "invalid_input", "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].")
-            }),
-        }
-        };
         let levels = call.query.iter().filter(|(name, _)| name == "level");
         Ok(Filter {
             limit,
-            after: time("after")?,
-            before: time("before")?,
+            after: of_query(call, "after")?,
+            before: of_query(call, "before")?,
             levels: levels.map(|(_, level)| level.to_uppercase()).collect(),
             search: call.query("search").map(str::to_lowercase),
             instance: call.query("instance_id").map(str::to_owned),
@@ -158,6 +161,37 @@ pub(super) struct Author<'a> {
     pub instance: &'a str,
     pub id: Uuid,
     pub now: Time,
+}
+
+/// When something happens, and where the identifiers of what is written about it come from.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub now: Time,
+    ids: &'a Ids,
+}
+
+impl Moment<'_> {
+    /// That of a command.
+    pub(super) fn of(ctx: &Ctx) -> Moment<'_> {
+        Moment { now: ctx.now, ids: &ctx.ids }
+    }
+
+    /// That of a background task.
+    pub(super) fn of_task(event_ids: &EventIds) -> Moment<'_> {
+        Moment { now: event_ids.clock.now(), ids: &event_ids.ids }
+    }
+
+    /// Writes an entry about a run or a backfill.
+    pub(super) fn log(
+        self,
+        tx: &WriteTx,
+        export: BatchExportId,
+        instance: &str,
+        level: Level,
+        message: impl Into<String>,
+    ) -> Result<()> {
+        write(tx, &Author { export, instance, id: self.ids.uuid(self.now), now: self.now }, level, message)
+    }
 }
 
 /// Writes an entry.
@@ -193,7 +227,6 @@ pub(super) fn samples(all: &mut crate::resources::samples::Samples) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Ids;
     use crate::resources::registry;
     use crate::store::{Storage, Store};
 

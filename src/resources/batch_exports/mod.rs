@@ -2,8 +2,11 @@
 //! Invariant: an export that is to run again has a row in `SCHEDULE` under the end of its next interval;
 //! a paused one does not.
 
+mod audited;
 pub mod authors;
+mod backfill_handlers;
 pub mod backfills;
+pub mod bucket;
 pub mod columns;
 pub mod commands;
 pub mod destination;
@@ -12,9 +15,14 @@ mod handlers;
 pub mod hogql;
 pub mod interval;
 pub mod logs;
+mod moving;
+mod probe;
+mod relative_time;
 mod routes;
+mod run_handlers;
 pub mod runs;
 pub mod schedule;
+mod test_steps;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -26,7 +34,9 @@ use crate::error::{Result, not_found};
 use crate::ids::{BatchExportId, OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, ParentNamed, Problems, Table, TableInfo, Tx, by_uuid};
 use destination::Destination;
-use interval::Interval;
+use interval::{Calendar, Interval};
+
+pub use moving::move_project;
 
 pub static RESOURCE: Resource = Resource::of(routes::all)
     .tables(&[&EXPORTS, &backfills::BACKFILLS, &logs::LOGS, &runs::RUNS, &runs::COMMITS])
@@ -75,6 +85,21 @@ pub struct BatchExport {
     /// In whose name it runs: who last changed what it sends or where, or unpaused it. `None` where nobody
     /// noted it.
     pub author: Option<UserId>,
+    /// The time zone of days and weeks.
+    pub timezone: String,
+    /// The weekday on which weeks begin, counted from Sunday.
+    pub offset_day: Option<u8>,
+    /// The hour at which days and weeks begin.
+    pub offset_hour: Option<u8>,
+    /// As they were sent; there are none that leave anything out.
+    pub filters: Option<Json>,
+}
+
+impl BatchExport {
+    /// Where its intervals begin and end.
+    pub(super) fn calendar(&self) -> Calendar {
+        Calendar::new(self.interval, &self.timezone, self.offset_day, self.offset_hour)
+    }
 }
 
 /// By organization and time.
@@ -164,6 +189,10 @@ fn samples(all: &mut super::samples::Samples) {
             schema: Some(json.clone()),
             next_run_at: Some(NOW),
             author: Some(ONE.into()),
+            timezone: text("UTC"),
+            offset_day: Some(3),
+            offset_hour: Some(4),
+            filters: Some(json.clone()),
         },
     );
     all.variants("model", &crate::every!(Model { Events, Persons }));

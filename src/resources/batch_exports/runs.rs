@@ -3,15 +3,16 @@
 //! is over has neither, nor a commit, and never changes again.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::destination::Destination;
 use super::interval::Interval;
-use super::logs::{self, Author, Level};
-use super::{BatchExport, Model, authors, backfills, isoformat};
-use crate::api::{Field, FieldInfo};
+use super::logs::{Level, Moment};
+use super::{BatchExport, Model, audited, authors, backfills, isoformat};
+use crate::api::{Ctx, Field, FieldInfo, InProject};
 use crate::backoff::Backoff;
 use crate::clock::Time;
-use crate::error::Result;
+use crate::error::{Result, invalid_body, not_found};
 use crate::ids::{BackfillId, BatchExportId, OrganizationId, ProjectId, RunId, UserId};
 use crate::resources::events::{Cursor, EventIds};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -28,7 +29,16 @@ pub enum Status {
 }
 
 impl Status {
-    fn name(self) -> &'static str {
+    pub(super) const ALL: [Status; 6] = [
+        Status::Starting,
+        Status::Running,
+        Status::Completed,
+        Status::Failed,
+        Status::FailedRetryable,
+        Status::Cancelled,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Status::Starting => "Starting",
             Status::Running => "Running",
@@ -112,6 +122,10 @@ const FAILURES_AMONG: usize = 50;
 const ATTEMPTS_MAX: u32 = 15;
 /// The wait for the second attempt; each further one takes twice as long, up to the longest.
 const RETRY: Backoff = Backoff { first: 30.0, factor: 2.0, max: 120.0 };
+/// A destination may ask for a wait of this length, in seconds.
+const WAIT_SECONDS_MAX: i64 = 60 * 60;
+/// How often such a wait may be shorter than the back-off: who asks for a second each time would use up all attempts.
+const SHORT_WAITS_MAX: u32 = 5;
 
 pub(super) const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
@@ -147,7 +161,12 @@ pub(super) struct Wire {
 /// The newest runs of an export.
 pub(super) fn latest(tx: &Tx, export: BatchExportId) -> Result<Vec<Wire>> {
     let (_, rows) = tx.page(&RUNS, &export, Order::Descending, 0, LATEST)?;
-    let wire = |((_, id), run): ((BatchExportId, RunId), Run)| Wire {
+    Ok(rows.into_iter().map(|((_, id), run)| wire(export, id, run)).collect())
+}
+
+/// A run as answers show it.
+pub(super) fn wire(export: BatchExportId, id: RunId, run: Run) -> Wire {
+    Wire {
         id,
         status: run.status.name(),
         records_completed: run.records_completed,
@@ -160,8 +179,12 @@ pub(super) fn latest(tx: &Tx, export: BatchExportId) -> Result<Vec<Wire>> {
         last_updated_at: run.last_updated_at,
         records_total_count: run.records_total,
         batch_export: export,
-    };
-    Ok(rows.into_iter().map(wire).collect())
+    }
+}
+
+/// The run of an export, or 404.
+pub(super) fn find(tx: &Tx, export: BatchExportId, id: RunId) -> Result<Run> {
+    tx.get(&RUNS, &(export, id))?.ok_or_else(not_found)
 }
 
 /// The data that a run exports.
@@ -295,14 +318,8 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Writes an entry of this run.
     pub(super) fn log(&self, tx: &WriteTx, level: Level, message: impl Into<String>) -> Result<()> {
-        let instance = self.id.to_string();
-        let author = Author {
-            export: self.export,
-            instance: &instance,
-            id: self.event_ids.id(),
-            now: self.event_ids.clock.now(),
-        };
-        logs::write(tx, &author, level, message)
+        let moment = Moment::of_task(self.event_ids);
+        moment.log(tx, self.export, &self.id.to_string(), level, message)
     }
 }
 
@@ -361,6 +378,11 @@ pub enum Outcome {
     },
     /// Another attempt may go better.
     Retryable(String),
+    /// Another attempt may go better after the seconds that the destination asks for.
+    Throttled {
+        error: String,
+        seconds: i64,
+    },
     /// It would not.
     Fatal(String),
 }
@@ -376,16 +398,8 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
             context.log(tx, Level::Info, message)?;
             finish(tx, context, &mut run, Status::Completed)
         }
-        Outcome::Retryable(error) => {
-            context.log(tx, Level::Error, format!("Batch export failed with error: {error}"))?;
-            if run.attempts >= ATTEMPTS_MAX {
-                run.latest_error = Some(error.clone());
-                return finish(tx, context, &mut run, Status::FailedRetryable);
-            }
-            run.last_updated_at = context.event_ids.clock.now();
-            run.next_attempt_at = RETRY.retry_at(run.last_updated_at, run.attempts.saturating_sub(1));
-            Ok(tx.put(&RUNS, &(context.export, context.id), &run)?)
-        }
+        Outcome::Retryable(error) => retry(tx, context, run, error, None),
+        Outcome::Throttled { error, seconds } => retry(tx, context, run, error, Some(*seconds)),
         Outcome::Fatal(error) => {
             context.log(
                 tx,
@@ -399,22 +413,107 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
     }
 }
 
+/// Lets another attempt follow, or ends the run where there were enough.
+fn retry(tx: &WriteTx, context: &Context<'_>, mut run: Run, error: &str, seconds: Option<i64>) -> Result<()> {
+    context.log(tx, Level::Error, format!("Batch export failed with error: {error}"))?;
+    if run.attempts >= ATTEMPTS_MAX {
+        let message = format!("Giving up on batch {} after {} attempts", run.range(), run.attempts);
+        context.log(tx, Level::Error, message)?;
+        run.latest_error = Some(error.to_owned());
+        return finish(tx, context, &mut run, Status::FailedRetryable);
+    }
+    run.last_updated_at = context.event_ids.clock.now();
+    run.next_attempt_at = next_attempt_at(run.last_updated_at, run.attempts, seconds);
+    Ok(tx.put(&RUNS, &(context.export, context.id), &run)?)
+}
+
+/// When the next attempt is due: after the seconds that the destination asks for, or else after the back-off.
+fn next_attempt_at(now: Time, attempts: u32, seconds: Option<i64>) -> Time {
+    let backoff = RETRY.retry_at(now, attempts.saturating_sub(1));
+    match seconds.map(|seconds| now.plus_seconds(seconds.clamp(1, WAIT_SECONDS_MAX))) {
+        None => backoff,
+        Some(wanted) if attempts > SHORT_WAITS_MAX => wanted.max(backoff),
+        Some(wanted) => wanted,
+    }
+}
+
 fn finish(tx: &WriteTx, context: &Context<'_>, run: &mut Run, status: Status) -> Result<()> {
-    let now = context.event_ids.clock.now();
+    finish_at(tx, (context.export, context.id), context.event_ids.clock.now(), run, status)
+}
+
+fn finish_at(
+    tx: &WriteTx,
+    key: (BatchExportId, RunId),
+    now: Time,
+    run: &mut Run,
+    status: Status,
+) -> Result<()> {
     run.status = status;
     run.plan = None;
     run.finished_at = Some(now);
     run.last_updated_at = now;
-    tx.delete(&COMMITS, &context.id)?;
-    Ok(tx.put(&RUNS, &(context.export, context.id), run)?)
+    tx.delete(&COMMITS, &key.1)?;
+    Ok(tx.put(&RUNS, &key, run)?)
 }
 
 /// Ends the run as cancelled, where it is not over.
-pub(super) fn cancel(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
-    let Some(mut run) = get_open(tx, context.export, context.id)? else { return Ok(()) };
+pub(super) fn cancel(tx: &WriteTx, moment: Moment<'_>, (export, id): (BatchExportId, RunId)) -> Result<()> {
+    let Some(mut run) = get_open(tx, export, id)? else { return Ok(()) };
     run.latest_error = Some("Cancelled".into());
-    context.log(tx, Level::Warning, "Batch export was cancelled")?;
-    finish(tx, context, &mut run, Status::Cancelled)
+    moment.log(tx, export, &id.to_string(), Level::Warning, "Batch export was cancelled")?;
+    finish_at(tx, (export, id), moment.now, &mut run, Status::Cancelled)
+}
+
+/// Ends a run because somebody wants it.
+///
+/// # Errors
+/// 404 where the project has no such run; 400 for one that is over.
+pub fn cancel_by_user(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    export: BatchExportId,
+    id: RunId,
+) -> Result<()> {
+    let of = super::find(tx, at, export)?;
+    let run = find(tx, export, id)?;
+    if run.plan.is_none() {
+        let detail = format!("Cannot cancel a run that is in '{}' status", run.status.name());
+        return Err(invalid_body("invalid_input", detail));
+    }
+    let context = json!({"run_id": id, "data_interval_start": run.start, "data_interval_end": run.end});
+    audited::done(ctx, tx, at, (export, &of), "run cancelled", context)?;
+    cancel(tx, Moment::of(ctx), (export, id))
+}
+
+/// How the runs of a backfill ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub all: usize,
+    pub failed: usize,
+    pub cancelled: usize,
+}
+
+/// Counts the runs of a backfill, which are younger than it.
+pub(super) fn tally(tx: &Tx, export: BatchExportId, backfill: BackfillId, since: Time) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let (least, greatest) = ((export, RunId(uuid::Uuid::nil())), (export, RunId(uuid::Uuid::max())));
+    for row in tx.range(&RUNS, &least, &greatest, Order::Descending)? {
+        let (_, run) = row?;
+        if run.created_at < since {
+            break;
+        }
+        if run.backfill != Some(backfill) {
+            continue;
+        }
+        tally.all += 1;
+        match run.status {
+            Status::Failed | Status::FailedRetryable => tally.failed += 1,
+            Status::Cancelled => tally.cancelled += 1,
+            Status::Starting | Status::Running | Status::Completed => {}
+        }
+    }
+    Ok(tally)
 }
 
 fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
@@ -429,7 +528,7 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
     }
     let reason = format!("{failed} of its last runs have failed");
     context.log(tx, Level::Warning, format!("The batch export was automatically paused: {reason}"))?;
-    backfills::cancel_all_of(tx, context.event_ids, context.export, &reason)
+    backfills::cancel_all_of(tx, Moment::of_task(context.event_ids), context.export, &reason)
 }
 
 /// For the test of the stored bytes.
@@ -479,5 +578,22 @@ mod tests {
     fn waits_between_attempts_double_up_to_two_minutes() {
         let seconds = [0, 1, 2, 3, 13].map(|failures| RETRY.retry_at(Time(0), failures).unix_seconds());
         assert_eq!(seconds, [30, 60, 120, 120, 120]);
+    }
+
+    #[test]
+    fn a_wait_that_the_destination_asks_for_counts_within_limits() {
+        for (attempts, seconds, wanted) in [
+            (1, None, 30),
+            (1, Some(0), 1),
+            (1, Some(7), 7),
+            (5, Some(7), 7),
+            (6, Some(7), 120),
+            (6, Some(300), 300),
+            (1, Some(300), 300),
+            (1, Some(i64::MAX), 3600),
+        ] {
+            let next = next_attempt_at(Time(0), attempts, seconds).unix_seconds();
+            assert_eq!(next, wanted, "attempt {attempts}, {seconds:?}");
+        }
     }
 }

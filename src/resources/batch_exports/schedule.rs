@@ -16,9 +16,10 @@ const OPEN_RUNS_MAX: usize = 3;
 impl BatchExport {
     /// The end of the first interval to be exported after `time`.
     pub(super) fn next_after(&self, time: Time) -> Option<Time> {
-        let mut next = self.interval.next(time);
+        let calendar = self.calendar();
+        let mut next = calendar.next(time);
         if let Some(start) = self.start_at.filter(|start| *start > next) {
-            next = self.interval.ceil(start);
+            next = calendar.ceil(start);
         }
         let is_over = self.end_at.is_some_and(|end| next > end);
         (!self.paused && !is_over).then_some(next)
@@ -77,7 +78,7 @@ pub fn make_due(tx: &WriteTx, event_ids: &EventIds) -> Result<()> {
             if runs::count_open(tx, id)? >= OPEN_RUNS_MAX {
                 break;
             }
-            let start = Some(due.plus_seconds(-export.interval.seconds()));
+            let start = Some(export.calendar().start_of(due));
             runs::create(tx, event_ids, id, &export, None, Data { start, end: due })?;
             end = export.next_after(due);
         }

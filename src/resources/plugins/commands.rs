@@ -1,7 +1,8 @@
 //! What can be done with a plugin, whoever does it. An installation fetches first, outside of any transaction; what is
 //! here runs inside of one.
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::form::{
     CAPABILITIES, CONFIG_SCHEMA, DESCRIPTION, FIELDS, ICON, IS_GLOBAL, METRICS, NAME, NEW, PLUGIN_TYPE,
@@ -18,7 +19,7 @@ use crate::api::fields::Checked;
 use crate::api::{Ctx, Form, InOrganization, Input, Level};
 use crate::error::{Result, denied, invalid};
 use crate::ids::PluginId;
-use crate::resources::audit;
+use crate::resources::audit::{self, Change, scope};
 use crate::store::{Json, Tx, WriteTx};
 
 /// A plugin by its number, in the view that it is named in.
@@ -81,6 +82,7 @@ pub(super) fn update(
 ) -> Result<Loaded> {
     let level = require_access(tx, at, INSTALL)?;
     let mut found = find_to_change(tx, at, id, view)?;
+    let before = found.plugin.clone();
     let form = input.form(FIELDS)?;
     if form.has(IS_GLOBAL) {
         may_be_global(at, level)?;
@@ -88,6 +90,7 @@ pub(super) fn update(
     fill(&mut found.plugin, form);
     found.plugin.updated_at = ctx.now;
     replace(tx, &found)?;
+    record_change(ctx, tx, &before, &found, &[])?;
     Ok(found)
 }
 
@@ -119,6 +122,7 @@ pub(super) fn update_source(
 ) -> Result<Files> {
     require_access(tx, at, INSTALL)?;
     let mut found = find_to_change(tx, at, id, view)?;
+    let plugin = found.plugin.clone();
     let before = source::all_of(tx, found.id)?;
     let files = source::changed(&before, input.value?)?;
     if files == before {
@@ -138,6 +142,7 @@ pub(super) fn update_source(
     found.plugin.updated_at = ctx.now;
     source::replace_all(tx, found.id, &files)?;
     replace(tx, &found)?;
+    record_change(ctx, tx, &plugin, &found, &source::differing(&before, &files))?;
     Ok(files)
 }
 
@@ -154,11 +159,14 @@ pub(super) fn upgrade(
 ) -> Result<Loaded> {
     require_access(tx, at, INSTALL)?;
     let mut found = find_to_change(tx, at, id, view)?;
+    let before = found.plugin.clone();
     let old_code = source::index(tx, found.id)?;
     package.put_into(&mut found.plugin, old_code.as_deref());
     found.plugin.updated_at = ctx.now;
+    let files = source::all_of(tx, found.id)?;
     source::replace_all(tx, found.id, &package.files)?;
     replace(tx, &found)?;
+    record_change(ctx, tx, &before, &found, &source::differing(&files, &package.files))?;
     Ok(found)
 }
 
@@ -167,6 +175,7 @@ pub(super) fn upgrade(
 /// # Errors
 /// As for `update`.
 pub(super) fn note_latest(
+    ctx: &Ctx,
     tx: &WriteTx,
     at: InOrganization,
     (id, view): Named<'_>,
@@ -174,8 +183,10 @@ pub(super) fn note_latest(
 ) -> Result<Loaded> {
     require_access(tx, at, INSTALL)?;
     let mut found = find_own(tx, at.id, id, view)?;
+    let before = found.plugin.clone();
     found.plugin.latest_tag = Some(latest.to_owned());
     replace(tx, &found)?;
+    record_change(ctx, tx, &before, &found, &[])?;
     Ok(found)
 }
 
@@ -280,4 +291,54 @@ fn fill(plugin: &mut Plugin, mut form: Form) {
     form.set(METRICS, &mut plugin.metrics);
     form.set(PUBLIC_JOBS, &mut plugin.public_jobs);
     form.finish();
+}
+
+/// What the audit log compares before and after a change of a plugin.
+#[derive(Serialize)]
+struct Audited<'a> {
+    name: &'a Option<String>,
+    description: &'a Option<String>,
+    plugin_type: &'a Option<String>,
+    icon: &'a Option<String>,
+    tag: &'a Option<String>,
+    latest_tag: &'a Option<String>,
+    is_global: bool,
+    config_schema: &'a Json,
+    capabilities: &'a Json,
+    metrics: &'a Option<Json>,
+    public_jobs: &'a Option<Json>,
+}
+
+fn audited(plugin: &Plugin) -> Audited<'_> {
+    Audited {
+        name: &plugin.name,
+        description: &plugin.description,
+        plugin_type: &plugin.plugin_type,
+        icon: &plugin.icon,
+        tag: &plugin.tag,
+        latest_tag: &plugin.latest_tag,
+        is_global: plugin.is_global,
+        config_schema: &plugin.config_schema,
+        capabilities: &plugin.capabilities,
+        metrics: &plugin.metrics,
+        public_jobs: &plugin.public_jobs,
+    }
+}
+
+/// Writes a change into the audit log, under a scope of its own: the activity page of plugins says when they come and
+/// go. Of code, the names of the `files` that changed are said.
+fn record_change(ctx: &Ctx, tx: &WriteTx, before: &Plugin, after: &Loaded, files: &[&str]) -> Result<()> {
+    let mut changes = audit::differences(scope::PLUGIN_CONFIG, &audited(before), &audited(&after.plugin))?;
+    if !files.is_empty() {
+        changes.push(audit::field_change(
+            scope::PLUGIN_CONFIG,
+            "source",
+            Value::Null,
+            json!(files),
+            "changed",
+        ));
+    }
+    let name = after.plugin.name.as_deref().unwrap_or_default();
+    let change = Change::updated(scope::PLUGIN_CONFIG, after.id, name, changes);
+    audit::record(ctx, tx, after.organization, change)
 }

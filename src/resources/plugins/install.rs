@@ -175,7 +175,7 @@ pub(super) async fn check_for_updates(app: Arc<App>, call: Arc<Call>, view: &'st
     drop(turn);
     let write = app.store.write(move |tx| {
         let at = handlers::again(&call, tx)?;
-        let found = commands::note_latest(tx, at, named, &latest)?;
+        let found = commands::note_latest(&call, tx, at, named, &latest)?;
         Reply::ok(&Updates { plugin: found.wire(tx)? })
     });
     write.await

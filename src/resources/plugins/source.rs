@@ -47,6 +47,14 @@ pub(super) fn changed(before: &Files, changes: &Value) -> Result<Files> {
     Ok(files)
 }
 
+/// The names of the files that differ, as many as an entry of the audit log should hold.
+pub(super) fn differing<'a>(before: &'a Files, after: &'a Files) -> Vec<&'a str> {
+    const NAMES_MAX: usize = 100;
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    let new = after.iter().filter(|(name, text)| before.get(*name) != Some(text)).map(|(name, _)| name);
+    gone.chain(new).map(String::as_str).take(NAMES_MAX).collect()
+}
+
 /// The key that a caller shows in the body, and the token against forged forms, are no files.
 const CREDENTIALS: &[&str] = &["personal_api_key", "csrfmiddlewaretoken"];
 

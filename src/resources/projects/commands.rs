@@ -1,8 +1,9 @@
 //! What changes projects. Everything but the demo project is made by admins of the organization; settings are
 //! changed by members of the project.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::newer;
 use super::settings::{self, Settings};
 use super::wire::Loaded;
 use super::{
@@ -32,7 +33,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     if !wants_demo {
         level.require(Level::Admin)?;
     }
-    let (body, form) = opened(input)?;
+    let form = input.form(FIELDS)?;
     may_restrict(level, &form)?;
     if wants_demo && has_demo(tx, organization)? {
         return Err(denied(
@@ -43,7 +44,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     let id = ProjectId(tx.next_id("projects")?);
     let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
     let (mut project, mut details) = blank(ctx, &first_members, wants_demo);
-    fill(&mut project, &mut details, body, form)?;
+    fill(&mut project, &mut details, form)?;
     insert(tx, organization, id, &project, &details)?;
     // A limited key chooses nothing for its user.
     if let Some(caller) = ctx.actor.caller().filter(|caller| caller.via.limited_key().is_none()) {
@@ -61,26 +62,24 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
 /// 403 for these; 404 where the project is gone; 400 for wrong fields.
 pub fn update(ctx: &Ctx, tx: &WriteTx, at: InProject, input: Input<'_>) -> Result<Loaded> {
     let mut found = Loaded::find(tx, at)?;
-    let (body, form) = opened(input)?;
+    let form = input.form(FIELDS)?;
     // Being an admin of the project alone is not enough.
     let level = members::level_of(tx, found.organization, ctx.user()?)?;
     let level = level.unwrap_or(Level::Member);
     may_restrict(level, &form)?;
     settings::check_dashboard(&form, false)?;
-    let before = (found.project.clone(), found.details.settings.clone());
-    fill(&mut found.project, &mut found.details, body, form)?;
+    let before = found.clone();
+    fill(&mut found.project, &mut found.details, form)?;
     // Members may make one demo project; one that is made ordinary would allow the next.
-    if found.project.is_demo != before.0.is_demo {
+    if found.project.is_demo != before.project.is_demo {
         level.require(Level::Admin)?;
     }
     found.details.updated_at = ctx.now;
     store(tx, &found)?;
-    if found.project.access_control != before.0.access_control {
+    if found.project.access_control != before.project.access_control {
         batch_exports::authors::pause_all_lost(ctx, tx, found.organization)?;
     }
-    let changes = changes(&before, &found)?;
-    let change = Change::updated(scope::TEAM, found.id, &found.project.name, changes).in_project(found.id);
-    audit::record(ctx, tx, found.organization, change)?;
+    write_down(ctx, tx, &before, &found)?;
     Ok(found)
 }
 
@@ -114,13 +113,6 @@ pub fn renew_token(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Result<Loaded> {
     Ok(found)
 }
 
-/// The values as they were sent, and checked.
-fn opened(input: Input<'_>) -> Result<(&Value, Form)> {
-    let Input { value, is_text, is_partial } = input;
-    let body = value?;
-    Ok((body, Input { value: Ok(body), is_text, is_partial }.form(FIELDS)?))
-}
-
 fn is_true(value: &Value) -> bool {
     value.as_bool() == Some(true)
         || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
@@ -140,7 +132,7 @@ fn may_restrict(level: Level, form: &Form) -> Result<()> {
     Ok(())
 }
 
-fn fill(project: &mut Project, details: &mut Details, body: &Value, mut form: Form) -> Result<()> {
+fn fill(project: &mut Project, details: &mut Details, mut form: Form) -> Result<()> {
     settings::check_errors_to_ignore(&form)?;
     form.set(NAME, &mut project.name);
     form.set(COMPLETED_SNIPPET_ONBOARDING, &mut project.completed_snippet_onboarding);
@@ -149,63 +141,41 @@ fn fill(project: &mut Project, details: &mut Details, body: &Value, mut form: Fo
     form.set(TIMEZONE, &mut project.timezone);
     form.set(ACCESS_CONTROL, &mut project.access_control);
     details.settings.fill(&mut form);
+    newer::fill(&mut details.extra, &mut form)?;
     form.finish();
-    keep_extra(details, body);
     Ok(())
 }
 
-/// Settings that later clients of PostHog know are kept as they were sent.
-const EXTRA: &[&str] = &[
-    "autocapture_web_vitals_allowed_metrics",
-    "capture_dead_clicks",
-    "cookieless_server_hash_mode",
-    "default_data_theme",
-    "drop_events_older_than_seconds",
-    "flags_persistence_default",
-    "human_friendly_comparison_periods",
-    "onboarding_tasks",
-    "product_description",
-    "receive_org_level_activity_logs",
-    "recording_ttl_days",
-    "revenue_analytics_config",
-    "session_recording_event_trigger_config",
-    "session_recording_masking_config",
-    "session_recording_retention_period",
-    "session_recording_trigger_match_type_config",
-    "session_recording_url_blocklist_config",
-    "session_recording_url_trigger_config",
-    "survey_config",
-];
-
-fn keep_extra(details: &mut Details, body: &Value) {
-    let sent = EXTRA.iter().filter_map(|name| Some((*name, body.get(*name)?)));
-    let mut extra = details.extra.value();
-    for (name, value) in sent {
-        extra[name] = value.clone();
-    }
-    details.extra = Json::of(&extra);
-}
-
-/// The fields that differ, as the audit log has them.
-fn changes(before: &(Project, Settings), found: &Loaded) -> Result<Vec<Value>> {
-    let project = |project: &Project| {
-        json!({
-            "name": project.name,
-            "completed_snippet_onboarding": project.completed_snippet_onboarding,
-            "has_completed_onboarding_for": project.has_completed_onboarding_for,
-            "is_demo": project.is_demo,
-            "timezone": project.timezone,
-            "access_control": project.access_control,
-        })
-    };
-    let mut changes = audit::differences(scope::TEAM, &project(&before.0), &project(&found.project))?;
-    changes.extend(audit::differences(scope::TEAM, &before.1, &found.details.settings)?);
+/// Notes in the audit log what is another one.
+pub(super) fn write_down(ctx: &Ctx, tx: &WriteTx, before: &Loaded, after: &Loaded) -> Result<()> {
+    let mut changes = audit::differences(scope::TEAM, &state(before)?, &state(after)?)?;
     for change in &mut changes {
         if settings::SECRETS.iter().any(|name| change["field"] == **name) {
             audit::hide_values(change);
         }
     }
-    Ok(changes)
+    let change = Change::updated(scope::TEAM, after.id, &after.project.name, changes).in_project(after.id);
+    audit::record(ctx, tx, after.organization, change)
+}
+
+/// All that can be set, by field.
+pub(super) fn state(found: &Loaded) -> Result<Map<String, Value>> {
+    let project = &found.project;
+    let mut all = newer::shown(&found.details.extra);
+    if let Value::Object(settings) = serde_json::to_value(&found.details.settings)? {
+        all.extend(settings);
+    }
+    for (name, value) in [
+        ("name", json!(project.name)),
+        ("completed_snippet_onboarding", json!(project.completed_snippet_onboarding)),
+        ("has_completed_onboarding_for", json!(project.has_completed_onboarding_for)),
+        ("is_demo", json!(project.is_demo)),
+        ("timezone", json!(project.timezone)),
+        ("access_control", json!(project.access_control)),
+    ] {
+        all.insert(name.to_owned(), value);
+    }
+    Ok(all)
 }
 
 fn new_token(ctx: &Ctx) -> String {
@@ -228,11 +198,11 @@ fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details)
     if is_demo {
         settings.test_account_filters = Json::of(&json!([]));
     }
-    let extra = Json::of(&serde_json::Map::new());
+    let extra = Json::of(&Map::new());
     (project, Details { created_at: ctx.now, updated_at: ctx.now, settings, extra })
 }
 
-/// The project that comes with its owner's organization; it has no entry in the activity log.
+/// The project that comes with its owner's organization; it has no entry in the audit log.
 pub fn create_default(
     ctx: &Ctx,
     tx: &WriteTx,
@@ -256,7 +226,7 @@ fn insert(
     Ok(tx.put(&DETAILS, &id, details)?)
 }
 
-fn store(tx: &WriteTx, found: &Loaded) -> Result<()> {
+pub(super) fn store(tx: &WriteTx, found: &Loaded) -> Result<()> {
     tx.put(&PROJECTS, &(found.organization, found.id), &found.project)?;
     Ok(tx.put(&DETAILS, &found.id, &found.details)?)
 }

@@ -2,7 +2,7 @@
 //! Invariant: what a finder answers for a user is what access control decides for them.
 
 use super::wire::{Short, short};
-use super::{BY_NUMBER, BY_TOKEN, DETAILS, PROJECTS, Project};
+use super::{BY_NUMBER, BY_TOKEN, DETAILS, PROJECTS, Project, newer};
 use crate::api::place::insufficient;
 use crate::api::{InProject, Level};
 use crate::error::{Result, invalid_body, not_found};
@@ -205,5 +205,5 @@ pub fn first_visible(
 /// Whether the project's audit log also shows what belongs to its organization.
 pub fn receives_organization_entries(tx: &Tx, id: ProjectId) -> Result<bool> {
     let details = tx.get(&DETAILS, &id)?;
-    Ok(details.is_some_and(|details| details.extra.value()["receive_org_level_activity_logs"] == true))
+    Ok(details.is_some_and(|details| newer::receives_organization_entries(&details.extra)))
 }

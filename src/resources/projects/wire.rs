@@ -6,12 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::Sha256;
 use uuid::Uuid;
 
 use super::settings::Settings;
-use super::{DETAILS, Details, PROJECTS, Project};
+use super::{DETAILS, Details, PROJECTS, Project, newer, secret_tokens};
 use crate::api::{Ctx, InProject, Level, Reply};
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -75,8 +75,10 @@ struct Wire<'a> {
     person_on_events_querying_enabled: bool,
     default_modifiers: Value,
     live_events_token: String,
+    secret_api_token: Option<String>,
+    secret_api_token_backup: Option<String>,
     #[serde(flatten)]
-    extra: Value,
+    newer: Map<String, Value>,
 }
 
 /// The query modifiers of a PostHog without settings of its own, the same for all projects.
@@ -99,6 +101,7 @@ fn default_modifiers() -> Value {
 }
 
 /// A project with its place and the caller's effective level.
+#[derive(Clone)]
 pub struct Loaded {
     pub(super) organization: OrganizationId,
     pub(super) id: ProjectId,
@@ -119,9 +122,14 @@ impl Loaded {
     pub(super) fn reply(&self, ctx: &Ctx, tx: &Tx, status: u16) -> Result<Reply> {
         let Loaded { organization, id, level, project, details } = self;
         let mut settings = Cow::Borrowed(&details.settings);
-        if !scopes::open_to(&ctx.caller()?.via, "project:write") {
+        let may_write = scopes::open_to(&ctx.caller()?.via, "project:write");
+        if !may_write {
             settings.to_mut().hide_secrets();
         }
+        let secret_tokens = match may_write && *level >= Level::Admin {
+            true => secret_tokens::open(tx, &ctx.vault, *id)?,
+            false => secret_tokens::Opened::default(),
+        };
         Reply::json(
             status,
             &Wire {
@@ -144,7 +152,9 @@ impl Loaded {
                 person_on_events_querying_enabled: false,
                 default_modifiers: default_modifiers(),
                 live_events_token: live_events_token(tx, ctx.now, *id, &project.api_token)?,
-                extra: details.extra.value(),
+                secret_api_token: secret_tokens.current,
+                secret_api_token_backup: secret_tokens.backup,
+                newer: newer::shown(&details.extra),
             },
         )
     }

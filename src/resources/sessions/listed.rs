@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use super::{SESSIONS, Session, device, end_others, is_live, require_recent_login};
-use crate::api::caller::{SecondStep, Via};
+use super::{SESSIONS, device, end_others, live_ones, require_recent_login};
+use crate::api::caller::Via;
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{Route, read, session, write};
 use crate::auth::cookies;
 use crate::clock::Time;
 use crate::error::{Result, not_found, unauthenticated};
-use crate::ids::{SessionId, UserId};
-use crate::resources::users;
+use crate::ids::SessionId;
+use crate::resources::users::{self, Happening};
 use crate::store::{Tx, WriteTx};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -52,18 +52,6 @@ struct Wire {
     device: String,
     login_method: &'static str,
     is_current: bool,
-}
-
-/// The caller's live sessions with their hashes, newest first; a log-in that waits for its second step is none.
-fn live_ones(ctx: &Ctx, tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], Session)>> {
-    let mut all = Vec::new();
-    for (hash, session) in super::of_user(tx, user)? {
-        if is_live(&session, ctx) && session.second_step != SecondStep::Awaited {
-            all.push((hash, session));
-        }
-    }
-    all.sort_by_key(|(_, session)| std::cmp::Reverse(session.id));
-    Ok(all)
 }
 
 /// The hash of the session that calls.
@@ -118,6 +106,7 @@ pub fn revoke(ctx: &Ctx, tx: &WriteTx, id: SessionId) -> Result<[u8; 32]> {
     let all = live_ones(ctx, tx, user)?;
     let (hash, _) = all.into_iter().find(|(_, session)| session.id == id).ok_or_else(not_found)?;
     tx.delete(&SESSIONS, &hash)?;
+    users::record(ctx, tx, user, &Happening::LoggedOut { sessions: 1 })?;
     Ok(hash)
 }
 
@@ -131,5 +120,8 @@ pub fn revoke_others(ctx: &Ctx, tx: &WriteTx) -> Result<usize> {
     require_recent_login(ctx)?;
     let count = live_ones(ctx, tx, user)?.iter().filter(|(hash, _)| *hash != own).count();
     end_others(tx, user, Some(own))?;
+    if count > 0 {
+        users::record(ctx, tx, user, &Happening::LoggedOut { sessions: count })?;
+    }
     Ok(count)
 }

@@ -127,7 +127,7 @@ fn blank_user(ctx: &Ctx, tx: &WriteTx, email: &str) -> Result<User> {
         last_name: String::new(),
         is_staff: false,
         date_joined: ctx.now,
-        role_at_organization: String::new(),
+        role_at_organization: None,
         current_organization: None,
         current_project: None,
         settings: users::Settings::default(),

@@ -1,6 +1,10 @@
 //! Schema 4.
 
+mod api_keys;
 mod audit;
+mod backfills;
+mod exports;
+mod users;
 
 use super::super::StoreError;
 use super::super::tx::WriteTx;
@@ -9,5 +13,9 @@ use super::super::tx::WriteTx;
 pub(super) const ENDS: &[&str] = &[audit::OLD_NAME, audit::OLD_BY_SCOPE_NAME];
 
 pub(super) fn run(tx: &WriteTx) -> Result<(), StoreError> {
-    audit::run(tx)
+    api_keys::run(tx)?;
+    audit::run(tx)?;
+    backfills::run(tx)?;
+    exports::run(tx)?;
+    users::run(tx)
 }

@@ -118,6 +118,12 @@ impl Answer {
         value.to_str().expect("a header of text").to_owned()
     }
 
+    /// All values of a header.
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        let values = self.headers.get_all(name).iter();
+        values.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect()
+    }
+
     /// The value of a cookie that the answer sets.
     #[track_caller]
     pub fn cookie(&self, name: &str) -> String {

@@ -1,5 +1,7 @@
 //! Events that are captured, and exports of them over HTTP.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Org, Server, text};
@@ -66,6 +68,23 @@ pub fn last_run(server: &Server, org: &Org, export: &Value) -> Value {
         run["finished_at"].is_string()
     });
     run
+}
+
+/// The newest run, when it is over; a second passes at each look at it.
+#[track_caller]
+pub fn run_in_time(server: &Server, org: &Org, export: &Value) -> Value {
+    let mut run = Value::Null;
+    server.until("a run is over", || {
+        server.pass(Duration::from_secs(1));
+        run = latest(org, export);
+        run["finished_at"].is_string()
+    });
+    run
+}
+
+/// A server on which no time that passes makes an attempt too late for its first answer.
+pub fn patient() -> Server {
+    Server::with(|config| config.exports.export_first_answer_seconds = 24 * 60 * 60)
 }
 
 pub fn names(events: &[Value]) -> Vec<String> {

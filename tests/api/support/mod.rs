@@ -21,7 +21,7 @@ pub use answer::Answer;
 pub use dns::NameServer;
 pub use elsewhere::{post_from, post_with_cookie};
 pub use people::{Org, PASSWORD, Person, Shows, text};
-pub use receiver::{Receiver, SILENCE};
+pub use receiver::{Receiver, Reply, SILENCE, reply};
 pub use s3::S3;
 pub use server::{Rows, Server};
 pub use world::{Filled, World};

@@ -97,6 +97,7 @@ impl World {
             let Some(filled) = self.fill(&route.path) else { continue };
             self.org.owner.call(route.method.name(), &filled.path(), &self.body(route));
         }
+        self.quiet_export();
     }
 
     /// The path with a real value for each parameter; `None` where one cannot be made.
@@ -123,7 +124,10 @@ impl World {
             "members" => self.member.uuid.clone(),
             "invites" => self.invite.clone(),
             "signup" => self.org.token_of(&self.invite),
-            "batch_exports" => self.export.clone(),
+            "batch_exports" => self.quiet_export(),
+            // Shorter than its interval, so it has no run.
+            "backfills" => self.backfill(1),
+            "runs" => self.run(),
             "pipeline_frontend_apps" => self.frontend_app.clone(),
             "plugins" | "pipeline_destinations" | "pipeline_import_apps" | "pipeline_transformations" => {
                 self.plugin.clone()
@@ -143,6 +147,46 @@ impl World {
         let answer = self.org.owner.post(&format!("{collection}/"), self.body(route));
         let id = if answer.status == 201 { answer.value()["id"].clone() } else { return None };
         Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+    }
+
+    fn of_export(&self, tail: &str) -> String {
+        format!("/api/projects/{}/batch_exports/{}/{tail}", self.org.project, self.export)
+    }
+
+    /// The export, with no backfill under way that would go on changing the data file.
+    fn quiet_export(&self) -> String {
+        let backfills = self.org.owner.get(&self.of_export("backfills/"));
+        if backfills.status == 200 {
+            for running in backfills.results().iter().filter(|backfill| backfill["finished_at"].is_null()) {
+                let path = self.of_export(&format!("backfills/{}/cancel/", text(&running["id"])));
+                self.org.owner.post(&path, json!({}));
+            }
+        }
+        self.export.clone()
+    }
+
+    /// The id of a backfill over so many hours of a day, once it is over.
+    fn backfill(&self, hours: u32) -> String {
+        let day = number() % 28 + 1;
+        let start = format!("2020-01-{day:02}T00:00:00Z");
+        let end = format!("2020-01-{:02}T{:02}:00:00Z", day + hours / 24, hours % 24);
+        let range = json!({"start_at": start, "end_at": end});
+        let made = self.org.owner.post(&self.of_export("backfills/"), range).json(201);
+        let id = text(&made["backfill_id"]);
+        let path = self.of_export(&format!("backfills/{id}/"));
+        while self.org.owner.get(&path).json(200)["finished_at"].is_null() {
+            std::thread::yield_now();
+        }
+        id
+    }
+
+    /// The id of a run that is over.
+    fn run(&self) -> String {
+        let runs = || self.org.owner.get(&self.of_export("runs/")).json(200)["results"].clone();
+        if runs() == json!([]) {
+            self.backfill(24);
+        }
+        text(&runs()[0]["id"])
     }
 
     /// The id of a session of the owner that is not the one they call with.

@@ -1,7 +1,9 @@
 //! Delivery over HTTP, in the form of the `/batch/` endpoint: an export can feed another instance. Each request
-//! that was accepted is noted, and another attempt continues after it.
+//! that was accepted is noted, and another attempt continues after it. One that is too large for the receiver is
+//! sent again as smaller ones.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,7 +41,27 @@ struct Wire<'a> {
 /// An event that is in no request yet.
 struct Encoded {
     place: Cursor,
-    json: Vec<u8>,
+    uuid: Uuid,
+    json: Bytes,
+}
+
+/// What an answer means for the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Accepted,
+    TooLarge,
+    /// The same request may be accepted later.
+    Later,
+    Never,
+}
+
+fn verdict(status: u16) -> Verdict {
+    match status {
+        200..=299 => Verdict::Accepted,
+        413 => Verdict::TooLarge,
+        408 | 425 | 429 | 500..=599 => Verdict::Later,
+        _ => Verdict::Never,
+    }
 }
 
 pub(in crate::background::exports) struct HttpDelivery<'a> {
@@ -50,8 +72,6 @@ pub(in crate::background::exports) struct HttpDelivery<'a> {
     waiting: VecDeque<Encoded>,
     /// The next request.
     body: Body,
-    /// After the last event in `body`.
-    encoded: Progress,
     confirmed: Progress,
 }
 
@@ -69,35 +89,54 @@ impl<'a> HttpDelivery<'a> {
             })?;
         let body = Body::new(plan.settings.text("token").unwrap_or_default(), plan.sizes.request);
         let confirmed = plan.run.progress;
-        let waiting = VecDeque::new();
-        Ok(HttpDelivery { plan, notes, transport, url, waiting, body, encoded: confirmed, confirmed })
+        Ok(HttpDelivery { plan, notes, transport, url, waiting: VecDeque::new(), body, confirmed })
     }
 
-    /// Sends what is in the body.
+    /// Sends what is in the body. What is too large waits again, for smaller requests.
     async fn send(&mut self) -> Result<()> {
+        let (bytes, parts) = self.body.take();
         let request = SendRequest {
             method: "POST",
             url: self.url.clone(),
             headers: vec![("content-type", "application/json".into())],
-            body: self.body.take(),
+            body: bytes.clone(),
             time_max: REQUEST_TIMEOUT,
             bytes_max: ANSWER_BYTES_MAX,
         };
         let answer = self.transport.send(request).await.map_err(|cause| match cause {
             SendError::Refused(refused) => refused.into(),
+            SendError::Unusable(reason) => AttemptError::Fatal(format!("ClientConnectionError: {reason}")),
             SendError::Unreachable(reason) | SendError::Unanswered(reason) => {
                 AttemptError::Retryable(format!("ClientConnectionError: {reason}"))
             }
         })?;
         let excerpt = self.plan.redactor.redacted_excerpt(answer.text(), answer.is_public);
         let error = |name: &str| format!("{name}: {name} (status: {}): {excerpt}", answer.status);
-        match answer.status {
-            200..=299 => {}
-            429 | 500..=599 => return Err(AttemptError::Retryable(error("RetryableResponseError"))),
-            _ => return Err(AttemptError::Fatal(error("NonRetryableResponseError"))),
+        match (verdict(answer.status), parts.as_slice()) {
+            (Verdict::Accepted, _) => {
+                let place = parts.last().map(|part| part.place).or(self.confirmed.place);
+                let records = self.confirmed.records + parts.len() as u64;
+                self.confirmed = Progress { place, records };
+                Ok(())
+            }
+            (Verdict::TooLarge, [single]) => Err(AttemptError::Fatal(format!(
+                "{}. The event {} alone is too large for the receiver",
+                error("NonRetryableResponseError"),
+                single.uuid
+            ))),
+            (Verdict::TooLarge, _) => {
+                self.body.bytes_max = bytes.len() / 2;
+                for Part { place, uuid, json } in parts.into_iter().rev() {
+                    self.waiting.push_front(Encoded { place, uuid, json: bytes.slice(json) });
+                }
+                Ok(())
+            }
+            (Verdict::Later, _) => {
+                let seconds = answer.retry_after_seconds(self.transport.now());
+                Err(AttemptError::later(error("RetryableResponseError"), seconds))
+            }
+            (Verdict::Never, _) => Err(AttemptError::Fatal(error("NonRetryableResponseError"))),
         }
-        self.confirmed = self.encoded;
-        Ok(())
     }
 }
 
@@ -106,7 +145,8 @@ impl Delivery for HttpDelivery<'_> {
         let Batch::Events(records) = batch else { return Ok(()) };
         for record in records {
             let place = Cursor { time: record.event.timestamp, id: record.id };
-            self.waiting.push_back(Encoded { place, json: encode(record.id, &record.event)? });
+            let json = encode(record.id, &record.event)?.into();
+            self.waiting.push_back(Encoded { place, uuid: record.event.uuid_or(record.id), json });
         }
         Ok(())
     }
@@ -117,8 +157,7 @@ impl Delivery for HttpDelivery<'_> {
                 self.send().await?;
                 return Ok(true);
             }
-            self.body.push(&event.json);
-            self.encoded = Progress { place: Some(event.place), records: self.encoded.records + 1 };
+            self.body.push(event);
             self.waiting.pop_front();
         }
         Ok(false)
@@ -129,9 +168,13 @@ impl Delivery for HttpDelivery<'_> {
     }
 
     async fn finish(&mut self, _records: u64) -> Result<()> {
-        if self.body.count > 0 {
+        while !self.body.parts.is_empty() {
             self.send().await?;
             self.notes.progress(self.confirmed).await?;
+            // What was too large waits again.
+            while self.send_next().await? {
+                self.notes.progress(self.confirmed).await?;
+            }
         }
         Ok(())
     }
@@ -160,36 +203,64 @@ fn encode(id: Uuid, event: &Event) -> Result<Vec<u8>> {
 /// The body of a request that grows event by event.
 struct Body {
     front: Vec<u8>,
-    events: Vec<u8>,
-    count: usize,
+    /// The front, and the events so far.
+    bytes: Vec<u8>,
+    parts: Vec<Part>,
     bytes_max: usize,
+}
+
+/// An event in a body.
+struct Part {
+    place: Cursor,
+    uuid: Uuid,
+    /// Where it stands.
+    json: Range<usize>,
 }
 
 impl Body {
     fn new(token: &str, bytes_max: usize) -> Body {
         let token = Value::from(token);
         let front = format!("{{\"api_key\":{token},\"historical_migration\":true,\"batch\":[");
-        Body { front: front.into_bytes(), events: Vec::new(), count: 0, bytes_max }
+        Body { front: front.into_bytes(), bytes: Vec::new(), parts: Vec::new(), bytes_max }
     }
 
     /// A single event always fits.
     fn has_room_for(&self, event: &[u8]) -> bool {
-        let bytes = self.front.len() + self.events.len() + event.len() + 3;
-        self.count == 0 || (self.count < EVENTS_MAX && bytes <= self.bytes_max)
+        const BRACKETS_AND_COMMA: usize = 3;
+        let bytes = self.bytes.len() + event.len() + BRACKETS_AND_COMMA;
+        self.parts.is_empty() || (self.parts.len() < EVENTS_MAX && bytes <= self.bytes_max)
     }
 
-    fn push(&mut self, event: &[u8]) {
-        if self.count > 0 {
-            self.events.push(b',');
+    fn push(&mut self, event: &Encoded) {
+        self.bytes.extend_from_slice(if self.parts.is_empty() { &self.front } else { b"," });
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&event.json);
+        self.parts.push(Part { place: event.place, uuid: event.uuid, json: start..self.bytes.len() });
+    }
+
+    /// The bytes to send, and what is in them; the next body begins empty.
+    fn take(&mut self) -> (Bytes, Vec<Part>) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.extend_from_slice(b"]}");
+        (bytes.into(), std::mem::take(&mut self.parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_whether_the_same_request_may_be_accepted_later() {
+        for (statuses, wanted) in [
+            (&[200, 204, 299][..], Verdict::Accepted),
+            (&[413], Verdict::TooLarge),
+            (&[408, 425, 429, 500, 501, 502, 503, 504, 520, 599], Verdict::Later),
+            (&[100, 199, 301, 302, 307, 308, 400, 401, 403, 404, 409, 410, 414, 422], Verdict::Never),
+        ] {
+            for status in statuses {
+                assert_eq!(verdict(*status), wanted, "{status}");
+            }
         }
-        self.events.extend_from_slice(event);
-        self.count += 1;
-    }
-
-    /// The bytes to send; the next body begins empty.
-    fn take(&mut self) -> Bytes {
-        self.count = 0;
-        let events = std::mem::take(&mut self.events);
-        [self.front.as_slice(), &events, b"]}"].concat().into()
     }
 }

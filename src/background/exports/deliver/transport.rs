@@ -32,7 +32,7 @@ impl Transport {
         let seconds = self.first_answer_seconds();
         let late = SendError::late(&request.url, seconds.unsigned_abs());
         let mut sending = pin!(self.app.outbound.send(request, progress.clone()));
-        while !self.has_answered.load(Ordering::Relaxed) {
+        while !self.has_answered() {
             let response = tokio::select! {
                 biased;
                 response = &mut sending => response,
@@ -44,6 +44,11 @@ impl Transport {
             return response;
         }
         sending.await
+    }
+
+    /// Whether the destination has answered in this attempt.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
     }
 
     /// Opens a session with a database.

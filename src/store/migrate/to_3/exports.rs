@@ -24,7 +24,6 @@ mod tests {
     use redb::backends::InMemoryBackend;
     use redb::{Database, ReadableDatabase};
 
-    use super::super::super::super::codec::decode;
     use super::super::super::super::snapshot::definition;
     use super::super::super::{META, Step, bring_up_by};
     use super::*;
@@ -70,11 +69,7 @@ mod tests {
             let table = reading.open_table(definition(table)).unwrap();
             table.get([7].as_slice()).unwrap().unwrap().value().to_vec()
         });
-        let export: crate::resources::batch_exports::BatchExport = decode(&found[0]).unwrap();
-        let run: crate::resources::batch_exports::runs::Run = decode(&found[1]).unwrap();
-        let backfill: crate::resources::batch_exports::backfills::Backfill = decode(&found[2]).unwrap();
-        assert_eq!((export.name.as_str(), export.author), ("n", None));
-        assert!(backfill.next.is_some() && backfill.author.is_none());
-        assert_eq!((run.progress.records, run.author), (4, None));
+        let wanted = SAMPLES.map(|(_, record)| [bytes(record).as_slice(), &[UNKNOWN]].concat());
+        assert_eq!(found, wanted);
     }
 }

@@ -1,5 +1,5 @@
 //! Opening a session: several tries with growing pauses, by the program's clock. The worker is left to other
-//! attempts during the pauses.
+//! attempts during the pauses. A server that is not there after that may be there for a later attempt.
 
 use super::errors;
 use super::table::Dialect;
@@ -45,7 +45,7 @@ pub(super) async fn session(plan: &Plan, notes: &Notes, transport: &Transport) -
     } else {
         format!("Failed to connect after {TRIES} attempts. Please review connection configuration.")
     };
-    Err(AttemptError::Fatal(format!("PostgreSQLConnectionError: {error}")))
+    Err(AttemptError::Retryable(format!("PostgreSQLConnectionError: {error}")))
 }
 
 /// Why there is no session, where another try may open one.
@@ -53,6 +53,9 @@ fn failure(plan: &Plan, cause: ConnectError) -> Result<String> {
     match cause {
         ConnectError::Forbidden(refused) => Err(refused.into()),
         ConnectError::Failed(cause) => Ok(plan.redactor.redact(cause)),
+        ConnectError::Insecure(cause) => {
+            Err(AttemptError::Fatal(format!("OperationalError: connection failed: {cause}")))
+        }
         ConnectError::Refused { error, is_public } => {
             let described = errors::described(&plan.redactor, &error, is_public);
             if errors::is_permanent(&error) {

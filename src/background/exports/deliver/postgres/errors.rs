@@ -5,73 +5,104 @@ use tokio_postgres::Error;
 use crate::background::exports::error::AttemptError;
 use crate::background::exports::redact::Redactor;
 
-/// SQLSTATEs that no other attempt can overcome, by the names that psycopg, and so PostHog, uses.
-const FATAL: &[(&str, &str)] = &[
-    ("22001", "StringDataRightTruncation"),
-    ("23502", "NotNullViolation"),
-    ("23505", "UniqueViolation"),
-    ("28000", "InvalidAuthorizationSpecification"),
-    ("28P01", "InvalidPassword"),
-    ("3D000", "InvalidCatalogName"),
-    ("3F000", "InvalidSchemaName"),
-    ("42501", "InsufficientPrivilege"),
-    ("42703", "UndefinedColumn"),
-    // There is no unique key for insert-or-update.
-    ("42P10", "MissingPrimaryKeyError"),
-    ("53100", "DiskFull"),
+/// What an error means for the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Another attempt may succeed.
+    Later,
+    /// None can.
+    Never,
+}
+
+use Fate::{Later, Never};
+
+/// SQLSTATEs, and after them classes of them (their first two letters), by the names that psycopg, and so PostHog,
+/// uses. What is in no class is of a server that nobody knows, and may pass.
+const STATES: &[(&str, &str, Fate)] = &[
+    ("22001", "StringDataRightTruncation", Never),
+    ("22003", "NumericValueOutOfRange", Never),
+    ("22007", "InvalidDatetimeFormat", Never),
+    ("22P02", "InvalidTextRepresentation", Never),
+    ("22P05", "UntranslatableCharacter", Never),
+    ("23502", "NotNullViolation", Never),
+    ("23503", "ForeignKeyViolation", Never),
+    ("23505", "UniqueViolation", Never),
+    ("23514", "CheckViolation", Never),
+    // After a failover the server of before may only be read.
+    ("25006", "ReadOnlySqlTransaction", Later),
+    ("28000", "InvalidAuthorizationSpecification", Never),
+    ("28P01", "InvalidPassword", Never),
+    ("3D000", "InvalidCatalogName", Never),
+    ("3F000", "InvalidSchemaName", Never),
+    ("40001", "SerializationFailure", Later),
+    ("40P01", "DeadlockDetected", Later),
+    ("42501", "InsufficientPrivilege", Never),
+    ("42601", "SyntaxError", Never),
+    ("42703", "UndefinedColumn", Never),
+    ("42804", "DatatypeMismatch", Never),
+    ("42809", "WrongObjectType", Never),
+    ("42883", "UndefinedFunction", Never),
+    ("42P01", "UndefinedTable", Never),
+    ("42P10", "InvalidColumnReference", Never),
+    ("53100", "DiskFull", Later),
+    ("53200", "OutOfMemory", Later),
+    ("53300", "TooManyConnections", Later),
+    ("55P03", "LockNotAvailable", Later),
+    ("57014", "QueryCanceled", Later),
+    ("57P01", "AdminShutdown", Later),
+    ("57P02", "CrashShutdown", Later),
+    ("57P03", "CannotConnectNow", Later),
+    ("P0001", "RaiseException", Never),
+    ("08", "OperationalError", Later),
+    // Triggers of the table, and what they call.
+    ("09", "ProgrammingError", Never),
+    ("0A", "NotSupportedError", Never),
+    ("21", "ProgrammingError", Never),
+    ("22", "DataError", Never),
+    ("23", "IntegrityError", Never),
+    ("24", "InternalError", Later),
+    ("25", "InternalError", Later),
+    ("27", "IntegrityError", Never),
+    ("28", "OperationalError", Never),
+    ("2D", "InternalError", Never),
+    ("2F", "OperationalError", Never),
+    ("38", "InternalError", Never),
+    ("39", "InternalError", Never),
+    ("3D", "ProgrammingError", Never),
+    ("3F", "ProgrammingError", Never),
+    ("40", "OperationalError", Later),
+    ("42", "ProgrammingError", Never),
+    ("44", "ProgrammingError", Never),
+    ("53", "OperationalError", Later),
+    // A row that is too large for the table or an index.
+    ("54", "OperationalError", Never),
+    ("55", "OperationalError", Later),
+    ("57", "OperationalError", Later),
+    ("58", "OperationalError", Later),
+    ("P0", "ProgrammingError", Never),
+    ("XX", "InternalError", Later),
 ];
 
-/// Others whose name says more than their class.
-const NAMED: &[(&str, &str)] = &[
-    ("22003", "NumericValueOutOfRange"),
-    ("22007", "InvalidDatetimeFormat"),
-    ("22P02", "InvalidTextRepresentation"),
-    ("22P05", "UntranslatableCharacter"),
-    ("23503", "ForeignKeyViolation"),
-    ("23514", "CheckViolation"),
-    ("25006", "ReadOnlySqlTransaction"),
-    ("40001", "SerializationFailure"),
-    ("40P01", "DeadlockDetected"),
-    ("42601", "SyntaxError"),
-    ("42804", "DatatypeMismatch"),
-    ("42883", "UndefinedFunction"),
-    ("42P01", "UndefinedTable"),
-    ("53200", "OutOfMemory"),
-    ("53300", "TooManyConnections"),
-    ("55P03", "LockNotAvailable"),
-    ("57014", "QueryCanceled"),
-    ("57P01", "AdminShutdown"),
-    ("57P02", "CrashShutdown"),
-    ("57P03", "CannotConnectNow"),
-];
+/// Name and fate of a code.
+fn state(code: &str) -> (&'static str, Fate) {
+    let class = code.get(..2).unwrap_or_default();
+    let found = |wanted: &str| STATES.iter().find(|(known, ..)| *known == wanted);
+    let state = found(code).or_else(|| found(class));
+    state.map_or(("OperationalError", Later), |(_, name, fate)| (name, *fate))
+}
 
-const CLASSES: &[(&str, &str)] = &[
-    ("0A", "NotSupportedError"),
-    ("22", "DataError"),
-    ("23", "IntegrityError"),
-    ("42", "ProgrammingError"),
-    ("25", "InternalError"),
-    ("XX", "InternalError"),
-];
-
-/// What an error means for the attempt. A lost connection counts as one that may come
-/// back: connecting has its own, smaller number of attempts.
+/// What an error means for the attempt. A lost connection may come back.
 pub(super) fn attempt_error(redactor: &Redactor, error: &Error, is_public: bool) -> AttemptError {
-    let code = error.code().map_or("", |code| code.code());
-    let described = |name: &str| format!("{name}: {}", described(redactor, error, is_public));
-    match of(FATAL, code) {
-        Some(name) => AttemptError::Fatal(described(name)),
-        None => AttemptError::Retryable(described(name(code))),
+    let (name, fate) = state(code(error));
+    let described = format!("{name}: {}", described(redactor, error, is_public));
+    match fate {
+        Later => AttemptError::Retryable(described),
+        Never => AttemptError::Fatal(described),
     }
 }
 
-fn name(code: &str) -> &'static str {
-    let class = code.get(..2).unwrap_or_default();
-    of(NAMED, code).or_else(|| of(CLASSES, class)).unwrap_or("OperationalError")
-}
-
-fn of(names: &[(&str, &'static str)], code: &str) -> Option<&'static str> {
-    names.iter().find(|(known, _)| *known == code).map(|(_, name)| *name)
+fn code(error: &Error) -> &str {
+    error.code().map_or("", |code| code.code())
 }
 
 /// What is shown of an error: of a server in a private network, nothing but its code.
@@ -106,12 +137,17 @@ fn without_data(place: &str) -> &str {
 
 /// Whether a server that refuses this session will refuse the next one too.
 pub(super) fn is_permanent(error: &Error) -> bool {
-    error.code().is_some_and(|code| of(FATAL, code.code()).is_some())
+    state(code(error)).1 == Never
 }
 
 /// Whether something could not be created because it exists.
 pub(super) fn is_already_there(error: &Error) -> bool {
-    error.code().is_some_and(|code| matches!(code.code(), "23505" | "42P07" | "42710"))
+    matches!(code(error), "23505" | "42P07" | "42710")
+}
+
+/// Whether there is no unique key for insert-or-update.
+pub(super) fn is_keyless(error: &Error) -> bool {
+    code(error) == "42P10"
 }
 
 #[cfg(test)]
@@ -119,17 +155,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_have_the_names_of_psycopg() {
-        for (code, wanted) in [
-            ("57P01", "AdminShutdown"),
-            ("22012", "DataError"),
-            ("42704", "ProgrammingError"),
-            ("08006", "OperationalError"),
-            ("58030", "OperationalError"),
-            ("XX001", "InternalError"),
-            ("", "OperationalError"),
+    fn errors_have_the_names_of_psycopg_and_say_whether_they_can_pass() {
+        for (codes, name, fate) in [
+            (&["57P01"][..], "AdminShutdown", Later),
+            (&["22012", "22021", "22023"], "DataError", Never),
+            (&["22P02"], "InvalidTextRepresentation", Never),
+            (&["23514"], "CheckViolation", Never),
+            (&["23001", "23P01"], "IntegrityError", Never),
+            (&["42704", "428C9", "42P16"], "ProgrammingError", Never),
+            (&["42809"], "WrongObjectType", Never),
+            (&["42P10"], "InvalidColumnReference", Never),
+            (&["0A000"], "NotSupportedError", Never),
+            (&["P0001"], "RaiseException", Never),
+            (&["P0002", "P0004", "44000"], "ProgrammingError", Never),
+            (&["08000", "08006", "40003", "53000", "53400"], "OperationalError", Later),
+            (&["55000", "55006", "57P05", "58000", "58030"], "OperationalError", Later),
+            (&["53100"], "DiskFull", Later),
+            (&["54000"], "OperationalError", Never),
+            (&["25P02", "25P03", "XX000", "XX001"], "InternalError", Later),
+            (&["", "ZZ123", "1", "é"], "OperationalError", Later),
         ] {
-            assert_eq!(name(code), wanted, "{code}");
+            for code in codes {
+                assert_eq!(state(code), (name, fate), "{code}");
+            }
         }
     }
 

@@ -32,7 +32,9 @@ pub(in crate::background::exports) struct TableDelivery<'a> {
     columns: Columns,
     table: TargetTable,
     rows: Rows,
-    /// Begun with the first rows.
+    /// Records that are no rows yet: which columns there are shows when the transaction begins.
+    waiting: Option<Batch>,
+    /// Begun with the first records.
     transaction: Option<Transaction<'a>>,
 }
 
@@ -45,19 +47,35 @@ impl<'a> TableDelivery<'a> {
         let columns = Columns::of(plan)?;
         let table = TargetTable::of(plan, &columns.names_and_types())?;
         let rows = Rows::default();
-        Ok(TableDelivery { plan, notes, transport, columns, table, rows, transaction: None })
+        Ok(TableDelivery { plan, notes, transport, columns, table, rows, waiting: None, transaction: None })
+    }
+
+    /// Begins the transaction where there is none, and makes rows of the records that wait.
+    async fn make_rows(&mut self) -> Result<()> {
+        let Some(batch) = self.waiting.take() else { return Ok(()) };
+        if self.transaction.is_none() {
+            let session = connect::session(self.plan, self.notes, self.transport).await?;
+            let (begun, left_out) =
+                Transaction::begin(self.plan, self.transport, session, &mut self.table).await?;
+            self.transaction = Some(begun);
+            if !left_out.is_empty() {
+                let names = left_out.join(", ");
+                let warning = format!("The table lacks these columns, or generates them: {names}");
+                self.notes.warn(&self.plan.redactor, warning).await?;
+            }
+        }
+        let (rows, table) = (&mut self.rows, &self.table);
+        self.columns.each(batch, |values| {
+            rows.push(table, values);
+            Ok(())
+        })
     }
 
     async fn send_rows(&mut self) -> Result<()> {
-        let transaction = match &mut self.transaction {
-            Some(open) => open,
-            None => {
-                let session = connect::session(self.plan, self.notes, self.transport).await?;
-                let begun = Transaction::begin(self.plan, self.transport, session, &self.table).await?;
-                self.transaction.insert(begun)
-            }
-        };
-        transaction.send(self.rows.take()).await
+        match &mut self.transaction {
+            Some(transaction) => transaction.send(self.rows.take()).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -77,14 +95,12 @@ impl Delivery for TableDelivery<'_> {
     }
 
     fn encode(&mut self, batch: Batch) -> Result<()> {
-        let (rows, table) = (&mut self.rows, &self.table);
-        self.columns.each(batch, |values| {
-            rows.push(table, values);
-            Ok(())
-        })
+        self.waiting = Some(batch);
+        Ok(())
     }
 
     async fn send_next(&mut self) -> Result<bool> {
+        self.make_rows().await?;
         let is_due = self.rows.bytes() >= STATEMENT_BYTES;
         if is_due {
             self.send_rows().await?;

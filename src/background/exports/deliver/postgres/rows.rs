@@ -45,10 +45,11 @@ impl Rows {
     }
 
     fn push_line(&mut self, table: &TargetTable, values: &[Value<'_>]) {
-        for (place, (column, value)) in table.columns.iter().zip(values).enumerate() {
+        for (place, column) in table.columns.iter().enumerate() {
             if place > 0 {
                 self.text.push('\t');
             }
+            let value = values.get(column.place).unwrap_or(&Value::Null);
             let shown = shown(column.kind, Dialect::Postgres, value, &mut self.shortened);
             let Some(shown) = shown else {
                 self.text.push_str("\\N");
@@ -70,7 +71,8 @@ impl Rows {
     fn push_tuple(&mut self, table: &TargetTable, values: &[Value<'_>]) {
         let front = if self.text.is_empty() { table.insert() } else { ", ".to_owned() };
         self.text.push_str(&front);
-        for (place, (column, value)) in table.columns.iter().zip(values).enumerate() {
+        for (place, column) in table.columns.iter().enumerate() {
+            let value = values.get(column.place).unwrap_or(&Value::Null);
             self.text.push_str(if place == 0 { "(" } else { ", " });
             let shown = shown(column.kind, Dialect::Redshift, value, &mut self.shortened);
             // Writing to memory does not fail.

@@ -79,6 +79,15 @@ const VERSIONS: [&str; 2] = ["person_distinct_id_version", "person_version"];
 pub(super) struct TableColumn {
     name: String,
     pub(super) kind: SqlType,
+    /// Which value of a record is put into it.
+    pub(super) place: usize,
+}
+
+/// A column of the table as it is found.
+pub(super) struct Found {
+    pub(super) name: String,
+    /// The database works its values out, and takes none.
+    pub(super) is_generated: bool,
 }
 
 pub(super) struct TargetTable {
@@ -103,9 +112,10 @@ impl TargetTable {
         let short_texts = plan.model == Model::Events && !chosen_by_query;
         let takes_super =
             plan.settings.text("properties_data_type").is_some_and(|name| name.eq_ignore_ascii_case("super"));
-        let column = |&(name, kind): &(&str, Type)| TableColumn {
+        let column = |(place, &(name, kind)): (usize, &(&str, Type))| TableColumn {
             name: name.to_owned(),
             kind: sql_type(dialect, short_texts, takes_super, name, kind),
+            place,
         };
         let (schema, name) = plan.settings.schema_and_table();
         let end: String = plan.run.end.to_string().chars().take("2021-01-01T10:00:00".len()).collect();
@@ -114,7 +124,7 @@ impl TargetTable {
             dialect,
             schema: schema.to_owned(),
             name: name.to_owned(),
-            columns: columns.iter().map(column).collect(),
+            columns: columns.iter().enumerate().map(column).collect(),
             stage: (plan.model == Model::Persons).then_some(stage),
         })
     }
@@ -139,6 +149,52 @@ impl TargetTable {
             escape_literal(&self.schema),
             escape_literal(&self.name)
         )
+    }
+
+    /// Returns the name of each column that the user may see, and whether it is generated.
+    pub(super) fn find_columns(&self) -> String {
+        let (schema, name) = (escape_literal(&self.schema), escape_literal(&self.name));
+        match self.dialect {
+            Dialect::Postgres => format!(
+                "SELECT column_name, is_generated FROM information_schema.columns WHERE table_schema = {schema} AND table_name = {name}"
+            ),
+            Dialect::Redshift => format!(
+                "SELECT a.attname, 'NEVER' FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = {schema} AND c.relname = {name} AND a.attnum > 0 AND NOT a.attisdropped"
+            ),
+        }
+    }
+
+    /// Keeps the columns that are in the table and take values; returns the names of the others.
+    ///
+    /// # Errors
+    /// `Fatal` where no column is left, or persons lack one that distinguishes their rows.
+    pub(super) fn keep_common(&mut self, found: &[Found]) -> Result<Vec<String>> {
+        // Whoever may not see the columns hears from the server what they may not.
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let is_there = |name: &str| found.iter().any(|column| column.name == name && !column.is_generated);
+        let (kept, others): (Vec<TableColumn>, Vec<TableColumn>) =
+            std::mem::take(&mut self.columns).into_iter().partition(|column| is_there(&column.name));
+        self.columns = kept;
+        let names: Vec<String> = others.into_iter().map(|column| column.name).collect();
+        if self.columns.is_empty() {
+            return Err(self.lacks(&names));
+        }
+        let wanted = KEY.iter().chain(&VERSIONS).map(|name| (*name).to_owned());
+        let lacking: Vec<String> = wanted.filter(|name| names.contains(name)).collect();
+        if self.stage.is_some() && !lacking.is_empty() {
+            return Err(self.lacks(&lacking));
+        }
+        Ok(names)
+    }
+
+    fn lacks(&self, names: &[String]) -> AttemptError {
+        let (schema, name) = (&self.schema, &self.name);
+        let names = names.join(", ");
+        AttemptError::Fatal(format!(
+            "UndefinedColumn: The table {schema}.{name} lacks columns that the export needs, or generates them: {names}"
+        ))
     }
 
     pub(super) fn make(&self) -> String {

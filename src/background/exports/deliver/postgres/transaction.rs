@@ -7,7 +7,7 @@ use futures_util::SinkExt;
 use tokio_postgres::{Error, SimpleQueryMessage, Statement};
 
 use super::errors;
-use super::table::{Dialect, TargetTable};
+use super::table::{Dialect, Found, TargetTable};
 use crate::background::exports::deliver::Transport;
 use crate::background::exports::error::{AttemptError, Result};
 use crate::background::exports::plan::Plan;
@@ -65,28 +65,31 @@ async fn checked<T>(plan: &Plan, session: &mut Session, result: std::result::Res
 }
 
 impl<'a> Transaction<'a> {
-    /// Creates the table where there is none, and begins the transaction.
+    /// Creates the table where there is none, and begins the transaction. Columns that the table does not have are
+    /// left out of it, and their names are returned.
     pub(super) async fn begin(
         plan: &'a Plan,
         transport: &'a Transport,
         session: Session,
-        table: &TargetTable,
-    ) -> Result<Transaction<'a>> {
+        table: &mut TargetTable,
+    ) -> Result<(Transaction<'a>, Vec<String>)> {
         let mut transaction = Transaction { plan, transport, session, method: WriteMethod::Insert };
         let deadline = transport.now().plus_seconds(STATEMENT_SECONDS_MAX);
-        tokio::select! {
+        let left_out = tokio::select! {
             begun = transaction.prepare(table) => begun?,
             () = transport.until(deadline) => {
                 return Err(AttemptError::Retryable(format!(
                     "TimeoutError: The server did not begin within {STATEMENT_SECONDS_MAX} seconds"
                 )));
             }
-        }
-        Ok(transaction)
+        };
+        Ok((transaction, left_out))
     }
 
-    async fn prepare(&mut self, table: &TargetTable) -> Result<()> {
+    async fn prepare(&mut self, table: &mut TargetTable) -> Result<Vec<String>> {
         self.make_table(table).await?;
+        let found = self.columns(table).await?;
+        let left_out = table.keep_common(&found)?;
         self.run("BEGIN").await?;
         if let Some(stage) = table.make_stage() {
             self.run(&stage).await?;
@@ -100,7 +103,21 @@ impl<'a> Transaction<'a> {
             let statement = checked(self.plan, &mut self.session, prepared).await?;
             self.method = WriteMethod::Copy { statement, number };
         }
-        Ok(())
+        Ok(left_out)
+    }
+
+    /// The columns that the table has.
+    async fn columns(&mut self, table: &TargetTable) -> Result<Vec<Found>> {
+        let answer = self.session.client.simple_query(&table.find_columns()).await;
+        let messages = checked(self.plan, &mut self.session, answer).await?;
+        let columns = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(Found {
+                name: row.get(0)?.to_owned(),
+                is_generated: matches!(row.get(1), Some("ALWAYS" | "YES")),
+            }),
+            _ => None,
+        });
+        Ok(columns.collect())
     }
 
     /// Creates the table where there is none: a user who may only add rows needs no right to create tables.
@@ -149,7 +166,13 @@ impl<'a> Transaction<'a> {
     /// Copies the rows of the staging table, if there is one, into the table.
     pub(super) async fn merge(&mut self, table: &TargetTable) -> Result<()> {
         for statement in table.merge() {
-            self.run(&statement).await?;
+            match self.session.client.batch_execute(&statement).await {
+                Err(error) if errors::is_keyless(&error) => {
+                    let described = errors::described(&self.plan.redactor, &error, self.session.is_public);
+                    return Err(AttemptError::Fatal(format!("MissingPrimaryKeyError: {described}")));
+                }
+                result => checked(self.plan, &mut self.session, result).await?,
+            }
         }
         Ok(())
     }

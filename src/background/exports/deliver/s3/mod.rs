@@ -40,7 +40,9 @@ impl<'a> FileDelivery<'a> {
         let names = Names::of(plan, format.ending())?;
         let target = Target::of(plan, transport)?;
         let number = format.is_split().then_some(0);
-        let open = Upload::new(names.file(number), format.begin()?);
+        let key = names.file(number);
+        target.check_key(&key)?;
+        let open = Upload::new(key, format.begin()?);
         Ok(FileDelivery { target, columns, names, format, keys: Vec::new(), open })
     }
 

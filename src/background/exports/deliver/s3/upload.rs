@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::answers::upload_id;
-use super::target::Target;
+use super::answers::{self, is_completed, upload_id};
+use super::target::{Fault, TRIES, Target};
 use crate::background::exports::encode::Encoder;
 use crate::background::exports::error::{AttemptError, Result};
 use crate::resources::batch_exports::columns::Value;
 
 /// How long a bucket may take to remove the parts of a file.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many parts are listed at once: their list must fit into an answer.
+const PARTS_LISTED_MAX: u16 = 100;
 
 /// A file on its way; nothing is sent before there is a record.
 pub(super) struct Upload {
@@ -29,8 +32,10 @@ pub(super) struct Upload {
 /// An upload in parts.
 struct Parts {
     id: String,
-    /// One for each part, in order.
-    etags: Vec<String>,
+    /// When it began, by the clock of the bucket, in seconds since 1970.
+    begun: Option<i64>,
+    /// One for each part, in order; `None` where it did not come with the answer.
+    etags: Vec<Option<String>>,
 }
 
 impl Upload {
@@ -90,9 +95,8 @@ impl Upload {
         let number = u16::try_from(parts.etags.len() + 1)
             .map_err(|_| AttemptError::Fatal("ValueError: The file has too many parts".into()))?;
         let action = target.bucket.upload_part(target.credentials.as_ref(), &self.key, number, &parts.id);
-        let response = target.upload(target.request("PUT", &action, part.into())).await?;
-        let etag = response.header("etag").map(str::to_owned);
-        parts.etags.push(etag.ok_or_else(|| AttemptError::Fatal("ClientError: A part has no ETag".into()))?);
+        let response = target.send(target.request("PUT", &action, part.into())).await?;
+        parts.etags.push(response.header("etag").and_then(etag).map(str::to_owned));
         Ok(())
     }
 
@@ -110,19 +114,15 @@ impl Upload {
             self.send_part(target, last).await?;
         }
         let Some(parts) = &self.parts else { return Ok(()) };
-        let etags = parts.etags.iter().map(String::as_str);
-        let credentials = target.credentials.as_ref();
-        let action = target.bucket.complete_multipart_upload(credentials, &self.key, &parts.id, etags);
-        let mut request = target.request("POST", &action, Bytes::new());
-        request.body = action.body().into();
-        target.send(request).await.map(drop)
+        let etags = etags(target, &self.key, parts).await?;
+        complete(target, &self.key, parts, &etags, self.written).await
     }
 
     /// Removes the parts that were sent.
     pub(super) async fn abort(&mut self, target: &Target<'_>) {
         let Some(parts) = self.parts.take() else { return };
         let action = target.bucket.abort_multipart_upload(target.credentials.as_ref(), &self.key, &parts.id);
-        let sending = target.send(target.request("DELETE", &action, Bytes::new()));
+        let sending = target.send_once(target.request("DELETE", &action, Bytes::new()));
         // Buckets have rules that remove parts which are left, so a failure matters to no user.
         let _ = tokio::time::timeout(ABORT_TIMEOUT, sending).await;
     }
@@ -130,10 +130,102 @@ impl Upload {
 
 /// Begins an upload in parts.
 async fn begin(target: &Target<'_>, key: &str) -> Result<Parts> {
-    let action = target.bucket.create_multipart_upload(target.credentials.as_ref(), key);
-    let request = target.request_with_headers("POST", action, Bytes::new());
-    let response = target.send(request).await?;
-    let id = upload_id(&response.text())
-        .ok_or_else(|| AttemptError::Fatal("ClientError: The answer holds no UploadId".into()))?;
-    Ok(Parts { id, etags: Vec::new() })
+    let mut failures = 0;
+    loop {
+        let action = target.bucket.create_multipart_upload(target.credentials.as_ref(), key);
+        let response = target.send(target.request_with_headers("POST", action, Bytes::new())).await?;
+        if let Some(id) = upload_id(&response.text()) {
+            return Ok(Parts { id, begun: response.date("date"), etags: Vec::new() });
+        }
+        let fault = Fault::foreign("The answer holds no UploadId");
+        failures += 1;
+        if failures == TRIES || !target.has_waited(&fault, failures).await {
+            return Err(fault.into());
+        }
+    }
+}
+
+/// The ETags of all parts. Those that a proxy has left out are in the bucket's list.
+async fn etags(target: &Target<'_>, key: &str, parts: &Parts) -> Result<Vec<String>> {
+    let mut etags = parts.etags.clone();
+    while let Some(place) = etags.iter().position(Option::is_none) {
+        let mut action = target.bucket.list_parts(target.credentials.as_ref(), key, &parts.id);
+        action.set_max_parts(PARTS_LISTED_MAX);
+        // The list begins after this number.
+        action.set_part_number_marker(u16::try_from(place).unwrap_or(u16::MAX));
+        let response = target.send(target.request("GET", &action, Bytes::new())).await?;
+        for (number, etag) in answers::etags(&response.text()) {
+            if let Some(unknown) = etags.get_mut(usize::from(number).wrapping_sub(1)) {
+                unknown.get_or_insert(etag);
+            }
+        }
+        if etags[place].is_none() {
+            let error = "ClientError: A part has no ETag: the server, or a proxy, leaves it out";
+            return Err(AttemptError::Fatal(error.into()));
+        }
+    }
+    Ok(etags.into_iter().flatten().collect())
+}
+
+/// Makes a file of the parts. An answer can get lost, or break off, while the bucket still works: then the file
+/// itself says whether it is there.
+async fn complete(target: &Target<'_>, key: &str, parts: &Parts, etags: &[String], bytes: u64) -> Result<()> {
+    let mut failures = 0;
+    loop {
+        let etags = etags.iter().map(String::as_str);
+        let credentials = target.credentials.as_ref();
+        let action = target.bucket.complete_multipart_upload(credentials, key, &parts.id, etags);
+        let mut request = target.request("POST", &action, Bytes::new());
+        request.body = action.body().into();
+        let fault = match target.send_once(request).await {
+            Ok(response) if is_completed(&response.text()) => return Ok(()),
+            Ok(_) => Fault::foreign("The answer does not say that the upload is complete"),
+            Err(fault) => fault,
+        };
+        if fault.is_doubtful() && has_appeared(target, key, parts, bytes).await {
+            return Ok(());
+        }
+        failures += 1;
+        if failures == TRIES || !target.has_waited(&fault, failures).await {
+            return Err(fault.into());
+        }
+    }
+}
+
+/// Whether there is a file of this size that is not older than the upload: an earlier run may have left one.
+async fn has_appeared(target: &Target<'_>, key: &str, parts: &Parts, bytes: u64) -> bool {
+    let action = target.bucket.head_object(target.credentials.as_ref(), key);
+    let Ok(response) = target.send_once(target.request("HEAD", &action, Bytes::new())).await else {
+        return false;
+    };
+    let size = response.header("content-length").and_then(|size| size.parse().ok());
+    let changed = response.date("last-modified");
+    size == Some(bytes) && changed.zip(parts.begun).is_some_and(|(changed, begun)| changed >= begun)
+}
+
+/// An ETag in the form in which it came, quoted or not; proxies that compress mark it as weak.
+fn etag(value: &str) -> Option<&str> {
+    let value = value.trim();
+    let strong = value.strip_prefix("W/").unwrap_or(value);
+    (!strong.trim_matches('"').is_empty()).then_some(strong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_stays_as_it_came_and_an_empty_one_is_none() {
+        for (value, wanted) in [
+            ("\"abc\"", Some("\"abc\"")),
+            ("abc", Some("abc")),
+            ("W/\"abc\"", Some("\"abc\"")),
+            (" \"abc-1\" ", Some("\"abc-1\"")),
+            ("", None),
+            ("\"\"", None),
+            ("W/\"\"", None),
+        ] {
+            assert_eq!(etag(value), wanted, "{value:?}");
+        }
+    }
 }
