@@ -370,7 +370,7 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
     let ctx = ctx(app);
     let write = app.store.write(move |tx| {
         let mut freed = Vec::new();
-        for invites::Loaded { organization, id, invite } in invites::take_back_all_to(tx, &email, ctx.now)? {
+        for invites::Loaded { organization, id, invite } in invites::take_back_all_to(&ctx, tx, &email)? {
             freed.push(Freed::Invite {
                 invite_id: id,
                 organization_id: organization,

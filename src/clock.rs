@@ -1,6 +1,8 @@
 //! Time and randomness: the only source of either, so that tests can move the one and everything
 //! that happens can be traced to the other.
 
+pub mod iso8601;
+
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -33,17 +35,9 @@ impl Time {
         self.0.div_euclid(SECOND_MICROS)
     }
 
-    /// Reads an ISO 8601 date-time (RFC 3339), or a bare date; without an offset it is meant in UTC. A blank
-    /// may stand for the `T`.
+    /// Reads a time as clients write it, without an offset in UTC; see [`iso8601`].
     pub fn parse(text: &str) -> Option<Time> {
-        use time::format_description::well_known::Rfc3339;
-        let text = text.trim().replacen(' ', "T", 1);
-        let text = text.as_str();
-        let moment = OffsetDateTime::parse(text, &Rfc3339)
-            .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
-            .or_else(|_| OffsetDateTime::parse(&format!("{text}T00:00:00Z"), &Rfc3339))
-            .ok()?;
-        i64::try_from(moment.unix_timestamp_nanos() / 1000).ok().map(Time)
+        iso8601::read(text).map(|read| read.time)
     }
 }
 

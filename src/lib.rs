@@ -16,6 +16,7 @@ pub mod error;
 mod http;
 pub mod ids;
 pub mod logging;
+pub mod notices;
 pub mod outbound;
 pub mod pool;
 pub mod resources;

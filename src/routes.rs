@@ -148,8 +148,7 @@ impl Routes {
     /// Joins the routes of all resources.
     ///
     /// # Panics
-    /// When two routes have the same path and method, or one that receives events shares its path: the program is
-    /// wrong then.
+    /// When two routes have the same path and method, or speak differently on one path: the program is wrong then.
     fn new() -> Routes {
         let mut routes = Routes { router: matchit::Router::new(), nodes: Vec::new() };
         for route in resources::registry::routes() {
@@ -184,8 +183,7 @@ impl Routes {
             place
         });
         let node = &mut self.nodes[place].1;
-        let is_alone = node.routes.iter().all(Option::is_none);
-        assert!(is_alone || !(route.is_ingest() || node.is_ingest()), "{path} receives events and more");
+        assert!(node.protocol == route.protocol, "{path} speaks two protocols");
         let cell = &mut node.routes[route.method as usize];
         assert!(cell.is_none(), "{} {path} is twice in the route table", route.method.name());
         *cell = Some(route);
@@ -264,7 +262,9 @@ mod tests {
     fn every_parameter_is_known_to_be_harmless_or_opens_something() {
         for (path, node) in &table().nodes {
             for (name, logged) in node.params().zip(&node.logged) {
-                let opens = path.starts_with(OPENED_BY_PATH.trim_end_matches('/')) || name == "token";
+                // What names a file may be anything.
+                let opens = path.starts_with(OPENED_BY_PATH.trim_end_matches('/'))
+                    || ["token", "file", "version"].contains(&name);
                 assert_eq!(
                     *logged == Logged::Never,
                     opens,

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "error"],
     &["backoff", "dns", "outbound", "store", "vault"],
     &["config", "ids"],
-    &["logging", "pool", "task_results", "turns"],
+    &["logging", "notices", "pool", "task_results", "turns"],
     &["api"],
     &["auth"],
     &["app"],

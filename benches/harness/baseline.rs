@@ -47,6 +47,42 @@ struct Organization {
     customer_id: Option<String>,
     enforce_2fa: Option<bool>,
     member_count: u64,
+    members_can_invite: Option<bool>,
+    members_can_create_projects: Option<bool>,
+    members_can_use_personal_api_keys: bool,
+    members_can_see_org_members: bool,
+    enforce_verified_domains: bool,
+    allow_publicly_shared_resources: bool,
+    default_role_id: Option<String>,
+    default_anonymize_ips: bool,
+    is_ai_data_processing_approved: Option<bool>,
+    is_ai_training_opted_in: Option<bool>,
+    read_only_mcp_access: bool,
+    default_experiment_stats_method: Option<String>,
+    logo_media_id: Option<String>,
+    projects: Vec<Project>,
+    is_ai_training_locked: bool,
+    is_ai_training_cta_shown: bool,
+    is_active: bool,
+    is_not_active_reason: Option<String>,
+    is_pending_deletion: bool,
+    is_hipaa: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Project {
+    organization_id: String,
+    id: u32,
+    uuid: String,
+    organization: String,
+    api_token: String,
+    name: String,
+    completed_snippet_onboarding: bool,
+    has_completed_onboarding_for: Option<Value>,
+    ingested_event: bool,
+    is_demo: bool,
+    timezone: String,
+    access_control: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::ctx::Ctx;
 use super::fields::FieldInfo;
 use super::form::Form;
-use super::input::Input;
+use super::input::{Input, field};
 use super::place::{InOrganization, InProject, Place};
 use super::way::Way;
 use crate::error::{Error, Result, Text, not_found};
@@ -87,6 +87,16 @@ impl Body {
     }
 }
 
+impl Body {
+    /// A field by its name; of a form's field that comes again, the last, as in Django.
+    ///
+    /// # Errors
+    /// The body cannot be read.
+    pub fn field(&self, name: &str) -> Result<Option<&Value>> {
+        Ok(field(self.value()?, matches!(self, Body::Form(_)), name))
+    }
+}
+
 /// Which organization or project the path belongs to. There is no default: every route says it, and is reached
 /// by those only whom the place is open to.
 #[derive(Clone, Copy)]
@@ -141,6 +151,8 @@ pub struct Call {
     /// Why the three above are what they are.
     pub way: Way,
     pub user_agent: String,
+    /// The headers that the route reads, in lower case.
+    pub headers: Vec<(&'static str, String)>,
     /// Whether the caller accepts JSON by name.
     pub wants_json: bool,
     /// The header of the one-time set-up code.
@@ -161,6 +173,11 @@ impl Call {
     /// The last query parameter of that name.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A header that the route reads.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether a program on this machine sent the request, with no proxy in between.
@@ -193,34 +210,4 @@ impl Deref for Call {
 /// A UUID in its usual form of 36 letters.
 pub fn parse_uuid(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
-}
-
-/// How many values and names the JSON holds, about; what is in strings does not count.
-fn json_counts(bytes: &[u8]) -> (usize, usize) {
-    let (mut values, mut names, mut in_string, mut escaped) = (0, 0, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b',' | b'[' | b'{' if !in_string => values += 1,
-            b':' if !in_string => names += 1,
-            _ => {}
-        }
-    }
-    (values, names)
-}
-
-/// About how many values the JSON holds.
-pub fn json_values(bytes: &[u8]) -> usize {
-    json_counts(bytes).0
-}
-
-/// What the JSON takes at the most once it is parsed, in bytes: each value's place in a list that grows by
-/// doubling, each name's in a map, and the texts.
-pub fn json_bytes(bytes: &[u8]) -> usize {
-    const VALUE_BYTES: usize = 2 * size_of::<Value>();
-    const NAME_BYTES: usize = 2 * size_of::<(usize, String)>() + 48;
-    let (values, names) = json_counts(bytes);
-    bytes.len() + values * VALUE_BYTES + names * NAME_BYTES
 }

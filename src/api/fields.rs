@@ -7,6 +7,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::{idn, json};
 use crate::clock::Time;
 use crate::error::{Error, Result, invalid, invalid_body};
 
@@ -157,7 +158,7 @@ pub fn check(
     let mut values = Vec::new();
     for field in fields.iter().filter(|field| !field.read_only) {
         let name = field.name;
-        let Some(value) = object.get(name) else {
+        let Some(value) = object.get(name).map(|value| once(field.kind, value, from_form)) else {
             if field.required && !partial {
                 return Err(invalid(name, "required", "This field is required."));
             }
@@ -171,6 +172,18 @@ pub fn check(
         values.push((name, checked));
     }
     Ok(values)
+}
+
+/// Of a form's field that comes again, the last counts, unless the field is a list; as in Django.
+fn once(kind: FieldKind, value: &Value, from_form: bool) -> &Value {
+    let is_list = matches!(
+        kind,
+        FieldKind::Texts { .. } | FieldKind::Integers | FieldKind::List | FieldKind::Objects(_)
+    );
+    match value {
+        Value::Array(items) if from_form && !is_list => items.last().unwrap_or(value),
+        _ => value,
+    }
 }
 
 /// What has no length of its own is bounded all the same: lists show it, and the audit log keeps it.
@@ -195,7 +208,7 @@ pub fn bytes_of(value: &Value) -> usize {
         Value::Object(pairs) => {
             pairs.iter().map(|(name, item)| name.len() + bytes_of(item) + 4).sum::<usize>() + 2
         }
-        Value::Number(_) => 8,
+        Value::Number(number) => number.as_str().len(),
         Value::Null | Value::Bool(_) => 4,
     }
 }
@@ -252,7 +265,7 @@ fn check_value(field: &FieldInfo, value: &Value, from_form: bool) -> Result<Chec
         }
         FieldKind::List => Ok(Checked::Json(Value::Array(list(name, value, from_form)?.to_vec()))),
         FieldKind::Json => match value.as_str() {
-            Some(text) if from_form => serde_json::from_str(text)
+            Some(text) if from_form => json::parse(text.as_bytes().to_vec())
                 .map(Checked::Json)
                 .map_err(|_| invalid(name, "invalid_input", "Value must be valid JSON.")),
             _ => Ok(Checked::Json(value.clone())),
@@ -336,9 +349,11 @@ fn email(field: &FieldInfo, value: &Value) -> Result<Checked> {
     }
 }
 
-/// Django's rule: a dotted local part, and a domain of letters, digits and inner hyphens.
+/// Django's rule: a dotted local part, and a domain of letters, digits and inner hyphens, or one that has such a form
+/// in DNS.
 pub fn is_email(address: &str) -> bool {
     let Some((local, domain)) = address.rsplit_once('@') else { return false };
+    let domain = idn::ascii_name(domain);
     let is_atom = |atom: &str| {
         !atom.is_empty()
             && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-!#$%&'*+/=?^_`{}|~".contains(&byte))
@@ -583,18 +598,35 @@ mod tests {
 
     #[test]
     fn a_form_spells_null_as_nothing_and_lists_as_repetition() {
-        let body = json!({"on": "", "tags": "a"});
+        let body = json!({"on": "", "tags": "a", "name": ["b", "c"], "level": ["1", "8"]});
         let mut form = Form::check(FIELDS, &body, true, true).unwrap();
         assert_eq!(form.take(ON).unwrap(), None);
         assert_eq!(form.take(TAGS).unwrap(), ["a"]);
+        assert_eq!((form.take(NAME).unwrap(), form.take(LEVEL).unwrap()), ("c".to_owned(), 8));
+        assert_eq!(code(json!({"name": ["b", "c"]})), "name:invalid_input");
     }
 
     #[test]
     fn addresses_are_judged_as_django_does() {
-        for good in ["a@b.co", "a.b+c@d-e.example.com", "A@localhost", "a@b.c1"] {
+        for good in
+            ["a@b.co", "a.b+c@d-e.example.com", "A@localhost", "a@b.c1", "a@bücher.example", "a@пример.рф"]
+        {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["a", "@b.co", "a@", "a@b", "a..b@c.co", "a@-b.co", "a b@c.co", "a@b..co", "a@b.c"] {
+        for bad in [
+            "a",
+            "@b.co",
+            "a@",
+            "a@b",
+            "a..b@c.co",
+            "a@-b.co",
+            "a b@c.co",
+            "a@b..co",
+            "a@b.c",
+            "ä@b.co",
+            "a@ü",
+            "a@ü%2e.co",
+        ] {
             assert!(!is_email(bad), "{bad}");
         }
     }

@@ -31,3 +31,11 @@ impl<'a> Input<'a> {
         Form::check(fields, self.value?, self.is_text, self.is_partial)
     }
 }
+
+/// A field by its name; of a form's field that comes again, the last, as in Django.
+pub fn field<'a>(value: &'a Value, is_text: bool, name: &str) -> Option<&'a Value> {
+    match value.get(name)? {
+        Value::Array(items) if is_text => items.last(),
+        found => Some(found),
+    }
+}

@@ -18,6 +18,7 @@ use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
 use crate::dns::Dns;
 use crate::error::{Error, Result};
 use crate::logging::{self, SecurityEvent};
+use crate::notices::Notices;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
 use crate::store::Store;
@@ -34,6 +35,8 @@ pub struct App {
     pub ids: Arc<Ids>,
     pub vault: Arc<Vault>,
     pub throttles: Throttles,
+    /// What the log says once a minute at most.
+    pub notices: Notices,
     pub dns: Dns,
     /// Lets the first user of an empty file sign up from anywhere; known to the log only.
     pub setup_code: String,
@@ -65,6 +68,7 @@ impl App {
             ids: Arc::new(ids),
             vault: Arc::new(vault),
             throttles: Throttles::default(),
+            notices: Notices::default(),
             outbound: Outbound::new(outbound_policy),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hash_permits: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),

@@ -134,6 +134,8 @@ pub struct Route {
     /// What the handler takes in memory beside the body, in bytes, where that is much: it waits until there is as
     /// much.
     pub work_bytes: usize,
+    /// The headers that the handler reads, in lower case.
+    pub reads_headers: &'static [&'static str],
     /// The status of a good answer.
     pub status: u16,
     pub responds: ResponseShape,
@@ -167,6 +169,7 @@ impl Route {
             accepts_list: false,
             body_bytes_max,
             work_bytes: 0,
+            reads_headers: &[],
             status: 200,
             responds: ResponseShape::Free,
             formats: &[],
@@ -198,6 +201,18 @@ impl Route {
     pub fn ingest(path: impl Into<String>, bytes_max: usize, handler: Handler) -> Route {
         let route = Route::post(path, Needs::Public, Within::Nothing, handler);
         Route { protocol: Protocol::Ingest, body_bytes_max: bytes_max, ..route }.in_any_format()
+    }
+
+    /// Answers what SDKs read; see [`Protocol::Ingest`].
+    pub fn sdk(path: impl Into<String>, handler: Handler) -> Route {
+        let route = Route::get(path, Needs::Public, Within::Nothing, handler);
+        Route { protocol: Protocol::Ingest, body_bytes_max: 1024, ..route }
+    }
+
+    /// The handler reads these headers, given in lower case.
+    pub fn reads_headers(mut self, names: &'static [&'static str]) -> Route {
+        self.reads_headers = names;
+        self
     }
 
     /// The body is an object of these fields.

@@ -15,6 +15,8 @@ const KEY_PER_MINUTE: u32 = 480;
 const KEY_PER_HOUR: u32 = 4800;
 const USER_WRITES_PER_MINUTE: u32 = 5;
 const ADDRESS_CHANGES_PER_HOUR: u32 = 10;
+const DAY_SECONDS: i64 = 24 * HOUR_SECONDS;
+const RESENT_INVITES_PER_DAY: u32 = 6;
 const DIAGNOSIS_SECONDS: i64 = 30;
 /// When so many are watched, the stale ones are forgotten.
 const WATCHED_MAX: usize = 10_000;
@@ -26,6 +28,7 @@ pub struct Throttles {
     key_hour: RateLimiter<[u8; 32]>,
     user_writes: RateLimiter<UserId>,
     address_changes: RateLimiter<UserId>,
+    resent_invites: RateLimiter<[u8; 32]>,
     diagnoses: RateLimiter<(UserId, ProxyRecordId)>,
     pub guesses: Guesses,
 }
@@ -54,6 +57,14 @@ impl Throttles {
     pub fn key(&self, hash: [u8; 32], now: Time) -> Result<()> {
         self.key_minute.hit(hash, now, MINUTE_SECONDS, KEY_PER_MINUTE)?;
         self.key_hour.hit(hash, now, HOUR_SECONDS, KEY_PER_HOUR)
+    }
+
+    /// Counts a wish to be sent an invite again, by the hash of the address.
+    ///
+    /// # Errors
+    /// 429 beyond six in a day.
+    pub fn resent_invite(&self, address: [u8; 32], now: Time) -> Result<()> {
+        self.resent_invites.hit(address, now, DAY_SECONDS, RESENT_INVITES_PER_DAY)
     }
 
     /// Counts a change to a user's own settings.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::task::Task;
+use crate::api::idn::ascii_address;
 use crate::app::App;
 use crate::clock::Time;
 use crate::config::Config;
@@ -72,10 +73,15 @@ impl Task for Mailer {
 
 impl Mailer {
     async fn send(&self, app: &App, id: MailId, mail: Mail) -> Result<()> {
+        // It may have been queued anew since it was seen to be due.
+        let mut queued_at = mail.created_at;
         let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
             Outgoing::Gone => return Ok(()),
             Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),
-            Outgoing::Ready(mail) => message(&self.from, id, &mail),
+            Outgoing::Ready(mail) => {
+                queued_at = mail.created_at;
+                message(&self.from, id, &mail)
+            }
         };
         let outcome = match outcome {
             Ok(message) => self.transport.send(message).await.map(drop).map_err(|cause| {
@@ -95,7 +101,7 @@ impl Mailer {
             }
         };
         let now = app.clock.now();
-        app.store.write(move |tx| outbox::settle(tx, id, done, now)).await
+        app.store.write(move |tx| outbox::settle(tx, id, queued_at, done, now)).await
     }
 }
 
@@ -106,19 +112,22 @@ fn is_about_the_sender(cause: &lettre::transport::smtp::Error) -> bool {
     cause.status().is_some_and(|code| CODES.contains(&code.into()))
 }
 
-/// A mail that is sent again keeps its `Message-ID`, so that one that came twice is known as one.
-fn message_id(from: &Mailbox, id: MailId) -> String {
+/// A mail that is tried again keeps its `Message-ID`, so that one that came twice is known as one. An invite that is
+/// mailed again on demand is another mail.
+fn message_id(from: &Mailbox, id: MailId, queued_at: Time) -> String {
     // The identifier of an invite's mail is that of the invite, and nobody's business.
-    let digest = Sha256::digest([b"message-id".as_slice(), id.0.as_bytes()].concat());
+    let digest =
+        Sha256::digest([b"message-id".as_slice(), id.0.as_bytes(), &queued_at.0.to_be_bytes()].concat());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     format!("<{}@{}>", uuid::Builder::from_custom_bytes(bytes).into_uuid(), domain(from))
 }
 
 fn message(from: &Mailbox, id: MailId, mail: &Mail) -> std::result::Result<Message, String> {
-    let to: Mailbox = mail.to.parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
+    let to: Mailbox =
+        ascii_address(&mail.to).parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
     Message::builder()
-        .message_id(Some(message_id(from, id)))
+        .message_id(Some(message_id(from, id, mail.created_at)))
         .from(from.clone())
         .to(to)
         .subject(&mail.subject)

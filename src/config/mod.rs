@@ -89,6 +89,10 @@ pub struct Config {
     #[arg(long, env = "ORGD_JIT_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub jit_signup: bool,
 
+    /// Folder with the scripts of posthog-js, which are then served below /static/; this program brings none.
+    #[arg(long, env = "ORGD_SDK_FOLDER", value_name = "FOLDER")]
+    pub sdk_folder: Option<PathBuf>,
+
     /// Form of the log.
     #[arg(long, env = "ORGD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,

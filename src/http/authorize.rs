@@ -131,7 +131,11 @@ fn check_route(tx: &Tx, route: &Route, call: &Call) -> Result<Place> {
             scopes::require(&key.scopes, scope)?;
         }
     }
-    place
+    let place = place?;
+    if let Some(organization) = place.organization() {
+        organizations::let_in(tx, organization, caller)?;
+    }
+    Ok(place)
 }
 
 /// Organizations may demand a second factor of whoever comes by session; of keys nothing is demanded.
@@ -154,7 +158,7 @@ fn check_second_factor(
         }
     };
     for id in concerned {
-        if organizations::find(tx, id)?.enforce_2fa == Some(true) {
+        if organizations::demands_second_factor(tx, id)? {
             // With a second factor there is no session that began without it.
             return Err(two_factor::setup_required());
         }

@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout};
 
 use super::pulse::{self, waiting};
 use super::respond::Memory;
-use crate::api::call::{Body, BodyFault, json_bytes, json_values};
+use crate::api::call::{Body, BodyFault};
+use crate::api::json::{self, Counts};
 use crate::config::{BODY_PAUSE_SECONDS_MAX, BODY_VALUES_MAX, Config};
 use crate::error::{Error, Result};
 use crate::pool::{Share, Shortage};
@@ -223,8 +224,9 @@ async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body, Share)> {
     let Raw { bytes, share } = raw;
     let content_type = content_type.unwrap_or("application/json");
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let counts = if media == "application/json" { Counts::of(&bytes) } else { Counts::default() };
     let (values, cost) = match media.as_str() {
-        "application/json" => (json_values(&bytes), json_bytes(&bytes)),
+        "application/json" => (counts.values, counts.parsed_bytes()),
         _ => {
             let fields = bytes.iter().filter(|byte| [b'&', b'\n'].contains(byte)).count();
             (fields, 2 * bytes.len() + fields * FORM_FIELD_BYTES)
@@ -247,7 +249,7 @@ async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body, Share)> {
     }
     let body = match media.as_str() {
         _ if bytes.is_empty() => Body::Json(Value::Object(Map::new())),
-        "application/json" => json(&bytes),
+        "application/json" => json_of(bytes, counts),
         "application/x-www-form-urlencoded" => {
             let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
             Body::Form(object(pairs))
@@ -258,8 +260,8 @@ async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body, Share)> {
     Ok((body, share))
 }
 
-fn json(bytes: &[u8]) -> Body {
-    match serde_json::from_slice(bytes) {
+fn json_of(bytes: Vec<u8>, counts: Counts) -> Body {
+    match json::parse_counted(bytes, counts.has_exponents) {
         Ok(value) => Body::Json(value),
         Err(cause) => Body::Bad(BodyFault::Unreadable(format!("JSON parse error - {cause}").into())),
     }

@@ -20,8 +20,7 @@ pub(super) fn header_key(authorization: Option<&str>) -> Option<Credential> {
 
 /// Every other credential; needs the body.
 pub(super) fn other(headers: &HeaderMap, call: &Call) -> Result<Credential> {
-    let value = call.body.value().ok();
-    let field = |name: &str| value.and_then(|value| value.get(name)?.as_str());
+    let field = |name: &str| call.body.field(name).ok().flatten().and_then(serde_json::Value::as_str);
     if let Some(token) = field(KEY_FIELD).filter(|token| !token.is_empty()) {
         return Ok(Credential::Key { token: token.into(), found_in: FoundIn::Body });
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
-use hyper::{Request, Version};
+use hyper::{HeaderMap, Request, Version};
 use serde::Serialize;
 
 use super::authorize::{Received, authorize};
@@ -78,10 +78,14 @@ async fn handle(
     log: &mut RequestLog,
 ) -> Result<HttpResponse> {
     forwarded::check_host(&request.headers, request.parts)?;
-    if request.is_api() && cors::is_preflight(&request.parts.method, &request.parts.headers) {
+    let matched = find(request);
+    // Routes that pages of any site may call answer for themselves what these may send.
+    let is_for_pages = matched.as_ref().is_ok_and(|matched| matched.target.node.is_ingest());
+    if request.is_api() && !is_for_pages && cors::is_preflight(&request.parts.method, &request.parts.headers)
+    {
         return Ok(preflight(request));
     }
-    let matched = find(request)?;
+    let matched = matched?;
     log.note_target(&matched);
     let target = matched.target;
     let received = read(request, client, matched, body).await?;
@@ -158,9 +162,16 @@ fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
         forwarded: client.is_forwarded,
         way: client.why,
         user_agent: text(headers.user_agent).unwrap_or_default().to_owned(),
+        headers: matched.target.route.map_or_else(Vec::new, |route| read_headers(route, &parts.headers)),
         wants_json: text(headers.accept).is_some_and(accept::names_json),
         setup_code: text(headers.setup_code).map(str::to_owned),
     }
+}
+
+/// The headers that the handler of the route reads.
+fn read_headers(route: &Route, headers: &HeaderMap) -> Vec<(&'static str, String)> {
+    let read = |name: &&'static str| Some((*name, text(headers.get(*name))?.to_owned()));
+    route.reads_headers.iter().filter_map(read).collect()
 }
 
 /// Puts the parsed body into the call, unless that was done before.

@@ -392,7 +392,7 @@ fn find(tx: &Tx, user: UserId, id: &str) -> Result<([u8; 32], ApiKey)> {
 }
 
 /// The keys of a user, newest first.
-fn of_user(tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], ApiKey)>> {
+pub(super) fn of_user(tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], ApiKey)>> {
     let mut keys = Vec::new();
     for (_, hash) in tx.scan(&BY_USER, &user, Order::Ascending)? {
         if let Some(key) = by_hash(tx, &hash)? {

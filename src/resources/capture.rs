@@ -6,22 +6,29 @@
 //! is stored already is known by its `uuid`.
 
 mod event;
+mod keep;
 mod request;
+mod skew;
+mod unpack;
+mod v1;
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
 
-use super::events::{self, EventIds};
 use super::{Resource, projects};
 use crate::api::call::BodyFault;
+use crate::api::json::{mended, mended_len};
 use crate::api::{Body, Call, Reply};
 use crate::app::{App, Route, Tag, async_, tagged};
-use crate::clock::Time;
 use crate::error::Result;
-use crate::pool::{Share, Shortage};
+use crate::pool::{Account, Share};
 use request::{Outline, Request};
+use skew::SenderClock;
+use unpack::grow;
 
 /// Largest request of a few events, before and after it is unpacked, in bytes.
 const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -46,64 +53,114 @@ fn routes() -> Vec<Route> {
          expect.",
     };
 
-    let paths = [
-        ("/capture/", REQUEST_BYTES_MAX),
-        ("/e/", REQUEST_BYTES_MAX),
-        ("/track/", REQUEST_BYTES_MAX),
-        ("/engage/", REQUEST_BYTES_MAX),
-        ("/i/v0/e/", REQUEST_BYTES_MAX),
-        ("/batch/", BATCH_BYTES_MAX),
-    ];
-    let row = |(path, bytes_max)| {
+    let post = |path, bytes_max| {
         let handler = async_(move |app, call| capture(app, call, bytes_max));
         Route::ingest(path, bytes_max, handler).about(
             "Send events",
             "With the project's token as `api_key`. Answers `{\"status\": 1}` once the events are \
-             on disk; an unknown token is answered the same. Pages of any site may call it.",
+             on disk; an unknown token is answered the same, but for a batch with `historical_migration`. \
+             Pages of any site may call it.",
         )
     };
-    tagged(TAG, paths.into_iter().map(row).collect())
+    let get = |path| {
+        let handler = async_(|app, call| capture(app, call, REQUEST_BYTES_MAX));
+        Route::sdk(path, handler).about(
+            "Send events in the address",
+            "As by POST, with the events in `data`, as JSON or in base64: for pixels in pages and mails.",
+        )
+    };
+    let mut routes = vec![post("/batch/", BATCH_BYTES_MAX)];
+    for path in ["/capture/", "/e/", "/track/", "/engage/", "/i/v0/e/"] {
+        routes.extend([post(path, REQUEST_BYTES_MAX), get(path)]);
+    }
+    routes.push(Route::ingest("/s/", BATCH_BYTES_MAX, async_(discard)).about(
+        "Send recordings",
+        "They are answered `{\"status\": 1}`, and kept nowhere: this server records no sessions.",
+    ));
+    routes.push(v1::route());
+    tagged(TAG, routes)
 }
 
 async fn capture(app: Arc<App>, call: Arc<Call>, bytes_max: usize) -> Result<Reply> {
-    let read = match &call.body {
-        Body::Bytes(bytes, share) => read(&app, bytes, share, bytes_max, call.now).await?,
-        // A request without a body.
-        Body::Json(_) => Err(NO_EVENT),
-        Body::Bad(BodyFault::Busy { .. }) => Err(BUSY),
-        Body::Form(_) | Body::Bad(_) => Err(TOO_LARGE),
-    };
-    let request = match read {
-        Ok(request) => request,
-        Err(refusal) => return Ok(refusal.reply()),
-    };
-    // A token that belongs to no project stores nothing, and gets no error: the sender is often a browser
-    // that can do nothing about it.
-    if let Some(receiver) = app.store.read(|tx| projects::by_token(tx, &request.token))? {
-        let ip = (!receiver.anonymize_ips).then(|| call.peer.to_string());
-        if let Err(refusal) = keep(&app, Arc::new(request), ip.map(Arc::from)).await? {
-            return Ok(refusal.reply());
-        }
+    match receive(&app, &call, bytes_max).await? {
+        Ok(()) if call.query("beacon") == Some("1") => Reply::no_content(),
+        Ok(()) => Reply::ok(&json!({"status": 1})),
+        Err(refusal) => Ok(refusal.reply()),
     }
+}
+
+async fn discard(_: Arc<App>, _: Arc<Call>) -> Result<Reply> {
     Reply::ok(&json!({"status": 1}))
+}
+
+async fn receive(app: &Arc<App>, call: &Call, bytes_max: usize) -> Result<Outcome<()>> {
+    let of_address;
+    let (bytes, share) = match &call.body {
+        Body::Bytes(bytes, share) if !bytes.is_empty() => (bytes.clone(), share),
+        Body::Bytes(..) | Body::Json(_) => {
+            let Some(data) = call.query("data") else { return Ok(Err(NO_EVENT)) };
+            of_address = app.work.share(Account::of(call.peer), data.len());
+            match unpack::data_of(data) {
+                Ok(bytes) => (Bytes::from(bytes), &of_address),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+        }
+        Body::Bad(BodyFault::Busy { .. }) => return Ok(Err(BUSY)),
+        Body::Form(_) | Body::Bad(_) => return Ok(Err(TOO_LARGE)),
+    };
+    let request = match read(app, bytes, share, bytes_max, SenderClock::of(call)).await? {
+        Ok(request) => request,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some(receiver) = app.store.read(|tx| projects::by_token(tx, &request.token))? else {
+        return Ok(unknown_token(app, call, &request));
+    };
+    if request.has_unreadable_time && app.notices.is_due(&format!("time {}", receiver.id), call.now) {
+        let project = receiver.id;
+        tracing::warn!(%project, "captured events say their time in a way that cannot be read; that of receipt was taken");
+    }
+    let ip = (!receiver.anonymize_ips).then(|| call.peer.to_string());
+    keep(app, request, ip.map(Arc::from)).await
+}
+
+/// A token that belongs to no project stores nothing, and gets no error: the sender is often a browser that can do
+/// nothing about it, and others would send for ever. Who moves events from elsewhere, such as a batch export, waits
+/// for an answer and must not take them for stored.
+fn unknown_token(app: &App, call: &Call, request: &Request) -> Outcome<()> {
+    note_unknown_token(app, call, &request.token);
+    if request.is_migration() {
+        return Err(Refusal::unauthorized("API key is not valid: unknown"));
+    }
+    Ok(())
+}
+
+fn note_unknown_token(app: &App, call: &Call, token: &str) {
+    if !app.notices.is_due(&format!("token {token}"), call.now) {
+        return;
+    }
+    // A sender may have mistaken a secret for it.
+    let is_plain = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let token = if is_plain { token.get(..12).unwrap_or(token) } else { "-" };
+    tracing::warn!(token, address = %call.peer, "events came with the token of no project and were dropped");
 }
 
 /// The request, checked. What it takes comes from the share.
 async fn read(
     app: &Arc<App>,
-    bytes: &Bytes,
+    bytes: Bytes,
     share: &Share,
     bytes_max: usize,
-    now: Time,
+    clock: SenderClock,
 ) -> Result<Outcome<Request>> {
-    let is_small = bytes.len() <= AT_ONCE_BYTES_MAX && !request::is_packed(bytes);
-    let bytes = match plain(app, bytes.clone(), share, bytes_max).await? {
+    let is_small = bytes.len() <= AT_ONCE_BYTES_MAX && unpack::packing(&bytes).is_none();
+    let bytes = match unpack::plain(app, bytes, share, bytes_max).await? {
         Ok(bytes) => bytes,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let piece_bytes = (app.config.budgets().work / PIECES).min(PIECE_BYTES_MAX);
-    let outlined = move || request::outline(bytes, now, piece_bytes);
-    let outline = match beside(app, is_small, outlined).await? {
+    let piece_bytes = piece_bytes(app);
+    let outlined =
+        read_or_mend(app, bytes, share, is_small, move |bytes| request::outline(bytes, clock, piece_bytes));
+    let outline = match outlined.await? {
         Ok(outline) => outline,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -114,44 +171,30 @@ async fn read(
     beside(app, is_small, move || Outline::check(outline)).await
 }
 
-/// The JSON text: without gzip, and out of the form that it may stand in.
-async fn plain(app: &Arc<App>, bytes: Bytes, share: &Share, bytes_max: usize) -> Result<Outcome<Bytes>> {
-    let bytes = match unpack(app, bytes, share, bytes_max).await? {
-        Ok(bytes) if request::may_be_form(&bytes) => bytes,
-        other => return Ok(other),
-    };
-    // The form is undone twice, and is there meanwhile.
-    if let Err(refusal) = grow(share, 3 * bytes.len()).await {
-        return Ok(Err(refusal));
-    }
-    match request::form_data(&bytes) {
-        None => Ok(Ok(bytes)),
-        Some(Err(refusal)) => Ok(Err(refusal)),
-        Some(Ok(data)) => unpack(app, data.into(), share, bytes_max).await,
-    }
+/// How much of a request is stored in one go, in bytes.
+fn piece_bytes(app: &App) -> usize {
+    (app.config.budgets().work / PIECES).min(PIECE_BYTES_MAX)
 }
 
-/// Compression is recognized by its first bytes, whatever headers say.
-async fn unpack(app: &Arc<App>, bytes: Bytes, share: &Share, bytes_max: usize) -> Result<Outcome<Bytes>> {
-    if !request::is_packed(&bytes) {
-        return Ok(Ok(bytes));
-    }
-    let packed = bytes.clone();
-    let len = match app.run_blocking(move || request::unpacked_len(&packed, bytes_max)).await? {
-        Ok(len) => len,
-        Err(refusal) => return Ok(Err(refusal)),
+/// Reads the text, and once more when what is no JSON in it is mended.
+async fn read_or_mend<T: Send + 'static>(
+    app: &Arc<App>,
+    bytes: Bytes,
+    share: &Share,
+    is_small: bool,
+    read: impl Fn(Bytes) -> Outcome<T> + Clone + Send + 'static,
+) -> Result<Outcome<T>> {
+    let (first, text) = (read.clone(), bytes.clone());
+    let refusal = match beside(app, is_small, move || first(text)).await? {
+        Err(refusal) if refusal.fault == Fault::Json => refusal,
+        other => return Ok(other),
     };
+    let text = bytes.clone();
+    let Some(len) = beside(app, is_small, move || mended_len(&text)).await? else { return Ok(Err(refusal)) };
     if let Err(refusal) = grow(share, len).await {
         return Ok(Err(refusal));
     }
-    app.run_blocking(move || request::unpacked(&bytes, len)).await
-}
-
-async fn grow(share: &Share, bytes: usize) -> Outcome<()> {
-    share.grow(bytes).await.map_err(|shortage| match shortage {
-        Shortage::Busy => BUSY,
-        Shortage::Never => TOO_LARGE,
-    })
+    beside(app, is_small, move || read(mended(&bytes, len).into())).await
 }
 
 /// Does the work right here where it is small.
@@ -164,7 +207,9 @@ async fn beside<T: Send + 'static>(
 }
 
 /// Stores all events of the request, piece by piece.
-async fn keep(app: &Arc<App>, request: Arc<Request>, ip: Option<Arc<str>>) -> Result<Outcome<()>> {
+async fn keep(app: &Arc<App>, request: Request, ip: Option<Arc<str>>) -> Result<Outcome<()>> {
+    let token: Arc<str> = request.token.as_str().into();
+    let request = Arc::new(request);
     let mut from = Some(request.start());
     while let Some(start) = from {
         let (read, ip) = (Arc::clone(&request), ip.clone());
@@ -174,45 +219,68 @@ async fn keep(app: &Arc<App>, request: Arc<Request>, ip: Option<Arc<str>>) -> Re
             Err(refusal) => return Ok(Err(refusal)),
         };
         from = piece.next;
-        let events = Arc::new(piece.events);
-        let mut done = 0;
-        while done < events.len() {
-            let event_ids = EventIds { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) };
-            let (request, events) = (Arc::clone(&request), Arc::clone(&events));
-            let write = app.store.write(move |tx| {
-                let rest = &events[done..];
-                // The project may be gone by now.
-                let Some(receiver) = projects::by_token(tx, &request.token)? else { return Ok(rest.len()) };
-                projects::note_event(tx, receiver.id)?;
-                events::store(tx, &event_ids, receiver.id, rest)
-            });
-            done += write.await?;
+        if let Err(refusal) = keep::store_all(app, &token, piece.events).await? {
+            return Ok(Err(refusal));
         }
     }
     Ok(Ok(()))
 }
 
-/// Why a request is refused: a status and a sentence.
-#[derive(Debug, PartialEq, Eq)]
-struct Refusal(u16, std::borrow::Cow<'static, str>);
-
-const fn bad(sentence: &'static str) -> Refusal {
-    Refusal(400, std::borrow::Cow::Borrowed(sentence))
+/// What a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Size,
+    /// There is no memory, or no disk, for the request now.
+    Busy,
+    /// The bytes cannot be unpacked.
+    Packing,
+    /// The text is no JSON, or not in the form of a request.
+    Json,
+    /// An event lacks something, or the request a token.
+    Content,
 }
 
-const TOO_LARGE: Refusal = bad("maximum event size exceeded");
-/// There is no memory for the request now.
-const BUSY: Refusal = Refusal(503, std::borrow::Cow::Borrowed("server is busy, try again later"));
+/// Why a request is refused: a status and a sentence.
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal {
+    status: u16,
+    sentence: Cow<'static, str>,
+    fault: Fault,
+}
+
+const fn refusal(status: u16, sentence: &'static str, fault: Fault) -> Refusal {
+    Refusal { status, sentence: Cow::Borrowed(sentence), fault }
+}
+
+const fn bad(sentence: &'static str) -> Refusal {
+    refusal(400, sentence, Fault::Content)
+}
+
+const TOO_LARGE: Refusal = refusal(400, "maximum event size exceeded", Fault::Size);
+const BUSY: Refusal = refusal(503, "server is busy, try again later", Fault::Busy);
 const NO_EVENT: Refusal = bad("request holds no event");
 
 impl Refusal {
-    fn reply(self) -> Reply {
-        let reply = Reply::text(self.0, "text/plain; charset=utf-8", self.1);
-        if self.0 == 503 { reply.with("retry-after", RETRY_SECONDS) } else { reply }
+    fn of_json(cause: impl Display) -> Refusal {
+        let sentence = format!("failed to parse request: {cause}");
+        Refusal { status: 400, sentence: sentence.into(), fault: Fault::Json }
     }
 
-    fn unparsable(cause: &serde_json::Error) -> Refusal {
-        Refusal(400, format!("failed to parse request: {cause}").into())
+    fn unauthorized(sentence: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { status: 401, sentence: sentence.into(), fault: Fault::Content }
+    }
+
+    /// Says which event of a list is meant.
+    fn at(mut self, place: Option<usize>) -> Refusal {
+        if let Some(place) = place {
+            self.sentence = format!("{}: event {place} of the batch, counted from 0", self.sentence).into();
+        }
+        self
+    }
+
+    fn reply(self) -> Reply {
+        let reply = Reply::text(self.status, "text/plain; charset=utf-8", self.sentence);
+        if self.status == 503 { reply.with("retry-after", RETRY_SECONDS) } else { reply }
     }
 }
 

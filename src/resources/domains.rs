@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::audit::{self, Change, scope as audited};
 use super::{Resource, organizations, places, sessions};
+use crate::api::idn::ascii_name;
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
@@ -222,7 +223,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     sessions::require_recent_login(ctx)?;
     let mut form = input.form(FIELDS)?;
     let mut domain = Domain {
-        domain: form.take(DOMAIN).unwrap_or_default(),
+        domain: ascii_name(&form.take(DOMAIN).unwrap_or_default()).into_owned(),
         verified_at: None,
         verification_challenge: URL_SAFE_NO_PAD.encode(ctx.ids.bytes::<32>()),
         last_verification_retry: None,
@@ -292,11 +293,15 @@ fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
 /// Gives a domain up: another organization can verify its name from then on. From admin level on.
 ///
 /// # Errors
-/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such domain.
+/// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such domain;
+/// 400 where it lets the actor in.
 pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId) -> Result<()> {
     let organization = at.require(Level::Admin)?;
     sessions::require_recent_login(ctx)?;
     let domain = get(tx, organization, id)?;
+    if domain.verified_at.is_some() {
+        organizations::may_give_up_domain(ctx, tx, organization, &domain.domain)?;
+    }
     tx.delete(&DOMAINS, &(organization, id))?;
     audit::record(ctx, tx, organization, Change::deleted(audited::DOMAIN, id, &domain.domain))
 }
@@ -349,26 +354,36 @@ fn require_unverified(tx: &Tx, organization: OrganizationId, id: DomainId) -> Re
     Ok(domain)
 }
 
-/// PostHog's rule: lower-case labels with single hyphens inside, and letters only in the last one.
+/// PostHog's rule: lower-case labels with single hyphens inside, and letters only in the last one; besides, names beyond
+/// ASCII in the form that DNS has.
 fn is_domain(name: &str) -> bool {
     let is_word = |word: &str| {
         !word.is_empty() && word.bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
     };
+    // Labels beyond ASCII have two hyphens at the front.
+    let inner = |label: &str| label.strip_prefix("xn--").unwrap_or(label).split('-').all(is_word);
     let Some((front, last)) = name.rsplit_once('.') else { return false };
-    front.split('.').all(|label| label.split('-').all(is_word))
-        && last.len() >= 2
-        && last.bytes().all(|letter| letter.is_ascii_lowercase())
+    let is_last = last.len() >= 2 && last.bytes().all(|letter| letter.is_ascii_lowercase());
+    front.split('.').all(inner) && (is_last || (last.starts_with("xn--") && inner(last)))
 }
 
 fn get(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain> {
     tx.get(&DOMAINS, &(organization, id))?.ok_or_else(not_found)
 }
 
+/// Whether the address is under a domain that the organization has proved.
+pub fn admits(tx: &Tx, organization: OrganizationId, email: &str) -> Result<bool> {
+    let Some((_, name)) = email.rsplit_once('@') else { return Ok(false) };
+    Ok(tx.get(&VERIFIED, &name.to_lowercase())?.is_some_and(|(home, _)| home == organization))
+}
+
 /// The organization that takes in whoever signs up with this address: it has proved the address's
 /// domain and asks for it.
 pub fn provisions(tx: &Tx, email: &str) -> Result<Option<OrganizationId>> {
     let Some((_, name)) = email.rsplit_once('@') else { return Ok(None) };
-    let Some((organization, id)) = tx.get(&VERIFIED, &name.to_lowercase())? else { return Ok(None) };
+    let Some((organization, id)) = tx.get(&VERIFIED, &ascii_name(&name.to_lowercase()).into_owned())? else {
+        return Ok(None);
+    };
     Ok(get(tx, organization, id)?.jit_provisioning_enabled.then_some(organization))
 }
 

@@ -4,6 +4,8 @@
 //! An invite opens only while whoever sent it could send it still.
 
 mod find;
+mod make;
+mod project_access;
 mod tokens;
 
 use std::collections::HashMap;
@@ -11,7 +13,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Resource, members, organizations, outbox, users};
+use super::members::Visible;
+use super::outbox::Occasion;
+use super::{Resource, organizations, outbox, projects, users};
 use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level, Paging, Reply, Within};
@@ -22,8 +26,11 @@ use crate::error::{Result, denied, invalid_body, not_found};
 use crate::ids::{InviteId, OrganizationId, UserId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
+use find::stands;
 pub use find::{Loaded, by_token, is_awaited, of_mail};
 use find::{of_address, open_to};
+use make::{End, Wanted, end, make, may_send};
+pub use project_access::{ProjectAccess, give};
 pub use tokens::{Token, prepare};
 
 pub static RESOURCE: Resource =
@@ -42,6 +49,7 @@ fn routes() -> Vec<Route> {
     let bulk = "/api/organizations/{organization_id}/invites/bulk/";
     let organization = Within::Organization("organization_id");
     let link_of_one = "/api/organizations/{organization_id}/invites/{id}/link/";
+    let delegate = "/api/organizations/{organization_id}/invites/delegate/";
     let routes = vec![
         Route::get(all, scope("organization_member:read"), organization, read(list))
             .responds_page(FIELDS)
@@ -51,8 +59,9 @@ fn routes() -> Vec<Route> {
             .responds(201, FIELDS)
             .about(
                 "Invite somebody",
-                "Up to the caller's own level. Replaces an older invite of the same address, and \
-                 sends a mail where mail is set up.",
+                "Up to the caller's own level; plain members where `members_can_invite` is on. Replaces \
+                 older invites of the same address, and sends a mail where mail is set up. To send an \
+                 invite again, post it again with `combine_pending_invites`.",
             ),
         Route::delete(one, scope("organization_member:write"), organization, write(delete))
             .responds_nothing()
@@ -61,6 +70,13 @@ fn routes() -> Vec<Route> {
             .accepts_list_of(FIELDS)
             .responds_list(FIELDS)
             .about("Invite several people", "A list of invites, all or none of which are made."),
+        Route::post(delegate, scope("organization_member:write"), organization, write(post_delegate))
+            .accepts(DELEGATE)
+            .responds(201, FIELDS)
+            .about(
+                "Ask somebody to finish the set-up",
+                "From admin level on: an invite at admin level, with a mail that says so.",
+            ),
         Route::get(link_of_one, scope("organization_member:write"), organization, read(link))
             .responds(200, LINK)
             .about(
@@ -83,6 +99,8 @@ pub struct Invite {
     pub updated_at: Time,
     /// `None` only in files of older schemas, until they are opened.
     pub token: Option<Token>,
+    /// Projects that whoever accepts it gets access to besides.
+    pub private_project_access: Vec<ProjectAccess>,
 }
 
 /// By organization, and by time.
@@ -103,8 +121,14 @@ const TARGET_EMAIL: Field<String> = Field::email("target_email").required();
 const FIRST_NAME: Field<String> = Field::text("first_name", 30).blank();
 const LEVEL: Field<u8> = Field::choice("level", LEVELS).described("1 member, 8 admin, 15 owner.");
 const MESSAGE: Field<Option<String>> = Field::long_text("message").blank().nullable();
-const SEND_EMAIL: Field<bool> = Field::boolean("send_email").write_only();
-const COMBINE_PENDING_INVITES: Field<bool> = Field::boolean("combine_pending_invites").write_only();
+const SEND_EMAIL: Field<bool> =
+    Field::boolean("send_email").write_only().described("False: no mail is sent.");
+const COMBINE_PENDING_INVITES: Field<bool> = Field::boolean("combine_pending_invites")
+    .write_only()
+    .described("Takes the highest levels of the open invites that this one replaces.");
+const PRIVATE_PROJECT_ACCESS: Field<Option<Value>> = Field::list("private_project_access")
+    .nullable()
+    .described("Projects to give access to: `{\"id\", \"level\"}`, the level 1 or `member`, 8 or `admin`.");
 pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     TARGET_EMAIL.info(),
@@ -118,7 +142,16 @@ pub const FIELDS: &[FieldInfo] = &[
     MESSAGE.info(),
     SEND_EMAIL.info(),
     COMBINE_PENDING_INVITES.info(),
+    PRIVATE_PROJECT_ACCESS.info(),
 ];
+
+const DELEGATE_MESSAGE: Field<Option<String>> = Field::text("message", 1000).blank().nullable();
+const STEP_AT_DELEGATION: Field<Option<String>> = Field::text("step_at_delegation", 64)
+    .blank()
+    .nullable()
+    .write_only()
+    .described("Accepted; nothing is kept of it.");
+const DELEGATE: &[FieldInfo] = &[TARGET_EMAIL.info(), DELEGATE_MESSAGE.info(), STEP_AT_DELEGATION.info()];
 
 const LINK: &[FieldInfo] = &[Field::text("link", 2000).read_only()];
 
@@ -139,6 +172,7 @@ struct Wire<'a> {
     created_at: Time,
     updated_at: Time,
     message: Option<&'a str>,
+    private_project_access: Option<Vec<project_access::ProjectAccessWire>>,
 }
 
 fn wire<'a>(ctx: &Ctx, id: InviteId, invite: &'a Invite, creator: Option<&'a users::User>) -> Wire<'a> {
@@ -153,6 +187,7 @@ fn wire<'a>(ctx: &Ctx, id: InviteId, invite: &'a Invite, creator: Option<&'a use
         created_at: invite.created_at,
         updated_at: invite.updated_at,
         message: invite.message.as_deref(),
+        private_project_access: project_access::wire(&invite.private_project_access),
     }
 }
 
@@ -173,7 +208,11 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
         all.retain(|(_, invite)| invite.level <= mine);
         (all.len() as u64, paging.cut(all))
     };
-    let creators = page.iter().map(|(_, invite)| users::get(tx, invite.created_by));
+    let visible = Visible::of(tx, call.place.in_organization()?, call.user()?)?;
+    let creators = page.iter().map(|(_, invite)| match visible.has(invite.created_by) {
+        true => users::get(tx, invite.created_by),
+        false => Ok(None),
+    });
     let creators = creators.collect::<Result<Vec<_>>>()?;
     let pairs = page.iter().zip(&creators);
     let rows = pairs.map(|(((_, id), invite), creator)| wire(call, *id, invite, creator.as_ref()));
@@ -182,16 +221,28 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 
 /// Shows the link to those who could send the invite themselves. Each look is logged.
 fn link(call: &Call, tx: &Tx) -> Result<Reply> {
-    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
-    let id = call.id("id")?;
+    let at = call.place.in_organization()?;
+    let (organization, id) = (at.id, call.id("id")?);
     let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
-    may_send(call, mine, invite.level)?;
+    may_send(call, tx, at, invite.level)?;
+    project_access::check(tx, at, call.user()?, &there(tx, organization, &invite)?)?;
     let Some(token) = invite.open_token(&call.vault, id) else {
         let detail = "The link of this invite was sealed with another secret key. Send the invite again.";
         return Err(invalid_body("invalid_input", detail));
     };
     tracing::info!(%organization, invite = %id, user = %call.user()?, "the link of an invite was shown");
     Reply::ok(&Link { link: outbox::invite_link(call, &token) })
+}
+
+/// What the invite gives of projects that are there still.
+fn there(tx: &Tx, organization: OrganizationId, invite: &Invite) -> Result<Vec<ProjectAccess>> {
+    let mut there = Vec::new();
+    for access in &invite.private_project_access {
+        if projects::is_of(tx, organization, access.project)? {
+            there.push(*access);
+        }
+    }
+    Ok(there)
 }
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -208,6 +259,12 @@ fn post_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::ok(&rows)
 }
 
+fn post_delegate(call: &Call, tx: &WriteTx) -> Result<Reply> {
+    let (id, invite) = delegate(call, tx, call.place.in_organization()?, call.input())?;
+    let creator = users::find(tx, invite.created_by)?;
+    Reply::created(&wire(call, id, &invite, Some(&creator)))
+}
+
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
     remove(call, tx, call.place.in_organization()?, call.id("id")?)?;
     Reply::no_content()
@@ -217,10 +274,34 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
 /// address to this organization are replaced.
 ///
 /// # Errors
-/// 403 for a level above the actor's own, or above that of an invite that would be replaced; 400 for wrong fields,
-/// and for whoever belongs to the organization.
+/// 403 where the actor may not invite, and for a level above their own, also of an invite that would be replaced; 400
+/// for wrong fields, for access to projects that the actor may not give, for whoever belongs to the organization, and
+/// for an address under none of its verified domains where it demands one.
 pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(InviteId, Invite)> {
-    make(ctx, tx, at, input.form(FIELDS)?)
+    organizations::may_invite(tx, at)?;
+    make(ctx, tx, at, Wanted::of(input.form(FIELDS)?)?)
+}
+
+/// Invites somebody at admin level, to finish the set-up of the organization. From admin level on.
+///
+/// # Errors
+/// 403 below admin; else as for `create`.
+pub fn delegate(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(InviteId, Invite)> {
+    at.require(Level::Admin)?;
+    let mut form = input.form(DELEGATE)?;
+    let wanted = Wanted {
+        target_email: form.take(TARGET_EMAIL).unwrap_or_default(),
+        first_name: String::new(),
+        level: Level::Admin,
+        message: form.take(DELEGATE_MESSAGE).flatten(),
+        private_project_access: Vec::new(),
+        combines: false,
+        sends_mail: true,
+        occasion: Occasion::Delegation,
+    };
+    form.ignore(STEP_AT_DELEGATION);
+    form.finish();
+    make(ctx, tx, at, wanted)
 }
 
 /// Makes the invites of a list. Of two with one address the last one counts.
@@ -233,6 +314,7 @@ pub fn create_many(
     at: InOrganization,
     input: Input<'_>,
 ) -> Result<Vec<(InviteId, Invite)>> {
+    organizations::may_invite(tx, at)?;
     // An empty body equals no entries where it is not JSON at all; a lone object is no array.
     let Value::Array(entries) = input.value? else {
         let detail = "This endpoint needs an array of data for bulk invite creation.";
@@ -255,7 +337,8 @@ pub fn create_many(
     let mut made = Vec::new();
     for (place, form) in forms.into_iter().enumerate() {
         if last.get(&address(&form)) == Some(&place) {
-            made.push(make(ctx, tx, at, form)?);
+            let wanted = Wanted::of(form).map_err(|error| error.within(place))?;
+            made.push(make(ctx, tx, at, wanted)?);
         }
     }
     Ok(made)
@@ -270,73 +353,31 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: InviteId) -> Resu
     if at.level < Level::Admin && invite.created_by != ctx.user()? {
         return Err(denied("Only admins and whoever sent an invite can take it back."));
     }
-    Ok(tx.delete(&INVITES, &(at.id, id))?)
+    end(ctx, tx, &Loaded { organization: at.id, id, invite }, End::TakenBack)
 }
 
-/// Whether the caller may let somebody in at this level.
-fn may_send(ctx: &Ctx, mine: Level, level: Level) -> Result<()> {
-    if level > mine {
-        let detail = "You cannot invite a user with a higher permission level than your own.";
-        return Err(denied(detail));
+/// Queues the mails of all open invites of an address once more. Nobody learns whether there are any.
+///
+/// # Errors
+/// The storage failed.
+pub fn resend(ctx: &Ctx, tx: &WriteTx, email: &str) -> Result<()> {
+    for Loaded { organization, id, mut invite } in open_to(tx, email, ctx.now)? {
+        if stands(tx, organization, &invite)?
+            && outbox::push_invite(ctx, tx, organization, id, &invite, Occasion::Invite)?
+            && !invite.emailing_attempt_made
+        {
+            invite.emailing_attempt_made = true;
+            tx.put(&INVITES, &(organization, id), &invite)?;
+        }
     }
-    members::key_may_give(ctx, level)
-}
-
-fn make(ctx: &Ctx, tx: &WriteTx, at: InOrganization, mut form: Form) -> Result<(InviteId, Invite)> {
-    let InOrganization { id: organization, level: mine } = at;
-    let id = ctx.new_id();
-    let mut invite = Invite {
-        target_email: form.take(TARGET_EMAIL).map(lower_domain).unwrap_or_default(),
-        first_name: String::new(),
-        level: Level::Member,
-        message: None,
-        emailing_attempt_made: false,
-        created_by: ctx.user()?,
-        created_at: ctx.now,
-        updated_at: ctx.now,
-        token: Some(tokens::new_token(&ctx.ids, &ctx.vault, id)?),
-    };
-    form.set(FIRST_NAME, &mut invite.first_name);
-    form.set(MESSAGE, &mut invite.message);
-    if let Some(level) = form.take(LEVEL).and_then(|number| Level::of(number.into())) {
-        invite.level = level;
-    }
-    // Nobody replaces what they could not send, whether its level is kept or not.
-    let older = of_address(tx, organization, &invite.target_email)?;
-    let pending = older.iter().filter(|(_, old)| !old.is_expired(ctx.now)).map(|(_, old)| old.level);
-    let highest = pending.fold(invite.level, Level::max);
-    may_send(ctx, mine, highest)?;
-    if form.take(COMBINE_PENDING_INVITES).unwrap_or(false) {
-        invite.level = highest;
-    }
-    if let Some(user) = users::by_email(tx, &invite.target_email)?
-        && members::level_of(tx, organization, user)?.is_some()
-    {
-        let detail = "A user with this email address already belongs to the organization.";
-        return Err(invalid_body("invalid_input", detail));
-    }
-    for (old_id, _) in older {
-        tx.delete(&INVITES, &(organization, old_id))?;
-    }
-    let wanted = form.take(SEND_EMAIL).unwrap_or(true);
-    form.finish();
-    invite.emailing_attempt_made = wanted && outbox::push_invite(ctx, tx, organization, id, &invite)?;
-    tx.insert(&INVITES, &(organization, id), &invite)?;
-    Ok((id, invite))
-}
-
-fn lower_domain(address: String) -> String {
-    match address.rsplit_once('@') {
-        Some((local, domain)) => format!("{local}@{}", domain.to_lowercase()),
-        None => address,
-    }
+    Ok(())
 }
 
 /// Takes back all open invites of an address, and says which they were.
-pub fn take_back_all_to(tx: &WriteTx, email: &str, now: Time) -> Result<Vec<Loaded>> {
-    let open = open_to(tx, email, now)?;
-    for Loaded { organization, id, .. } in &open {
-        tx.delete(&INVITES, &(*organization, *id))?;
+pub fn take_back_all_to(ctx: &Ctx, tx: &WriteTx, email: &str) -> Result<Vec<Loaded>> {
+    let open = open_to(tx, email, ctx.now)?;
+    for invite in &open {
+        end(ctx, tx, invite, End::TakenBack)?;
     }
     Ok(open)
 }
@@ -344,15 +385,15 @@ pub fn take_back_all_to(tx: &WriteTx, email: &str, now: Time) -> Result<Vec<Load
 /// Takes back the open invites that a user has sent and could not send any more at this level; with `None`,
 /// for who is no member any more, all of them.
 pub fn take_back_above(
+    ctx: &Ctx,
     tx: &WriteTx,
     organization: OrganizationId,
     sender: UserId,
     level: Option<Level>,
-    now: Time,
 ) -> Result<()> {
     for ((_, id), invite) in tx.scan(&INVITES, &organization, Order::Ascending)? {
-        if invite.created_by == sender && Some(invite.level) > level && !invite.is_expired(now) {
-            tx.delete(&INVITES, &(organization, id))?;
+        if invite.created_by == sender && Some(invite.level) > level && !invite.is_expired(ctx.now) {
+            end(ctx, tx, &Loaded { organization, id, invite }, End::TakenBack)?;
         }
     }
     Ok(())
@@ -360,15 +401,22 @@ pub fn take_back_above(
 
 /// The address has joined: its invites to this organization are used up. Those of other organizations
 /// stay, for joining one is no answer to another.
-pub fn on_joined(tx: &WriteTx, organization: OrganizationId, email: &str) -> Result<()> {
-    for (id, _) in of_address(tx, organization, email)? {
-        tx.delete(&INVITES, &(organization, id))?;
+pub fn on_joined(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    user: UserId,
+    email: &str,
+) -> Result<()> {
+    for (id, invite) in of_address(tx, organization, email)? {
+        end(ctx, tx, &Loaded { organization, id, invite }, End::Used(user))?;
     }
     Ok(())
 }
 
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{HASH, NOW, ONE, TWO, text};
+    use crate::ids::ProjectId;
     use crate::vault::Sealed;
     all.add(
         &INVITES,
@@ -383,6 +431,11 @@ fn samples(all: &mut super::samples::Samples) {
             created_at: NOW,
             updated_at: NOW,
             token: Some(Token { hash: HASH, sealed: Sealed::sample() }),
+            private_project_access: vec![ProjectAccess {
+                project: ProjectId(7),
+                level: Level::Admin,
+                is_word: true,
+            }],
         },
     );
 }

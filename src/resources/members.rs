@@ -2,11 +2,16 @@
 //! Invariant: a level-15 membership is never deleted, only demoted, so that somebody owns each
 //! organization.
 
-use std::cmp::Ordering;
+mod keys;
+mod listed;
+mod log;
+mod visible;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, access_controls, batch_exports, invites, organizations, two_factor, users};
+use super::{
+    Resource, access_controls, batch_exports, invites, last_logins, organizations, two_factor, users,
+};
 use crate::api::caller::Via;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
@@ -16,6 +21,10 @@ use crate::clock::Time;
 use crate::error::{Result, denied, invalid_body, not_found};
 use crate::ids::{MembershipId, OrganizationId, UserId};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
+
+use log::{Logged, log};
+pub use log::{actor_or, label};
+pub use visible::{Visible, is_open_by_default};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&MEMBERS]).samples(samples);
 
@@ -28,16 +37,17 @@ fn routes() -> Vec<Route> {
 
     let all = "/api/organizations/{organization_id}/members/";
     let one = "/api/organizations/{organization_id}/members/{user__uuid}/";
+    let keys_of_one = "/api/organizations/{organization_id}/members/{user__uuid}/scoped_api_keys/";
     let organization = Within::Organization("organization_id");
     let routes = vec![
-        Route::get(all, scope("organization_member:read"), organization, read(list))
+        Route::get(all, scope("organization_member:read"), organization, read(listed::list))
             .responds_page(FIELDS)
-            .about("List members", "The newest first unless `order` says otherwise.")
-            .queries(&[
-                ("email", "Only the member with exactly this address."),
-                ("order", "`joined_at`, `updated_at`, `level` or `id`; with `-` in front, falling."),
-                ("updated_after", "Only memberships that changed later than this time."),
-            ]),
+            .about(
+                "List members",
+                "The newest first unless `order` says otherwise. Plain members see all of them only where \
+                 `members_can_see_org_members` is on.",
+            )
+            .queries(listed::QUERIES),
         Route::put(one, scope("organization_member:write"), organization, write(patch))
             .accepts(FIELDS)
             .responds(200, FIELDS)
@@ -57,6 +67,21 @@ fn routes() -> Vec<Route> {
                 "From admin level on, or the caller themselves. Open invites, roles and access that \
                  the membership gave end with it. Owners can't be removed, only demoted.",
             ),
+        Route::get(keys_of_one, scope("organization_member:read"), organization, read(keys::list))
+            .responds(200, keys::KEYS)
+            .about(
+                "List the keys of a member",
+                "Those that reach the organization, by label: what ends with the membership. For admins and \
+                 the member.",
+            ),
+        Route::get(
+            format!("{one}github_login/"),
+            scope("organization_member:read"),
+            organization,
+            read(keys::github_login),
+        )
+        .responds(200, keys::GITHUB_LOGIN)
+        .about("Retrieve the GitHub login of a member", "Always null: there is no social log-in here."),
     ];
     tagged(TAG, routes)
 }
@@ -101,6 +126,14 @@ pub const FIELDS: &[FieldInfo] = &[
     Field::time("updated_at").read_only(),
     Field::boolean("is_2fa_enabled").read_only(),
     Field::boolean("has_social_auth").read_only(),
+    Field::time("last_login")
+        .nullable()
+        .read_only()
+        .described("By whichever method; null where it never was."),
+    Field::text("search_match_type", 20)
+        .nullable()
+        .read_only()
+        .described("`exact` in the answer to a search, else null."),
 ];
 
 #[derive(Serialize)]
@@ -112,6 +145,8 @@ pub struct Wire<'a> {
     updated_at: Time,
     is_2fa_enabled: bool,
     has_social_auth: bool,
+    last_login: Option<Time>,
+    search_match_type: Option<&'static str>,
 }
 
 /// A membership with the person whom it is of.
@@ -120,10 +155,11 @@ pub struct Row {
     pub user: users::User,
     member: Member,
     is_2fa_enabled: bool,
+    last_login: Option<Time>,
 }
 
 pub fn wire(row: &Row) -> Wire<'_> {
-    let Row { uuid, user, member, is_2fa_enabled } = row;
+    let Row { uuid, user, member, is_2fa_enabled, last_login } = row;
     Wire {
         id: member.id,
         user: user.basic(*uuid),
@@ -132,70 +168,32 @@ pub fn wire(row: &Row) -> Wire<'_> {
         updated_at: member.updated_at,
         is_2fa_enabled: *is_2fa_enabled,
         has_social_auth: false,
+        last_login: *last_login,
+        search_match_type: None,
     }
-}
-
-fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let organization = call.place.in_organization()?.id;
-    let paging = Paging::of(call);
-    let plain = ["order", "updated_after", "email"].iter().all(|name| call.query(name).is_none());
-    let (total, rows) = if plain {
-        let (total, page) =
-            tx.page(&BY_JOINING, &organization, Order::Descending, paging.offset, paging.limit)?;
-        (total, load_all(tx, organization, page)?)
-    } else {
-        let all = tx.scan(&BY_JOINING, &organization, Order::Descending)?;
-        let mut rows = load_all(tx, organization, all)?;
-        filter(call, &mut rows);
-        (rows.len() as u64, paging.cut(rows))
-    };
-    paging.reply(call, total, &rows.iter().map(wire).collect::<Vec<_>>())
-}
-
-fn load_all(
-    tx: &Tx,
-    organization: OrganizationId,
-    rows: Vec<((OrganizationId, MembershipId), UserId)>,
-) -> Result<Vec<Row>> {
-    rows.into_iter().map(|(_, user)| load(tx, organization, user)).collect()
 }
 
 /// A member with everything that is shown of them, or 404.
 pub fn load(tx: &Tx, organization: OrganizationId, uuid: UserId) -> Result<Row> {
     let member = find(tx, organization, uuid)?;
-    let is_2fa_enabled = two_factor::is_enabled(tx, uuid)?;
-    Ok(Row { uuid, user: users::find(tx, uuid)?, member, is_2fa_enabled })
-}
-
-/// `?updated_after=`, `?email=` and `?order=`; a value that can't be understood is ignored.
-fn filter(call: &Call, rows: &mut Vec<Row>) {
-    if let Some(after) = call.query("updated_after").and_then(Time::parse) {
-        rows.retain(|row| row.member.updated_at > after);
-    }
-    if let Some(email) = call.query("email") {
-        rows.retain(|row| row.user.email == email);
-    }
-    let order = call.query("order").unwrap_or_default();
-    let (name, falling) = order.strip_prefix('-').map_or((order, false), |name| (name, true));
-    let compare: fn(&Row, &Row) -> Ordering = match name {
-        "joined_at" => |a, b| a.member.joined_at.cmp(&b.member.joined_at),
-        "updated_at" => |a, b| a.member.updated_at.cmp(&b.member.updated_at),
-        "level" => |a, b| a.member.level.cmp(&b.member.level),
-        "id" => |a, b| a.member.id.cmp(&b.member.id),
-        _ => return,
-    };
-    rows.sort_by(|a, b| if falling { compare(b, a) } else { compare(a, b) });
+    Ok(Row {
+        uuid,
+        user: users::find(tx, uuid)?,
+        member,
+        is_2fa_enabled: two_factor::is_enabled(tx, uuid)?,
+        last_login: last_logins::of(tx, uuid)?,
+    })
 }
 
 fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = call.place.in_organization()?;
-    let target = target(call)?;
+    let target = target(call, tx)?;
     update(call, tx, at, target, call.input())?;
     Reply::ok(&wire(&load(tx, at.id, target)?))
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
-    remove(call, tx, call.place.in_organization()?, target(call)?)?;
+    remove(call, tx, call.place.in_organization()?, target(call, tx)?)?;
     Reply::no_content()
 }
 
@@ -215,10 +213,11 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, user: UserId, input: 
     if level > member.level {
         key_may_give(ctx, level)?;
     }
-    member.level = level;
+    let before = std::mem::replace(&mut member.level, level);
     member.updated_at = ctx.now;
     tx.put(&MEMBERS, &(user, organization), &member)?;
-    invites::take_back_above(tx, organization, user, Some(level), ctx.now)?;
+    log(ctx, tx, organization, user, &member, Logged::Level(before))?;
+    invites::take_back_above(ctx, tx, organization, user, Some(level))?;
     batch_exports::authors::pause_all_lost(ctx, tx, organization)
 }
 
@@ -234,9 +233,10 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, user: UserId) -> Resu
     if member.level == Level::Owner {
         return Err(invalid_body("invalid_input", "Cannot leave the organization as its owner!"));
     }
-    invites::take_back_above(tx, organization, user, None, ctx.now)?;
+    invites::take_back_above(ctx, tx, organization, user, None)?;
     access_controls::on_member_left(tx, organization, member.id)?;
     tx.delete(&MEMBERS, &(user, organization))?;
+    log(ctx, tx, organization, user, &member, Logged::Left)?;
     batch_exports::authors::pause_all_lost(ctx, tx, organization)
 }
 
@@ -244,16 +244,29 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, user: UserId) -> Resu
 ///
 /// # Errors
 /// The storage failed.
-pub fn join(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, level: Level) -> Result<()> {
+pub fn join(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    user: UserId,
+    level: Level,
+) -> Result<MembershipId> {
     let member = Member { id: ctx.new_id(), level, joined_at: ctx.now, updated_at: ctx.now };
-    Ok(tx.insert(&MEMBERS, &(user, organization), &member)?)
+    tx.insert(&MEMBERS, &(user, organization), &member)?;
+    log(ctx, tx, organization, user, &member, Logged::Joined)?;
+    Ok(member.id)
 }
 
-fn target(call: &Call) -> Result<UserId> {
-    match call.param("user__uuid") {
-        "@me" => call.user(),
-        _ => call.id("user__uuid"),
-    }
+/// The member whom the path names; 404 for whoever is none, and for whom the caller does not see.
+fn target(call: &Call, tx: &Tx) -> Result<UserId> {
+    let caller = call.user()?;
+    let user = match call.param("user__uuid") {
+        "@me" => caller,
+        _ => call.id("user__uuid")?,
+    };
+    let at = call.place.in_organization()?;
+    find(tx, at.id, user)?;
+    if user == caller || Visible::of(tx, at, caller)?.has(user) { Ok(user) } else { Err(not_found()) }
 }
 
 /// Whether I may touch this membership at all.
@@ -311,6 +324,12 @@ pub fn find(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<Membe
 /// The user of a membership.
 pub fn by_id(tx: &Tx, organization: OrganizationId, id: MembershipId) -> Result<Option<UserId>> {
     Ok(tx.get(&BY_JOINING, &(organization, id))?)
+}
+
+/// All members of an organization, in the order of joining.
+pub fn users_of(tx: &Tx, organization: OrganizationId) -> Result<Vec<UserId>> {
+    let all = tx.scan(&BY_JOINING, &organization, Order::Ascending)?;
+    Ok(all.into_iter().map(|(_, user)| user).collect())
 }
 
 /// The first members of an organization, at most `limit`.

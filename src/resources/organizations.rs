@@ -1,14 +1,15 @@
 //! Organizations.
 //! Invariant: a slug is unique on the instance and never changes; an organization has an owner.
 
-use std::borrow::Cow;
+mod settings;
+mod slugs;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
 
+use super::audit::{self, Change, scope as scopes};
 use super::{Resource, members, projects, users};
 use crate::api::call::parse_uuid;
 use crate::api::caller::Via;
@@ -16,9 +17,15 @@ use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;
 use crate::clock::Time;
-use crate::error::{Error, Result, denied, forbidden, not_found};
+use crate::error::{Error, Result, forbidden, not_found};
 use crate::ids::{OrganizationId, UserId};
 use crate::store::{Index, Problems, Table, Tx, WriteTx};
+
+pub use settings::{
+    Settings, admits_address, can_invite, default_role, demands_second_factor, let_in, may_create_projects,
+    may_give_up_domain, may_invite, on_role_removed, shows_all_members,
+};
+use slugs::free_slug;
 
 pub static RESOURCE: Resource =
     Resource::of(routes).tables(&[&ORGANIZATIONS]).samples(samples).checks(&[check]);
@@ -78,6 +85,7 @@ pub struct Organization {
     pub enforce_2fa: Option<bool>,
     /// What the organization may do with plugins; greater may do more.
     pub plugins_access_level: u8,
+    pub settings: Settings,
 }
 
 /// Public, so that what belongs to an organization can say so. Nobody else writes to it.
@@ -108,7 +116,38 @@ pub const FIELDS: &[FieldInfo] = &[
     Field::text("customer_id", 200).nullable().read_only(),
     ENFORCE_2FA.info(),
     Field::integer("member_count", 0, i64::MAX).read_only(),
+    settings::MEMBERS_CAN_INVITE.info(),
+    settings::MEMBERS_CAN_CREATE_PROJECTS.info(),
+    settings::MEMBERS_CAN_USE_PERSONAL_API_KEYS.info(),
+    settings::MEMBERS_CAN_SEE_ORG_MEMBERS.info(),
+    settings::ENFORCE_VERIFIED_DOMAINS.info(),
+    settings::ALLOW_PUBLICLY_SHARED_RESOURCES.info(),
+    settings::DEFAULT_ROLE_ID.info(),
+    settings::DEFAULT_ANONYMIZE_IPS.info(),
+    settings::IS_AI_DATA_PROCESSING_APPROVED.info(),
+    settings::IS_AI_TRAINING_OPTED_IN.info(),
+    settings::READ_ONLY_MCP_ACCESS.info(),
+    settings::DEFAULT_EXPERIMENT_STATS_METHOD.info(),
+    settings::LOGO_MEDIA_ID.info(),
+    Field::objects("projects", PROJECTS).read_only().described("The same as `teams`."),
+    Field::boolean("is_ai_training_locked").read_only(),
+    Field::boolean("is_ai_training_cta_shown").read_only(),
+    Field::boolean("is_active").read_only(),
+    Field::text("is_not_active_reason", 200).nullable().read_only(),
+    Field::boolean("is_pending_deletion").read_only(),
+    Field::boolean("is_hipaa").read_only(),
 ];
+
+/// The short form of a project, with its organization under a later name as well.
+const PROJECTS: &[FieldInfo] = &{
+    let mut all = [Field::uuid("organization_id").read_only(); projects::SHORT.len() + 1];
+    let mut place = 0;
+    while place < projects::SHORT.len() {
+        all[place + 1] = projects::SHORT[place];
+        place += 1;
+    }
+    all
+};
 
 pub const BASIC: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
@@ -134,6 +173,24 @@ struct Wire {
     customer_id: Option<()>,
     enforce_2fa: Option<bool>,
     member_count: u64,
+    #[serde(flatten)]
+    settings: Settings,
+    logo_media_id: Option<()>,
+    projects: Vec<ProjectWire>,
+    is_ai_training_locked: bool,
+    is_ai_training_cta_shown: bool,
+    is_active: bool,
+    is_not_active_reason: Option<()>,
+    is_pending_deletion: bool,
+    is_hipaa: bool,
+}
+
+/// A project as later clients read it.
+#[derive(Serialize)]
+struct ProjectWire {
+    organization_id: OrganizationId,
+    #[serde(flatten)]
+    short: projects::Short,
 }
 
 #[derive(Serialize)]
@@ -163,6 +220,7 @@ pub fn json(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<A
 /// Made of nothing but the organization, its projects and the count of its members: see `json`.
 fn wire(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<Wire> {
     let organization = find(tx, id)?;
+    let teams = projects::visible_in(tx, id, user, level)?;
     Ok(Wire {
         id,
         name: organization.name,
@@ -171,13 +229,25 @@ fn wire(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<Wire>
         updated_at: organization.updated_at,
         membership_level: Some(level),
         plugins_access_level: organization.plugins_access_level,
-        teams: projects::visible_in(tx, id, user, level)?,
+        projects: teams
+            .iter()
+            .map(|short| ProjectWire { organization_id: id, short: short.clone() })
+            .collect(),
+        teams,
         available_product_features: [],
         is_member_join_email_enabled: organization.is_member_join_email_enabled,
         metadata: Metadata { instance_tag: "none" },
         customer_id: None,
         enforce_2fa: organization.enforce_2fa,
         member_count: members::count(tx, id)?,
+        settings: organization.settings,
+        logo_media_id: None,
+        is_ai_training_locked: false,
+        is_ai_training_cta_shown: false,
+        is_active: true,
+        is_not_active_reason: None,
+        is_pending_deletion: false,
+        is_hipaa: false,
     })
 }
 
@@ -247,20 +317,56 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, owner: UserId, input: Input<'_>) -> Resul
     }
     let mut organization = Organization::new("", ctx.now);
     fill(&mut organization, input.form(FIELDS)?);
+    organization.settings.check(ctx, tx, None, &Settings::default())?;
     create_with_owner(ctx, tx, owner, organization)
 }
 
 /// Changes settings. From admin level on.
 ///
 /// # Errors
-/// 403 below admin; 400 for wrong fields.
+/// 403 below admin; 400 for wrong fields, a default role that is not there, and settings that shut the actor out.
 pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<()> {
     let id = at.require(Level::Admin)?;
     let before = find(tx, id)?;
     let mut organization = before.clone();
     fill(&mut organization, input.form(FIELDS)?);
-    organization.updated_at = ctx.now;
-    Ok(tx.replace(&ORGANIZATIONS, &id, &before, &organization)?)
+    organization.settings.check(ctx, tx, Some(id), &before.settings)?;
+    store(ctx, tx, id, &before, organization)
+}
+
+/// Stores a changed organization, and writes down what of it changed.
+fn store(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    id: OrganizationId,
+    before: &Organization,
+    mut now: Organization,
+) -> Result<()> {
+    now.updated_at = ctx.now;
+    tx.replace(&ORGANIZATIONS, &id, before, &now)?;
+    let changes = audit::differences(scopes::ORGANIZATION, &Logged::of(before), &Logged::of(&now))?;
+    audit::record(ctx, tx, id, Change::updated(scopes::ORGANIZATION, id, &now.name, changes))
+}
+
+/// What the audit log compares of an organization.
+#[derive(Serialize)]
+struct Logged<'a> {
+    name: &'a str,
+    is_member_join_email_enabled: bool,
+    enforce_2fa: Option<bool>,
+    #[serde(flatten)]
+    settings: &'a Settings,
+}
+
+impl Logged<'_> {
+    fn of(organization: &Organization) -> Logged<'_> {
+        Logged {
+            name: &organization.name,
+            is_member_join_email_enabled: organization.is_member_join_email_enabled,
+            enforce_2fa: organization.enforce_2fa,
+            settings: &organization.settings,
+        }
+    }
 }
 
 /// Deletes an organization with everything that belongs to it; users stay. For owners.
@@ -276,6 +382,7 @@ fn fill(organization: &mut Organization, mut form: Form) {
     form.set(NAME, &mut organization.name);
     form.set(IS_MEMBER_JOIN_EMAIL_ENABLED, &mut organization.is_member_join_email_enabled);
     form.set(ENFORCE_2FA, &mut organization.enforce_2fa);
+    organization.settings.fill(&mut form);
     form.finish();
 }
 
@@ -326,6 +433,7 @@ impl Organization {
             is_member_join_email_enabled: true,
             enforce_2fa: None,
             plugins_access_level: 0,
+            settings: Settings::default(),
         }
     }
 }
@@ -345,40 +453,9 @@ pub fn create_with_owner(
     let user = users::find(tx, owner)?;
     let project = projects::create_default(ctx, tx, id, &user)?;
     users::make_current(tx, owner, user, Some(id), Some(project))?;
+    let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
+    audit::record_by(ctx, tx, Some(owner), id, change)?;
     Ok(id)
-}
-
-/// The slug of the name, followed by four random letters where it is taken.
-fn free_slug(ctx: &Ctx, tx: &Tx, name: &str) -> Result<String> {
-    const TRIES: usize = 10;
-    let plain = slug(name);
-    let mut wanted = plain.clone();
-    for _ in 0..TRIES {
-        if tx.get(&BY_SLUG, &wanted)?.is_none() {
-            return Ok(wanted);
-        }
-        let front: String = plain.chars().take(SLUG_CHARS_MAX - 5).collect();
-        wanted = format!("{front}-{}", ctx.ids.letters(b"abcdefghijklmnopqrstuvwxyz", 4));
-    }
-    Err(denied("No free slug was found for this name; try another name."))
-}
-
-/// Django's slug: ASCII letters, digits, `_` and single hyphens.
-fn slug(name: &str) -> String {
-    let mut slug = String::new();
-    // Most names need no taking apart, which costs more than the rest.
-    let plain = match name.is_ascii() {
-        true => Cow::Borrowed(name),
-        false => name.nfkd().filter(|letter| !is_combining_mark(*letter)).collect(),
-    };
-    for letter in plain.chars() {
-        match letter.to_ascii_lowercase() {
-            kept if kept.is_ascii_alphanumeric() || kept == '_' => slug.push(kept),
-            gap if (gap.is_ascii_whitespace() || gap == '-') && !slug.ends_with('-') => slug.push('-'),
-            _ => {}
-        }
-    }
-    slug.trim_matches(['-', '_']).chars().take(SLUG_CHARS_MAX).collect()
 }
 
 /// Every organization has a member.
@@ -415,24 +492,4 @@ fn samples(all: &mut super::samples::Samples) {
     organization.enforce_2fa = Some(true);
     organization.plugins_access_level = 9;
     all.add(&ORGANIZATIONS, ONE.into(), organization);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::slug;
-
-    #[test]
-    fn a_slug_is_what_django_makes_of_the_name() {
-        for (name, wanted) in [
-            ("Acme, Inc.", "acme-inc"),
-            ("  Zwölf  Bälle -- und_mehr ", "zwolf-balle-und_mehr"),
-            ("日本", ""),
-            ("--a--", "a"),
-            ("_x_", "x"),
-            ("ﬁne", "fine"),
-        ] {
-            assert_eq!(slug(name), wanted, "{name}");
-        }
-        assert_eq!(slug(&"a".repeat(64)).len(), 48);
-    }
 }

@@ -40,6 +40,14 @@ pub fn invite_link(ctx: &Ctx, token: &str) -> String {
     format!("{}/signup/{token}", site(ctx))
 }
 
+/// Why somebody is invited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    Invite,
+    /// To finish the set-up of the organization.
+    Delegation,
+}
+
 /// Queues the mail of an invite; false without a mail server. While it waits, its link holds the invite's id in
 /// place of the token, so that the data file holds no token in the clear.
 pub fn push_invite(
@@ -48,6 +56,7 @@ pub fn push_invite(
     organization: OrganizationId,
     id: InviteId,
     invite: &Invite,
+    occasion: Occasion,
 ) -> Result<bool> {
     if ctx.config.smtp_url.is_none() {
         return Ok(false);
@@ -59,7 +68,17 @@ pub fn push_invite(
         "" => "Hello,".to_owned(),
         first_name => format!("Hello {first_name},"),
     };
-    let who = format!("{} ({}) invites you to join {name}.", inviter.first_name, inviter.email);
+    let who = format!("{} ({})", inviter.first_name, inviter.email);
+    let (subject, who) = match occasion {
+        Occasion::Invite => (
+            format!("{} invites you to {name}", inviter.first_name),
+            format!("{who} invites you to join {name}."),
+        ),
+        Occasion::Delegation => (
+            format!("{} asks you to finish the set-up of {name}", inviter.first_name),
+            format!("{who} asks you to join {name} as an administrator and to finish its set-up."),
+        ),
+    };
     let message = invite.message.as_deref().unwrap_or_default();
     let until = "The link is good for three days.";
     push(
@@ -68,7 +87,7 @@ pub fn push_invite(
         // The mail is found again by the identifier of its invite.
         MailId(id.0),
         &invite.target_email,
-        format!("{} invites you to {name}", inviter.first_name),
+        subject,
         &[&greeting, &who, message, until],
         Some(("Join", &link)),
     )?;
@@ -165,9 +184,12 @@ pub fn outgoing(tx: &Tx, vault: &Vault, id: MailId) -> Result<Outgoing> {
     Ok(Outgoing::Ready(mail))
 }
 
-/// A try is over: the mail is gone, or waits for its next turn.
-pub fn settle(tx: &WriteTx, id: MailId, sent: bool, now: Time) -> Result<()> {
-    let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(()) };
+/// A try at a mail that was queued at `queued_at` is over: it is gone, or waits for its next turn. One that was queued
+/// again meanwhile stays as it is.
+pub fn settle(tx: &WriteTx, id: MailId, queued_at: Time, sent: bool, now: Time) -> Result<()> {
+    let Some(mut mail) = tx.get(&OUTBOX, &id)?.filter(|mail| mail.created_at == queued_at) else {
+        return Ok(());
+    };
     let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= trusted_time::of(tx, now)?;
     if sent || too_old {
         return Ok(tx.delete(&OUTBOX, &id)?);

@@ -80,7 +80,7 @@ impl Update {
     /// What an event of this name says with its properties.
     pub fn of(event: &str, properties: &Map<String, Value>) -> Update {
         let json = |name: &str| properties.get(name).map(Json::of);
-        let text = |name: &str| properties.get(name).and_then(Value::as_str).map(str::to_owned);
+        let text = |name: &str| properties.get(name).and_then(as_id);
         Update {
             unprofiled: properties.get("$process_person_profile") == Some(&Value::Bool(false)),
             other: match event {
@@ -95,11 +95,17 @@ impl Update {
     }
 }
 
-/// Ids that clients send by mistake; they never join people together.
+/// An id that is a number or a boolean is meant as its text; nothing is none.
+fn as_id(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Ids that clients send by mistake, in any case; they never join people together.
 const NOBODY: &[&str] = &[
-    "",
-    "0",
-    "[object object]",
     "anonymous",
     "distinct_id",
     "distinctid",
@@ -107,13 +113,13 @@ const NOBODY: &[&str] = &[
     "false",
     "guest",
     "id",
-    "nan",
-    "none",
     "not_authenticated",
-    "null",
     "true",
     "undefined",
 ];
+
+/// The same, but only as they are written here: there are people whose id is `nan`.
+const NOBODY_EXACTLY: &[&str] = &["0", "NaN", "None", "[object Object]", "none", "null"];
 
 /// The person of an event, made, changed or joined with another as the event says, and its properties.
 pub fn resolve(
@@ -149,9 +155,13 @@ pub fn resolve(
     Ok((id, has_some.then_some(person.properties)))
 }
 
+/// PostHog's rule, which also sees through one pair of quotes.
 fn is_somebody(distinct_id: &str) -> bool {
-    let plain = distinct_id.trim().trim_matches(['"', '\'']).to_lowercase();
-    !NOBODY.contains(&plain.as_str())
+    let unquoted =
+        ['"', '\''].iter().find_map(|quote| distinct_id.strip_prefix(*quote)?.strip_suffix(*quote));
+    let bare = unquoted.unwrap_or(distinct_id);
+    let is_nobody = NOBODY.contains(&bare.to_lowercase().as_str()) || NOBODY_EXACTLY.contains(&bare);
+    !is_nobody && !distinct_id.trim().is_empty()
 }
 
 /// The identifier that stands for a distinct id without a person; the same each time.
@@ -413,4 +423,32 @@ fn samples(all: &mut super::samples::Samples) {
     );
     let mapping = Mapping { person: ONE.into(), version: 1, updated_at: NOW };
     all.add(&MAPPINGS, (ProjectId(7), text("d")), mapping);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_are_sent_by_mistake_are_nobody() {
+        for id in [
+            "",
+            " ",
+            "0",
+            "null",
+            "NaN",
+            "None",
+            "none",
+            "Anonymous",
+            "GUEST",
+            "'id'",
+            "\"undefined\"",
+            "\"0\"",
+        ] {
+            assert!(!is_somebody(id), "{id}");
+        }
+        for id in ["nan", "NULL", "NONE", "00", "ada", " id", "\"id'", "\"\"id\"\"", "anonymous-user"] {
+            assert!(is_somebody(id), "{id}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::audit::{self, Change, scope as audited};
 use super::{Resource, organizations, sessions, users};
+use crate::api::idn::ascii_name;
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, async_, read, scope, tagged, write};
 use crate::backoff::Backoff;
@@ -267,7 +268,8 @@ pub fn create(
 ) -> Result<(ProxyRecordId, ProxyRecord)> {
     let organization = at.require(Level::Admin)?;
     sessions::require_recent_login(ctx)?;
-    let domain: String = input.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
+    let domain = input.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
+    let domain = ascii_name(&domain).into_owned();
     require_free(tx, &domain, None)?;
     if tx.count(&RECORDS, &organization)? >= RECORDS_MAX {
         let detail = format!("Maximum of {RECORDS_MAX} proxy records per organization.");
@@ -308,7 +310,7 @@ pub fn update(
     if before.status == Status::Deleting {
         return Err(invalid_body("invalid_input", "This proxy record is being deleted."));
     }
-    let wanted: Option<String> = input.form(FIELDS)?.only(DOMAIN);
+    let wanted = input.form(FIELDS)?.only(DOMAIN).map(|domain: String| ascii_name(&domain).into_owned());
     let Some(domain) = wanted.filter(|domain| *domain != before.domain) else { return Ok(before) };
     require_free(tx, &domain, Some(id))?;
     let target_cname = target_cname(&ctx.config, organization, &domain);

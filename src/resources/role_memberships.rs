@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::members::Visible;
+use super::roles::Move;
 use super::{Resource, batch_exports, members, roles, users};
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
@@ -128,10 +130,15 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
     let role = call.id("role_id")?;
-    let (total, page) = if roles::exists(tx, organization, role)? {
+    let visible = Visible::of(tx, call.place.in_organization()?, call.user()?)?;
+    let (total, page) = if !roles::exists(tx, organization, role)? {
+        (0, Vec::new())
+    } else if visible.is_everybody() {
         tx.page(&MEMBERSHIPS, &role, Order::Ascending, paging.offset, paging.limit)?
     } else {
-        (0, Vec::new())
+        let mut all = tx.scan(&MEMBERSHIPS, &role, Order::Ascending)?;
+        all.retain(|(_, membership)| visible.has(membership.user));
+        (all.len() as u64, paging.cut(all))
     };
     let rows = page.into_iter().map(|row| load(tx, organization, row)).collect::<Result<Vec<Row>>>()?;
     paging.reply(call, total, &rows.iter().map(wire).collect::<Vec<_>>())
@@ -146,6 +153,9 @@ fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let organization = call.place.in_organization()?.id;
     let row = find(tx, organization, (call.id("role_id")?, call.id("id")?))?;
+    if !Visible::of(tx, call.place.in_organization()?, call.user()?)?.has(row.1.user) {
+        return Err(not_found());
+    }
     Reply::ok(&wire(&load(tx, organization, row)?))
 }
 
@@ -178,10 +188,23 @@ pub fn create(
     if tx.has(&BY_USER, &(organization, user, role))? {
         return refuse("User is already part of the role.");
     }
+    let made = insert(ctx, tx, organization, role, user)?;
+    batch_exports::authors::pause_all_lost(ctx, tx, organization)?;
+    Ok(made)
+}
+
+/// Puts a member into a role of their organization, which they are not in.
+pub(super) fn insert(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    role: RoleId,
+    user: UserId,
+) -> Result<(Key, RoleMembership)> {
     let key = (role, ctx.new_id());
     let membership = RoleMembership { organization, user, joined_at: ctx.now, updated_at: ctx.now };
     tx.insert(&MEMBERSHIPS, &key, &membership)?;
-    batch_exports::authors::pause_all_lost(ctx, tx, organization)?;
+    roles::log_member(ctx, tx, organization, role, user, Move::In)?;
     Ok((key, membership))
 }
 
@@ -191,8 +214,9 @@ pub fn create(
 /// 403 below admin; 404 where the organization has no such role or the role no such membership.
 pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, key: Key) -> Result<()> {
     let organization = roles::require_admin(at)?;
-    find(tx, organization, key)?;
+    let (_, membership) = find(tx, organization, key)?;
     tx.delete(&MEMBERSHIPS, &key)?;
+    roles::log_member(ctx, tx, organization, key.0, membership.user, Move::Out)?;
     batch_exports::authors::pause_all_lost(ctx, tx, organization)
 }
 
@@ -204,10 +228,17 @@ fn find(tx: &Tx, organization: OrganizationId, key: Key) -> Result<(Key, RoleMem
     Ok((key, membership))
 }
 
-/// Everybody who is in the role.
-pub fn of_role(tx: &Tx, organization: OrganizationId, role: RoleId) -> Result<Vec<Row>> {
-    let all = tx.scan(&MEMBERSHIPS, &role, Order::Ascending)?;
+/// Whoever is in the role and may be seen.
+pub fn of_role(tx: &Tx, organization: OrganizationId, role: RoleId, visible: &Visible) -> Result<Vec<Row>> {
+    let mut all = tx.scan(&MEMBERSHIPS, &role, Order::Ascending)?;
+    all.retain(|(_, membership)| visible.has(membership.user));
     all.into_iter().map(|row| load(tx, organization, row)).collect()
+}
+
+/// Everybody who is in the role.
+pub fn users_of(tx: &Tx, role: RoleId) -> Result<Vec<UserId>> {
+    let all = tx.scan(&MEMBERSHIPS, &role, Order::Ascending)?;
+    Ok(all.into_iter().map(|(_, membership)| membership.user).collect())
 }
 
 /// The roles that a user has in an organization.

@@ -2,7 +2,10 @@
 //! Invariant: a name is unique in its organization, whatever its case.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::audit::{self, Change, scope as scopes};
+use super::members::{self, Visible};
 use super::{Resource, batch_exports, organizations, role_memberships, users};
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
@@ -87,6 +90,9 @@ const FIELDS: &[FieldInfo] = &[
     Field::object("created_by", users::BASIC).nullable().read_only(),
     Field::objects("members", role_memberships::FIELDS).read_only(),
     Field::json("associated_flags").read_only(),
+    Field::boolean("is_default")
+        .read_only()
+        .described("Whether new members are put into it: the organization's `default_role_id`."),
 ];
 
 #[derive(Serialize)]
@@ -99,6 +105,7 @@ struct Wire<'a> {
     members: Vec<role_memberships::Wire<'a>>,
     /// There are no feature flags here that a role could edit.
     associated_flags: [(); 0],
+    is_default: bool,
 }
 
 /// A role with everybody who is shown with it.
@@ -107,17 +114,39 @@ struct Loaded {
     role: Role,
     creator: Option<users::User>,
     members: Vec<role_memberships::Row>,
+    is_default: bool,
+}
+
+/// What decides how the roles of an organization are shown to a caller.
+struct View {
+    organization: OrganizationId,
+    visible: Visible,
+    default: Option<RoleId>,
+    hides_creator: bool,
+}
+
+impl View {
+    fn of(call: &Call, tx: &Tx) -> Result<View> {
+        let at = call.place.in_organization()?;
+        Ok(View {
+            organization: at.id,
+            visible: Visible::of(tx, at, call.user()?)?,
+            default: organizations::default_role(tx, at.id)?,
+            hides_creator: hides_creator(call),
+        })
+    }
+
+    fn load(&self, tx: &Tx, id: RoleId, role: Role) -> Result<Loaded> {
+        let is_hidden = self.hides_creator || !self.visible.has(role.created_by);
+        let creator = if is_hidden { None } else { users::get(tx, role.created_by)? };
+        let members = role_memberships::of_role(tx, self.organization, id, &self.visible)?;
+        Ok(Loaded { id, role, creator, members, is_default: self.default == Some(id) })
+    }
 }
 
 impl Loaded {
-    fn load(call: &Call, tx: &Tx, organization: OrganizationId, id: RoleId, role: Role) -> Result<Loaded> {
-        let creator = if hides_creator(call) { None } else { users::get(tx, role.created_by)? };
-        let members = role_memberships::of_role(tx, organization, id)?;
-        Ok(Loaded { id, role, creator, members })
-    }
-
     fn wire(&self) -> Wire<'_> {
-        let Loaded { id, role, creator, members } = self;
+        let Loaded { id, role, creator, members, is_default } = self;
         Wire {
             id: *id,
             name: &role.name,
@@ -126,6 +155,7 @@ impl Loaded {
             created_by: creator.as_ref().map(|user| user.basic(role.created_by)),
             members: members.iter().map(role_memberships::wire).collect(),
             associated_flags: [],
+            is_default: *is_default,
         }
     }
 }
@@ -151,7 +181,8 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
             (total, page.into_iter().map(|((_, id), role)| (id, role)).collect())
         }
     };
-    let found = page.into_iter().map(|(id, role)| Loaded::load(call, tx, organization, id, role));
+    let view = View::of(call, tx)?;
+    let found = page.into_iter().map(|(id, role)| view.load(tx, id, role));
     let found = found.collect::<Result<Vec<Loaded>>>()?;
     paging.reply(call, total, &found.iter().map(Loaded::wire).collect::<Vec<_>>())
 }
@@ -159,21 +190,21 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = call.place.in_organization()?;
     let (id, role) = create(call, tx, at, call.input())?;
-    Reply::created(&Loaded::load(call, tx, at.id, id, role)?.wire())
+    Reply::created(&View::of(call, tx)?.load(tx, id, role)?.wire())
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
     let organization = call.place.in_organization()?.id;
     let id = call.id("id")?;
     let role = find(tx, organization, id)?;
-    Reply::ok(&Loaded::load(call, tx, organization, id, role)?.wire())
+    Reply::ok(&View::of(call, tx)?.load(tx, id, role)?.wire())
 }
 
 fn patch(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = call.place.in_organization()?;
     let id = call.id("id")?;
-    let role = update(tx, at, id, call.input())?;
-    Reply::ok(&Loaded::load(call, tx, at.id, id, role)?.wire())
+    let role = update(call, tx, at, id, call.input())?;
+    Reply::ok(&View::of(call, tx)?.load(tx, id, role)?.wire())
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -202,6 +233,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     form.finish();
     let id = ctx.new_id();
     tx.insert(&ROLES, &(organization, id), &role).on_conflict(&BY_NAME, taken)?;
+    audit::record(ctx, tx, organization, Change::created(scopes::ROLE, id, &role.name))?;
     Ok((id, role))
 }
 
@@ -209,7 +241,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
 ///
 /// # Errors
 /// 403 below admin; 404 where the organization has no such role; 400 as for `create`.
-pub fn update(tx: &WriteTx, at: InOrganization, id: RoleId, input: Input<'_>) -> Result<Role> {
+pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: RoleId, input: Input<'_>) -> Result<Role> {
     let organization = require_admin(at)?;
     let before = find(tx, organization, id)?;
     let mut role = before.clone();
@@ -218,6 +250,8 @@ pub fn update(tx: &WriteTx, at: InOrganization, id: RoleId, input: Input<'_>) ->
     form.set(FEATURE_FLAGS_ACCESS_LEVEL, &mut role.feature_flags_access_level);
     form.finish();
     tx.replace(&ROLES, &(organization, id), &before, &role).on_conflict(&BY_NAME, taken)?;
+    let changes = audit::differences(scopes::ROLE, &before, &role)?;
+    audit::record(ctx, tx, organization, Change::updated(scopes::ROLE, id, &role.name, changes))?;
     Ok(role)
 }
 
@@ -227,9 +261,37 @@ pub fn update(tx: &WriteTx, at: InOrganization, id: RoleId, input: Input<'_>) ->
 /// 403 below admin; 404 where the organization has no such role.
 pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: RoleId) -> Result<()> {
     let organization = require_admin(at)?;
-    find(tx, organization, id)?;
+    let role = find(tx, organization, id)?;
+    organizations::on_role_removed(ctx, tx, organization, id)?;
     tx.delete(&ROLES, &(organization, id))?;
+    audit::record(ctx, tx, organization, Change::deleted(scopes::ROLE, id, &role.name))?;
     batch_exports::authors::pause_all_lost(ctx, tx, organization)
+}
+
+/// Where a member has gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Move {
+    In,
+    Out,
+}
+
+/// Writes down that a member was put into a role, or taken out of it.
+pub(super) fn log_member(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    role: RoleId,
+    user: UserId,
+    way: Move,
+) -> Result<()> {
+    let name = find(tx, organization, role)?.name;
+    let email: Value = users::find(tx, user)?.email.into();
+    let change = match way {
+        Move::In => audit::field_change(scopes::ROLE, "members", Value::Null, email, "created"),
+        Move::Out => audit::field_change(scopes::ROLE, "members", email, Value::Null, "deleted"),
+    };
+    let change = Change::updated(scopes::ROLE, role, &name, vec![change]);
+    audit::record_by(ctx, tx, members::actor_or(ctx, user), organization, change)
 }
 
 /// The organization, for somebody who may change its roles and who is in them.

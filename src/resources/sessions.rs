@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::users::{self, Happening, User};
-use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
+use super::{Resource, Swept, integrity::expect, last_logins, trusted_time, two_factor};
 use crate::api::caller::{SecondStep, Via};
 use crate::api::{Actor, Call, Caller, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
@@ -422,6 +422,7 @@ fn begin(
     };
     tx.insert(&SESSIONS, &hash(&token), &session)?;
     if second_step != SecondStep::Awaited {
+        last_logins::note(tx, user, ctx.now)?;
         let has_second_factor = second_step == SecondStep::Done;
         users::record(ctx, tx, user, &Happening::LoggedIn { method: method.name(), has_second_factor })?;
     }

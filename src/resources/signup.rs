@@ -57,6 +57,14 @@ fn routes() -> Vec<Route> {
                  is logged in.",
             )
             .called("signup_accept"),
+        Route::post("/api/signup/resend-invite/", public(), Within::Nothing, async_(post_resend))
+            .accepts(RESEND)
+            .responds(200, RESENT)
+            .about(
+                "Send an invite again",
+                "Mails the open invites of an address once more, six times a day at the most. The answer does \
+                 not say whether there are any.",
+            ),
     ];
     tagged(TAG, routes)
 }
@@ -99,6 +107,10 @@ const SIGNED_UP: &[FieldInfo] = &[
     Field::text("redirect_url", 2000).read_only(),
 ];
 
+const RESEND: &[FieldInfo] = &[EMAIL.info()];
+
+const RESENT: &[FieldInfo] = &[Field::boolean("success").read_only()];
+
 const PREVALIDATED: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     Field::email("target_email").read_only(),
@@ -134,7 +146,7 @@ fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
 /// The organization that takes in the address of the body, where the operator lets addresses be believed
 /// unproved; sign-up need not be open for that.
 fn provisioned(call: &Call, tx: &Tx) -> Result<Option<OrganizationId>> {
-    match call.body.value()?.get("email").and_then(serde_json::Value::as_str) {
+    match call.body.field("email")?.and_then(serde_json::Value::as_str) {
         Some(email) if call.config.jit_signup => domains::provisions(tx, email.trim()),
         _ => Ok(None),
     }
@@ -264,6 +276,8 @@ fn check(call: &Call, tx: &Tx) -> Result<Loaded> {
         let detail = "This invite has expired. Please ask your admin for a new one.";
         return Err(invalid_body("expired", detail));
     }
+    let email = &found.invite.target_email;
+    organizations::admits_address(tx, found.organization, email)?.map_err(denied)?;
     if caller.is_none() && owner.is_some() {
         return Err(invalid_body("account_exists", format!("/login?next=/signup/{token}")));
     }
@@ -311,4 +325,30 @@ fn for_newcomer(checked: Result<Loaded>, call: &Call, tx: &Tx) -> Result<Loaded>
         }
         other => other,
     }
+}
+
+#[derive(Serialize)]
+struct Resent {
+    success: bool,
+}
+
+/// Answers before it is done: neither the answer nor the time it takes tells anything of the address.
+async fn post_resend(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    let email: String = call.form(RESEND)?.only(EMAIL).unwrap_or_default();
+    tokio::spawn(async move {
+        if let Err(cause) = resend(&app, call, email).await {
+            tracing::error!(%cause, "an invite was not sent again");
+        }
+    });
+    Reply::ok(&Resent { success: true })
+}
+
+/// Only addresses that are awaited are counted, so that strangers can't fill the memory.
+async fn resend(app: &App, call: Arc<Call>, email: String) -> Result<()> {
+    let is_awaited = app.store.read(|tx| invites::is_awaited(tx, &email, call.now))?;
+    let address = hash(&email.to_lowercase());
+    if !is_awaited || (app.config.lock_out() && app.throttles.resent_invite(address, call.now).is_err()) {
+        return Ok(());
+    }
+    app.store.write(move |tx| invites::resend(&call, tx, &email)).await
 }

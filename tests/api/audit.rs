@@ -136,7 +136,7 @@ fn filters_find_what_they_name_and_nothing_else() {
         form_urlencoded::byte_serialize(filter.as_bytes()).collect::<String>()
     };
     let cases = [
-        (format!("users={}", admin.uuid), vec![last]),
+        (format!("users={}&scopes=Team", admin.uuid), vec![last]),
         (format!("start_date={day}"), vec![last]),
         (format!("start_date={day}&end_date={day}"), vec![last]),
         (format!("end_date={day}&scopes=Team"), vec![last, before]),

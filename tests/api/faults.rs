@@ -344,3 +344,44 @@ fn a_failed_write_leaves_nothing_and_does_not_disturb_its_neighbours() {
     assert_eq!(outcomes.iter().filter(|status| **status == 400).count(), 10, "{outcomes:?}");
     assert_eq!(org.owner.get(&org.at("invites/")).json(200)["count"], 40);
 }
+
+#[test]
+fn captured_events_that_the_disk_cannot_take_are_to_be_sent_again() {
+    let disk = Arc::new(Disk::default());
+    let server = on(&disk);
+    let org = server.org();
+    let token = crate::support::exports::token(&org);
+    let uuid = "018c0d7e-1111-7000-8000-000000000001";
+    let event = json!({
+        "event": "e", "distinct_id": "d", "uuid": uuid, "timestamp": "2024-06-01T12:00:00Z", "properties": {},
+    });
+    let old = json!({"api_key": token, "batch": [event]});
+    let new = json!({"created_at": "2024-06-01T12:00:00Z", "batch": [event, {"uuid": uuid.replace("0001", "0002")}]});
+    let bearer = format!("Bearer {token}");
+    let send = |path: &str, body: &Value| {
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        server.anyone().send(ureq::http::Method::POST, path, body.to_string(), &headers)
+    };
+    disk.broken.store(true, Ordering::SeqCst);
+    let refused = send("/batch/", &old);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0));
+    let answer = send("/i/v1/analytics/events", &new);
+    assert_eq!(answer.header("retry-after"), "1");
+    let results = answer.json(200)["results"].clone();
+    assert_eq!(results[uuid], json!({"result": "retry", "details": "not_persisted"}));
+    // What is wrong with an event is wrong the next time as well.
+    assert_eq!(results[uuid.replace("0001", "0002")]["result"], "drop");
+    disk.heal();
+    server.until("the events are taken", || {
+        send("/i/v1/analytics/events", &new).json(200)["results"][uuid]["result"] == "ok"
+    });
+    send("/batch/", &old).json(200);
+    let project = orgd::ids::ProjectId(u32::try_from(org.project).expect("a small number"));
+    let count = server
+        .app
+        .store
+        .read(|tx| orgd::resources::events::count(tx, project))
+        .expect("the file can be read");
+    assert_eq!(count, 1);
+}

@@ -36,6 +36,7 @@ fn an_invite_shows_exactly_the_fields_of_the_page() {
             "created_at": null,
             "updated_at": null,
             "message": "hi",
+            "private_project_access": null,
         })
     );
     let plain = invite(&org.owner, &org, json!({"target_email": "plain@example.com"})).json(201);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Org, Person, Server, text};
+use crate::domains::verified_domain;
+use crate::support::{NameServer, Org, PASSWORD, Person, Server, text};
 
 fn one(org: &Org, person: &Person) -> String {
     org.at(&format!("members/{}/", person.uuid))
@@ -29,7 +30,7 @@ fn every_member_sees_all_members_newest_first() {
     let uuids: Vec<&Value> = rows.iter().map(|row| &row["user"]["uuid"]).collect();
     assert_eq!(uuids, [&json!(member.uuid), &json!(admin.uuid), &json!(org.owner.uuid)]);
     let mut row = rows[0].clone();
-    for name in ["id", "joined_at", "updated_at"] {
+    for name in ["id", "joined_at", "updated_at", "last_login"] {
         assert!(row[name].take().is_string(), "{name}");
     }
     assert!(row["user"]["id"].take().is_u64());
@@ -54,6 +55,8 @@ fn every_member_sees_all_members_newest_first() {
             "updated_at": null,
             "is_2fa_enabled": false,
             "has_social_auth": false,
+            "last_login": null,
+            "search_match_type": null,
         })
     );
 }
@@ -80,7 +83,7 @@ fn the_list_is_ordered_and_filtered_on_request() {
     server.pass(Duration::from_secs(60));
     org.owner.patch(&one(&org, &admin), json!({"level": 1})).json(200);
     assert_eq!(uuids(&format!("?updated_after={between}")), [a]);
-    assert_eq!(uuids("?updated_after=nonsense").len(), 3);
+    assert_eq!(uuids("?updated_after=2021-01-01T00:00:00+00:00").len(), 3);
     assert_eq!(uuids("?order=level&limit=1&offset=1").len(), 1);
 }
 
@@ -249,4 +252,148 @@ fn a_demotion_counts_at_once() {
     org.owner.patch(&one(&org, &admin), json!({"level": 1})).json(200);
     key.patch(&org.at(""), json!({"name": "B"})).level_too_low();
     assert_eq!(org.owner.get(&org.at("")).json(200)["name"], "A");
+}
+
+/// Somebody of this name who joins as a member.
+fn named(server: &Server, org: &Org, first: &str, last: &str, email: &str) -> Person {
+    let token = org.token(email, 1);
+    let body = json!({"first_name": first, "last_name": last, "password": PASSWORD});
+    let answer = server.anyone().post(&format!("/api/signup/{token}/"), body);
+    let uuid = text(&answer.json(201)["uuid"]);
+    let mut person = server.anyone().with_cookies_of(&answer);
+    (person.uuid, person.email) = (uuid, email.into());
+    person
+}
+
+fn first_names(org: &Org, query: &str) -> Vec<String> {
+    let rows = org.owner.get(&org.at(&format!("members/{query}"))).results();
+    rows.iter().map(|row| text(&row["user"]["first_name"])).collect()
+}
+
+#[test]
+fn a_search_finds_parts_of_names_and_addresses_and_nobody_else() {
+    let server = Server::start();
+    let org = server.org();
+    named(&server, &org, "Zoe", "Ender", "zoe@corp.example");
+    named(&server, &org, "Ada", "Lovelace", "countess@corp.example");
+    named(&server, &org, "Änne", "Zoellner", "a@other.example");
+    for (query, found) in [
+        ("zoe", vec!["Zoe", "Änne"]),
+        ("LOVE", vec!["Ada"]),
+        ("corp.EXAMPLE", vec!["Ada", "Zoe"]),
+        ("%20ada%20%20lovelace%20", vec!["Ada"]),
+        ("%C3%84NN", vec!["Änne"]),
+        ("lovelace%20ada", vec![]),
+        ("zoe&order=-joined_at", vec!["Zoe", "Änne"]),
+        ("zoe&limit=1&offset=1", vec!["Änne"]),
+        ("zoe&email_domain=corp.example", vec!["Zoe"]),
+        ("nobody", vec![]),
+        (&"x".repeat(200), vec![]),
+    ] {
+        assert_eq!(first_names(&org, &format!("?search={query}")), found, "{query}");
+    }
+    for blank in ["", "%20%20"] {
+        let rows = org.owner.get(&org.at(&format!("members/?search={blank}"))).results();
+        assert_eq!((rows.len(), &rows[0]["search_match_type"]), (4, &json!(null)));
+    }
+    let rows = org.owner.get(&org.at("members/?search=ada")).results();
+    assert_eq!(rows[0]["search_match_type"], "exact");
+    let long = org.owner.get(&org.at(&format!("members/?search={}", "x".repeat(201))));
+    long.invalid("search", "max_length", "Search query must be 200 characters or fewer.");
+}
+
+#[test]
+fn filters_narrow_the_list_and_what_they_can_not_mean_is_refused() {
+    let dns = NameServer::start();
+    let server = Server::with(|config| config.dns_server = Some(dns.address));
+    let org = server.org();
+    let admin = org.admin(&server);
+    named(&server, &org, "Out", "", "out@Outside.example");
+    verified_domain(&org, &dns, "example.com");
+    let count = |query: &str| {
+        org.owner.get(&org.at(&format!("members/?{query}"))).json(200)["count"].as_u64().expect("a number")
+    };
+    for (query, wanted) in [
+        ("levels=1", 1),
+        ("levels=1,8", 2),
+        ("levels=1&levels=15", 2),
+        ("levels=", 3),
+        ("email_domain=EXAMPLE.com", 2),
+        ("email_domain=ample.com", 0),
+        ("outside_verified_domains=true", 1),
+        ("outside_verified_domains=false", 3),
+        ("outside_verified_domains=true&levels=8", 0),
+        ("order=-level", 3),
+        ("unknown=1", 3),
+    ] {
+        assert_eq!(count(query), wanted, "{query}");
+    }
+    for (query, attr, code) in [
+        ("levels=7", "levels", "invalid_choice"),
+        ("levels=1,x", "levels", "invalid_choice"),
+        ("outside_verified_domains=maybe", "outside_verified_domains", "invalid_input"),
+        ("updated_after=nonsense", "updated_after", "invalid_input"),
+    ] {
+        let answer = admin.get(&org.at(&format!("members/?{query}")));
+        let body = answer.value();
+        assert_eq!(
+            (answer.status, &body["attr"], &body["code"]),
+            (400, &json!(attr), &json!(code)),
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn a_log_in_is_remembered_after_its_session() {
+    let server = Server::start();
+    let org = server.org();
+    let member = org.member(&server);
+    let last = || {
+        let rows = org.owner.get(&org.at("members/?levels=1")).results();
+        text(&rows[0]["last_login"])
+    };
+    let first = last();
+    server.pass(Duration::from_secs(60));
+    let again = member.logged_in();
+    let second = last();
+    assert!(second > first, "{first} {second}");
+    again.post("/logout", json!({}));
+    assert_eq!(last(), second);
+}
+
+#[test]
+fn the_keys_of_a_member_that_reach_the_organization_are_shown_before_they_are_removed() {
+    let server = Server::start();
+    let (org, other) = (server.org(), server.org());
+    let admin = org.admin(&server);
+    let member = other.joined(org.member(&server), 1);
+    let keys = |who: &Person, whom: &str| who.get(&org.at(&format!("members/{whom}/scoped_api_keys/")));
+    let none = json!({"has_keys": false, "has_keys_active_last_week": false, "keys": []});
+    assert_eq!(keys(&admin, &member.uuid).json(200), none);
+    let all = member.key(&["*"]);
+    member.key_of(json!({"scopes": ["*"], "scoped_organizations": [org.id]}));
+    member.key_of(json!({"scopes": ["*"], "scoped_organizations": [other.id]}));
+    member.key_of(json!({"scopes": ["*"], "scoped_teams": [org.project]}));
+    member.key_of(json!({"scopes": ["*"], "scoped_teams": [other.project]}));
+    let shown = keys(&admin, &member.uuid).json(200);
+    let count = |shown: &Value| shown["keys"].as_array().expect("a list").len();
+    assert_eq!((count(&shown), &shown["has_keys_active_last_week"]), (3, &json!(false)));
+    assert_eq!(shown["keys"][0], json!({"name": "test", "last_used_at": null}));
+    all.get(&org.at("members/")).json(200);
+    server.until("the use of the key is written down", || {
+        keys(&admin, &member.uuid).json(200)["has_keys_active_last_week"] == json!(true)
+    });
+    server.pass_days(8);
+    let (admin, member) = (admin.logged_in(), member.logged_in());
+    assert_eq!(keys(&admin, &member.uuid).json(200)["has_keys_active_last_week"], json!(false));
+    assert_eq!(count(&keys(&member, "@me").json(200)), 3);
+    assert_eq!(count(&keys(&all, "@me").json(200)), 3);
+    keys(&member, &admin.uuid).denied("Only admins see the keys of others.");
+    keys(&admin, "3e9c5de9-1765-454a-bd9a-3c5e67ed9a23").not_found();
+    let github = json!({"github_login": null});
+    assert_eq!(member.get(&org.at("members/@me/github_login/")).json(200), github);
+    assert_eq!(member.get(&org.at(&format!("members/{}/github_login/", admin.uuid))).json(200), github);
+    assert_eq!(member.get("/api/users/@me/github_login/").json(200), github);
+    assert_eq!(member.get(&format!("/api/users/{}/github_login/", admin.uuid)).status, 403);
 }

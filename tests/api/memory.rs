@@ -136,7 +136,9 @@ fn of_a_large_batch_with_one_bad_event_nothing_is_stored() {
     let last = bad["batch"].as_array().expect("events").len() - 1;
     bad["batch"][last]["event"] = json!("");
     let answer = send(&server, bad.to_string());
-    assert_eq!((answer.status, answer.text().as_str()), (400, "event submitted with an empty event name"));
+    let wanted =
+        format!("event submitted with an empty event name: event {last} of the batch, counted from 0");
+    assert_eq!((answer.status, answer.text()), (400, wanted));
     assert_eq!(kept(&server, &org), 0);
     send(&server, good).json(200);
     assert_eq!(kept(&server, &org), count);

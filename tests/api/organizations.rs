@@ -17,6 +17,7 @@ fn the_founder_sees_his_organization_with_the_defaults_of_a_new_one() {
     assert_eq!(teams[0]["name"], "Default project");
     assert!(text(&shown["created_at"].take()).ends_with('Z'));
     shown["updated_at"].take();
+    shown["projects"].take();
     assert_eq!(
         shown,
         json!({
@@ -34,6 +35,26 @@ fn the_founder_sees_his_organization_with_the_defaults_of_a_new_one() {
             "customer_id": null,
             "enforce_2fa": null,
             "member_count": 1,
+            "members_can_invite": true,
+            "members_can_create_projects": false,
+            "members_can_use_personal_api_keys": true,
+            "members_can_see_org_members": true,
+            "enforce_verified_domains": false,
+            "allow_publicly_shared_resources": true,
+            "default_role_id": null,
+            "default_anonymize_ips": false,
+            "is_ai_data_processing_approved": null,
+            "is_ai_training_opted_in": null,
+            "read_only_mcp_access": false,
+            "default_experiment_stats_method": "bayesian",
+            "logo_media_id": null,
+            "projects": null,
+            "is_ai_training_locked": false,
+            "is_ai_training_cta_shown": false,
+            "is_active": true,
+            "is_not_active_reason": null,
+            "is_pending_deletion": false,
+            "is_hipaa": false,
         })
     );
 }

@@ -41,6 +41,7 @@ fn a_role_has_exactly_the_fields_of_the_page() {
             "created_at": null,
             "created_by": null,
             "members": [],
+            "is_default": false,
             "associated_flags": [],
         })
     );

@@ -288,3 +288,25 @@ fn ordinary_lines_ban_nobody() {
         assert_eq!(banned(&text).as_deref(), Some("2001:db8::7"), "{event}");
     }
 }
+
+#[test]
+fn events_that_are_dropped_or_dated_anew_are_said_once_a_minute() {
+    let watched = Watched::start("text");
+    let (_, project) = watched.by_key("GET", "/api/projects/1/", &json!({}));
+    let token = project["api_token"].as_str().expect("a token").to_owned();
+    let event = |token: &str, time: &str| json!({"api_key": token, "batch": [{"event": "e", "distinct_id": "d", "timestamp": time}]});
+    for _ in 0..3 {
+        for unknown in ["phc_nosuch-one-of-many-letters", "not a token\u{7f}"] {
+            watched.send("POST", "/batch/", &[], &event(unknown, "2026-01-01T00:00:00Z"));
+        }
+        watched.send("POST", "/batch/", &[], &event(&token, "yesterday"));
+        watched.send("POST", "/batch/", &[], &event(&token, "2026-01-01T00:00:00Z"));
+    }
+    let lines = watched.lines();
+    let count =
+        |part: &str| lines.iter().filter(|line| line.contains(" WARN ") && line.contains(part)).count();
+    assert_eq!(count("token=\"phc_nosuch-o\""), 1, "{lines:#?}");
+    assert_eq!(count("token=\"-\""), 1, "{lines:#?}");
+    assert_eq!(count("cannot be read"), 1, "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("many-letters") || line.contains("yesterday")));
+}

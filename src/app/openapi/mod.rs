@@ -161,6 +161,9 @@ fn parameter_description(route: &Route, name: &str) -> String {
         (_, "id") if noun == "organization" => "The organization: its id, its slug or `@current`.".into(),
         (_, "role_id") => "The id of the role.".into(),
         (_, "session_id") => "The id of the session, from the list.".into(),
+        (_, "file") => "The name of the script.".into(),
+        (_, "version") => "Any version.".into(),
+        (_, "token") if route.is_ingest() => "The project's token.".into(),
         (_, "token") => "The token in the link of the invite.".into(),
         (_, "user__uuid") => "The `uuid` of the member's user.".into(),
         (_, "uuid") => "The user: `@me`, or their own `uuid`.".into(),
@@ -169,7 +172,7 @@ fn parameter_description(route: &Route, name: &str) -> String {
 }
 
 fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
-    if route.is_ingest() {
+    if route.is_ingest() && route.method == Method::Post {
         let schema = reference("CapturedEvents");
         return Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
     }

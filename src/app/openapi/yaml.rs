@@ -81,7 +81,8 @@ mod tests {
         });
         let text = yaml(&document);
         assert!(text.starts_with("openapi: \"3.0.3\"\nempty:\n  list: []\n"), "{text}");
-        assert_eq!(serde_yaml_ng::from_str::<Value>(&text).unwrap(), document, "{text}");
+        let read = |text: &str| serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text).unwrap();
+        assert_eq!(read(&text), read(&document.to_string()), "{text}");
         assert_eq!(yaml(&json!({})), "{}\n");
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::api::call::parse_uuid;
 use crate::api::{Ctx, Form, InProject, Input, Level};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
-use crate::ids::{MembershipId, OrganizationId, ProjectId};
+use crate::ids::{MembershipId, OrganizationId, ProjectId, UserId};
 use crate::resources::audit::{self, Change, scope};
 use crate::resources::{batch_exports, members, projects, roles};
 use crate::store::{Order, Tx, WriteTx};
@@ -59,6 +59,31 @@ pub fn set(
     write_down(ctx, tx, at, &key, [level(&before), level(&after)])?;
     batch_exports::authors::pause_all_lost(ctx, tx, at.organization)?;
     Ok(after.map(|entry| (key, entry)))
+}
+
+/// Gives a new member a level in a project, in the name of whoever let them in.
+///
+/// # Errors
+/// 404 where there is no such project.
+pub fn grant(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    membership: MembershipId,
+    created_by: UserId,
+) -> Result<()> {
+    let subject = Subject::Member(membership);
+    let access_level = if at.level < Level::Admin { "member" } else { "admin" }.to_owned();
+    let key = (at.organization, at.id, ((PROJECT.to_owned(), at.id.to_string()), subject.key()));
+    let entry = AccessControl {
+        subject,
+        access_level: access_level.clone(),
+        created_by,
+        created_at: ctx.now,
+        updated_at: ctx.now,
+    };
+    tx.put(&ENTRIES, &key, &entry)?;
+    write_down(ctx, tx, at, &key, [None, Some(access_level)])
 }
 
 /// Notes in the audit log that a rule is another one, as a field `<resource>[/<member or role>]` of the project.

@@ -204,6 +204,25 @@ impl Grants {
     }
 }
 
+/// An entry for a project itself, and the level that it gives; `None` for no access.
+pub struct ProjectEntry {
+    pub project: ProjectId,
+    pub subject: Subject,
+    pub level: Option<Level>,
+}
+
+/// The entries of an organization for its projects themselves.
+pub fn of_projects(tx: &Tx, organization: OrganizationId) -> Result<Vec<ProjectEntry>> {
+    let all = tx.scan(&ENTRIES, &organization, Order::Ascending)?.into_iter();
+    let of_projects = all.filter(|((_, _, ((resource, _), _)), _)| resource == PROJECT);
+    let entry = |((_, project, _), entry): (EntryKey, AccessControl)| {
+        let level = Scale::PROJECT.bounded(&entry.access_level);
+        let level = Decision { level, by: By::Default }.effective(Level::Member);
+        ProjectEntry { project, subject: entry.subject, level }
+    };
+    Ok(of_projects.map(entry).collect())
+}
+
 /// All entries of one project by kind, to look at it as many people.
 pub(super) struct Sheet {
     by_kind: HashMap<String, Vec<AccessControl>>,

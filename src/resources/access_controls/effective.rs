@@ -6,10 +6,11 @@ use super::decide::{By, Decision, Person, Rules, Sheet, in_project, in_resource}
 use super::kinds::{PROJECT, RESOURCES, Scale};
 use crate::api::call::parse_uuid;
 use crate::api::page::{LIMIT_MAX, link};
-use crate::api::{Call, Field, FieldInfo, InProject, Level, Reply, Within};
+use crate::api::{Call, Field, FieldInfo, InProject, Level, Paging, Reply, Within};
 use crate::app::{Route, read, scope};
 use crate::error::{Result, invalid_body, not_found};
 use crate::ids::{MembershipId, OrganizationId, RoleId, UserId};
+use crate::resources::members::Visible;
 use crate::resources::users::{self, User};
 use crate::resources::{members, projects, roles};
 use crate::store::Tx;
@@ -409,7 +410,7 @@ fn of_members(call: &Call, tx: &Tx) -> Result<Reply> {
     let view = View::of(call, tx)?;
     let organization = view.at.organization;
     let (users, next) = match call.query("member_id") {
-        Some(wanted) => (vec![member(tx, organization, wanted)?], None),
+        Some(wanted) => (vec![member(call, tx, organization, wanted)?], None),
         None => page(call, tx, organization)?,
     };
     let results = users.into_iter().map(|user| view.of_member(tx, user)).collect::<Result<_>>()?;
@@ -421,7 +422,14 @@ fn page(call: &Call, tx: &Tx, organization: OrganizationId) -> Result<(Vec<UserI
     let number = |name| call.query(name).and_then(|text| text.trim().parse::<u64>().ok());
     let limit = number("limit").filter(|limit| *limit > 0).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
     let offset = number("offset").unwrap_or(0);
-    let (total, users) = members::users_page(tx, organization, offset, limit)?;
+    let visible = Visible::to_member(tx, organization, call.user()?)?;
+    let (total, users) = if visible.is_everybody() {
+        members::users_page(tx, organization, offset, limit)?
+    } else {
+        let mut all = members::users_of(tx, organization)?;
+        all.retain(|user| visible.has(*user));
+        (all.len() as u64, Paging { limit, offset }.cut(all))
+    };
     let end = offset.saturating_add(limit);
     let next = (end < total)
         .then(|| link(call, [("limit", Some(limit.to_string())), ("offset", Some(end.to_string()))]));
@@ -429,16 +437,18 @@ fn page(call: &Call, tx: &Tx, organization: OrganizationId) -> Result<(Vec<UserI
 }
 
 /// The user of a membership that a query names.
-fn member(tx: &Tx, organization: OrganizationId, id: &str) -> Result<UserId> {
+fn member(call: &Call, tx: &Tx, organization: OrganizationId, id: &str) -> Result<UserId> {
     let id = parse_uuid(id).map(MembershipId).ok_or_else(not_found)?;
-    members::by_id(tx, organization, id)?.ok_or_else(not_found)
+    let user = members::by_id(tx, organization, id)?.ok_or_else(not_found)?;
+    if Visible::to_member(tx, organization, call.user()?)?.has(user) { Ok(user) } else { Err(not_found()) }
 }
 
 fn users_with_access(call: &Call, tx: &Tx) -> Result<Reply> {
     let view = View::of(call, tx)?;
     let (_, all) = members::users_page(tx, view.at.organization, 0, u64::MAX)?;
+    let visible = Visible::to_member(tx, view.at.organization, call.user()?)?;
     let mut users = Vec::new();
-    for user in all {
+    for user in all.into_iter().filter(|user| visible.has(*user)) {
         let person = Person::load(tx, view.at.organization, user)?;
         let rules = view.sheet.rules(PROJECT, &person);
         let decision = in_project(person.level, view.is_private, &rules);
@@ -478,7 +488,7 @@ fn no_objects(call: &Call, tx: &Tx, needs: Option<&'static str>) -> Result<Reply
     match (needs, needs.and_then(|name| call.query(name))) {
         (None, _) => {}
         (Some(name), None) => return Err(invalid_body("invalid_input", format!("{name} is required"))),
-        (Some("member_id"), Some(id)) => drop(member(tx, organization, id)?),
+        (Some("member_id"), Some(id)) => drop(member(call, tx, organization, id)?),
         (Some(_), Some(id)) => {
             let id = parse_uuid(id).map(RoleId).ok_or_else(not_found)?;
             roles::exists(tx, organization, id)?.then_some(()).ok_or_else(not_found)?;

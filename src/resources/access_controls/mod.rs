@@ -23,8 +23,8 @@ use crate::error::Result;
 use crate::ids::{MembershipId, OrganizationId, ProjectId, RoleId, UserId};
 use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_uuid};
 
-pub use commands::{move_project, on_member_left, set};
-pub use decide::{Grants, level_for, require_viewer};
+pub use commands::{grant, move_project, on_member_left, set};
+pub use decide::{Grants, ProjectEntry, level_for, of_projects, require_viewer};
 use kinds::{PROJECT, Scale};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&ENTRIES]).samples(samples).checks(&[check]);

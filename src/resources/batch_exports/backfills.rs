@@ -12,8 +12,9 @@ use super::runs::{self, Data};
 use super::schedule::unpause_automatically;
 use super::{BatchExport, audited, authors, find, get, isoformat};
 use crate::api::fields::python_str;
+use crate::api::input::field;
 use crate::api::{Ctx, InProject, Input};
-use crate::clock::{SECOND_MICROS, Time};
+use crate::clock::{SECOND_MICROS, Time, iso8601};
 use crate::error::{Error, Result, invalid_body, not_found};
 use crate::ids::{BackfillId, BatchExportId, RunId, UserId};
 use crate::resources::events::EventIds;
@@ -163,8 +164,9 @@ pub fn create_2024(
     input: Input<'_>,
 ) -> Result<String> {
     let export = find(tx, at, id)?;
-    let body = input.value?;
-    let (start, end) = (bound(body.get("start_at"))?, bound(body.get("end_at"))?);
+    let (body, is_text) = (input.value?, input.is_text);
+    let bound = |name: &str| bound(field(body, is_text, name));
+    let (start, end) = (bound("start_at")?, bound("end_at")?);
     if matches!((start, end), (Some(start), Some(end)) if start >= end) {
         return Err(refused("The initial backfill datetime 'start_at' happens after 'end_at'"));
     }
@@ -307,11 +309,8 @@ fn bound(value: Option<&Value>) -> Result<Option<Time>> {
     let not_a_time =
         || refused(format!("Input {} is not a valid ISO formatted datetime.", python_str(value)));
     let text = value.as_str().ok_or_else(not_a_time)?;
-    let time = Time::parse(text).filter(|time| Time::CALENDAR.contains(time)).ok_or_else(not_a_time)?;
-    // What can still be read with an offset appended has none of its own.
-    let is_naive =
-        Time::parse(&format!("{}Z", text.trim())).is_some() || text.trim().len() <= "2021-01-01".len();
-    if is_naive { Err(refused(format!("Input {text} is naive."))) } else { Ok(Some(time)) }
+    let read = iso8601::read(text).ok_or_else(not_a_time)?;
+    if read.has_offset { Ok(Some(read.time)) } else { Err(refused(format!("Input {text} is naive."))) }
 }
 
 fn in_zone(time: Time, zone: &str) -> String {

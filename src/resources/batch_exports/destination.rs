@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::fields::{FREE_BYTES_MAX, bytes_of, python_type_name};
+use crate::api::input::field;
 use crate::api::{Ctx, Input};
 use crate::error::{Error, Result, invalid};
 use crate::ids::BatchExportId;
@@ -352,7 +353,7 @@ pub fn read(
 ) -> Result<Option<Destination>> {
     const NAME: &str = "destination";
     let Input { value, is_text, is_partial: partial } = input;
-    let Some(sent) = value?.get(NAME) else {
+    let Some(sent) = field(value?, is_text, NAME) else {
         return if partial { Ok(None) } else { Err(invalid(NAME, "required", "This field is required.")) };
     };
     let sent = match sent {

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::skew::{SenderClock, When};
 use super::{Outcome, Refusal, bad};
-use crate::api::call::json_values;
+use crate::api::json::{self, Counts};
 use crate::clock::Time;
 use crate::config::BODY_VALUES_MAX;
 use crate::resources::elements;
@@ -17,14 +18,18 @@ const NAME_CHARS_MAX: usize = 200;
 
 /// An event that has what it needs.
 pub(super) struct Checked {
-    uuid: Option<Uuid>,
-    event: String,
-    distinct_id: String,
-    timestamp: Time,
-    properties: Map<String, Value>,
-    elements_chain: String,
+    pub(super) uuid: Option<Uuid>,
+    pub(super) event: String,
+    pub(super) distinct_id: String,
+    pub(super) timestamp: Time,
+    pub(super) properties: Map<String, Value>,
+    pub(super) elements_chain: String,
+    /// Whether it is to have no person, whatever its properties say.
+    pub(super) is_personless: bool,
     /// The token that the event itself names.
     pub(super) token: Option<String>,
+    /// Whether it says its time in a way that nobody can read.
+    pub(super) has_unreadable_time: bool,
 }
 
 impl Checked {
@@ -36,9 +41,11 @@ impl Checked {
             Some(ip) => drop(properties.entry("$ip").or_insert_with(|| ip.into())),
             None => drop(properties.shift_remove("$ip")),
         }
+        let mut person = Update::of(&self.event, &properties);
+        person.unprofiled |= self.is_personless;
         CapturedEvent {
             uuid: self.uuid,
-            person: Update::of(&self.event, &properties),
+            person,
             event: self.event,
             distinct_id: self.distinct_id,
             timestamp: self.timestamp,
@@ -49,15 +56,29 @@ impl Checked {
 }
 
 /// Reads the JSON text of one event.
-pub(super) fn read(text: &str, sent_at: Option<Time>, now: Time) -> Outcome<Checked> {
+pub(super) fn read(text: &str, clock: &SenderClock) -> Outcome<Checked> {
+    checked(parse(text)?, clock)
+}
+
+/// The object that the text of an event is. What is no character or no number in it is mended: senders give up on
+/// a batch that is refused, and all its other events are lost with it.
+pub(super) fn parse(text: &str) -> Outcome<Map<String, Value>> {
     if !text.starts_with('{') {
-        return Err(bad("failed to parse request: an event is not an object"));
+        return Err(Refusal::of_json("an event is not an object"));
     }
-    if json_values(text.as_bytes()) > BODY_VALUES_MAX {
-        return Err(bad("failed to parse request: too many values"));
+    let counts = Counts::of(text.as_bytes());
+    if counts.values > BODY_VALUES_MAX {
+        return Err(Refusal::of_json("too many values"));
     }
-    let item = serde_json::from_str(text).map_err(|cause| Refusal::unparsable(&cause))?;
-    checked(item, sent_at, now)
+    let parsed = serde_json::from_str(text);
+    if parsed.is_ok() && !counts.has_exponents {
+        return parsed.map_err(|cause| Refusal::of_json(&cause));
+    }
+    match json::mended_len(text.as_bytes()) {
+        Some(len) => serde_json::from_slice(&json::mended(text.as_bytes(), len)),
+        None => parsed,
+    }
+    .map_err(|cause| Refusal::of_json(&cause))
 }
 
 fn text_in(object: &Map<String, Value>, name: &str) -> Option<String> {
@@ -72,19 +93,19 @@ fn token_of(event: &Map<String, Value>) -> Option<String> {
     own.or_else(|| text_in(event.get("properties")?.as_object()?, "token"))
 }
 
-fn checked(mut item: Map<String, Value>, sent_at: Option<Time>, now: Time) -> Outcome<Checked> {
+fn checked(mut item: Map<String, Value>, clock: &SenderClock) -> Outcome<Checked> {
     let token = token_of(&item);
     let event = match item.remove("event") {
         Some(Value::String(name)) if !name.trim().is_empty() => cut(&name),
         Some(Value::String(_) | Value::Null) | None => {
             return Err(bad("event submitted with an empty event name"));
         }
-        Some(_) => return Err(bad("failed to parse request: an event's name is not a string")),
+        Some(_) => return Err(Refusal::of_json("an event's name is not a string")),
     };
     let mut properties = match item.remove("properties") {
         Some(Value::Object(properties)) => properties,
         None | Some(Value::Null) => Map::new(),
-        Some(_) => return Err(bad("failed to parse request: an event's properties are not an object")),
+        Some(_) => return Err(Refusal::of_json("an event's properties are not an object")),
     };
     let distinct_id = ["distinct_id", "$distinct_id"]
         .iter()
@@ -112,9 +133,18 @@ fn checked(mut item: Map<String, Value>, sent_at: Option<Time>, now: Time) -> Ou
         "$autocapture" => elements::take_chain(&mut properties),
         _ => String::new(),
     };
-    let timestamp = time_of(&item, sent_at, now);
-    let distinct_id = cut(&distinct_id);
-    Ok(Checked { uuid, event, distinct_id, timestamp, properties, elements_chain, token })
+    let When { time: timestamp, is_unreadable: has_unreadable_time } = clock.when(&item, &properties);
+    Ok(Checked {
+        uuid,
+        event,
+        distinct_id: cut(&distinct_id),
+        timestamp,
+        properties,
+        elements_chain,
+        is_personless: false,
+        token,
+        has_unreadable_time,
+    })
 }
 
 /// An id as text; null and nothing are none.
@@ -129,17 +159,4 @@ fn named(value: &Value) -> Option<String> {
 
 fn cut(text: &str) -> String {
     text.chars().take(NAME_CHARS_MAX).collect()
-}
-
-/// When it happened. A sender whose clock is wrong tells with `sent_at` by how much.
-fn time_of(item: &Map<String, Value>, sent_at: Option<Time>, now: Time) -> Time {
-    let sent = item.get("timestamp").and_then(Value::as_str).and_then(Time::parse);
-    let time = match (sent, sent_at, item.get("offset").and_then(Value::as_i64)) {
-        (Some(sent), Some(sent_at), _) => Time(sent.0.saturating_add(now.0.saturating_sub(sent_at.0))),
-        (Some(sent), None, _) => sent,
-        (None, _, Some(offset)) => Time(now.0.saturating_sub(offset.saturating_mul(1000))),
-        (None, _, None) => now,
-    };
-    // Corrections must not lead out of the calendar.
-    if Time::CALENDAR.contains(&time) { time } else { now }
 }

@@ -1,11 +1,12 @@
 //! Finding invites: by the token of a link, by an address, by the identifier of a mail.
 
 use super::{BY_EMAIL, BY_TOKEN, INVITES, Invite};
+use crate::api::InOrganization;
 use crate::auth::hash;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::ids::{InviteId, OrganizationId};
-use crate::resources::members;
+use crate::resources::{members, organizations};
 use crate::store::{Order, Tx};
 
 /// The invites of an address in one organization.
@@ -36,8 +37,14 @@ pub struct Loaded {
 pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Loaded>> {
     let Some((organization, id)) = tx.get(&BY_TOKEN, &hash(token))? else { return Ok(None) };
     let Some(invite) = tx.get(&INVITES, &(organization, id))? else { return Ok(None) };
-    let stands = members::level_of(tx, organization, invite.created_by)? >= Some(invite.level);
-    Ok(stands.then_some(Loaded { organization, id, invite }))
+    Ok(stands(tx, organization, &invite)?.then_some(Loaded { organization, id, invite }))
+}
+
+/// Whether whoever sent the invite could send it still.
+pub(super) fn stands(tx: &Tx, organization: OrganizationId, invite: &Invite) -> Result<bool> {
+    let Some(level) = members::level_of(tx, organization, invite.created_by)? else { return Ok(false) };
+    let sender = InOrganization { id: organization, level };
+    Ok(level >= invite.level && organizations::can_invite(tx, sender)?)
 }
 
 /// The invite whose mail to this address this is, where it is an invite's.

@@ -15,23 +15,23 @@ use crate::error::{Result, denied};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::resources::audit::{self, Change, scope};
 use crate::resources::users::User;
-use crate::resources::{batch_exports, members, users};
+use crate::resources::{batch_exports, members, organizations, users};
 use crate::store::{Json, Order, Tx, WriteTx};
 
 /// How many members' addresses are looked at for the filter that leaves their own visits out.
 const FILTERED_MEMBERS_MAX: u64 = 100;
 const DEFAULT_NAME: &str = "Default project";
 
-/// Makes a project, which becomes the caller's current one unless their key is limited. From admin level on;
-/// members may make one demo project.
+/// Makes a project, which becomes the caller's current one unless their key is limited. From admin level on, or for
+/// members where `members_can_create_projects` is on; members may make one demo project.
 ///
 /// # Errors
-/// 403 below admin, and for a second demo project; 400 for wrong fields.
+/// 403 for whoever may not, and for a second demo project; 400 for wrong fields.
 pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<Loaded> {
     let InOrganization { id: organization, level } = at;
     let wants_demo = input.value.as_ref().is_ok_and(|body| body.get("is_demo").is_some_and(is_true));
     if !wants_demo {
-        level.require(Level::Admin)?;
+        organizations::may_create_projects(tx, at)?;
     }
     let form = input.form(FIELDS)?;
     may_restrict(level, &form)?;
@@ -44,6 +44,7 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     let id = ProjectId(tx.next_id("projects")?);
     let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
     let (mut project, mut details) = blank(ctx, &first_members, wants_demo);
+    details.settings.anonymize_ips = organizations::find(tx, organization)?.settings.default_anonymize_ips;
     fill(&mut project, &mut details, form)?;
     insert(tx, organization, id, &project, &details)?;
     // A limited key chooses nothing for its user.
@@ -210,7 +211,8 @@ pub fn create_default(
     owner: &User,
 ) -> Result<ProjectId> {
     let id = ProjectId(tx.next_id("projects")?);
-    let (project, details) = blank(ctx, std::slice::from_ref(owner), false);
+    let (project, mut details) = blank(ctx, std::slice::from_ref(owner), false);
+    details.settings.anonymize_ips = organizations::find(tx, organization)?.settings.default_anonymize_ips;
     insert(tx, organization, id, &project, &details)?;
     Ok(id)
 }

@@ -152,13 +152,17 @@ pub fn exists(tx: &Tx, id: ProjectId) -> Result<bool> {
 pub struct Receiver {
     pub id: ProjectId,
     pub anonymize_ips: bool,
+    /// Whether pages capture no clicks automatically.
+    pub autocapture_opt_out: bool,
 }
 
 /// The project whose token this is.
 pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Receiver>> {
     let Some(id) = tx.get(&BY_TOKEN, &token.to_owned())? else { return Ok(None) };
     let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
-    Ok(Some(Receiver { id, anonymize_ips: details.settings.anonymize_ips }))
+    let settings = details.settings;
+    let autocapture_opt_out = settings.autocapture_opt_out == Some(true);
+    Ok(Some(Receiver { id, anonymize_ips: settings.anonymize_ips, autocapture_opt_out }))
 }
 
 /// Notes that events have reached the project.

@@ -33,7 +33,7 @@ pub struct Short {
     ingested_event: bool,
     is_demo: bool,
     timezone: String,
-    pub(super) access_control: bool,
+    pub access_control: bool,
 }
 
 pub(super) fn short(((organization, id), project): ((OrganizationId, ProjectId), Project)) -> Short {

@@ -9,11 +9,11 @@ use super::{
 use crate::api::fields::is_email;
 use crate::api::{Ctx, Form, Input, Level};
 use crate::error::{Result, invalid};
-use crate::ids::{OrganizationId, UserId};
+use crate::ids::{MembershipId, OrganizationId, UserId};
 use crate::resources::invites::{self, Loaded};
 use crate::resources::organizations::{self, NAME_CHARS_MAX, Organization};
 use crate::resources::users::{self, User};
-use crate::resources::{members, outbox, projects};
+use crate::resources::{members, outbox, projects, role_memberships};
 use crate::store::WriteTx;
 
 /// Makes a user who signs up: a member of `home`, or else the owner of an organization of their own. Whether
@@ -44,7 +44,7 @@ pub fn create(
     let uuid = ctx.new_id();
     users::insert(tx, uuid, &user)?;
     match home {
-        Some(organization) => enter(ctx, tx, organization, uuid, Level::Member)?,
+        Some(organization) => enter(ctx, tx, organization, uuid, Level::Member).map(drop)?,
         None => {
             organizations::create_with_owner(ctx, tx, uuid, Organization::new(&name, ctx.now)).map(drop)?;
         }
@@ -77,11 +77,18 @@ pub fn create_invited(
 /// # Errors
 /// The storage failed.
 pub fn accept(ctx: &Ctx, tx: &WriteTx, invite: &Loaded, user: UserId) -> Result<()> {
-    enter(ctx, tx, invite.organization, user, invite.invite.level)
+    let membership = enter(ctx, tx, invite.organization, user, invite.invite.level)?;
+    invites::give(ctx, tx, invite, membership)
 }
 
 /// Makes the user a member, and the organization their current one. An invite that they had is used up.
-fn enter(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, level: Level) -> Result<()> {
+fn enter(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    user: UserId,
+    level: Level,
+) -> Result<MembershipId> {
     let record = organizations::find(tx, organization)?;
     if record.is_member_join_email_enabled && ctx.config.smtp_url.is_some() {
         let newcomer = users::find(tx, user)?.first_name;
@@ -89,11 +96,15 @@ fn enter(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, le
             outbox::push_joined(ctx, tx, &member.email, &newcomer, &record.name)?;
         }
     }
-    members::join(ctx, tx, organization, user, level)?;
+    let membership = members::join(ctx, tx, organization, user, level)?;
+    if let Some(role) = record.settings.default_role_id {
+        role_memberships::insert(ctx, tx, organization, role, user)?;
+    }
     let record = users::find(tx, user)?;
-    invites::on_joined(tx, organization, &record.email)?;
+    invites::on_joined(ctx, tx, organization, user, &record.email)?;
     let project = projects::first_visible(tx, organization, user, level)?;
-    users::make_current(tx, user, record, Some(organization), project)
+    users::make_current(tx, user, record, Some(organization), project)?;
+    Ok(membership)
 }
 
 /// The name of an organization that was given none.

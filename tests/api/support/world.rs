@@ -133,6 +133,8 @@ impl World {
                 self.plugin.clone()
             }
             "users" => "@me".into(),
+            "array" => "phc_unknown".into(),
+            "static" | "{version}" => "array.js".into(),
             "login_sessions" => self.other_session(),
             "personal_api_keys" => self.key(),
             _ => return self.made_in(pattern, collection),

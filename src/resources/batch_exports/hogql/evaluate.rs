@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::functions::Function;
 use super::typecheck::{Field, Kind, Node, Owner, Typed};
-use crate::api::call::json_bytes;
+use crate::api::json::Counts;
 use crate::clock::{SECOND_MICROS, Time};
 use crate::resources::batch_exports::columns::{Event, Value};
 
@@ -420,7 +420,7 @@ fn json<'a>(arguments: &[Typed], event: &'a Event, show: fn(Option<&Json>) -> St
         _ => match value(first, event) {
             Value::Text(text) | Value::Json(text) => {
                 // What it becomes takes more than the text.
-                if !event.affords(json_bytes(text.as_bytes())) {
+                if !event.affords(Counts::of(text.as_bytes()).parsed_bytes()) {
                     return Value::Null;
                 }
                 parsed = serde_json::from_str::<Json>(&text).ok();
