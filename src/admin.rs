@@ -69,7 +69,7 @@ pub async fn open(
     // Nothing but damage makes these fail on a file that could be opened.
     let sentence = |cause: Error| damaged(&shown, &cause.to_string());
     let ids = Ids::default();
-    let key = Key { file, may_make_key, may_change: config.new_secret_key };
+    let key = KeySource { file, may_make_key, may_change: config.new_secret_key };
     let fit = store.read(|tx| secrets::fit(tx, given.as_ref())).map_err(&sentence)?;
     let vault = key.vault(given, fit, &ids)?;
     let probe = if vault.is_locked() {
@@ -97,7 +97,7 @@ pub async fn open(
 }
 
 /// Where the secret key may come from.
-struct Key {
+struct KeySource {
     /// The data file that it lies beside.
     file: Option<PathBuf>,
     may_make_key: bool,
@@ -105,7 +105,7 @@ struct Key {
     may_change: bool,
 }
 
-impl Key {
+impl KeySource {
     /// The vault with the key that was given, or a new one where no secret depends on an old one.
     fn vault(&self, given: Option<Vault>, fit: Fit, ids: &Ids) -> std::result::Result<Vault, String> {
         if fit == Fit::Differs && !self.may_change {
@@ -155,7 +155,7 @@ pub struct Bootstrapped {
 /// Makes the first owner with an organization, a project and a key with scope `*`.
 ///
 /// # Errors
-/// When the file has users already, or what was given breaks a rule.
+/// When the file has users already, or a field of the owner breaks a rule, which the error then names.
 pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstrapped> {
     let ids = Arc::clone(&app.ids);
     let given = owner.password.clone();
@@ -170,10 +170,8 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
         })
         .await??;
     if owner.api_key.as_deref().is_some_and(|key| key.len() < 20) {
-        return Err(crate::error::invalid_body(
-            "invalid_input",
-            "The API key must have at least 20 letters.",
-        ));
+        let detail = "The API key must have at least 20 letters.";
+        return Err(crate::error::invalid("api_key", "invalid_input", detail));
     }
     let ctx = ctx(app);
     let write = app.store.write(move |tx| {
@@ -199,7 +197,8 @@ fn make_owner(
 ) -> Result<Bootstrapped> {
     let (user, _) = signup::operator_user(ctx, tx, &owner.email, &owner.first_name, password_hash)?;
     let named = json!({"name": owner.organization});
-    let organization = organizations::create(ctx, tx, user, Input::of(&named))?;
+    let organization = organizations::create(ctx, tx, user, Input::of(&named))
+        .map_err(|error| error.renamed("organization"))?;
     let named = json!({"label": "bootstrap", "scopes": ["*"]});
     let (_, value) = api_keys::create(ctx, tx, user, owner.api_key.clone(), Input::of(&named))?;
     let (project_id, project_api_token) = first_project(tx, organization, user)?;

@@ -211,6 +211,14 @@ impl Error {
             other => other,
         }
     }
+
+    /// The same error of a field that is called otherwise where its value was given.
+    pub fn renamed(self, name: &'static str) -> Error {
+        match self {
+            Error::Invalid { attr: Some(_), code, detail } => invalid(name, code, detail),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Error {

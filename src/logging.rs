@@ -33,7 +33,7 @@ pub fn start(format: LogFormat, level: LogLevel) -> Flush {
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
-        .with_writer(Writer(Arc::clone(&lines)));
+        .with_writer(LogWriter(Arc::clone(&lines)));
     // A second start, in a test say, keeps the first log.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
@@ -100,7 +100,7 @@ pub fn security(event: SecurityEvent, address: IpAddr, account: &str) {
 static ACCESS: OnceLock<(Arc<Lines>, LogFormat)> = OnceLock::new();
 
 /// The words of a line about a request.
-struct Form {
+struct LineForm {
     /// Before the time, method, path, status, milliseconds, their fraction, address, and identifier.
     before: [&'static str; 8],
     after: &'static str,
@@ -111,7 +111,7 @@ struct Form {
     end: &'static str,
 }
 
-const TEXT: Form = Form {
+const TEXT: LineForm = LineForm {
     before: [
         "",
         "  INFO access: method=\"",
@@ -128,7 +128,7 @@ const TEXT: Form = Form {
     end: "\n",
 };
 
-const JSON: Form = Form {
+const JSON: LineForm = LineForm {
     before: [
         r#"{"timestamp":""#,
         r#"","level":"INFO","method":""#,
@@ -251,9 +251,9 @@ impl Lines {
     }
 }
 
-struct Writer(Arc<Lines>);
+struct LogWriter(Arc<Lines>);
 
-impl<'a> MakeWriter<'a> for Writer {
+impl<'a> MakeWriter<'a> for LogWriter {
     type Writer = LineWriter<'a>;
     fn make_writer(&'a self) -> LineWriter<'a> {
         LineWriter(&self.0)

@@ -41,7 +41,7 @@ enum Command {
     /// Makes the first owner, organization, project and key of an empty data file.
     Bootstrap {
         #[command(flatten)]
-        file: DataFile,
+        file: DataOption,
         /// E-mail address of the owner.
         #[arg(long)]
         email: String,
@@ -61,7 +61,7 @@ enum Command {
     /// Walks the data file and says what is wrong with it.
     Check {
         #[command(flatten)]
-        file: DataFile,
+        file: DataOption,
     },
     /// Prints the route table.
     Routes,
@@ -76,7 +76,7 @@ enum Admin {
     /// Sets a user's password, and prints it where none was given.
     ResetPassword {
         #[command(flatten)]
-        file: DataFile,
+        file: DataOption,
         /// E-mail address of the user.
         #[arg(long)]
         email: String,
@@ -87,7 +87,7 @@ enum Admin {
     /// Takes the second factor from a user who has lost it; their password stays.
     RemoveTwoFactor {
         #[command(flatten)]
-        file: DataFile,
+        file: DataOption,
         /// E-mail address of the user.
         #[arg(long)]
         email: String,
@@ -95,7 +95,7 @@ enum Admin {
     /// Ends all sessions of a user; keys and the password stay.
     EndSessions {
         #[command(flatten)]
-        file: DataFile,
+        file: DataOption,
         /// E-mail address of the user.
         #[arg(long)]
         email: String,
@@ -103,7 +103,7 @@ enum Admin {
     /// Takes a domain from all organizations that claim it or have a proxy record of it; prints each.
     FreeDomain {
         #[command(flatten)]
-        file: DataFile,
+        file: DataOption,
         /// Name of the domain.
         #[arg(long)]
         domain: String,
@@ -111,7 +111,7 @@ enum Admin {
     /// Takes back all open invites to an address, so that somebody can take it; prints each.
     FreeAddress {
         #[command(flatten)]
-        file: DataFile,
+        file: DataOption,
         /// The e-mail address.
         #[arg(long)]
         email: String,
@@ -122,12 +122,12 @@ enum Admin {
     /// Prints every user as a JSON object in a line.
     ListUsers {
         #[command(flatten)]
-        file: DataFile,
+        file: DataOption,
     },
 }
 
 #[derive(clap::Args)]
-struct DataFile {
+struct DataOption {
     /// The data file.
     #[arg(long, env = "ORGD_DATA", default_value = "./orgd.redb", value_name = "FILE")]
     data: PathBuf,
@@ -154,18 +154,19 @@ fn fail(sentence: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-type Outcome = Result<(), String>;
+type CommandResult = Result<(), String>;
 
-async fn run(command: Command) -> Outcome {
+async fn run(command: Command) -> CommandResult {
     match command {
         Command::Serve(config) => serve(*config).await,
         Command::Bootstrap { file, email, organization, first_name, password_stdin } => {
             let given = if password_stdin { Some(read_line()?) } else { None };
+            let names = option_names(password_stdin);
             let wanted = config_of(file.data.clone())?.bootstrap;
             let app = open(Storage::File(file.data.clone()), file.data).await?;
             let password = given.or(wanted.password);
             let owner = BootstrapOwner { email, first_name, organization, password, api_key: wanted.api_key };
-            let made = admin::bootstrap(&app, owner).await.map_err(sentence)?;
+            let made = admin::bootstrap(&app, owner).await.map_err(|cause| sentence_by(&names, cause))?;
             print_json(&made)
         }
         Command::Admin(command) => admin(command).await,
@@ -184,45 +185,81 @@ fn sentence(cause: Error) -> String {
     cause.to_string()
 }
 
-async fn admin(command: Admin) -> Outcome {
+/// What the fields of the first owner and of their organization are called where the operator writes them.
+type OwnerNames = [(&'static str, &'static str); 5];
+
+fn option_names(password_stdin: bool) -> OwnerNames {
+    [
+        ("email", "--email"),
+        ("organization", "--organization"),
+        ("first_name", "--first-name"),
+        ("password", if password_stdin { "--password-stdin" } else { "ORGD_BOOTSTRAP_PASSWORD" }),
+        ("api_key", "ORGD_BOOTSTRAP_API_KEY"),
+    ]
+}
+
+const SETTING_NAMES: OwnerNames = [
+    ("email", "--bootstrap-email (ORGD_BOOTSTRAP_EMAIL)"),
+    ("organization", "--bootstrap-organization (ORGD_BOOTSTRAP_ORGANIZATION)"),
+    ("first_name", "the first name"),
+    ("password", "ORGD_BOOTSTRAP_PASSWORD"),
+    ("api_key", "ORGD_BOOTSTRAP_API_KEY"),
+];
+
+/// The same, beginning with the name of what is wrong.
+fn sentence_by(names: &OwnerNames, cause: Error) -> String {
+    let field = cause.envelope().attr;
+    match names.iter().find(|(name, _)| Some(*name) == field) {
+        Some((_, name)) => format!("{name}: {cause}"),
+        None => sentence(cause),
+    }
+}
+
+impl Admin {
+    fn data(&self) -> PathBuf {
+        match self {
+            Admin::ResetPassword { file, .. }
+            | Admin::RemoveTwoFactor { file, .. }
+            | Admin::EndSessions { file, .. }
+            | Admin::FreeDomain { file, .. }
+            | Admin::FreeAddress { file, .. }
+            | Admin::ListUsers { file } => file.data.clone(),
+        }
+    }
+}
+
+async fn admin(command: Admin) -> CommandResult {
+    let reads_password = matches!(command, Admin::ResetPassword { password_stdin: true, .. });
+    let given = if reads_password { Some(read_line()?) } else { None };
+    let data = command.data();
+    is_there(&data)?;
+    let app = open(Storage::File(data.clone()), data).await?;
     match command {
-        Admin::ResetPassword { file, email, password_stdin } => {
-            let given = if password_stdin { Some(read_line()?) } else { None };
-            let app = open_existing(file.data).await?;
+        Admin::ResetPassword { email, .. } => {
             let password = given.clone().unwrap_or_else(|| admin::random_password(&app.ids));
-            admin::reset_password(&app, email, password.clone()).await.map_err(sentence)?;
+            let reset = admin::reset_password(&app, email, password.clone()).await;
+            reset.map_err(|cause| sentence_by(&option_names(true), cause))?;
             if given.is_none() {
                 println!("{password}");
             }
             Ok(())
         }
-        Admin::RemoveTwoFactor { file, email } => {
-            let app = open_existing(file.data).await?;
-            admin::remove_two_factor(&app, email).await.map_err(sentence)
-        }
-        Admin::EndSessions { file, email } => {
-            let app = open_existing(file.data).await?;
-            admin::end_sessions(&app, email).await.map_err(sentence)
-        }
-        Admin::FreeDomain { file, domain } => {
-            let app = open_existing(file.data).await?;
+        Admin::RemoveTwoFactor { email, .. } => admin::remove_two_factor(&app, email).await.map_err(sentence),
+        Admin::EndSessions { email, .. } => admin::end_sessions(&app, email).await.map_err(sentence),
+        Admin::FreeDomain { domain, .. } => {
             let freed = admin::free_domain(&app, domain).await.map_err(sentence)?;
             freed.iter().try_for_each(print_json)
         }
-        Admin::FreeAddress { file, email, account } => {
-            let app = open_existing(file.data).await?;
+        Admin::FreeAddress { email, account, .. } => {
             let freed = admin::free_address(&app, email, account).await.map_err(sentence)?;
             freed.iter().try_for_each(print_json)
         }
-        Admin::ListUsers { file } => {
-            let app = open_existing(file.data).await?;
-            admin::list_users(&app).map_err(sentence)?.iter().try_for_each(print_json)
-        }
+        Admin::ListUsers { .. } => admin::list_users(&app).map_err(sentence)?.iter().try_for_each(print_json),
     }
 }
 
 /// Prints what is wrong with the data file, which is opened without a write.
-async fn check(data: PathBuf) -> Outcome {
+async fn check(data: PathBuf) -> CommandResult {
     is_there(&data)?;
     let app = open(Storage::Untouched(data.clone()), data).await?;
     let unreadable = |cause: Error| {
@@ -242,7 +279,7 @@ async fn check(data: PathBuf) -> Outcome {
     Err(format!("{} problems were found", problems.len()))
 }
 
-fn print_licenses() -> Outcome {
+fn print_licenses() -> CommandResult {
     // Bootstrapped by .ci/licenses.
     let mut text = flate2::read::GzDecoder::new(&include_bytes!("licenses.txt.gz")[..]);
     let printed = std::io::copy(&mut text, &mut std::io::stdout().lock());
@@ -251,7 +288,7 @@ fn print_licenses() -> Outcome {
     cause.map_or(Ok(()), |cause| Err(cause.to_string()))
 }
 
-fn print_json(value: &impl serde::Serialize) -> Outcome {
+fn print_json(value: &impl serde::Serialize) -> CommandResult {
     println!("{}", serde_json::to_string(value).map_err(|cause| cause.to_string())?);
     Ok(())
 }
@@ -277,12 +314,7 @@ async fn open(place: Storage, data: PathBuf) -> Result<Arc<App>, String> {
     admin::open(config_of(data)?, place, Arc::default()).await
 }
 
-async fn open_existing(data: PathBuf) -> Result<Arc<App>, String> {
-    is_there(&data)?;
-    open(Storage::File(data.clone()), data).await
-}
-
-fn is_there(data: &Path) -> Outcome {
+fn is_there(data: &Path) -> CommandResult {
     let shown = data.display();
     match std::fs::metadata(data) {
         Err(_) => Err(format!("there is no data file at {shown}")),
@@ -292,7 +324,7 @@ fn is_there(data: &Path) -> Outcome {
     }
 }
 
-async fn serve(config: Config) -> Outcome {
+async fn serve(config: Config) -> CommandResult {
     let log = logging::start(config.log_format, config.log_level);
     ignore_signals()?;
     let config = config.with_secrets()?;
@@ -369,7 +401,7 @@ fn hear(kind: SignalKind) -> Result<Signal, String> {
 
 /// Keeps the signals from ending the process that tell other programs to read their settings again, as terminals
 /// and log rotation send them.
-fn ignore_signals() -> Outcome {
+fn ignore_signals() -> CommandResult {
     let signals = [
         ("SIGHUP", hear(SignalKind::hangup())?),
         ("SIGUSR1", hear(SignalKind::user_defined1())?),
@@ -386,7 +418,7 @@ fn ignore_signals() -> Outcome {
 }
 
 /// Makes who is to be made at the start, and says how to begin.
-async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
+async fn greet(app: &Arc<App>, address: SocketAddr) -> CommandResult {
     if app.config.dev {
         let (made, password) = admin::demo(app).await.map_err(sentence)?;
         println!(
@@ -411,7 +443,8 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> Outcome {
             api_key: wanted.api_key.clone(),
         };
         let has_key = owner.api_key.is_some();
-        let made = admin::bootstrap(app, owner).await.map_err(sentence)?;
+        let made = admin::bootstrap(app, owner).await;
+        let made = made.map_err(|cause| sentence_by(&SETTING_NAMES, cause))?;
         println!(
             "Bootstrapped the first owner {} of {} ({})",
             made.email, made.organization_name, made.organization_id

@@ -65,11 +65,11 @@ impl Account {
 pub struct Pool {
     bytes: usize,
     wait_max: Duration,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     changed: Notify,
 }
 
-struct State {
+struct PoolState {
     ledger: Ledger,
     claims: BTreeMap<u64, Claim>,
     last: u64,
@@ -195,7 +195,7 @@ impl Pool {
 
     fn waiting(bytes: usize, wait_max: Duration) -> Arc<Pool> {
         let ledger = Ledger { all: bytes, free: bytes, small: 0, accounts: HashMap::new() };
-        let state = State { ledger, claims: BTreeMap::new(), last: 0 };
+        let state = PoolState { ledger, claims: BTreeMap::new(), last: 0 };
         Arc::new(Pool { bytes, wait_max, state: Mutex::new(state), changed: Notify::new() })
     }
 
@@ -234,7 +234,7 @@ impl Pool {
         self.state().ledger.free
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         // Nothing that holds the lock panics halfway through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -266,7 +266,7 @@ impl Pool {
     }
 }
 
-impl State {
+impl PoolState {
     /// Whether the share may take so many bytes more.
     fn can_grow(&self, id: u64, bytes: usize, now: Instant) -> bool {
         let Some(claim) = self.claims.get(&id) else { return false };

@@ -10,7 +10,7 @@ use crate::app::route::{Needs, Protocol, Slash};
 use crate::resources;
 
 /// The routes of one path.
-pub struct Node {
+pub struct PathNode {
     routes: [Option<Route>; Method::ALL.len()],
     /// The names of the path's parameters, in its order.
     params: Vec<String>,
@@ -73,7 +73,7 @@ impl Logged {
     }
 }
 
-impl Node {
+impl PathNode {
     /// The route of a method.
     pub fn route(&self, method: Method) -> Option<&Route> {
         self.routes[method as usize].as_ref()
@@ -109,6 +109,11 @@ impl Node {
         self.routes.iter().flatten().all(|route| route.needs == Needs::Public)
     }
 
+    /// Whether JSON is the only format of all its answers.
+    pub fn is_json_only(&self) -> bool {
+        self.routes.iter().flatten().all(|route| route.is_json_only)
+    }
+
     /// Whether events are received there.
     pub fn is_ingest(&self) -> bool {
         self.protocol == Protocol::Ingest
@@ -136,7 +141,7 @@ pub fn table() -> &'static Routes {
 /// All paths.
 pub struct Routes {
     router: matchit::Router<usize>,
-    nodes: Vec<(String, Node)>,
+    nodes: Vec<(String, PathNode)>,
 }
 
 impl Routes {
@@ -173,7 +178,7 @@ impl Routes {
             let params: Vec<String> = names.map(str::to_owned).collect();
             let logged = params.iter().map(|name| Logged::of(&route, name)).collect();
             let (protocol, allow) = (route.protocol, String::new());
-            let node = Node { routes: Default::default(), params, logged, protocol, allow };
+            let node = PathNode { routes: Default::default(), params, logged, protocol, allow };
             self.nodes.push((path.clone(), node));
             place
         });
@@ -185,7 +190,7 @@ impl Routes {
     }
 
     /// The routes of a decoded path, and its parameters.
-    pub fn find(&'static self, path: &str) -> Option<(&'static Node, Params)> {
+    pub fn find(&'static self, path: &str) -> Option<(&'static PathNode, Params)> {
         let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty());
         let found = self.router.at(bare.unwrap_or(path)).ok()?;
         let (_, node) = &self.nodes[*found.value];
@@ -243,6 +248,15 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_api_but_for_its_own_document_speaks_json_only() {
+        for (_, node) in &table().nodes {
+            let path = node.name();
+            let is_api = path.starts_with("/api/") && !path.starts_with("/api/schema/");
+            assert_eq!(node.is_json_only(), is_api, "{path}");
+        }
+    }
 
     #[test]
     fn every_parameter_is_known_to_be_harmless_or_opens_something() {

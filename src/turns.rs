@@ -17,11 +17,11 @@ const RETRY_SECONDS: u32 = 1;
 pub struct Turns {
     at_once: usize,
     waiting_max: usize,
-    state: Mutex<State>,
+    state: Mutex<TurnsState>,
 }
 
 #[derive(Default)]
-struct State {
+struct TurnsState {
     running: usize,
     waiting: usize,
     /// The networks that wait, in the order of their next turns.
@@ -61,7 +61,7 @@ impl Turns {
         Arc::new(Turns { at_once, waiting_max, state: Mutex::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TurnsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,7 +118,7 @@ impl Turns {
     }
 }
 
-impl State {
+impl TurnsState {
     fn next(&mut self) -> Option<oneshot::Sender<bool>> {
         let network = self.order.pop_front()?;
         let queue = self.queues.get_mut(&network)?;

@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -13,12 +11,11 @@ use super::ctx::Ctx;
 use super::fields::FieldInfo;
 use super::form::Form;
 use super::input::{Input, field};
-use super::place::{Place, Within};
+use super::place::{InOrganization, InProject, Place};
 use super::way::Way;
-use crate::clock::Time;
 use crate::error::{Error, Result, Text, not_found};
-use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::pool::Share;
+use crate::store::Tx;
 
 /// The methods that a route can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,65 +43,6 @@ impl Method {
     /// Whether it changes nothing.
     pub fn is_safe(self) -> bool {
         self == Method::Get
-    }
-}
-
-/// Who calls, and by which right.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    pub user: UserId,
-    pub via: Via,
-}
-
-#[derive(Clone, Debug)]
-pub enum Via {
-    /// A browser session: its stored hash, when its password was last given, when its last use was written
-    /// down, and its second step.
-    Session { hash: [u8; 32], authenticated_at: Time, last_activity: Time, second_step: SecondStep },
-    /// A personal API key.
-    Key(Arc<KeyAccess>),
-}
-
-/// The code that follows the password of a user with a second factor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SecondStep {
-    /// None was needed.
-    None,
-    /// The password was right; nobody is logged in yet.
-    Awaited,
-    Done,
-}
-
-/// What a personal API key opens.
-#[derive(Debug)]
-pub struct KeyAccess {
-    /// The identifier and the mask of the key, by which people know it.
-    pub id: String,
-    pub mask: String,
-    pub user: UserId,
-    pub hash: [u8; 32],
-    pub scopes: Vec<String>,
-    /// Empty: all organizations of the user.
-    pub organizations: Vec<OrganizationId>,
-    /// Empty: all projects of the user.
-    pub projects: Vec<ProjectId>,
-    pub last_used_at: Option<Time>,
-}
-
-impl KeyAccess {
-    /// Whether it opens some organizations or projects of its user only.
-    pub fn is_limited(&self) -> bool {
-        !self.organizations.is_empty() || !self.projects.is_empty()
-    }
-}
-
-impl Via {
-    /// The key, where it is one that is limited to organizations or projects.
-    pub fn limited_key(&self) -> Option<&KeyAccess> {
-        match self {
-            Via::Key(key) if key.is_limited() => Some(key),
-            _ => None,
-        }
     }
 }
 
@@ -156,6 +94,36 @@ impl Body {
     /// The body cannot be read.
     pub fn field(&self, name: &str) -> Result<Option<&Value>> {
         Ok(field(self.value()?, matches!(self, Body::Form(_)), name))
+    }
+}
+
+/// Which organization or project the path belongs to. There is no default: every route says it, and is reached
+/// by those only whom the place is open to.
+#[derive(Clone, Copy)]
+pub enum Within {
+    /// None, or the caller's own record.
+    Nothing,
+    /// The organization that this parameter names: 404 where there is none, 403 for a stranger.
+    Organization(&'static str),
+    /// The organization that a look-up finds; none where the caller sees nothing.
+    OrganizationBy(fn(&Tx, &Call) -> Result<Option<InOrganization>>),
+    /// The project that this parameter names: 404 for whoever does not see it.
+    Project(&'static str),
+    /// The same, and 404 where it is not of the organization that the other parameter names.
+    ProjectOf { organization: &'static str, project: &'static str },
+    /// The project of what the path names, which the data file knows.
+    ProjectBy(fn(&Tx, &Call) -> Result<InProject>),
+}
+
+impl Within {
+    /// Whether the route belongs to an organization or a project.
+    pub fn is_somewhere(self) -> bool {
+        !matches!(self, Within::Nothing)
+    }
+
+    /// Whether it belongs to a project.
+    pub fn is_project(self) -> bool {
+        matches!(self, Within::Project(_) | Within::ProjectOf { .. } | Within::ProjectBy(_))
     }
 }
 

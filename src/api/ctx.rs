@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::call::Caller;
+use super::caller::Caller;
 use crate::clock::{Ids, Time};
 use crate::config::Config;
 use crate::error::{Result, unauthenticated};

@@ -7,7 +7,6 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::form::Form;
 use super::{idn, json};
 use crate::clock::Time;
 use crate::error::{Error, Result, invalid, invalid_body};
@@ -17,7 +16,7 @@ pub const FREE_BYTES_MAX: usize = 256 * 1024;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum FieldKind {
     /// Text of at most so many characters; blanks around it are cut off.
     Text {
         chars_max: Option<usize>,
@@ -63,7 +62,7 @@ pub type Rule = fn(&'static str, &Checked) -> Result<()>;
 #[derive(Clone, Copy, Debug)]
 pub struct FieldInfo {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: FieldKind,
     pub required: bool,
     pub nullable: bool,
     pub blank: bool,
@@ -75,7 +74,7 @@ pub struct FieldInfo {
 }
 
 impl FieldInfo {
-    pub const fn new(name: &'static str, kind: Kind) -> FieldInfo {
+    pub const fn new(name: &'static str, kind: FieldKind) -> FieldInfo {
         FieldInfo {
             name,
             kind,
@@ -140,9 +139,14 @@ pub enum Checked {
     Json(Value),
 }
 
-/// Checks `body` against `fields`. `partial` lets required fields be absent; `from_form` says that
+/// The values of `body`, each checked by its field. `partial` lets required fields be absent; `from_form` says that
 /// every value is text. Unknown and read-only fields are ignored.
-pub fn check(fields: &'static [FieldInfo], body: &Value, from_form: bool, partial: bool) -> Result<Form> {
+pub fn check(
+    fields: &'static [FieldInfo],
+    body: &Value,
+    from_form: bool,
+    partial: bool,
+) -> Result<Vec<(&'static str, Checked)>> {
     let object = match body {
         Value::Object(object) => object,
         Value::Null => return Err(invalid_body("null", "No data provided")),
@@ -167,12 +171,15 @@ pub fn check(fields: &'static [FieldInfo], body: &Value, from_form: bool, partia
         }
         values.push((name, checked));
     }
-    Ok(Form::new(fields, values))
+    Ok(values)
 }
 
 /// Of a form's field that comes again, the last counts, unless the field is a list; as in Django.
-fn once(kind: Kind, value: &Value, from_form: bool) -> &Value {
-    let is_list = matches!(kind, Kind::Texts { .. } | Kind::Integers | Kind::List | Kind::Objects(_));
+fn once(kind: FieldKind, value: &Value, from_form: bool) -> &Value {
+    let is_list = matches!(
+        kind,
+        FieldKind::Texts { .. } | FieldKind::Integers | FieldKind::List | FieldKind::Objects(_)
+    );
     match value {
         Value::Array(items) if from_form && !is_list => items.last().unwrap_or(value),
         _ => value,
@@ -182,8 +189,8 @@ fn once(kind: Kind, value: &Value, from_form: bool) -> &Value {
 /// What has no length of its own is bounded all the same: lists show it, and the audit log keeps it.
 fn check_size(field: &FieldInfo, value: &Value) -> Result<()> {
     let is_free = match field.kind {
-        Kind::Text { chars_max } | Kind::Texts { chars_max, .. } => chars_max.is_none(),
-        Kind::List | Kind::Json | Kind::Integers => true,
+        FieldKind::Text { chars_max } | FieldKind::Texts { chars_max, .. } => chars_max.is_none(),
+        FieldKind::List | FieldKind::Json | FieldKind::Integers => true,
         _ => false,
     };
     if is_free && bytes_of(value) > FREE_BYTES_MAX {
@@ -208,7 +215,7 @@ pub fn bytes_of(value: &Value) -> usize {
 
 fn check_value(field: &FieldInfo, value: &Value, from_form: bool) -> Result<Checked> {
     let name = field.name;
-    let is_text = matches!(field.kind, Kind::Text { .. } | Kind::Email | Kind::Secret { .. });
+    let is_text = matches!(field.kind, FieldKind::Text { .. } | FieldKind::Email | FieldKind::Secret { .. });
     // A form has no null: an empty value stands for it where the field is no text.
     let empty_in_form = from_form && !is_text && value.as_str() == Some("");
     if value.is_null() || (empty_in_form && field.nullable) {
@@ -219,55 +226,55 @@ fn check_value(field: &FieldInfo, value: &Value, from_form: bool) -> Result<Chec
         };
     }
     match field.kind {
-        Kind::Text { chars_max } => text(field, value, chars_max, "Not a valid string."),
-        Kind::Secret { chars_max } => secret(field, value, chars_max),
-        Kind::Email => email(field, value),
-        Kind::Boolean => boolean(value)
+        FieldKind::Text { chars_max } => text(field, value, chars_max, "Not a valid string."),
+        FieldKind::Secret { chars_max } => secret(field, value, chars_max),
+        FieldKind::Email => email(field, value),
+        FieldKind::Boolean => boolean(value)
             .map(Checked::Boolean)
             .ok_or_else(|| invalid(name, "invalid_input", "Must be a valid boolean.")),
-        Kind::Integer { min, max } => integer_between(name, value, min, max),
-        Kind::Fraction => fraction(name, value),
-        Kind::Uuid => value
+        FieldKind::Integer { min, max } => integer_between(name, value, min, max),
+        FieldKind::Fraction => fraction(name, value),
+        FieldKind::Uuid => value
             .as_str()
             .and_then(|text| Uuid::try_parse(text.trim()).ok())
             .map(Checked::Uuid)
             .ok_or_else(|| invalid(name, "invalid_input", "Must be a valid UUID.")),
-        Kind::Time => value.as_str().and_then(Time::parse).map(Checked::Time).ok_or_else(|| {
+        FieldKind::Time => value.as_str().and_then(Time::parse).map(Checked::Time).ok_or_else(|| {
             invalid(name, "invalid_input", "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].")
         }),
-        Kind::Choice(choices) => python_str(value)
+        FieldKind::Choice(choices) => python_str(value)
             .parse()
             .ok()
             .filter(|number| choices.contains(number))
             .map(Checked::Integer)
             .ok_or_else(|| not_a_choice(name, value)),
-        Kind::TextChoice(is_choice) => value
+        FieldKind::TextChoice(is_choice) => value
             .as_str()
             .filter(|text| is_choice(text))
             .map(|text| Checked::Text(text.into()))
             .ok_or_else(|| not_a_choice(name, value)),
-        Kind::Texts { chars_max, nullable_items } => {
+        FieldKind::Texts { chars_max, nullable_items } => {
             texts(field, value, chars_max, nullable_items, from_form)
         }
-        Kind::Integers => {
+        FieldKind::Integers => {
             let items = list(name, value, from_form)?;
             let numbers = items.iter().enumerate().map(|(place, item)| {
                 integer(item).ok_or_else(|| invalid(format!("{name}__{place}"), "invalid_input", INTEGER))
             });
             Ok(Checked::Integers(numbers.collect::<Result<_>>()?))
         }
-        Kind::List => Ok(Checked::Json(Value::Array(list(name, value, from_form)?.to_vec()))),
-        Kind::Json => match value.as_str() {
+        FieldKind::List => Ok(Checked::Json(Value::Array(list(name, value, from_form)?.to_vec()))),
+        FieldKind::Json => match value.as_str() {
             Some(text) if from_form => json::parse(text.as_bytes().to_vec())
                 .map(Checked::Json)
                 .map_err(|_| invalid(name, "invalid_input", "Value must be valid JSON.")),
             _ => Ok(Checked::Json(value.clone())),
         },
-        Kind::Object(fields) => {
+        FieldKind::Object(fields) => {
             check(fields, value, from_form, false).map_err(|error| error.within(name))?;
             Ok(Checked::Json(value.clone()))
         }
-        Kind::Objects(fields) => {
+        FieldKind::Objects(fields) => {
             for (place, item) in list(name, value, from_form)?.iter().enumerate() {
                 check(fields, item, from_form, false)
                     .map_err(|error| error.within(format!("{name}__{place}")))?;
@@ -527,7 +534,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::form::Field;
+    use crate::api::form::{Field, Form};
 
     const NAME: Field<String> = Field::text("name", 5).required();
     const ON: Field<Option<bool>> = Field::boolean("on").nullable();
@@ -580,7 +587,7 @@ mod tests {
     #[test]
     fn values_are_taken_in_the_forms_that_clients_send() {
         let body = json!({"name": 12, "on": "yes", "level": "8", "rate": 0.5, "size": "7.0", "extra": {}});
-        let mut form = check(FIELDS, &body, false, false).unwrap();
+        let mut form = Form::check(FIELDS, &body, false, false).unwrap();
         assert_eq!(form.take(NAME).unwrap(), "12");
         assert_eq!(form.take(ON).unwrap(), Some(true));
         assert_eq!(form.take(LEVEL).unwrap(), 8);
@@ -592,7 +599,7 @@ mod tests {
     #[test]
     fn a_form_spells_null_as_nothing_and_lists_as_repetition() {
         let body = json!({"on": "", "tags": "a", "name": ["b", "c"], "level": ["1", "8"]});
-        let mut form = check(FIELDS, &body, true, true).unwrap();
+        let mut form = Form::check(FIELDS, &body, true, true).unwrap();
         assert_eq!(form.take(ON).unwrap(), None);
         assert_eq!(form.take(TAGS).unwrap(), ["a"]);
         assert_eq!((form.take(NAME).unwrap(), form.take(LEVEL).unwrap()), ("c".to_owned(), 8));

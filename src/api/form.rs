@@ -8,8 +8,9 @@ use std::mem::discriminant;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::fields::{Checked, FieldInfo, Kind, Rule};
+use super::fields::{self, Checked, FieldInfo, FieldKind, Rule};
 use crate::clock::Time;
+use crate::error::Result;
 use crate::ids::{MembershipId, RoleId, UserId};
 use crate::store::Json;
 
@@ -20,7 +21,7 @@ pub struct Field<T> {
 }
 
 impl<T> Field<T> {
-    const fn new(name: &'static str, kind: Kind) -> Field<T> {
+    const fn new(name: &'static str, kind: FieldKind) -> Field<T> {
         Field { info: FieldInfo::new(name, kind), value: PhantomData }
     }
 
@@ -66,39 +67,39 @@ impl<T> Field<T> {
 
 impl Field<String> {
     pub const fn text(name: &'static str, chars_max: usize) -> Field<String> {
-        Field::new(name, Kind::Text { chars_max: Some(chars_max) })
+        Field::new(name, FieldKind::Text { chars_max: Some(chars_max) })
     }
 
     pub const fn long_text(name: &'static str) -> Field<String> {
-        Field::new(name, Kind::Text { chars_max: None })
+        Field::new(name, FieldKind::Text { chars_max: None })
     }
 
     pub const fn email(name: &'static str) -> Field<String> {
-        Field::new(name, Kind::Email)
+        Field::new(name, FieldKind::Email)
     }
 
     pub const fn secret(name: &'static str, chars_max: usize) -> Field<String> {
-        Field::new(name, Kind::Secret { chars_max })
+        Field::new(name, FieldKind::Secret { chars_max })
     }
 
     pub const fn fraction(name: &'static str) -> Field<String> {
-        Field::new(name, Kind::Fraction)
+        Field::new(name, FieldKind::Fraction)
     }
 
     pub const fn text_choice(name: &'static str, is_choice: fn(&str) -> bool) -> Field<String> {
-        Field::new(name, Kind::TextChoice(is_choice))
+        Field::new(name, FieldKind::TextChoice(is_choice))
     }
 }
 
 impl Field<bool> {
     pub const fn boolean(name: &'static str) -> Field<bool> {
-        Field::new(name, Kind::Boolean)
+        Field::new(name, FieldKind::Boolean)
     }
 }
 
 impl Field<i64> {
     pub const fn integer(name: &'static str, min: i64, max: i64) -> Field<i64> {
-        Field::new(name, Kind::Integer { min, max })
+        Field::new(name, FieldKind::Integer { min, max })
     }
 }
 
@@ -106,7 +107,7 @@ impl Field<u32> {
     /// A whole number that is stored in 32 bits. Numbers beyond them are dropped, so where the bounds are
     /// wider the handler refuses them first.
     pub const fn number(name: &'static str, min: i64, max: i64) -> Field<u32> {
-        Field::new(name, Kind::Integer { min, max })
+        Field::new(name, FieldKind::Integer { min, max })
     }
 }
 
@@ -117,67 +118,67 @@ impl Field<u8> {
             assert!(0 <= choices[place] && choices[place] <= u8::MAX as i64, "a choice has 8 bits");
             place += 1;
         }
-        Field::new(name, Kind::Choice(choices))
+        Field::new(name, FieldKind::Choice(choices))
     }
 }
 
 impl Field<Uuid> {
     pub const fn uuid(name: &'static str) -> Field<Uuid> {
-        Field::new(name, Kind::Uuid)
+        Field::new(name, FieldKind::Uuid)
     }
 }
 
 impl<T: From<Uuid>> Field<T> {
     /// An identifier.
     pub const fn id(name: &'static str) -> Field<T> {
-        Field::new(name, Kind::Uuid)
+        Field::new(name, FieldKind::Uuid)
     }
 }
 
 impl Field<Time> {
     pub const fn time(name: &'static str) -> Field<Time> {
-        Field::new(name, Kind::Time)
+        Field::new(name, FieldKind::Time)
     }
 }
 
 impl Field<Vec<String>> {
     pub const fn texts(name: &'static str, chars_max: Option<usize>) -> Field<Vec<String>> {
-        Field::new(name, Kind::Texts { chars_max, nullable_items: false })
+        Field::new(name, FieldKind::Texts { chars_max, nullable_items: false })
     }
 }
 
 impl Field<Vec<Option<String>>> {
     pub const fn nullable_texts(name: &'static str, chars_max: Option<usize>) -> Field<Vec<Option<String>>> {
-        Field::new(name, Kind::Texts { chars_max, nullable_items: true })
+        Field::new(name, FieldKind::Texts { chars_max, nullable_items: true })
     }
 }
 
 impl Field<Vec<i64>> {
     pub const fn integers(name: &'static str) -> Field<Vec<i64>> {
-        Field::new(name, Kind::Integers)
+        Field::new(name, FieldKind::Integers)
     }
 }
 
 impl Field<Json> {
     pub const fn json(name: &'static str) -> Field<Json> {
-        Field::new(name, Kind::Json)
+        Field::new(name, FieldKind::Json)
     }
 }
 
 impl Field<Value> {
     /// A list of anything; a rule looks into it.
     pub const fn list(name: &'static str) -> Field<Value> {
-        Field::new(name, Kind::List)
+        Field::new(name, FieldKind::List)
     }
 
     /// An object with these fields.
     pub const fn object(name: &'static str, fields: &'static [FieldInfo]) -> Field<Value> {
-        Field::new(name, Kind::Object(fields))
+        Field::new(name, FieldKind::Object(fields))
     }
 
     /// A list of such objects.
     pub const fn objects(name: &'static str, fields: &'static [FieldInfo]) -> Field<Value> {
-        Field::new(name, Kind::Objects(fields))
+        Field::new(name, FieldKind::Objects(fields))
     }
 }
 
@@ -191,7 +192,15 @@ pub struct Form {
 }
 
 impl Form {
-    pub(super) fn new(fields: &'static [FieldInfo], values: Vec<(&'static str, Checked)>) -> Form {
+    /// The values of `body`, checked; see `fields::check`.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn check(fields: &'static [FieldInfo], body: &Value, from_form: bool, partial: bool) -> Result<Form> {
+        Ok(Form::new(fields, fields::check(fields, body, from_form, partial)?))
+    }
+
+    fn new(fields: &'static [FieldInfo], values: Vec<(&'static str, Checked)>) -> Form {
         let unread = if cfg!(debug_assertions) {
             fields.iter().filter(|field| !field.read_only).map(|field| field.name).collect()
         } else {
@@ -318,14 +327,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::fields::check;
 
     const NAME: Field<String> = Field::text("name", 5).required();
     const SIZE: Field<Option<i64>> = Field::integer("size", 0, 10).nullable();
     const FIELDS: &[FieldInfo] = &[Field::uuid("id").read_only(), NAME.info(), SIZE.info()];
 
     fn form() -> Form {
-        check(FIELDS, &json!({"name": "a", "size": 1}), false, false).unwrap()
+        Form::check(FIELDS, &json!({"name": "a", "size": 1}), false, false).unwrap()
     }
 
     #[test]

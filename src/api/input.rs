@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fields::{FieldInfo, check};
+use super::fields::FieldInfo;
 use super::form::Form;
 use crate::error::Result;
 
@@ -28,7 +28,7 @@ impl<'a> Input<'a> {
     /// # Errors
     /// The first field that is wrong; or there are no values.
     pub fn form(self, fields: &'static [FieldInfo]) -> Result<Form> {
-        check(fields, self.value?, self.is_text, self.is_partial)
+        Form::check(fields, self.value?, self.is_text, self.is_partial)
     }
 }
 

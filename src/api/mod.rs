@@ -1,6 +1,7 @@
 //! The vocabulary that resources share: types and pure functions, without tables and without I/O.
 
 pub mod call;
+pub mod caller;
 pub mod ctx;
 pub mod cursor;
 pub mod fields;
@@ -14,12 +15,13 @@ pub mod place;
 pub mod reply;
 pub mod way;
 
-pub use call::{Body, Call, Caller, KeyAccess, Method, Via};
+pub use call::{Body, Call, Method, Within};
+pub use caller::{Caller, KeyAccess, Via};
 pub use ctx::{Actor, Ctx, Source};
-pub use fields::{FieldInfo, Kind};
+pub use fields::{FieldInfo, FieldKind};
 pub use form::{Field, Form};
 pub use input::Input;
 pub use level::Level;
 pub use page::Paging;
-pub use place::{InOrganization, InProject, Place, Within};
+pub use place::{InOrganization, InProject, Place};
 pub use reply::Reply;

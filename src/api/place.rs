@@ -1,41 +1,9 @@
 //! The place of a request: the organization or the project that its path names, and how much the caller
 //! may do there.
 
-use super::call::Call;
 use super::level::Level;
 use crate::error::{Error, Result, denied};
 use crate::ids::{OrganizationId, ProjectId};
-use crate::store::Tx;
-
-/// Which organization or project the path belongs to. There is no default: every route says it, and is reached
-/// by those only whom the place is open to.
-#[derive(Clone, Copy)]
-pub enum Within {
-    /// None, or the caller's own record.
-    Nothing,
-    /// The organization that this parameter names: 404 where there is none, 403 for a stranger.
-    Organization(&'static str),
-    /// The organization that a look-up finds; none where the caller sees nothing.
-    OrganizationBy(fn(&Tx, &Call) -> Result<Option<InOrganization>>),
-    /// The project that this parameter names: 404 for whoever does not see it.
-    Project(&'static str),
-    /// The same, and 404 where it is not of the organization that the other parameter names.
-    ProjectOf { organization: &'static str, project: &'static str },
-    /// The project of what the path names, which the data file knows.
-    ProjectBy(fn(&Tx, &Call) -> Result<InProject>),
-}
-
-impl Within {
-    /// Whether the route belongs to an organization or a project.
-    pub fn is_somewhere(self) -> bool {
-        !matches!(self, Within::Nothing)
-    }
-
-    /// Whether it belongs to a project.
-    pub fn is_project(self) -> bool {
-        matches!(self, Within::Project(_) | Within::ProjectOf { .. } | Within::ProjectBy(_))
-    }
-}
 
 /// Where a request is at home. It is resolved once, before the handler runs; a caller who may not be there
 /// never reaches the handler.

@@ -1,7 +1,5 @@
 //! What people read about a route: its place in the OpenAPI document and its texts.
 
-use super::route::Route;
-
 /// A group of routes in the document: one resource.
 #[derive(Clone, Copy, Debug)]
 pub struct Tag {
@@ -24,33 +22,4 @@ pub struct About {
     pub operation_id: Option<&'static str>,
     /// Query parameters besides those of paging: name and meaning.
     pub queries: &'static [(&'static str, &'static str)],
-}
-
-impl Route {
-    /// Declares the texts.
-    pub fn about(mut self, summary: &'static str, description: &'static str) -> Route {
-        self.about.summary = summary;
-        self.about.description = description;
-        self
-    }
-
-    /// Declares the `operationId`.
-    pub fn called(mut self, operation_id: &'static str) -> Route {
-        self.about.operation_id = Some(operation_id);
-        self
-    }
-
-    /// Declares query parameters.
-    pub fn queries(mut self, queries: &'static [(&'static str, &'static str)]) -> Route {
-        self.about.queries = queries;
-        self
-    }
-}
-
-/// Puts the routes into a group.
-pub fn tagged(tag: Tag, mut routes: Vec<Route>) -> Vec<Route> {
-    for route in &mut routes {
-        route.about.tag = Some(tag);
-    }
-    routes
 }

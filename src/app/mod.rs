@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::{Actor, Ctx, Source};
 use crate::auth::blocks;
-use crate::auth::guesses::{Guess, Refused, Slot};
+use crate::auth::guesses::{Guess, RefusedGuess, Slot};
 use crate::auth::throttle::Throttles;
 use crate::clock::{Clock, Ids, Time};
 use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
@@ -25,8 +25,8 @@ use crate::store::Store;
 use crate::task_results::TaskResults;
 use crate::turns::Turns;
 use crate::vault::Vault;
-pub use about::{Tag, tagged};
-pub use route::{Route, async_, public, read, scope, session, signed_in, write};
+pub use about::Tag;
+pub use route::{Route, async_, public, read, scope, session, signed_in, tagged, write};
 
 pub struct App {
     pub config: Arc<Config>,
@@ -126,7 +126,7 @@ impl App {
         account: &str,
         peer: IpAddr,
         now: Time,
-    ) -> std::result::Result<Slot<'_>, Refused> {
+    ) -> std::result::Result<Slot<'_>, RefusedGuess> {
         if !self.config.lock_out() {
             return Ok(Slot::unlimited());
         }

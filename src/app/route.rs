@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::App;
-use super::about::About;
+use super::about::{About, Tag};
 use crate::api::{Call, FieldInfo, Method, Reply, Within};
 use crate::config::SMALL_BODY_BYTES_MAX;
 use crate::error::Result;
@@ -91,7 +91,7 @@ pub fn signed_in() -> Needs {
 
 /// What the body of an answer looks like.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub enum ResponseShape {
     Nothing,
     One(&'static [FieldInfo]),
     Page(&'static [FieldInfo]),
@@ -118,6 +118,8 @@ pub struct Route {
     pub path: String,
     pub slash: Slash,
     pub protocol: Protocol,
+    /// Whether callers must accept JSON, and may ask for no other format by `?format=`.
+    pub is_json_only: bool,
     pub needs: Needs,
     pub within: Within,
     /// Whether a session may call that lacks the second factor which the caller's organizations demand.
@@ -136,7 +138,7 @@ pub struct Route {
     pub reads_headers: &'static [&'static str],
     /// The status of a good answer.
     pub status: u16,
-    pub responds: Shape,
+    pub responds: ResponseShape,
     /// What `?format=` may ask for besides JSON.
     pub formats: &'static [&'static str],
     pub about: About,
@@ -157,6 +159,7 @@ impl Route {
             path,
             slash,
             protocol: Protocol::Api,
+            is_json_only: true,
             needs,
             within,
             // Where nobody has to be signed in, nothing can be demanded of the caller.
@@ -168,7 +171,7 @@ impl Route {
             work_bytes: 0,
             reads_headers: &[],
             status: 200,
-            responds: Shape::Free,
+            responds: ResponseShape::Free,
             formats: &[],
             about: About::default(),
         }
@@ -197,7 +200,7 @@ impl Route {
     /// Receives events by POST, at most so many bytes at once; see [`Protocol::Ingest`].
     pub fn ingest(path: impl Into<String>, bytes_max: usize, handler: Handler) -> Route {
         let route = Route::post(path, Needs::Public, Within::Nothing, handler);
-        Route { protocol: Protocol::Ingest, body_bytes_max: bytes_max, ..route }
+        Route { protocol: Protocol::Ingest, body_bytes_max: bytes_max, ..route }.in_any_format()
     }
 
     /// Answers what SDKs read; see [`Protocol::Ingest`].
@@ -233,19 +236,19 @@ impl Route {
     /// Answers with this status and one object.
     pub fn responds(mut self, status: u16, fields: &'static [FieldInfo]) -> Route {
         self.status = status;
-        self.responds = Shape::One(fields);
+        self.responds = ResponseShape::One(fields);
         self
     }
 
     /// Answers with a page of a list.
     pub fn responds_page(mut self, fields: &'static [FieldInfo]) -> Route {
-        self.responds = Shape::Page(fields);
+        self.responds = ResponseShape::Page(fields);
         self
     }
 
     /// Answers with a whole list.
     pub fn responds_list(mut self, fields: &'static [FieldInfo]) -> Route {
-        self.responds = Shape::List(fields);
+        self.responds = ResponseShape::List(fields);
         self
     }
 
@@ -258,14 +261,20 @@ impl Route {
     /// Answers 204, without a body.
     pub fn responds_nothing(mut self) -> Route {
         self.status = 204;
-        self.responds = Shape::Nothing;
+        self.responds = ResponseShape::Nothing;
         self
     }
 
     /// Answers 302, without a body.
     pub fn redirects(mut self) -> Route {
         self.status = 302;
-        self.responds = Shape::Nothing;
+        self.responds = ResponseShape::Nothing;
+        self
+    }
+
+    /// Answers in a format of its own, whatever the caller accepts.
+    pub fn in_any_format(mut self) -> Route {
+        self.is_json_only = false;
         self
     }
 
@@ -282,6 +291,25 @@ impl Route {
         self
     }
 
+    /// Declares the texts.
+    pub fn about(mut self, summary: &'static str, description: &'static str) -> Route {
+        self.about.summary = summary;
+        self.about.description = description;
+        self
+    }
+
+    /// Declares the `operationId`.
+    pub fn called(mut self, operation_id: &'static str) -> Route {
+        self.about.operation_id = Some(operation_id);
+        self
+    }
+
+    /// Declares query parameters.
+    pub fn queries(mut self, queries: &'static [(&'static str, &'static str)]) -> Route {
+        self.about.queries = queries;
+        self
+    }
+
     /// Whether it receives events.
     pub fn is_ingest(&self) -> bool {
         self.protocol == Protocol::Ingest
@@ -291,4 +319,12 @@ impl Route {
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
+}
+
+/// Puts the routes into a group.
+pub fn tagged(tag: Tag, mut routes: Vec<Route>) -> Vec<Route> {
+    for route in &mut routes {
+        route.about.tag = Some(tag);
+    }
+    routes
 }

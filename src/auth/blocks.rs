@@ -9,15 +9,15 @@ use argon2::Block;
 /// How long memory waits for the next hash.
 pub const KEPT_TIME: Duration = Duration::from_secs(5);
 
-struct Kept {
+struct KeptBlocks {
     blocks: Vec<Block>,
     since: Instant,
 }
 
 /// As many as there were hashes at once.
-static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<KeptBlocks>> = Mutex::new(Vec::new());
 
-fn kept() -> MutexGuard<'static, Vec<Kept>> {
+fn kept() -> MutexGuard<'static, Vec<KeptBlocks>> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -29,7 +29,7 @@ pub(super) fn with<T>(count: usize, work: impl FnOnce(&mut [Block]) -> T) -> T {
         blocks = vec![Block::default(); count];
     }
     let outcome = work(&mut blocks);
-    kept().push(Kept { blocks, since: Instant::now() });
+    kept().push(KeptBlocks { blocks, since: Instant::now() });
     outcome
 }
 

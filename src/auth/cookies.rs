@@ -1,7 +1,5 @@
 //! The cookies of a session, and the CSRF token that belongs to it.
 
-use std::fmt::Write;
-
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
 use hmac::{Hmac, Mac};
@@ -24,11 +22,7 @@ pub fn csrf_token(session_token: &str) -> Result<String> {
     let mut signer = Hmac::<Sha256>::new_from_slice(session_token.as_bytes())
         .map_err(|cause| Error::failed("a session's token is unusable", cause.to_string()))?;
     signer.update(b"csrf");
-    let signed = signer.finalize().into_bytes();
-    Ok(signed[..BYTES].iter().fold(String::with_capacity(2 * BYTES), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(format!("{:.*x}", 2 * BYTES, signer.finalize().into_bytes()))
 }
 
 /// Whether people reach the site by TLS.

@@ -91,13 +91,13 @@ impl Guess {
 
 /// Why there is no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedGuess {
     pub retry_after_seconds: u32,
     /// Too many were wrong. Otherwise too many are being looked at.
     pub is_locked: bool,
 }
 
-impl Refused {
+impl RefusedGuess {
     /// 429.
     pub fn throttled(self) -> Error {
         Error::Throttled { retry_after_seconds: self.retry_after_seconds }
@@ -138,15 +138,15 @@ impl Tries {
         }
     }
 
-    fn refusal(&self, limit: &Limit, now: Time) -> Option<Refused> {
+    fn refusal(&self, limit: &Limit, now: Time) -> Option<RefusedGuess> {
         if self.is_locked(now) {
             let left = (self.locked_until.0 - now.0 + SECOND_MICROS - 1) / SECOND_MICROS;
             let retry_after_seconds = u32::try_from(left).unwrap_or(u32::MAX).max(1);
-            return Some(Refused { retry_after_seconds, is_locked: true });
+            return Some(RefusedGuess { retry_after_seconds, is_locked: true });
         }
         let max = if self.waits == 0 { limit.first } else { limit.later };
         let is_full = self.wrong + self.open >= max;
-        is_full.then_some(Refused { retry_after_seconds: 1, is_locked: false })
+        is_full.then_some(RefusedGuess { retry_after_seconds: 1, is_locked: false })
     }
 
     fn note_wrong(&mut self, limit: &Limit, now: Time) {
@@ -167,18 +167,18 @@ impl Tries {
 }
 
 /// Tries by the keyed hash of what they are counted for: nobody can make two of them meet.
-type Key = u64;
+type TriesKey = u64;
 
 #[derive(Default)]
-struct State {
-    tries: HashMap<Key, Tries>,
+struct GuessState {
+    tries: HashMap<TriesKey, Tries>,
     /// When an account last logged in from a network.
-    known: HashMap<Key, Time>,
+    known: HashMap<TriesKey, Time>,
 }
 
 /// Every count.
 pub struct Guesses {
-    state: Mutex<State>,
+    state: Mutex<GuessState>,
     hasher: RandomState,
     /// As many counts are kept at most; those that matter least go first.
     kept_max: usize,
@@ -193,7 +193,7 @@ impl Default for Guesses {
 
 /// The right to one guess. One that is dropped was wrong: whoever hangs up has guessed, too.
 pub struct Slot<'a> {
-    of: Option<(&'a Guesses, Vec<(Key, Limit)>)>,
+    of: Option<(&'a Guesses, Vec<(TriesKey, Limit)>)>,
     now: Time,
 }
 
@@ -237,7 +237,7 @@ impl Guesses {
         Guesses { state: Mutex::default(), hasher: RandomState::new(), kept_max }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, GuessState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -245,7 +245,13 @@ impl Guesses {
     ///
     /// # Errors
     /// Too many were wrong, or are being looked at.
-    pub fn take(&self, what: Guess, account: &str, peer: IpAddr, now: Time) -> Result<Slot<'_>, Refused> {
+    pub fn take(
+        &self,
+        what: Guess,
+        account: &str,
+        peer: IpAddr,
+        now: Time,
+    ) -> Result<Slot<'_>, RefusedGuess> {
         let account = account.trim().to_lowercase();
         let network = network_of(peer);
         let mut state = self.lock();
@@ -273,7 +279,7 @@ impl Guesses {
     }
 
     /// Tokens are counted apart from what belongs to accounts.
-    fn network_key(&self, what: Guess, network: IpAddr) -> Key {
+    fn network_key(&self, what: Guess, network: IpAddr) -> TriesKey {
         self.hasher.hash_one((what == Guess::Token, network))
     }
 
@@ -293,7 +299,7 @@ impl Guesses {
 }
 
 /// Drops about a quarter of the counts, those that matter least, but none with a guess under way.
-fn drop_least(tries: &mut HashMap<Key, Tries>, now: Time) {
+fn drop_least(tries: &mut HashMap<TriesKey, Tries>, now: Time) {
     let mut by_weight: Vec<_> =
         tries.iter().map(|(key, tries)| (tries.weight(now), tries.since, *key)).collect();
     let place = by_weight.len() / 4;
@@ -318,12 +324,12 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn wrong(guesses: &Guesses, account: &str, from: &str, now: Time) -> Result<(), Refused> {
+    fn wrong(guesses: &Guesses, account: &str, from: &str, now: Time) -> Result<(), RefusedGuess> {
         guesses.take(Guess::Password, account, peer(from), now).map(Slot::wrong)
     }
 
-    fn waits(seconds: i64) -> Result<(), Refused> {
-        Err(Refused { retry_after_seconds: u32::try_from(seconds).unwrap(), is_locked: true })
+    fn waits(seconds: i64) -> Result<(), RefusedGuess> {
+        Err(RefusedGuess { retry_after_seconds: u32::try_from(seconds).unwrap(), is_locked: true })
     }
 
     #[test]
@@ -371,7 +377,7 @@ mod tests {
         let almost = NOW.plus_seconds(HOUR - 1);
         let slot = guesses.take(Guess::Password, "a", peer("192.0.2.1"), almost).ok().unwrap();
         let full = guesses.take(Guess::Password, "a", peer("192.0.2.1"), almost).map(drop);
-        assert_eq!(full, Err(Refused { retry_after_seconds: 1, is_locked: false }));
+        assert_eq!(full, Err(RefusedGuess { retry_after_seconds: 1, is_locked: false }));
         slot.give_back();
         for _ in 0..30 {
             assert_eq!(wrong(&guesses, "a", "192.0.2.1", NOW.plus_seconds(HOUR)), Ok(()));

@@ -18,7 +18,7 @@ use crate::ids::MailId;
 use crate::resources::outbox::{self, Mail, Outgoing};
 use crate::store::TableInfo;
 
-type Transport = AsyncSmtpTransport<Tokio1Executor>;
+type SmtpTransport = AsyncSmtpTransport<Tokio1Executor>;
 
 /// Mails that one run sends.
 const BATCH: usize = 20;
@@ -31,15 +31,15 @@ pub fn check(smtp_url: &str, from: &str) -> std::result::Result<(), String> {
     from.parse::<Mailbox>().map(drop).map_err(|cause| format!("ORGD_MAIL_FROM is not an address: {cause}"))
 }
 
-fn transport(url: &str) -> std::result::Result<Transport, String> {
-    let builder = Transport::from_url(url)
+fn transport(url: &str) -> std::result::Result<SmtpTransport, String> {
+    let builder = SmtpTransport::from_url(url)
         .map_err(|cause| format!("ORGD_SMTP_URL is not the address of a mail server: {cause}"))?;
     Ok(builder.timeout(Some(SMTP_TIMEOUT)).build())
 }
 
 /// The task.
 pub(super) struct Mailer {
-    transport: Transport,
+    transport: SmtpTransport,
     from: Mailbox,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tracing::{error, info};
 
 use crate::app::App;
@@ -37,14 +38,61 @@ pub(super) trait Task: Send + 'static {
     }
 }
 
+/// How often a task runs.
+#[derive(Clone, Copy)]
+struct Period {
+    name: &'static str,
+    every_seconds: i64,
+    error_backoff_seconds: i64,
+}
+
+impl Period {
+    const fn of<T: Task>() -> Period {
+        Period {
+            name: T::NAME,
+            every_seconds: T::EVERY_SECONDS,
+            error_backoff_seconds: T::ERROR_BACKOFF_SECONDS,
+        }
+    }
+
+    /// When the next run is due. `next` is what the last one returned, `None` where it failed.
+    fn next_run(self, next: Option<Option<Time>>, started_at: Time, now: Time) -> Time {
+        let latest = started_at.plus_seconds(self.every_seconds);
+        match next {
+            Some(next) => next.map_or(latest, |next| next.min(latest)),
+            None => now.plus_seconds(self.error_backoff_seconds),
+        }
+    }
+}
+
+/// A task of any type, so that the loop is compiled once.
+trait AnyTask: Send {
+    fn run<'a>(&'a mut self, app: &'a Arc<App>) -> BoxFuture<'a, Result<Option<Time>>>;
+    fn woken(&mut self) -> BoxFuture<'_, ()>;
+}
+
+impl<T: Task> AnyTask for T {
+    fn run<'a>(&'a mut self, app: &'a Arc<App>) -> BoxFuture<'a, Result<Option<Time>>> {
+        Box::pin(Task::run(self, app))
+    }
+
+    fn woken(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(Task::woken(self))
+    }
+}
+
 /// Runs the task as long as the server runs.
-pub(super) async fn drive<T: Task>(mut task: T, app: Arc<App>) {
-    let changed = app.store.watch(&T::wakes_on());
+pub(super) fn drive<T: Task>(task: T, app: Arc<App>) -> impl Future<Output = ()> + Send + use<T> {
+    drive_any(Box::new(task), Period::of::<T>(), T::wakes_on(), app)
+}
+
+async fn drive_any(mut task: Box<dyn AnyTask>, period: Period, wakes_on: Vec<TableInfo>, app: Arc<App>) {
+    let changed = app.store.watch(&wakes_on);
     loop {
         // What is done outside while its end cannot be stored would be done again.
         app.store.healed().await;
         let started_at = app.clock.now();
-        let due = run_once(&mut task, &app, started_at).await;
+        let due = run_once(&mut *task, period, &app, started_at).await;
         tokio::select! {
             () = changed.notified() => {}
             () = task.woken() => {}
@@ -54,26 +102,17 @@ pub(super) async fn drive<T: Task>(mut task: T, app: Arc<App>) {
 }
 
 /// Runs the task once and keeps the result; returns when the next run is due.
-async fn run_once<T: Task>(task: &mut T, app: &Arc<App>, started_at: Time) -> Time {
+async fn run_once(task: &mut dyn AnyTask, period: Period, app: &Arc<App>, started_at: Time) -> Time {
     let stopwatch = Instant::now();
     let result = AssertUnwindSafe(task.run(app)).catch_unwind().await;
     let result = result.unwrap_or_else(|_| Err(Error::internal("the task panicked")));
     if let Err(cause) = &result {
-        error!(task = T::NAME, %cause, "a background task failed");
+        error!(task = period.name, %cause, "a background task failed");
     }
-    let due = next_run::<T>(result.as_ref().ok().copied(), started_at, app.clock.now());
+    let due = period.next_run(result.as_ref().ok().copied(), started_at, app.clock.now());
     let outcome = result.map(drop).map_err(|cause| cause.to_string());
-    app.task_results.record(T::NAME, TaskResult { started_at, took: stopwatch.elapsed(), outcome });
+    app.task_results.record(period.name, TaskResult { started_at, took: stopwatch.elapsed(), outcome });
     due
-}
-
-/// When the next run is due. `next` is what the last one returned, `None` where it failed.
-fn next_run<T: Task>(next: Option<Option<Time>>, started_at: Time, now: Time) -> Time {
-    let latest = started_at.plus_seconds(T::EVERY_SECONDS);
-    match next {
-        Some(next) => next.map_or(latest, |next| next.min(latest)),
-        None => now.plus_seconds(T::ERROR_BACKOFF_SECONDS),
-    }
 }
 
 /// Waits until `due`, or until the clock was set back to before `started_at`.
@@ -136,7 +175,7 @@ mod tests {
             (Some(Some(at(7200))), 3600),
             (None, 605),
         ] {
-            assert_eq!(next_run::<Hourly>(next, at(0), at(5)), at(wanted), "{next:?}");
+            assert_eq!(Period::of::<Hourly>().next_run(next, at(0), at(5)), at(wanted), "{next:?}");
         }
     }
 

@@ -1,11 +1,11 @@
 //! Who calls, and whether they may use the route. Levels are the handlers' own business.
 
-use super::find::Target;
+use super::find::RequestTarget;
+use super::head::RequestHead;
 use super::headers::text;
 use super::request_log::RequestLog;
-use super::service::{Received, RequestHead};
 use super::{last_use, site};
-use crate::api::call::{Caller, SecondStep};
+use crate::api::caller::{Caller, SecondStep};
 use crate::api::{Call, KeyAccess, Place, Via, Within};
 use crate::app::Route;
 use crate::app::route::Needs;
@@ -14,6 +14,13 @@ use crate::error::{Error, Result, denied, unauthenticated};
 use crate::ids::{OrganizationId, UserId};
 use crate::resources::{api_keys, members, organizations, places, sessions, two_factor};
 use crate::store::Tx;
+
+/// A request whose credential is known.
+pub(super) struct Received {
+    pub(super) target: RequestTarget,
+    pub(super) call: Box<Call>,
+    pub(super) credential: Credential,
+}
 
 /// Puts the caller and the place of the request into the call.
 ///
@@ -57,7 +64,12 @@ pub(super) fn authorize(
 }
 
 /// Finds the caller.
-fn authenticate(tx: &Tx, target: &Target, call: &Call, credential: &Credential) -> Result<Option<Caller>> {
+fn authenticate(
+    tx: &Tx,
+    target: &RequestTarget,
+    call: &Call,
+    credential: &Credential,
+) -> Result<Option<Caller>> {
     match credential {
         Credential::Nothing => Ok(None),
         // Routes for sessions only do not look at keys.

@@ -54,7 +54,7 @@ impl RequestBody {
     pub(super) async fn parse(
         &mut self,
         content_type: Option<&str>,
-        limits: &Limits<'_>,
+        limits: &BodyLimits<'_>,
     ) -> Result<Option<Body>> {
         if !self.is_waiting() {
             return Ok(None);
@@ -74,7 +74,7 @@ impl RequestBody {
     ///
     /// # Errors
     /// As [`read_whole`], but for what [`BodyFault`] can say.
-    pub(super) async fn bytes(&mut self, limits: &Limits<'_>) -> Result<Option<Body>> {
+    pub(super) async fn bytes(&mut self, limits: &BodyLimits<'_>) -> Result<Option<Body>> {
         if !self.is_waiting() {
             return Ok(None);
         }
@@ -107,7 +107,7 @@ struct Raw {
 }
 
 /// What limits the bodies of one request.
-pub(super) struct Limits<'a> {
+pub(super) struct BodyLimits<'a> {
     pub(super) config: &'a Config,
     pub(super) memory: Memory<'a>,
     /// The largest body, in bytes.
@@ -146,7 +146,7 @@ fn parsed_bytes(length: usize) -> usize {
 /// # Errors
 /// 413 beyond the limit, 408 beyond the time, after a long pause or below the least rate, 503 where there is no
 /// memory, 400 where the connection broke.
-async fn read_whole<B>(body: &mut B, limits: &Limits<'_>, becomes: fn(usize) -> usize) -> Result<Raw>
+async fn read_whole<B>(body: &mut B, limits: &BodyLimits<'_>, becomes: fn(usize) -> usize) -> Result<Raw>
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
 {

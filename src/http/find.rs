@@ -3,18 +3,18 @@
 use std::borrow::Cow;
 
 use super::accept;
+use super::head::RequestHead;
 use super::headers::RequestHeaders;
-use super::service::RequestHead;
 use crate::api::Method;
 use crate::app::Route;
 use crate::config::URI_BYTES_MAX;
 use crate::error::{Error, Result, not_found};
-use crate::routes::{self, Node, Params};
+use crate::routes::{self, Params, PathNode};
 
 /// What a request is for.
 #[derive(Clone, Copy)]
-pub(super) struct Target {
-    pub(super) node: &'static Node,
+pub(super) struct RequestTarget {
+    pub(super) node: &'static PathNode,
     /// `None` where no route could have the method.
     pub(super) method: Option<Method>,
     /// `None` where the path has no such method.
@@ -23,7 +23,7 @@ pub(super) struct Target {
     pub(super) is_options: bool,
 }
 
-impl Target {
+impl RequestTarget {
     /// The route whose rules the caller must keep: what describes a path is as open as what reads it.
     pub(super) fn authorizing(&self) -> Option<&'static Route> {
         if self.is_options { self.node.route(Method::Get) } else { self.route }
@@ -32,7 +32,7 @@ impl Target {
 
 /// A target, and the parameters in its path.
 pub(super) struct Matched {
-    pub(super) target: Target,
+    pub(super) target: RequestTarget,
     pub(super) params: Params,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn find(request: &RequestHead<'_>) -> Result<Matched> {
     let method = method_of(&request.parts.method);
     let route = method.and_then(|method| node.route(method));
     let is_options = request.parts.method == hyper::Method::OPTIONS;
-    Ok(Matched { target: Target { node, method, route, is_options }, params })
+    Ok(Matched { target: RequestTarget { node, method, route, is_options }, params })
 }
 
 /// Says how far the path is known, in the words of the route table: nothing that was sent is repeated.
@@ -104,14 +104,13 @@ fn method_of(method: &hyper::Method) -> Option<Method> {
     }
 }
 
-/// The API speaks JSON: 406 for a caller who accepts none, 404 for another `?format=`.
+/// Of what speaks JSON only: 406 for a caller who accepts none, 404 for another `?format=`.
 pub(super) fn check_format(
-    node: &Node,
+    node: &PathNode,
     headers: &RequestHeaders<'_>,
     query: &[(String, String)],
 ) -> Result<()> {
-    let path = node.name();
-    if !path.starts_with("/api/") || path.starts_with("/api/schema/") {
+    if !node.is_json_only() {
         return Ok(());
     }
     let formats = node.route(Method::Get).map_or(&[][..], |route| route.formats);

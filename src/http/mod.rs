@@ -8,6 +8,7 @@ mod cors;
 mod credentials;
 mod find;
 mod forwarded;
+mod head;
 mod headers;
 mod last_use;
 mod pulse;

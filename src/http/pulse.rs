@@ -53,10 +53,10 @@ impl Pulse {
     }
 
     /// A request is under way until what is returned is dropped.
-    pub(super) fn request(self: &Arc<Pulse>) -> Running {
+    pub(super) fn request(self: &Arc<Pulse>) -> RunningRequest {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.beat();
-        Running(Arc::clone(self))
+        RunningRequest(Arc::clone(self))
     }
 
     pub(super) fn stall(&self, is_stalled: bool) {
@@ -127,9 +127,9 @@ pub(super) fn beat() {
 }
 
 /// A request under way.
-pub(super) struct Running(Arc<Pulse>);
+pub(super) struct RunningRequest(Arc<Pulse>);
 
-impl Drop for Running {
+impl Drop for RunningRequest {
     fn drop(&mut self) {
         self.0.beat();
         self.0.running.fetch_sub(1, Ordering::Relaxed);
@@ -138,20 +138,20 @@ impl Drop for Running {
 
 /// All open connections, by address.
 pub(super) struct Connections {
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
     freed: Notify,
     all_max: usize,
     per_address_max: usize,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     count: usize,
     by_address: HashMap<IpAddr, Vec<Arc<Pulse>>>,
 }
 
 /// The place of one connection.
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     connections: Arc<Connections>,
     address: IpAddr,
     pub(super) pulse: Arc<Pulse>,
@@ -162,7 +162,7 @@ impl Connections {
         Arc::new(Connections { open: Mutex::default(), freed: Notify::new(), all_max, per_address_max })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,7 +170,11 @@ impl Connections {
     /// the connection that has been idle longest makes way; where none is idle and all places are taken, the one
     /// that has waited longest for its peer to send a body or to read an answer. `None` where none of the
     /// address's own is idle; waits where handlers work on all.
-    pub(super) async fn admit(self: &Arc<Connections>, address: IpAddr, is_exempt: bool) -> Option<Place> {
+    pub(super) async fn admit(
+        self: &Arc<Connections>,
+        address: IpAddr,
+        is_exempt: bool,
+    ) -> Option<ConnectionPlace> {
         /// An idle connection may get a request before it hears that it should go.
         const PATIENCE: Duration = Duration::from_millis(50);
         let address = network_of(address);
@@ -193,7 +197,7 @@ impl Connections {
         staying.count() < self.per_address_max || dismiss(own, false)
     }
 
-    fn take(self: &Arc<Connections>, address: IpAddr) -> Option<Place> {
+    fn take(self: &Arc<Connections>, address: IpAddr) -> Option<ConnectionPlace> {
         let mut open = self.lock();
         if open.count >= self.all_max {
             let all = || open.by_address.values().flatten();
@@ -203,7 +207,7 @@ impl Connections {
         let pulse = Pulse::begin();
         open.count += 1;
         open.by_address.entry(address).or_default().push(Arc::clone(&pulse));
-        Some(Place { connections: Arc::clone(self), address, pulse })
+        Some(ConnectionPlace { connections: Arc::clone(self), address, pulse })
     }
 }
 
@@ -219,7 +223,7 @@ fn dismiss<'a>(among: impl IntoIterator<Item = &'a Arc<Pulse>>, is_urgent: bool)
     true
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         open.count -= 1;

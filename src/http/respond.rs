@@ -21,7 +21,7 @@ use crate::config::GZIP_BYTES_MIN;
 use crate::error::Error;
 use crate::pool::{Account, Pool, Share};
 
-pub(super) type Answer = Response<AnswerBody>;
+pub(super) type HttpResponse = Response<AnswerBody>;
 
 /// What a page of ours may do: show its own text and style, and nothing in the frame of another site.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
@@ -60,7 +60,7 @@ pub(super) struct Memory<'a> {
 
 /// The answer of a handler, compressed where it is large and the caller can undo it. A large one has its
 /// share of the memory until the caller has taken it; where there is none, the answer is 503.
-pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> Answer {
+pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> HttpResponse {
     let large = reply.body.len() >= GZIP_BYTES_MIN;
     let compress =
         reply.rest.is_none() && large && reply.body.len() <= GZIP_BYTES_MAX && accepts_gzip(request);
@@ -91,7 +91,7 @@ pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> An
 }
 
 /// Every 503 says when to come again.
-fn invite_back(answer: &mut Answer) {
+fn invite_back(answer: &mut HttpResponse) {
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         answer.headers_mut().entry(RETRY_AFTER).or_insert(HeaderValue::from(RETRY_SECONDS));
     }
@@ -130,7 +130,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 }
 
 /// The answer to a request that was refused.
-pub(super) fn error(error: &Error) -> Answer {
+pub(super) fn error(error: &Error) -> HttpResponse {
     let envelope = error.envelope();
     let mut answer = Response::new(Bytes::from(envelope.body()).into());
     *answer.status_mut() = StatusCode::from_u16(envelope.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_503_says_when_to_come_again_and_nothing_else_does() {
-        let retry = |answer: &Answer| {
+        let retry = |answer: &HttpResponse| {
             answer.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap_or_default().to_owned())
         };
         let busy = Error::Busy { retry_after_seconds: 7 };

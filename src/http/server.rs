@@ -20,9 +20,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::pulse::{Connections, Place, Pulse};
+use super::pulse::{ConnectionPlace, Connections, Pulse};
 use super::service;
-use super::wire::{Pieces, Wire};
+use super::wire::{Pieces, WatchedSocket};
 use crate::app::App;
 use crate::config::HEAD_BYTES_MAX;
 
@@ -84,7 +84,7 @@ async fn connection(
     app: Arc<App>,
     mut stream: TcpStream,
     peer: IpAddr,
-    place: Place,
+    place: ConnectionPlace,
     mut stopping: watch::Receiver<()>,
 ) {
     let pulse = &place.pulse;
@@ -100,7 +100,7 @@ async fn connection(
     let is_http2 = first == HTTP2_PREFACE;
     // Over HTTP/2 writing may be no more than the answer to a ping.
     let of_answers = (!is_http2).then(|| Arc::clone(pulse));
-    let io = TokioIo::new(Wire::new(stream, first, idle_time, of_answers));
+    let io = TokioIo::new(WatchedSocket::new(stream, first, idle_time, of_answers));
     let answer = |request: Request<Incoming>| {
         let running = pulse.request();
         let answer = Arc::clone(pulse).answering(service::answer(Arc::clone(&app), peer, request));

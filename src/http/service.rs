@@ -8,68 +8,29 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Version};
 use serde::Serialize;
 
-use super::authorize::authorize;
-use super::body::{self, RequestBody};
-use super::find::{Matched, Target, check_format, find};
+use super::authorize::{Received, authorize};
+use super::body::RequestBody;
+use super::find::{Matched, RequestTarget, check_format, find};
 use super::forwarded::{self, Client};
+use super::head::RequestHead;
 use super::headers::{RequestHeaders, text};
 use super::request_log::RequestLog;
-use super::respond::{self, Answer, Memory};
+use super::respond::{self, HttpResponse, Memory};
 use super::{accept, cors, credentials};
 use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
 use crate::app::route::Handler;
 use crate::app::{App, Route};
 use crate::auth::Credential;
-use crate::config::SMALL_BODY_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::pool::{Account, Share};
 use crate::resources::places;
-use crate::routes::Node;
+use crate::routes::PathNode;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// A request before its body.
-pub(super) struct RequestHead<'a> {
-    pub(super) app: &'a Arc<App>,
-    pub(super) parts: &'a Parts,
-    pub(super) headers: RequestHeaders<'a>,
-    /// Whose share of the memory it takes.
-    account: Account,
-}
-
-/// A request whose credential is known.
-pub(super) struct Received {
-    pub(super) target: Target,
-    pub(super) call: Box<Call>,
-    pub(super) credential: Credential,
-}
-
-impl<'a> RequestHead<'a> {
-    /// Whether the path is one of the API, known or not.
-    pub(super) fn is_api(&self) -> bool {
-        self.parts.uri.path().starts_with("/api/")
-    }
-
-    fn memory(&self) -> Memory<'a> {
-        Memory { pool: &self.app.work, account: self.account }
-    }
-
-    fn body_limits(&self, route: Option<&Route>) -> body::Limits<'a> {
-        let config = &self.app.config;
-        let bytes_max =
-            route.map_or(SMALL_BODY_BYTES_MAX, |route| route.body_bytes_max.min(config.body_bytes_max));
-        body::Limits { config, memory: self.memory(), bytes_max }
-    }
-
-    fn reply(&self, reply: Reply) -> Answer {
-        respond::reply(reply, &self.parts.headers, self.memory())
-    }
-}
 
 /// Answers one request. Never fails and never panics.
 ///
@@ -78,7 +39,7 @@ pub(super) async fn answer(
     app: Arc<App>,
     peer: IpAddr,
     request: Request<Incoming>,
-) -> std::result::Result<Answer, Infallible> {
+) -> std::result::Result<HttpResponse, Infallible> {
     let (parts, incoming) = request.into_parts();
     let headers = RequestHeaders::of(&parts.headers);
     let client = Client::of(&headers, &parts, peer, &app.config);
@@ -115,7 +76,7 @@ async fn handle(
     client: Client,
     body: &mut RequestBody,
     log: &mut RequestLog,
-) -> Result<Answer> {
+) -> Result<HttpResponse> {
     forwarded::check_host(&request.headers, request.parts)?;
     let matched = find(request);
     // Routes that pages of any site may call answer for themselves what these may send.
@@ -135,7 +96,7 @@ async fn handle(
     run(request, target, call, body).await
 }
 
-fn preflight(request: &RequestHead<'_>) -> Answer {
+fn preflight(request: &RequestHead<'_>) -> HttpResponse {
     let mut answer = request.reply(Reply::text(200, "text/plain", ""));
     cors::allow_preflight(answer.headers_mut());
     answer
@@ -159,7 +120,7 @@ fn read<'a>(
 
 async fn read_credential(
     request: &RequestHead<'_>,
-    target: Target,
+    target: RequestTarget,
     mut call: Box<Call>,
     body: &mut RequestBody,
 ) -> Result<Received> {
@@ -216,7 +177,7 @@ fn read_headers(route: &Route, headers: &HeaderMap) -> Vec<(&'static str, String
 /// Puts the parsed body into the call, unless that was done before.
 async fn read_body(
     request: &RequestHead<'_>,
-    target: Target,
+    target: RequestTarget,
     call: &mut Call,
     body: &mut RequestBody,
 ) -> Result<()> {
@@ -230,10 +191,10 @@ async fn read_body(
 /// Runs the handler for a caller who may.
 async fn run(
     request: &RequestHead<'_>,
-    target: Target,
+    target: RequestTarget,
     mut call: Box<Call>,
     body: &mut RequestBody,
-) -> Result<Answer> {
+) -> Result<HttpResponse> {
     if target.is_options {
         return options(request, target.node);
     }
@@ -288,7 +249,7 @@ async fn run_handler(
 }
 
 /// What the path can do, as Django REST framework describes it; nothing where events are received.
-fn options(request: &RequestHead<'_>, node: &Node) -> Result<Answer> {
+fn options(request: &RequestHead<'_>, node: &PathNode) -> Result<HttpResponse> {
     #[derive(Serialize)]
     struct Options<'a> {
         name: &'a str,

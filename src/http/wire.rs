@@ -22,7 +22,7 @@ const PROGRESS_BYTES: usize = 4 * 1024;
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// A socket with what was read from it before; writing fails once the peer has not read for too long.
-pub(super) struct Wire {
+pub(super) struct WatchedSocket {
     stream: TcpStream,
     /// Read already, and to be read again.
     before: Bytes,
@@ -34,9 +34,14 @@ pub(super) struct Wire {
     pulse: Option<Arc<Pulse>>,
 }
 
-impl Wire {
-    pub(super) fn new(stream: TcpStream, before: Bytes, time: Duration, pulse: Option<Arc<Pulse>>) -> Wire {
-        Wire { stream, before, time, waiting: None, alarm: None, pulse }
+impl WatchedSocket {
+    pub(super) fn new(
+        stream: TcpStream,
+        before: Bytes,
+        time: Duration,
+        pulse: Option<Arc<Pulse>>,
+    ) -> WatchedSocket {
+        WatchedSocket { stream, before, time, waiting: None, alarm: None, pulse }
     }
 
     /// Judges what came of writing: how much the peer took, or that it takes nothing now.
@@ -83,7 +88,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for WatchedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -98,7 +103,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for WatchedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -33,12 +33,12 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What all connections share, made when it is first needed: most servers never call out.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct SharedClient {
     tls: OnceLock<ClientConfig>,
     proxies: OnceLock<Arc<Matcher>>,
 }
 
-impl Shared {
+impl SharedClient {
     /// Trusts the system's root certificates.
     pub(super) fn tls(&self) -> &ClientConfig {
         self.tls.get_or_init(|| tls(system_roots()))

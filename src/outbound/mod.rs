@@ -19,7 +19,7 @@ use hyper::{Response, Uri};
 use rustls::CertificateError;
 use url::Url;
 
-use connect::Shared;
+use connect::SharedClient;
 pub use policy::{AddressPolicy, Refused};
 use send::PieceBody;
 pub use send::{SendError, SendRequest, SendResponse};
@@ -29,7 +29,7 @@ const REDIRECTS_MAX: usize = 5;
 const AGENT: &str = concat!("orgd/", env!("CARGO_PKG_VERSION"));
 
 /// What to get, and how much time and memory the answer may take.
-pub struct Request {
+pub struct GetRequest {
     pub url: Url,
     /// Whether a setting of the operator names this host, which may then be anywhere. Redirects to other
     /// hosts are judged like all others.
@@ -59,17 +59,17 @@ impl std::fmt::Display for GetError {
 /// The client for other servers. Proxies are taken from `HTTPS_PROXY` and `NO_PROXY`, root certificates from the system.
 pub struct Outbound {
     policy: AddressPolicy,
-    shared: Shared,
+    shared: SharedClient,
 }
 
 impl Outbound {
     /// Connects to what the policy allows.
     pub fn new(policy: AddressPolicy) -> Outbound {
-        Outbound { policy, shared: Shared::default() }
+        Outbound { policy, shared: SharedClient::default() }
     }
 
     /// Gets what the request names, following redirects.
-    pub async fn get(&self, request: Request) -> Result<Answer, GetError> {
+    pub async fn get(&self, request: GetRequest) -> Result<Answer, GetError> {
         let late = GetError(format!(
             "{} did not answer in full within {} seconds.",
             shown(&request.url),
@@ -78,7 +78,7 @@ impl Outbound {
         tokio::time::timeout(request.time_max, self.follow(request)).await.unwrap_or(Err(late))
     }
 
-    async fn follow(&self, request: Request) -> Result<Answer, GetError> {
+    async fn follow(&self, request: GetRequest) -> Result<Answer, GetError> {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(text) = &request.authorization {

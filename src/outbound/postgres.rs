@@ -82,13 +82,13 @@ pub struct Session {
     pub client: Client,
     /// Whether the server has a public address. The answers of others are never shown.
     pub is_public: bool,
-    connection: Connection,
+    connection: ConnectionTask,
 }
 
 /// The task that moves the bytes.
-struct Connection(JoinHandle<Result<(), Error>>);
+struct ConnectionTask(JoinHandle<Result<(), Error>>);
 
-impl Drop for Connection {
+impl Drop for ConnectionTask {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -126,7 +126,7 @@ impl Outbound {
         let is_public = is_public(address.to_canonical());
         match config.connect_raw(stream, connector).await {
             Ok((client, connection)) => {
-                Ok(Session { client, is_public, connection: Connection(tokio::spawn(connection)) })
+                Ok(Session { client, is_public, connection: ConnectionTask(tokio::spawn(connection)) })
             }
             Err(error) if error.code().is_some() => Err(ConnectError::Refused { error, is_public }),
             Err(error) if is_untrusted(&error) || is_unencrypted(&error) => {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Resource, members, projects, sessions, users};
-use crate::api::call::{KeyAccess, Via, parse_uuid};
+use crate::api::call::parse_uuid;
+use crate::api::caller::{KeyAccess, Via};
 use crate::api::fields::{Checked, python_str};
 use crate::api::{Call, Ctx, Field, FieldInfo, Form, Input, Reply, Within};
 use crate::app::{Route, Tag, read, signed_in, tagged, write};

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::members::Visible;
 use super::outbox::Occasion;
 use super::{Resource, organizations, outbox, projects, users};
-use crate::api::fields::{Checked, check};
+use crate::api::fields::Checked;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
@@ -326,7 +326,7 @@ pub fn create_many(
     }
     let mut forms = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
-        let form = check(FIELDS, entry, input.is_text, false);
+        let form = Form::check(FIELDS, entry, input.is_text, false);
         forms.push(form.map_err(|error| error.within(place))?);
     }
     let address = |form: &Form| match form.peek(TARGET_EMAIL) {

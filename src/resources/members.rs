@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Resource, access_controls, batch_exports, invites, last_logins, organizations, two_factor, users,
 };
-use crate::api::call::Via;
+use crate::api::caller::Via;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};

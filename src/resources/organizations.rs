@@ -11,7 +11,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::audit::{self, Change, scope as scopes};
 use super::{Resource, members, projects, users};
-use crate::api::call::{Via, parse_uuid};
+use crate::api::call::parse_uuid;
+use crate::api::caller::Via;
 use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::users::{self, Happening, User};
 use super::{Resource, Swept, integrity::expect, last_logins, trusted_time, two_factor};
-use crate::api::call::{SecondStep, Via};
+use crate::api::caller::{SecondStep, Via};
 use crate::api::{Actor, Call, Caller, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
-use crate::auth::guesses::{Guess, Refused};
+use crate::auth::guesses::{Guess, RefusedGuess};
 use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
 use crate::config::{
@@ -53,10 +53,12 @@ fn routes() -> Vec<Route> {
             .about("Log out", "Ends the session of the cookie."),
         // Ends nothing: any page can send a browser here.
         Route::get("/logout", public(), Within::Nothing, read(|_, _| Ok(to_log_in())))
+            .in_any_format()
             .redirects()
             .about("Go to the log-in page", "Ends nothing: any page can send a browser here.")
             .called("site_logout_retrieve"),
         Route::post("/logout", public(), Within::Nothing, write(leave))
+            .in_any_format()
             .redirects()
             .about("Log out and go to the log-in page", "Ends the session of the cookie.")
             .called("site_logout"),
@@ -168,7 +170,7 @@ async fn is_password(
     email: &str,
     given: String,
     stored: Option<String>,
-    refuse: fn(Refused) -> Error,
+    refuse: fn(RefusedGuess) -> Error,
 ) -> Result<bool> {
     let slot = app.guess(Guess::Password, email, call.peer, call.now).map_err(refuse)?;
     match app.run_cpu_bound(call.peer, move || password::verify(&given, stored.as_deref())).await {
@@ -187,7 +189,7 @@ async fn is_password(
 }
 
 /// What PostHog says to whoever tried too often.
-fn too_many_failures(refused: Refused) -> Error {
+fn too_many_failures(refused: RefusedGuess) -> Error {
     if !refused.is_locked {
         return refused.throttled();
     }
@@ -214,7 +216,7 @@ pub async fn prove_password(
 ) -> Result<()> {
     let given = given.ok_or_else(|| invalid("current_password", "required", required))?;
     let stored = user.password_hash.clone();
-    if is_password(app, call, &user.email, given, stored, Refused::throttled).await? {
+    if is_password(app, call, &user.email, given, stored, RefusedGuess::throttled).await? {
         return Ok(());
     }
     Err(password_incorrect())

@@ -11,7 +11,7 @@ use super::organizations::NAME_CHARS_MAX;
 use super::{Resource, domains, invites, members, organizations, places, sessions, users};
 use crate::api::{Call, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, tagged};
-use crate::auth::guesses::{Guess, Refused};
+use crate::auth::guesses::{Guess, RefusedGuess};
 use crate::auth::{hash, password};
 use crate::error::{Error, Result, denied, invalid_body};
 use crate::ids::{InviteId, OrganizationId, UserId};
@@ -169,7 +169,7 @@ async fn post(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let email: String = form.take(EMAIL).unwrap_or_default();
     let next_url: Option<String> = form.take(NEXT_URL).flatten();
     // Whoever tries out which addresses have accounts pays for a hash each time, and has few tries.
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
     let password_hash = users::new_hash(&app, &call, form.take(PASSWORD).unwrap_or_default()).await;
     let is_taken = app.store.read(|tx| Ok(users::by_email(tx, &email)?.is_some()))?;
     if is_taken && password_hash.is_ok() {
@@ -195,7 +195,7 @@ pub(super) fn judge_setup_code(app: &App, call: &Call) -> Result<()> {
     if call.setup_code.is_none() {
         return Ok(());
     }
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
     if shows_setup_code(call, &app.setup_code) {
         slot.give_back();
     } else {
@@ -253,7 +253,7 @@ fn unknown_token() -> Error {
 
 /// Refuses a token that opens nothing. Those are counted, so that nobody can try many.
 fn look_up(app: &App, call: &Call) -> Result<()> {
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(Refused::throttled)?;
+    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
     if app.store.read(|tx| invites::by_token(tx, call.param("token")))?.is_none() {
         slot.wrong();
         logging::security(SecurityEvent::TokenRefused, call.peer, "");

@@ -16,7 +16,7 @@ use super::users::{self, Happening};
 use super::{Resource, places, status};
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, session, tagged};
-use crate::auth::guesses::{Guess, Refused};
+use crate::auth::guesses::{Guess, RefusedGuess};
 use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, invalid_body};
@@ -244,7 +244,7 @@ async fn post_validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let token: String = call.form(STEP)?.only(TOKEN).unwrap_or_default();
     let email = app.store.read(|tx| Ok(users::find(tx, user)?.email))?;
     let (peer, now) = (call.peer, call.now);
-    let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(Refused::throttled)?;
+    let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(RefusedGuess::throttled)?;
     let write = app.store.write(move |tx| {
         places::again(tx, &call)?;
         enable(&call, tx, &token)?;

@@ -12,7 +12,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
-use crate::api::call::{KeyAccess, Via, parse_uuid};
+use crate::api::call::parse_uuid;
+use crate::api::caller::{KeyAccess, Via};
 use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, InOrganization, Input, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
 use crate::auth::{self, password};

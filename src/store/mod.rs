@@ -61,12 +61,12 @@ const QUEUE_MAX: usize = 4096;
 /// What the storage itself could not do; never the caller's fault.
 #[derive(Debug)]
 pub struct StoreError {
-    kind: Kind,
+    kind: StoreErrorKind,
     sentence: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum StoreErrorKind {
     /// The disk refuses, or is full: another time it may not.
     Disk,
     /// Bytes are not what was written.
@@ -84,28 +84,34 @@ const RETRY_SECONDS: u32 = 5;
 
 impl StoreError {
     fn record(sentence: String) -> StoreError {
-        StoreError { kind: Kind::Other, sentence }
+        StoreError { kind: StoreErrorKind::Other, sentence }
     }
 
     fn conflict(index: &'static str) -> StoreError {
-        StoreError { kind: Kind::Conflict { index }, sentence: format!("{index} has the key of another row") }
+        StoreError {
+            kind: StoreErrorKind::Conflict { index },
+            sentence: format!("{index} has the key of another row"),
+        }
     }
 
     /// Whether a record was refused because this unique index has its key for another row.
     pub fn is_conflict_of(&self, index: &TableInfo) -> bool {
-        self.kind == Kind::Conflict { index: index.name }
+        self.kind == StoreErrorKind::Conflict { index: index.name }
     }
 
     fn disk(cause: &str) -> StoreError {
-        StoreError { kind: Kind::Disk, sentence: format!("the data file failed: {cause}") }
+        StoreError { kind: StoreErrorKind::Disk, sentence: format!("the data file failed: {cause}") }
     }
 
     fn damage(cause: String) -> StoreError {
-        StoreError { kind: Kind::Damage, sentence: cause }
+        StoreError { kind: StoreErrorKind::Damage, sentence: cause }
     }
 
     fn in_use() -> StoreError {
-        StoreError { kind: Kind::InUse, sentence: "the data file is in use by another orgd process".into() }
+        StoreError {
+            kind: StoreErrorKind::InUse,
+            sentence: "the data file is in use by another orgd process".into(),
+        }
     }
 
     fn storage(cause: impl Into<redb::Error>) -> StoreError {
@@ -115,11 +121,13 @@ impl StoreError {
             redb::Error::Io(cause)
                 if matches!(cause.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) =>
             {
-                Kind::Damage
+                StoreErrorKind::Damage
             }
-            redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => Kind::Disk,
-            redb::Error::Corrupted(_) => Kind::Damage,
-            _ => Kind::Other,
+            redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
+                StoreErrorKind::Disk
+            }
+            redb::Error::Corrupted(_) => StoreErrorKind::Damage,
+            _ => StoreErrorKind::Other,
         };
         StoreError { kind, sentence: format!("the data file failed: {cause}") }
     }
@@ -130,11 +138,11 @@ impl StoreError {
     }
 
     fn is_of_disk(&self) -> bool {
-        self.kind == Kind::Disk
+        self.kind == StoreErrorKind::Disk
     }
 
     fn is_in_use(&self) -> bool {
-        self.kind == Kind::InUse
+        self.kind == StoreErrorKind::InUse
     }
 
     /// The sentence for an operator who has named the file.
@@ -142,11 +150,11 @@ impl StoreError {
         let StoreError { kind, sentence } = self;
         let cause = sentence.strip_prefix("the data file failed: ").unwrap_or(&sentence);
         let sentence = match kind {
-            Kind::Disk if is_new => format!("cannot make {shown}: {cause}"),
-            Kind::Disk => format!("cannot use {shown}: {cause}"),
-            Kind::Damage => damaged(shown, cause),
-            Kind::InUse => format!("{shown} is in use by another orgd process"),
-            Kind::Conflict { .. } | Kind::Other => sentence,
+            StoreErrorKind::Disk if is_new => format!("cannot make {shown}: {cause}"),
+            StoreErrorKind::Disk => format!("cannot use {shown}: {cause}"),
+            StoreErrorKind::Damage => damaged(shown, cause),
+            StoreErrorKind::InUse => format!("{shown} is in use by another orgd process"),
+            StoreErrorKind::Conflict { .. } | StoreErrorKind::Other => sentence,
         };
         StoreError { kind, sentence }
     }

@@ -128,7 +128,7 @@ impl<K: Key, V: Record> AnyTable for Table<K, V> {
 
     fn index_rows(&self, key: &[u8], record: &[u8]) -> Result<Vec<Option<IndexRow>>, StoreError> {
         let (key, record) = (key_of(key)?, decode(record)?);
-        self.indexes.iter().map(|index| index.row(&key, &record)).collect()
+        each_row(self.indexes.len(), &|place| self.indexes[place].row(&key, &record))
     }
 
     fn parents(&self) -> Vec<&'static str> {
@@ -142,6 +142,14 @@ impl<K: Key, V: Record> AnyTable for Table<K, V> {
     fn orphans(&self, tx: &Tx, parent: usize) -> Result<usize, StoreError> {
         self.parents[parent].orphans(tx, self.info.name)
     }
+}
+
+/// The rows of so many indexes.
+fn each_row(
+    indexes: usize,
+    row: &dyn Fn(usize) -> Result<Option<IndexRow>, StoreError>,
+) -> Result<Vec<Option<IndexRow>>, StoreError> {
+    (0..indexes).map(row).collect()
 }
 
 /// Counts rows by the UUID at the front of their key.

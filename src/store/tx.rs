@@ -32,6 +32,10 @@ pub(super) static SEQUENCES: Table<String, u32> = Table::new("sequences");
 const CHANGE_BYTES: usize = 200;
 
 pub(super) type KeyBytes = Vec<u8>;
+/// Is shown the bytes of a record.
+type Visit<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), StoreError>;
+/// Is shown the bytes of a key and of its record.
+type VisitRow<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>;
 type Changes = BTreeMap<KeyBytes, Option<Vec<u8>>>;
 
 /// Changes that are not in the file yet, by table; `None` deletes.
@@ -137,18 +141,29 @@ impl Tx {
         &self,
         table: &'static str,
         key: &[u8],
-        look: impl FnOnce(&[u8]) -> Result<T, StoreError>,
+        read: impl Fn(&[u8]) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
+        let mut found = None;
+        self.look_up(table, key, &mut |bytes| {
+            found = Some(read(bytes)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Shows `visit` the bytes under `key`, where there are any. Compiled once, as is `visit_rows`, and not for each
+    /// type of record.
+    fn look_up(&self, table: &'static str, key: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
         if self.writing {
             let layers = self.layers.borrow();
             let mut staged = layers.ascending().rev();
             if let Some(staged) = staged.find_map(|layer| layer.get(table, key)) {
-                return staged.as_deref().map(look).transpose();
+                return staged.as_deref().map_or(Ok(()), visit);
             }
         }
         match self.snapshot.table(table)?.get(key).map_err(StoreError::storage)? {
-            Some(guard) => look(guard.value()).map(Some),
-            None => Ok(None),
+            Some(guard) => visit(guard.value()),
+            None => Ok(()),
         }
     }
 
@@ -263,7 +278,7 @@ impl Tx {
 
     /// Every row of the table, in key order.
     pub fn all<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Vec<(K, V)>, StoreError> {
-        self.every(table)?.collect()
+        self.read_rows(table, Vec::new(), Order::Ascending, 0, usize::MAX)
     }
 
     /// Every row of a table as the bytes of its key and record, to compare or search states of the file.
@@ -283,14 +298,12 @@ impl Tx {
         limit: u64,
     ) -> Result<Vec<(K, V)>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let rows = self.rows(table.info.name, Vec::new(), Order::Ascending)?;
-        rows.take(limit).map(|row| typed(row?)).collect()
+        self.read_rows(table, Vec::new(), Order::Ascending, 0, limit)
     }
 
     /// The last row of the table.
     pub fn last<K: Key, V: Record>(&self, table: &Table<K, V>) -> Result<Option<(K, V)>, StoreError> {
-        let mut rows = self.rows(table.info.name, Vec::new(), Order::Descending)?;
-        rows.next().map(|row| typed(row?)).transpose()
+        Ok(self.read_rows(table, Vec::new(), Order::Descending, 0, 1)?.pop())
     }
 
     /// `limit` rows of a counted front, from the `offset`-th on. Walks keys from the nearer end, so
@@ -327,11 +340,24 @@ impl Tx {
         wanted: usize,
     ) -> Result<Vec<(K, V)>, StoreError> {
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        self.rows(table.info.name, front.key_bytes(), order)?
-            .skip(skip)
-            .take(wanted)
-            .map(|row| typed(row?))
-            .collect()
+        self.read_rows(table, front.key_bytes(), order, skip, wanted)
+    }
+
+    fn read_rows<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        front: Vec<u8>,
+        order: Order,
+        skip: usize,
+        wanted: usize,
+    ) -> Result<Vec<(K, V)>, StoreError> {
+        let mut read = Vec::new();
+        let rows = self.rows(table.info.name, front, order)?;
+        visit_rows(rows, skip, wanted, &mut |key, record| {
+            read.push((key_of(key)?, decode(record)?));
+            Ok(())
+        })?;
+        Ok(read)
     }
 
     /// The rows from those whose key begins with `from` up to, and without, those that begin with `to`.
@@ -430,6 +456,17 @@ impl Row {
             Row::Staged(key, _) => key,
         }
     }
+}
+
+/// Shows `visit` so many rows after the first `skip`.
+fn visit_rows(rows: RowIter, skip: usize, wanted: usize, visit: VisitRow<'_>) -> Result<(), StoreError> {
+    for row in rows.skip(skip).take(wanted) {
+        match row? {
+            Row::Committed(key, value) => visit(key.value(), value.value())?,
+            Row::Staged(key, value) => visit(&key, &value)?,
+        }
+    }
+    Ok(())
 }
 
 /// The key, or what it begins with, that the bytes hold.

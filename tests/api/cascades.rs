@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use orgd::api::call::Method;
 use orgd::app::Route;
-use orgd::app::route::Shape;
+use orgd::app::route::ResponseShape;
 use orgd::routes;
 use orgd::store::Table;
 use serde_json::{Value, json};
@@ -138,7 +138,7 @@ fn ids_below(world: &World, route: &'static Route, path_end: &str) -> BTreeSet<S
             ids.extend(
                 filled.iter().flat_map(|filled| filled.params()).map(|(_, _, value)| value.to_owned()),
             );
-            if let (Some(filled), Shape::Page(_)) = (filled, other.responds) {
+            if let (Some(filled), ResponseShape::Page(_)) = (filled, other.responds) {
                 let page = world.org.owner.get(&filled.path()).value();
                 let shown = page["results"].as_array().into_iter().flatten();
                 ids.extend(shown.filter_map(|shown| as_id(&shown["id"])));

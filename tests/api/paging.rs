@@ -2,7 +2,7 @@
 
 use orgd::api::call::Method;
 use orgd::app::Route;
-use orgd::app::route::{Needs, Shape};
+use orgd::app::route::{Needs, ResponseShape};
 use orgd::routes;
 use serde_json::{Value, json};
 
@@ -177,7 +177,7 @@ fn check_list(server: &Server, route: &'static Route) -> Option<String> {
     let Some(path) = fill_list(server, &world, route) else { return Some("a parameter has no value".into()) };
     let answer = world.org.owner.get(&format!("{path}?limit=100"));
     let Some(style) = Style::of(&answer) else {
-        let is_declared = matches!(route.responds, Shape::Page(_));
+        let is_declared = matches!(route.responds, ResponseShape::Page(_));
         assert!(!is_declared, "{} gives no page: {}", named(route), answer.text());
         return None;
     };

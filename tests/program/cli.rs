@@ -243,6 +243,67 @@ fn trusted_proxies_are_networks() {
 }
 
 #[test]
+fn what_is_wrong_with_the_first_owner_is_named_as_the_operator_writes_it() {
+    let long = "x".repeat(65);
+    let longer = "x".repeat(129);
+    let owner = |email, organization, first_name| {
+        ["--email", email, "--organization", organization, "--first-name", first_name]
+    };
+    let good = owner("ada@example.com", "Acme", "Ada");
+    for (arguments, password, key, wanted) in [
+        (owner("nope", "Acme", "Ada"), "", "", "--email: Enter a valid"),
+        (
+            owner("ada@example.com", &long, "Ada"),
+            "",
+            "",
+            "--organization: Ensure this field has no more than 64",
+        ),
+        (owner("ada@example.com", "", "Ada"), "", "", "--organization: This field may not be blank"),
+        (
+            owner("ada@example.com", "Acme", &longer),
+            "",
+            "",
+            "--first-name: Ensure this field has no more than 128",
+        ),
+        (good, "short", "", "ORGD_BOOTSTRAP_PASSWORD: This password is too short"),
+        (good, "", "phx_short", "ORGD_BOOTSTRAP_API_KEY: The API key must have"),
+    ] {
+        let (_folder, file) = place();
+        let mut command = orgd(&["bootstrap", "--data", shown(&file)]);
+        command.args(arguments);
+        let secrets = [("ORGD_BOOTSTRAP_PASSWORD", password), ("ORGD_BOOTSTRAP_API_KEY", key)];
+        command.envs(secrets.into_iter().filter(|(_, value)| !value.is_empty()));
+        let output = command.output().expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("orgd: {wanted}")), "{said}");
+        let users = run(&["admin", "list-users", "--data", shown(&file)]);
+        assert!(users.stdout.is_empty(), "{wanted}: somebody was made");
+    }
+}
+
+#[test]
+fn settings_and_passwords_of_operators_are_named_where_they_are_wrong() {
+    let (_folder, file) = place();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)];
+    for (email, organization, wanted) in [
+        ("nope", "Acme", "--bootstrap-email (ORGD_BOOTSTRAP_EMAIL): Enter a valid"),
+        ("ada@example.com", "", "--bootstrap-organization (ORGD_BOOTSTRAP_ORGANIZATION): This field"),
+    ] {
+        let given = ["--bootstrap-email", email, "--bootstrap-organization", organization];
+        refused(&[&serve[..], &given].concat(), wanted);
+    }
+    bootstrap(&file);
+    let mut reset = orgd(&["admin", "reset-password", "--data", shown(&file), "--email", "ada@example.com"]);
+    reset.arg("--password-stdin").stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = reset.spawn().expect("the program starts");
+    writeln!(child.stdin.take().expect("its input"), "short").expect("a line");
+    let output = child.wait_with_output().expect("an end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("orgd: --password-stdin: This password is too short"), "{said}");
+}
+
+#[test]
 fn bootstrap_makes_everything_once() {
     let (_folder, file) = place();
     let made = bootstrap(&file);

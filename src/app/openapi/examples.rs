@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::schemas::Side;
-use crate::api::fields::{FieldInfo, Kind};
+use super::side::Side;
+use crate::api::fields::{FieldInfo, FieldKind};
 
 const UUID: &str = "0199c2a4-6c1e-7d2a-9f3b-5a1c8e4d7b60";
 const TIME: &str = "2026-01-15T10:30:00.000000Z";
@@ -160,22 +160,26 @@ fn value(noun: &str, field: &FieldInfo, side: Side) -> Value {
         return listed;
     }
     match field.kind {
-        Kind::Object(fields) if !field.nullable || side == Side::Response => object(noun, fields, side),
-        Kind::Objects(fields) if side == Side::Response => {
+        FieldKind::Object(fields) if !field.nullable || side == Side::Response => object(noun, fields, side),
+        FieldKind::Objects(fields) if side == Side::Response => {
             let item = object(noun, fields, side);
             Value::Array(vec![item])
         }
         _ if field.nullable => Value::Null,
-        Kind::Uuid => UUID.into(),
-        Kind::Time => TIME.into(),
-        Kind::Boolean => false.into(),
-        Kind::Integer { min, .. } => min.max(1).into(),
-        Kind::Choice(choices) => choices.first().copied().into(),
-        Kind::Texts { .. } | Kind::Integers | Kind::List | Kind::Objects(_) => Value::Array(Vec::new()),
-        Kind::Json | Kind::Object(_) => Value::Object(Map::new()),
-        Kind::Email | Kind::Fraction | Kind::Secret { .. } | Kind::Text { .. } | Kind::TextChoice(_) => {
-            "".into()
+        FieldKind::Uuid => UUID.into(),
+        FieldKind::Time => TIME.into(),
+        FieldKind::Boolean => false.into(),
+        FieldKind::Integer { min, .. } => min.max(1).into(),
+        FieldKind::Choice(choices) => choices.first().copied().into(),
+        FieldKind::Texts { .. } | FieldKind::Integers | FieldKind::List | FieldKind::Objects(_) => {
+            Value::Array(Vec::new())
         }
+        FieldKind::Json | FieldKind::Object(_) => Value::Object(Map::new()),
+        FieldKind::Email
+        | FieldKind::Fraction
+        | FieldKind::Secret { .. }
+        | FieldKind::Text { .. }
+        | FieldKind::TextChoice(_) => "".into(),
     }
 }
 
@@ -192,7 +196,11 @@ fn listed(noun: &str, name: &str) -> Option<Value> {
 fn lacks_an_example(noun: &str, field: &FieldInfo) -> bool {
     let is_text = matches!(
         field.kind,
-        Kind::Email | Kind::Fraction | Kind::Secret { .. } | Kind::Text { .. } | Kind::TextChoice(_)
+        FieldKind::Email
+            | FieldKind::Fraction
+            | FieldKind::Secret { .. }
+            | FieldKind::Text { .. }
+            | FieldKind::TextChoice(_)
     );
     is_text && !field.nullable && listed(noun, field.name).is_none()
 }

@@ -2,17 +2,21 @@
 
 use serde_json::{Map, Value, json};
 
-use self::schemas::{Schemas, Side, array, of_type, reference};
+use self::schemas::{Schemas, array, of_type, reference};
+use self::side::Side;
 use super::about::Tag;
-use super::route::{Needs, Route, Shape};
+use super::route::{Needs, ResponseShape, Route};
 use crate::api::{Method, Within};
 
 mod examples;
 mod html;
 mod names;
 mod schemas;
+mod side;
+mod yaml;
 
 pub use html::html;
+pub use yaml::yaml;
 
 /// The document, with the paths in order of their names.
 pub fn document(routes: &[Route]) -> Value {
@@ -41,18 +45,10 @@ fn skeleton() -> Value {
     serde_json::from_str(include_str!("skeleton.json")).unwrap_or_default()
 }
 
-/// The document as YAML.
-pub fn yaml(document: &Value) -> String {
-    // By way of JSON, which is YAML too: other formats do not know the numbers of serde_json. Nothing in the document
-    // lacks a form in YAML: its keys are text.
-    let document: serde_yaml_ng::Value = serde_yaml_ng::from_str(&document.to_string()).unwrap_or_default();
-    serde_yaml_ng::to_string(&document).unwrap_or_default()
-}
-
 /// The object that a resource shows has the name of the resource, whatever else is like it.
 fn name_resources_first(routes: &[&Route], schemas: &mut Schemas) {
     for route in routes.iter().filter(|route| !names::is_action(route)) {
-        if let Shape::One(fields) = route.responds {
+        if let ResponseShape::One(fields) = route.responds {
             schemas.object(route, fields, Side::Response);
         }
     }
@@ -135,7 +131,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         ("limit", "How many to show: 100 unless given, 1,000 at the most."),
         ("offset", "How many to skip from the start of the list."),
     ];
-    let is_paged = matches!(route.responds, Shape::Page(_)) && !is_declared("limit");
+    let is_paged = matches!(route.responds, ResponseShape::Page(_)) && !is_declared("limit");
     let paging = paging.iter().filter(|_| is_paged).map(|(name, about)| (name, about, "integer"));
     let others = route.about.queries.iter().map(|(name, about)| (name, about, "string"));
     let in_query = paging.chain(others).map(|(name, about, kind)| parameter(name, "query", about, kind));
@@ -198,18 +194,20 @@ fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
 fn answer(route: &Route, schemas: &mut Schemas) -> Value {
     let noun = route.about.tag.map_or("object", |tag| tag.noun);
     let (description, schema) = match route.responds {
-        Shape::Nothing if route.status == 302 => return described("Leads to another page."),
-        Shape::Nothing => return described("Done; the answer has no body."),
-        Shape::Free => return described("Done."),
-        Shape::One(fields) => {
+        ResponseShape::Nothing if route.status == 302 => return described("Leads to another page."),
+        ResponseShape::Nothing => return described("Done; the answer has no body."),
+        ResponseShape::Free => return described("Done."),
+        ResponseShape::One(fields) => {
             let made = if route.status == 201 { "Created." } else { "Done." };
             (made.to_owned(), schemas.object(route, fields, Side::Response))
         }
-        Shape::List(fields) => {
+        ResponseShape::List(fields) => {
             let items = schemas.object(route, fields, Side::Response);
             (format!("A list, one {noun} each."), array(items))
         }
-        Shape::Page(fields) => (format!("A page of the list, one {noun} each."), schemas.page(route, fields)),
+        ResponseShape::Page(fields) => {
+            (format!("A page of the list, one {noun} each."), schemas.page(route, fields))
+        }
     };
     let mut answer = described(&description);
     answer["content"] = json!({"application/json": {"schema": schema}});

@@ -1,7 +1,7 @@
 //! The names of operations and schemas, which generated clients take for their functions and types.
 
 use crate::api::Method;
-use crate::app::route::{Route, Shape};
+use crate::app::route::{ResponseShape, Route};
 
 /// The words of a path, without its parameters and `api`.
 fn words(path: &str) -> Vec<&str> {
@@ -21,7 +21,7 @@ pub(super) fn is_action(route: &Route) -> bool {
 
 fn verb(route: &Route) -> &'static str {
     match (route.method, route.responds) {
-        (Method::Get, Shape::Page(_) | Shape::List(_)) => "list",
+        (Method::Get, ResponseShape::Page(_) | ResponseShape::List(_)) => "list",
         (Method::Get, _) => "retrieve",
         (Method::Post, _) => "create",
         (Method::Put, _) => "update",

@@ -4,25 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::examples;
 use super::names::{is_action, last_word, operation_id, type_name};
-use crate::api::fields::{FieldInfo, Kind};
-use crate::app::route::{Route, Shape};
-
-/// Which way an object travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Request { partial: bool },
-    Response,
-}
-
-impl Side {
-    /// Whether an object of this side has the field.
-    pub(super) fn has(self, field: &FieldInfo) -> bool {
-        match self {
-            Side::Request { .. } => !field.read_only,
-            Side::Response => !field.write_only,
-        }
-    }
-}
+use super::side::Side;
+use crate::api::fields::{FieldInfo, FieldKind};
+use crate::app::route::{ResponseShape, Route};
 
 /// The named schemas so far.
 #[derive(Default)]
@@ -94,7 +78,8 @@ impl Schemas {
             Side::Response => name,
         };
         let noun = type_name(route.about.tag.map_or("", |tag| tag.noun));
-        let is_list = side == Side::Response && matches!(route.responds, Shape::Page(_) | Shape::List(_));
+        let is_list = side == Side::Response
+            && matches!(route.responds, ResponseShape::Page(_) | ResponseShape::List(_));
         let word = type_name(&last_word(route));
         let of_action = match word.strip_suffix('s') {
             // A list may show less of each object.
@@ -165,24 +150,26 @@ fn property(field: &FieldInfo, side: Side) -> Value {
     schema
 }
 
-fn of_kind(kind: Kind, side: Side) -> Value {
+fn of_kind(kind: FieldKind, side: Side) -> Value {
     match kind {
-        Kind::Text { chars_max: Some(max) } | Kind::Secret { chars_max: max } => text("maxLength", max),
-        Kind::Text { chars_max: None } | Kind::TextChoice(_) => of_type("string"),
-        Kind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
-        Kind::Boolean => of_type("boolean"),
-        Kind::Integer { min, max } => integer(min, max),
-        Kind::Fraction => text("format", "decimal"),
-        Kind::Uuid => text("format", "uuid"),
-        Kind::Time => text("format", "date-time"),
-        Kind::Choice(choices) => json!({"type": "integer", "enum": choices}),
-        Kind::Texts { nullable_items: true, .. } => array(text("nullable", true)),
-        Kind::Texts { .. } => array(of_type("string")),
-        Kind::Integers => array(of_type("integer")),
-        Kind::List => array(json!({})),
-        Kind::Json => json!({}),
-        Kind::Object(fields) => object(fields, side),
-        Kind::Objects(fields) => array(object(fields, side)),
+        FieldKind::Text { chars_max: Some(max) } | FieldKind::Secret { chars_max: max } => {
+            text("maxLength", max)
+        }
+        FieldKind::Text { chars_max: None } | FieldKind::TextChoice(_) => of_type("string"),
+        FieldKind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
+        FieldKind::Boolean => of_type("boolean"),
+        FieldKind::Integer { min, max } => integer(min, max),
+        FieldKind::Fraction => text("format", "decimal"),
+        FieldKind::Uuid => text("format", "uuid"),
+        FieldKind::Time => text("format", "date-time"),
+        FieldKind::Choice(choices) => json!({"type": "integer", "enum": choices}),
+        FieldKind::Texts { nullable_items: true, .. } => array(text("nullable", true)),
+        FieldKind::Texts { .. } => array(of_type("string")),
+        FieldKind::Integers => array(of_type("integer")),
+        FieldKind::List => array(json!({})),
+        FieldKind::Json => json!({}),
+        FieldKind::Object(fields) => object(fields, side),
+        FieldKind::Objects(fields) => array(object(fields, side)),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::attempt;
-use super::turns::{Seat, Turns};
+use super::turns::{Seat, WorkerTurns};
 use crate::app::App;
 use crate::background::task::Task;
 use crate::clock::Time;
@@ -41,7 +41,7 @@ pub(in crate::background) struct Driver {
     app: Arc<App>,
     attempts: JoinSet<RunId>,
     running: HashMap<RunId, Running>,
-    turns: Turns,
+    turns: WorkerTurns,
     /// An attempt has given up its worker, or wants one again.
     seats_changed: Arc<Notify>,
 }
@@ -103,7 +103,7 @@ impl Driver {
             app: Arc::clone(app),
             attempts: JoinSet::new(),
             running: HashMap::new(),
-            turns: Turns::new(app.config.exports.export_workers),
+            turns: WorkerTurns::new(app.config.exports.export_workers),
             seats_changed: Arc::default(),
         }
     }

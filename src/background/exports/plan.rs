@@ -6,7 +6,7 @@ use super::error::{AttemptError, Result};
 use super::memory::{self, Sizes};
 use super::note::Notes;
 use super::redact::Redactor;
-use super::settings::Settings;
+use super::settings::DestinationSettings;
 use crate::app::App;
 use crate::clock::Time;
 use crate::ids::ProjectId;
@@ -30,7 +30,7 @@ pub(super) struct Plan {
     /// The columns that a query chose.
     pub(super) schema: Option<Json>,
     pub(super) kind: Kind,
-    pub(super) settings: Settings,
+    pub(super) settings: DestinationSettings,
     /// Removes the destination's secrets from texts.
     pub(super) redactor: Redactor,
     /// How much may wait to be sent.
@@ -47,7 +47,7 @@ impl Plan {
         let begun_at = app.clock.now();
         let stored = notes.stored_plan()?.ok_or(AttemptError::Ended)?;
         let kind = stored.destination.kind;
-        let settings = Settings::new(kind, stored.destination.open(&app.vault, notes.export()));
+        let settings = DestinationSettings::new(kind, stored.destination.open(&app.vault, notes.export()));
         let redactor = Redactor::new(&stored.destination.secrets(&app.vault, notes.export()));
         let run = notes.begin(settings.described()).await?.ok_or(AttemptError::Ended)?;
         Ok(Plan {

@@ -42,7 +42,7 @@ pub(super) struct Reader {
     project: ProjectId,
     model: Model,
     span: Span,
-    filter: Filter,
+    filter: EventFilter,
     /// The last record that was read.
     after: Option<Cursor>,
     records: u64,
@@ -56,7 +56,7 @@ impl Reader {
             project: plan.project,
             model: plan.model,
             span: plan.span(),
-            filter: Filter::of(plan),
+            filter: EventFilter::of(plan),
             after: None,
             records: 0,
         }
@@ -132,16 +132,16 @@ impl Reader {
 }
 
 /// Which events of the span are exported.
-struct Filter {
+struct EventFilter {
     included: Option<Vec<Value>>,
     excluded: Option<Vec<Value>>,
     span: Span,
 }
 
-impl Filter {
-    fn of(plan: &Plan) -> Filter {
+impl EventFilter {
+    fn of(plan: &Plan) -> EventFilter {
         let list = |name: &str| plan.settings.list(name).map(<[Value]>::to_vec);
-        Filter { included: list("include_events"), excluded: list("exclude_events"), span: plan.span() }
+        EventFilter { included: list("include_events"), excluded: list("exclude_events"), span: plan.span() }
     }
 
     fn admits(&self, event: &events::Event) -> bool {

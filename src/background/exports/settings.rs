@@ -6,14 +6,14 @@ use url::Url;
 use crate::resources::batch_exports::destination::Kind;
 
 /// The settings of a destination by name, secrets included.
-pub(super) struct Settings {
+pub(super) struct DestinationSettings {
     kind: Kind,
     all: Map<String, Value>,
 }
 
-impl Settings {
-    pub(super) fn new(kind: Kind, all: Map<String, Value>) -> Settings {
-        Settings { kind, all }
+impl DestinationSettings {
+    pub(super) fn new(kind: Kind, all: Map<String, Value>) -> DestinationSettings {
+        DestinationSettings { kind, all }
     }
 
     pub(super) fn all(&self) -> &Map<String, Value> {

@@ -12,16 +12,16 @@ use tokio::sync::Notify;
 const REMEMBERED_MAX: usize = 10_000;
 
 /// The turns of organizations at a number of workers.
-pub(super) struct Turns {
+pub(super) struct WorkerTurns {
     workers: usize,
     /// The number of each organization's last turn.
     last: HashMap<OrganizationId, u64>,
     given: u64,
 }
 
-impl Turns {
-    pub(super) fn new(workers: usize) -> Turns {
-        Turns { workers, last: HashMap::new(), given: 0 }
+impl WorkerTurns {
+    pub(super) fn new(workers: usize) -> WorkerTurns {
+        WorkerTurns { workers, last: HashMap::new(), given: 0 }
     }
 
     /// Gives a turn to one of those that wait; returns its place in the list. `held` has the organization of
@@ -134,14 +134,14 @@ mod tests {
             (1, &[B], &[A], true, None),
             (4, &[], &[], true, None),
         ] {
-            let given = Turns::new(workers).give(waiting, held, is_shared);
+            let given = WorkerTurns::new(workers).give(waiting, held, is_shared);
             assert_eq!(given, wanted, "{workers} workers, {waiting:?} wait, {held:?} work");
         }
     }
 
     #[test]
     fn a_single_worker_goes_round() {
-        let mut turns = Turns::new(1);
+        let mut turns = WorkerTurns::new(1);
         let waiting = [A, A, A, B, C, C];
         let given: Vec<OrganizationId> =
             (0..6).filter_map(|_| Some(waiting[turns.give(&waiting, &[], true)?])).collect();
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn who_comes_back_is_not_taken_for_somebody_new_until_too_many_are_remembered() {
-        let mut turns = Turns::new(1);
+        let mut turns = WorkerTurns::new(1);
         for organization in [B, A] {
             assert_eq!(turns.give(&[organization], &[], true), Some(0));
             turns.keep(|_| false);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::find;
-use crate::api::call::Caller;
+use crate::api::caller::Caller;
 use crate::api::fields::Checked;
 use crate::api::{Ctx, Field, Form, InOrganization, Level, Via};
 use crate::error::{Error, Result, denied, forbidden, invalid, invalid_body};

@@ -19,7 +19,7 @@ use super::{Archive, address, commands, directory, find_own, find_to_change, han
 use crate::api::{Call, Ctx, Reply};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::outbound::{Request, shown};
+use crate::outbound::{GetRequest, shown};
 use crate::pool::{Account, Share};
 use crate::resources::users;
 use crate::store::Tx;
@@ -134,7 +134,7 @@ async fn newest(app: &App, location: &Location) -> Result<String> {
 
 async fn ask(app: &App, question: Question, bytes_max: usize, failed: &str) -> Result<Vec<u8>> {
     let host = shown(&question.url);
-    let request = Request {
+    let request = GetRequest {
         is_of_operator: question.is_of_operator,
         url: question.url,
         authorization: question.authorization,

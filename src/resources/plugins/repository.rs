@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::clock::Time;
 use crate::config::is_of_operator;
 use crate::error::Result;
-use crate::outbound::{Request, shown};
+use crate::outbound::{GetRequest, shown};
 use crate::store::Table;
 
 /// A list as it was last seen.
@@ -65,7 +65,7 @@ fn reply(text: &str) -> Reply {
 /// The list's text, if it is a JSON array.
 async fn fetch(app: &Arc<App>, url: &Url) -> Result<String> {
     let _turn = install::turn(app).await?;
-    let request = Request {
+    let request = GetRequest {
         url: url.clone(),
         is_of_operator: is_of_operator(url),
         authorization: None,

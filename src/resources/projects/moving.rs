@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::PROJECTS;
 use super::wire::Loaded;
-use crate::api::call::{SecondStep, Via, parse_uuid};
+use crate::api::call::parse_uuid;
+use crate::api::caller::{SecondStep, Via};
 use crate::api::{Ctx, Field, FieldInfo, InProject, Input, Level};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
 use crate::ids::OrganizationId;

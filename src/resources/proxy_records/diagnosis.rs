@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Envelope, Error, Result};
 use crate::ids::ProxyRecordId;
-use crate::outbound::Request;
+use crate::outbound::GetRequest;
 use crate::resources::places;
 
 const LOOK_TIME_MAX: Duration = Duration::from_secs(5);
@@ -142,7 +142,7 @@ fn just_ran(retry_after_seconds: u32) -> Result<Reply> {
 /// Whether the name answers over TLS, and with what.
 async fn is_live(app: &App, record: &ProxyRecord) -> std::result::Result<u16, String> {
     let url = Url::parse(&format!("https://{}/_livez", record.domain)).map_err(|cause| cause.to_string())?;
-    let request = Request {
+    let request = GetRequest {
         url,
         is_of_operator: false,
         authorization: None,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{SESSIONS, device, end_others, live_ones, require_recent_login};
-use crate::api::call::Via;
+use crate::api::caller::Via;
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{Route, read, session, write};
 use crate::auth::cookies;

@@ -1,5 +1,7 @@
 //! New users, and whom they become members of: the commands of signing up.
 
+use serde_json::json;
+
 use super::{
     ACCEPT, EMAIL, EMAIL_OPT_IN, FIRST_NAME, LAST_NAME, NEXT_URL, ORGANIZATION_NAME, PASSWORD,
     REFERRAL_SOURCE, ROLE_AT_ORGANIZATION, SIGN_UP,
@@ -155,7 +157,9 @@ pub fn operator_user(
         return Err(invalid("email", "invalid_input", "Enter a valid email address."));
     }
     let mut user = blank_user(ctx, tx, email)?;
-    user.first_name = first_name.to_owned();
+    let named = json!({"first_name": first_name});
+    let form = Input::of(&named).form(const { &[FIRST_NAME.info()] })?;
+    user.first_name = form.only(FIRST_NAME).unwrap_or_default();
     user.password_hash = hash;
     user.is_staff = users::none_yet(tx)?;
     let uuid = ctx.new_id();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use orgd::api::call::Method;
-use orgd::api::{FieldInfo, Kind};
+use orgd::api::{FieldInfo, FieldKind};
 use orgd::app::Route;
 use orgd::routes;
 use serde_json::{Map, Value, json};
@@ -247,12 +247,14 @@ impl World {
         let named = |field: &&FieldInfo| ["name", "label", "first_name", "title"].contains(&field.name);
         let changed = fields()
             .find(|field| !field.read_only && named(field))
-            .or_else(|| fields().filter(writable).find(|field| matches!(field.kind, Kind::Boolean)))
-            .or_else(|| fields().find(|field| !field.read_only && matches!(field.kind, Kind::Choice(_))));
+            .or_else(|| fields().filter(writable).find(|field| matches!(field.kind, FieldKind::Boolean)))
+            .or_else(|| {
+                fields().find(|field| !field.read_only && matches!(field.kind, FieldKind::Choice(_)))
+            });
         let is_change = [Method::Put, Method::Patch].contains(&route.method);
         if let (Some(field), Value::Object(body), true) = (changed, &mut body, is_change) {
             let value = match field.kind {
-                Kind::Choice(choices) => json!(choices.last()),
+                FieldKind::Choice(choices) => json!(choices.last()),
                 _ => self.value_of(field),
             };
             body.insert(field.name.to_owned(), value);
@@ -269,21 +271,29 @@ impl World {
             ("interval", _) => json!("day"),
             ("scopes", _) => json!(["*"]),
             ("password", _) => json!(PASSWORD),
-            (_, Kind::Email) => json!(format!("new{}@example.com", number())),
-            (_, Kind::Boolean) => json!(true),
-            (_, Kind::Integer { min, .. }) => json!(min),
-            (_, Kind::Choice(choices)) => json!(choices.first()),
-            (_, Kind::Texts { .. } | Kind::Integers | Kind::List | Kind::Objects(_)) => json!([]),
-            (_, Kind::Json) => json!({}),
-            (_, Kind::Object(fields)) => fields
+            (_, FieldKind::Email) => json!(format!("new{}@example.com", number())),
+            (_, FieldKind::Boolean) => json!(true),
+            (_, FieldKind::Integer { min, .. }) => json!(min),
+            (_, FieldKind::Choice(choices)) => json!(choices.first()),
+            (_, FieldKind::Texts { .. } | FieldKind::Integers | FieldKind::List | FieldKind::Objects(_)) => {
+                json!([])
+            }
+            (_, FieldKind::Json) => json!({}),
+            (_, FieldKind::Object(fields)) => fields
                 .iter()
                 .filter(|field| field.required)
                 .map(|field| (field.name.to_owned(), self.value_of(field)))
                 .collect::<Map<_, _>>()
                 .into(),
-            (_, Kind::Time) => json!("2021-01-01T00:00:00Z"),
-            (_, Kind::Fraction) => json!("0.5"),
-            (_, Kind::Uuid | Kind::Text { .. } | Kind::Secret { .. } | Kind::TextChoice(_)) => {
+            (_, FieldKind::Time) => json!("2021-01-01T00:00:00Z"),
+            (_, FieldKind::Fraction) => json!("0.5"),
+            (
+                _,
+                FieldKind::Uuid
+                | FieldKind::Text { .. }
+                | FieldKind::Secret { .. }
+                | FieldKind::TextChoice(_),
+            ) => {
                 json!(format!("N{}", number()))
             }
         }

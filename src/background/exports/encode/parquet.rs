@@ -21,7 +21,7 @@ use crate::resources::batch_exports::columns::{Type, Value};
 use crate::resources::batch_exports::isoformat;
 
 struct File {
-    columns: Vec<Column>,
+    columns: Vec<ParquetColumn>,
     /// What the waiting values take.
     bytes: usize,
     /// A group of about this size is written: so many bytes wait, since a file holds one column of a group
@@ -40,7 +40,7 @@ pub(super) fn begin(shape: &Shape) -> AttemptResult<Box<dyn Encoder>> {
     let writer = schema(&shape.columns)
         .and_then(|schema| SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties)));
     Ok(Box::new(File {
-        columns: shape.columns.iter().map(|(_, kind)| Column::of(*kind)).collect(),
+        columns: shape.columns.iter().map(|(_, kind)| ParquetColumn::of(*kind)).collect(),
         bytes: 0,
         bytes_max: file_bytes_max.min(shape.group_bytes_max),
         writer: writer.map_err(broken)?,
@@ -122,15 +122,15 @@ fn schema(columns: &[(String, Type)]) -> Result<types::Type> {
 }
 
 /// A column of the records that wait.
-struct Column {
+struct ParquetColumn {
     kind: Type,
-    values: Values,
+    values: ColumnValues,
     /// 1 for each value, 0 for each null.
     levels: Vec<i16>,
 }
 
 /// The values that are not null.
-enum Values {
+enum ColumnValues {
     Texts(Texts),
     Longs(Vec<i64>),
     Integers(Vec<i32>),
@@ -138,34 +138,34 @@ enum Values {
     Booleans(Vec<bool>),
 }
 
-impl Column {
-    fn of(kind: Type) -> Column {
+impl ParquetColumn {
+    fn of(kind: Type) -> ParquetColumn {
         let values = match kind {
-            Type::Uuid | Type::Text | Type::Json => Values::Texts(Texts::default()),
-            Type::BigInteger | Type::Time => Values::Longs(Vec::new()),
-            Type::Integer => Values::Integers(Vec::new()),
-            Type::Float => Values::Floats(Vec::new()),
-            Type::Boolean => Values::Booleans(Vec::new()),
+            Type::Uuid | Type::Text | Type::Json => ColumnValues::Texts(Texts::default()),
+            Type::BigInteger | Type::Time => ColumnValues::Longs(Vec::new()),
+            Type::Integer => ColumnValues::Integers(Vec::new()),
+            Type::Float => ColumnValues::Floats(Vec::new()),
+            Type::Boolean => ColumnValues::Booleans(Vec::new()),
         };
-        Column { kind, values, levels: Vec::new() }
+        ParquetColumn { kind, values, levels: Vec::new() }
     }
 
     /// Leaves an empty one.
-    fn take(&mut self) -> Column {
-        std::mem::replace(self, Column::of(self.kind))
+    fn take(&mut self) -> ParquetColumn {
+        std::mem::replace(self, ParquetColumn::of(self.kind))
     }
 
     /// Adds a value; returns what it takes in memory. One that the type cannot hold is null.
     fn push(&mut self, value: &Value<'_>) -> usize {
         let level = size_of::<i16>();
         let taken = match &mut self.values {
-            Values::Texts(all) => text(value).map(|text| all.push(&text)),
-            Values::Longs(all) => keep(all, long(self.kind, value)),
-            Values::Integers(all) => {
+            ColumnValues::Texts(all) => text(value).map(|text| all.push(&text)),
+            ColumnValues::Longs(all) => keep(all, long(self.kind, value)),
+            ColumnValues::Integers(all) => {
                 keep(all, long(self.kind, value).and_then(|number| i32::try_from(number).ok()))
             }
-            Values::Floats(all) => keep(all, float(value)),
-            Values::Booleans(all) => keep(all, boolean(value)),
+            ColumnValues::Floats(all) => keep(all, float(value)),
+            ColumnValues::Booleans(all) => keep(all, boolean(value)),
         };
         self.levels.push(taken.is_some().into());
         level + taken.unwrap_or_default()
@@ -173,11 +173,11 @@ impl Column {
 
     fn write(self, group: &mut SerializedRowGroupWriter<'_, Vec<u8>>) -> Result<()> {
         match self.values {
-            Values::Texts(values) => write::<ByteArrayType>(group, &values.split(), &self.levels),
-            Values::Longs(values) => write::<Int64Type>(group, &values, &self.levels),
-            Values::Integers(values) => write::<Int32Type>(group, &values, &self.levels),
-            Values::Floats(values) => write::<DoubleType>(group, &values, &self.levels),
-            Values::Booleans(values) => write::<BoolType>(group, &values, &self.levels),
+            ColumnValues::Texts(values) => write::<ByteArrayType>(group, &values.split(), &self.levels),
+            ColumnValues::Longs(values) => write::<Int64Type>(group, &values, &self.levels),
+            ColumnValues::Integers(values) => write::<Int32Type>(group, &values, &self.levels),
+            ColumnValues::Floats(values) => write::<DoubleType>(group, &values, &self.levels),
+            ColumnValues::Booleans(values) => write::<BoolType>(group, &values, &self.levels),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::background::exports::plan::Plan;
 use crate::background::exports::read::Batch;
 use crate::resources::batch_exports::runs::{Commit, Progress};
 use rows::Rows;
-use table::Table;
+use table::TargetTable;
 use transaction::Transaction;
 
 /// Rows are sent in statements of about this size. Redshift takes 16 MiB at the most.
@@ -30,7 +30,7 @@ pub(in crate::background::exports) struct TableDelivery<'a> {
     notes: &'a Notes,
     transport: &'a Transport,
     columns: Columns,
-    table: Table,
+    table: TargetTable,
     rows: Rows,
     /// Records that are no rows yet: which columns there are shows when the transaction begins.
     waiting: Option<Batch>,
@@ -45,7 +45,7 @@ impl<'a> TableDelivery<'a> {
         transport: &'a Transport,
     ) -> Result<TableDelivery<'a>> {
         let columns = Columns::of(plan)?;
-        let table = Table::of(plan, &columns.names_and_types())?;
+        let table = TargetTable::of(plan, &columns.names_and_types())?;
         let rows = Rows::default();
         Ok(TableDelivery { plan, notes, transport, columns, table, rows, waiting: None, transaction: None })
     }

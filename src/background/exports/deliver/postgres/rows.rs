@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use postgres_protocol::escape::escape_literal;
 
-use super::table::{Dialect, SqlType, Table};
+use super::table::{Dialect, SqlType, TargetTable};
 use crate::clock::Time;
 use crate::resources::batch_exports::columns::Value;
 
@@ -37,14 +37,14 @@ impl Rows {
     }
 
     /// Adds a row of the table.
-    pub(super) fn push(&mut self, table: &Table, values: &[Value<'_>]) {
+    pub(super) fn push(&mut self, table: &TargetTable, values: &[Value<'_>]) {
         match table.dialect {
             Dialect::Postgres => self.push_line(table, values),
             Dialect::Redshift => self.push_tuple(table, values),
         }
     }
 
-    fn push_line(&mut self, table: &Table, values: &[Value<'_>]) {
+    fn push_line(&mut self, table: &TargetTable, values: &[Value<'_>]) {
         for (place, column) in table.columns.iter().enumerate() {
             if place > 0 {
                 self.text.push('\t');
@@ -68,7 +68,7 @@ impl Rows {
         self.text.push('\n');
     }
 
-    fn push_tuple(&mut self, table: &Table, values: &[Value<'_>]) {
+    fn push_tuple(&mut self, table: &TargetTable, values: &[Value<'_>]) {
         let front = if self.text.is_empty() { table.insert() } else { ", ".to_owned() };
         self.text.push_str(&front);
         for (place, column) in table.columns.iter().enumerate() {

@@ -76,7 +76,7 @@ const KEY: [&str; 2] = ["team_id", "distinct_id"];
 /// A row with a higher one of either replaces another; the first one decides which is the newest.
 const VERSIONS: [&str; 2] = ["person_distinct_id_version", "person_version"];
 
-pub(super) struct Column {
+pub(super) struct TableColumn {
     name: String,
     pub(super) kind: SqlType,
     /// Which value of a record is put into it.
@@ -90,17 +90,17 @@ pub(super) struct Found {
     pub(super) is_generated: bool,
 }
 
-pub(super) struct Table {
+pub(super) struct TargetTable {
     pub(super) dialect: Dialect,
     schema: String,
     name: String,
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<TableColumn>,
     /// Persons are put there first.
     stage: Option<String>,
 }
 
-impl Table {
-    pub(super) fn of(plan: &Plan, columns: &[(&str, Type)]) -> Result<Table> {
+impl TargetTable {
+    pub(super) fn of(plan: &Plan, columns: &[(&str, Type)]) -> Result<TargetTable> {
         let holds_nul = |value: &Value| value.as_str().is_some_and(|text| text.contains('\0'));
         if let Some((name, _)) = plan.settings.all().iter().find(|(_, value)| holds_nul(value)) {
             return Err(AttemptError::Fatal(format!(
@@ -112,7 +112,7 @@ impl Table {
         let short_texts = plan.model == Model::Events && !chosen_by_query;
         let takes_super =
             plan.settings.text("properties_data_type").is_some_and(|name| name.eq_ignore_ascii_case("super"));
-        let column = |(place, &(name, kind)): (usize, &(&str, Type))| Column {
+        let column = |(place, &(name, kind)): (usize, &(&str, Type))| TableColumn {
             name: name.to_owned(),
             kind: sql_type(dialect, short_texts, takes_super, name, kind),
             place,
@@ -120,7 +120,7 @@ impl Table {
         let (schema, name) = plan.settings.schema_and_table();
         let end: String = plan.run.end.to_string().chars().take("2021-01-01T10:00:00".len()).collect();
         let stage = format!("stage_{name}_{}", end.replace('T', "_").replace(':', "-"));
-        Ok(Table {
+        Ok(TargetTable {
             dialect,
             schema: schema.to_owned(),
             name: name.to_owned(),
@@ -174,7 +174,7 @@ impl Table {
             return Ok(Vec::new());
         }
         let is_there = |name: &str| found.iter().any(|column| column.name == name && !column.is_generated);
-        let (kept, others): (Vec<Column>, Vec<Column>) =
+        let (kept, others): (Vec<TableColumn>, Vec<TableColumn>) =
             std::mem::take(&mut self.columns).into_iter().partition(|column| is_there(&column.name));
         self.columns = kept;
         let names: Vec<String> = others.into_iter().map(|column| column.name).collect();
@@ -198,7 +198,8 @@ impl Table {
     }
 
     pub(super) fn make(&self) -> String {
-        let column = |column: &Column| format!("{} {}", escape_identifier(&column.name), column.kind.sql());
+        let column =
+            |column: &TableColumn| format!("{} {}", escape_identifier(&column.name), column.kind.sql());
         let mut parts: Vec<String> = self.columns.iter().map(column).collect();
         if self.stage.is_some() {
             parts.push(format!("PRIMARY KEY ({})", KEY.map(escape_identifier).join(", ")));

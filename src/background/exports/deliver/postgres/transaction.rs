@@ -7,7 +7,7 @@ use futures_util::SinkExt;
 use tokio_postgres::{Error, SimpleQueryMessage, Statement};
 
 use super::errors;
-use super::table::{Dialect, Found, Table};
+use super::table::{Dialect, Found, TargetTable};
 use crate::background::exports::deliver::Transport;
 use crate::background::exports::error::{AttemptError, Result};
 use crate::background::exports::plan::Plan;
@@ -21,11 +21,11 @@ pub(super) struct Transaction<'a> {
     plan: &'a Plan,
     transport: &'a Transport,
     session: Session,
-    method: Method,
+    method: WriteMethod,
 }
 
 /// How rows are put into the table.
-enum Method {
+enum WriteMethod {
     /// With the server's number of the transaction.
     Copy {
         statement: Statement,
@@ -71,9 +71,9 @@ impl<'a> Transaction<'a> {
         plan: &'a Plan,
         transport: &'a Transport,
         session: Session,
-        table: &mut Table,
+        table: &mut TargetTable,
     ) -> Result<(Transaction<'a>, Vec<String>)> {
-        let mut transaction = Transaction { plan, transport, session, method: Method::Insert };
+        let mut transaction = Transaction { plan, transport, session, method: WriteMethod::Insert };
         let deadline = transport.now().plus_seconds(STATEMENT_SECONDS_MAX);
         let left_out = tokio::select! {
             begun = transaction.prepare(table) => begun?,
@@ -86,7 +86,7 @@ impl<'a> Transaction<'a> {
         Ok((transaction, left_out))
     }
 
-    async fn prepare(&mut self, table: &mut Table) -> Result<Vec<String>> {
+    async fn prepare(&mut self, table: &mut TargetTable) -> Result<Vec<String>> {
         self.make_table(table).await?;
         let found = self.columns(table).await?;
         let left_out = table.keep_common(&found)?;
@@ -101,13 +101,13 @@ impl<'a> Transaction<'a> {
             })?;
             let prepared = self.session.client.prepare(&table.copy()).await;
             let statement = checked(self.plan, &mut self.session, prepared).await?;
-            self.method = Method::Copy { statement, number };
+            self.method = WriteMethod::Copy { statement, number };
         }
         Ok(left_out)
     }
 
     /// The columns that the table has.
-    async fn columns(&mut self, table: &Table) -> Result<Vec<Found>> {
+    async fn columns(&mut self, table: &TargetTable) -> Result<Vec<Found>> {
         let answer = self.session.client.simple_query(&table.find_columns()).await;
         let messages = checked(self.plan, &mut self.session, answer).await?;
         let columns = messages.iter().filter_map(|message| match message {
@@ -121,7 +121,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Creates the table where there is none: a user who may only add rows needs no right to create tables.
-    async fn make_table(&mut self, table: &Table) -> Result<()> {
+    async fn make_table(&mut self, table: &TargetTable) -> Result<()> {
         if value(self.plan, &mut self.session, &table.find()).await?.is_some() {
             return Ok(());
         }
@@ -143,12 +143,12 @@ impl<'a> Transaction<'a> {
         let client = &self.session.client;
         let sending = async {
             match &self.method {
-                Method::Copy { statement, .. } => {
+                WriteMethod::Copy { statement, .. } => {
                     let mut sink = pin!(client.copy_in::<_, Bytes>(statement).await?);
                     sink.send(rows.into()).await?;
                     sink.finish().await.map(drop)
                 }
-                Method::Insert => client.batch_execute(&rows).await,
+                WriteMethod::Insert => client.batch_execute(&rows).await,
             }
         };
         let deadline = self.transport.now().plus_seconds(STATEMENT_SECONDS_MAX);
@@ -164,7 +164,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Copies the rows of the staging table, if there is one, into the table.
-    pub(super) async fn merge(&mut self, table: &Table) -> Result<()> {
+    pub(super) async fn merge(&mut self, table: &TargetTable) -> Result<()> {
         for statement in table.merge() {
             match self.session.client.batch_execute(&statement).await {
                 Err(error) if errors::is_keyless(&error) => {
@@ -180,8 +180,8 @@ impl<'a> Transaction<'a> {
     /// The server's number of the transaction, where it can be queried later on.
     pub(super) fn number(&self) -> Option<i64> {
         match self.method {
-            Method::Copy { number, .. } => Some(number),
-            Method::Insert => None,
+            WriteMethod::Copy { number, .. } => Some(number),
+            WriteMethod::Insert => None,
         }
     }
 
