@@ -206,7 +206,7 @@ impl Route {
     /// Answers what SDKs read; see [`Protocol::Ingest`].
     pub fn sdk(path: impl Into<String>, handler: Handler) -> Route {
         let route = Route::get(path, Needs::Public, Within::Nothing, handler);
-        Route { protocol: Protocol::Ingest, body_bytes_max: 1024, ..route }
+        Route { protocol: Protocol::Ingest, body_bytes_max: 1024, ..route }.in_any_format()
     }
 
     /// The handler reads these headers, given in lower case.
