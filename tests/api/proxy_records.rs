@@ -126,7 +126,6 @@ fn a_domain_must_be_a_bare_host_name() {
         "e-.com",
         "e_x.com",
         "e x.com",
-        "é.com",
         "a@e.com",
         "1.2",
     ] {

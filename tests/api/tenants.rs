@@ -77,7 +77,8 @@ fn reaches_ours(neighbours: &Neighbours, route: &'static Route) -> Option<String
 
 #[test]
 fn no_route_reaches_objects_of_another_organization() {
-    let has_params = |route: &Route| route.params().next().is_some();
+    // What SDKs read is named by a token, which is public.
+    let has_params = |route: &Route| route.params().next().is_some() && !route.is_ingest();
     let walked = walk("two organizations", has_params, Neighbours::new, |neighbours, route| {
         reaches_ours(neighbours, route)
     });

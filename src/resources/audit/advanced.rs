@@ -206,7 +206,7 @@ pub(super) fn wire(tx: &Tx, organization: OrganizationId, id: Uuid, entry: Entry
 
 async fn list(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let (view, filter, order) = app.store.read(|tx| {
-        let view = view(tx, &call, call.place)?;
+        let view = view_again(tx, &call)?;
         Ok((view, Filter::of(&call)?, order(&call)?))
     })?;
     match call.query("format") {
