@@ -209,10 +209,8 @@ async fn write_table_in(app: &App, session: &Session, settings: &Settings) -> Fo
         return Err("A name holds a character that no name can have.".into());
     }
     let failed = |error: Error| described(&error, session.is_public);
-    let target = format!("{}.{}", escape_identifier(schema), escape_identifier(table));
     let find = format!(
-        "SELECT has_table_privilege({}, 'INSERT') FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {}",
-        escape_literal(&target),
+        "SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {}",
         escape_literal(schema),
         escape_literal(table)
     );
