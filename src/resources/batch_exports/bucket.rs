@@ -25,3 +25,39 @@ pub fn bucket(endpoint: &str, region: &str, name: &str, by_host: bool) -> Result
 pub fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_named_in_the_path_of_an_endpoint_of_ones_own_and_in_the_host_else() {
+        let at = |endpoint: &str, by_host: bool| {
+            let bucket = bucket(endpoint, "eu-west-1", "events", by_host).unwrap();
+            bucket.object_url("a/b").to_string()
+        };
+        assert_eq!(at("", false), "https://events.s3.eu-west-1.amazonaws.com/a/b");
+        assert_eq!(at("http://127.0.0.1:9000", false), "http://127.0.0.1:9000/events/a/b");
+        assert_eq!(at("http://minio:9000/", true), "http://events.minio:9000/a/b");
+        assert!(bucket("nonsense", "eu-west-1", "events", false).is_err());
+    }
+
+    #[test]
+    fn no_name_of_a_bucket_or_region_leads_to_another_host() {
+        for (region, name) in [
+            ("eu-west-1", "evil.example:x"),
+            ("eu-west-1", "evil.example/x"),
+            ("eu-west-1", "evil.example#"),
+            ("eu-west-1", "a@evil.example"),
+            ("x@evil.example/", "events"),
+            ("evil.example:1/", "events"),
+            ("x?", "events"),
+        ] {
+            assert!(bucket("", region, name, false).is_err(), "{region} {name}");
+            assert!(bucket("https://minio.example", region, name, true).is_err(), "{region} {name}");
+        }
+        for name in ["", ".", ".."] {
+            assert!(bucket("https://minio.example/a", "eu-west-1", name, false).is_err(), "{name}");
+        }
+    }
+}
