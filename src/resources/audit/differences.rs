@@ -16,7 +16,7 @@ const NEVER_IN: &[(&str, &[&str])] = &[
     (scope::BATCH_EXPORT, &["last_paused_at", "latest_runs", "runs", "backfills"]),
 ];
 
-/// Fields of which only the change is told, not what they hold.
+/// Fields of which only the change is shown, not what they hold.
 const MASKED: &[(&str, &[&str])] = &[
     (scope::DOMAIN, &["verification_challenge", "saml_x509_cert", "scim_bearer_token"]),
     (scope::USER, &["email", "password", "pending_email"]),

@@ -61,7 +61,7 @@ struct Wire {
     created_at: Time,
     finished_at: Option<Time>,
     last_updated_at: Time,
-    /// Backfills begin where they were told to, whether there is data or not.
+    /// Backfills begin where the request says, whether there is data or not.
     adjusted_start_at: Option<Time>,
     total_expected_runs: Option<u64>,
     /// Nobody counts what a backfill will export before it does.
