@@ -207,6 +207,17 @@ impl Ids {
         Time(i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(1000))
     }
 
+    /// The least identifier of that time, to the millisecond.
+    pub fn first_at(time: Time) -> Uuid {
+        let millis = u128::from(time.0.max(0).cast_unsigned() / 1000);
+        Uuid::from_u128(millis << 80)
+    }
+
+    /// The least identifier after this one.
+    pub fn after(id: Uuid) -> Uuid {
+        Uuid::from_u128(id.as_u128().saturating_add(1))
+    }
+
     /// Random bytes fit for secrets.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random values")]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {

@@ -50,6 +50,11 @@ pub fn invalid(attr: impl Into<Text>, code: &'static str, detail: impl Into<Text
     Error::Invalid { attr: Some(attr.into()), code, detail: detail.into() }
 }
 
+/// 400 for a value that is none of those that there are.
+pub fn invalid_choice(attr: impl Into<Text>, value: &str) -> Error {
+    invalid(attr, "invalid_choice", format!("\"{value}\" is not a valid choice."))
+}
+
 /// 400 for the body as a whole.
 pub fn invalid_body(code: &'static str, detail: impl Into<Text>) -> Error {
     Error::Invalid { attr: None, code, detail: detail.into() }

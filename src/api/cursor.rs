@@ -9,17 +9,11 @@ use uuid::Uuid;
 use super::call::Call;
 use super::page::link;
 use super::reply::Reply;
-use crate::error::{Error, Result, invalid};
+use crate::error::{Error, Result, invalid_choice};
+use crate::store::Order;
 
 /// Where an item stands in its list: by this number, and by its identifier where several have the same.
 pub type Position = (i64, Uuid);
-
-/// Whether a list begins with its greatest or its least item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    Ascending,
-    Descending,
-}
 
 /// A place between two items: which items of a page follow, and on which side of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,17 +52,17 @@ impl Cursor {
 ///
 /// # Errors
 /// 400 for another field.
-pub fn ordering(call: &Call, fields: &[&'static str]) -> Result<(&'static str, Direction)> {
+pub fn ordering(call: &Call, fields: &[&'static str]) -> Result<(&'static str, Order)> {
     let Some(text) = call.query("ordering").filter(|text| !text.is_empty()) else {
-        return Ok((fields.first().copied().unwrap_or_default(), Direction::Descending));
+        return Ok((fields.first().copied().unwrap_or_default(), Order::Descending));
     };
     let (name, direction) = match text.strip_prefix('-') {
-        Some(name) => (name, Direction::Descending),
-        None => (text, Direction::Ascending),
+        Some(name) => (name, Order::Descending),
+        None => (text, Order::Ascending),
     };
     match fields.iter().find(|field| **field == name) {
         Some(field) => Ok((field, direction)),
-        None => Err(invalid("ordering", "invalid_choice", format!("\"{text}\" is not a valid choice."))),
+        None => Err(invalid_choice("ordering", text)),
     }
 }
 
@@ -79,7 +73,7 @@ pub fn ordering(call: &Call, fields: &[&'static str]) -> Result<(&'static str, D
 pub fn page<T>(
     call: &Call,
     mut items: Vec<(Position, T)>,
-    direction: Direction,
+    direction: Order,
     size: usize,
 ) -> Result<CursorPage<T>> {
     let cursor = match call.query("cursor").filter(|text| !text.is_empty()) {
@@ -87,12 +81,12 @@ pub fn page<T>(
         None => None,
     };
     items.sort_unstable_by_key(|(position, _)| *position);
-    if direction == Direction::Descending {
+    if direction == Order::Descending {
         items.reverse();
     }
     let is_before = |one: Position, other: Position| match direction {
-        Direction::Ascending => one < other,
-        Direction::Descending => one > other,
+        Order::Ascending => one < other,
+        Order::Descending => one > other,
     };
     let (start, end) = match cursor {
         None => (0, size),

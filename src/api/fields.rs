@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{idn, json};
 use crate::clock::Time;
-use crate::error::{Error, Result, invalid, invalid_body};
+use crate::error::{Error, Result, invalid, invalid_body, invalid_choice};
 
 /// Free text and free JSON in one field, in bytes.
 pub const FREE_BYTES_MAX: usize = 256 * 1024;
@@ -287,7 +287,7 @@ fn check_value(field: &FieldInfo, value: &Value, from_form: bool) -> Result<Chec
 const INTEGER: &str = "A valid integer is required.";
 
 fn not_a_choice(name: &'static str, value: &Value) -> Error {
-    invalid(name, "invalid_choice", format!("\"{}\" is not a valid choice.", python_str(value)))
+    invalid_choice(name, &python_str(value))
 }
 
 fn text(

@@ -178,7 +178,7 @@ pub struct Cursor {
 impl Cursor {
     /// The least identifier after this place's.
     pub fn next_id(self) -> Uuid {
-        next_after(self.id)
+        Ids::after(self.id)
     }
 }
 
@@ -200,8 +200,10 @@ pub fn next(
     };
     match span {
         Span::Arrived { start, end } => {
-            let from = after.map_or_else(|| first_at(start), |place| next_after(place.id));
-            for row in tx.range(&EVENTS, &(project, from), &(project, first_at(end)), Order::Ascending)? {
+            let from = after.map_or_else(|| Ids::first_at(start), |place| Ids::after(place.id));
+            for row in
+                tx.range(&EVENTS, &(project, from), &(project, Ids::first_at(end)), Order::Ascending)?
+            {
                 let ((_, id), event) = row?;
                 if !take(id, event) {
                     break;
@@ -210,7 +212,7 @@ pub fn next(
         }
         Span::Happened { start, end } => {
             let from = after.map_or((start.unwrap_or(Time(i64::MIN)), Uuid::nil()), |place| {
-                (place.time, next_after(place.id))
+                (place.time, Ids::after(place.id))
             });
             let from = (project, from.0, from.1);
             for row in tx.range(&BY_TIME, &from, &(project, end), Order::Ascending)? {
@@ -223,16 +225,6 @@ pub fn next(
         }
     }
     Ok(found)
-}
-
-/// The least identifier of that time.
-fn first_at(time: Time) -> Uuid {
-    let millis = u128::from(time.0.max(0).cast_unsigned() / 1000);
-    Uuid::from_u128(millis << 80)
-}
-
-fn next_after(id: Uuid) -> Uuid {
-    Uuid::from_u128(id.as_u128().saturating_add(1))
 }
 
 /// The limits of what is kept; `None` is no limit.

@@ -15,7 +15,7 @@ use super::{BY_PROJECT, ENTRIES, Entry, UsedKey, export};
 use crate::api::page::{LIMIT_MAX, link};
 use crate::api::{Call, Field, FieldInfo, Level, Place, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
-use crate::clock::Time;
+use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::store::{Json, Order, Tx};
@@ -205,15 +205,16 @@ pub(super) fn wire(tx: &Tx, organization: OrganizationId, id: Uuid, entry: Entry
 }
 
 async fn list(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let (view, filter, order) = app.store.read(|tx| {
+    app.store.read(|tx| {
         let view = view_again(tx, &call)?;
-        Ok((view, Filter::of(&call)?, order(&call)?))
-    })?;
-    match call.query("format") {
-        Some("csv") => Ok(export::csv(app, call, filter, order)),
-        Some("jsonl") => Ok(export::json_lines(app, call, filter, order)),
-        _ => app.store.read(|tx| page(&call, tx, view, &filter, order)),
-    }
+        let (filter, order) = (Filter::of(&call)?, order(&call)?);
+        let again = || (Arc::clone(&app), Arc::clone(&call));
+        match call.query("format") {
+            Some("csv") => Ok(export::csv(again(), filter, order)),
+            Some("jsonl") => Ok(export::json_lines(again(), filter, order)),
+            _ => page(&call, tx, view, &filter, order),
+        }
+    })
 }
 
 /// What a later piece of a stream may show: the caller may have lost the right meanwhile.
@@ -296,7 +297,7 @@ fn from_cursor(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, 
     let walk_order = if is_backward { order.reverse() } else { order };
     let (mut from, mut to) = span(filter);
     match (&cursor, walk_order) {
-        (Some(cursor), Order::Ascending) => from = from.max(after(cursor.id)),
+        (Some(cursor), Order::Ascending) => from = from.max(Ids::after(cursor.id)),
         (Some(cursor), Order::Descending) => to = to.min(cursor.id),
         (None, _) => {}
     }
@@ -320,10 +321,6 @@ fn from_cursor(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, 
         previous: previous.map(|id| Cursor::link(call, 'p', id)),
         results: results.collect::<Result<_>>()?,
     })
-}
-
-fn after(id: Uuid) -> Uuid {
-    Uuid::from_u128(id.as_u128().saturating_add(1))
 }
 
 #[derive(Serialize)]

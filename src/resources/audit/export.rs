@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::advanced::{Wire, view_again, wire};
 use super::filter::Filter;
@@ -11,6 +10,7 @@ use super::walk::{span, walk};
 use crate::api::Call;
 use crate::api::reply::{Reply, Rest};
 use crate::app::App;
+use crate::clock::Ids;
 use crate::error::Result;
 use crate::store::Order;
 
@@ -33,15 +33,18 @@ const COLUMNS: &[&str] = &[
     "created_at",
 ];
 
+/// The server, and the request that is answered piece by piece.
+type Caller = (Arc<App>, Arc<Call>);
+
 /// 200 with a table, whose first line has the names of the columns.
-pub(super) fn csv(app: Arc<App>, call: Arc<Call>, filter: Filter, order: Order) -> Reply {
+pub(super) fn csv((app, call): Caller, filter: Filter, order: Order) -> Reply {
     let head = format!("{}\r\n", COLUMNS.join(","));
     let reply = Reply::text(200, "text/csv; charset=utf-8", head);
     stream(reply, app, call, filter, order, csv_line)
 }
 
 /// 200 with one JSON object on each line, as the list has them.
-pub(super) fn json_lines(app: Arc<App>, call: Arc<Call>, filter: Filter, order: Order) -> Reply {
+pub(super) fn json_lines((app, call): Caller, filter: Filter, order: Order) -> Reply {
     let reply = Reply::text(200, "application/x-ndjson", "");
     stream(reply, app, call, filter, order, |entry| Ok(serde_json::to_string(entry)? + "\n"))
 }
@@ -67,7 +70,7 @@ fn stream(
             let walked = walk(tx, view, &filter, (from, to), order, ENTRIES_AT_ONCE)?;
             is_done = !walked.is_more;
             match (walked.last, order) {
-                (Some(last), Order::Ascending) => from = Uuid::from_u128(last.as_u128().saturating_add(1)),
+                (Some(last), Order::Ascending) => from = Ids::after(last),
                 (Some(last), Order::Descending) => to = last,
                 (None, _) => is_done = true,
             }

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::Entry;
 use crate::api::Call;
 use crate::api::call::parse_uuid;
+use crate::api::cursor::ordering;
 use crate::clock::Time;
-use crate::error::{Error, Result, invalid};
+use crate::error::{Result, invalid, invalid_choice};
 use crate::ids::{ProjectId, UserId};
 use crate::store::Order;
 
@@ -126,15 +126,7 @@ impl Filter {
 /// # Errors
 /// 400 for another order than by time.
 pub(super) fn order(call: &Call) -> Result<Order> {
-    match call.query("ordering") {
-        None | Some("" | "-created_at") => Ok(Order::Descending),
-        Some("created_at") => Ok(Order::Ascending),
-        Some(other) => Err(choice("ordering", other)),
-    }
-}
-
-fn choice(name: &'static str, value: &str) -> Error {
-    invalid(name, "invalid_choice", format!("\"{value}\" is not a valid choice."))
+    Ok(ordering(call, &["created_at"])?.1)
 }
 
 fn time(name: &'static str, text: &str) -> Result<Time> {
@@ -187,7 +179,7 @@ fn plain(value: &Value) -> String {
 }
 
 fn parsed<T>(call: &Call, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
-    let parse = |text: &String| parse(text).ok_or_else(|| choice(name, text));
+    let parse = |text: &String| parse(text).ok_or_else(|| invalid_choice(name, text));
     texts(call, name)?.iter().map(parse).collect()
 }
 
@@ -300,12 +292,6 @@ fn details(call: &Call) -> Result<Vec<DetailFilter>> {
         Ok(DetailFilter { path: path.split('.').map(str::to_owned).collect(), operation, values })
     };
     filters.iter().map(read).collect()
-}
-
-/// The least identifier of the time.
-pub(super) fn first_at(time: Time) -> Uuid {
-    let millis = u128::from(u64::try_from(time.0 / 1000).unwrap_or(0));
-    Uuid::from_u128(millis << 80)
 }
 
 #[cfg(test)]

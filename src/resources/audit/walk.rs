@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
-use super::filter::{Filter, first_at};
+use super::filter::Filter;
 use super::{BY_ITEM, BY_PROJECT, BY_SCOPE, ENTRIES, Entry};
+use crate::clock::{Ids, Time};
 use crate::error::Result;
 use crate::ids::{OrganizationId, ProjectId};
 use crate::store::{Order, Tx};
@@ -38,9 +39,9 @@ pub(super) type Span = (Uuid, Uuid);
 
 /// What a filter's times leave of all identifiers.
 pub(super) fn span(filter: &Filter) -> Span {
-    let from = filter.start.map_or(Uuid::nil(), first_at);
+    let from = filter.start.map_or(Uuid::nil(), Ids::first_at);
     // The millisecond of the end is looked through.
-    let to = filter.end.map_or(Uuid::max(), |end| first_at(crate::clock::Time(end.0.saturating_add(1000))));
+    let to = filter.end.map_or(Uuid::max(), |end| Ids::first_at(Time(end.0.saturating_add(1000))));
     (from, to.max(from))
 }
 

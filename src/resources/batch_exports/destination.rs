@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::api::fields::{FREE_BYTES_MAX, bytes_of, python_type_name};
 use crate::api::input::field;
 use crate::api::{Ctx, Input};
-use crate::error::{Error, Result, invalid};
+use crate::error::{Error, Result, invalid, invalid_choice};
 use crate::ids::BatchExportId;
 use crate::store::Json;
 use crate::vault::{Sealed, Vault};
@@ -419,7 +419,7 @@ fn kind_of(value: &Value) -> Result<Kind> {
     }
     value.as_str().and_then(Kind::named).ok_or_else(|| {
         let shown = crate::api::fields::python_str(value);
-        invalid(NAME, "invalid_choice", format!("\"{shown}\" is not a valid choice."))
+        invalid_choice(NAME, &shown)
     })
 }
 

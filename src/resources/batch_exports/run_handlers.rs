@@ -6,10 +6,10 @@ use super::logs;
 use super::relative_time::of_query;
 use super::runs::{self, Run, Status};
 use super::{backfills, find};
-use crate::api::cursor::{self, Direction};
+use crate::api::cursor;
 use crate::api::{Call, Reply};
 use crate::clock::Time;
-use crate::error::{Result, invalid};
+use crate::error::{Result, invalid_choice};
 use crate::ids::{BatchExportId, RunId};
 use crate::store::{Order, Tx, WriteTx};
 
@@ -26,7 +26,7 @@ const INTERVAL_START: &str = "data_interval_start";
 /// Which runs are requested, and in which order.
 struct Filter {
     by: &'static str,
-    direction: Direction,
+    direction: Order,
     /// Bounds of what they are ordered by.
     from: Time,
     to: Time,
@@ -43,8 +43,7 @@ impl Filter {
             OTHER_STATUSES.contains(&name.as_str()) || Status::ALL.iter().any(|status| status.name() == name)
         };
         if let Some(unknown) = statuses.iter().find(|status| !is_status(status)) {
-            let detail = format!("\"{unknown}\" is not a valid choice.");
-            return Err(invalid("status", "invalid_choice", detail));
+            return Err(invalid_choice("status", unknown));
         }
         let default_from = call.now.plus_seconds(-DEFAULT_DAYS * 24 * 60 * 60);
         Ok(Filter {

@@ -6,7 +6,7 @@ use super::{BY_JOINING, Row, Visible, Wire, load, users_of, wire};
 use crate::api::level::LEVELS;
 use crate::api::{Call, InOrganization, Level, Paging, Reply};
 use crate::clock::Time;
-use crate::error::{Error, Result, invalid};
+use crate::error::{Error, Result, invalid, invalid_choice};
 use crate::ids::{OrganizationId, UserId};
 use crate::resources::domains;
 use crate::store::{Order, Tx};
@@ -116,9 +116,7 @@ fn levels(call: &Call) -> Result<Vec<Level>> {
     let numbers = values.flat_map(|(_, text)| text.split(',')).map(str::trim).filter(|text| !text.is_empty());
     let level = |text: &str| {
         let number = text.parse::<i64>().ok().filter(|number| LEVELS.contains(number));
-        number
-            .and_then(Level::of)
-            .ok_or_else(|| invalid("levels", "invalid_choice", format!("\"{text}\" is not a valid choice.")))
+        number.and_then(Level::of).ok_or_else(|| invalid_choice("levels", text))
     };
     numbers.map(level).collect()
 }
