@@ -111,6 +111,15 @@ pub enum Slash {
     Absent,
 }
 
+/// The format of a route's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON, which callers must accept, and what else they may ask for by `?format=`.
+    JsonOr(&'static [&'static str]),
+    /// One of its own, whatever the caller accepts.
+    Own,
+}
+
 /// One route.
 pub struct Route {
     pub method: Method,
@@ -118,8 +127,7 @@ pub struct Route {
     pub path: String,
     pub slash: Slash,
     pub protocol: Protocol,
-    /// Whether callers must accept JSON, and may ask for no other format by `?format=`.
-    pub is_json_only: bool,
+    pub format: Format,
     pub needs: Needs,
     pub within: Within,
     /// Whether a session may call that lacks the second factor which the caller's organizations demand.
@@ -139,8 +147,6 @@ pub struct Route {
     /// The status of a good answer.
     pub status: u16,
     pub responds: ResponseShape,
-    /// What `?format=` may ask for besides JSON.
-    pub formats: &'static [&'static str],
     pub about: About,
 }
 
@@ -159,7 +165,7 @@ impl Route {
             path,
             slash,
             protocol: Protocol::Api,
-            is_json_only: true,
+            format: Format::JsonOr(&[]),
             needs,
             within,
             // Where nobody has to be signed in, nothing can be demanded of the caller.
@@ -172,7 +178,6 @@ impl Route {
             reads_headers: &[],
             status: 200,
             responds: ResponseShape::Free,
-            formats: &[],
             about: About::default(),
         }
     }
@@ -200,13 +205,13 @@ impl Route {
     /// Receives events by POST, at most so many bytes at once; see [`Protocol::Ingest`].
     pub fn ingest(path: impl Into<String>, bytes_max: usize, handler: Handler) -> Route {
         let route = Route::post(path, Needs::Public, Within::Nothing, handler);
-        Route { protocol: Protocol::Ingest, body_bytes_max: bytes_max, ..route }.in_any_format()
+        Route { protocol: Protocol::Ingest, body_bytes_max: bytes_max, ..route }.in_own_format()
     }
 
     /// Answers what SDKs read; see [`Protocol::Ingest`].
     pub fn sdk(path: impl Into<String>, handler: Handler) -> Route {
         let route = Route::get(path, Needs::Public, Within::Nothing, handler);
-        Route { protocol: Protocol::Ingest, body_bytes_max: 1024, ..route }.in_any_format()
+        Route { protocol: Protocol::Ingest, body_bytes_max: 1024, ..route }.in_own_format()
     }
 
     /// The handler reads these headers, given in lower case.
@@ -253,8 +258,8 @@ impl Route {
     }
 
     /// `?format=` may ask for these besides JSON.
-    pub fn formats(mut self, formats: &'static [&'static str]) -> Route {
-        self.formats = formats;
+    pub fn or_formats(mut self, formats: &'static [&'static str]) -> Route {
+        self.format = Format::JsonOr(formats);
         self
     }
 
@@ -273,8 +278,8 @@ impl Route {
     }
 
     /// Answers in a format of its own, whatever the caller accepts.
-    pub fn in_any_format(mut self) -> Route {
-        self.is_json_only = false;
+    pub fn in_own_format(mut self) -> Route {
+        self.format = Format::Own;
         self
     }
 

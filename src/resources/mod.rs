@@ -8,6 +8,7 @@ pub mod batch_exports;
 pub mod capture;
 pub mod domains;
 mod elements;
+pub mod environments;
 pub mod events;
 #[cfg(test)]
 mod golden;

@@ -16,7 +16,7 @@ pub(super) static RESOURCE: Resource = Resource::of(routes);
 fn routes() -> Vec<Route> {
     let routes = vec![
         Route::get("/", public(), Within::Nothing, read(page))
-            .in_any_format()
+            .in_own_format()
             .about("See that this is orgd", "A page that says where everything is.")
             .called("welcome"),
         Route::get("/api/", public(), Within::Nothing, read(list))

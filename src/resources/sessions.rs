@@ -53,12 +53,12 @@ fn routes() -> Vec<Route> {
             .about("Log out", "Ends the session of the cookie."),
         // Ends nothing: any page can send a browser here.
         Route::get("/logout", public(), Within::Nothing, read(|_, _| Ok(to_log_in())))
-            .in_any_format()
+            .in_own_format()
             .redirects()
             .about("Go to the log-in page", "Ends nothing: any page can send a browser here.")
             .called("site_logout_retrieve"),
         Route::post("/logout", public(), Within::Nothing, write(leave))
-            .in_any_format()
+            .in_own_format()
             .redirects()
             .about("Log out and go to the log-in page", "Ends the session of the cookie.")
             .called("site_logout"),

@@ -15,7 +15,7 @@ use crate::store::Tx;
 pub(super) static RESOURCE: Resource = Resource::of(routes);
 
 fn routes() -> Vec<Route> {
-    let routes = vec![Route::get("/_whoami", public(), Within::Nothing, async_(show)).in_any_format().about(
+    let routes = vec![Route::get("/_whoami", public(), Within::Nothing, async_(show)).in_own_format().about(
         "See how the server sees the caller",
         "Which address, scheme and host it believes, and why. At the machine itself, for \
          signed-in staff, and with `X-Setup-Code`; 404 for others.",

@@ -7,6 +7,7 @@ mod access_controls;
 mod api_keys;
 mod audit;
 mod audit_accounts;
+mod audit_day;
 mod background_tasks;
 mod batch_exports;
 mod capture;
