@@ -362,9 +362,12 @@ fn enabled(tx: &Tx, user: UserId) -> Result<Device> {
     of(tx, user)?.ok_or_else(|| invalid_body("2fa_not_enabled", "2FA must be enabled first"))
 }
 
+/// The code of 403 where an organization demands a second factor that the session lacks.
+pub const SETUP_REQUIRED: &str = "two_factor_setup_required";
+
 /// 403 for a session whose user has no device though an organization demands one.
 pub fn setup_required() -> Error {
-    Error::Denied { code: "two_factor_setup_required", detail: "2FA setup required".into() }
+    Error::Denied { code: SETUP_REQUIRED, detail: "2FA setup required".into() }
 }
 
 /// The second step of a log-in: a code of the device, or a recovery code.
