@@ -248,11 +248,7 @@ pub fn is_second_step_done(ctx: &Ctx) -> Result<bool> {
 }
 
 /// The user whose second step this session waits for, if the password was given after `earliest`.
-pub fn awaiting_second_step(
-    tx: &Tx,
-    session: Option<[u8; 32]>,
-    earliest: Time,
-) -> Result<Option<UserId>> {
+pub fn awaiting_second_step(tx: &Tx, session: Option<[u8; 32]>, earliest: Time) -> Result<Option<UserId>> {
     let Some(hash) = session else { return Ok(None) };
     let session = tx.get(&SESSIONS, &hash)?;
     let waits =

@@ -19,7 +19,8 @@ use crate::error::Result;
 use crate::ids::InviteId;
 
 pub use enter::{
-    Newcomer, join, join_as_newcomer, judge_setup_code, look_up, may_sign_up, shows_setup_code, sign_up, usable,
+    Newcomer, join, join_as_newcomer, judge_setup_code, look_up, may_sign_up, shows_setup_code, sign_up,
+    usable,
 };
 pub use people::{accept, create, create_invited, operator_user};
 

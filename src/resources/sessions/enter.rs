@@ -4,9 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{
-    Method, SESSIONS, Session, USER_AGENT_CHARS_MAX, current, end_dead, end_oldest, log_out,
-};
+use super::{Method, SESSIONS, Session, USER_AGENT_CHARS_MAX, current, end_dead, end_oldest, log_out};
 use crate::api::caller::SecondStep;
 use crate::api::{Call, Ctx};
 use crate::app::App;
@@ -88,12 +86,7 @@ fn wrong() -> Error {
 ///
 /// # Errors
 /// 401 for a key or a stranger; 400 for the field `password` where it is wrong; 429 where too many were.
-pub async fn log_in_again(
-    app: &Arc<App>,
-    ctx: &Ctx,
-    browser: &Browser,
-    given: String,
-) -> Result<Entered> {
+pub async fn log_in_again(app: &Arc<App>, ctx: &Ctx, browser: &Browser, given: String) -> Result<Entered> {
     let (user, record) = app.store.read(|tx| {
         let (_, session) = current(ctx, tx)?;
         Ok((session.user, users::find(tx, session.user)?))

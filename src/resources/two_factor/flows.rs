@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{LOG_IN_SECONDS, disable, enable, enabled, is_enabled, pending, period, renew_recovery_codes, take};
 use super::{INVALID, NOT_VALID, UNREADABLE, totp, unusable};
+use super::{
+    LOG_IN_SECONDS, disable, enable, enabled, is_enabled, pending, period, renew_recovery_codes, take,
+};
 use crate::api::Ctx;
 use crate::app::App;
 use crate::auth::guesses::{Guess, RefusedGuess};
