@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::form::BOXES;
+use super::form::{BOXES, ONCE};
 use super::page::{Act, Show};
 use crate::api::input::field;
-use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Reply};
+use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Reply, Values};
 use crate::app::App;
+use crate::app::once::Sending;
 use crate::auth::cookies;
 use crate::error::{Error, Result};
 use crate::resources::places;
+use crate::resources::signup::stays_here;
 use crate::store::Tx;
+
+const ONCE_CHARS_MAX: usize = 64;
 
 /// One request for a page.
 #[derive(Clone)]
@@ -94,6 +98,30 @@ impl Visit {
     /// Why what was typed is not taken, with what was typed.
     pub(super) fn refused(&self) -> Option<(&Error, Value)> {
         self.refusal.as_deref().map(|error| (error, (*self.typed).clone()))
+    }
+
+    /// What was typed, for a command that waits for something first.
+    pub(super) fn values(&self) -> Values {
+        Values::of_form((*self.typed).clone())
+    }
+
+    /// An identifier for a form that must not be sent twice.
+    pub(super) fn once(&self) -> String {
+        self.ids.base62::<22>()
+    }
+
+    /// Begins to do what a form is for that must not be sent twice; `None` where that was done before.
+    ///
+    /// # Errors
+    /// 401 for a stranger.
+    pub(super) fn begin(&self) -> Result<Option<Sending<'_>>> {
+        let id: String = self.typed(ONCE).chars().take(ONCE_CHARS_MAX).collect();
+        Ok(self.app.once.begin(self.user()?, &id, self.now))
+    }
+
+    /// Where the person wants to go on: a path of this site.
+    pub(super) fn next(&self) -> &str {
+        self.query("next").filter(|path| stays_here(path)).unwrap_or("/")
     }
 
     /// The path and the query of the request.
