@@ -30,11 +30,12 @@ impl Tone {
 
 /// The top of a page: its one heading, one sentence of state, and the one primary action (path and words).
 pub fn head(title: &str, state: impl Render, action: Option<(&str, &str)>) -> Markup {
+    let state = state.render();
     html! {
         div.head {
             div {
                 h1 dir="auto" { (title) }
-                p.state { (state) }
+                @if !state.0.is_empty() { p.state { (state) } }
             }
             @if let Some((path, words)) = action { a.button.primary href=(path) { (words) } }
         }

@@ -26,6 +26,11 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("set_current_organization", "Current organization", "What API clients mean by @current."),
     ("set_current_team", "Current project", "What API clients mean by @current."),
     ("allow_impersonation", "Let the operator act as me", ""),
+    (
+        "setup_code",
+        "Set-up code",
+        "The server printed it when it started. Look into its log: journalctl -u orgd, or docker logs.",
+    ),
     // Organizations
     ("name", "Name", ""),
     (
