@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use crate::api::Within;
 use crate::api::call::{Method, parse_uuid};
 use crate::app::Route;
-use crate::app::route::{Format, Needs, Protocol, Slash};
+use crate::app::route::{Format, Needs, Protocol, Refuse, Slash};
 use crate::resources;
 
 /// The routes of one path.
@@ -117,6 +117,16 @@ impl PathNode {
         if formats.any(|format| format == Format::Own) { Format::Own } else { first }
     }
 
+    /// Whether it is a page for people.
+    pub fn is_page(&self) -> bool {
+        self.protocol == Protocol::Page
+    }
+
+    /// How a refusal looks; `None` for the JSON envelope.
+    pub fn refuse(&self) -> Option<Refuse> {
+        self.routes.iter().flatten().find_map(|route| route.refuse)
+    }
+
     /// Whether events are received there.
     pub fn is_ingest(&self) -> bool {
         self.protocol == Protocol::Ingest
@@ -155,6 +165,10 @@ impl Routes {
     fn new() -> Routes {
         let mut routes = Routes { router: matchit::Router::new(), nodes: Vec::new() };
         for route in resources::registry::routes() {
+            routes.add(route);
+        }
+        #[cfg(feature = "console")]
+        for route in crate::console::routes() {
             routes.add(route);
         }
         for (_, node) in &mut routes.nodes {

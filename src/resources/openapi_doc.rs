@@ -15,9 +15,9 @@ pub static RESOURCE: Resource = Resource::of(routes);
 
 fn routes() -> Vec<Route> {
     vec![
-        Route::get("/api/schema/", public(), Within::Nothing, read(show)).with_slash_only().in_own_format(),
-        Route::get("/api/schema/swagger-ui/", public(), Within::Nothing, read(page)).in_own_format(),
-        Route::get("/api/schema/redoc/", public(), Within::Nothing, read(page)).in_own_format(),
+        Route::get("/api/schema/", public(), Within::Nothing, read(show)).with_slash_only().in_any_format(),
+        Route::get("/api/schema/swagger-ui/", public(), Within::Nothing, read(page)).in_any_format(),
+        Route::get("/api/schema/redoc/", public(), Within::Nothing, read(page)).in_any_format(),
     ]
 }
 

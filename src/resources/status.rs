@@ -22,13 +22,13 @@ pub(super) const TAG: Tag = Tag {
 fn routes() -> Vec<Route> {
     let routes = vec![
         Route::get("/_health/", public(), Within::Nothing, async_(health))
-            .in_own_format()
+            .in_any_format()
             .about("See whether the server works", "`ok`, or 503 while writes fail."),
         Route::get("/_livez", public(), Within::Nothing, async_(live))
-            .in_own_format()
+            .in_any_format()
             .about("See whether the process lives", "Always 200; `database` is false while writes fail."),
         Route::get("/_readyz", public(), Within::Nothing, async_(ready))
-            .in_own_format()
+            .in_any_format()
             .about(
                 "See whether the server can do its work",
                 "503 while writes fail or the secret key is missing.",
@@ -38,7 +38,7 @@ fn routes() -> Vec<Route> {
                 ("role", "`events`, `web`, `worker` or `decide`; all have the same answer."),
             ]),
         Route::get("/_preflight/", public(), Within::Nothing, read(preflight))
-            .in_own_format()
+            .in_any_format()
             .about("See what the server offers", "What PostHog's web app reads before anybody is logged in."),
     ];
     tagged(TAG, routes)
