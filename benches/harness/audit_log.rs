@@ -40,7 +40,8 @@ pub fn pages() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let [small, large] = [SMALL, LARGE]
         .map(|entries| runtime.block_on(Log::of(&folder.path().join(format!("{entries}")), entries)));
-    let paths: [(&str, fn(&Log) -> String); 4] = [
+    type Path = fn(&Log) -> String;
+    let paths: [(&str, Path); 4] = [
         ("the first page", |log| log.at("page_size=100")),
         ("the first page of a project", |log| log.at("page_size=100&team_ids=1")),
         ("the first page of an item", |log| log.at("page_size=100&scopes=Team&item_ids=1")),
