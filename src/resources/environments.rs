@@ -3,7 +3,7 @@
 
 use super::Resource;
 use crate::api::{Call, Reply, Within};
-use crate::app::{Route, Tag, read, scope, tagged};
+use crate::app::{Route, Tag, read, signed_in, tagged};
 use crate::error::{Result, denied, not_found};
 use crate::store::Tx;
 
@@ -20,36 +20,35 @@ fn routes() -> Vec<Route> {
     const ALL: &str = "/api/projects/{project_id}/environments/";
     const ONE: &str = "/api/projects/{project_id}/environments/{id}/";
     let project = Within::Project("project_id");
-    let (reads, writes) = (scope("project:read"), scope("project:write"));
     let refusal = |route: Route, summary, id| route.about(summary, "Always 403.").called(id);
     let routes = vec![
         refusal(
-            Route::get(ALL, reads, project, read(refuse)),
+            Route::get(ALL, signed_in(), project, read(refuse)),
             "List environments",
             "projects_environments_list",
         ),
         refusal(
-            Route::post(ALL, writes, project, read(refuse)),
+            Route::post(ALL, signed_in(), project, read(refuse)),
             "Create an environment",
             "projects_environments_create",
         ),
         refusal(
-            Route::get(ONE, reads, project, read(refuse)),
+            Route::get(ONE, signed_in(), project, read(refuse)),
             "Retrieve an environment",
             "projects_environments_retrieve",
         ),
         refusal(
-            Route::put(ONE, writes, project, read(refuse)),
+            Route::put(ONE, signed_in(), project, read(refuse)),
             "Replace an environment",
             "projects_environments_update",
         ),
         refusal(
-            Route::patch(ONE, writes, project, read(refuse)),
+            Route::patch(ONE, signed_in(), project, read(refuse)),
             "Change an environment",
             "projects_environments_partial_update",
         ),
         refusal(
-            Route::delete(ONE, writes, project, read(refuse)),
+            Route::delete(ONE, signed_in(), project, read(refuse)),
             "Delete an environment",
             "projects_environments_destroy",
         ),
