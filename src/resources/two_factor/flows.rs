@@ -1,10 +1,10 @@
 //! The second factor as people meet it, for the API and for pages: each step judges the caller, waits for a password
 //! or a slot for a guess, and then runs its command in a transaction.
 
-use std::sync::Arc;
-
-use super::{LOG_IN_SECONDS, disable, enable, enabled, is_enabled, pending, period, renew_recovery_codes, take};
 use super::{INVALID, NOT_VALID, UNREADABLE, totp, unusable};
+use super::{
+    LOG_IN_SECONDS, disable, enable, enabled, is_enabled, pending, period, renew_recovery_codes, take,
+};
 use crate::api::Ctx;
 use crate::app::App;
 use crate::auth::guesses::{Guess, RefusedGuess};
