@@ -11,6 +11,8 @@ pub mod background;
 pub mod backoff;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "console")]
+pub mod console;
 pub mod dns;
 pub mod error;
 mod http;

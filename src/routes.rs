@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use crate::api::Within;
 use crate::api::call::{Method, parse_uuid};
 use crate::app::Route;
-use crate::app::route::{Needs, Protocol, Slash};
+use crate::app::route::{Needs, Protocol, Refuse, Slash};
 use crate::resources;
 
 /// The routes of one path.
@@ -115,6 +115,16 @@ impl PathNode {
         self.routes.iter().flatten().all(|route| route.is_json_only)
     }
 
+    /// Whether it is a page for people.
+    pub fn is_page(&self) -> bool {
+        self.protocol == Protocol::Page
+    }
+
+    /// How a refusal looks; `None` for the JSON envelope.
+    pub fn refuse(&self) -> Option<Refuse> {
+        self.routes.iter().flatten().find_map(|route| route.refuse)
+    }
+
     /// Whether events are received there.
     pub fn is_ingest(&self) -> bool {
         self.protocol == Protocol::Ingest
@@ -153,6 +163,10 @@ impl Routes {
     fn new() -> Routes {
         let mut routes = Routes { router: matchit::Router::new(), nodes: Vec::new() };
         for route in resources::registry::routes() {
+            routes.add(route);
+        }
+        #[cfg(feature = "console")]
+        for route in crate::console::routes() {
             routes.add(route);
         }
         for (_, node) in &mut routes.nodes {

@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["auth"],
     &["app"],
     &["resources"],
+    &["console"],
     &["admin", "background", "routes"],
     &["http"],
     &["lib"],
@@ -38,6 +39,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper_util::", &["http", "outbound"]),
     ("lettre::", &["background"]),
     ("matchit::", &["routes"]),
+    ("maud::", &["console"]),
+    ("qrcodegen::", &["console"]),
     ("redb::", &["store"]),
     ("rustls::", &["outbound"]),
 ];

@@ -142,6 +142,8 @@ pub struct Call {
     pub place: Place,
     /// The hash of the session cookie that was shown, good or not.
     pub session: Option<[u8; 32]>,
+    /// The CSRF token that belongs to the session cookie; pages put it into their forms.
+    pub csrf: Option<String>,
     /// What commands need of the request.
     pub ctx: Ctx,
     /// The caller's address, as far as the operator's proxies say it.

@@ -4,7 +4,7 @@
 //! Texts and codes are those of Django REST framework, which PostHog's clients know. Only the first
 //! error is shown, in the order of the list.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{idn, json};
@@ -147,31 +147,55 @@ pub fn check(
     from_form: bool,
     partial: bool,
 ) -> Result<Vec<(&'static str, Checked)>> {
-    let object = match body {
-        Value::Object(object) => object,
-        Value::Null => return Err(invalid_body("null", "No data provided")),
-        other => {
-            let detail = format!("Invalid data. Expected a dictionary, but got {}.", python_type_name(other));
-            return Err(invalid_body("invalid_input", detail));
-        }
-    };
+    let object = object(body)?;
     let mut values = Vec::new();
     for field in fields.iter().filter(|field| !field.read_only) {
-        let name = field.name;
-        let Some(value) = object.get(name).map(|value| once(field.kind, value, from_form)) else {
-            if field.required && !partial {
-                return Err(invalid(name, "required", "This field is required."));
-            }
-            continue;
-        };
-        check_size(field, value)?;
-        let checked = check_value(field, value, from_form)?;
-        if let Some(rule) = field.rule {
-            rule(name, &checked)?;
+        if let Some(checked) = check_field(field, object, from_form, partial)? {
+            values.push((field.name, checked));
         }
-        values.push((name, checked));
     }
     Ok(values)
+}
+
+/// Every error that `check` could meet first, in the order of the list: for people, who see all of them at once.
+pub fn check_all(fields: &[FieldInfo], body: &Value, from_form: bool, partial: bool) -> Vec<Error> {
+    let object = match object(body) {
+        Ok(object) => object,
+        Err(error) => return vec![error],
+    };
+    let writable = fields.iter().filter(|field| !field.read_only);
+    writable.filter_map(|field| check_field(field, object, from_form, partial).err()).collect()
+}
+
+fn object(body: &Value) -> Result<&Map<String, Value>> {
+    match body {
+        Value::Object(object) => Ok(object),
+        Value::Null => Err(invalid_body("null", "No data provided")),
+        other => {
+            let detail = format!("Invalid data. Expected a dictionary, but got {}.", python_type_name(other));
+            Err(invalid_body("invalid_input", detail))
+        }
+    }
+}
+
+fn check_field(
+    field: &FieldInfo,
+    object: &Map<String, Value>,
+    from_form: bool,
+    partial: bool,
+) -> Result<Option<Checked>> {
+    let Some(value) = object.get(field.name).map(|value| once(field.kind, value, from_form)) else {
+        if field.required && !partial {
+            return Err(invalid(field.name, "required", "This field is required."));
+        }
+        return Ok(None);
+    };
+    check_size(field, value)?;
+    let checked = check_value(field, value, from_form)?;
+    if let Some(rule) = field.rule {
+        rule(field.name, &checked)?;
+    }
+    Ok(Some(checked))
 }
 
 /// Of a form's field that comes again, the last counts, unless the field is a list; as in Django.
@@ -581,6 +605,29 @@ mod tests {
             (json!({"size": "0.5"}), "size:invalid_input"),
         ] {
             assert_eq!(code(body.clone()), wanted, "{body}");
+        }
+    }
+
+    #[test]
+    fn all_errors_come_in_the_order_of_the_list_and_the_first_is_the_one_that_a_client_sees() {
+        let found = |body: &Value, partial| -> Vec<String> {
+            let name = |error: &Error| match error {
+                Error::Invalid { attr, code, .. } => {
+                    format!("{}:{code}", attr.as_deref().unwrap_or_default())
+                }
+                other => panic!("{other:?}"),
+            };
+            check_all(FIELDS, body, false, partial).iter().map(name).collect()
+        };
+        let body = json!({"mail": "x", "size": 11, "level": 7, "on": true, "name": ""});
+        assert_eq!(
+            found(&body, true),
+            ["name:blank", "level:invalid_choice", "mail:invalid_input", "size:max_value"]
+        );
+        assert_eq!(found(&json!({"size": 11}), false), ["name:required", "size:max_value"]);
+        assert_eq!(found(&json!({"name": "a"}), false), [""; 0]);
+        for body in [body, json!([]), json!(null), json!({"tags": ["long"]})] {
+            assert_eq!(found(&body, true)[0], code(body));
         }
     }
 

@@ -36,6 +36,11 @@ impl Paging {
         }
     }
 
+    /// The same for pages of another size; what is asked for as `limit` does not count.
+    pub fn by(call: &Call, limit: u64) -> Paging {
+        Paging { limit, ..Paging::of(call) }
+    }
+
     /// This page of a list that is all at hand.
     pub fn cut<T>(self, list: Vec<T>) -> Vec<T> {
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::App;
 use super::about::{About, Tag};
 use crate::api::{Call, FieldInfo, Method, Reply, Within};
-use crate::config::SMALL_BODY_BYTES_MAX;
-use crate::error::Result;
+use crate::config::{PAGE_BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
+use crate::error::{Error, Result};
 use crate::store::{Tx, WriteTx};
 
 /// What a caller must show. There is no default: every route says it.
@@ -34,7 +34,26 @@ pub enum Protocol {
     /// empty text, and the handler gets the body as bytes and says in plain text what is wrong with it. Such a
     /// route is the only one of its path.
     Ingest,
+    /// A page for people: only sessions count, a change comes from a page of this site, and what is refused is
+    /// answered by a page.
+    Page,
 }
+
+/// A request for a page that was refused.
+pub struct Refused<'a> {
+    pub error: &'a Error,
+    /// The path and the query that were asked for.
+    pub target: &'a str,
+    /// Whether nothing was to be changed.
+    pub is_safe: bool,
+    /// By which the log knows the request.
+    pub request_id: &'a str,
+    /// The `Cookie` header.
+    pub cookies: &'a str,
+}
+
+/// Makes the answer to a request that was refused.
+pub type Refuse = fn(&Refused<'_>) -> Reply;
 
 type ReadHandler = Box<dyn Fn(&Call, &Tx) -> Result<Reply> + Send + Sync>;
 type WriteHandler = Box<dyn Fn(&Call, &WriteTx) -> Result<Reply> + Send + Sync>;
@@ -118,6 +137,8 @@ pub struct Route {
     pub path: String,
     pub slash: Slash,
     pub protocol: Protocol,
+    /// How a refusal looks; `None` for the JSON envelope.
+    pub refuse: Option<Refuse>,
     /// Whether callers must accept JSON, and may ask for no other format by `?format=`.
     pub is_json_only: bool,
     pub needs: Needs,
@@ -159,6 +180,7 @@ impl Route {
             path,
             slash,
             protocol: Protocol::Api,
+            refuse: None,
             is_json_only: true,
             needs,
             within,
@@ -207,6 +229,21 @@ impl Route {
     pub fn sdk(path: impl Into<String>, handler: Handler) -> Route {
         let route = Route::get(path, Needs::Public, Within::Nothing, handler);
         Route { protocol: Protocol::Ingest, body_bytes_max: 1024, ..route }.in_any_format()
+    }
+
+    /// A page, or what its form does; see [`Protocol::Page`].
+    pub fn page(
+        method: Method,
+        path: impl Into<String>,
+        needs: Needs,
+        within: Within,
+        handler: Handler,
+        refuse: Refuse,
+    ) -> Route {
+        let route = Route::new(method, path, needs, within, handler);
+        Route { protocol: Protocol::Page, refuse: Some(refuse), body_bytes_max: PAGE_BODY_BYTES_MAX, ..route }
+            .in_any_format()
+            .reads_headers(&["cookie", "if-none-match"])
     }
 
     /// The handler reads these headers, given in lower case.
@@ -313,6 +350,11 @@ impl Route {
     /// Whether it receives events.
     pub fn is_ingest(&self) -> bool {
         self.protocol == Protocol::Ingest
+    }
+
+    /// Whether it is a page for people.
+    pub fn is_page(&self) -> bool {
+        self.protocol == Protocol::Page
     }
 
     /// The names of the path's parameters.

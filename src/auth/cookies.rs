@@ -49,6 +49,23 @@ pub fn set(call: &Call, token: &str, reply: Reply) -> Result<Reply> {
     Ok(with_all(call, SESSION_SECONDS, token, &csrf_token(token)?, reply))
 }
 
+/// The value of a cookie in a `Cookie` header.
+pub fn value<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+/// Adds a cookie of a page, which opens nothing; without a value, takes it away.
+pub fn note(call: &Call, name: &'static str, value: &str, seconds: i64, reply: Reply) -> Reply {
+    let cookie = Cookie::build((name, value.to_owned()))
+        .path("/")
+        .max_age(Duration::seconds(seconds))
+        .same_site(SameSite::Lax)
+        .secure(is_https(call))
+        .http_only(true);
+    reply.with("set-cookie", cookie.to_string())
+}
+
 /// Takes the cookies of a session away.
 pub fn clear(call: &Call, reply: Reply) -> Reply {
     with_all(call, 0, "", "", reply)

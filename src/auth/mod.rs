@@ -43,6 +43,14 @@ impl Credential {
             _ => None,
         }
     }
+
+    /// The CSRF token that belongs to the session cookie.
+    pub fn csrf(&self) -> Option<&str> {
+        match self {
+            Credential::Session { csrf, .. } => Some(&csrf.right),
+            _ => None,
+        }
+    }
 }
 
 /// The token that pages of this site read from its cookie and repeat.

@@ -89,6 +89,11 @@ pub struct Config {
     #[arg(long, env = "ORGD_JIT_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub jit_signup: bool,
 
+    /// Whether the pages for people are served: `on` or `off`.
+    #[cfg(feature = "console")]
+    #[arg(long, env = "ORGD_CONSOLE", default_value = "on", value_name = "on|off")]
+    pub console: Switch,
+
     /// Folder with the scripts of posthog-js, which are then served below /static/; this program brings none.
     #[arg(long, env = "ORGD_SDK_FOLDER", value_name = "FOLDER")]
     pub sdk_folder: Option<PathBuf>,
@@ -253,6 +258,8 @@ pub const GZIP_BYTES_MIN: usize = 4096;
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Largest body for routes that are open to strangers or to sessions only, such as the log-in, in bytes.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest form of a page, in bytes.
+pub const PAGE_BODY_BYTES_MAX: usize = 256 * 1024;
 /// Seconds without a byte after which a body is given up.
 pub const BODY_PAUSE_SECONDS_MAX: u64 = 10;
 /// Path and query together, in bytes.
@@ -315,6 +322,15 @@ impl Config {
     pub fn from_env() -> Result<Config, clap::Error> {
         let command = Config::augment_args(clap::Command::new("orgd"));
         Config::from_arg_matches(&command.try_get_matches_from(["orgd"])?)
+    }
+
+    /// Whether the pages for people are served.
+    pub fn has_console(&self) -> bool {
+        #[cfg(feature = "console")]
+        let has = self.console == Switch::On;
+        #[cfg(not(feature = "console"))]
+        let has = false;
+        has
     }
 
     /// How much memory each kind of work gets.

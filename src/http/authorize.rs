@@ -37,11 +37,13 @@ pub(super) fn authorize(
         return Ok(call);
     }
     call.session = credential.session();
+    call.csrf = credential.csrf().map(str::to_owned);
     log.has_credential = credential != Credential::Nothing;
     // What uses the caller's cookies, or sets some, must come from a page of this site, if from any.
     if !call.method.is_safe() && (call.session.is_some() || target.node.is_public()) {
         let fetch_site = request.parts.headers.get("sec-fetch-site");
-        site::check(&call, text(request.headers.origin), text(fetch_site))?;
+        let asks = if target.node.is_page() { site::Asks::Page } else { site::Asks::Program };
+        site::check(&call, text(request.headers.origin), text(fetch_site), asks)?;
     }
     request.app.store.read(|tx| {
         call.ctx.actor = authenticate(tx, &target, &call, &credential)?.into();

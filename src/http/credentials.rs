@@ -27,6 +27,21 @@ pub(super) fn other(headers: &HeaderMap, call: &Call) -> Result<Credential> {
     if let Some((_, token)) = call.query.iter().find(|(name, token)| name == KEY_FIELD && !token.is_empty()) {
         return Ok(Credential::Key { token: token.clone(), found_in: FoundIn::Query });
     }
+    session(headers, call, FormOf::Program)
+}
+
+/// Where the token against forgery is to stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum FormOf {
+    /// In a cookie, and repeated in a header or the form.
+    Program,
+    /// In the form.
+    Page,
+}
+
+/// The session of the cookie, if there is one.
+pub(super) fn session(headers: &HeaderMap, call: &Call, form: FormOf) -> Result<Credential> {
+    let field = |name: &str| call.body.field(name).ok().flatten().and_then(serde_json::Value::as_str);
     // A neighbour below the same domain can give a browser the plain cookie, but not the other one.
     let is_browser = headers.contains_key("sec-fetch-site");
     let shown = cookies::believed(call, is_browser).iter().filter_map(|name| cookie(headers, name));
@@ -35,7 +50,7 @@ pub(super) fn other(headers: &HeaderMap, call: &Call) -> Result<Credential> {
     };
     let header = headers.get("x-csrftoken").and_then(|value| value.to_str().ok());
     let csrf = Csrf {
-        has_cookie: cookie(headers, cookies::CSRF).is_some(),
+        has_cookie: form == FormOf::Page || cookie(headers, cookies::CSRF).is_some(),
         repeated: header.or_else(|| field("csrfmiddlewaretoken")).map(str::to_owned),
         right: cookies::csrf_token(&token)?,
     };

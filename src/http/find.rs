@@ -48,6 +48,9 @@ pub(super) fn find(request: &RequestHead<'_>) -> Result<Matched> {
     }
     let path = decode_path(uri.path()).ok_or_else(|| no_path(request, None))?;
     let (node, params) = routes::table().find(&path).ok_or_else(|| no_path(request, Some(&path)))?;
+    if node.is_page() && !request.app.config.has_console() {
+        return Err(not_found());
+    }
     let method = method_of(&request.parts.method);
     let route = method.and_then(|method| node.route(method));
     let is_options = request.parts.method == hyper::Method::OPTIONS;

@@ -10,6 +10,7 @@ use super::forwarded::Client;
 use super::headers::{RequestHeaders, text};
 use crate::api::Source;
 use crate::app::App;
+use crate::app::route::Refuse;
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::logging::{self, Access, SecurityEvent};
@@ -24,6 +25,8 @@ pub(super) struct RequestLog {
     ids: String,
     address: IpAddr,
     pub(super) is_ingest: bool,
+    /// How a refusal looks; `None` for the JSON envelope.
+    pub(super) refuse: Option<Refuse>,
     /// Whether a cache may keep the answer, if nobody is logged in.
     pub(super) may_be_stored: bool,
     /// Whether the caller showed a key or a session, good or not.
@@ -50,6 +53,7 @@ impl RequestLog {
             ids: String::new(),
             address: client.address,
             is_ingest: false,
+            refuse: None,
             may_be_stored: false,
             has_credential: false,
             user: None,
@@ -62,6 +66,7 @@ impl RequestLog {
         self.path = node.name();
         self.ids = node.ids(&matched.params);
         self.is_ingest = node.is_ingest();
+        self.refuse = node.refuse();
         self.may_be_stored = node.may_be_stored();
     }
 
@@ -108,7 +113,7 @@ impl RequestLog {
         }
     }
 
-    fn id_text(&self) -> &str {
+    pub(super) fn id_text(&self) -> &str {
         self.id.to_str().unwrap_or_default()
     }
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, COOKIE, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Request, Version};
 use serde::Serialize;
 
 use super::authorize::{Received, authorize};
 use super::body::RequestBody;
+use super::credentials::FormOf;
 use super::find::{Matched, RequestTarget, check_format, find};
 use super::forwarded::{self, Client};
 use super::head::RequestHead;
@@ -22,7 +24,7 @@ use super::respond::{self, HttpResponse, Memory};
 use super::{accept, cors, credentials};
 use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
-use crate::app::route::Handler;
+use crate::app::route::{Handler, Refused};
 use crate::app::{App, Route};
 use crate::auth::Credential;
 use crate::error::{Error, Result};
@@ -51,7 +53,7 @@ pub(super) async fn answer(
     let outcome = handling.await.unwrap_or_else(|_| Err(Error::internal("a handler panicked")));
     let mut answer = outcome.unwrap_or_else(|failure| {
         log.note_error(&failure);
-        respond::error(&failure)
+        refuse(&request, &log, &failure)
     });
     let is_at_end = body.finish().await;
     let may_be_stored = log.may_be_stored && log.user.is_none() && answer.status().is_success();
@@ -68,6 +70,19 @@ pub(super) async fn answer(
     }
     log.finish(&app, parts.method.as_str(), answer.status().as_u16());
     Ok(answer)
+}
+
+/// The answer to a request that was refused, as its route wants it to look.
+fn refuse(request: &RequestHead<'_>, log: &RequestLog, failure: &Error) -> HttpResponse {
+    let Some(refuse) = log.refuse else { return respond::error(failure) };
+    let uri = &request.parts.uri;
+    request.reply(refuse(&Refused {
+        error: failure,
+        target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
+        is_safe: request.parts.method.is_safe(),
+        request_id: log.id_text(),
+        cookies: text(request.parts.headers.get(COOKIE)).unwrap_or_default(),
+    }))
 }
 
 /// The journey, step by step.
@@ -133,12 +148,17 @@ async fn read_credential(
         }
         return Ok(Received { target, call, credential: Credential::Nothing });
     }
-    let credential = match credentials::header_key(text(request.headers.authorization)) {
+    let header_key = credentials::header_key(text(request.headers.authorization));
+    let credential = match header_key.filter(|_| !target.node.is_page()) {
         Some(key) => key,
         None => {
             read_body(request, target, &mut call, body).await?;
             call.body.value()?;
-            credentials::other(&request.parts.headers, &call)?
+            if target.node.is_page() {
+                credentials::session(&request.parts.headers, &call, FormOf::Page)?
+            } else {
+                credentials::other(&request.parts.headers, &call)?
+            }
         }
     };
     Ok(Received { target, call, credential })
@@ -157,6 +177,7 @@ fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
         within: matched.target.authorizing().map_or(Within::Nothing, |route| route.within),
         place: Place::Nothing,
         session: None,
+        csrf: None,
         ctx: app.ctx(client.origin, Actor::Nobody, Source::default()),
         peer: client.address,
         forwarded: client.is_forwarded,
@@ -257,7 +278,7 @@ fn options(request: &RequestHead<'_>, node: &PathNode) -> Result<HttpResponse> {
         renders: [&'a str; 1],
         parses: [&'a str; 3],
     }
-    if node.is_ingest() {
+    if node.is_ingest() || node.is_page() {
         return Ok(request.reply(Reply::text(200, "text/plain", "")));
     }
     let mut answer = request.reply(Reply::ok(&Options {

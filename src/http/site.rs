@@ -4,17 +4,27 @@
 use crate::api::Call;
 use crate::error::{Result, denied};
 
+/// What a request is sent from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// A program, or the script of a page.
+    Program,
+    /// The form of a page: a browser, which says where the form stood.
+    Page,
+}
+
 /// Refuses a request that a page of another site makes with the caller's cookies, or to get some.
 ///
 /// # Errors
-/// 403 where `Sec-Fetch-Site` or, in browsers that do not send it, `Origin` names another site. A
-/// neighbour below the same domain is another site as well.
-pub(super) fn check(call: &Call, origin: Option<&str>, fetch_site: Option<&str>) -> Result<()> {
+/// 403 where `Sec-Fetch-Site` or, in browsers that do not send it, `Origin` names another site; for a page also where
+/// neither is there. A neighbour below the same domain is another site as well.
+pub(super) fn check(call: &Call, origin: Option<&str>, fetch_site: Option<&str>, asks: Asks) -> Result<()> {
     let is_own = match (fetch_site, origin) {
         // What the browser says of itself beats names, which a proxy in front may have changed.
-        (Some(site), _) => ["same-origin", "none"].contains(&site),
+        (Some("same-origin"), _) => true,
+        (Some(site), _) => site == "none" && asks == Asks::Program,
         (None, Some(origin)) => is_same(&call.origin, origin),
-        (None, None) => true,
+        (None, None) => asks == Asks::Program,
     };
     if is_own {
         return Ok(());

@@ -22,6 +22,7 @@ use crate::error::{Result, denied, invalid_body, not_found};
 use crate::ids::{MembershipId, OrganizationId, UserId};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
 
+pub use listed::{Wanted, find_page};
 use log::{Logged, log};
 pub use log::{actor_or, label};
 pub use visible::{Visible, is_open_by_default};
@@ -153,9 +154,9 @@ pub struct Wire<'a> {
 pub struct Row {
     pub uuid: UserId,
     pub user: users::User,
-    member: Member,
-    is_2fa_enabled: bool,
-    last_login: Option<Time>,
+    pub member: Member,
+    pub is_2fa_enabled: bool,
+    pub last_login: Option<Time>,
 }
 
 pub fn wire(row: &Row) -> Wire<'_> {
@@ -294,6 +295,22 @@ fn may_grant(is_self: bool, mine: Level, level: Level) -> Result<()> {
         return Err(denied(detail));
     }
     Ok(())
+}
+
+/// The levels that the actor may give the member; none where they may not change them.
+pub fn levels_to_give(ctx: &Ctx, at: InOrganization, user: UserId, member: &Member) -> Result<Vec<Level>> {
+    let is_self = user == ctx.user()?;
+    if may_edit(is_self, at.level, member.level).is_err() {
+        return Ok(Vec::new());
+    }
+    let all = LEVELS.iter().filter_map(|number| Level::of(*number));
+    Ok(all.filter(|level| may_grant(is_self, at.level, *level).is_ok()).collect())
+}
+
+/// Whether the actor may end the membership.
+pub fn may_remove(ctx: &Ctx, at: InOrganization, user: UserId, member: &Member) -> Result<bool> {
+    let is_self = user == ctx.user()?;
+    Ok(member.level != Level::Owner && may_edit(is_self, at.level, member.level).is_ok())
 }
 
 /// Whether a caller by key may let somebody have this level: above member, that takes the scope for the whole

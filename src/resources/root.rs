@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use super::{Resource, registry, status};
+use super::{Resource, registry, status, users};
 use crate::api::{Call, Field, FieldInfo, Reply, Within};
 use crate::app::{Route, public, read, tagged};
 use crate::error::Result;
@@ -16,6 +16,7 @@ pub(super) static RESOURCE: Resource = Resource::of(routes);
 fn routes() -> Vec<Route> {
     let routes = vec![
         Route::get("/", public(), Within::Nothing, read(page))
+            .reads_headers(&["accept"])
             .in_any_format()
             .about("See that this is orgd", "A page that says where everything is.")
             .called("welcome"),
@@ -59,8 +60,29 @@ fn list(call: &Call, _tx: &Tx) -> Result<Reply> {
     Reply::ok(&List { documentation: at("/api/schema/redoc/"), openapi: at("/api/schema/"), paths: paths() })
 }
 
-fn page(_call: &Call, _tx: &Tx) -> Result<Reply> {
-    Ok(Reply::text(200, "text/html; charset=utf-8", PAGE))
+/// People begin where they left off, or where they sign in; programs, and people where the pages are switched off,
+/// read what this is.
+fn page(call: &Call, tx: &Tx) -> Result<Reply> {
+    let is_person = call.header("accept").is_some_and(|accept| accept.contains("text/html"));
+    if !is_person || !call.config.has_console() {
+        return Ok(Reply::text(200, "text/html; charset=utf-8", PAGE));
+    }
+    let path = first_page(call, tx)?;
+    Ok(Reply::text(303, "text/html; charset=utf-8", "")
+        .with("location", path)
+        .with("cache-control", "no-store"))
+}
+
+fn first_page(call: &Call, tx: &Tx) -> Result<String> {
+    if users::none_yet(tx)? {
+        return Ok("/setup".into());
+    }
+    let Some(caller) = call.actor.caller() else { return Ok("/login".into()) };
+    let user = users::find(tx, caller.user)?;
+    Ok(match users::current_organization(tx, caller.user, &user)? {
+        Some(_) => "/organization/@current".into(),
+        None => "/organization/create-first".into(),
+    })
 }
 
 const PAGE: &str = r#"<!doctype html>

@@ -128,7 +128,7 @@ static BY_AGE: Index<[u8; 32], Session, (SessionId, [u8; 32]), ()> =
 
 const EMAIL: Field<String> = Field::email("email").required().write_only();
 const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).required().write_only();
-const LOGIN: &[FieldInfo] = &[EMAIL.info(), PASSWORD.info()];
+pub const LOGIN: &[FieldInfo] = &[EMAIL.info(), PASSWORD.info()];
 const PRECHECK: &[FieldInfo] = &[EMAIL.info()];
 const PRECHECKED: &[FieldInfo] = &[
     Field::text("sso_enforcement", 20).nullable().read_only(),
@@ -254,6 +254,9 @@ pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time, peer: IpAddr, user_agent:
     Ok(tx.put(&SESSIONS, hash, &session)?)
 }
 
+/// The sentence of 403 where the password has to be given again.
+pub const RECENT_LOGIN_REQUIRED: &str = "This action requires you to be recently authenticated.";
+
 /// Refuses a caller who did not give the password lately; keys and the operator are let through.
 pub fn require_recent_login(ctx: &Ctx) -> Result<()> {
     match &ctx.actor {
@@ -261,7 +264,7 @@ pub fn require_recent_login(ctx: &Ctx) -> Result<()> {
         Actor::User(Caller { via: Via::Session { authenticated_at, .. }, .. })
             if authenticated_at.plus_seconds(SENSITIVE_SESSION_SECONDS) <= ctx.now =>
         {
-            Err(denied("This action requires you to be recently authenticated."))
+            Err(denied(RECENT_LOGIN_REQUIRED))
         }
         _ => Ok(()),
     }

@@ -26,7 +26,9 @@ use crate::ids::UserId;
 use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::{Sealed, Vault};
 
-pub use flows::{NewSecret, log_in, new_recovery_codes, new_secret, switch_off, validate};
+pub use flows::{
+    NewSecret, is_awaited, log_in, new_recovery_codes, new_secret, show_secret, switch_off, validate,
+};
 
 pub static RESOURCE: Resource =
     Resource::of(routes).tables(&[&DEVICES]).samples(samples).seals(&[show_sealed]);
@@ -149,7 +151,7 @@ const CURRENT_PASSWORD: Field<String> =
     Field::secret("current_password", password::CHARS_MAX).blank().write_only();
 const PROOF: &[FieldInfo] = &[CURRENT_PASSWORD.info()];
 const TOKEN: Field<String> = Field::text("token", 50).required().write_only();
-const STEP: &[FieldInfo] = &[TOKEN.info()];
+pub const STEP: &[FieldInfo] = &[TOKEN.info()];
 const SUCCESS: &[FieldInfo] = &[Field::boolean("success").read_only()];
 const SETUP: &[FieldInfo] = &[
     Field::boolean("success").read_only(),
@@ -313,9 +315,12 @@ fn enabled(tx: &Tx, user: UserId) -> Result<Device> {
     of(tx, user)?.ok_or_else(|| invalid_body("2fa_not_enabled", "2FA must be enabled first"))
 }
 
+/// The code of 403 where an organization demands a second factor that the session lacks.
+pub const SETUP_REQUIRED: &str = "two_factor_setup_required";
+
 /// 403 for a session whose user has no device though an organization demands one.
 pub fn setup_required() -> Error {
-    Error::Denied { code: "two_factor_setup_required", detail: "2FA setup required".into() }
+    Error::Denied { code: SETUP_REQUIRED, detail: "2FA setup required".into() }
 }
 
 async fn post_log_in(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {

@@ -8,14 +8,15 @@ use std::time::Duration;
 use orgd::api::call::Method;
 use orgd::app::Route;
 use orgd::app::route::ResponseShape;
-use orgd::routes;
 use orgd::store::Table;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domains::verified_domain;
 use crate::support::archives::zip;
-use crate::support::walk::{named, only_named_are_uncovered, only_these_are_uncovered, reasons, walk};
+use crate::support::walk::{
+    api_routes, named, only_named_are_uncovered, only_these_are_uncovered, reasons, walk,
+};
 use crate::support::web::{Page, Web};
 use crate::support::{NameServer, Server, World, exports, plugin_hosts, text};
 
@@ -131,9 +132,7 @@ fn ids_below(world: &World, route: &'static Route, path_end: &str) -> BTreeSet<S
     if collection == "organizations" {
         // Keys belong to their users, who stay.
         let is_of_keys = |other: &&Route| other.path.contains("/personal_api_keys/");
-        for other in
-            routes::table().routes().filter(|other| other.within.is_somewhere() && !is_of_keys(other))
-        {
+        for other in api_routes().filter(|other| other.within.is_somewhere() && !is_of_keys(other)) {
             let filled = world.fill(&other.path);
             ids.extend(
                 filled.iter().flat_map(|filled| filled.params()).map(|(_, _, value)| value.to_owned()),

@@ -2,11 +2,10 @@
 
 use orgd::api::call::Method;
 use orgd::app::Route;
-use orgd::routes;
 use serde_json::Value;
 
 use crate::malformed_input::how_found;
-use crate::support::walk::{named, only_named_are_uncovered, walk};
+use crate::support::walk::{api_routes, named, only_named_are_uncovered, walk};
 use crate::support::{Filled, Server, World};
 
 /// Values that name nothing, wherever they stand.
@@ -101,7 +100,7 @@ fn malformed_values_of_every_parameter_name_nothing() {
 fn own_body(world: &World, route: &Route, path: &Filled) -> Value {
     let mut body = world.body(route);
     let shows = |other: &&Route| other.method == Method::Get && other.path == route.path;
-    if routes::table().routes().any(|other| shows(&other)) && !route.accepts_list {
+    if api_routes().any(|other| shows(&other)) && !route.accepts_list {
         let shown = world.org.owner.get(&path.path()).value();
         for field in route.accepts.unwrap_or_default().iter().filter(|field| !field.read_only) {
             let Some(value) = shown.get(field.name).filter(|value| !value.is_null()) else { continue };

@@ -3,11 +3,10 @@
 use orgd::api::call::Method;
 use orgd::app::Route;
 use orgd::app::route::{Needs, ResponseShape};
-use orgd::routes;
 use serde_json::{Value, json};
 
 use crate::malformed_input::is_callers_fault;
-use crate::support::walk::{named, only_named_are_uncovered, walk};
+use crate::support::walk::{api_routes, named, only_named_are_uncovered, walk};
 use crate::support::{Answer, Org, Person, Server, World};
 
 fn names(page: &Value) -> Vec<String> {
@@ -148,7 +147,7 @@ fn fill_list(server: &Server, world: &World, route: &'static Route) -> Option<St
     let org = &world.org;
     let path = world.fill(&route.path)?.path();
     let makes = |other: &&Route| other.method == Method::Post && other.path == route.path;
-    let post = routes::table().routes().find(makes);
+    let post = api_routes().find(makes);
     for _ in 0..ENTRIES_MIN {
         match post {
             Some(post) => {

@@ -9,10 +9,9 @@ use std::fmt::Write;
 
 use orgd::app::Route;
 use orgd::app::route::Needs;
-use orgd::routes;
 use serde_json::{Value, json};
 
-use crate::support::walk::{compare, named, only_named_are_uncovered, walk};
+use crate::support::walk::{api_routes, compare, named, only_named_are_uncovered, walk};
 use crate::support::{Person, Server, World};
 
 /// The name of what is closed to a member.
@@ -60,7 +59,7 @@ impl People {
         let home = server.org();
         let owner = home.owner.clone();
         let scopes = |action: &str| -> Vec<String> {
-            let scopes = routes::table().routes().filter_map(|route| match route.needs {
+            let scopes = api_routes().filter_map(|route| match route.needs {
                 Needs::Scope(scope) => scope.split_once(':').map(|(object, _)| format!("{object}:{action}")),
                 _ => None,
             });
@@ -209,7 +208,7 @@ fn judge(route: &Route, caller: &str, status: u16) {
 #[test]
 fn what_names_an_organization_or_a_project_belongs_to_it() {
     let mut placeless = String::new();
-    for route in routes::table().routes().filter(|route| !route.within.is_somewhere()) {
+    for route in api_routes().filter(|route| !route.within.is_somewhere()) {
         let what = named(route);
         for named in ["/organizations/{", "/projects/{", "/environments/{"] {
             assert!(!route.path.contains(named), "{what} has no place");
@@ -218,7 +217,7 @@ fn what_names_an_organization_or_a_project_belongs_to_it() {
             let _ = writeln!(placeless, "{what}");
         }
     }
-    for route in routes::table().routes().filter(|route| route.within.is_somewhere()) {
+    for route in api_routes().filter(|route| route.within.is_somewhere()) {
         assert!(route.needs != Needs::Public, "{} {} needs a caller", route.method.name(), route.path);
         let is_of_project = ["/projects/{", "/environments/{", "/batch_exports/{"];
         let names_project = is_of_project.iter().any(|named| route.path.contains(named));

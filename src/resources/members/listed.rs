@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{BY_JOINING, Row, Visible, Wire, load, users_of, wire};
 use crate::api::level::LEVELS;
-use crate::api::{Call, InOrganization, Level, Paging, Reply};
+use crate::api::{Call, Ctx, InOrganization, Level, Paging, Reply};
 use crate::clock::Time;
 use crate::error::{Error, Result, invalid, invalid_choice};
 use crate::ids::{OrganizationId, UserId};
@@ -24,9 +24,9 @@ pub(super) const QUERIES: &[(&str, &str)] = &[
 
 const SEARCH_CHARS_MAX: usize = 200;
 
-/// What of the list is wanted.
+/// What of the list is wanted; by default everybody.
 #[derive(Default)]
-struct Wanted {
+pub struct Wanted {
     /// In lower case, with single spaces; empty for no search.
     search: String,
     email: Option<String>,
@@ -40,16 +40,27 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(call: &Call) -> Result<Wanted> {
-        let given = |name| call.query(name).map(str::trim).filter(|text| !text.is_empty());
-        let search = call.query("search").unwrap_or_default();
-        let search = search.split_whitespace().collect::<Vec<_>>().join(" ");
+    /// Those whose name or address holds the text.
+    ///
+    /// # Errors
+    /// 400 for a text that is too long.
+    pub fn search(text: &str) -> Result<Wanted> {
+        let search = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if search.chars().count() > SEARCH_CHARS_MAX {
             let detail = "Search query must be 200 characters or fewer.";
             return Err(invalid("search", "max_length", detail));
         }
+        Ok(Wanted { search: search.to_lowercase(), ..Wanted::default() })
+    }
+
+    /// Those of these levels; of all, where there are none.
+    pub fn at_levels(self, levels: Vec<Level>) -> Wanted {
+        Wanted { levels, ..self }
+    }
+
+    fn of(call: &Call) -> Result<Wanted> {
+        let given = |name| call.query(name).map(str::trim).filter(|text| !text.is_empty());
         Ok(Wanted {
-            search: search.to_lowercase(),
             email: call.query("email").map(str::to_owned),
             email_domain: given("email_domain").map(|name| name.trim_start_matches('@').to_lowercase()),
             outside_verified_domains: match given("outside_verified_domains") {
@@ -59,6 +70,7 @@ impl Wanted {
             levels: levels(call)?,
             updated_after: given("updated_after").map(time).transpose()?,
             order: call.query("order").map(str::to_owned),
+            ..Wanted::search(call.query("search").unwrap_or_default())?
         })
     }
 
@@ -137,14 +149,30 @@ fn time(text: &str) -> Result<Time> {
 }
 
 pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let at: InOrganization = call.place.in_organization()?;
     let wanted = Wanted::of(call)?;
-    let visible = Visible::of(tx, at, call.user()?)?;
     let paging = Paging::of(call);
+    let (total, rows) = find_page(call, tx, call.place.in_organization()?, &wanted, paging)?;
+    // Nothing but whole words and parts of them is searched for.
+    let search_match_type = (!wanted.search.is_empty()).then_some("exact");
+    let shown = rows.iter().map(|row| Wire { search_match_type, ..wire(row) });
+    paging.reply(call, total, &shown.collect::<Vec<_>>())
+}
+
+/// How many members are wanted that the caller may see, and a page of them.
+///
+/// # Errors
+/// None but of the data file.
+pub fn find_page(
+    ctx: &Ctx,
+    tx: &Tx,
+    at: InOrganization,
+    wanted: &Wanted,
+    paging: Paging,
+) -> Result<(u64, Vec<Row>)> {
+    let visible = Visible::of(tx, at, ctx.user()?)?;
     if wanted.is_plain() && visible.is_everybody() {
         let (total, page) = tx.page(&BY_JOINING, &at.id, Order::Descending, paging.offset, paging.limit)?;
-        let rows = load_all(tx, at.id, page.into_iter().map(|(_, user)| user))?;
-        return paging.reply(call, total, &rows.iter().map(wire).collect::<Vec<_>>());
+        return Ok((total, load_all(tx, at.id, page.into_iter().map(|(_, user)| user))?));
     }
     let newest_first = users_of(tx, at.id)?.into_iter().rev();
     let mut rows = Vec::new();
@@ -154,12 +182,7 @@ pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
         }
     }
     wanted.sort(&mut rows);
-    let total = rows.len() as u64;
-    // Nothing but whole words and parts of them is searched for.
-    let search_match_type = (!wanted.search.is_empty()).then_some("exact");
-    let rows = paging.cut(rows);
-    let shown = rows.iter().map(|row| Wire { search_match_type, ..wire(row) });
-    paging.reply(call, total, &shown.collect::<Vec<_>>())
+    Ok((rows.len() as u64, paging.cut(rows)))
 }
 
 fn load_all(tx: &Tx, organization: OrganizationId, users: impl Iterator<Item = UserId>) -> Result<Vec<Row>> {

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use orgd::api::call::Method;
 use orgd::api::{FieldInfo, FieldKind};
 use orgd::app::Route;
-use orgd::routes;
 use serde_json::{Map, Value, json};
 
 use super::people::KEY_LABEL;
+use super::walk::api_routes;
 use super::{Org, PASSWORD, Person, Server, exports, text};
 
 const KEYS: &str = "/api/personal_api_keys/";
@@ -93,7 +93,7 @@ impl World {
     pub fn fill_tables(&self, server: &Server) {
         exports::capture(server, &self.org, &[json!({"event": "e", "distinct_id": "d"})]);
         let changing = |route: &&Route| [Method::Post, Method::Put, Method::Patch].contains(&route.method);
-        for route in routes::table().routes().filter(|route| route.within.is_somewhere()).filter(changing) {
+        for route in api_routes().filter(|route| route.within.is_somewhere()).filter(changing) {
             let Some(filled) = self.fill(&route.path) else { continue };
             self.org.owner.call(route.method.name(), &filled.path(), &self.body(route));
         }
@@ -146,7 +146,7 @@ impl World {
     fn made_in(&self, pattern: &str, collection: &str) -> Option<String> {
         let makes =
             |route: &&Route| route.method == Method::Post && route.path.trim_end_matches('/') == pattern;
-        let route = routes::table().routes().find(makes)?;
+        let route = api_routes().find(makes)?;
         let answer = self.org.owner.post(&format!("{collection}/"), self.body(route));
         let id = if answer.status == 201 { answer.value()["id"].clone() } else { return None };
         Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))

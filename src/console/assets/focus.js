@@ -1,0 +1,24 @@
+// The summary of errors takes the focus; passwords can be shown.
+{
+  addEventListener("DOMContentLoaded", () => {
+    document.querySelector("[data-focus]")?.focus();
+    for (const input of document.querySelectorAll("input[type=password]")) {
+      const button = document.createElement("button");
+      const label = document.querySelector(`label[for="${input.id}"]`)?.textContent.toLowerCase() ?? "";
+      const show = (isShown) => {
+        input.type = isShown ? "text" : "password";
+        button.textContent = isShown ? "Hide" : "Show";
+        button.setAttribute("aria-label", `${button.textContent} ${label}`.trim());
+      };
+      button.type = "button";
+      button.setAttribute("aria-controls", input.id);
+      button.addEventListener("click", () => show(input.type === "password"));
+      input.form?.addEventListener("submit", () => show(false));
+      const pair = Object.assign(document.createElement("div"), { className: "pair" });
+      input.replaceWith(pair);
+      pair.append(input, button);
+      show(false);
+      if (input.autofocus) input.focus();
+    }
+  });
+}

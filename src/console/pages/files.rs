@@ -1,0 +1,26 @@
+//! The style sheet, the script and the icon. Their addresses hold their hash, so browsers may keep them for good.
+
+use crate::api::{Call, Reply, Within};
+use crate::app::{Route, public, read};
+use crate::console::assets;
+use crate::error::{Result, not_found};
+use crate::store::Tx;
+
+pub(super) fn routes() -> Vec<Route> {
+    let path = format!("{}{{file}}", assets::FOLDER);
+    vec![
+        Route::get(path, public(), Within::Nothing, read(show))
+            .reads_headers(&["if-none-match"])
+            .in_any_format(),
+    ]
+}
+
+fn show(call: &Call, _tx: &Tx) -> Result<Reply> {
+    let asset = assets::find(call.param("file")).ok_or_else(not_found)?;
+    let etag = asset.etag();
+    let is_known = call.header("if-none-match") == Some(&etag);
+    let (status, body) = if is_known { (304, Vec::new()) } else { (200, asset.bytes.to_vec()) };
+    Ok(Reply { body, ..Reply::text(status, asset.content_type, "") }
+        .with("cache-control", "public, max-age=31536000, immutable")
+        .with("etag", etag))
+}
