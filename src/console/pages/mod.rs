@@ -1,5 +1,6 @@
 //! All pages.
 
+mod account;
 mod files;
 mod login;
 mod organization;
@@ -11,7 +12,8 @@ use crate::app::Route;
 
 /// Every page, in the order of the navigation.
 pub(super) fn all() -> Vec<Page> {
-    let all = [setup::pages(), login::pages(), signup::pages(), organization::members::pages()];
+    let all =
+        [setup::pages(), login::pages(), signup::pages(), account::pages(), organization::members::pages()];
     all.into_iter().flatten().collect()
 }
 
