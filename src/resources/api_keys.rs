@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::outbox::Letter;
 use super::{Resource, members, projects, sessions, users};
 use crate::api::call::parse_uuid;
 use crate::api::caller::{KeyAccess, Via};
@@ -280,6 +281,8 @@ pub fn create(
     fill(tx, &mut key, form)?;
     tx.insert(&KEYS, &hash(&value), &key)?;
     entries::whole(ctx, tx, &key, "created")?;
+    let letter = Letter::NewKey { label: &key.label, mask: &key.mask, at: users::occurred(ctx) };
+    users::tell(ctx, tx, &users::find(tx, owner)?, &letter)?;
     Ok((key, value))
 }
 
