@@ -30,7 +30,7 @@ pub use enter::{
     Browser, Entered, begin_signed_up, complete, log_in, log_in_again, log_in_with_password,
     password_incorrect, prove_password,
 };
-pub use listed::{revoke, revoke_others};
+pub use listed::{OwnSession, own, revoke, revoke_others};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&SESSIONS]).samples(samples).checks(&[check]);
 

@@ -315,6 +315,14 @@ fn enabled(tx: &Tx, user: UserId) -> Result<Device> {
     of(tx, user)?.ok_or_else(|| invalid_body("2fa_not_enabled", "2FA must be enabled first"))
 }
 
+/// How many recovery codes the user has left; `None` without a second factor.
+///
+/// # Errors
+/// None but of the data file.
+pub fn recovery_codes_left(tx: &Tx, user: UserId) -> Result<Option<usize>> {
+    Ok(of(tx, user)?.map(|device| device.recovery_codes.len()))
+}
+
 /// The code of 403 where an organization demands a second factor that the session lacks.
 pub const SETUP_REQUIRED: &str = "two_factor_setup_required";
 
