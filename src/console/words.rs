@@ -442,7 +442,6 @@ said! {
     RunCancelled "run-cancelled" "The run was cancelled.";
     PluginInstalled "plugin-installed" "The plugin was installed.";
     PluginRemoved "plugin-removed" "The plugin was removed.";
-    UserSessionsEnded "user-sessions-ended" "All sessions of this person were ended.";
     UserDeactivated "user-deactivated" "The account was deactivated.";
     UserActivated "user-activated" "The account is active again.";
     SecondFactorRemoved "second-factor-removed" "The second factor was removed.";
@@ -485,6 +484,7 @@ mod tests {
         "shortcut_position",
         "step",
         "toolbar_mode",
+        "uuid",
     ];
 
     fn is_shown(field: &FieldInfo) -> bool {
