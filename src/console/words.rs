@@ -392,6 +392,7 @@ said! {
     SignedOut "signed-out" "You are signed out.";
     PasswordChanged "password-changed" "Your password was changed. All other sessions were ended.";
     PasswordReset "password-reset" "Your password was changed. Sign in with the new one.";
+    ResetAsked "reset-asked" "If there is an account with this address, a mail with a link is on its way.";
     AddressPending "address-pending" "Open the link in the mail to your new address to confirm it.";
     AddressConfirmed "address-confirmed" "Your e-mail address is confirmed.";
     AddressCancelled "address-cancelled" "The change of your e-mail address was cancelled.";
@@ -483,6 +484,7 @@ mod tests {
         "shortcut_position",
         "step",
         "toolbar_mode",
+        "uuid",
     ];
 
     fn is_shown(field: &FieldInfo) -> bool {
