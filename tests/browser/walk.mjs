@@ -1,0 +1,191 @@
+// Every page, as everybody: followed from link to link, then looked at from all sides.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { focused, markControls, ofDocument, ofLayout } from './checks.mjs'
+import { DESKTOP, Visitor } from './browser.mjs'
+import { routes } from './server.mjs'
+import { world } from './world.mjs'
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const AXE_TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+const SMALLEST = { width: 320, height: 640 }
+/** What programs call. */
+const NO_PAGE = /^\/(api|static|array|batch|capture|decide|e|engage|flags|i|s|track|_[a-z]*)(\/|$)/
+/** So many addresses of one route are looked at, for one caller. */
+const OF_ONE_ROUTE = 2
+
+/** Which route serves a path: of those that fit, the one with the fewest parameters. */
+class Table {
+  constructor(program) {
+    const gets = routes(program).filter(({ method, path }) => method === 'GET' && !NO_PAGE.test(path))
+    this.all = [...new Set(gets.map(({ path }) => path))].map((path) => ({
+      path,
+      pattern: new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, '\\$&').replace(/\{[^}]*\}/g, '[^/]+')}$`),
+      parameters: path.split('{').length - 1,
+    })).sort((one, other) => one.parameters - other.parameters)
+  }
+
+  of(path) {
+    return this.all.find((it) => it.pattern.test(path))?.path
+  }
+}
+
+/** What a page is found by: links, and where forms and buttons lead. GETs change nothing, so all may be opened. */
+const leads = () => [...document.querySelectorAll('a[href], form')]
+  .map((it) => (it.tagName === 'FORM' ? it.action : it.href))
+  .filter((address) => address.startsWith(location.origin))
+  .map((address) => address.slice(location.origin.length).replace(/#.*/, ''))
+
+class Walk {
+  constructor(program, browser, world) {
+    Object.assign(this, { program, browser, world, table: new Table(program), faults: new Map(), reached: new Set() })
+    this.counts = { pages: 0, axe: 0, tabs: 0 }
+    /** Route and state of what axe and the Tab key have seen. */
+    this.seen = new Set()
+  }
+
+  fault(who, path, what) {
+    const route = this.table.of(path.split('?')[0]) ?? path
+    const fault = `${route}: ${what.replaceAll(this.world.server.base, '')}`
+    this.faults.set(fault, [...(this.faults.get(fault) ?? []), `${who} ${path}`])
+  }
+
+  /** Follows every link from these, and gives the paths that were opened. */
+  async follow(who, caller, starts) {
+    const cookies = caller ? { sessionid: caller.cookies.sessionid } : {}
+    const visitor = await Visitor.arrive(this.browser, this.world.server.base, { view: DESKTOP, cookies })
+    const waiting = [...starts]
+    const counts = new Map()
+    const titles = new Map()
+    const opened = new Set()
+    while (waiting.length > 0) {
+      const address = waiting.shift()
+      const [path] = address.split('?')
+      const route = this.table.of(path)
+      if (!route || opened.has(address) || path === '/logout') continue
+      const count = (counts.get(route) ?? 0) + 1
+      if (count > OF_ONE_ROUTE) continue
+      counts.set(route, count)
+      opened.add(address)
+      waiting.push(...await this.look(who, visitor, address, route, titles))
+    }
+    for (const trouble of visitor.troubles) this.fault(who, ...trouble)
+    await visitor.leave()
+    return opened
+  }
+
+  async look(who, visitor, address, route, titles) {
+    const { page } = visitor
+    let reply
+    try {
+      reply = await page.goto(this.world.server.base + address)
+    } catch (error) {
+      // A download is no page.
+      if (/ERR_ABORTED/.test(error.message)) { this.reached.add(route); return [] }
+      throw error
+    }
+    this.counts.pages++
+    const status = reply.status()
+    const ended = this.table.of(visitor.path)
+    this.reached.add(route)
+    if (![200, 403, 404, 410].includes(status)) this.fault(who, address, `status ${status}`)
+    if (!/^text\/html/.test(reply.headers()['content-type'] ?? '')) return []
+    if (Buffer.byteLength(await reply.text()) > 60 * 1024) this.fault(who, address, 'more than 60 KiB')
+    const state = `${ended} ${status} ${/filled/.test(who) ? 'filled' : 'empty'}`
+    const title = await page.title()
+    const other = titles.get(title)
+    if (status === 200 && other && other !== ended) this.fault(who, address, `has the title "${title}" of ${other}`)
+    if (status === 200) titles.set(title, ended)
+    const report = (faults) => faults.forEach((what) => this.fault(who, address, what))
+    report(await page.evaluate(ofDocument))
+    await this.lie(page, report)
+    if (!this.seen.has(state)) {
+      this.seen.add(state)
+      await this.judge(page, report)
+      await this.tab(page, report)
+    }
+    return page.evaluate(leads)
+  }
+
+  /** The layout in the smallest window and in a large one, light and dark. */
+  async lie(page, report) {
+    await page.setViewport(SMALLEST)
+    report(await page.evaluate(ofLayout, 44))
+    await page.setViewport(DESKTOP)
+    report(await page.evaluate(ofLayout, 24))
+  }
+
+  /** axe-core's judgement; the colours in both themes. */
+  async judge(page, report) {
+    // Evaluated as by the developer tools, which no policy of the page forbids.
+    await page.evaluate(AXE)
+    const run = async (theme, options) => {
+      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: theme }])
+      const found = await page.evaluate((options) => axe.run(document, { ...options, resultTypes: ['violations'] })
+        .then(({ violations }) => violations.map((it) => `axe ${it.id}: ${it.help}: ${it.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ''}`).join(' | ')}`)), options)
+      report(found.map((what) => `${theme}: ${what}`))
+    }
+    await run('dark', { runOnly: { type: 'rule', values: ['color-contrast', 'link-in-text-block'] } })
+    await run('light', { runOnly: { type: 'tag', values: AXE_TAGS } })
+    this.counts.axe++
+  }
+
+  /** Tab reaches every control once. */
+  async tab(page, report) {
+    const number = await page.evaluate(markControls)
+    const visits = []
+    for (let presses = 0; presses < number * 2 + 20; presses++) {
+      await page.keyboard.press('Tab')
+      const at = await page.evaluate(focused)
+      if (at === 'body' || (visits.length > 1 && at === visits[0])) break
+      if (at !== visits.at(-1)) visits.push(at)
+    }
+    this.counts.tabs++
+    const stops = visits.filter((it) => it !== 'other')
+    const missed = Array.from({ length: number }, (_, it) => String(it)).filter((it) => !stops.includes(it))
+    const name = (it) => page.$eval(`[data-tab-stop="${it}"]`, (it) => it.outerHTML.slice(0, 120))
+    for (const it of missed) report([`Tab does not reach ${await name(it)}`])
+    for (const it of new Set(stops.filter((it, place) => stops.indexOf(it) !== place))) report([`Tab reaches twice ${await name(it)}`])
+  }
+}
+
+/** Pages that are served and that nobody came to; each has to stand in `unreached.txt`, with the reason. */
+Walk.prototype.unreached = function () {
+  const known = readFileSync(new URL('unreached.txt', import.meta.url), 'utf8').split('\n')
+    .filter((line) => line && !line.startsWith('#')).map((line) => line.split(/\s/)[0])
+  const missed = this.table.all.map(({ path }) => path).filter((path) => !this.reached.has(path))
+  for (const path of missed) if (!known.includes(path)) this.fault('nobody', path, 'not reached: give the reason in unreached.txt')
+  for (const path of known) if (!missed.includes(path)) this.fault('somebody', path, 'stands in unreached.txt without need')
+}
+
+export async function walk(program, browser) {
+  const made = await world(program)
+  const it = new Walk(program, browser, made)
+  try {
+    await everybody(it, made)
+    it.unreached()
+  } finally {
+    await made.stop()
+  }
+  return it
+}
+
+/** Addresses that no link leads to: they come in mails, or are PostHog's. */
+const LINKLESS = ['/', '/login', '/signup', '/reset', '/setup', '/login/2fa', '/login/again', '/nothing-here']
+
+async function everybody(it, { owner, admin, member, operator, filled, empty, invite }) {
+  const moved = it.table.all.map(({ path }) => path).filter((path) => !path.includes('{'))
+  const links = [invite, '/signup/nothing', `/reset/${owner.user.uuid}/nothing`, `/verify_email/${owner.user.uuid}`,
+    `/verify_email/${owner.user.uuid}/nothing`, '/login/link/nothing']
+  await it.follow('anonymous', undefined, [...LINKLESS, ...links, ...moved])
+  const found = new Set()
+  for (const [name, id] of [['filled', filled], ['empty', empty]]) {
+    const start = [`/organization/${id}`, `/organization/${id}/members`, '/settings/profile']
+    const opened = await it.follow(`owner, ${name}`, owner, name === 'filled' ? [...start, ...moved, ...LINKLESS, ...links] : start)
+    if (name === 'filled') opened.forEach((path) => found.add(path))
+    for (const [who, caller] of [['admin', admin], ['member', member]]) {
+      await it.follow(`${who}, ${name}`, caller, [...start, ...opened])
+    }
+  }
+  await it.follow('operator', operator, ['/', ...moved, ...found])
+}
