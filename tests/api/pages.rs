@@ -103,7 +103,7 @@ fn crawl(site: &Site) -> BTreeMap<&'static str, String> {
             let answer = person.open(&path);
             found.insert(pattern, path);
             next.extend(ways(&answer.text()));
-            next.extend(Some(answer.header_or("location")).filter(|path| path.starts_with('/')));
+            next.extend(Some(answer.header_if_any("location")).filter(|path| path.starts_with('/')));
         }
     }
     for route in pages().filter(|route| !route.path.contains('{')) {
@@ -143,7 +143,7 @@ fn judge(pattern: &str, caller: &str, answer: &Answer) {
     assert!(answer.status < 500, "{what}: {}", answer.text());
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                   form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-    if answer.header_or("content-type").starts_with("text/html") {
+    if answer.header_if_any("content-type").starts_with("text/html") {
         for (name, value) in [
             ("content-security-policy", policy),
             ("cross-origin-opener-policy", "same-origin"),
@@ -153,10 +153,10 @@ fn judge(pattern: &str, caller: &str, answer: &Answer) {
             ("referrer-policy", "same-origin"),
             ("x-content-type-options", "nosniff"),
         ] {
-            assert_eq!(answer.header_or(name), value, "{what}: {name}");
+            assert_eq!(answer.header_if_any(name), value, "{what}: {name}");
         }
     }
-    if answer.status != 200 || !answer.header_or("content-type").starts_with("text/html") {
+    if answer.status != 200 || !answer.header_if_any("content-type").starts_with("text/html") {
         return;
     }
     let page = answer.text();
