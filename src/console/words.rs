@@ -485,6 +485,7 @@ mod tests {
         "shortcut_position",
         "step",
         "toolbar_mode",
+        "uuid",
     ];
 
     fn is_shown(field: &FieldInfo) -> bool {
