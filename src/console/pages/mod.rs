@@ -1,8 +1,10 @@
 //! All pages.
 
+mod days;
 mod files;
 mod login;
 mod organization;
+mod project;
 mod setup;
 mod signup;
 
@@ -11,7 +13,7 @@ use crate::app::Route;
 
 /// Every page, in the order of the navigation.
 pub(super) fn all() -> Vec<Page> {
-    let all = [setup::pages(), login::pages(), signup::pages(), organization::members::pages()];
+    let all = [setup::pages(), login::pages(), signup::pages(), organization::pages(), project::pages()];
     all.into_iter().flatten().collect()
 }
 
