@@ -340,7 +340,7 @@ impl<'a> Form<'a> {
                 @let fault = faults.iter().find(|fault| fault.control == Some(place));
                 @if let Some(before) = &control.before { (before) }
                 (Row { control, id: self.id_of(control), value: self.values.get(control.field.name),
-                       fault: fault.map(|fault| fault.sentence.as_str()) })
+                       fault: fault.map(|fault| fault.sentence.as_str()), is_again: self.is_wrong() })
                 @if let Some(after) = &control.after { (after) }
             }
         }
@@ -379,6 +379,8 @@ struct Row<'a> {
     id: String,
     value: Option<&'a Value>,
     fault: Option<&'a str>,
+    /// Whether the form was refused: the summary has the focus.
+    is_again: bool,
 }
 
 impl Render for Row<'_> {
@@ -477,12 +479,15 @@ impl Row<'_> {
             FieldKind::Text { chars_max } => ("text", words::inputmode(control.field.name), chars_max),
             _ => ("text", None, None),
         };
+        let class = match inputmode {
+            Some("numeric" | "decimal") => Some("short"),
+            _ => words::is_code(control.field.name).then_some("code"),
+        };
         let is_code = words::is_code(control.field.name) || kind == "email";
         html! {
-            input.code[words::is_code(control.field.name)].short[inputmode.is_some_and(|mode| mode != "url")]
-                id=(self.id) type=(kind) name=(control.field.name) value=(self.text()) maxlength=[chars_max]
+            input class=[class] id=(self.id) type=(kind) name=(control.field.name) value=(self.text()) maxlength=[chars_max]
                 inputmode=[inputmode] autocomplete=[self.autocomplete(kind)] required[self.is_required()]
-                autofocus[control.takes_focus] dir=[(kind == "text").then_some("auto")]
+                autofocus[control.takes_focus && !self.is_again] dir=[(kind == "text").then_some("auto")]
                 spellcheck=[is_code.then_some("false")] autocapitalize=[is_code.then_some("none")]
                 aria-describedby=[self.described_by()] aria-invalid=[self.invalid()];
         }
@@ -501,7 +506,7 @@ impl Row<'_> {
         };
         let is_code = is_code || words::is_code(control.field.name);
         html! {
-            textarea.code[is_code] id=(self.id) name=(control.field.name) rows="5" maxlength=[chars_max] dir="auto"
+            textarea class=[is_code.then_some("code")] id=(self.id) name=(control.field.name) rows="5" maxlength=[chars_max] dir="auto"
                 required[self.is_required()] spellcheck=[is_code.then_some("false")]
                 aria-describedby=[self.described_by()] aria-invalid=[self.invalid()]
                 // The first line break of a text area is not part of its text.
@@ -511,11 +516,12 @@ impl Row<'_> {
 
     fn select(&self, choices: &[(String, String)]) -> Markup {
         let chosen = self.text();
+        let is_known = choices.iter().any(|(value, _)| *value == chosen);
         let has_nothing = choices.iter().any(|(value, _)| value.is_empty());
         html! {
             select id=(self.id) name=(self.control.field.name) required[self.is_required()]
                 aria-describedby=[self.described_by()] aria-invalid=[self.invalid()] {
-                @if !has_nothing && (self.control.is_optional() || chosen.is_empty()) {
+                @if !has_nothing && (self.control.is_optional() || !is_known) {
                     option value="" { @if self.control.is_optional() { "None" } @else { "Choose" } }
                 }
                 @for (value, words) in choices {

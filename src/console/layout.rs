@@ -211,12 +211,13 @@ fn switch(organization: Organization<'_>) -> Markup {
 }
 
 fn menu(person: Person<'_>) -> Markup {
-    const PAGES: [(&str, &str); 5] = [
+    const PAGES: [(&str, &str); 6] = [
         ("Profile", "/settings/profile"),
         ("Password", "/settings/password"),
         ("Two-factor", "/settings/two-factor"),
         ("Sessions", "/settings/sessions"),
         ("API keys", "/settings/api-keys"),
+        ("Switch organization", "/organization/switch"),
     ];
     html! {
         button.quiet.person type="button" popovertarget="person" {

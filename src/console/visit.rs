@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::form::{BOXES, ONCE};
-use super::page::{Act, Show};
+use super::page::Show;
 use crate::api::input::field;
 use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Reply, Values};
 use crate::app::App;
@@ -15,7 +15,7 @@ use crate::auth::cookies;
 use crate::error::{Error, Result};
 use crate::resources::places;
 use crate::resources::signup::stays_here;
-use crate::store::Tx;
+use crate::store::{Tx, WriteTx};
 
 const ONCE_CHARS_MAX: usize = 64;
 
@@ -61,7 +61,10 @@ impl Visit {
     }
 
     /// Runs what changes something, in one transaction.
-    pub(super) async fn write(&self, act: Act) -> Result<Reply> {
+    pub(super) async fn write(
+        &self,
+        act: impl Fn(&Visit, &WriteTx) -> Result<Reply> + Send + 'static,
+    ) -> Result<Reply> {
         let visit = self.clone();
         self.app.store.write(move |tx| act(&visit.at(tx)?, tx)).await
     }

@@ -1,5 +1,6 @@
 //! All pages.
 
+mod account;
 mod days;
 mod files;
 mod login;
@@ -13,7 +14,14 @@ use crate::app::Route;
 
 /// Every page, in the order of the navigation.
 pub(super) fn all() -> Vec<Page> {
-    let all = [setup::pages(), login::pages(), signup::pages(), organization::pages(), project::pages()];
+    let all = [
+        setup::pages(),
+        login::pages(),
+        signup::pages(),
+        account::pages(),
+        organization::pages(),
+        project::pages(),
+    ];
     all.into_iter().flatten().collect()
 }
 
