@@ -343,6 +343,29 @@ pub fn level(level: Level) -> &'static str {
     }
 }
 
+/// The kinds of things that change, as the audit log names them.
+const SCOPES: &[(&str, &str)] = &[
+    ("AccessControl", "Access"),
+    ("BatchExport", "Export"),
+    ("Organization", "Organization"),
+    ("OrganizationDomain", "Domain"),
+    ("OrganizationInvite", "Invite"),
+    ("OrganizationMembership", "Membership"),
+    ("PersonalAPIKey", "API key"),
+    ("Plugin", "Plugin"),
+    ("PluginConfig", "Content of a plugin"),
+    ("Project", "Place of a project"),
+    ("ProxyRecord", "Proxy"),
+    ("Role", "Role"),
+    ("Team", "Project"),
+    ("User", "Account"),
+];
+
+/// A kind of things that change, in words; an unknown one stands for itself.
+pub fn scope(name: &str) -> &str {
+    found(SCOPES, name).unwrap_or(name)
+}
+
 /// A level in a sentence: "You are an admin here."
 pub fn with_article(level: Level) -> &'static str {
     match level {

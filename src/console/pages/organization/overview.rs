@@ -138,9 +138,10 @@ fn last_changes(here: &Here, entries: &[Line]) -> Markup {
         return html! { p.soft { "Nothing has changed yet. Who changes what will stand here." } };
     }
     let line = |entry: &Line| {
-        let name = entry.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&entry.scope);
+        let scope = words::scope(&entry.scope);
+        let name = entry.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(scope);
         [
-            html! { span.name { (name) } small { (entry.scope) " " (entry.activity) } },
+            html! { span.name { (name) } small { (scope) " " (entry.activity) } },
             html! { (entry.who.as_deref().unwrap_or("The operator")) },
             time(entry.created_at),
         ]

@@ -40,7 +40,7 @@ fn here(visit: &Visit, tx: &Tx) -> Result<Here> {
 fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let here = here(visit, tx)?;
     let default = access_controls::rule_for(tx, here.at, Subject::Everybody)?;
-    let form = rule_form(visit, "No default: members are members", default.as_deref(), "Save default");
+    let form = rule_form(visit, "No rule: members are members", default.as_deref(), "Save default");
     visit.show(
         tx,
         &format!("Access to {}", here.project.name),

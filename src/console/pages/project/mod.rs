@@ -5,7 +5,7 @@ mod overview;
 mod settings;
 mod tokens;
 
-use maud::Markup;
+use maud::{Markup, html};
 
 use crate::api::{InProject, Level, Within};
 use crate::console::frame::base;
@@ -73,8 +73,10 @@ impl Here {
         if self.is_admin() {
             items.extend([item("Access", "access"), item("Secret token", "secret-token")]);
         }
-        maud::html! {
-            (parts::crumbs(&[(&self.list, "Projects")]))
+        let above = [(self.list.as_str(), "Projects"), (self.base.as_str(), self.project.name.as_str())];
+        let above = if current.is_empty() { &above[..1] } else { &above[..] };
+        html! {
+            (parts::crumbs(above))
             (parts::tabs(&format!("Pages of {}", self.project.name), &items))
         }
     }
