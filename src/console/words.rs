@@ -424,6 +424,7 @@ said! {
     SignedOut "signed-out" "You are signed out.";
     PasswordChanged "password-changed" "Your password was changed. All other sessions were ended.";
     PasswordReset "password-reset" "Your password was changed. Sign in with the new one.";
+    ResetAsked "reset-asked" "If there is an account with this address, a mail with a link is on its way.";
     AddressPending "address-pending" "Open the link in the mail to your new address to confirm it.";
     AddressConfirmed "address-confirmed" "Your e-mail address is confirmed.";
     AddressCancelled "address-cancelled" "The change of your e-mail address was cancelled.";
@@ -475,6 +476,7 @@ said! {
     RunCancelled "run-cancelled" "The run was cancelled.";
     PluginInstalled "plugin-installed" "The plugin was installed.";
     PluginRemoved "plugin-removed" "The plugin was removed.";
+    UserSessionsEnded "user-sessions-ended" "All sessions of this person were ended.";
     UserDeactivated "user-deactivated" "The account was deactivated.";
     UserActivated "user-activated" "The account is active again.";
     SecondFactorRemoved "second-factor-removed" "The second factor was removed.";
@@ -517,6 +519,7 @@ mod tests {
         "shortcut_position",
         "step",
         "toolbar_mode",
+        "uuid",
     ];
 
     fn is_shown(field: &FieldInfo) -> bool {

@@ -4,6 +4,8 @@
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
 mod access_controls;
+mod account_limits;
+mod account_mails;
 mod api_keys;
 mod audit;
 mod audit_accounts;
@@ -46,6 +48,7 @@ mod members;
 mod memory;
 mod moved_projects;
 mod newer_settings;
+mod operator;
 mod organizations;
 mod outbound;
 mod paging;
@@ -62,6 +65,7 @@ mod private_projects;
 mod project_exports;
 mod projects;
 mod proxy_records;
+mod reset;
 mod role_memberships;
 mod roles;
 mod runs;
@@ -78,3 +82,4 @@ mod two_factor;
 mod upgrade;
 mod upstream_contract;
 mod users;
+mod verify_email;

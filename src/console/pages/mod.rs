@@ -3,11 +3,16 @@
 mod account;
 mod days;
 mod files;
+mod instance;
 mod login;
+mod moved;
 mod organization;
 mod project;
+mod reset;
 mod setup;
+mod sign_in_link;
 mod signup;
+mod verify;
 
 use super::page::Page;
 use crate::app::Route;
@@ -18,6 +23,10 @@ pub(super) fn all() -> Vec<Page> {
         setup::pages(),
         login::pages(),
         signup::pages(),
+        reset::pages(),
+        verify::pages(),
+        instance::pages(),
+        moved::pages(),
         account::pages(),
         organization::pages(),
         project::pages(),
@@ -27,5 +36,5 @@ pub(super) fn all() -> Vec<Page> {
 
 /// What pages load and send besides.
 pub(super) fn routes() -> Vec<Route> {
-    files::routes()
+    [files::routes(), sign_in_link::routes()].into_iter().flatten().collect()
 }

@@ -40,7 +40,7 @@ fn a_wrong_line_is_named_and_nobody_is_invited() {
     let many: String = (0..21).map(|number| format!("p{number}@example.com\n")).collect();
     for (addresses, text) in [
         ("", "This is missing."),
-        ("a@example.com\nnonsense", "Line 2, nonsense: This is no e-mail address."),
+        ("a@example.com\nnonsense", "Line 2, nonsense: Enter a valid email address."),
         (&format!("a@example.com\n{}", member.email), "already belongs to the organization."),
         (&many, "At most 20"),
     ] {

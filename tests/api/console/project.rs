@@ -21,7 +21,7 @@ fn an_admin_makes_a_project_and_a_member_only_where_they_may() {
     let new = at(&org, "projects/new");
     shows(
         &org.owner.page(&at(&org, "projects")),
-        &["1 project", "Default project", "Everybody", "Make a project"],
+        &["1 project", "Make a project", "Default project", "Everybody"],
     );
     shows(&org.owner.page(&new), &["<option value=\"UTC\" selected>", "Europe/Berlin", "Private project"]);
     hides(&member.page(&at(&org, "projects")), &["projects/new"]);
@@ -69,8 +69,11 @@ fn a_project_shows_its_token_snippets_and_what_arrives() {
         server.anyone().post("/i/v0/e/", event).json(200);
     }
     let page = org.owner.page(&page_of(&org, ""));
-    shows(&page, &["12 events kept", "12 events in the last 30 days.", "event &lt;11>", "event &lt;2>"]);
-    hides(&page, &["event &lt;1>", "No event yet"]);
+    shows(
+        &page,
+        &["12 events kept", "12 events in the last 30 days.", "event &lt;11&gt;", "event &lt;2&gt;"],
+    );
+    hides(&page, &["event &lt;1&gt;", "No event yet"]);
     // A day later another event makes another bar; after two months the first ones are in the chart no more.
     server.pass_days(1);
     let event = json!({"api_key": token, "event": "late", "distinct_id": "me"});

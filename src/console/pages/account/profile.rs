@@ -1,5 +1,7 @@
 //! Name, address and colours of a person.
 
+use std::sync::Arc;
+
 use maud::{Render, html};
 use serde_json::json;
 
@@ -8,19 +10,26 @@ use crate::api::Reply;
 use crate::app::session;
 use crate::auth::cookies;
 use crate::console::form::Form;
-use crate::console::frame::THEME;
+use crate::console::frame::{THEME, to};
 use crate::console::page::{Page, page};
-use crate::console::parts::head;
+use crate::console::parts::{Look, Tone, deed, head, notice};
 use crate::console::visit::Visit;
 use crate::console::words::Said;
 use crate::error::Result;
-use crate::resources::users;
-use crate::store::Tx;
+use crate::resources::{addresses, users};
+use crate::store::{Tx, WriteTx};
 
 const PATH: &str = "/settings/profile";
+const CANCEL: &str = "/settings/profile/cancel-address";
+const SEND_AGAIN: &str = "/settings/profile/send-again";
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![page(PATH, session(), OWN, show).works(|visit| change(visit, saved)).without_second_factor()]
+    let pages = vec![
+        page(PATH, session(), OWN, show).works(|visit| change(visit, saved)),
+        page(CANCEL, session(), OWN, back).does(cancel_address),
+        page(SEND_AGAIN, session(), OWN, back).works(send_again),
+    ];
+    pages.into_iter().map(Page::without_second_factor).collect()
 }
 
 fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
@@ -45,9 +54,33 @@ fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
         &html! {
             (form.summary())
             (head("Profile", &user.email, None))
+            @if let Some(pending) = addresses::of(tx, visit.user()?)?.pending {
+                (notice(Tone::Warn, html! {
+                    p { strong { (pending) } " becomes your address once you open the link in the mail to it." }
+                    div.buttons {
+                        (deed(SEND_AGAIN, visit.token(), "Send the mail again", "", Look::Plain))
+                        (deed(CANCEL, visit.token(), "Cancel the change", "", Look::Plain))
+                    }
+                }))
+            }
             (form.render())
         },
     )
+}
+
+/// What is done by a button of the page has no page of its own.
+fn back(_visit: &Visit, _tx: &Tx) -> Result<Reply> {
+    Ok(to(PATH))
+}
+
+fn cancel_address(visit: &Visit, tx: &WriteTx) -> Result<Reply> {
+    addresses::cancel(visit, tx)?;
+    Ok(visit.done(PATH, Said::AddressCancelled))
+}
+
+async fn send_again(visit: Arc<Visit>) -> Result<Reply> {
+    addresses::request(&visit.app, &visit, visit.user()?)?;
+    Ok(visit.done(PATH, Said::MailSent))
 }
 
 /// The browser keeps the colours, so that a page need not look them up.

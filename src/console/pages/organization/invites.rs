@@ -181,9 +181,8 @@ fn wanted(visit: &Visit, address: &str) -> Value {
 /// The same error, which says whose line is wrong.
 fn in_line(error: Error, line: usize, address: &str) -> Error {
     match &error {
-        Error::Invalid { attr, code, detail } if attr.as_ref().is_none_or(|attr| *attr == "target_email") => {
-            let sentence = words::fault(Some(FieldKind::Email), code, detail);
-            invalid(ADDRESSES.name, "invalid_input", format!("Line {line}, {address}: {sentence}"))
+        Error::Invalid { attr, detail, .. } if attr.as_ref().is_none_or(|attr| *attr == "target_email") => {
+            invalid(ADDRESSES.name, "invalid_input", format!("Line {line}, {address}: {detail}"))
         }
         Error::Denied { code, detail } if *code == "permission_denied" => {
             denied(format!("Line {line}, {address}: {detail}"))
