@@ -9,6 +9,7 @@ mod account_mails;
 mod api_keys;
 mod audit;
 mod audit_accounts;
+mod audit_day;
 mod background_tasks;
 mod batch_exports;
 mod capture;
