@@ -329,7 +329,7 @@ fn two_factor() -> Markup {
 
 fn runs() -> Markup {
     let bar = |place: u64| chart::Bar {
-        label: format!("{place}:00, 120 events"),
+        label: format!("{place}:00"),
         value: if place % 7 == 3 { 20 } else { 100 },
         tone: if place % 7 == 3 { Tone::Bad } else { Tone::Good },
     };

@@ -177,6 +177,9 @@ impl Frame<'_> {
     fn navigation(&self) -> Markup {
         html! {
             nav #navigation popover aria-label="Main" {
+                button.quiet.only-narrow type="button" popovertarget="navigation" popovertargetaction="hide" {
+                    "Close" span.hidden { " the menu" }
+                }
                 @for group in self.navigation.iter().filter(|group| !group.items.is_empty()) {
                     @if !group.title.is_empty() { p.group dir="auto" { (group.title) } }
                     (links(&group.items))

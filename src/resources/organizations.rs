@@ -369,6 +369,14 @@ impl Logged<'_> {
     }
 }
 
+/// Whether pages offer the user to make an organization: where sign-up is closed, only operators.
+///
+/// # Errors
+/// 404 for nobody.
+pub fn is_creation_open(ctx: &Ctx, tx: &Tx, user: UserId) -> Result<bool> {
+    Ok(ctx.config.open_signup || users::find(tx, user)?.is_staff)
+}
+
 /// Deletes an organization with everything that belongs to it; users stay. For owners.
 ///
 /// # Errors
@@ -449,12 +457,12 @@ pub fn create_with_owner(
     organization.slug = free_slug(ctx, tx, &organization.name)?;
     organization.plugins_access_level = ctx.config.plugins.plugins_access_level;
     tx.insert(&ORGANIZATIONS, &id, &organization)?;
+    let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
+    audit::record_by(ctx, tx, Some(owner), id, change)?;
     members::join(ctx, tx, id, owner, Level::Owner)?;
     let user = users::find(tx, owner)?;
     let project = projects::create_default(ctx, tx, id, &user)?;
     users::make_current(tx, owner, user, Some(id), Some(project))?;
-    let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
-    audit::record_by(ctx, tx, Some(owner), id, change)?;
     Ok(id)
 }
 

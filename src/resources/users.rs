@@ -6,6 +6,7 @@ mod entries;
 mod operator;
 mod web_app;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -181,8 +182,16 @@ impl Profile {
         Ok(Some(Profile { uuid, user, is_email_verified: addresses::of(tx, uuid)?.is_verified }))
     }
 
+    /// What other members see.
     pub fn basic(&self) -> Basic<'_> {
         self.user.basic(self.uuid, self.is_email_verified)
+    }
+}
+
+impl Deref for Profile {
+    type Target = User;
+    fn deref(&self) -> &User {
+        &self.user
     }
 }
 

@@ -12,6 +12,7 @@ use super::super::{access_controls, projects, users};
 use super::filter::{Filter, order};
 use super::walk::{LOOKED_AT_MAX, View, rows, span, walk};
 use super::{BY_PROJECT, ENTRIES, Entry, UsedKey, export};
+use crate::api::cursor::Cursor;
 use crate::api::page::{LIMIT_MAX, link};
 use crate::api::{Call, Field, FieldInfo, Level, Place, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
@@ -118,7 +119,7 @@ fn routes_of(place_path: &str, place: Within) -> Vec<Route> {
     vec![
         Route::get(all.clone(), scope("activity_log:read"), place, async_(list))
             .responds(200, PAGE)
-            .formats(&["csv", "jsonl"])
+            .or_formats(&["csv", "jsonl"])
             .about(
                 "List entries of the audit log",
                 "Of an organization, for its admins and owners; of a project, for its members. At most 10000 entries are looked at for one page; `next` goes on from there.",
@@ -260,30 +261,6 @@ fn number(call: &Call, name: &'static str, max: u64) -> Result<Option<u64>> {
     }
 }
 
-/// A place between two entries.
-struct Cursor {
-    /// Towards the beginning of the list.
-    is_backward: bool,
-    id: Uuid,
-}
-
-impl Cursor {
-    fn of(call: &Call) -> Result<Option<Cursor>> {
-        let Some(text) = call.query("cursor").filter(|text| !text.is_empty()) else { return Ok(None) };
-        let wrong = || Error::NotFound("Invalid cursor".into());
-        let (is_backward, id) = match text.split_at_checked(1) {
-            Some(("n", id)) => (false, id),
-            Some(("p", id)) => (true, id),
-            _ => return Err(wrong()),
-        };
-        Ok(Some(Cursor { is_backward, id: Uuid::try_parse(id).map_err(|_| wrong())? }))
-    }
-
-    fn link(call: &Call, letter: char, id: Uuid) -> String {
-        link(call, [("cursor", Some(format!("{letter}{}", id.simple()))), ("page", None)])
-    }
-}
-
 #[derive(Serialize)]
 struct CursorPage {
     next: Option<String>,
@@ -297,8 +274,8 @@ fn from_cursor(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, 
     let walk_order = if is_backward { order.reverse() } else { order };
     let (mut from, mut to) = span(filter);
     match (&cursor, walk_order) {
-        (Some(cursor), Order::Ascending) => from = from.max(Ids::after(cursor.id)),
-        (Some(cursor), Order::Descending) => to = to.min(cursor.id),
+        (Some(Cursor { position: (_, id), .. }), Order::Ascending) => from = from.max(Ids::after(*id)),
+        (Some(Cursor { position: (_, id), .. }), Order::Descending) => to = to.min(*id),
         (None, _) => {}
     }
     let limit = usize::try_from(size).unwrap_or(usize::MAX);
@@ -311,14 +288,16 @@ fn from_cursor(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, 
     let further = walked.is_more.then_some(last).flatten();
     let (next, previous) = match (is_backward, &cursor) {
         (false, None) => (further, None),
-        (false, Some(cursor)) => (further, Some(first.unwrap_or(cursor.id))),
-        (true, Some(cursor)) => (Some(first.unwrap_or(cursor.id)), further),
+        (false, Some(cursor)) => (further, Some(first.unwrap_or(cursor.position.1))),
+        (true, Some(cursor)) => (Some(first.unwrap_or(cursor.position.1)), further),
         (true, None) => (None, None),
     };
     let results = walked.entries.into_iter().map(|(id, entry)| wire(tx, view.organization, id, entry));
+    // Identifiers are in the order of time, so they alone are the position.
+    let to = |is_backward| move |id| Cursor { is_backward, position: (0, id) }.link(call);
     Reply::ok(&CursorPage {
-        next: next.map(|id| Cursor::link(call, 'n', id)),
-        previous: previous.map(|id| Cursor::link(call, 'p', id)),
+        next: next.map(to(false)),
+        previous: previous.map(to(true)),
         results: results.collect::<Result<_>>()?,
     })
 }
