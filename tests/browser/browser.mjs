@@ -9,8 +9,8 @@ export const launch = (chromium) => puppeteer.launch({
   args: ['--no-sandbox', '--disable-quic', '--disable-background-networking', '--force-prefers-reduced-motion'],
 })
 
-/** Chromium says this itself of every answer that is an error. */
-const OF_STATUS = /^Failed to load resource: the server responded with a status of 4\d\d/
+/** What Chromium says itself of every answer that is an error, and of a header that wants TLS. */
+const USUAL = /^Failed to load resource: the server responded with a status of 4\d\d|^The Cross-Origin-Opener-Policy header has been ignored/
 
 export class Visitor {
   /** A browser of their own: no cookie is shared with another visitor. */
@@ -30,12 +30,14 @@ export class Visitor {
     const { base } = this
     const page = await this.context.newPage()
     await page.setViewport(this.view)
+    page.setDefaultTimeout(20_000)
     await page.setJavaScriptEnabled(this.scripts)
     const trouble = (text) => this.troubles.push([page.url().replace(base, ''), text])
-    page.on('console', (line) => OF_STATUS.test(line.text()) || trouble(`console ${line.type()}: ${line.text()}`))
+    page.on('console', (line) => USUAL.test(line.text()) || trouble(`console ${line.type()}: ${line.text()}`))
     page.on('pageerror', (error) => trouble(`script: ${error.message}`))
     page.on('request', (request) => {
-      if (new URL(request.url()).origin !== this.base) trouble(`foreign request: ${request.url()}`)
+      // The pictures of Chromium's own controls are data.
+      if (new URL(request.url()).origin !== base && !request.url().startsWith('data:')) trouble(`foreign request: ${request.url()}`)
     })
     return page
   }
@@ -137,6 +139,8 @@ export class Visitor {
   }
 
   async follow(element) {
+    // A tab that is not in front hears no clicks.
+    await this.page.bringToFront()
     const [reply] = await Promise.all([this.page.waitForNavigation(), element.click()])
     return reply
   }

@@ -53,7 +53,9 @@ export function ofLayout(targetMin) {
     // Links in the flow of a text are exempt, and the skip link until it has the focus.
     if (!it.checkVisibility() || it.matches('.skip') || (it.tagName === 'A' && getComputedStyle(it).display === 'inline')) continue
     const { width, height } = it.matches('[type=checkbox], [type=radio]') ? box(it) : it.getBoundingClientRect()
-    if (Math.min(width, height) < targetMin - 0.5) faults.push(`only ${Math.round(width)} × ${Math.round(height)} px: ${name(it)}`)
+    // The width of a link is that of its words.
+    const widthMin = it.tagName === 'A' ? 24 : targetMin
+    if (height < targetMin - 0.5 || width < widthMin - 0.5) faults.push(`only ${Math.round(width)} × ${Math.round(height)} px: ${name(it)}`)
   }
   return faults
 }

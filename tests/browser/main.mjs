@@ -1,5 +1,6 @@
 // Runs the console in a browser: node main.mjs PROGRAM CHROMIUM [walk|flows|looks FOLDER]…
 import { launch } from './browser.mjs'
+import { flows } from './flows.mjs'
 import { walk } from './walk.mjs'
 
 const [program, chromium, what = 'all'] = process.argv.slice(2)
@@ -11,6 +12,12 @@ try {
     const walked = await walk(program, browser)
     for (const [fault, where] of walked.faults) faults.push(`${fault}\n    ${where.length} times, first: ${where[0]}`)
     console.log(`walk: ${JSON.stringify(walked.counts)}, ${(Date.now() - started) / 1000} s`)
+  }
+  if (['all', 'flows'].includes(what)) {
+    const started = Date.now()
+    const went = await flows(program, browser, process.argv[5])
+    faults.push(...went.faults)
+    console.log(`flows: ${went.count}, ${(Date.now() - started) / 1000} s`)
   }
 } finally {
   await browser.close()

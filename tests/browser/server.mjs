@@ -32,7 +32,7 @@ export function routes(program) {
 export async function serve(program, { address = '127.0.0.1', options = [] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'orgd-browser-'))
   const listen = `${address}:${await freePort(address)}`
-  const args = ['serve', '--listen', listen, '--data', join(folder, 'orgd.redb'), ...options]
+  const args = ['serve', '--listen', listen, '--site-url', `http://${listen}`, '--data', join(folder, 'orgd.redb'), ...options]
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const server = { base: `http://${listen}`, log: '', folder, program, data: join(folder, 'orgd.redb') }
   const keep = (text) => { server.log += text }

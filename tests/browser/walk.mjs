@@ -39,7 +39,7 @@ const leads = () => [...document.querySelectorAll('a[href], form')]
 class Walk {
   constructor(program, browser, world) {
     Object.assign(this, { program, browser, world, table: new Table(program), faults: new Map(), reached: new Set() })
-    this.counts = { pages: 0, axe: 0, tabs: 0 }
+    this.counts = { asked: 0, pages: 0, axe: 0 }
     /** Route and state of what axe and the Tab key have seen. */
     this.seen = new Set()
   }
@@ -50,55 +50,64 @@ class Walk {
     this.faults.set(fault, [...(this.faults.get(fault) ?? []), `${who} ${path}`])
   }
 
-  /** Follows every link from these, and gives the paths that were opened. */
+  /** Follows every link from these, and gives the addresses that were opened. */
   async follow(who, caller, starts) {
-    const cookies = caller ? { sessionid: caller.cookies.sessionid } : {}
+    const cookies = caller?.cookies
     const visitor = await Visitor.arrive(this.browser, this.world.server.base, { view: DESKTOP, cookies })
     const waiting = [...starts]
-    const counts = new Map()
-    const titles = new Map()
     const opened = new Set()
+    const turn = { who, visitor, cookie: caller && `sessionid=${cookies.sessionid}`, counts: new Map(), titles: new Map() }
     while (waiting.length > 0) {
       const address = waiting.shift()
-      const [path] = address.split('?')
-      const route = this.table.of(path)
-      if (!route || opened.has(address) || path === '/logout') continue
-      const count = (counts.get(route) ?? 0) + 1
-      if (count > OF_ONE_ROUTE) continue
-      counts.set(route, count)
+      const route = this.table.of(address.split('?')[0])
+      if (!route || opened.has(address) || route === '/logout') continue
       opened.add(address)
-      waiting.push(...await this.look(who, visitor, address, route, titles))
+      waiting.push(...await this.knock(turn, address, route))
     }
     for (const trouble of visitor.troubles) this.fault(who, ...trouble)
     await visitor.leave()
     return opened
   }
 
-  async look(who, visitor, address, route, titles) {
-    const { page } = visitor
-    let reply
-    try {
-      reply = await page.goto(this.world.server.base + address)
-    } catch (error) {
-      // A download is no page.
-      if (/ERR_ABORTED/.test(error.message)) { this.reached.add(route); return [] }
-      throw error
-    }
-    this.counts.pages++
-    const status = reply.status()
-    const ended = this.table.of(visitor.path)
+  /** Asks without the browser what there is; opens what is a page. */
+  async knock(turn, address, route) {
+    const count = turn.counts.get(route) ?? 0
+    if (count >= OF_ONE_ROUTE) return []
+    const headers = { accept: 'text/html', ...(turn.cookie && { cookie: turn.cookie }) }
+    const reply = await fetch(this.world.server.base + address, { headers, redirect: 'manual' })
+    const body = await reply.text()
+    turn.counts.set(route, count + 1)
     this.reached.add(route)
-    if (![200, 403, 404, 410].includes(status)) this.fault(who, address, `status ${status}`)
-    if (!/^text\/html/.test(reply.headers()['content-type'] ?? '')) return []
-    if (Buffer.byteLength(await reply.text()) > 60 * 1024) this.fault(who, address, 'more than 60 KiB')
-    const state = `${ended} ${status} ${/filled/.test(who) ? 'filled' : 'empty'}`
+    this.counts.asked++
+    if ([302, 303].includes(reply.status)) return [reply.headers.get('location')]
+    if (![200, 403, 404, 410].includes(reply.status)) this.fault(turn.who, address, `status ${reply.status}: ${body.slice(0, 200)}`)
+    if (!/^text\/html/.test(reply.headers.get('content-type') ?? '')) {
+      if (!reply.headers.get('content-disposition')) this.fault(turn.who, address, 'neither page nor download')
+      return []
+    }
+    if (Buffer.byteLength(body) > 60 * 1024) this.fault(turn.who, address, `${Buffer.byteLength(body)} bytes`)
+    // A refusal looks the same wherever it is.
+    const refusal = `refused ${reply.status} ${turn.cookie ? 'signed in' : 'anonymous'}`
+    if (reply.status !== 200 && reply.status !== 410) {
+      if (this.seen.has(refusal)) return []
+      this.seen.add(refusal)
+    }
+    return this.look(turn, address, route, reply.status)
+  }
+
+  async look({ who, visitor, titles }, address, route, status) {
+    const { page } = visitor
+    const reply = await page.goto(this.world.server.base + address)
+    this.counts.pages++
+    if (reply.status() !== status) this.fault(who, address, `status ${reply.status()}, and before ${status}`)
     const title = await page.title()
     const other = titles.get(title)
-    if (status === 200 && other && other !== ended) this.fault(who, address, `has the title "${title}" of ${other}`)
-    if (status === 200) titles.set(title, ended)
+    if (status === 200 && other && other !== route) this.fault(who, address, `has the title of ${other}`)
+    titles.set(title, route)
     const report = (faults) => faults.forEach((what) => this.fault(who, address, what))
     report(await page.evaluate(ofDocument))
     await this.lie(page, report)
+    const state = `${route} ${status} ${/filled/.test(who)}`
     if (!this.seen.has(state)) {
       this.seen.add(state)
       await this.judge(page, report)
@@ -140,7 +149,6 @@ class Walk {
       if (at === 'body' || (visits.length > 1 && at === visits[0])) break
       if (at !== visits.at(-1)) visits.push(at)
     }
-    this.counts.tabs++
     const stops = visits.filter((it) => it !== 'other')
     const missed = Array.from({ length: number }, (_, it) => String(it)).filter((it) => !stops.includes(it))
     const name = (it) => page.$eval(`[data-tab-stop="${it}"]`, (it) => it.outerHTML.slice(0, 120))
