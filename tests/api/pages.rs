@@ -36,7 +36,8 @@ impl Site {
         let operator = server.org().owner;
         let world = World::start(&server);
         world.fill_tables(&server);
-        let admin = server.stranger().accept(&world.org.token("admin@example.com", 8));
+        let admin = server.stranger();
+        let admin = admin.accept(&world.org.token(&admin.email, 8));
         let stranger = server.org().owner;
         for path in ["", "projects/@current/"] {
             world.org.owner.patch(&world.org.at(path), json!({"name": HOSTILE}));
