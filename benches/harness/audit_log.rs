@@ -41,7 +41,7 @@ pub fn pages() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let given = std::env::var("ORGD_BENCH_ENTRIES").ok().and_then(|text| text.parse().ok());
     let entries = given.unwrap_or(LARGE);
-    let [small, large] = [SMALL, LARGE]
+    let [small, large] = [SMALL, entries]
         .map(|entries| runtime.block_on(Log::of(&folder.path().join(format!("{entries}")), entries)));
     type Path = fn(&Log) -> String;
     let paths: [(&str, Path); 4] = [
