@@ -98,10 +98,10 @@ pub struct Wire<'a> {
 
 /// A membership with the member that it is of.
 pub struct Row {
-    id: RoleMembershipId,
-    role: RoleId,
-    membership: RoleMembership,
-    member: members::Row,
+    pub id: RoleMembershipId,
+    pub role: RoleId,
+    pub membership: RoleMembership,
+    pub member: members::Row,
 }
 
 pub fn wire(row: &Row) -> Wire<'_> {
@@ -109,7 +109,7 @@ pub fn wire(row: &Row) -> Wire<'_> {
         id: row.id,
         role_id: row.role,
         organization_member: members::wire(&row.member),
-        user: row.member.user.basic(row.membership.user),
+        user: row.member.user.basic(row.membership.user, row.member.is_email_verified),
         joined_at: row.membership.joined_at,
         updated_at: row.membership.updated_at,
         user_uuid: row.membership.user,

@@ -1,11 +1,13 @@
 //! All pages.
 
 mod account;
+mod days;
 mod files;
 mod instance;
 mod login;
 mod moved;
 mod organization;
+mod project;
 mod reset;
 mod setup;
 mod sign_in_link;
@@ -26,7 +28,8 @@ pub(super) fn all() -> Vec<Page> {
         instance::pages(),
         moved::pages(),
         account::pages(),
-        organization::members::pages(),
+        organization::pages(),
+        project::pages(),
     ];
     all.into_iter().flatten().collect()
 }
