@@ -6,14 +6,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::form::BOXES;
-use super::page::{Act, Show};
 use crate::api::input::field;
 use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Reply};
 use crate::app::App;
 use crate::auth::cookies;
 use crate::error::{Error, Result};
 use crate::resources::places;
-use crate::store::Tx;
+use crate::store::{Tx, WriteTx};
 
 /// One request for a page.
 #[derive(Clone)]
@@ -52,12 +51,16 @@ impl Visit {
     }
 
     /// Shows the page from the newest committed state.
-    pub(super) fn read(&self, show: Show) -> Result<Reply> {
+    pub(super) fn read<T>(&self, show: impl FnOnce(&Visit, &Tx) -> Result<T>) -> Result<T> {
         self.app.store.read(|tx| show(&self.at(tx)?, tx))
     }
 
     /// Runs what changes something, in one transaction.
-    pub(super) async fn write(&self, act: Act) -> Result<Reply> {
+    pub(super) async fn write<T, F>(&self, mut act: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Visit, &WriteTx) -> Result<T> + Send + 'static,
+    {
         let visit = self.clone();
         self.app.store.write(move |tx| act(&visit.at(tx)?, tx)).await
     }
