@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::ctx::Ctx;
 use super::fields::FieldInfo;
 use super::form::Form;
-use super::input::{Input, field};
+use super::input::{Input, Values, field};
 use super::place::{InOrganization, InProject, Place};
 use super::way::Way;
 use crate::error::{Error, Result, Text, not_found};
@@ -190,6 +190,15 @@ impl Call {
     /// The body checked against `fields`. PATCH may leave out what POST and PUT require.
     pub fn form(&self, fields: &'static [FieldInfo]) -> Result<Form> {
         self.input().form(fields)
+    }
+
+    /// The body, for a command that waits for something before it checks it.
+    ///
+    /// # Errors
+    /// The body cannot be read.
+    pub fn values(&self) -> Result<Values> {
+        let value = self.body.value()?.clone();
+        Ok(if matches!(self.body, Body::Form(_)) { Values::of_form(value) } else { Values::of(value) })
     }
 
     /// The body, for a command that checks it.

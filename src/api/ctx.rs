@@ -1,6 +1,6 @@
 //! What a command runs with, whoever started it: a request, the operator at the machine, a page, a file that is applied.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use crate::ids::UserId;
 use crate::vault::Vault;
 
 /// Everything that a command needs besides its arguments. Commands know nothing of HTTP.
+#[derive(Clone)]
 pub struct Ctx {
     /// The one time of everything that the command does.
     pub now: Time,
@@ -79,6 +80,11 @@ impl Ctx {
     /// As for `caller`.
     pub fn user(&self) -> Result<UserId> {
         Ok(self.caller()?.user)
+    }
+
+    /// The caller's address; that of this machine where the operator acts at it.
+    pub fn peer(&self) -> IpAddr {
+        self.source.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
     /// A new time-ordered identifier.

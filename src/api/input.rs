@@ -32,6 +32,35 @@ impl<'a> Input<'a> {
     }
 }
 
+/// The fields of a command that waits for something first: they outlive the request that they came with.
+#[derive(Clone, Debug)]
+pub struct Values {
+    value: Value,
+    is_text: bool,
+}
+
+impl Values {
+    /// The fields of a new object.
+    pub fn of(value: Value) -> Values {
+        Values { value, is_text: false }
+    }
+
+    /// The fields of a form, whose values are all text.
+    pub fn of_form(value: Value) -> Values {
+        Values { value, is_text: true }
+    }
+
+    /// A field by its name, unchecked.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        field(&self.value, self.is_text, name)
+    }
+
+    /// The same, for a command.
+    pub fn input(&self) -> Input<'_> {
+        Input { is_text: self.is_text, ..Input::of(&self.value) }
+    }
+}
+
 /// A field by its name; of a form's field that comes again, the last, as in Django.
 pub fn field<'a>(value: &'a Value, is_text: bool, name: &str) -> Option<&'a Value> {
     match value.get(name)? {

@@ -20,7 +20,7 @@ pub use caller::{Caller, KeyAccess, Via};
 pub use ctx::{Actor, Ctx, Source};
 pub use fields::{FieldInfo, FieldKind};
 pub use form::{Field, Form};
-pub use input::Input;
+pub use input::{Input, Values};
 pub use level::Level;
 pub use page::Paging;
 pub use place::{InOrganization, InProject, Place};

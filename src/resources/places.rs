@@ -3,7 +3,7 @@
 //! opens a transaction after a while: who was shown out meanwhile is not let in.
 
 use super::{api_keys, organizations, projects, sessions};
-use crate::api::{Call, Place, Via, Within};
+use crate::api::{Call, Ctx, Place, Via, Within};
 use crate::error::{Result, not_found, unauthenticated};
 use crate::store::Tx;
 
@@ -36,19 +36,25 @@ pub fn of(tx: &Tx, call: &Call) -> Result<Place> {
 /// 401 where the session has ended or the key is another by now. Also 404 where `@current` means another place by
 /// now: the caller was not judged for that one.
 pub fn again(tx: &Tx, call: &Call) -> Result<Place> {
-    if !still_stands(tx, call)? {
-        return Err(unauthenticated());
-    }
+    still_calls(call, tx)?;
     let place = of(tx, call)?;
     if place.home() == call.place.home() { Ok(place) } else { Err(not_found()) }
 }
 
+/// Refuses a caller who is none any more: for a command that has waited and belongs to no place.
+///
+/// # Errors
+/// 401 where the session has ended or the key is another by now.
+pub fn still_calls(ctx: &Ctx, tx: &Tx) -> Result<()> {
+    if still_stands(ctx, tx)? { Ok(()) } else { Err(unauthenticated()) }
+}
+
 /// Whether what the caller has shown opens what it opened when the request came.
-fn still_stands(tx: &Tx, call: &Call) -> Result<bool> {
-    let Some(caller) = call.actor.caller() else { return Ok(true) };
+fn still_stands(ctx: &Ctx, tx: &Tx) -> Result<bool> {
+    let Some(caller) = ctx.actor.caller() else { return Ok(true) };
     match &caller.via {
         Via::Session { hash, .. } => {
-            Ok(sessions::live(tx, hash, call)?.is_some_and(|session| session.user == caller.user))
+            Ok(sessions::live(tx, hash, ctx)?.is_some_and(|session| session.user == caller.user))
         }
         Via::Key(access) => Ok(api_keys::by_hash(tx, &access.hash)?.is_some_and(|key| key.opens_as(access))),
     }

@@ -4,6 +4,7 @@
 //! begins a new one. Whoever has a second factor has no session without it.
 
 mod device;
+mod enter;
 mod listed;
 
 use std::net::IpAddr;
@@ -11,22 +12,24 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::users::{self, Happening, User};
-use super::{Resource, Swept, integrity::expect, last_logins, trusted_time, two_factor};
+use super::users::{self, Happening};
+use super::{Resource, Swept, integrity::expect, trusted_time, two_factor};
 use crate::api::caller::{SecondStep, Via};
 use crate::api::{Actor, Call, Caller, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged, write};
-use crate::auth::guesses::{Guess, RefusedGuess};
-use crate::auth::{cookies, hash, password};
+use crate::auth::{cookies, password};
 use crate::clock::{Ids, Time};
 use crate::config::{
     ACTIVITY_SECONDS, Config, JUST_LOGGED_IN_SECONDS, SENSITIVE_SESSION_SECONDS, SESSION_SECONDS,
     SESSIONS_MAX,
 };
-use crate::error::{Envelope, Error, Result, denied, invalid, invalid_body, unauthenticated};
+use crate::error::{Envelope, Result, denied, unauthenticated};
 use crate::ids::{SessionId, UserId};
-use crate::logging::{self, SecurityEvent};
 use crate::store::{Index, Order, ParentThrough, Problems, Table, Tx, WriteTx};
+pub use enter::{
+    Browser, Entered, begin_signed_up, complete, log_in, log_in_again, log_in_with_password,
+    password_incorrect, prove_password,
+};
 pub use listed::{revoke, revoke_others};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&SESSIONS]).samples(samples).checks(&[check]);
@@ -132,99 +135,12 @@ async fn post_login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let email: String = form.take(EMAIL).unwrap_or_default();
     let given: String = form.take(PASSWORD).unwrap_or_default();
     form.finish();
-    let found = app.store.read(|tx| match users::by_email(tx, &email)? {
-        Some(uuid) => Ok(Some((uuid, users::find(tx, uuid)?.password_hash))),
-        None => Ok(None),
-    })?;
-    let (user, stored) = found.map_or((None, None), |(uuid, stored)| (Some(uuid), stored));
-    let is_right = is_password(&app, &call, &email, given, stored.clone(), too_many_failures).await?;
-    let wrong = || invalid_body("invalid_credentials", "Invalid email or password.");
-    let user = user.filter(|_| is_right).ok_or_else(wrong)?;
-    let write = app.store.write({
-        let (call, email) = (Arc::clone(&call), email.clone());
-        move |tx| {
-            // The password may have been changed while this one waited for its turn.
-            let still = users::by_email(tx, &email)? == Some(user);
-            if !still || users::find(tx, user)?.password_hash != stored {
-                return Err(wrong());
-            }
-            let (second_step, token) = log_in(&call, tx, &Browser::of(&call), user)?;
-            let reply = match second_step {
-                SecondStep::Awaited => second_step_required()?,
-                _ => Reply::ok(&Success { success: true })?,
-            };
-            cookies::set(&call, &token, reply)
-        }
-    });
-    let reply = write.await?;
-    if reply.status == 200 {
-        app.throttles.guesses.logged_in(&email, call.peer, call.now);
-    }
-    Ok(reply)
-}
-
-/// Whether the password of the account is right. A wrong one counts as a guess and gets a line in the log.
-async fn is_password(
-    app: &App,
-    call: &Call,
-    email: &str,
-    given: String,
-    stored: Option<String>,
-    refuse: fn(RefusedGuess) -> Error,
-) -> Result<bool> {
-    let slot = app.guess(Guess::Password, email, call.peer, call.now).map_err(refuse)?;
-    match app.run_cpu_bound(call.peer, move || password::verify(&given, stored.as_deref())).await {
-        Ok(true) => slot.give_back(),
-        Ok(false) => {
-            slot.wrong();
-            logging::security(SecurityEvent::PasswordWrong, call.peer, email);
-            return Ok(false);
-        }
-        Err(nobody_looked) => {
-            slot.give_back();
-            return Err(nobody_looked);
-        }
-    }
-    Ok(true)
-}
-
-/// What PostHog says to whoever tried too often.
-fn too_many_failures(refused: RefusedGuess) -> Error {
-    if !refused.is_locked {
-        return refused.throttled();
-    }
-    let minutes = refused.retry_after_seconds.div_ceil(60);
-    let plural = if minutes == 1 { "" } else { "s" };
-    Error::Denied {
-        code: "too_many_failed_attempts",
-        detail: format!("Too many failed login attempts. Please try again in {minutes} minute{plural}.")
-            .into(),
-    }
-}
-
-/// Proves that the caller knows the user's password.
-///
-/// # Errors
-/// 400 for the field `current_password` where it is missing (with the sentence `required`) or wrong; 429
-/// where too many were wrong.
-pub async fn prove_password(
-    app: &App,
-    call: &Call,
-    user: &User,
-    given: Option<String>,
-    required: &'static str,
-) -> Result<()> {
-    let given = given.ok_or_else(|| invalid("current_password", "required", required))?;
-    let stored = user.password_hash.clone();
-    if is_password(app, call, &user.email, given, stored, RefusedGuess::throttled).await? {
-        return Ok(());
-    }
-    Err(password_incorrect())
-}
-
-/// 400 for a current password that is another.
-pub fn password_incorrect() -> Error {
-    invalid("current_password", "incorrect_password", "Your current password is incorrect.")
+    let entered = log_in_with_password(&app, &call, &Browser::of(&call), &email, given).await?;
+    let reply = match entered.second_step {
+        SecondStep::Awaited => second_step_required()?,
+        _ => Reply::ok(&Success { success: true })?,
+    };
+    cookies::set(&call, &entered.token, reply)
 }
 
 /// Whether the caller gave the password just now.
@@ -331,9 +247,9 @@ pub fn is_second_step_done(ctx: &Ctx) -> Result<bool> {
     Ok(matches!(ctx.caller()?.via, Via::Session { second_step: SecondStep::Done, .. }))
 }
 
-/// The user whose second step the call's session waits for, if the password was given after `earliest`.
-pub fn awaiting_second_step(call: &Call, tx: &Tx, earliest: Time) -> Result<Option<UserId>> {
-    let Some(hash) = call.session else { return Ok(None) };
+/// The user whose second step this session waits for, if the password was given after `earliest`.
+pub fn awaiting_second_step(tx: &Tx, session: Option<[u8; 32]>, earliest: Time) -> Result<Option<UserId>> {
+    let Some(hash) = session else { return Ok(None) };
     let session = tx.get(&SESSIONS, &hash)?;
     let waits =
         |session: &Session| session.second_step == SecondStep::Awaited && session.created_at > earliest;
@@ -355,81 +271,6 @@ pub fn second_factor_changed(ctx: &Ctx, tx: &WriteTx, is_enabled: bool) -> Resul
     session.setups += u32::from(is_enabled);
     tx.put(&SESSIONS, &hash, &session)?;
     end_others(tx, session.user, Some(hash))
-}
-
-/// Logs a user in who has just signed up: stores a new session and adds its cookies to the reply.
-pub fn with_cookies(call: &Call, tx: &WriteTx, user: UserId, reply: Reply) -> Result<Reply> {
-    let token = begin(call, tx, &Browser::of(call), user, SecondStep::None, Method::SignUp)?;
-    cookies::set(call, &token, reply)
-}
-
-/// The program that somebody logs in with.
-pub struct Browser<'a> {
-    /// The hash of the session cookie that it has already, good or not.
-    pub session: Option<[u8; 32]>,
-    pub address: IpAddr,
-    pub user_agent: &'a str,
-}
-
-impl<'a> Browser<'a> {
-    pub fn of(call: &'a Call) -> Browser<'a> {
-        Browser { session: call.session, address: call.peer, user_agent: &call.user_agent }
-    }
-}
-
-/// Logs in a user whose password was right, and gives the token of the session: one that waits for its second step
-/// where the user has a second factor.
-///
-/// # Errors
-/// None but of the data file.
-pub fn log_in(ctx: &Ctx, tx: &WriteTx, browser: &Browser<'_>, user: UserId) -> Result<(SecondStep, String)> {
-    let second_step = if two_factor::is_enabled(tx, user)? { SecondStep::Awaited } else { SecondStep::None };
-    Ok((second_step, begin(ctx, tx, browser, user, second_step, Method::Password)?))
-}
-
-/// Ends a log-in with its second step, whose code was right: a new session takes the place of the one that
-/// waited. Gives its token.
-///
-/// # Errors
-/// None but of the data file.
-pub fn complete(ctx: &Ctx, tx: &WriteTx, browser: &Browser<'_>, user: UserId) -> Result<String> {
-    begin(ctx, tx, browser, user, SecondStep::Done, Method::Password)
-}
-
-/// Stores a new session, and gives its token.
-fn begin(
-    ctx: &Ctx,
-    tx: &WriteTx,
-    browser: &Browser<'_>,
-    user: UserId,
-    second_step: SecondStep,
-    method: Method,
-) -> Result<String> {
-    const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    // A log-in ends what the same browser had, and makes good for what nobody ended.
-    log_out(ctx, tx, browser.session)?;
-    end_dead(ctx, tx, user)?;
-    end_oldest(tx, user)?;
-    let token = ctx.ids.letters(ALPHABET, 40);
-    let session = Session {
-        id: ctx.new_id(),
-        user,
-        created_at: ctx.now,
-        authenticated_at: ctx.now,
-        last_activity: ctx.now,
-        second_step,
-        setups: 0,
-        method,
-        address: Some(browser.address),
-        user_agent: browser.user_agent.chars().take(USER_AGENT_CHARS_MAX).collect(),
-    };
-    tx.insert(&SESSIONS, &hash(&token), &session)?;
-    if second_step != SecondStep::Awaited {
-        last_logins::note(tx, user, ctx.now)?;
-        let has_second_factor = second_step == SecondStep::Done;
-        users::record(ctx, tx, user, &Happening::LoggedIn { method: method.name(), has_second_factor })?;
-    }
-    Ok(token)
 }
 
 /// Ends a session where a user has as many as one may have: log-ins that wait end first, then

@@ -1,23 +1,27 @@
 //! Signing up: with an organization of one's own, or by an invite.
 
+mod enter;
 mod people;
 
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::invites::Loaded;
 use super::organizations::NAME_CHARS_MAX;
-use super::{Resource, domains, invites, members, organizations, places, sessions, users};
+use super::sessions::{Browser, Entered};
+use super::{Resource, invites, organizations, users};
 use crate::api::{Call, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, tagged};
-use crate::auth::guesses::{Guess, RefusedGuess};
-use crate::auth::{hash, password};
-use crate::error::{Error, Result, denied, invalid_body};
-use crate::ids::{InviteId, OrganizationId, UserId};
-use crate::logging::{self, SecurityEvent};
-use crate::store::{Tx, WriteTx};
+use crate::auth::{cookies, hash, password};
+use crate::error::Result;
+use crate::ids::InviteId;
 
+pub use enter::{
+    Newcomer, join, join_as_newcomer, judge_setup_code, look_up, may_sign_up, shows_setup_code, sign_up,
+    usable,
+};
 pub use people::{accept, create, create_invited, operator_user};
 
 pub static RESOURCE: Resource = Resource::of(routes);
@@ -126,96 +130,19 @@ struct SignedUp<'a> {
     redirect_url: &'a str,
 }
 
-/// Who may sign up now. An empty file takes its first user from loopback, or with the set-up code that
-/// only the log shows, so that nobody takes a fresh server over from afar.
-fn may_sign_up(setup_code: &str, call: &Call, tx: &Tx) -> Result<()> {
-    if call.config.open_signup {
-        return Ok(());
-    }
-    if !users::none_yet(tx)? {
-        let detail = "New organizations cannot be created in this instance. Contact your administrator if you think this is a mistake.";
-        return Err(denied(detail));
-    }
-    if call.is_from_this_machine() || shows_setup_code(call, setup_code) {
-        return Ok(());
-    }
-    Err(denied(
-        "The first sign-up must come from this machine, or show the set-up code of the server's log in the header X-Setup-Code.",
-    ))
-}
-
-/// The organization that takes in the address of the body, where the operator lets addresses be believed
-/// unproved; sign-up need not be open for that.
-fn provisioned(call: &Call, tx: &Tx) -> Result<Option<OrganizationId>> {
-    match call.body.field("email")?.and_then(serde_json::Value::as_str) {
-        Some(email) if call.config.jit_signup => domains::provisions(tx, email.trim()),
-        _ => Ok(None),
-    }
-}
-
-/// Where somebody who signs up goes: into an organization, or with `None` into one of their own.
-fn admit(setup_code: &str, call: &Call, tx: &Tx) -> Result<Option<OrganizationId>> {
-    let organization = provisioned(call, tx)?;
-    if organization.is_none() {
-        may_sign_up(setup_code, call, tx)?;
-    }
-    Ok(organization)
-}
-
 async fn post(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    judge_setup_code(&app, &call)?;
-    app.store.read(|tx| admit(&app.setup_code, &call, tx))?;
-    let mut form = call.form(SIGN_UP)?;
-    let email: String = form.take(EMAIL).unwrap_or_default();
-    let next_url: Option<String> = form.take(NEXT_URL).flatten();
-    // Whoever tries out which addresses have accounts pays for a hash each time, and has few tries.
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
-    let password_hash = users::new_hash(&app, &call, form.take(PASSWORD).unwrap_or_default()).await;
-    let is_taken = app.store.read(|tx| Ok(users::by_email(tx, &email)?.is_some()))?;
-    if is_taken && password_hash.is_ok() {
-        slot.wrong();
-        return Err(users::email_taken());
-    }
-    slot.give_back();
-    let password_hash = password_hash?;
-    let write = app.store.write({
-        let setup_code = app.setup_code.clone();
-        move |tx| {
-            // Judged again: somebody else may have been first meanwhile.
-            let home = admit(&setup_code, &call, tx)?;
-            let uuid = create(&call, tx, home, &password_hash, call.input())?;
-            signed_up(&call, tx, uuid, next_url.as_deref())
-        }
-    });
-    write.await
-}
-
-/// Counts a wrong set-up code as a guess.
-pub(super) fn judge_setup_code(app: &App, call: &Call) -> Result<()> {
-    if call.setup_code.is_none() {
-        return Ok(());
-    }
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
-    if shows_setup_code(call, &app.setup_code) {
-        slot.give_back();
-    } else {
-        slot.wrong();
-        logging::security(SecurityEvent::TokenRefused, call.peer, "set-up code");
-    }
-    Ok(())
-}
-
-/// Whether the request shows the right set-up code. Hashes are compared, so that the time taken tells nothing of it.
-pub(super) fn shows_setup_code(call: &Call, right: &str) -> bool {
-    call.setup_code.as_deref().is_some_and(|code| hash(code) == hash(right))
+    let values = call.values()?;
+    let next_url = values.field(NEXT_URL.name()).and_then(Value::as_str).map(str::to_owned);
+    let entered = sign_up(&app, &call, &Newcomer::of(&call), values).await?;
+    signed_up(&app, &call, &entered, next_url.as_deref().map(str::trim))
 }
 
 /// 201 with the new user, logged in.
-fn signed_up(call: &Call, tx: &WriteTx, uuid: UserId, next_url: Option<&str>) -> Result<Reply> {
-    let user = users::find(tx, uuid)?;
+fn signed_up(app: &App, call: &Call, entered: &Entered, next_url: Option<&str>) -> Result<Reply> {
+    let user = app.store.read(|tx| users::find(tx, entered.user))?;
     let redirect_url = next_url.filter(|url| stays_here(url)).unwrap_or("/");
-    let reply = Reply::created(&SignedUp { user: user.basic(uuid), redirect_url })?;
-    sessions::with_cookies(call, tx, uuid, reply)
+    let reply = Reply::created(&SignedUp { user: user.basic(entered.user), redirect_url })?;
+    cookies::set(call, &entered.token, reply)
 }
 
 /// Whether the address is a path of this site. Browsers drop tabs and line ends wherever they stand, and read a
@@ -235,9 +162,10 @@ struct Prevalidated<'a> {
 }
 
 async fn show(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    look_up(&app, &call)?;
+    let token = call.param("token");
+    look_up(&app, &call, token)?;
     app.store.read(|tx| {
-        let Loaded { organization, id, invite } = check(&call, tx)?;
+        let Loaded { organization, id, invite } = usable(&call, tx, token)?;
         Reply::ok(&Prevalidated {
             id,
             target_email: &invite.target_email,
@@ -247,85 +175,15 @@ async fn show(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     })
 }
 
-fn unknown_token() -> Error {
-    invalid_body("invalid_input", "The provided invite ID is not valid.")
-}
-
-/// Refuses a token that opens nothing. Those are counted, so that nobody can try many.
-fn look_up(app: &App, call: &Call) -> Result<()> {
-    let slot = app.guess(Guess::Token, "", call.peer, call.now).map_err(RefusedGuess::throttled)?;
-    if app.store.read(|tx| invites::by_token(tx, call.param("token")))?.is_none() {
-        slot.wrong();
-        logging::security(SecurityEvent::TokenRefused, call.peer, "");
-        return Err(unknown_token());
-    }
-    slot.give_back();
-    Ok(())
-}
-
-/// The invite of the path, if the caller may use it now.
-fn check(call: &Call, tx: &Tx) -> Result<Loaded> {
-    let token = call.param("token");
-    let found = invites::by_token(tx, token)?.ok_or_else(unknown_token)?;
-    let owner = users::by_email(tx, &found.invite.target_email)?;
-    let caller = call.actor.caller().map(|caller| caller.user);
-    if caller.is_some() && owner != caller {
-        let detail = "This invite is intended for another email address.";
-        return Err(invalid_body("invalid_recipient", detail));
-    }
-    if found.invite.is_expired(call.now) {
-        let detail = "This invite has expired. Please ask your admin for a new one.";
-        return Err(invalid_body("expired", detail));
-    }
-    let email = &found.invite.target_email;
-    organizations::admits_address(tx, found.organization, email)?.map_err(denied)?;
-    if caller.is_none() && owner.is_some() {
-        return Err(invalid_body("account_exists", format!("/login?next=/signup/{token}")));
-    }
-    if let Some(user) = caller
-        && members::level_of(tx, found.organization, user)?.is_some()
-    {
-        return Err(invalid_body("user_already_member", "You already are a member of this organization."));
-    }
-    Ok(found)
-}
-
 async fn post_accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    look_up(&app, &call)?;
-    if call.actor.caller().is_some() {
-        let write = app.store.write(move |tx| {
-            places::again(tx, &call)?;
-            let invite = check(&call, tx)?;
-            let user = call.user()?;
-            accept(&call, tx, &invite, user)?;
-            let record = users::find(tx, user)?;
-            Reply::created(&SignedUp { user: record.basic(user), redirect_url: "/" })
-        });
-        return write.await;
+    let token = call.param("token");
+    if call.actor.caller().is_none() {
+        let entered = join_as_newcomer(&app, &call, &Browser::of(&call), token, call.values()?).await?;
+        return signed_up(&app, &call, &entered, None);
     }
-    app.store.read(|tx| for_newcomer(check(&call, tx), &call, tx))?;
-    let mut form = call.form(ACCEPT)?;
-    let password_hash = users::new_hash(&app, &call, form.take(PASSWORD).unwrap_or_default()).await?;
-    let write = app.store.write(move |tx| {
-        let invite = for_newcomer(check(&call, tx), &call, tx)?;
-        let uuid = create_invited(&call, tx, &invite, &password_hash, call.input())?;
-        signed_up(&call, tx, uuid, None)
-    });
-    write.await
-}
-
-/// Accepting tells of an existing account in other words than prevalidation.
-fn for_newcomer(checked: Result<Loaded>, call: &Call, tx: &Tx) -> Result<Loaded> {
-    match checked {
-        Err(Error::Invalid { code: "account_exists", .. }) => {
-            let found = invites::by_token(tx, call.param("token"))?;
-            let email = found.map(|found| found.invite.target_email).unwrap_or_default();
-            let detail =
-                format!("There already exists an account with email address {email}. Please log in instead.");
-            Err(invalid_body("invalid_input", detail))
-        }
-        other => other,
-    }
+    let user = join(&app, &call, token).await?;
+    let record = app.store.read(|tx| users::find(tx, user))?;
+    Reply::created(&SignedUp { user: record.basic(user), redirect_url: "/" })
 }
 
 #[derive(Serialize)]

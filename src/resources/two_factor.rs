@@ -4,6 +4,8 @@
 //! SHA-256 is stored, and the secret that codes are made of is sealed. A change of the second factor takes
 //! the password, given just now, and ends what was begun with the old one.
 
+mod flows;
+
 use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
@@ -13,17 +15,17 @@ use totp_rs::{Algorithm, Builder, Secret, Totp};
 
 use super::sessions::{self, Browser};
 use super::users::{self, Happening};
-use super::{Resource, places, status};
+use super::{Resource, status};
 use crate::api::{Call, Ctx, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, session, tagged};
-use crate::auth::guesses::{Guess, RefusedGuess};
 use crate::auth::{cookies, hash, password};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, invalid_body};
 use crate::ids::UserId;
-use crate::logging::{self, SecurityEvent};
 use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::{Sealed, Vault};
+
+pub use flows::{NewSecret, log_in, new_recovery_codes, new_secret, switch_off, validate};
 
 pub static RESOURCE: Resource =
     Resource::of(routes).tables(&[&DEVICES]).samples(samples).seals(&[show_sealed]);
@@ -187,19 +189,6 @@ struct Codes {
     backup_codes: Vec<String>,
 }
 
-/// Proves that whoever calls is the user, not somebody who found the session open: the password was given
-/// just now, by log-in or with the request.
-async fn prove(app: &App, call: &Call, user: UserId) -> Result<()> {
-    const REQUIRED: &str = "Give your current password, or log in again.";
-    sessions::require_recent_login(call)?;
-    let given: Option<String> = call.form(PROOF)?.only(CURRENT_PASSWORD);
-    if given.is_none() && sessions::has_just_logged_in(call)? {
-        return Ok(());
-    }
-    let user = app.store.read(|tx| users::find(tx, user))?;
-    sessions::prove_password(app, call, &user, given, REQUIRED).await
-}
-
 /// The secret that the calling session is shown in a period. Worked out, not stored: to show it changes
 /// nothing, and only the session itself can prove it.
 fn pending(ctx: &Ctx, tx: &Tx, period: i64) -> Result<Key> {
@@ -221,44 +210,18 @@ fn period(now: Time) -> i64 {
     now.unix_seconds().div_euclid(SETUP_SECONDS)
 }
 
-/// Shows a new secret for the user's authenticator app.
 async fn show_setup(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let user = users::require_self(&call)?;
-    sessions::require_recent_login(&call)?;
-    if app.store.read(|tx| is_enabled(tx, user))? {
-        return Err(invalid_body("2fa_already_enabled", "2FA is enabled already. Disable it first."));
-    }
-    prove(&app, &call, user).await?;
-    app.store.read(|tx| {
-        places::again(tx, &call)?;
-        let totp = totp(pending(&call, tx, period(call.now))?, &users::find(tx, user)?.email)?;
-        let otpauth_url = totp.to_url().map_err(unusable)?;
-        Reply::ok(&Setup { success: true, secret: totp.secret().to_base32(), otpauth_url })
-    })
+    users::require_self(&call)?;
+    let current_password = call.form(PROOF)?.only(CURRENT_PASSWORD);
+    let NewSecret { secret, otpauth_url } = new_secret(&app, &call, current_password).await?;
+    Reply::ok(&Setup { success: true, secret, otpauth_url })
 }
 
-/// A first code proves that the app has the secret. A wrong one counts as a guess.
 async fn post_validate(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let user = users::require_self(&call)?;
-    sessions::require_recent_login(&call)?;
+    users::require_self(&call)?;
     let token: String = call.form(STEP)?.only(TOKEN).unwrap_or_default();
-    let email = app.store.read(|tx| Ok(users::find(tx, user)?.email))?;
-    let (peer, now) = (call.peer, call.now);
-    let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(RefusedGuess::throttled)?;
-    let write = app.store.write(move |tx| {
-        places::again(tx, &call)?;
-        enable(&call, tx, &token)?;
-        Reply::ok(&Success { success: true })
-    });
-    let reply = write.await;
-    match &reply {
-        Err(Error::Invalid { code: NOT_VALID, .. }) => {
-            slot.wrong();
-            logging::security(SecurityEvent::SecondStepWrong, peer, &email);
-        }
-        _ => slot.give_back(),
-    }
-    reply
+    validate(&app, &call, token).await?;
+    Reply::ok(&Success { success: true })
 }
 
 const NOT_VALID: &str = "token_invalid";
@@ -301,14 +264,10 @@ fn status(call: &Call, tx: &Tx) -> Result<Reply> {
     })
 }
 
-/// New recovery codes, in place of all older ones.
 async fn post_recovery_codes(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    require_proven_user(&app, &call).await?;
-    let write = app.store.write(move |tx| {
-        places::again(tx, &call)?;
-        Reply::ok(&Codes { backup_codes: renew_recovery_codes(&call, tx)? })
-    });
-    write.await
+    users::require_self(&call)?;
+    let current_password = call.form(PROOF)?.only(CURRENT_PASSWORD);
+    Reply::ok(&Codes { backup_codes: new_recovery_codes(&app, &call, current_password).await? })
 }
 
 /// Gives the caller new recovery codes, in place of all older ones, and ends their other sessions. Only hashes of the
@@ -329,13 +288,10 @@ pub fn renew_recovery_codes(ctx: &Ctx, tx: &WriteTx) -> Result<Vec<String>> {
 }
 
 async fn post_disable(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    require_proven_user(&app, &call).await?;
-    let write = app.store.write(move |tx| {
-        places::again(tx, &call)?;
-        disable(&call, tx)?;
-        Reply::ok(&Success { success: true })
-    });
-    write.await
+    users::require_self(&call)?;
+    let current_password = call.form(PROOF)?.only(CURRENT_PASSWORD);
+    switch_off(&app, &call, current_password).await?;
+    Reply::ok(&Success { success: true })
 }
 
 /// Takes the caller's second factor away, and ends their other sessions.
@@ -350,14 +306,6 @@ pub fn disable(ctx: &Ctx, tx: &WriteTx) -> Result<()> {
     users::record(ctx, tx, user, &Happening::SecondFactor { is_enabled: false })
 }
 
-/// The caller, who has a second factor and has proved lately that they are the user.
-async fn require_proven_user(app: &App, call: &Call) -> Result<()> {
-    let user = users::require_self(call)?;
-    sessions::require_recent_login(call)?;
-    app.store.read(|tx| enabled(tx, user))?;
-    prove(app, call, user).await
-}
-
 fn enabled(tx: &Tx, user: UserId) -> Result<Device> {
     of(tx, user)?.ok_or_else(|| invalid_body("2fa_not_enabled", "2FA must be enabled first"))
 }
@@ -370,49 +318,14 @@ pub fn setup_required() -> Error {
     Error::Denied { code: SETUP_REQUIRED, detail: "2FA setup required".into() }
 }
 
-/// The second step of a log-in: a code of the device, or a recovery code.
 async fn post_log_in(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let token: String = call.form(STEP)?.only(TOKEN).unwrap_or_default();
-    let email = app.store.read(|tx| Ok(users::find(tx, awaited(&call, tx)?)?.email))?;
-    let (peer, now) = (call.peer, call.now);
-    let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(|refused| {
-        if refused.is_locked {
-            invalid_body("2fa_too_many_attempts", "Too many attempts.")
-        } else {
-            refused.throttled()
-        }
-    })?;
-    let write = app.store.write(move |tx| {
-        let user = awaited(&call, tx)?;
-        take(&call, tx, user, &token)?;
-        let token = sessions::complete(&call, tx, &Browser::of(&call), user)?;
-        cookies::set(&call, &token, Reply::ok(&Success { success: true })?)
-    });
-    let reply = write.await;
-    match &reply {
-        Ok(_) => {
-            slot.give_back();
-            app.throttles.guesses.logged_in(&email, peer, now);
-        }
-        Err(Error::Invalid { code: INVALID | UNREADABLE, .. }) => {
-            slot.wrong();
-            logging::security(SecurityEvent::SecondStepWrong, peer, &email);
-        }
-        // Nobody looked at the code.
-        Err(_) => slot.give_back(),
-    }
-    reply
+    let entered = log_in(&app, &call, &Browser::of(&call), token).await?;
+    cookies::set(&call, &entered.token, Reply::ok(&Success { success: true })?)
 }
 
 const INVALID: &str = "2fa_invalid";
 const UNREADABLE: &str = "2fa_unreadable";
-
-/// The user whose code the session of this call waits for.
-fn awaited(call: &Call, tx: &Tx) -> Result<UserId> {
-    let expired = "Login attempt has expired. Re-enter username/password.";
-    let earliest = call.now.plus_seconds(-LOG_IN_SECONDS);
-    sessions::awaiting_second_step(call, tx, earliest)?.ok_or_else(|| invalid_body("2fa_expired", expired))
-}
 
 /// Takes a code, once.
 ///

@@ -378,9 +378,25 @@ pub struct Proved {
     session: [u8; 32],
 }
 
+/// Proves what the fields change of the caller's credentials, before [`update`] runs: takes their current password,
+/// and hashes the new one.
+///
+/// # Errors
+/// 403 for a key; 400 for wrong fields, for a missing or wrong `current_password` and a weak new one; 429 where too
+/// many were wrong, and for too many new addresses.
+pub async fn prove_change(app: &Arc<App>, ctx: &Ctx, input: Input<'_>) -> Result<Option<Proved>> {
+    let uuid = ctx.user()?;
+    let user = app.store.read(|tx| find(tx, uuid))?;
+    let changed = Credentials::changed(&mut input.form(ME)?, &user);
+    match changed {
+        Some(changed) => prove(app, ctx, &user, changed).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Proves a change of credentials, outside the store.
-async fn prove(app: &Arc<App>, call: &Call, user: &User, changed: Credentials) -> Result<Proved> {
-    let Caller { user: uuid, via: Via::Session { hash: session, .. } } = *call.caller()? else {
+async fn prove(app: &Arc<App>, ctx: &Ctx, user: &User, changed: Credentials) -> Result<Proved> {
+    let Caller { user: uuid, via: Via::Session { hash: session, .. } } = *ctx.caller()? else {
         return Err(denied("E-mail address and password are changed by session only, not by API key."));
     };
     let Credentials { email, password, current_password } = changed;
@@ -389,24 +405,27 @@ async fn prove(app: &Arc<App>, call: &Call, user: &User, changed: Credentials) -
             Some(_) => "This field is required when updating your password.",
             None => "This field is required when updating your email address.",
         };
-        sessions::prove_password(app, call, user, current_password, required).await?;
+        sessions::prove_password(app, ctx, user, current_password, required).await?;
     } else {
-        sessions::require_recent_login(call)?;
+        sessions::require_recent_login(ctx)?;
     }
     let new_hash = match password {
-        Some(new) => Some(new_hash(app, call, new).await?),
+        Some(new) => Some(new_hash(app, ctx, new).await?),
         None => None,
     };
     if email.is_some() && app.config.lock_out() {
-        app.throttles.address_change(uuid, call.now)?;
+        app.throttles.address_change(uuid, ctx.now)?;
     }
     Ok(Proved { email, new_hash, judged_by: user.password_hash.clone(), session })
 }
 
 /// Judges and hashes a new password.
-pub async fn new_hash(app: &Arc<App>, call: &Call, new: String) -> Result<String> {
+///
+/// # Errors
+/// 400 for the field `password` where it is weak; 503 where too many wait for a hash.
+pub async fn new_hash(app: &App, ctx: &Ctx, new: String) -> Result<String> {
     let ids = Arc::clone(&app.ids);
-    app.run_cpu_bound(call.peer, move || {
+    app.run_cpu_bound(ctx.peer(), move || {
         password::check_strength(&new)?;
         password::hash(&ids, &new)
     })
@@ -416,15 +435,10 @@ pub async fn new_hash(app: &Arc<App>, call: &Call, new: String) -> Result<String
 /// Two steps: passwords are proved and hashed outside the store, then all changes are one write.
 async fn patch(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let uuid = require_self(&call)?;
-    let user = app.store.read(|tx| find(tx, uuid))?;
     if app.config.throttles() {
         app.throttles.user_write(uuid, call.now)?;
     }
-    let mut form = call.form(ME)?;
-    let proved = match Credentials::changed(&mut form, &user) {
-        Some(changed) => Some(prove(&app, &call, &user, changed).await?),
-        None => None,
-    };
+    let proved = prove_change(&app, &call, call.input()).await?;
     let reply = app.store.write({
         let call = Arc::clone(&call);
         move |tx| {

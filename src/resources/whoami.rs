@@ -47,7 +47,7 @@ struct Connection {
 }
 
 async fn show(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    signup::judge_setup_code(&app, &call)?;
+    signup::judge_setup_code(&app, &call, call.setup_code.as_deref())?;
     if !app.store.read(|tx| is_operator(&app.setup_code, &call, tx))? {
         return Err(not_found());
     }
@@ -74,7 +74,7 @@ async fn show(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 
 /// Somebody at the machine, a signed-in user of the staff, or whoever knows the set-up code of the log.
 fn is_operator(setup_code: &str, call: &Call, tx: &Tx) -> Result<bool> {
-    if call.is_from_this_machine() || signup::shows_setup_code(call, setup_code) {
+    if call.is_from_this_machine() || signup::shows_setup_code(call.setup_code.as_deref(), setup_code) {
         return Ok(true);
     }
     match call.actor.caller() {
