@@ -8,8 +8,9 @@ use super::words::Said;
 use crate::api::{InOrganization, Level, Place, Reply};
 use crate::app::route::Refused;
 use crate::auth::cookies;
-use crate::error::Result;
+use crate::error::{Result, not_found};
 use crate::ids::OrganizationId;
+use crate::resources::members;
 use crate::resources::organizations::{self, Organization};
 use crate::resources::users::{self, User};
 use crate::store::Tx;
@@ -59,9 +60,16 @@ pub(super) fn base(id: OrganizationId, organization: &Organization) -> String {
 }
 
 impl Visit {
-    /// The organization that the page belongs to.
+    /// The organization that the page, or its project, belongs to.
     pub(super) fn here(&self, tx: &Tx) -> Result<Here> {
-        Here::of(tx, self.organization()?)
+        let at = match self.place() {
+            Place::Project(project) => {
+                let level = members::level_of(tx, project.organization, self.user()?)?;
+                InOrganization { id: project.organization, level: level.ok_or_else(not_found)? }
+            }
+            place => place.in_organization()?,
+        };
+        Here::of(tx, at)
     }
 
     /// The page, with everything around it.
@@ -71,7 +79,7 @@ impl Visit {
         let here = match self.place() {
             Place::Organization(at) => Some(Here::of(tx, at)?),
             Place::Project(project) => {
-                let level = crate::resources::members::level_of(tx, project.organization, id)?;
+                let level = members::level_of(tx, project.organization, id)?;
                 let at = level.map(|level| InOrganization { id: project.organization, level });
                 at.map(|at| Here::of(tx, at)).transpose()?
             }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::form::BOXES;
 use crate::api::input::field;
-use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Reply};
+use crate::api::{Body, Call, InOrganization, InProject, Input, Place};
 use crate::app::App;
 use crate::auth::cookies;
 use crate::error::{Error, Result};
@@ -103,6 +103,22 @@ impl Visit {
     pub(super) fn address(&self) -> String {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
         if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) }
+    }
+
+    /// The same with another value of one parameter or, with `None`, without it; parameters without a value are left
+    /// out.
+    pub(super) fn address_with(&self, path: &str, name: &str, value: Option<&str>) -> String {
+        let kept = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let kept = kept.filter(|(known, text)| *known != name && !text.is_empty());
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(kept).extend_pairs(value.map(|value| (name, value)));
+        let query = query.finish();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    /// A parameter of the query; empty where it was not sent.
+    pub(super) fn chosen(&self, name: &str) -> &str {
+        self.query(name).unwrap_or_default()
     }
 
     /// A cookie of the browser.

@@ -338,6 +338,29 @@ pub fn level(level: Level) -> &'static str {
     }
 }
 
+/// The kinds of things that change, as the audit log names them.
+const SCOPES: &[(&str, &str)] = &[
+    ("AccessControl", "Access"),
+    ("BatchExport", "Export"),
+    ("Organization", "Organization"),
+    ("OrganizationDomain", "Domain"),
+    ("OrganizationInvite", "Invite"),
+    ("OrganizationMembership", "Membership"),
+    ("PersonalAPIKey", "API key"),
+    ("Plugin", "Plugin"),
+    ("PluginConfig", "Content of a plugin"),
+    ("Project", "Place of a project"),
+    ("ProxyRecord", "Proxy"),
+    ("Role", "Role"),
+    ("Team", "Project"),
+    ("User", "Account"),
+];
+
+/// A kind of things that change, in words; an unknown one stands for itself.
+pub fn scope(name: &str) -> &str {
+    found(SCOPES, name).unwrap_or(name)
+}
+
 /// What is wrong with a field, below its label; the API says the same to programs.
 pub fn fault(kind: Option<FieldKind>, code: &str, detail: &str) -> String {
     let chars_max = match kind {

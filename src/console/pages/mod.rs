@@ -8,7 +8,7 @@ use crate::app::Route;
 
 /// Every page, in the order of the navigation.
 pub(super) fn all() -> Vec<Page> {
-    [organization::members::pages()].into_iter().flatten().collect()
+    [organization::members::pages(), organization::audit::pages()].into_iter().flatten().collect()
 }
 
 /// What pages load and send besides.

@@ -1,5 +1,6 @@
 //! The pages of an organization.
 
+pub(super) mod audit;
 pub(super) mod members;
 
 use crate::api::Within;
