@@ -1,6 +1,7 @@
 //! What every request and every background task shares, and the routes that name it.
 
 pub mod about;
+pub mod once;
 pub mod openapi;
 pub mod route;
 
@@ -26,6 +27,7 @@ use crate::task_results::TaskResults;
 use crate::turns::Turns;
 use crate::vault::Vault;
 pub use about::Tag;
+use once::Once;
 pub use route::{Route, async_, public, read, scope, session, signed_in, tagged, write};
 
 pub struct App {
@@ -49,6 +51,8 @@ pub struct App {
     pub work: Arc<Pool>,
     /// How each background task's last run ended.
     pub task_results: TaskResults,
+    /// Forms of pages that must not be sent twice.
+    pub once: Once,
     parse_permits: Semaphore,
 }
 
@@ -74,6 +78,7 @@ impl App {
             hash_permits: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
             work: Pool::new(budgets.work),
             task_results: TaskResults::default(),
+            once: Once::default(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }
     }

@@ -1,5 +1,7 @@
 //! From a page's body to its answer: what stands around it for this person, and the headers.
 
+use std::sync::OnceLock;
+
 use maud::Markup;
 
 use super::layout::{self, Frame, Group, Item, Person, Theme};
@@ -129,6 +131,19 @@ impl Visit {
         let reply = html(200, page);
         // It is said once.
         if self.cookie(SAID).is_some() { cookies::note(self, SAID, "", 0, reply) } else { reply }
+    }
+
+    /// The page by `show`, for pages with a live region: 304 without rendering where nothing was committed since the
+    /// reader has seen it.
+    pub(super) fn live(&self, tx: &Tx, show: impl FnOnce() -> Result<Reply>) -> Result<Reply> {
+        // Counts of commits begin anew with each start of the server.
+        static START: OnceLock<String> = OnceLock::new();
+        let start = START.get_or_init(|| self.ids.base62::<8>());
+        let tag = format!("\"{start}-{}\"", tx.generation());
+        if self.header("if-none-match") == Some(&tag) {
+            return Ok(guarded(Reply::text(304, HTML, "").with("etag", tag)));
+        }
+        Ok(show()?.with("etag", tag))
     }
 
     /// Leads on to another page, which says what was done.

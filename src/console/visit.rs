@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::form::BOXES;
+use super::form::{BOXES, ONCE};
 use crate::api::input::field;
-use crate::api::{Body, Call, InOrganization, InProject, Input, Place};
+use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Values};
 use crate::app::App;
+use crate::app::once::Sending;
 use crate::auth::cookies;
 use crate::error::{Error, Result};
 use crate::resources::places;
+use crate::resources::signup::stays_here;
 use crate::store::{Tx, WriteTx};
+
+const ONCE_CHARS_MAX: usize = 64;
 
 /// One request for a page.
 #[derive(Clone)]
@@ -65,6 +69,11 @@ impl Visit {
         self.app.store.write(move |tx| act(&visit.at(tx)?, tx)).await
     }
 
+    /// The request, for what reads its body itself.
+    pub(super) fn call(&self) -> Arc<Call> {
+        Arc::clone(&self.call)
+    }
+
     /// The organization that the page belongs to.
     pub(super) fn organization(&self) -> Result<InOrganization> {
         self.place.in_organization()
@@ -94,9 +103,38 @@ impl Visit {
         field(&self.typed, true, name).and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// All fields of the form.
+    pub(super) fn sent(&self) -> Value {
+        (*self.typed).clone()
+    }
+
     /// Why what was typed is not taken, with what was typed.
     pub(super) fn refused(&self) -> Option<(&Error, Value)> {
         self.refusal.as_deref().map(|error| (error, (*self.typed).clone()))
+    }
+
+    /// What was typed, for a command that waits for something first.
+    pub(super) fn values(&self) -> Values {
+        Values::of_form((*self.typed).clone())
+    }
+
+    /// An identifier for a form that must not be sent twice.
+    pub(super) fn once(&self) -> String {
+        self.ids.base62::<22>()
+    }
+
+    /// Begins to do what a form is for that must not be sent twice; `None` where that was done before.
+    ///
+    /// # Errors
+    /// 401 for a stranger.
+    pub(super) fn begin(&self) -> Result<Option<Sending<'_>>> {
+        let id: String = self.typed(ONCE).chars().take(ONCE_CHARS_MAX).collect();
+        Ok(self.app.once.begin(self.user()?, &id, self.now))
+    }
+
+    /// Where the person wants to go on: a path of this site.
+    pub(super) fn next(&self) -> &str {
+        self.query("next").filter(|path| stays_here(path)).unwrap_or("/")
     }
 
     /// The path and the query of the request.

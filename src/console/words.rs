@@ -20,6 +20,11 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("last_name", "Last name", ""),
     ("organization_name", "Organization", "Your company or team. It can be changed later."),
     ("role_at_organization", "What you do there", ""),
+    (
+        "setup_code",
+        "Set-up code",
+        "The server printed it when it started. Look into its log: journalctl -u orgd, or docker logs.",
+    ),
     ("token", "Code", "Six digits from your authenticator app, or one of your recovery codes."),
     ("theme_mode", "Colours", ""),
     ("anonymize_data", "Leave my name out of analytics", ""),

@@ -121,7 +121,7 @@ static BY_AGE: Index<[u8; 32], Session, (SessionId, [u8; 32]), ()> =
 
 const EMAIL: Field<String> = Field::email("email").required().write_only();
 const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).required().write_only();
-const LOGIN: &[FieldInfo] = &[EMAIL.info(), PASSWORD.info()];
+pub const LOGIN: &[FieldInfo] = &[EMAIL.info(), PASSWORD.info()];
 const SUCCESS: &[FieldInfo] = &[Field::boolean("success").read_only()];
 const USER_AGENT_CHARS_MAX: usize = 300;
 

@@ -84,7 +84,7 @@ const ROLE_AT_ORGANIZATION: Field<String> = Field::text("role_at_organization", 
 const REFERRAL_SOURCE: Field<String> = Field::text("referral_source", 1000).blank().write_only();
 const EMAIL_OPT_IN: Field<bool> = Field::boolean("email_opt_in").write_only();
 const NEXT_URL: Field<Option<String>> = Field::long_text("next_url").blank().nullable().write_only();
-const SIGN_UP: &[FieldInfo] = &[
+pub const SIGN_UP: &[FieldInfo] = &[
     FIRST_NAME.info(),
     LAST_NAME.info(),
     EMAIL.info(),
@@ -96,7 +96,7 @@ const SIGN_UP: &[FieldInfo] = &[
     NEXT_URL.info(),
 ];
 
-const ACCEPT: &[FieldInfo] =
+pub const ACCEPT: &[FieldInfo] =
     &[FIRST_NAME.info(), LAST_NAME.info(), PASSWORD.info(), ROLE_AT_ORGANIZATION.info(), EMAIL_OPT_IN.info()];
 
 const SIGNED_UP: &[FieldInfo] = &[
@@ -147,7 +147,7 @@ fn signed_up(app: &App, call: &Call, entered: &Entered, next_url: Option<&str>) 
 
 /// Whether the address is a path of this site. Browsers drop tabs and line ends wherever they stand, and read a
 /// backslash as a slash.
-fn stays_here(url: &str) -> bool {
+pub fn stays_here(url: &str) -> bool {
     url.starts_with('/')
         && !url.starts_with("//")
         && !url.contains(|letter: char| letter.is_control() || letter == '\\')

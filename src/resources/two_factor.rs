@@ -25,7 +25,9 @@ use crate::ids::UserId;
 use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::{Sealed, Vault};
 
-pub use flows::{NewSecret, log_in, new_recovery_codes, new_secret, switch_off, validate};
+pub use flows::{
+    NewSecret, is_awaited, log_in, new_recovery_codes, new_secret, show_secret, switch_off, validate,
+};
 
 pub static RESOURCE: Resource =
     Resource::of(routes).tables(&[&DEVICES]).samples(samples).seals(&[show_sealed]);
@@ -148,7 +150,7 @@ const CURRENT_PASSWORD: Field<String> =
     Field::secret("current_password", password::CHARS_MAX).blank().write_only();
 const PROOF: &[FieldInfo] = &[CURRENT_PASSWORD.info()];
 const TOKEN: Field<String> = Field::text("token", 50).required().write_only();
-const STEP: &[FieldInfo] = &[TOKEN.info()];
+pub const STEP: &[FieldInfo] = &[TOKEN.info()];
 const SUCCESS: &[FieldInfo] = &[Field::boolean("success").read_only()];
 const SETUP: &[FieldInfo] = &[
     Field::boolean("success").read_only(),

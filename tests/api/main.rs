@@ -16,6 +16,7 @@ mod capture_v1;
 mod cascades;
 mod clients;
 mod connections;
+mod console;
 mod cross_site;
 mod damage;
 mod destinations;

@@ -1,8 +1,6 @@
 //! The second factor as people meet it, for the API and for pages: each step judges the caller, waits for a password
 //! or a slot for a guess, and then runs its command in a transaction.
 
-use std::sync::Arc;
-
 use super::{INVALID, NOT_VALID, UNREADABLE, totp, unusable};
 use super::{
     LOG_IN_SECONDS, disable, enable, enabled, is_enabled, pending, period, renew_recovery_codes, take,
@@ -10,7 +8,7 @@ use super::{
 use crate::api::Ctx;
 use crate::app::App;
 use crate::auth::guesses::{Guess, RefusedGuess};
-use crate::error::{Error, Result, invalid_body};
+use crate::error::{Error, Result, denied, invalid_body};
 use crate::ids::UserId;
 use crate::logging::{self, SecurityEvent};
 use crate::resources::sessions::{self, Browser, Entered};
@@ -33,15 +31,38 @@ pub async fn new_secret(app: &App, ctx: &Ctx, current_password: Option<String>) 
     let user = ctx.user()?;
     sessions::require_recent_login(ctx)?;
     if app.store.read(|tx| is_enabled(tx, user))? {
-        return Err(invalid_body("2fa_already_enabled", "2FA is enabled already. Disable it first."));
+        return Err(already_enabled());
     }
     prove(app, ctx, user, current_password).await?;
     app.store.read(|tx| {
         places::still_calls(ctx, tx)?;
-        let totp = totp(pending(ctx, tx, period(ctx.now))?, &users::find(tx, user)?.email)?;
-        let otpauth_url = totp.to_url().map_err(unusable)?;
-        Ok(NewSecret { secret: totp.secret().to_base32(), otpauth_url })
+        secret(ctx, tx, user)
     })
+}
+
+/// The same for a caller who logged in just now.
+///
+/// # Errors
+/// 400 where there is a second factor already; 403 for a session whose password was given more than ten minutes ago.
+pub fn show_secret(ctx: &Ctx, tx: &Tx) -> Result<NewSecret> {
+    let user = ctx.user()?;
+    if !sessions::has_just_logged_in(ctx)? {
+        return Err(denied(sessions::RECENT_LOGIN_REQUIRED));
+    }
+    if is_enabled(tx, user)? {
+        return Err(already_enabled());
+    }
+    secret(ctx, tx, user)
+}
+
+fn secret(ctx: &Ctx, tx: &Tx, user: UserId) -> Result<NewSecret> {
+    let totp = totp(pending(ctx, tx, period(ctx.now))?, &users::find(tx, user)?.email)?;
+    let otpauth_url = totp.to_url().map_err(unusable)?;
+    Ok(NewSecret { secret: totp.secret().to_base32(), otpauth_url })
+}
+
+fn already_enabled() -> Error {
+    invalid_body("2fa_already_enabled", "2FA is enabled already. Disable it first.")
 }
 
 /// Gives the caller the second factor whose secret they were shown. A first code proves that the app has it; a
@@ -139,6 +160,15 @@ pub async fn log_in(app: &App, ctx: &Ctx, browser: &Browser, token: String) -> R
         Err(_) => slot.give_back(),
     }
     entered
+}
+
+/// Whether the session of this browser waits for a code.
+///
+/// # Errors
+/// None but of the data file.
+pub fn is_awaited(ctx: &Ctx, tx: &Tx, browser: &Browser) -> Result<bool> {
+    let earliest = ctx.now.plus_seconds(-LOG_IN_SECONDS);
+    Ok(sessions::awaiting_second_step(tx, browser.session, earliest)?.is_some())
 }
 
 /// The user whose code the session of this browser waits for.

@@ -71,9 +71,11 @@ fn nothing(visit: &Visit, here: &Here, found: &Found) -> Markup {
             "The entries that were looked at do not match. Older ones may: go on below.",
             None,
         ),
-        (true, None) => {
-            empty("Nothing in this time", "No entry matches these filters.", Some((&everything, "Show everything")))
-        }
+        (true, None) => empty(
+            "Nothing in this time",
+            "No entry matches these filters.",
+            Some((&everything, "Show everything")),
+        ),
         (false, None) => empty(
             "Nothing has changed yet",
             "Every change of people, roles, projects, exports, domains and keys is written down here.",
@@ -89,7 +91,9 @@ fn files(visit: &Visit, here: &Here) -> Markup {
     let without_cursor = |address: String| {
         let (path, query) = address.split_once('?').unwrap_or((&address, ""));
         let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
-        form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1).extend_pairs(kept).finish()
+        form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1)
+            .extend_pairs(kept)
+            .finish()
     };
     html! {
         p {
@@ -201,7 +205,8 @@ fn filters(visit: &Visit, choices: &Choices, projects: &[(String, String)]) -> M
     let scopes = named(&choices.scopes, |name| words::scope(name).to_owned());
     let activities = named(&choices.activities, |name| name.replace('_', " "));
     let clients = named(&choices.clients, str::to_owned);
-    let system = [("true".to_owned(), "Nobody signed in".to_owned()), ("false".into(), "Somebody signed in".into())];
+    let system =
+        [("true".to_owned(), "Nobody signed in".to_owned()), ("false".into(), "Somebody signed in".into())];
     let is_open = MORE.iter().any(|name| !visit.chosen(name).is_empty());
     let more = html! {
         details open[is_open] {

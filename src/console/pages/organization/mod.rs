@@ -1,10 +1,18 @@
 //! The pages of an organization.
 
 pub(super) mod audit;
+pub(super) mod exports;
 pub(super) mod members;
 
 use crate::api::Within;
+use crate::console::page::Page;
 
 /// Where the pages of an organization are.
 pub(super) const BASE: &str = "/organization/{organization_id}";
 pub(super) const HERE: Within = Within::Organization("organization_id");
+
+/// The pages of an organization, in the order of the navigation.
+pub(super) fn pages() -> Vec<Page> {
+    let all = [members::pages(), exports::pages(), audit::pages()];
+    all.into_iter().flatten().collect()
+}
