@@ -234,8 +234,8 @@ const NO_OP: &[Setting] = &[text("arg")];
 
 /// What every type takes besides: filters, and names of PostHog's own that say nothing here.
 const COMMON: &[Setting] = &[
-    setting("exclude_events", Holds::Texts).nullable(),
     setting("include_events", Holds::Texts).nullable(),
+    setting("exclude_events", Holds::Texts).nullable(),
     setting("batch_export_id", Holds::Anything),
     setting("team_id", Holds::Anything),
     setting("interval", Holds::Anything),

@@ -119,7 +119,7 @@ fn only(
 }
 
 /// An export under its organization.
-pub type Row = ((OrganizationId, BatchExportId), BatchExport);
+pub(super) type Row = ((OrganizationId, BatchExportId), BatchExport);
 
 pub(super) fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = match call.place {

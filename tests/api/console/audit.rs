@@ -16,8 +16,8 @@ fn administrators_see_who_changed_what_before_and_after() {
         .patch(&org.at(&format!("roles/{}/", text(&role["id"]))), json!({"name": "<b>Readers"}))
         .json(200);
     let page = org.owner.page(&at(&org, "audit"));
-    shows(&page, &["Role updated", "&lt;b>Readers", &org.owner.email, "Session", "<details>", "1 field"]);
-    shows(&page, &["Before: ", "Analysts", "After: ", "&lt;b>Readers"]);
+    shows(&page, &["Role updated", "&lt;b&gt;Readers", &org.owner.email, "Session", "<details>", "1 field"]);
+    shows(&page, &["Before: ", "Analysts", "After: ", "&lt;b&gt;Readers"]);
     shows(&page, &["Role created"]);
     hides(&page, &["<b>"]);
     // A key is named by its mask.

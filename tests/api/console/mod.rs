@@ -1,6 +1,10 @@
 //! The pages for people, as a browser uses them.
 
 mod audit;
+mod domains;
+mod exports;
+mod keys;
+mod plugins;
 
 use ureq::http::Method;
 

@@ -5,13 +5,15 @@ use serde_json::{Map, Value, json};
 
 use super::kind_name;
 use crate::api::fields::{FieldInfo, FieldKind};
-use crate::api::{Field, Input};
+use crate::api::{Ctx, Field, Input};
 use crate::clock::Time;
 use crate::console::form::{Control, Form, lines};
 use crate::console::parts::{Tone, notice, tag};
 use crate::console::visit::Visit;
+use crate::console::words;
 use crate::resources::batch_exports::destination::Kind;
-use crate::resources::batch_exports::{BatchExport, FIELDS, Tested};
+use crate::resources::batch_exports::interval::Interval;
+use crate::resources::batch_exports::{BatchExport, FIELDS, Tested, commands};
 
 /// Fields of an export beside its destination, before and after it.
 const WHEN: &[&str] = &["offset_day", "offset_hour", "timezone", "start_at", "end_at"];
@@ -21,6 +23,7 @@ pub(super) const PROJECT: FieldInfo = Field::long_text("project").required().inf
 
 /// The fields of an export to a destination of this type.
 pub(super) fn fields<'a>(
+    ctx: &Ctx,
     form: Form<'a>,
     kind: Kind,
     stored: Option<&BatchExport>,
@@ -39,7 +42,11 @@ pub(super) fn fields<'a>(
         form = form.field(FIELDS, "model", |control| required(control));
         form = form.field(FIELDS, "hogql_query", |control| control.long());
     }
-    form = form.field(FIELDS, "interval", |control| control.before(html! { h2 { "When" } }));
+    let before = stored.map(|export| export.interval);
+    let intervals = Interval::ALL.into_iter().filter(|it| commands::may_run(ctx, *it) || before == Some(*it));
+    let intervals = intervals.map(|it| (it.name(), words::choice("interval", it.name())));
+    form =
+        form.field(FIELDS, "interval", |control| control.choices(intervals).before(html! { h2 { "When" } }));
     WHEN.iter().fold(form, |form, name| form.field(FIELDS, name, |control| control.help(help(name))))
 }
 
@@ -66,6 +73,9 @@ fn setting<'a>(kind: Kind, field: FieldInfo, is_first: bool, is_stored: bool) ->
     }
     if field.name == "include_events" {
         control = control.before(html! { h2 { "What" } });
+    }
+    if field.name == "token" {
+        control = control.label("Token").help("The token of the project there, such as phc_...");
     }
     if is_stored && kind.hides(field.name) { control.kept() } else { control }
 }

@@ -25,7 +25,7 @@ fn page(visit: &Visit, tx: &Tx, steps: Option<&[Tested]>) -> Result<Reply> {
     let kind = found.export.destination.kind;
     let title = format!("Edit {}", found.export.name);
     let values = if steps.is_some() { visit.sent() } else { draft::values(kind, Some(&found.export)) };
-    let form = draft::fields(Form::new(Some(visit.token())), kind, Some(&found.export), &[])
+    let form = draft::fields(visit, Form::new(Some(visit.token())), kind, Some(&found.export), &[])
         .show(values)
         .refused(visit.refused())
         .button("Save")

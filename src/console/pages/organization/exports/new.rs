@@ -66,13 +66,14 @@ fn page(visit: &Visit, tx: &Tx, steps: Option<&[Tested]>) -> Result<Reply> {
     let title = format!("New export: {}", kind_name(kind));
     let new = here.path("exports/new");
     let values = if steps.is_some() { visit.sent() } else { draft::values(kind, None) };
-    let form = draft::fields(Form::new(Some(visit.token())), kind, None, &projects_of(visit, tx, &here)?)
-        .show(values)
-        .refused(visit.refused())
-        .button("Create and run")
-        .button_for("Create paused", "what", "paused")
-        .button_for("Test", "what", "test")
-        .cancel(&new);
+    let form =
+        draft::fields(visit, Form::new(Some(visit.token())), kind, None, &projects_of(visit, tx, &here)?)
+            .show(values)
+            .refused(visit.refused())
+            .button("Create and run")
+            .button_for("Create paused", "what", "paused")
+            .button_for("Test", "what", "test")
+            .cancel(&new);
     visit.show(
         tx,
         &title,
