@@ -292,6 +292,15 @@ fn by_address(tx: &Tx, email: &str) -> Result<UserId> {
     users::by_email(tx, email)?.ok_or_else(unknown)
 }
 
+/// A link by which a user can choose a new password, once, within an hour; the user is found by their address.
+///
+/// # Errors
+/// Nobody has the address.
+pub async fn reset_link(app: &Arc<App>, email: String) -> Result<String> {
+    let ctx = Ctx { origin: format!("http://{}", app.config.listen), ..ctx(app) };
+    app.store.write(move |tx| users::reset_link(&ctx, tx, by_address(tx, &email)?)).await
+}
+
 /// Takes the second factor from a user who has lost it, and ends all their sessions.
 pub async fn remove_two_factor(app: &Arc<App>, email: String) -> Result<()> {
     let ctx = ctx(app);

@@ -84,6 +84,14 @@ enum Admin {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Prints a link by which a user can choose a new password, once, within an hour, when the server runs again.
+    ResetLink {
+        #[command(flatten)]
+        file: DataOption,
+        /// E-mail address of the user.
+        #[arg(long)]
+        email: String,
+    },
     /// Takes the second factor from a user who has lost it; their password stays.
     RemoveTwoFactor {
         #[command(flatten)]
@@ -219,6 +227,7 @@ impl Admin {
     fn data(&self) -> PathBuf {
         match self {
             Admin::ResetPassword { file, .. }
+            | Admin::ResetLink { file, .. }
             | Admin::RemoveTwoFactor { file, .. }
             | Admin::EndSessions { file, .. }
             | Admin::FreeDomain { file, .. }
@@ -242,6 +251,10 @@ async fn admin(command: Admin) -> CommandResult {
             if given.is_none() {
                 println!("{password}");
             }
+            Ok(())
+        }
+        Admin::ResetLink { email, .. } => {
+            println!("{}", admin::reset_link(&app, email).await.map_err(sentence)?);
             Ok(())
         }
         Admin::RemoveTwoFactor { email, .. } => admin::remove_two_factor(&app, email).await.map_err(sentence),

@@ -22,7 +22,7 @@ pub struct PathNode {
 }
 
 /// Parameters that name something and open nothing, so that the log may hold them.
-const LOGGED: [&str; 9] = [
+const LOGGED: [&str; 10] = [
     "backfill_id",
     "id",
     "organization_id",
@@ -31,6 +31,7 @@ const LOGGED: [&str; 9] = [
     "run_id",
     "session_id",
     "user__uuid",
+    "user_uuid",
     "uuid",
 ];
 /// Routes below it are opened by what their paths name.

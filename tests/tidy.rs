@@ -263,6 +263,68 @@ fn each_library_is_named_where_it_belongs() {
     }
 }
 
+/// Whether an `else` stands in markup without its `@`, where it would become an element.
+fn has_bare_else(tokens: TokenStream) -> bool {
+    let is = |token: Option<&TokenTree>, sign: char| matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == sign);
+    let mut before = None;
+    // From `@let` to its semicolon all is Rust, and so is what stands in parentheses and brackets.
+    let mut is_rust = false;
+    for token in tokens {
+        match &token {
+            TokenTree::Ident(word) if word == "let" && is(before.as_ref(), '@') => is_rust = true,
+            TokenTree::Ident(word) if word == "else" && !is_rust && !is(before.as_ref(), '@') => return true,
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace && !is_rust => {
+                if has_bare_else(group.stream()) {
+                    return true;
+                }
+            }
+            _ => is_rust &= !is(Some(&token), ';'),
+        }
+        before = Some(token);
+    }
+    false
+}
+
+/// The content of every `html!`.
+fn markups(tokens: TokenStream) -> Vec<TokenStream> {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let mut found = Vec::new();
+    for (place, token) in tokens.iter().enumerate() {
+        let TokenTree::Group(group) = token else { continue };
+        let is_markup = place >= 2 && matches!(&tokens[place - 2], TokenTree::Ident(name) if name == "html");
+        if is_markup {
+            found.push(group.stream());
+        }
+        found.extend(markups(group.stream()));
+    }
+    found
+}
+
+/// `else` without `@` is an element with this name, and what is meant to be escaped stays so.
+#[test]
+fn markup_holds_no_keyword_and_no_text_that_is_not_escaped() {
+    for source in sources("src/console") {
+        let shown = source.path.display();
+        assert!(
+            !markups(source.tokens()).into_iter().any(has_bare_else),
+            "src/console/{shown} has a bare else"
+        );
+        let may = ["parts.rs", "chart.rs", "qr.rs"].iter().any(|name| source.is(name));
+        assert!(may || !source.text.contains("PreEscaped"), "src/console/{shown} names PreEscaped");
+    }
+    for (text, is_bare) in [
+        ("html! { @if a { b } @else { c } }", false),
+        ("html! { p { @if a { b } else { c } } }", true),
+        ("html! { @if let Some(a) = b { @if a { b } else { c } } }", true),
+        ("html! { @let a = if b { c } else { d }; p { (a) } }", false),
+        ("html! { p { (if a { b } else { c }) } }", false),
+        ("html! { (f(html! { @if a { b } else { c } })) }", true),
+    ] {
+        let found = markups(text.parse().expect("tokens")).into_iter().any(has_bare_else);
+        assert_eq!(found, is_bare, "{text}");
+    }
+}
+
 /// `finish` notices a field that the handler forgot, and `only` calls it.
 #[test]
 fn whoever_reads_a_form_finishes_it() {

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use super::guesses::Guesses;
 use crate::clock::{SECOND_MICROS, Time};
+use crate::config::network_of;
 use crate::error::{Error, Result};
 use crate::ids::{ProxyRecordId, UserId};
 
@@ -17,8 +19,13 @@ const USER_WRITES_PER_MINUTE: u32 = 5;
 const ADDRESS_CHANGES_PER_HOUR: u32 = 10;
 const DAY_SECONDS: i64 = 24 * HOUR_SECONDS;
 const RESENT_INVITES_PER_DAY: u32 = 6;
+const RESETS_PER_DAY: u32 = 6;
+const VERIFICATIONS_PER_DAY: u32 = 6;
+const PASSWORD_CHANGES_PER_MINUTE: u32 = 5;
+const SIGN_UPS_PER_DAY: u32 = 5;
+const PRECHECKS_PER_MINUTE: u32 = 30;
 const DIAGNOSIS_SECONDS: i64 = 30;
-/// When so many are watched, the stale ones are forgotten.
+/// When so many are watched, the stale ones are forgotten, and then those that did least.
 const WATCHED_MAX: usize = 10_000;
 
 /// All limits.
@@ -30,6 +37,11 @@ pub struct Throttles {
     address_changes: RateLimiter<UserId>,
     resent_invites: RateLimiter<[u8; 32]>,
     diagnoses: RateLimiter<(UserId, ProxyRecordId)>,
+    resets: RateLimiter<[u8; 32]>,
+    verifications: RateLimiter<UserId>,
+    password_changes: RateLimiter<UserId>,
+    sign_ups: RateLimiter<IpAddr>,
+    prechecks: RateLimiter<IpAddr>,
     pub guesses: Guesses,
 }
 
@@ -65,6 +77,46 @@ impl Throttles {
     /// 429 beyond six in a day.
     pub fn resent_invite(&self, address: [u8; 32], now: Time) -> Result<()> {
         self.resent_invites.hit(address, now, DAY_SECONDS, RESENT_INVITES_PER_DAY)
+    }
+
+    /// Counts a wish for a link to a new password, by the hash of the address, whether anybody has it or not.
+    ///
+    /// # Errors
+    /// 429 beyond six in a day.
+    pub fn password_reset(&self, address: [u8; 32], now: Time) -> Result<()> {
+        self.resets.hit(address, now, DAY_SECONDS, RESETS_PER_DAY)
+    }
+
+    /// Counts a wish for a link that confirms an address.
+    ///
+    /// # Errors
+    /// 429 beyond six in a day.
+    pub fn verification(&self, user: UserId, now: Time) -> Result<()> {
+        self.verifications.hit(user, now, DAY_SECONDS, VERIFICATIONS_PER_DAY)
+    }
+
+    /// Counts a change of a user's password, right or wrong.
+    ///
+    /// # Errors
+    /// 429 beyond five in a minute.
+    pub fn password_change(&self, user: UserId, now: Time) -> Result<()> {
+        self.password_changes.hit(user, now, MINUTE_SECONDS, PASSWORD_CHANGES_PER_MINUTE)
+    }
+
+    /// Counts a sign-up of a network where anybody may.
+    ///
+    /// # Errors
+    /// 429 beyond five in a day.
+    pub fn sign_up(&self, peer: IpAddr, now: Time) -> Result<()> {
+        self.sign_ups.hit(network_of(peer), now, DAY_SECONDS, SIGN_UPS_PER_DAY)
+    }
+
+    /// Counts a question that comes before a log-in or a sign-up.
+    ///
+    /// # Errors
+    /// 429 beyond thirty in a minute.
+    pub fn precheck(&self, peer: IpAddr, now: Time) -> Result<()> {
+        self.prechecks.hit(network_of(peer), now, MINUTE_SECONDS, PRECHECKS_PER_MINUTE)
     }
 
     /// Counts a change to a user's own settings.
@@ -139,6 +191,9 @@ impl<K: Hash + Eq + Copy> RateLimiter<K> {
         if watched.len() >= WATCHED_MAX {
             watched.retain(|_, window| slot - window.newest <= SLOTS as i64);
         }
+        if watched.len() >= WATCHED_MAX && !watched.contains_key(&key) {
+            drop_least(&mut watched);
+        }
         let window = watched.entry(key).or_default();
         window.advance(slot);
         if window.total() >= max {
@@ -151,6 +206,17 @@ impl<K: Hash + Eq + Copy> RateLimiter<K> {
         let count = &mut window.counts[Window::index(slot)];
         *count = count.saturating_add(1);
         Ok(())
+    }
+}
+
+/// Drops about a quarter of those watched, who did least: nobody who makes others up forgets a limit that is met.
+fn drop_least<K: Hash + Eq + Copy>(watched: &mut HashMap<K, Window>) {
+    let mut by_weight: Vec<(u32, i64, K)> =
+        watched.iter().map(|(key, window)| (window.total(), window.newest, *key)).collect();
+    let place = by_weight.len() / 4;
+    by_weight.select_nth_unstable_by_key(place, |(total, newest, _)| (*total, *newest));
+    for (.., key) in &by_weight[..=place] {
+        watched.remove(key);
     }
 }
 
@@ -174,6 +240,20 @@ mod tests {
         assert_eq!(refused(0), Some(60));
         assert_eq!(refused(59), Some(1));
         assert_eq!(refused(60), None);
+    }
+
+    #[test]
+    fn what_is_watched_is_bounded_and_a_met_limit_is_not_forgotten() {
+        let limiter = RateLimiter::default();
+        let start = Time(1_000_020 * SECOND_MICROS);
+        for _ in 0..6 {
+            assert!(limiter.hit(u32::MAX, start, 60, 6).is_ok());
+        }
+        for other in 0..3 * u32::try_from(WATCHED_MAX).unwrap() {
+            assert!(limiter.hit(other, start, 60, 6).is_ok());
+        }
+        assert!(limiter.watched.lock().unwrap().len() <= WATCHED_MAX);
+        assert!(limiter.hit(u32::MAX, start, 60, 6).is_err());
     }
 
     #[test]

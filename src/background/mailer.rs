@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ use crate::clock::Time;
 use crate::config::Config;
 use crate::error::Result;
 use crate::ids::MailId;
-use crate::resources::outbox::{self, Mail, Outgoing};
+use crate::resources::outbox::{self, Mail, Outgoing, Tried};
 use crate::store::TableInfo;
 
 type SmtpTransport = AsyncSmtpTransport<Tokio1Executor>;
@@ -77,7 +78,7 @@ impl Mailer {
         let mut queued_at = mail.created_at;
         let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
             Outgoing::Gone => return Ok(()),
-            Outgoing::Unreadable => Err("its invite's link was sealed with another secret key".to_owned()),
+            Outgoing::Unreadable => Err("its link was sealed with another secret key".to_owned()),
             Outgoing::Ready(mail) => {
                 queued_at = mail.created_at;
                 message(&self.from, id, &mail)
@@ -90,18 +91,18 @@ impl Mailer {
             }),
             Err(cause) => Err((true, cause)),
         };
-        let done = match &outcome {
+        let tried = match outcome {
             Ok(()) => {
                 info!(mail = %id, attempt = mail.attempts + 1, "a mail was sent");
-                true
+                Tried::Sent
             }
             Err((for_good, cause)) => {
                 warn!(mail = %id, attempt = mail.attempts + 1, for_good, %cause, "a mail could not be sent");
-                *for_good
+                if for_good { Tried::Refused } else { Tried::Failed(cause) }
             }
         };
         let now = app.clock.now();
-        app.store.write(move |tx| outbox::settle(tx, id, queued_at, done, now)).await
+        app.store.write(move |tx| outbox::settle(tx, id, queued_at, &tried, now)).await
     }
 }
 
@@ -123,6 +124,24 @@ fn message_id(from: &Mailbox, id: MailId, queued_at: Time) -> String {
     format!("<{}@{}>", uuid::Builder::from_custom_bytes(bytes).into_uuid(), domain(from))
 }
 
+/// Says that no person wrote the mail, so that no program answers it (RFC 3834).
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> std::result::Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(AutoSubmitted)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
 fn message(from: &Mailbox, id: MailId, mail: &Mail) -> std::result::Result<Message, String> {
     let to: Mailbox =
         ascii_address(&mail.to).parse().map_err(|cause| format!("the address is unusable: {cause}"))?;
@@ -131,6 +150,7 @@ fn message(from: &Mailbox, id: MailId, mail: &Mail) -> std::result::Result<Messa
         .from(from.clone())
         .to(to)
         .subject(&mail.subject)
+        .header(AutoSubmitted)
         .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
         .map_err(|cause| format!("the mail could not be put together: {cause}"))
 }

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::parts::Tone;
+use super::parts::{Tone, grouped};
 
-/// One bar. Its label and words are shown where somebody points at it.
+/// One bar. Its label, a short one such as a day, is shown with its value where somebody points at it.
 #[derive(Clone, Debug)]
 pub struct Bar {
     pub label: String,
@@ -15,18 +15,20 @@ pub struct Bar {
 const HEIGHT: u64 = 60;
 const STEP: u64 = 10;
 const WIDTH: u64 = 8;
+/// A few bars are not drawn wider than those of a chart of so many.
+const BARS_MIN: usize = 14;
 
 /// Bars from the oldest on the left; `sentence` says what they show, for those who don't see them.
 pub fn bars(sentence: &str, all: &[Bar]) -> Markup {
     let greatest = all.iter().map(|bar| bar.value).max().unwrap_or(0);
     html! {
         figure.chart {
-            svg role="img" aria-label=(sentence) viewBox={ "0 0 " (STEP * all.len().max(1) as u64) " " (HEIGHT) }
+            svg role="img" aria-label=(sentence) viewBox={ "0 0 " (STEP * all.len().max(BARS_MIN) as u64) " " (HEIGHT) }
                 preserveAspectRatio="none" {
                 @for (place, bar) in all.iter().enumerate() {
                     @let height = scaled(bar.value, greatest);
                     rect class=(bar.tone.class()) x=(STEP * place as u64) y=(HEIGHT - height) width=(WIDTH)
-                        height=(height) { title { (bar.label) } }
+                        height=(height) { title { (bar.label) ": " (grouped(bar.value)) } }
                 }
             }
             (ends(all.first().map(|bar| bar.label.as_str()), all.last().map(|bar| bar.label.as_str())))
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_chart_without_values_is_drawn() {
-        assert!(bars("Nothing yet", &[]).0.contains("viewBox=\"0 0 10 60\""));
+        assert!(bars("Nothing yet", &[]).0.contains("viewBox=\"0 0 140 60\""));
         assert!(sparkline("Nothing yet", &[]).0.contains("points=\"\""));
     }
 }

@@ -1,12 +1,18 @@
 //! Forms out of lists of fields: the kind of a field decides its control. What was refused is shown again
 //! with every error of every field. Invariant: a secret is never shown again.
 
+mod control;
+mod entry;
+
 use maud::{Markup, Render, html};
 use serde_json::Value;
 
+pub use control::Control;
+use entry::Entry;
+
 use super::parts::Look;
 use super::words;
-use crate::api::fields::{FieldInfo, FieldKind, check_all};
+use crate::api::fields::{FieldInfo, check_all};
 use crate::error::Error;
 
 /// Hidden field: the names of the boxes of a form, since an unticked box sends nothing.
@@ -15,117 +21,6 @@ pub const BOXES: &str = "boxes";
 pub const ONCE: &str = "once";
 /// Hidden field: proof that the form is ours.
 pub const TOKEN: &str = "csrfmiddlewaretoken";
-
-/// One field of a form.
-#[derive(Clone, Debug)]
-pub struct Control<'a> {
-    field: FieldInfo,
-    label: String,
-    help: String,
-    choices: Option<Vec<(String, String)>>,
-    autocomplete: Option<&'a str>,
-    is_long: bool,
-    is_kept: bool,
-    takes_focus: bool,
-    before: Option<Markup>,
-    after: Option<Markup>,
-}
-
-impl<'a> Control<'a> {
-    /// A field with its usual words.
-    pub fn new(field: FieldInfo) -> Control<'a> {
-        Control {
-            field,
-            label: words::label(field.name).into_owned(),
-            help: words::help(field.name).to_owned(),
-            choices: words::choices(field.name).map(|all| {
-                let owned = |(value, label): &(&str, &str)| ((*value).to_owned(), (*label).to_owned());
-                all.iter().map(owned).collect()
-            }),
-            autocomplete: words::autocomplete(field.name),
-            is_long: words::is_long(field.name),
-            is_kept: false,
-            takes_focus: false,
-            before: None,
-            after: None,
-        }
-    }
-
-    pub fn label(mut self, label: impl Into<String>) -> Control<'a> {
-        self.label = label.into();
-        self
-    }
-
-    pub fn help(mut self, help: impl Into<String>) -> Control<'a> {
-        self.help = help.into();
-        self
-    }
-
-    /// What may be chosen: value and words. A list of texts or numbers becomes boxes, anything else a select.
-    pub fn choices<V: Into<String>, W: Into<String>>(
-        mut self,
-        all: impl IntoIterator<Item = (V, W)>,
-    ) -> Control<'a> {
-        self.choices = Some(all.into_iter().map(|(value, words)| (value.into(), words.into())).collect());
-        self
-    }
-
-    /// What a browser may fill in, in the words of HTML.
-    pub fn autocomplete(mut self, what: &'a str) -> Control<'a> {
-        self.autocomplete = Some(what);
-        self
-    }
-
-    /// Text of several lines.
-    pub fn long(mut self) -> Control<'a> {
-        self.is_long = true;
-        self
-    }
-
-    /// A secret that is stored: left empty it stays.
-    pub fn kept(mut self) -> Control<'a> {
-        self.is_kept = true;
-        self
-    }
-
-    /// The field that the page begins with.
-    pub fn first(mut self) -> Control<'a> {
-        self.takes_focus = true;
-        self
-    }
-
-    /// What stands before it, such as a heading.
-    pub fn before(mut self, markup: Markup) -> Control<'a> {
-        self.before = Some(markup);
-        self
-    }
-
-    /// What stands after it.
-    pub fn after(mut self, markup: Markup) -> Control<'a> {
-        self.after = Some(markup);
-        self
-    }
-
-    fn is_list(&self) -> bool {
-        matches!(self.field.kind, FieldKind::Texts { .. } | FieldKind::Integers | FieldKind::List)
-    }
-
-    fn is_box(&self) -> bool {
-        matches!(self.field.kind, FieldKind::Boolean)
-    }
-
-    /// Whether nothing is a fine value.
-    fn is_optional(&self) -> bool {
-        self.is_kept || self.field.nullable || self.field.blank || (self.is_list() && !self.field.required)
-    }
-
-    fn is_about(&self, attr: &str) -> bool {
-        let name = self.field.name;
-        attr == name
-            || attr.strip_prefix(name).is_some_and(|rest| rest.starts_with("__"))
-            || attr.strip_suffix(name).is_some_and(|rest| rest.ends_with("__"))
-    }
-}
 
 /// What is wrong: with which control, by its place, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -339,8 +234,8 @@ impl<'a> Form<'a> {
             @for (place, control) in self.controls.iter().enumerate() {
                 @let fault = faults.iter().find(|fault| fault.control == Some(place));
                 @if let Some(before) = &control.before { (before) }
-                (Row { control, id: self.id_of(control), value: self.values.get(control.field.name),
-                       fault: fault.map(|fault| fault.sentence.as_str()) })
+                (Entry { control, id: self.id_of(control), value: self.values.get(control.field.name),
+                       fault: fault.map(|fault| fault.sentence.as_str()), is_again: self.is_wrong() })
                 @if let Some(after) = &control.after { (after) }
             }
         }
@@ -370,204 +265,6 @@ impl Render for Form<'_> {
                 @if !self.buttons.is_empty() { (self.buttons()) }
             }
         }
-    }
-}
-
-/// One field as it is shown.
-struct Row<'a> {
-    control: &'a Control<'a>,
-    id: String,
-    value: Option<&'a Value>,
-    fault: Option<&'a str>,
-}
-
-impl Render for Row<'_> {
-    fn render(&self) -> Markup {
-        if self.control.is_box() {
-            return self.tick();
-        }
-        if self.control.is_list() && self.control.choices.is_some() {
-            return self.ticks();
-        }
-        html! {
-            div.field.wrong[self.fault.is_some()] {
-                label for=(self.id) { (self.label()) }
-                (self.entry())
-                (self.texts())
-            }
-        }
-    }
-}
-
-impl Row<'_> {
-    fn label(&self) -> Markup {
-        let is_optional = self.control.is_optional() && !self.control.is_kept;
-        html! { (self.control.label) @if is_optional { span.soft { " (optional)" } } }
-    }
-
-    fn help(&self) -> String {
-        let kept = if self.control.is_kept { "It is set. Leave this empty to keep it." } else { "" };
-        [self.control.help.as_str(), kept]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-
-    /// Help and error, which the control names.
-    fn texts(&self) -> Markup {
-        let help = self.help();
-        html! {
-            @if !help.is_empty() { p.help id={ (self.id) "-help" } { (help) } }
-            @if let Some(fault) = self.fault {
-                p.error id={ (self.id) "-error" } { span.hidden { "Error: " } (fault) }
-            }
-        }
-    }
-
-    fn described_by(&self) -> Option<String> {
-        let help = (!self.help().is_empty()).then(|| format!("{}-help", self.id));
-        let error = self.fault.map(|_| format!("{}-error", self.id));
-        let ids: Vec<String> = help.into_iter().chain(error).collect();
-        (!ids.is_empty()).then(|| ids.join(" "))
-    }
-
-    fn is_required(&self) -> bool {
-        !self.control.is_optional()
-    }
-
-    fn invalid(&self) -> Option<&'static str> {
-        self.fault.map(|_| "true")
-    }
-
-    fn text(&self) -> String {
-        match (self.control.field.kind, self.value) {
-            (FieldKind::Secret { .. }, _) | (_, None | Some(Value::Null)) => String::new(),
-            // Without seconds and zone, as the control wants it.
-            (FieldKind::Time, Some(Value::String(text))) => text.chars().take(16).collect(),
-            (_, Some(Value::Array(items))) if self.control.is_list() => {
-                items.iter().map(text_of).collect::<Vec<_>>().join("\n")
-            }
-            (_, Some(Value::Array(items))) => items.last().map(text_of).unwrap_or_default(),
-            (_, Some(value)) => text_of(value),
-        }
-    }
-
-    fn entry(&self) -> Markup {
-        let control = self.control;
-        if let Some(choices) = &control.choices {
-            return self.select(choices);
-        }
-        let free =
-            matches!(control.field.kind, FieldKind::Json | FieldKind::Object(_) | FieldKind::Objects(_));
-        if control.is_long || control.is_list() || free {
-            return self.area(free);
-        }
-        self.input()
-    }
-
-    fn input(&self) -> Markup {
-        let control = self.control;
-        let (kind, inputmode, chars_max) = match control.field.kind {
-            FieldKind::Email => ("email", None, Some(254)),
-            FieldKind::Secret { chars_max } => ("password", None, Some(chars_max)),
-            FieldKind::Integer { .. } | FieldKind::Choice(_) => ("text", Some("numeric"), Some(20)),
-            FieldKind::Fraction => ("text", Some("decimal"), Some(20)),
-            FieldKind::Time => ("datetime-local", None, None),
-            FieldKind::Text { chars_max } => ("text", words::inputmode(control.field.name), chars_max),
-            _ => ("text", None, None),
-        };
-        let is_code = words::is_code(control.field.name) || kind == "email";
-        html! {
-            input.code[words::is_code(control.field.name)].short[inputmode.is_some_and(|mode| mode != "url")]
-                id=(self.id) type=(kind) name=(control.field.name) value=(self.text()) maxlength=[chars_max]
-                inputmode=[inputmode] autocomplete=[self.autocomplete(kind)] required[self.is_required()]
-                autofocus[control.takes_focus] dir=[(kind == "text").then_some("auto")]
-                spellcheck=[is_code.then_some("false")] autocapitalize=[is_code.then_some("none")]
-                aria-describedby=[self.described_by()] aria-invalid=[self.invalid()];
-        }
-    }
-
-    /// Secrets of other services must not be filled with the person's own password.
-    fn autocomplete(&self, kind: &str) -> Option<&str> {
-        self.control.autocomplete.or_else(|| (kind == "password").then_some("new-password"))
-    }
-
-    fn area(&self, is_code: bool) -> Markup {
-        let control = self.control;
-        let chars_max = match control.field.kind {
-            FieldKind::Text { chars_max } => chars_max,
-            _ => None,
-        };
-        let is_code = is_code || words::is_code(control.field.name);
-        html! {
-            textarea.code[is_code] id=(self.id) name=(control.field.name) rows="5" maxlength=[chars_max] dir="auto"
-                required[self.is_required()] spellcheck=[is_code.then_some("false")]
-                aria-describedby=[self.described_by()] aria-invalid=[self.invalid()]
-                // The first line break of a text area is not part of its text.
-                { "\n" (self.text()) }
-        }
-    }
-
-    fn select(&self, choices: &[(String, String)]) -> Markup {
-        let chosen = self.text();
-        let has_nothing = choices.iter().any(|(value, _)| value.is_empty());
-        html! {
-            select id=(self.id) name=(self.control.field.name) required[self.is_required()]
-                aria-describedby=[self.described_by()] aria-invalid=[self.invalid()] {
-                @if !has_nothing && (self.control.is_optional() || chosen.is_empty()) {
-                    option value="" { @if self.control.is_optional() { "None" } @else { "Choose" } }
-                }
-                @for (value, words) in choices {
-                    option value=(value) selected[*value == chosen] { (words) }
-                }
-            }
-        }
-    }
-
-    fn tick(&self) -> Markup {
-        let is_ticked = match self.value {
-            Some(Value::Bool(is_ticked)) => *is_ticked,
-            Some(Value::String(text)) => ["true", "on", "1"].contains(&text.as_str()),
-            _ => false,
-        };
-        html! {
-            div.field.tick.wrong[self.fault.is_some()] {
-                input id=(self.id) type="checkbox" name=(self.control.field.name) value="true" checked[is_ticked]
-                    aria-describedby=[self.described_by()] aria-invalid=[self.invalid()];
-                label for=(self.id) { (self.control.label) }
-                (self.texts())
-            }
-        }
-    }
-
-    fn ticks(&self) -> Markup {
-        let chosen: Vec<String> = match self.value {
-            Some(Value::Array(items)) => items.iter().map(text_of).collect(),
-            Some(Value::Null) | None => Vec::new(),
-            Some(one) => vec![text_of(one)],
-        };
-        html! {
-            fieldset.field.wrong[self.fault.is_some()] aria-describedby=[self.described_by()] {
-                legend { (self.label()) }
-                (self.texts())
-                @for (place, (value, words)) in self.control.choices.iter().flatten().enumerate() {
-                    div.tick {
-                        input id={ (self.id) "-" (place) } type="checkbox" name=(self.control.field.name)
-                            value=(value) checked[chosen.contains(value)];
-                        label for={ (self.id) "-" (place) } { (words) }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
     }
 }
 

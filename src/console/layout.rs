@@ -177,6 +177,9 @@ impl Frame<'_> {
     fn navigation(&self) -> Markup {
         html! {
             nav #navigation popover aria-label="Main" {
+                button.quiet.only-narrow type="button" popovertarget="navigation" popovertargetaction="hide" {
+                    "Close" span.hidden { " the menu" }
+                }
                 @for group in self.navigation.iter().filter(|group| !group.items.is_empty()) {
                     @if !group.title.is_empty() { p.group dir="auto" { (group.title) } }
                     (links(&group.items))
@@ -211,12 +214,13 @@ fn switch(organization: Organization<'_>) -> Markup {
 }
 
 fn menu(person: Person<'_>) -> Markup {
-    const PAGES: [(&str, &str); 5] = [
+    const PAGES: [(&str, &str); 6] = [
         ("Profile", "/settings/profile"),
         ("Password", "/settings/password"),
         ("Two-factor", "/settings/two-factor"),
         ("Sessions", "/settings/sessions"),
         ("API keys", "/settings/api-keys"),
+        ("Switch organization", "/organization/switch"),
     ];
     html! {
         button.quiet.person type="button" popovertarget="person" {

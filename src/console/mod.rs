@@ -7,6 +7,8 @@ pub mod assets;
 pub mod chart;
 pub mod form;
 mod frame;
+#[cfg(test)]
+mod gallery;
 pub mod layout;
 mod page;
 mod pages;

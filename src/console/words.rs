@@ -20,17 +20,17 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("last_name", "Last name", ""),
     ("organization_name", "Organization", "Your company or team. It can be changed later."),
     ("role_at_organization", "What you do there", ""),
-    (
-        "setup_code",
-        "Set-up code",
-        "The server printed it when it started. Look into its log: journalctl -u orgd, or docker logs.",
-    ),
     ("token", "Code", "Six digits from your authenticator app, or one of your recovery codes."),
     ("theme_mode", "Colours", ""),
     ("anonymize_data", "Leave my name out of analytics", ""),
     ("set_current_organization", "Current organization", "What API clients mean by @current."),
     ("set_current_team", "Current project", "What API clients mean by @current."),
     ("allow_impersonation", "Let the operator act as me", ""),
+    (
+        "setup_code",
+        "Set-up code",
+        "The server printed it when it started. Look into its log: journalctl -u orgd, or docker logs.",
+    ),
     // Organizations
     ("name", "Name", ""),
     (
@@ -183,7 +183,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("host", "Host", ""),
     ("port", "Port", ""),
     ("database", "Database", ""),
-    ("schema", "Schema", ""),
+    ("schema", "Schema", "Empty: public."),
     ("table_name", "Table", "It is made if there is none."),
     (
         "has_self_signed_cert",
@@ -415,6 +415,7 @@ said! {
     SignedOut "signed-out" "You are signed out.";
     PasswordChanged "password-changed" "Your password was changed. All other sessions were ended.";
     PasswordReset "password-reset" "Your password was changed. Sign in with the new one.";
+    ResetAsked "reset-asked" "If there is an account with this address, a mail with a link is on its way.";
     AddressPending "address-pending" "Open the link in the mail to your new address to confirm it.";
     AddressConfirmed "address-confirmed" "Your e-mail address is confirmed.";
     AddressCancelled "address-cancelled" "The change of your e-mail address was cancelled.";
@@ -506,6 +507,7 @@ mod tests {
         "shortcut_position",
         "step",
         "toolbar_mode",
+        "uuid",
     ];
 
     fn is_shown(field: &FieldInfo) -> bool {

@@ -12,7 +12,7 @@ use crate::app::route::Needs;
 use crate::auth::{Credential, FoundIn, hash, scopes};
 use crate::error::{Error, Result, denied, unauthenticated};
 use crate::ids::{OrganizationId, UserId};
-use crate::resources::{api_keys, members, organizations, places, sessions, two_factor};
+use crate::resources::{api_keys, members, organizations, places, sessions, two_factor, users};
 use crate::store::Tx;
 
 /// A request whose credential is known.
@@ -98,7 +98,7 @@ fn authenticate(
 }
 
 fn of_key(tx: &Tx, token: &str, found_in: FoundIn) -> Result<Caller> {
-    let access = api_keys::access(tx, hash(token), || {
+    let invalid = || {
         let place = match found_in {
             FoundIn::Header => "Authorization header",
             FoundIn::Body => "body",
@@ -108,7 +108,11 @@ fn of_key(tx: &Tx, token: &str, found_in: FoundIn) -> Result<Caller> {
             code: "authentication_failed",
             detail: format!("Personal API key found in request {place} is invalid.").into(),
         }
-    })?;
+    };
+    let access = api_keys::access(tx, hash(token), invalid)?;
+    if !users::is_active(tx, access.user)? {
+        return Err(invalid());
+    }
     Ok(Caller { user: access.user, via: Via::Key(access) })
 }
 

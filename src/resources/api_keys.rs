@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::outbox::Letter;
 use super::{Resource, members, projects, sessions, users};
 use crate::api::call::parse_uuid;
 use crate::api::caller::{KeyAccess, Via};
@@ -119,7 +120,7 @@ const SCOPED_TEAMS: Field<Option<Vec<i64>>> = Field::integers("scoped_teams")
 const SCOPED_ORGANIZATIONS: Field<Option<Value>> = Field::list("scoped_organizations")
     .nullable()
     .described("Organizations that the key is limited to; null or empty for all.");
-const FIELDS: &[FieldInfo] = &[
+pub const FIELDS: &[FieldInfo] = &[
     Field::text("id", 50).read_only(),
     LABEL.info(),
     Field::text("value", 100)
@@ -280,6 +281,8 @@ pub fn create(
     fill(tx, &mut key, form)?;
     tx.insert(&KEYS, &hash(&value), &key)?;
     entries::whole(ctx, tx, &key, "created")?;
+    let letter = Letter::NewKey { label: &key.label, mask: &key.mask, at: users::occurred(ctx) };
+    users::tell(ctx, tx, &users::find(tx, owner)?, &letter)?;
     Ok((key, value))
 }
 
@@ -386,13 +389,21 @@ fn texts(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
+/// A key of the user.
+///
+/// # Errors
+/// 404 where the user has no such key.
+pub fn of_id(tx: &Tx, user: UserId, id: &str) -> Result<ApiKey> {
+    find(tx, user, id).map(|(_, key)| key)
+}
+
 fn find(tx: &Tx, user: UserId, id: &str) -> Result<([u8; 32], ApiKey)> {
     let hash = tx.get(&BY_USER, &(user, id.to_owned()))?.ok_or_else(not_found)?;
     Ok((hash, by_hash(tx, &hash)?.ok_or_else(not_found)?))
 }
 
 /// The keys of a user, newest first.
-pub(super) fn of_user(tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], ApiKey)>> {
+pub fn of_user(tx: &Tx, user: UserId) -> Result<Vec<([u8; 32], ApiKey)>> {
     let mut keys = Vec::new();
     for (_, hash) in tx.scan(&BY_USER, &user, Order::Ascending)? {
         if let Some(key) = by_hash(tx, &hash)? {

@@ -2,6 +2,8 @@
 //! tables; the others call its functions.
 
 pub mod access_controls;
+pub mod account_links;
+pub mod addresses;
 pub mod api_keys;
 pub mod audit;
 pub mod batch_exports;
@@ -25,6 +27,7 @@ pub mod plugins;
 pub mod projects;
 pub mod proxy_records;
 pub mod registry;
+pub mod reset;
 pub mod role_memberships;
 pub mod roles;
 mod root;

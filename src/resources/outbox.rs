@@ -1,17 +1,24 @@
 //! Mails that wait to be sent. A row is written in the same transaction as what it tells of; the
 //! mailer sends it after the commit, and tries again until it is sent or too old.
+//! Invariant: no token lies open here. A link holds the mail's identifier in its place until it is sent; the token lies
+//! sealed beside it, or with its invite.
+
+mod letters;
 
 use serde::{Deserialize, Serialize};
 
 use super::invites::Invite;
-use super::{Resource, invites, organizations, trusted_time, users};
+use super::{Resource, invites, members, organizations, trusted_time, users};
 use crate::api::Ctx;
 use crate::backoff::Backoff;
 use crate::clock::Time;
-use crate::error::Result;
+use crate::config::INVITE_SECONDS;
+use crate::error::{Result, not_found};
 use crate::ids::{InviteId, MailId, OrganizationId};
 use crate::store::{Parent, Table, Tx, WriteTx};
-use crate::vault::Vault;
+use crate::vault::{Sealed, Vault};
+use letters::Part;
+pub use letters::{Letter, Occurred};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mail {
@@ -28,7 +35,19 @@ pub struct Mail {
 pub static OUTBOX: Table<MailId, Mail> =
     Table::new("outbox").belongs_to(&[&Parent::of(&invites::INVITES, |(_, id)| *id).optional()]);
 
-pub static RESOURCE: Resource = Resource::inner().tables(&[&OUTBOX]).samples(samples);
+/// What else is known of a mail that waits.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Note {
+    /// The token of its link, sealed for this mail.
+    token: Option<Sealed>,
+    /// Why the last try failed.
+    last_error: Option<String>,
+}
+
+static NOTES: Table<MailId, Note> = Table::new("outbox_notes").belongs_to(&[&Parent::of(&OUTBOX, |id| *id)]);
+
+pub static RESOURCE: Resource =
+    Resource::inner().tables(&[&OUTBOX, &NOTES]).samples(samples).seals(&[show_sealed]);
 
 /// Mails are given up after this.
 pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;
@@ -58,85 +77,129 @@ pub fn push_invite(
     invite: &Invite,
     occasion: Occasion,
 ) -> Result<bool> {
-    if ctx.config.smtp_url.is_none() {
-        return Ok(false);
-    }
-    let link = invite_link(ctx, &id.to_string());
-    let name = organizations::find(tx, organization)?.name;
     let inviter = users::find(tx, invite.created_by)?;
-    let greeting = match invite.first_name.as_str() {
-        "" => "Hello,".to_owned(),
-        first_name => format!("Hello {first_name},"),
+    let letter = Letter::Invite {
+        inviter: &inviter.full_name(),
+        inviter_email: &inviter.email,
+        organization: &organizations::find(tx, organization)?.name,
+        level: members::label(invite.level),
+        message: invite.message.as_deref().unwrap_or_default(),
+        is_delegation: occasion == Occasion::Delegation,
+        until: invite.created_at.plus_seconds(INVITE_SECONDS),
+        path: format!("/signup/{id}"),
     };
-    let who = format!("{} ({})", inviter.first_name, inviter.email);
-    let (subject, who) = match occasion {
-        Occasion::Invite => (
-            format!("{} invites you to {name}", inviter.first_name),
-            format!("{who} invites you to join {name}."),
-        ),
-        Occasion::Delegation => (
-            format!("{} asks you to finish the set-up of {name}", inviter.first_name),
-            format!("{who} asks you to join {name} as an administrator and to finish its set-up."),
-        ),
-    };
-    let message = invite.message.as_deref().unwrap_or_default();
-    let until = "The link is good for three days.";
-    push(
-        ctx,
-        tx,
-        // The mail is found again by the identifier of its invite.
-        MailId(id.0),
-        &invite.target_email,
-        subject,
-        &[&greeting, &who, message, until],
-        Some(("Join", &link)),
-    )?;
-    Ok(true)
+    let to = Recipient { email: &invite.target_email, first_name: &invite.first_name };
+    // The mail is found again by the identifier of its invite.
+    queue(ctx, tx, MailId(id.0), to, &letter)
 }
 
-/// Queues a mail that tells a member of a new one.
-pub fn push_joined(ctx: &Ctx, tx: &WriteTx, to: &str, newcomer: &str, organization: &str) -> Result<()> {
-    if ctx.config.smtp_url.is_none() {
-        return Ok(());
+/// Whom a mail is for.
+#[derive(Clone, Copy)]
+pub struct Recipient<'a> {
+    pub email: &'a str,
+    pub first_name: &'a str,
+}
+
+impl users::User {
+    /// The user, under their address.
+    pub fn recipient(&self) -> Recipient<'_> {
+        Recipient { email: &self.email, first_name: &self.first_name }
     }
-    let subject = format!("{newcomer} joined {organization}");
-    let sentence = format!("{newcomer} has joined {organization}.");
-    push(ctx, tx, ctx.new_id(), to, subject, &["Hello,", &sentence], Some(("Open", &site(ctx))))
 }
 
-fn push(
+/// Whether this server sends mails.
+pub fn is_on(ctx: &Ctx) -> bool {
+    ctx.config.smtp_url.is_some()
+}
+
+/// Queues a mail; does nothing without a mail server.
+///
+/// # Errors
+/// None but of the data file.
+pub fn push(ctx: &Ctx, tx: &WriteTx, to: Recipient<'_>, letter: &Letter<'_>) -> Result<()> {
+    queue(ctx, tx, ctx.new_id(), to, letter).map(drop)
+}
+
+/// Queues a mail whose link ends with a token, which waits sealed; does nothing without a mail server. `letter` makes
+/// the mail of what stands for the token meanwhile.
+///
+/// # Errors
+/// 503 where nothing can be sealed.
+pub fn push_with_token<'a>(
     ctx: &Ctx,
     tx: &WriteTx,
-    id: MailId,
-    to: &str,
-    subject: String,
-    paragraphs: &[&str],
-    link: Option<(&str, &str)>,
+    to: Recipient<'_>,
+    token: &str,
+    letter: impl FnOnce(MailId) -> Letter<'a>,
 ) -> Result<()> {
-    let mut text = String::new();
-    let mut html = String::from("<!doctype html><html><body>");
-    for paragraph in paragraphs.iter().filter(|paragraph| !paragraph.is_empty()) {
-        text.push_str(paragraph);
-        text.push_str("\n\n");
-        html.push_str(&format!("<p>{}</p>", escaped(paragraph)));
+    let id: MailId = ctx.new_id();
+    if queue(ctx, tx, id, to, &letter(id))? {
+        let token = Some(ctx.vault.seal(&ctx.ids, &purpose(id), token)?);
+        tx.put(&NOTES, &id, &Note { token, last_error: None })?;
     }
-    if let Some((word, address)) = link {
-        text.push_str(address);
-        text.push('\n');
-        html.push_str(&format!("<p><a href=\"{}\">{word}</a></p>", escaped(address)));
+    Ok(())
+}
+
+/// A sealed token opens for its own mail only.
+fn purpose(id: MailId) -> Vec<u8> {
+    [b"mail".as_slice(), id.0.as_bytes()].concat()
+}
+
+/// Queues a mail under this identifier, where it may wait already; false without a mail server.
+fn queue(ctx: &Ctx, tx: &WriteTx, id: MailId, to: Recipient<'_>, letter: &Letter<'_>) -> Result<bool> {
+    if !is_on(ctx) {
+        return Ok(false);
     }
-    html.push_str("</body></html>");
-    let subject = subject.replace(['\r', '\n'], " ");
+    let site = site(ctx);
+    let host = site.split_once("://").map_or(site.as_str(), |(_, host)| host);
+    let greeting = match to.first_name {
+        "" => "Hello,".to_owned(),
+        first_name => format!("Hello {},", letters::plain(first_name)),
+    };
+    let mut parts = vec![Part::Line(greeting)];
+    parts.extend(letter.parts(host));
     let mail = Mail {
-        to: to.into(),
-        subject,
-        text,
-        html,
+        to: to.email.into(),
+        subject: letter.subject(),
+        text: text_of(&parts, &site),
+        html: html_of(&parts, &site),
         created_at: ctx.now,
         attempts: 0,
         next_attempt_at: ctx.now,
     };
-    Ok(tx.put(&OUTBOX, &id, &mail)?)
+    tx.delete(&NOTES, &id)?;
+    tx.put(&OUTBOX, &id, &mail)?;
+    Ok(true)
+}
+
+fn text_of(parts: &[Part], site: &str) -> String {
+    let mut text = String::new();
+    for part in parts {
+        match part {
+            Part::Line(line) => text.push_str(line),
+            Part::Quote(quote) => {
+                text.push_str(&quote.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n"));
+            }
+            Part::Link(_, path) => text.push_str(&format!("{site}{path}")),
+        }
+        text.push_str("\n\n");
+    }
+    text
+}
+
+fn html_of(parts: &[Part], site: &str) -> String {
+    let mut html = String::from("<!doctype html><html><body>");
+    for part in parts {
+        html.push_str(&match part {
+            Part::Line(line) => format!("<p>{}</p>", escaped(line)),
+            Part::Quote(quote) => format!("<blockquote>{}</blockquote>", escaped(quote)),
+            Part::Link(word, path) => {
+                format!("<p><a href=\"{}\">{word}</a></p>", escaped(&format!("{site}{path}")))
+            }
+        });
+    }
+    html.push_str("</body></html>");
+    html
 }
 
 fn escaped(text: &str) -> String {
@@ -147,9 +210,60 @@ fn escaped(text: &str) -> String {
         .replace('\n', "<br>")
 }
 
-fn site(ctx: &Ctx) -> String {
+/// The address under which people reach this server.
+pub fn site(ctx: &Ctx) -> String {
     let site = ctx.config.site_url.as_deref().unwrap_or(&ctx.origin);
     site.trim_end_matches('/').to_owned()
+}
+
+/// A mail that waits, without what it says: that may open something.
+pub struct Waiting {
+    pub id: MailId,
+    pub to: String,
+    pub subject: String,
+    pub queued_at: Time,
+    pub tries: u32,
+    pub last_error: Option<String>,
+    pub next_try_at: Time,
+}
+
+/// All mails that wait, oldest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn waiting(tx: &Tx) -> Result<Vec<Waiting>> {
+    let mails = tx.all(&OUTBOX)?.into_iter().map(|(id, mail)| {
+        Ok(Waiting {
+            id,
+            to: mail.to,
+            subject: mail.subject,
+            queued_at: mail.created_at,
+            tries: mail.attempts,
+            last_error: tx.get(&NOTES, &id)?.and_then(|note| note.last_error),
+            next_try_at: mail.next_attempt_at,
+        })
+    });
+    mails.collect()
+}
+
+/// Lets a mail that waits be tried now. For the operator.
+///
+/// # Errors
+/// 404 where there is none.
+pub fn retry(ctx: &Ctx, tx: &WriteTx, id: MailId) -> Result<()> {
+    users::require_operator(ctx, tx)?;
+    let mail = tx.get(&OUTBOX, &id)?.ok_or_else(not_found)?;
+    Ok(tx.put(&OUTBOX, &id, &Mail { next_attempt_at: ctx.now, ..mail })?)
+}
+
+/// Gives a mail up. For the operator.
+///
+/// # Errors
+/// 404 where there is none.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, id: MailId) -> Result<()> {
+    users::require_operator(ctx, tx)?;
+    tx.get(&OUTBOX, &id)?.ok_or_else(not_found)?;
+    Ok(tx.delete(&OUTBOX, &id)?)
 }
 
 /// Mails whose turn has come, and when the next one's comes.
@@ -168,35 +282,67 @@ pub enum Outgoing {
     Ready(Mail),
     /// Its invite was taken back meanwhile.
     Gone,
-    /// The token of its invite was sealed with another key.
+    /// The token of its link was sealed with another key.
     Unreadable,
 }
 
-/// Makes a mail ready to be sent: an invite's link gets its token.
+/// Makes a mail ready to be sent: its link gets its token.
 pub fn outgoing(tx: &Tx, vault: &Vault, id: MailId) -> Result<Outgoing> {
     let Some(mut mail) = tx.get(&OUTBOX, &id)? else { return Ok(Outgoing::Gone) };
     let invite_id = InviteId(id.0);
-    let Some(invite) = invites::of_mail(tx, &mail.to, invite_id)? else { return Ok(Outgoing::Ready(mail)) };
-    let Some(token) = invite.open_token(vault, invite_id) else { return Ok(Outgoing::Unreadable) };
-    let (stored, real) = (format!("/signup/{id}"), format!("/signup/{token}"));
+    let token = match invites::of_mail(tx, &mail.to, invite_id)? {
+        Some(invite) => invite.open_token(vault, invite_id),
+        None => match tx.get(&NOTES, &id)?.and_then(|note| note.token) {
+            Some(sealed) => vault.open(&purpose(id), &sealed),
+            None => return Ok(Outgoing::Ready(mail)),
+        },
+    };
+    let Some(token) = token else { return Ok(Outgoing::Unreadable) };
+    let stored = format!("/{id}");
+    let real = format!("/{token}");
     mail.text = mail.text.replace(&stored, &real);
     mail.html = mail.html.replace(&stored, &real);
     Ok(Outgoing::Ready(mail))
 }
 
+/// Shows the sealed token of every mail.
+fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
+    for (id, note) in tx.all(&NOTES)? {
+        if let Some(token) = &note.token {
+            look(&purpose(id), token);
+        }
+    }
+    Ok(())
+}
+
+/// How a try at a mail ended.
+#[derive(Clone, Debug)]
+pub enum Tried {
+    Sent,
+    /// It is not tried again.
+    Refused,
+    /// Why it is to be tried again.
+    Failed(String),
+}
+
 /// A try at a mail that was queued at `queued_at` is over: it is gone, or waits for its next turn. One that was queued
 /// again meanwhile stays as it is.
-pub fn settle(tx: &WriteTx, id: MailId, queued_at: Time, sent: bool, now: Time) -> Result<()> {
+pub fn settle(tx: &WriteTx, id: MailId, queued_at: Time, tried: &Tried, now: Time) -> Result<()> {
+    const ERROR_CHARS_MAX: usize = 300;
     let Some(mut mail) = tx.get(&OUTBOX, &id)?.filter(|mail| mail.created_at == queued_at) else {
         return Ok(());
     };
     let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= trusted_time::of(tx, now)?;
-    if sent || too_old {
+    let Tried::Failed(cause) = tried else { return Ok(tx.delete(&OUTBOX, &id)?) };
+    if too_old {
         return Ok(tx.delete(&OUTBOX, &id)?);
     }
     mail.next_attempt_at = RETRY.retry_at(now, mail.attempts);
     mail.attempts += 1;
-    Ok(tx.put(&OUTBOX, &id, &mail)?)
+    tx.put(&OUTBOX, &id, &mail)?;
+    let mut note = tx.get(&NOTES, &id)?.unwrap_or_default();
+    note.last_error = Some(cause.chars().take(ERROR_CHARS_MAX).collect());
+    Ok(tx.put(&NOTES, &id, &note)?)
 }
 
 fn samples(all: &mut super::samples::Samples) {
@@ -214,4 +360,5 @@ fn samples(all: &mut super::samples::Samples) {
             next_attempt_at: NOW,
         },
     );
+    all.add(&NOTES, ONE.into(), Note { token: Some(Sealed::sample()), last_error: Some(text("e")) });
 }

@@ -30,7 +30,7 @@ pub use enter::{
     Browser, Entered, begin_signed_up, complete, log_in, log_in_again, log_in_with_password,
     password_incorrect, prove_password,
 };
-pub use listed::{revoke, revoke_others};
+pub use listed::{OwnSession, own, revoke, revoke_others};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&SESSIONS]).samples(samples).checks(&[check]);
 
@@ -49,6 +49,13 @@ fn routes() -> Vec<Route> {
                 "Log in",
                 "Sets the cookie of a session. 401 with `2fa_required` where a code has to follow by \
                  `POST /api/login/token/`.",
+            ),
+        Route::post("/api/login/precheck/", public(), Within::Nothing, async_(post_precheck))
+            .accepts(PRECHECK)
+            .responds(200, PRECHECKED)
+            .about(
+                "See how an address logs in",
+                "Always by password: the same for every address, whether anybody has it or not.",
             ),
         // Open to log-ins that wait for their second step, which are nobody's yet.
         Route::post("/api/logout/", public(), Within::Nothing, write(post_logout))
@@ -122,12 +129,33 @@ static BY_AGE: Index<[u8; 32], Session, (SessionId, [u8; 32]), ()> =
 const EMAIL: Field<String> = Field::email("email").required().write_only();
 const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).required().write_only();
 pub const LOGIN: &[FieldInfo] = &[EMAIL.info(), PASSWORD.info()];
+const PRECHECK: &[FieldInfo] = &[EMAIL.info()];
+const PRECHECKED: &[FieldInfo] = &[
+    Field::text("sso_enforcement", 20).nullable().read_only(),
+    Field::boolean("saml_available").read_only(),
+    Field::list("webauthn_credentials").read_only(),
+];
 const SUCCESS: &[FieldInfo] = &[Field::boolean("success").read_only()];
 const USER_AGENT_CHARS_MAX: usize = 300;
 
 #[derive(Serialize)]
 struct Success {
     success: bool,
+}
+
+#[derive(Serialize)]
+struct Prechecked {
+    sso_enforcement: Option<&'static str>,
+    saml_available: bool,
+    webauthn_credentials: [(); 0],
+}
+
+async fn post_precheck(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    if app.config.lock_out() {
+        app.throttles.precheck(call.peer, call.now)?;
+    }
+    let _same_for_all: Option<String> = call.form(PRECHECK)?.only(EMAIL);
+    Reply::ok(&Prechecked { sso_enforcement: None, saml_available: false, webauthn_credentials: [] })
 }
 
 async fn post_login(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {

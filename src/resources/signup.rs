@@ -44,6 +44,14 @@ fn routes() -> Vec<Route> {
                  everybody where `--open-signup` is set, and to holders of an address of a verified \
                  domain where that is set up.",
             ),
+        Route::post("/api/signup/precheck/", public(), Within::Nothing, async_(post_precheck))
+            .accepts(RESEND)
+            .responds(200, PRECHECKED)
+            .about(
+                "See whether an address can sign up",
+                "Says whether it has an account where sign-up is open to everybody, and nothing else.",
+            )
+            .called("signup_precheck"),
         Route::get(one, public(), Within::Nothing, async_(show))
             .responds(200, PREVALIDATED)
             .with_slash_only()
@@ -114,6 +122,11 @@ const SIGNED_UP: &[FieldInfo] = &[
 
 const RESEND: &[FieldInfo] = &[EMAIL.info()];
 
+const PRECHECKED: &[FieldInfo] = &[
+    Field::boolean("email_exists").read_only(),
+    Field::object("pending_invite", PREVALIDATED).nullable().read_only(),
+];
+
 const RESENT: &[FieldInfo] = &[Field::boolean("success").read_only()];
 
 const PREVALIDATED: &[FieldInfo] = &[
@@ -128,6 +141,24 @@ struct SignedUp<'a> {
     #[serde(flatten)]
     user: users::Basic<'a>,
     redirect_url: &'a str,
+}
+
+#[derive(Serialize)]
+struct Prechecked {
+    email_exists: bool,
+    /// Never told: whoever is invited has the link.
+    pending_invite: Option<()>,
+}
+
+async fn post_precheck(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    if app.config.lock_out() {
+        app.throttles.precheck(call.peer, call.now)?;
+    }
+    let email: String = call.form(RESEND)?.only(EMAIL).unwrap_or_default();
+    // Signing up says as much there.
+    let email_exists =
+        app.config.open_signup && app.store.read(|tx| Ok(users::by_email(tx, &email)?.is_some()))?;
+    Reply::ok(&Prechecked { email_exists, pending_invite: None })
 }
 
 async fn post(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {

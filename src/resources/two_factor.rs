@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 
+use super::outbox::Letter;
 use super::sessions::{self, Browser};
 use super::users::{self, Happening};
 use super::{Resource, status};
@@ -253,6 +254,7 @@ pub fn enable(ctx: &Ctx, tx: &WriteTx, token: &str) -> Result<()> {
     let device = Device { secret, confirmed_at: ctx.now, last_step, recovery_codes: Vec::new() };
     tx.put(&DEVICES, &user, &device)?;
     sessions::second_factor_changed(ctx, tx, true)?;
+    tell(ctx, tx, user, &Letter::SecondFactorOn { at: users::occurred(ctx) })?;
     users::record(ctx, tx, user, &Happening::SecondFactor { is_enabled: true })
 }
 
@@ -305,11 +307,20 @@ pub fn disable(ctx: &Ctx, tx: &WriteTx) -> Result<()> {
     enabled(tx, user)?;
     tx.delete(&DEVICES, &user)?;
     sessions::second_factor_changed(ctx, tx, false)?;
+    tell(ctx, tx, user, &Letter::SecondFactorOff { at: users::occurred(ctx) })?;
     users::record(ctx, tx, user, &Happening::SecondFactor { is_enabled: false })
 }
 
 fn enabled(tx: &Tx, user: UserId) -> Result<Device> {
     of(tx, user)?.ok_or_else(|| invalid_body("2fa_not_enabled", "2FA must be enabled first"))
+}
+
+/// How many recovery codes the user has left; `None` without a second factor.
+///
+/// # Errors
+/// None but of the data file.
+pub fn recovery_codes_left(tx: &Tx, user: UserId) -> Result<Option<usize>> {
+    Ok(of(tx, user)?.map(|device| device.recovery_codes.len()))
 }
 
 /// The code of 403 where an organization demands a second factor that the session lacks.
@@ -329,6 +340,11 @@ async fn post_log_in(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
 const INVALID: &str = "2fa_invalid";
 const UNREADABLE: &str = "2fa_unreadable";
 
+/// Mails the user what happened to their second factor.
+fn tell(ctx: &Ctx, tx: &WriteTx, user: UserId, letter: &Letter<'_>) -> Result<()> {
+    users::tell(ctx, tx, &users::find(tx, user)?, letter)
+}
+
 /// Takes a code, once.
 ///
 /// # Errors
@@ -344,6 +360,8 @@ fn take(ctx: &Ctx, tx: &WriteTx, user: UserId, token: &str) -> Result<()> {
         device.last_step = step;
     } else if let Some(place) = device.recovery_codes.iter().position(|code| *code == hashed) {
         device.recovery_codes.remove(place);
+        let left = device.recovery_codes.len();
+        tell(ctx, tx, user, &Letter::RecoveryCodeUsed { at: users::occurred(ctx), left })?;
     } else if secret.is_none() {
         let detail = "Codes can't be checked, because the server's secret key is another one than when you set 2FA up. Use a recovery code, or let the operator remove your second factor.";
         return Err(invalid_body(UNREADABLE, detail));
@@ -418,6 +436,7 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, user: UserId) -> Result<()> {
     tx.delete(&DEVICES, &user)?;
     sessions::end_others(tx, user, None)?;
     if had_one {
+        tell(ctx, tx, user, &Letter::SecondFactorOff { at: users::occurred(ctx) })?;
         users::record(ctx, tx, user, &Happening::SecondFactor { is_enabled: false })?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! project are wishes: where one is gone, or closed to the user, the first one left stands in.
 
 mod entries;
+mod operator;
 mod web_app;
 
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Resource, invites, members, organizations, places, projects, sessions, two_factor};
+use super::outbox::{self, Letter, Occurred};
+use super::{Resource, addresses, members, organizations, places, projects, sessions, two_factor};
 use crate::api::call::parse_uuid;
 use crate::api::caller::{KeyAccess, Via};
 use crate::api::{Call, Caller, Ctx, Field, FieldInfo, Form, InOrganization, Input, Reply, Within};
@@ -23,9 +25,14 @@ use crate::error::{Error, Result, denied, invalid, not_found};
 use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 pub use entries::{Happening, record};
+pub use operator::{
+    FoundUser, activate, deactivate, end_sessions, find_users, is_active, remove_second_factor,
+    require_operator, reset_link, set_staff,
+};
 use web_app::{Shown, WebApp};
 
-pub static RESOURCE: Resource = Resource::of(routes).tables(&[&USERS]).samples(samples);
+pub static RESOURCE: Resource =
+    Resource::of(routes).tables(&[&USERS, &operator::DEACTIVATED]).samples(samples);
 
 fn routes() -> Vec<Route> {
     const TAG: Tag = Tag { name: "users", noun: "user", about: "The caller's own user record." };
@@ -282,7 +289,9 @@ pub(super) fn require_self(call: &Call) -> Result<UserId> {
     }
 }
 
-fn me(ctx: &Ctx, tx: &Tx, uuid: UserId, user: &User) -> Result<Reply> {
+/// The user's own record, as they see it.
+pub(super) fn me(ctx: &Ctx, tx: &Tx, uuid: UserId, user: &User) -> Result<Reply> {
+    let address = addresses::of(tx, uuid)?;
     let mut organization = current_organization(tx, uuid, user)?;
     let mut team = current_project(tx, uuid, user, organization)?;
     let mut organizations = organizations::basics_of(tx, uuid)?;
@@ -310,8 +319,8 @@ fn me(ctx: &Ctx, tx: &Tx, uuid: UserId, user: &User) -> Result<Reply> {
         first_name: &user.first_name,
         last_name: &user.last_name,
         email: &user.email,
-        pending_email: None,
-        is_email_verified: Some(false),
+        pending_email: address.pending.as_deref(),
+        is_email_verified: address.is_verified,
         notification_settings: &user.settings.notification_settings,
         anonymize_data: user.settings.anonymize_data,
         toolbar_mode: &user.settings.toolbar_mode,
@@ -383,7 +392,7 @@ pub struct Proved {
 ///
 /// # Errors
 /// 403 for a key; 400 for wrong fields, for a missing or wrong `current_password` and a weak new one; 429 where too
-/// many were wrong, and for too many new addresses.
+/// many were wrong, for a sixth new password in a minute, and for too many new addresses.
 pub async fn prove_change(app: &Arc<App>, ctx: &Ctx, input: Input<'_>) -> Result<Option<Proved>> {
     let uuid = ctx.user()?;
     let user = app.store.read(|tx| find(tx, uuid))?;
@@ -400,6 +409,9 @@ async fn prove(app: &Arc<App>, ctx: &Ctx, user: &User, changed: Credentials) -> 
         return Err(denied("E-mail address and password are changed by session only, not by API key."));
     };
     let Credentials { email, password, current_password } = changed;
+    if password.is_some() && app.config.lock_out() {
+        app.throttles.password_change(uuid, ctx.now)?;
+    }
     if user.password_hash.is_some() {
         let required = match &password {
             Some(_) => "This field is required when updating your password.",
@@ -469,14 +481,19 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, input: Input<'_>, proved: Option<Proved>)
         if before.password_hash != proved.judged_by {
             return Err(sessions::password_incorrect());
         }
-        if let Some(email) = proved.email {
-            take_address(tx, &mut user, email, ctx.now)?;
+        if let Some(email) = proved.email
+            && !addresses::want(ctx, tx, *uuid, &before, &email)?
+        {
+            user.email = email;
         }
-        user.password_hash = proved.new_hash.or(user.password_hash);
+        if let Some(new_hash) = proved.new_hash {
+            user.password_hash = Some(new_hash);
+            tell(ctx, tx, &user, &Letter::PasswordChanged { at: occurred(ctx) })?;
+        }
         sessions::end_others(tx, *uuid, Some(proved.session))?;
     }
     replace(tx, *uuid, &before, &user)?;
-    entries::credentials(ctx, tx, *uuid, &before, &user)?;
+    entries::credentials(ctx, tx, Some(*uuid), *uuid, (&before, &user))?;
     Ok(user)
 }
 
@@ -485,11 +502,48 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, input: Input<'_>, proved: Option<Proved>)
 /// # Errors
 /// 404 for nobody.
 pub fn reset_password(ctx: &Ctx, tx: &WriteTx, uuid: UserId, password_hash: String) -> Result<()> {
+    set_password(ctx, tx, ctx.actor.caller().map(|caller| caller.user), uuid, password_hash)
+}
+
+/// Gives a user another password, and ends all their sessions; `by` says who did it.
+pub(super) fn set_password(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    by: Option<UserId>,
+    uuid: UserId,
+    password_hash: String,
+) -> Result<()> {
     let before = find(tx, uuid)?;
     let user = User { password_hash: Some(password_hash), ..before.clone() };
     sessions::end_others(tx, uuid, None)?;
     replace(tx, uuid, &before, &user)?;
-    entries::credentials(ctx, tx, uuid, &before, &user)
+    tell(ctx, tx, &user, &Letter::PasswordChanged { at: occurred(ctx) })?;
+    entries::credentials(ctx, tx, by, uuid, (&before, &user))
+}
+
+/// The user has another address from now on.
+pub(super) fn change_address(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    uuid: UserId,
+    before: &User,
+    user: &User,
+) -> Result<()> {
+    replace(tx, uuid, before, user)?;
+    entries::credentials(ctx, tx, Some(uuid), uuid, (before, user))
+}
+
+/// When and where from something is done, for a mail about it.
+pub fn occurred(ctx: &Ctx) -> Occurred {
+    Occurred { time: ctx.now, address: ctx.source.address }
+}
+
+/// Mails a user what happened to their account, where mail works.
+///
+/// # Errors
+/// None but of the data file.
+pub fn tell(ctx: &Ctx, tx: &WriteTx, user: &User, letter: &Letter<'_>) -> Result<()> {
+    outbox::push(ctx, tx, user.recipient(), letter)
 }
 
 /// Moves a user to an address at which nobody can be reached, and ends all their sessions. Gives the address. For the
@@ -501,20 +555,11 @@ pub fn free_address(ctx: &Ctx, tx: &WriteTx, uuid: UserId) -> Result<String> {
     let before = find(tx, uuid)?;
     let user = User { email: format!("{uuid}@freed.invalid"), ..before.clone() };
     replace(tx, uuid, &before, &user)?;
+    addresses::forget(tx, uuid)?;
     sessions::end_others(tx, uuid, None)?;
-    entries::credentials(ctx, tx, uuid, &before, &user)?;
+    let by = ctx.actor.caller().map(|caller| caller.user);
+    entries::credentials(ctx, tx, by, uuid, (&before, &user))?;
     Ok(user.email)
-}
-
-/// Changes the address, unless it is another user's or somebody is invited under it; the answer does not say
-/// which.
-fn take_address(tx: &Tx, user: &mut User, email: String, now: Time) -> Result<()> {
-    let is_other = email.to_lowercase() != user.email.to_lowercase();
-    if is_other && (by_email(tx, &email)?.is_some() || invites::is_awaited(tx, &email, now)?) {
-        return Err(email_taken());
-    }
-    user.email = email;
-    Ok(())
 }
 
 fn fill(tx: &Tx, uuid: UserId, user: &mut User, mut form: Form) -> Result<()> {
@@ -698,4 +743,5 @@ fn samples(all: &mut super::samples::Samples) {
             settings: Settings { hedgehog_config: Some(json.clone()), ..Settings::default() },
         },
     );
+    all.add(&operator::DEACTIVATED, ONE.into(), NOW);
 }

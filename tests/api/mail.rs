@@ -55,7 +55,7 @@ fn an_invite_is_mailed_as_text_and_as_html() {
             || message.contains("From: \"Org\" <org@org.example>"),
         "{message}"
     );
-    assert!(message.contains("Subject: Olive invites you to Acme"), "{message}");
+    assert!(message.contains("Subject: You are invited to Acme"), "{message}");
     assert!(message.contains("multipart/alternative"), "{message}");
     assert!(message.contains("Hello Nora,") && message.contains("See <b>you</b> & soon"), "{message}");
     assert!(message.contains("See &lt;b&gt;you&lt;/b&gt; &amp; soon"), "{message}");

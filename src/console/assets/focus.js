@@ -1,7 +1,6 @@
 // The summary of errors takes the focus; passwords can be shown.
 {
   addEventListener("DOMContentLoaded", () => {
-    document.querySelector("[data-focus]")?.focus();
     for (const input of document.querySelectorAll("input[type=password]")) {
       const button = document.createElement("button");
       const label = document.querySelector(`label[for="${input.id}"]`)?.textContent.toLowerCase() ?? "";
@@ -20,5 +19,6 @@
       show(false);
       if (input.autofocus) input.focus();
     }
+    document.querySelector("[data-focus]")?.focus();
   });
 }

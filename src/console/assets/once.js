@@ -1,8 +1,8 @@
-// A form is sent once, however often its button is pressed.
+// A form is sent once, however often its button is pressed; one that brings a file has data-again.
 {
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post") return;
+    if (form.method !== "post" || "again" in form.dataset) return;
     if (form.dataset.sent) return event.preventDefault();
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");

@@ -1,17 +1,28 @@
 //! All pages.
 
+mod account;
 mod files;
 mod login;
 mod organization;
+mod reset;
 mod setup;
 mod signup;
+mod verify;
 
 use super::page::Page;
 use crate::app::Route;
 
 /// Every page, in the order of the navigation.
 pub(super) fn all() -> Vec<Page> {
-    let all = [setup::pages(), login::pages(), signup::pages(), organization::pages()];
+    let all = [
+        setup::pages(),
+        login::pages(),
+        signup::pages(),
+        reset::pages(),
+        verify::pages(),
+        account::pages(),
+        organization::pages(),
+    ];
     all.into_iter().flatten().collect()
 }
 

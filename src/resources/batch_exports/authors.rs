@@ -27,7 +27,9 @@ fn may_go_on(
     author: Option<UserId>,
 ) -> Result<bool> {
     match author {
-        Some(author) => projects::is_open_to(tx, organization, project, author),
+        Some(author) => {
+            Ok(users::is_active(tx, author)? && projects::is_open_to(tx, organization, project, author)?)
+        }
         None => Ok(true),
     }
 }

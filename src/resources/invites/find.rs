@@ -6,7 +6,7 @@ use crate::auth::hash;
 use crate::clock::Time;
 use crate::error::Result;
 use crate::ids::{InviteId, OrganizationId};
-use crate::resources::{members, organizations};
+use crate::resources::{members, organizations, users};
 use crate::store::{Order, Tx};
 
 /// The invites of an address in one organization.
@@ -44,7 +44,9 @@ pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Loaded>> {
 pub(super) fn stands(tx: &Tx, organization: OrganizationId, invite: &Invite) -> Result<bool> {
     let Some(level) = members::level_of(tx, organization, invite.created_by)? else { return Ok(false) };
     let sender = InOrganization { id: organization, level };
-    Ok(level >= invite.level && organizations::can_invite(tx, sender)?)
+    Ok(level >= invite.level
+        && organizations::can_invite(tx, sender)?
+        && users::is_active(tx, invite.created_by)?)
 }
 
 /// The invite whose mail to this address this is, where it is an invite's.

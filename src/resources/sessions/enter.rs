@@ -14,8 +14,8 @@ use crate::error::{Error, Result, invalid, invalid_body};
 use crate::ids::UserId;
 use crate::logging::{self, SecurityEvent};
 use crate::resources::users::{self, Happening, User};
-use crate::resources::{last_logins, places, two_factor};
-use crate::store::WriteTx;
+use crate::resources::{addresses, last_logins, places, two_factor};
+use crate::store::{Tx, WriteTx};
 
 /// The program that somebody logs in with.
 #[derive(Clone, Debug)]
@@ -44,7 +44,8 @@ pub struct Entered {
 /// [`two_factor::log_in`] takes.
 ///
 /// # Errors
-/// 400 for a wrong address or password, in the same words and time; 403 or 429 where too many were wrong.
+/// 400 for a wrong address or password, in the same words and time, and for an address that has to be confirmed first,
+/// to which the link is sent again; 403 or 429 where too many were wrong.
 pub async fn log_in_with_password(
     app: &Arc<App>,
     ctx: &Ctx,
@@ -52,19 +53,19 @@ pub async fn log_in_with_password(
     email: &str,
     given: String,
 ) -> Result<Entered> {
-    let found = app.store.read(|tx| match users::by_email(tx, email)? {
-        Some(uuid) => Ok(Some((uuid, users::find(tx, uuid)?.password_hash))),
-        None => Ok(None),
-    })?;
+    let found = app.store.read(|tx| account(tx, email))?;
     let (user, stored) = found.map_or((None, None), |(uuid, stored)| (Some(uuid), stored));
     let is_right = is_password(app, ctx, email, given, stored.clone(), too_many_failures).await?;
     let user = user.filter(|_| is_right).ok_or_else(wrong)?;
+    if app.store.read(|tx| addresses::must_verify(ctx, tx, user))? {
+        addresses::remind(app, ctx, user);
+        return Err(addresses::not_verified());
+    }
     let write = app.store.write({
         let (ctx, browser, email) = (ctx.clone(), browser.clone(), email.to_owned());
         move |tx| {
             // The password may have been changed while this one waited for its turn.
-            let still = users::by_email(tx, &email)? == Some(user);
-            if !still || users::find(tx, user)?.password_hash != stored {
+            if account(tx, &email)? != Some((user, stored.clone())) {
                 return Err(wrong());
             }
             log_in(&ctx, tx, &browser, user)
@@ -75,6 +76,14 @@ pub async fn log_in_with_password(
         app.throttles.guesses.logged_in(email, ctx.peer(), ctx.now);
     }
     Ok(entered)
+}
+
+/// Who has this address, and the hash of their password; nobody, where the account is closed.
+fn account(tx: &Tx, email: &str) -> Result<Option<(UserId, Option<String>)>> {
+    match users::by_email(tx, email)? {
+        Some(uuid) if users::is_active(tx, uuid)? => Ok(Some((uuid, users::find(tx, uuid)?.password_hash))),
+        _ => Ok(None),
+    }
 }
 
 fn wrong() -> Error {

@@ -42,16 +42,17 @@ const FIELDS: &[FieldInfo] = &[
 ];
 const REVOKED: &[FieldInfo] = &[Field::integer("revoked_count", 0, i64::MAX).read_only()];
 
+/// A session of the caller, as they see it.
 #[derive(Serialize)]
-struct Wire {
-    id: SessionId,
-    created_at: Time,
-    last_activity: Time,
+pub struct OwnSession {
+    pub id: SessionId,
+    pub created_at: Time,
+    pub last_activity: Time,
     /// The address it was last used from.
-    location: String,
-    device: String,
+    pub location: String,
+    pub device: String,
     login_method: &'static str,
-    is_current: bool,
+    pub is_current: bool,
 }
 
 /// The hash of the session that calls.
@@ -63,10 +64,19 @@ fn require_session(ctx: &Ctx) -> Result<[u8; 32]> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let (user, own) = (users::require_self(call)?, require_session(call)?);
-    let all: Vec<Wire> = live_ones(call, tx, user)?
+    users::require_self(call)?;
+    Reply::ok(&own(call, tx)?)
+}
+
+/// The sessions of the caller, newest first.
+///
+/// # Errors
+/// 401 for a key.
+pub fn own(ctx: &Ctx, tx: &Tx) -> Result<Vec<OwnSession>> {
+    let (user, own) = (ctx.user()?, require_session(ctx)?);
+    let all = live_ones(ctx, tx, user)?
         .into_iter()
-        .map(|(hash, session)| Wire {
+        .map(|(hash, session)| OwnSession {
             id: session.id,
             created_at: session.created_at,
             last_activity: session.last_activity,
@@ -76,7 +86,7 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
             is_current: hash == own,
         })
         .collect();
-    Reply::ok(&all)
+    Ok(all)
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {

@@ -87,10 +87,13 @@ fn admit(
 ///
 /// # Errors
 /// 403 where sign-up is closed; 400 for wrong fields, a weak password, an address that is taken; 429 where too many
-/// set-up codes were wrong, or too many addresses taken.
+/// set-up codes were wrong or too many addresses taken, and for a sixth sign-up of a network in a day.
 pub async fn sign_up(app: &Arc<App>, ctx: &Ctx, newcomer: &Newcomer, values: Values) -> Result<Entered> {
     judge_setup_code(app, ctx, newcomer.setup_code.as_deref())?;
-    app.store.read(|tx| admit(&app.setup_code, ctx, tx, newcomer, &values))?;
+    let is_open_to_all = app.store.read(|tx| {
+        let home = admit(&app.setup_code, ctx, tx, newcomer, &values)?;
+        Ok(home.is_none() && !users::none_yet(tx)?)
+    })?;
     let mut form = values.input().form(SIGN_UP)?;
     let email: String = form.take(EMAIL).unwrap_or_default();
     let password: String = form.take(PASSWORD).unwrap_or_default();
@@ -105,6 +108,9 @@ pub async fn sign_up(app: &Arc<App>, ctx: &Ctx, newcomer: &Newcomer, values: Val
     }
     slot.give_back();
     let password_hash = password_hash?;
+    if is_open_to_all && app.config.lock_out() {
+        app.throttles.sign_up(ctx.peer(), ctx.now)?;
+    }
     let write = app.store.write({
         let (setup_code, ctx, newcomer) = (app.setup_code.clone(), ctx.clone(), newcomer.clone());
         move |tx| {

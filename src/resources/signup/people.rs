@@ -12,8 +12,9 @@ use crate::error::{Result, invalid};
 use crate::ids::{MembershipId, OrganizationId, UserId};
 use crate::resources::invites::{self, Loaded};
 use crate::resources::organizations::{self, NAME_CHARS_MAX, Organization};
+use crate::resources::outbox::{self, Letter};
 use crate::resources::users::{self, User};
-use crate::resources::{members, outbox, projects, role_memberships};
+use crate::resources::{addresses, members, projects, role_memberships};
 use crate::store::WriteTx;
 
 /// Makes a user who signs up: a member of `home`, or else the owner of an organization of their own. Whether
@@ -48,6 +49,10 @@ pub fn create(
         None => {
             organizations::create_with_owner(ctx, tx, uuid, Organization::new(&name, ctx.now)).map(drop)?;
         }
+    }
+    // The first of all has shown the set-up code, and a domain vouches for its addresses.
+    if home.is_none() && !user.is_staff {
+        addresses::begin(ctx, tx, uuid)?;
     }
     Ok(uuid)
 }
@@ -90,10 +95,17 @@ fn enter(
     level: Level,
 ) -> Result<MembershipId> {
     let record = organizations::find(tx, organization)?;
-    if record.is_member_join_email_enabled && ctx.config.smtp_url.is_some() {
-        let newcomer = users::find(tx, user)?.first_name;
+    if record.is_member_join_email_enabled && outbox::is_on(ctx) {
+        let newcomer = users::find(tx, user)?;
+        let letter = Letter::Joined {
+            first_name: &newcomer.first_name,
+            name: &newcomer.full_name(),
+            email: &newcomer.email,
+            organization: &record.name,
+            level: members::label(level),
+        };
         for member in members::first_users(tx, organization, u64::MAX)? {
-            outbox::push_joined(ctx, tx, &member.email, &newcomer, &record.name)?;
+            users::tell(ctx, tx, &member, &letter)?;
         }
     }
     let membership = members::join(ctx, tx, organization, user, level)?;

@@ -26,6 +26,20 @@ pub enum Happening {
     },
     /// Recovery codes were made anew.
     RecoveryCodes,
+    /// They have proved that their address is theirs.
+    AddressVerified,
+    /// They want another address, or gave that up.
+    AddressWanted,
+    /// The operator made a link to a new password.
+    ResetLink,
+    /// They became an operator, or are none any more.
+    Staff {
+        is_staff: bool,
+    },
+    /// Their account was closed, or opened again.
+    Active {
+        is_active: bool,
+    },
 }
 
 /// Writes down what happened to the account in each organization of the user. A stranger who logs in is the user
@@ -35,7 +49,7 @@ pub enum Happening {
 /// None but of the data file.
 pub fn record(ctx: &Ctx, tx: &WriteTx, uuid: UserId, what: &Happening) -> Result<()> {
     let by = match what {
-        Happening::LoggedIn { .. } => Some(uuid),
+        Happening::LoggedIn { .. } | Happening::AddressVerified => Some(uuid),
         _ => ctx.actor.caller().map(|caller| caller.user),
     };
     let user = users::find(tx, uuid)?;
@@ -43,10 +57,15 @@ pub fn record(ctx: &Ctx, tx: &WriteTx, uuid: UserId, what: &Happening) -> Result
 }
 
 /// The address or the password of the account may have changed.
-pub(super) fn credentials(ctx: &Ctx, tx: &WriteTx, uuid: UserId, before: &User, user: &User) -> Result<()> {
+pub(super) fn credentials(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    by: Option<UserId>,
+    uuid: UserId,
+    (before, user): (&User, &User),
+) -> Result<()> {
     let state = |user: &User| json!({"email": user.email, "password": user.password_hash});
     let changes = audit::differences(scope::USER, &state(before), &state(user))?;
-    let by = ctx.actor.caller().map(|caller| caller.user);
     in_each(ctx, tx, by, uuid, || Change::updated(scope::USER, uuid, &user.email, changes.clone()))
 }
 
@@ -80,6 +99,11 @@ impl Happening {
                 updated("is_2fa_enabled", json!(!is_enabled), json!(is_enabled))
             }
             Happening::RecoveryCodes => updated("backup_codes", Value::Null, Value::Null),
+            Happening::AddressVerified => updated("is_email_verified", json!(false), json!(true)),
+            Happening::AddressWanted => updated("pending_email", Value::Null, Value::Null),
+            Happening::ResetLink => whole("reset_link_made", Value::Null),
+            Happening::Staff { is_staff } => updated("is_staff", json!(!is_staff), json!(is_staff)),
+            Happening::Active { is_active } => updated("is_active", json!(!is_active), json!(is_active)),
         }
     }
 }

@@ -133,6 +133,7 @@ impl World {
                 self.plugin.clone()
             }
             "users" => "@me".into(),
+            "reset" => self.org.owner.uuid.clone(),
             "array" => "phc_unknown".into(),
             "static" | "{version}" => "array.js".into(),
             "login_sessions" => self.other_session(),
