@@ -22,7 +22,7 @@ fn administrators_see_who_changed_what_before_and_after() {
     hides(&page, &["<b>"]);
     // A key is named by its mask.
     let key = org.owner.key(&["organization:write"]);
-    key.patch(&org.at(""), json!({"name": "Acme"})).json(200);
+    key.patch(&org.at(""), json!({"name": "Acme Two"})).json(200);
     shows(&org.owner.page(&at(&org, "audit")), &["Organization updated", "Key <code>phx_..."]);
 }
 

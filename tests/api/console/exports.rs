@@ -57,8 +57,12 @@ fn an_export_is_chosen_filled_in_tested_and_made() {
         &["does not work yet", "Failed", "The host of the URL answers.", "value=\"Hourly &lt;b&gt;\""],
     );
     hides(&tested.text(), &[SECRET]);
-    let tested = org.owner.submit(&path, &filled(&works, &[("what", "test")]));
-    shows(&tested.text(), &["The destination works", "Passed"]);
+    let tested = org.owner.submit(&path, &filled(&works, &[("what", "test")])).text();
+    shows(
+        &tested,
+        &["The destination works", "Passed", "name=\"typed_secrets\"", "It is set. Leave this empty"],
+    );
+    hides(&tested, &[SECRET]);
     assert!(exports(&org.owner, &org).is_empty());
     // What is wrong stands beside its field, and nothing is made.
     for (fields, wanted) in [
@@ -96,8 +100,20 @@ fn an_export_is_chosen_filled_in_tested_and_made() {
     );
     hides(&page, &[SECRET, "<b>"]);
     shows(&org.owner.page(&at(&org, "exports")), &["1 export", "Hourly &lt;b&gt;", "Paused", "None yet"]);
-    org.owner.submit(&path, &filled(&works, &[]));
+    // What was typed for the test need not be typed again, by the same person and soon.
+    let sealed =
+        tested.split("name=\"typed_secrets\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let kept = [("token", ""), ("typed_secrets", sealed.expect("a hidden field"))];
+    refused(&org.second_owner(&server).submit(&path, &filled(&works, &kept)), &["Token: This is missing."]);
+    server.pass(std::time::Duration::from_secs(59 * 60));
+    assert_eq!(org.owner.submit(&path, &filled(&works, &kept)).status, 303);
     assert_eq!(exports(&org.owner, &org)[0]["paused"], false);
+    server.pass(std::time::Duration::from_secs(2 * 60));
+    refused(&org.owner.submit(&path, &filled(&works, &kept)), &["Token: This is missing."]);
+    refused(
+        &org.owner.submit(&path, &filled(&works, &[("token", ""), ("typed_secrets", "x")])),
+        &["Token: This"],
+    );
     // The log has what the API's request would leave there.
     shows(&org.owner.page(&at(&org, "audit?scopes=BatchExport")), &["Export created", "Session"]);
 }

@@ -52,7 +52,7 @@ fn an_installation_says_what_is_wrong_with_an_address() {
     assert_eq!(answer.status, 303, "{}", answer.text());
     let made = org.owner.get(&org.at("plugins/")).results().remove(0);
     assert!(answer.header("location").ends_with(&format!("/plugins/{}", made["id"])));
-    shows(&org.owner.page(&at(&org, &format!("plugins/{}", made["id"]))), &["Hello", "onEvent", "index.js"]);
+    shows(&org.owner.page(&at(&org, &format!("plugins/{}", made["id"]))), &["Hello", "onEvent", "index.ts"]);
     refused(&org.owner.submit(&path, &[("url", "file:hello")]), &["already installed"]);
     assert_eq!(text(&made["name"]), "Hello");
 }

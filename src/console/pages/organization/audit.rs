@@ -1,5 +1,7 @@
 //! The audit log: who changed what, when, from where and with which key.
 
+use std::net::IpAddr;
+
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -125,7 +127,7 @@ fn line(tx: &Tx, here: &Here, entry: &Entry) -> Result<[Markup; 5]> {
 }
 
 fn who(tx: &Tx, entry: &Entry) -> Result<Markup> {
-    let Some(id) = entry.user else { return Ok(html! { span.soft { "Operator, or nobody" } }) };
+    let Some(id) = entry.user else { return Ok(html! { span.soft { "Nobody signed in" } }) };
     let Some(user) = users::get(tx, id)? else { return Ok(html! { span.soft { "A deleted account" } }) };
     Ok(html! { div { div dir="auto" { (user.full_name()) } small { (user.email) } } })
 }
@@ -139,7 +141,11 @@ fn from(entry: &Entry) -> Markup {
     };
     html! {
         div {
-            @if let Some(address) = entry.address { div { (code(address.to_string())) } }
+            @match entry.address {
+                Some(IpAddr::V4(address)) => div { (address.to_string()) },
+                Some(address) => div { (code(address.to_string())) },
+                None => {},
+            }
             small { (means) }
         }
     }

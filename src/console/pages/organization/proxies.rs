@@ -185,7 +185,7 @@ fn check(check: &Check) -> [Markup; 3] {
         tag(tone, word),
         html! {
             @match &check.remediation {
-                Some(remediation) => (remediation.summary),
+                Some(remediation) => span.name { (remediation.summary) },
                 None => span.soft { "Nothing" },
             }
         },

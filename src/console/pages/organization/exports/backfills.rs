@@ -7,7 +7,7 @@ use super::{Found, draft};
 use crate::api::Reply;
 use crate::api::call::parse_uuid;
 use crate::console::form::{Control, Form};
-use crate::console::parts::{self, Tone, head, live, section, table, tag, time, time_or};
+use crate::console::parts::{self, Tone, head, live, section, table, tag, time_or};
 use crate::console::visit::Visit;
 use crate::console::words::Said;
 use crate::error::{Result, not_found};
@@ -61,12 +61,12 @@ fn list(visit: &Visit, tx: &Tx, found: &Found) -> Result<Markup> {
             (parts::empty("No backfills yet",
                 "Start one to export what happened before this export was made, or to export it again.", None))
         } @else {
-            (table("Backfills", &["Data", "State", "Progress", "Begun", "Ended", ""], lines))
+            (table("Backfills", &["Data", "State", "Progress", "Ended", ""], lines))
         }
     })
 }
 
-fn line(visit: &Visit, tx: &Tx, id: BackfillId, backfill: &Backfill) -> Result<[Markup; 6]> {
+fn line(visit: &Visit, tx: &Tx, id: BackfillId, backfill: &Backfill) -> Result<[Markup; 5]> {
     let progress = batch_exports::progress(tx, backfill)?;
     let state = match backfill.status {
         Status::Running => tag(Tone::Plain, "Running"),
@@ -87,7 +87,6 @@ fn line(visit: &Visit, tx: &Tx, id: BackfillId, backfill: &Backfill) -> Result<[
                 (parts::progress(done, total, &format!("{done} of {total} runs")))
             } @else { (parts::counted(backfill.runs_made, "run", "runs")) }
         },
-        time(backfill.created_at),
         time_or(backfill.finished_at, "Not yet"),
         cancel.unwrap_or_default(),
     ])

@@ -3,14 +3,15 @@
 use maud::{Markup, Render, html};
 use serde_json::{Map, Value, json};
 
-use super::kind_name;
+use super::{kind_name, typed};
 use crate::api::fields::{FieldInfo, FieldKind};
-use crate::api::{Ctx, Field, Input};
+use crate::api::{Field, Input};
 use crate::clock::Time;
 use crate::console::form::{Control, Form, lines};
 use crate::console::parts::{Tone, notice, tag};
 use crate::console::visit::Visit;
 use crate::console::words;
+use crate::error::Result;
 use crate::resources::batch_exports::destination::Kind;
 use crate::resources::batch_exports::interval::Interval;
 use crate::resources::batch_exports::{BatchExport, FIELDS, Tested, commands};
@@ -18,36 +19,48 @@ use crate::resources::batch_exports::{BatchExport, FIELDS, Tested, commands};
 /// Fields of an export beside its destination, before and after it.
 const WHEN: &[&str] = &["offset_day", "offset_hour", "timezone", "start_at", "end_at"];
 
+/// The columns of an export.
+const QUERY: FieldInfo = Field::long_text("hogql_query").info();
+
 /// The project of a new export.
 pub(super) const PROJECT: FieldInfo = Field::long_text("project").required().info();
 
-/// The fields of an export to a destination of this type.
-pub(super) fn fields<'a>(
-    ctx: &Ctx,
-    form: Form<'a>,
+/// The form of an export to a destination of this type, with what was typed where it is shown again.
+pub(super) fn form<'a>(
+    visit: &'a Visit,
     kind: Kind,
     stored: Option<&BatchExport>,
     projects: &[(String, String)],
-) -> Form<'a> {
-    let mut form = form.field(FIELDS, "name", Control::first);
+    is_tested: bool,
+) -> Result<Form<'a>> {
+    let typed = typed::secrets(visit, kind);
+    let mut form = Form::new(Some(visit.token()));
+    if !typed.is_empty() {
+        form = form.hidden(typed::SEALED, typed::sealed(visit, &typed)?);
+    }
+    form = form.field(FIELDS, "name", Control::first);
     if projects.len() > 1 {
         let control = Control::new(PROJECT).label("Project").help("Whose events or persons are exported.");
         form = form.control(control.choices(projects.iter().cloned()));
     }
-    let has_secrets = stored.is_some();
     for (place, field) in kind.fields().into_iter().enumerate() {
-        form = form.control(setting(kind, field, place == 0, has_secrets));
+        let is_kept = typed.contains_key(field.name) || (stored.is_some() && kind.hides(field.name));
+        form = form.control(setting(kind, field, place == 0, is_kept));
     }
     if kind != Kind::Http {
-        form = form.field(FIELDS, "model", |control| required(control));
-        form = form.field(FIELDS, "hogql_query", |control| control.long());
+        form = form.field(FIELDS, "model", required);
+        // Nothing means all columns; it is left out of the body.
+        form = form.control(Control::new(QUERY.blank()));
     }
     let before = stored.map(|export| export.interval);
-    let intervals = Interval::ALL.into_iter().filter(|it| commands::may_run(ctx, *it) || before == Some(*it));
+    let intervals =
+        Interval::ALL.into_iter().filter(|it| commands::may_run(visit, *it) || before == Some(*it));
     let intervals = intervals.map(|it| (it.name(), words::choice("interval", it.name())));
     form =
         form.field(FIELDS, "interval", |control| control.choices(intervals).before(html! { h2 { "When" } }));
-    WHEN.iter().fold(form, |form, name| form.field(FIELDS, name, |control| control.help(help(name))))
+    form = WHEN.iter().fold(form, |form, name| form.field(FIELDS, name, |control| control.help(help(name))));
+    let shown = if is_tested { visit.sent() } else { values(kind, stored) };
+    Ok(form.show(shown).refused(visit.refused()))
 }
 
 /// Nothing is no choice of a person, as it is for programs.
@@ -66,7 +79,7 @@ fn help(name: &str) -> &'static str {
     }
 }
 
-fn setting<'a>(kind: Kind, field: FieldInfo, is_first: bool, is_stored: bool) -> Control<'a> {
+fn setting<'a>(kind: Kind, field: FieldInfo, is_first: bool, is_kept: bool) -> Control<'a> {
     let mut control = Control::new(field);
     if is_first {
         control = control.before(html! { h2 { (kind_name(kind)) } });
@@ -77,11 +90,11 @@ fn setting<'a>(kind: Kind, field: FieldInfo, is_first: bool, is_stored: bool) ->
     if field.name == "token" {
         control = control.label("Token").help("The token of the project there, such as phc_...");
     }
-    if is_stored && kind.hides(field.name) { control.kept() } else { control }
+    if is_kept { control.kept() } else { control }
 }
 
 /// What the form shows of a stored export; of a new one, what is usual.
-pub(super) fn values(kind: Kind, stored: Option<&BatchExport>) -> Value {
+fn values(kind: Kind, stored: Option<&BatchExport>) -> Value {
     let Some(export) = stored else {
         let port = if kind == Kind::Redshift { 5439 } else { 5432 };
         return json!({
@@ -114,12 +127,13 @@ pub(super) fn values(kind: Kind, stored: Option<&BatchExport>) -> Value {
 
 /// What the form says, as the commands read it.
 pub(super) fn body(visit: &Visit, kind: Kind) -> Value {
-    let mut config = Map::new();
+    let (typed, mut config) = (typed::secrets(visit, kind), Map::new());
     for field in kind.fields() {
         let text = visit.typed(field.name);
         let value = match field.kind {
             FieldKind::Boolean => Some((text == "true").into()),
             FieldKind::Texts { .. } => Some(list(text)),
+            _ if typed.contains_key(field.name) => typed.get(field.name).cloned(),
             _ if text.is_empty() => nothing(kind, &field),
             _ => Some(text.into()),
         };
@@ -181,7 +195,7 @@ pub(super) fn tested(steps: &[Tested]) -> Markup {
                 }
             }
         }
-        p { "Nothing was saved. Secrets are not shown again: type them once more." }
+        p { "Nothing was saved by the test." }
     };
     notice(tone, list.render())
 }

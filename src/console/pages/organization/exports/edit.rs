@@ -6,7 +6,6 @@ use maud::{Render, html};
 
 use super::{Found, draft};
 use crate::api::Reply;
-use crate::console::form::Form;
 use crate::console::parts::head;
 use crate::console::visit::Visit;
 use crate::console::words::Said;
@@ -24,10 +23,7 @@ fn page(visit: &Visit, tx: &Tx, steps: Option<&[Tested]>) -> Result<Reply> {
     let found = Found::of(visit, tx)?;
     let kind = found.export.destination.kind;
     let title = format!("Edit {}", found.export.name);
-    let values = if steps.is_some() { visit.sent() } else { draft::values(kind, Some(&found.export)) };
-    let form = draft::fields(visit, Form::new(Some(visit.token())), kind, Some(&found.export), &[])
-        .show(values)
-        .refused(visit.refused())
+    let form = draft::form(visit, kind, Some(&found.export), &[], steps.is_some())?
         .button("Save")
         .button_for("Test", "what", "test")
         .cancel(&found.path);

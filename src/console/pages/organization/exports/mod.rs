@@ -6,6 +6,7 @@ mod edit;
 mod new;
 mod one;
 mod run;
+mod typed;
 
 use maud::{Markup, html};
 
@@ -16,7 +17,7 @@ use crate::console::chart::{Bar, bars};
 use crate::console::frame::Here;
 use crate::console::page::{Page, page};
 use crate::console::parts::{
-    Shown, Tone, counted, empty, head, link_to, name, pager, table, tag, time, time_or,
+    Shown, Tone, counted, empty, head, link_to, moment, name, pager, table, tag, time, time_or,
 };
 use crate::console::visit::Visit;
 use crate::console::words;
@@ -139,23 +140,18 @@ fn state(export: &BatchExport) -> Markup {
 }
 
 fn run_state(status: Status) -> Markup {
-    let (tone, word) = match status {
+    let (tone, word) = run_word(status);
+    tag(tone, word)
+}
+
+fn run_word(status: Status) -> (Tone, &'static str) {
+    match status {
         Status::Starting => (Tone::Plain, "Waiting"),
         Status::Running => (Tone::Plain, "Running"),
         Status::Completed => (Tone::Good, "Completed"),
         Status::Failed => (Tone::Bad, "Failed"),
         Status::FailedRetryable => (Tone::Bad, "Gave up"),
         Status::Cancelled => (Tone::Warn, "Cancelled"),
-    };
-    tag(tone, word)
-}
-
-fn tone(status: Status) -> Tone {
-    match status {
-        Status::Starting | Status::Running => Tone::Plain,
-        Status::Completed => Tone::Good,
-        Status::Failed | Status::FailedRetryable => Tone::Bad,
-        Status::Cancelled => Tone::Warn,
     }
 }
 
@@ -175,11 +171,12 @@ fn amounts(newest_first: &[(RunId, Run)]) -> Markup {
 fn chart(newest_first: &[(RunId, Run)], height: fn(&Run, u64) -> u64) -> Markup {
     let most = newest_first.iter().filter_map(|(_, run)| run.records_completed).max().unwrap_or(0).max(1);
     let bar = |(_, run): &(RunId, Run)| Bar {
-        label: format!("{}: {}", run.range(), run.status.name()),
+        label: format!("{}: {}", moment(run.end), run_word(run.status).1),
         value: height(run, most),
-        tone: tone(run.status),
+        tone: run_word(run.status).0,
     };
-    let count = |wanted: Tone| newest_first.iter().filter(|(_, run)| tone(run.status) == wanted).count();
+    let count =
+        |wanted: Tone| newest_first.iter().filter(|(_, run)| run_word(run.status).0 == wanted).count();
     let sentence = format!(
         "Of the last {}, {} completed and {} failed.",
         counted(newest_first.len() as u64, "run", "runs"),
@@ -218,8 +215,8 @@ fn advice(error: &str) -> Option<&'static str> {
         ("42501", "Give the user the rights to make the table in the schema and to write to it."),
         ("does not exist", "Check the names of the database and of the schema under Edit."),
         ("private or local", "This server connects to public addresses only. Its operator can allow others."),
-        ("401", "The receiver wants another token. Type it again under Edit."),
-        ("403", "The receiver refuses the token. Type another under Edit."),
+        ("status: 401", "The receiver wants another token. Type it again under Edit."),
+        ("status: 403", "The receiver refuses the token. Type another under Edit."),
         (
             "certificate",
             "The certificate is not one that this server trusts. Renew it, or say that it is the server's own.",

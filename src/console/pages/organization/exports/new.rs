@@ -6,7 +6,6 @@ use maud::{Render, html};
 
 use super::{draft, kind_name};
 use crate::api::{InProject, Reply};
-use crate::console::form::Form;
 use crate::console::frame::Here;
 use crate::console::parts::{crumbs, empty, facts, head, link_to};
 use crate::console::visit::Visit;
@@ -65,15 +64,11 @@ fn page(visit: &Visit, tx: &Tx, steps: Option<&[Tested]>) -> Result<Reply> {
     let (here, kind) = (visit.here(tx)?, kind(visit)?);
     let title = format!("New export: {}", kind_name(kind));
     let new = here.path("exports/new");
-    let values = if steps.is_some() { visit.sent() } else { draft::values(kind, None) };
-    let form =
-        draft::fields(visit, Form::new(Some(visit.token())), kind, None, &projects_of(visit, tx, &here)?)
-            .show(values)
-            .refused(visit.refused())
-            .button("Create and run")
-            .button_for("Create paused", "what", "paused")
-            .button_for("Test", "what", "test")
-            .cancel(&new);
+    let form = draft::form(visit, kind, None, &projects_of(visit, tx, &here)?, steps.is_some())?
+        .button("Create and run")
+        .button_for("Create paused", "what", "paused")
+        .button_for("Test", "what", "test")
+        .cancel(&new);
     visit.show(
         tx,
         &title,

@@ -7,8 +7,8 @@ use super::{BARS, Found, advice, amounts, how_often, kind_name, range, run_state
 use crate::api::{Input, Paging, Reply};
 use crate::console::form::Form;
 use crate::console::parts::{
-    self, Confirm, Danger, Shown, Tone, amount, code, counted, danger_zone, facts, head, live, notice, pager,
-    section, table, time, time_or,
+    self, Confirm, Danger, Shown, Tone, amount, code, counted, danger_zone, facts, head, live, name, notice,
+    pager, section, table, time, time_or,
 };
 use crate::console::visit::Visit;
 use crate::console::words::Said;
@@ -115,7 +115,7 @@ fn timeline(visit: &Visit, tx: &Tx, found: &Found) -> Result<Markup> {
     let paging = Paging::by(visit, LINES);
     let (total, rows) = runs::find_page(tx, found.id, paging)?;
     let (_, newest) = runs::find_page(tx, found.id, Paging { limit: BARS, offset: 0 })?;
-    let heads = ["Data", "State", "Records", "Attempts", "Begun", "Ended"];
+    let heads = ["Data", "State", "Records", "Attempts", "Ended"];
     Ok(html! {
         @if total == 0 {
             (parts::empty("No runs yet",
@@ -130,24 +130,23 @@ fn timeline(visit: &Visit, tx: &Tx, found: &Found) -> Result<Markup> {
     })
 }
 
-fn line(found: &Found, id: RunId, run: &Run) -> [Markup; 6] {
+fn line(found: &Found, id: RunId, run: &Run) -> [Markup; 5] {
     [
-        html! {
-            a href={ (found.path) "/runs/" (id) } { (range(run)) }
-            @if run.backfill.is_some() { small { "By a backfill" } }
-        },
+        name(
+            html! { a href={ (found.path) "/runs/" (id) } { (range(run)) } },
+            if run.backfill.is_some() { "By a backfill" } else { "" },
+        ),
         html! {
             div {
                 (run_state(run.status))
                 @if let Some(error) = &run.latest_error {
-                    div { (error) }
+                    div.name { (error) }
                     @if let Some(advice) = advice(error) { small { (advice) } }
                 }
             }
         },
         amount(run.records_completed.unwrap_or(run.progress.records)),
         amount(run.attempts.into()),
-        time(run.created_at),
         time_or(run.finished_at, "Not yet"),
     ]
 }

@@ -89,7 +89,7 @@ fn log(visit: &Visit, tx: &Tx, found: &Found, id: RunId) -> Result<Markup> {
         @if entries.is_empty() {
             (parts::empty("No entries", "What attempts say of themselves is shown here, newest first.", None))
         } @else {
-            (table("Log", &["Message", "Level", "When"], entries.iter().map(line)))
+            (table("Log", &["When", "Level", "Message"], entries.iter().map(line)))
         }
     })
 }
@@ -101,7 +101,7 @@ fn line(entry: &Entry) -> [Markup; 3] {
         Level::Info => (Tone::Plain, "Information"),
         Level::Debug => (Tone::Plain, "Detail"),
     };
-    [html! { (entry.message) }, tag(tone, word), time(entry.timestamp)]
+    [time(entry.timestamp), tag(tone, word), html! { span.name { (entry.message) } }]
 }
 
 /// Runs the interval again, or ends a run that is not over.
