@@ -25,23 +25,9 @@ if [ ! -f "$cli" ]; then
         >"$folder/npm.log" 2>&1 || skip "npm could not fetch it, see $folder/npm.log"
 fi
 
-work=$(mktemp -d)
-: >"$work/log"
-"$orgd" serve --dev --listen 127.0.0.1:0 --data "$work/orgd.redb" >"$work/log" 2>&1 &
-server=$!
-trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
-tries=0
-until grep -q 'listening on' "$work/log"; do
-    tries=$((tries + 1))
-    if [ "$tries" -gt 100 ] || ! kill -0 "$server" 2>/dev/null; then
-        cat "$work/log" >&2
-        exit 1
-    fi
-    sleep 0.1
-done
-
-POSTHOG_CLI_HOST=$(sed -n 's/.*listening on \(http:[^ ]*\).*/\1/p' "$work/log")
-POSTHOG_CLI_API_KEY=$(sed -n 's/^API key: //p' "$work/log")
+. .ci/server.sh
+POSTHOG_CLI_HOST=$host
+POSTHOG_CLI_API_KEY=$key
 POSTHOG_CLI_PROJECT_ID=1
 # The package keeps what it remembers in the home folder.
 HOME=$work
@@ -57,6 +43,16 @@ ask() {
         cat "$work/answer" "$work/error" >&2
         exit 1
     }
+}
+
+# A tool that must be refused, with an answer that holds this text.
+refused() {
+    if node "$cli" call --json "$1" "$2" >"$work/answer" 2>&1 || ! grep -q "$3" "$work/answer"; then
+        echo "$1 $2: it was not refused with '$3':" >&2
+        cat "$work/answer" >&2
+        exit 1
+    fi
+    echo "ok  $1: refused: $3"
 }
 
 # Whether a JavaScript condition holds of the last answer, `a`.
@@ -79,11 +75,14 @@ field() {
     ' "$work/answer" "$1"
 }
 
-# Makes something that no tool of the package makes.
-make() {
-    curl -sS --fail-with-body -H "Authorization: Bearer $POSTHOG_CLI_API_KEY" -H 'Content-Type: application/json' \
-        -d "$2" "$POSTHOG_CLI_HOST/api/organizations/@current/$1" >"$work/answer"
+# Sends something that no tool of the package sends: method, path below the API, body.
+send() {
+    curl -sS --fail-with-body -X "$1" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \
+        -d "$3" "$host/api/$2" >"$work/answer"
 }
+
+# Makes something in the organization.
+make() { send POST "organizations/@current/$1" "$2"; }
 
 ask organizations-list '{}'
 holds 'a.count === 1 && a.results[0].name === "Demo"'
@@ -121,8 +120,58 @@ ask proxy-list '{}'
 holds 'a.count === 1 && a.results[0].domain === "e.example.com"'
 ask proxy-get "{\"id\": \"$record\"}"
 holds 'a.domain === "e.example.com"'
+ask proxy-diagnose "{\"id\": \"$record\"}"
+holds 'a.summary.status && a.checks.length === 6 && a.checks[0].id === "cname"'
+refused proxy-retry "{\"id\": \"$record\"}" 'Cannot retry proxy in waiting state'
 ask proxy-delete "{\"id\": \"$record\"}" --confirm
 ask proxy-list '{}'
 holds 'a.count === 0'
+
+# The tool that makes exports knows destinations with an integration only, of which there are none here.
+refused batch-export-create '{"name": "Nightly", "model": "events", "interval": "day", "destination": {"type": "BigQuery",
+    "integration_id": 1, "config": {"dataset_id": "d"}}}' integration
+send POST projects/1/batch_exports/ '{"name": "Nightly", "model": "events", "interval": "day", "paused": true,
+    "destination": {"type": "HTTP", "config": {"url": "https://e.example.com/batch/", "token": "phc_secret"}}}'
+export=$(field 'a.id')
+ask batch-exports-list '{}'
+holds 'a.count === 1 && a.results[0].name === "Nightly" && a.results[0].paused === true'
+ask batch-export-get "{\"id\": \"$export\"}"
+holds 'a.destination.type === "HTTP" && a.destination.config.token === undefined && a.timezone === "UTC"'
+ask batch-export-update "{\"id\": \"$export\", \"name\": \"Hourly\", \"interval\": \"hour\"}"
+holds 'a.name === "Hourly" && a.interval === "hour"'
+ask batch-export-delete "{\"id\": \"$export\"}" --confirm
+ask batch-exports-list '{}'
+holds 'a.count === 0'
+
+send PUT projects/1/access_controls/ "{\"access_level\": \"admin\", \"role\": \"$role\"}"
+send PUT projects/1/resource_access_controls/ '{"access_level": "viewer", "resource": "dashboard"}'
+ask access-control-defaults-get '{}'
+holds 'a.project_access_level && a.resource_access_levels.dashboard.access_level === "viewer"'
+ask access-control-roles-list '{}'
+holds 'a.results[0].role_name === "Product" && a.results[0].project.effective_access_level === "admin"'
+ask access-control-roles-list "{\"role_id\": \"$role\"}"
+holds 'a.results.length === 1'
+ask access-control-members-list '{}'
+holds 'a.results[0].user.email === "demo@example.com" && a.results[0].project.inherited_access.source === "org_admin"'
+member=$(field 'a.results[0].organization_membership_id')
+for of in objects properties; do
+    ask "access-control-default-$of-list" '{}'
+    holds 'a.results.length === 0'
+    ask "access-control-role-$of-list" "{\"role_id\": \"$role\"}"
+    holds 'a.results.length === 0'
+    ask "access-control-member-$of-list" "{\"member_id\": \"$member\"}"
+    holds 'a.results.length === 0'
+done
+
+ask advanced-activity-logs-list '{"page_size": 5, "scopes": ["BatchExport"]}'
+holds 'a.results[0].activity === "deleted" && a.results.every(entry => entry.scope === "BatchExport")'
+holds 'a.results[0].detail.name === "Hourly" && !JSON.stringify(a).includes("phc_secret")'
+ask advanced-activity-logs-filters '{}'
+holds 'a.static_filters.scopes.some(scope => scope.value === "AccessControl")'
+
+ask org-member-get-github-login '{"user__uuid": "@me"}'
+holds 'a.github_login === null'
+ask user-home-settings-get '{"uuid": "@me"}'
+holds 'a.homepage === null'
 
 echo "@posthog/cli $(node -p 'require(process.argv[1]).version' "./$folder/node_modules/@posthog/cli/package.json"): every tool works"

@@ -38,23 +38,8 @@ if [ -n "$node" ] && [ -z "$chromium" ]; then
     [ -n "$chromium" ] || skip "posthog-js" "there is no Chromium, see $folder/apt.log"
 fi
 
-work=$(mktemp -d)
-: >"$work/log"
-ORGD_SDK_FOLDER=$folder/node_modules/posthog-js/dist "$orgd" serve --dev --listen 127.0.0.1:0 --data "$work/orgd.redb" \
-    >"$work/log" 2>&1 &
-server=$!
-trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
-tries=0
-until grep -q 'listening on' "$work/log"; do
-    tries=$((tries + 1))
-    if [ "$tries" -gt 100 ] || ! kill -0 "$server" 2>/dev/null; then
-        cat "$work/log" >&2
-        exit 1
-    fi
-    sleep 0.1
-done
-host=$(sed -n 's/.*listening on \(http:[^ ]*\).*/\1/p' "$work/log")
-key=$(sed -n 's/^API key: //p' "$work/log")
+export ORGD_SDK_FOLDER="$folder/node_modules/posthog-js/dist"
+. .ci/server.sh
 token=$(curl -sS --fail -H "Authorization: Bearer $key" "$host/api/projects/1/" | sed -n 's/.*"api_token":"\([^"]*\)".*/\1/p')
 
 [ -z "$python" ] || "$python" .ci/sdks/client.py "$host" "$token" "$key" >"$work/python.json"

@@ -1,10 +1,13 @@
-//! The store alone: durable writes by many callers, against plain syncs of the same disk in the same run.
+//! The store alone: durable writes by many callers, against plain syncs of the same disk in the same run; and pages of
+//! the audit log of a million entries, against those of a thousand.
 //!
-//! `cargo bench --bench store`
+//! `cargo bench --bench store`, or one of the two by name: `-- writes`, `-- audit`.
 
 #![expect(clippy::print_stdout, reason = "the figures are the product")]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+#[path = "harness/audit_log.rs"]
+mod audit_log;
 #[path = "harness/fsync.rs"]
 mod fsync;
 
@@ -59,6 +62,16 @@ fn timed(what: &str, times: u32, mut work: impl FnMut()) {
 }
 
 fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let parts: [(&str, fn()); 2] = [("writes", durable_writes), ("audit", audit_log::pages)];
+    for (_, run) in
+        parts.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name))
+    {
+        run();
+    }
+}
+
+fn durable_writes() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let path = folder.path().join("store.redb");
     let tables = || -> Vec<&'static dyn AnyTable> { vec![&ROWS, &INDEX] };

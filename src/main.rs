@@ -439,7 +439,12 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> CommandResult {
             made.email, made.project_id, made.project_api_token
         );
         println!("API key: {}", made.api_key);
-        println!("Try:\n  {}", example(address, &made));
+        if app.config.has_console() {
+            let token = app.ids.base62::<32>();
+            app.sign_in_link.set(&token, made.user_id);
+            println!("Open in a browser, signed in, once:\n  http://{address}/login/link/{token}");
+        }
+        println!("Or try:\n  {}", example(address, &made));
         return Ok(());
     }
     let empty = app.store.read(resources::users::none_yet).map_err(sentence)?;
@@ -467,10 +472,26 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> CommandResult {
         }
         return Ok(());
     }
-    println!("The data file is empty. Sign up as its first owner from this machine:");
+    println!("The data file is empty. Make its first owner from this machine:");
+    if app.config.has_console() {
+        println!("  {}/setup", address_for_people(&app.config, address));
+        println!("or with");
+    }
     println!("  {}", sign_up_example(address));
-    println!("From elsewhere, add the header X-Setup-Code: {}", app.setup_code);
+    println!(
+        "From elsewhere, the set-up code is needed too (or the header X-Setup-Code): {}",
+        app.setup_code
+    );
     Ok(())
+}
+
+/// Where a browser reaches the server.
+fn address_for_people(config: &Config, address: SocketAddr) -> String {
+    match &config.site_url {
+        Some(site) => site.trim_end_matches('/').to_owned(),
+        None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        None => format!("http://{address}"),
+    }
 }
 
 fn example(address: SocketAddr, made: &Bootstrapped) -> String {

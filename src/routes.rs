@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use crate::api::Within;
 use crate::api::call::{Method, parse_uuid};
 use crate::app::Route;
-use crate::app::route::{Needs, Protocol, Refuse, Slash};
+use crate::app::route::{Format, Needs, Protocol, Refuse, Slash};
 use crate::resources;
 
 /// The routes of one path.
@@ -110,9 +110,12 @@ impl PathNode {
         self.routes.iter().flatten().all(|route| route.needs == Needs::Public)
     }
 
-    /// Whether JSON is the only format of all its answers.
-    pub fn is_json_only(&self) -> bool {
-        self.routes.iter().flatten().all(|route| route.is_json_only)
+    /// The format of its answers. Where one method has its own, no caller of the path has to accept JSON.
+    pub fn format(&self) -> Format {
+        let mut formats = self.routes.iter().flatten().map(|route| route.format);
+        // GET stands first.
+        let first = formats.next().unwrap_or(Format::Own);
+        if formats.any(|format| format == Format::Own) { Format::Own } else { first }
     }
 
     /// Whether it is a page for people.
@@ -270,7 +273,7 @@ mod tests {
             let path = node.name();
             let is_document = path.starts_with("/api/schema/");
             let is_api = path.starts_with("/api/") && !is_document && !node.is_ingest();
-            assert_eq!(node.is_json_only(), is_api, "{path}");
+            assert_eq!(node.format() != Format::Own, is_api, "{path}");
         }
     }
 

@@ -17,9 +17,10 @@ pub type Position = (i64, Uuid);
 
 /// A place between two items: which items of a page follow, and on which side of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cursor {
-    is_backward: bool,
-    position: Position,
+pub struct Cursor {
+    /// Towards the beginning of the list.
+    pub is_backward: bool,
+    pub position: Position,
 }
 
 const CURSOR_BYTES: usize = 1 + 8 + 16;
@@ -32,6 +33,23 @@ struct Page<'a, T> {
 }
 
 impl Cursor {
+    /// That of the request, where it has one.
+    ///
+    /// # Errors
+    /// 404 for a cursor that is none.
+    pub fn of(call: &Call) -> Result<Option<Cursor>> {
+        let Some(text) = call.query("cursor").filter(|text| !text.is_empty()) else { return Ok(None) };
+        match Cursor::parse(text) {
+            Some(cursor) => Ok(Some(cursor)),
+            None => Err(Error::NotFound("Invalid cursor".into())),
+        }
+    }
+
+    /// The address of the page that begins there.
+    pub fn link(self, call: &Call) -> String {
+        link(call, [("cursor", Some(self.text())), ("page", None)])
+    }
+
     fn parse(text: &str) -> Option<Cursor> {
         let bytes: [u8; CURSOR_BYTES] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (number, id) = bytes[1..].split_at(8);
@@ -40,7 +58,8 @@ impl Cursor {
         Some(Cursor { is_backward, position: (number, Uuid::from_slice(id).ok()?) })
     }
 
-    fn text(self) -> String {
+    /// As the query has it.
+    pub fn text(self) -> String {
         let Cursor { is_backward, position: (number, id) } = self;
         let bytes = [&[u8::from(is_backward)], number.to_be_bytes().as_slice(), id.as_bytes()].concat();
         URL_SAFE_NO_PAD.encode(bytes)
@@ -76,10 +95,7 @@ pub fn page<T>(
     direction: Order,
     size: usize,
 ) -> Result<CursorPage<T>> {
-    let cursor = match call.query("cursor").filter(|text| !text.is_empty()) {
-        Some(text) => Some(Cursor::parse(text).ok_or_else(|| Error::NotFound("Invalid cursor".into()))?),
-        None => None,
-    };
+    let cursor = Cursor::of(call)?;
     items.sort_unstable_by_key(|(position, _)| *position);
     if direction == Order::Descending {
         items.reverse();
@@ -102,7 +118,7 @@ pub fn page<T>(
     let end = end.min(items.len());
     let to = |is_backward, item: Option<&(Position, T)>| {
         let position = item.map(|(position, _)| *position)?;
-        Some(link(call, [("cursor", Some(Cursor { is_backward, position }.text())), ("", None)]))
+        Some(Cursor { is_backward, position }.link(call))
     };
     let next = if end < items.len() { to(false, items[start..end].last()) } else { None };
     let previous = if start > 0 { to(true, items.get(start)) } else { None };

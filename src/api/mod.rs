@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod caller;
+pub mod charset;
 pub mod ctx;
 pub mod cursor;
 pub mod fields;

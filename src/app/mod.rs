@@ -4,6 +4,7 @@ pub mod about;
 pub mod once;
 pub mod openapi;
 pub mod route;
+pub mod sign_in_link;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::vault::Vault;
 pub use about::Tag;
 use once::Once;
 pub use route::{Route, async_, public, read, scope, session, signed_in, tagged, write};
+use sign_in_link::SignInLink;
 
 pub struct App {
     pub config: Arc<Config>,
@@ -51,6 +53,10 @@ pub struct App {
     pub work: Arc<Pool>,
     /// How each background task's last run ended.
     pub task_results: TaskResults,
+    /// Opens the pages for local work, signed in, once.
+    pub sign_in_link: SignInLink,
+    /// When the process began to serve.
+    pub started_at: Time,
     /// Forms of pages that must not be sent twice.
     pub once: Once,
     parse_permits: Semaphore,
@@ -67,6 +73,7 @@ impl App {
             dns: Dns { server: config.dns_server },
             config: Arc::new(config),
             store,
+            started_at: clock.now(),
             clock,
             setup_code: ids.letters(b"ABCDEFGHJKMNPQRSTUVWXYZ23456789", 10),
             ids: Arc::new(ids),
@@ -78,6 +85,7 @@ impl App {
             hash_permits: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
             work: Pool::new(budgets.work),
             task_results: TaskResults::default(),
+            sign_in_link: SignInLink::default(),
             once: Once::default(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }

@@ -130,6 +130,15 @@ pub enum Slash {
     Absent,
 }
 
+/// The format of a route's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON, which callers must accept, and what else they may ask for by `?format=`.
+    JsonOr(&'static [&'static str]),
+    /// One of its own, whatever the caller accepts.
+    Own,
+}
+
 /// One route.
 pub struct Route {
     pub method: Method,
@@ -137,10 +146,9 @@ pub struct Route {
     pub path: String,
     pub slash: Slash,
     pub protocol: Protocol,
+    pub format: Format,
     /// How a refusal looks; `None` for the JSON envelope.
     pub refuse: Option<Refuse>,
-    /// Whether callers must accept JSON, and may ask for no other format by `?format=`.
-    pub is_json_only: bool,
     pub needs: Needs,
     pub within: Within,
     /// Whether a session may call that lacks the second factor which the caller's organizations demand.
@@ -160,8 +168,6 @@ pub struct Route {
     /// The status of a good answer.
     pub status: u16,
     pub responds: ResponseShape,
-    /// What `?format=` may ask for besides JSON.
-    pub formats: &'static [&'static str],
     pub about: About,
 }
 
@@ -180,8 +186,8 @@ impl Route {
             path,
             slash,
             protocol: Protocol::Api,
+            format: Format::JsonOr(&[]),
             refuse: None,
-            is_json_only: true,
             needs,
             within,
             // Where nobody has to be signed in, nothing can be demanded of the caller.
@@ -194,7 +200,6 @@ impl Route {
             reads_headers: &[],
             status: 200,
             responds: ResponseShape::Free,
-            formats: &[],
             about: About::default(),
         }
     }
@@ -290,8 +295,8 @@ impl Route {
     }
 
     /// `?format=` may ask for these besides JSON.
-    pub fn formats(mut self, formats: &'static [&'static str]) -> Route {
-        self.formats = formats;
+    pub fn or_formats(mut self, formats: &'static [&'static str]) -> Route {
+        self.format = Format::JsonOr(formats);
         self
     }
 
@@ -311,7 +316,7 @@ impl Route {
 
     /// Answers in a format of its own, whatever the caller accepts.
     pub fn in_any_format(mut self) -> Route {
-        self.is_json_only = false;
+        self.format = Format::Own;
         self
     }
 

@@ -465,6 +465,7 @@ said! {
     RunCancelled "run-cancelled" "The run was cancelled.";
     PluginInstalled "plugin-installed" "The plugin was installed.";
     PluginRemoved "plugin-removed" "The plugin was removed.";
+    UserSessionsEnded "user-sessions-ended" "All sessions of this person were ended.";
     UserDeactivated "user-deactivated" "The account was deactivated.";
     UserActivated "user-activated" "The account is active again.";
     SecondFactorRemoved "second-factor-removed" "The second factor was removed.";

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::pulse::{self, waiting};
 use super::respond::Memory;
 use crate::api::call::{Body, BodyFault};
+use crate::api::charset::{self, Charset};
 use crate::api::json::{self, Counts};
 use crate::config::{BODY_PAUSE_SECONDS_MAX, BODY_VALUES_MAX, Config};
 use crate::error::{Error, Result};
@@ -221,9 +222,10 @@ async fn discard(mut body: Incoming) -> bool {
 /// # Errors
 /// 503 where there is no memory for what the bytes become.
 async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body, Share)> {
-    let Raw { bytes, share } = raw;
     let content_type = content_type.unwrap_or("application/json");
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Raw { bytes, share } =
+        if media == "application/json" { decoded(raw, content_type).await? } else { raw };
     let counts = if media == "application/json" { Counts::of(&bytes) } else { Counts::default() };
     let (values, cost) = match media.as_str() {
         "application/json" => (counts.values, counts.parsed_bytes()),
@@ -250,14 +252,40 @@ async fn parse(raw: Raw, content_type: Option<&str>) -> Result<(Body, Share)> {
     let body = match media.as_str() {
         _ if bytes.is_empty() => Body::Json(Value::Object(Map::new())),
         "application/json" => json_of(bytes, counts),
-        "application/x-www-form-urlencoded" => {
-            let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
-            Body::Form(object(pairs))
-        }
+        "application/x-www-form-urlencoded" => Body::Form(object(form_of(&bytes, content_type))),
         "multipart/form-data" => multipart(bytes.into(), content_type).await,
         _ => Body::Bad(BodyFault::UnsupportedMedia(content_type.to_owned())),
     };
     Ok((body, share))
+}
+
+/// The bytes as UTF-8, where they are in another encoding that is known.
+async fn decoded(Raw { bytes, share }: Raw, content_type: &str) -> Result<Raw> {
+    let Some(charset) = Charset::needed(Some(content_type), &bytes) else { return Ok(Raw { bytes, share }) };
+    match share.grow(Charset::GROWTH_MAX * bytes.len()).await {
+        Ok(()) => Ok(Raw { bytes: charset.decode(&bytes).into_bytes(), share }),
+        Err(Shortage::Busy | Shortage::Never) => Err(Error::Busy { retry_after_seconds: RETRY_SECONDS }),
+    }
+}
+
+/// The fields of a form, in the encoding that it says.
+fn form_of(bytes: &[u8], content_type: &str) -> Vec<(String, String)> {
+    if !content_type.to_ascii_lowercase().contains("charset") {
+        return form_urlencoded::parse(bytes).into_owned().collect();
+    }
+    let decoded = |part: &[u8]| {
+        let spaced: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        let bytes: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
+        charset::text(Some(content_type), &bytes).into_owned()
+    };
+    let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let mut parts = pair.splitn(2, |byte| *byte == b'=');
+            let mut next = || decoded(parts.next().unwrap_or_default());
+            (next(), next())
+        })
+        .collect()
 }
 
 fn json_of(bytes: Vec<u8>, counts: Counts) -> Body {

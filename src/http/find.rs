@@ -7,6 +7,7 @@ use super::head::RequestHead;
 use super::headers::RequestHeaders;
 use crate::api::Method;
 use crate::app::Route;
+use crate::app::route::Format;
 use crate::config::URI_BYTES_MAX;
 use crate::error::{Error, Result, not_found};
 use crate::routes::{self, Params, PathNode};
@@ -113,10 +114,7 @@ pub(super) fn check_format(
     headers: &RequestHeaders<'_>,
     query: &[(String, String)],
 ) -> Result<()> {
-    if !node.is_json_only() {
-        return Ok(());
-    }
-    let formats = node.route(Method::Get).map_or(&[][..], |route| route.formats);
+    let Format::JsonOr(formats) = node.format() else { return Ok(()) };
     for (_, format) in query.iter().filter(|(name, _)| name == "format") {
         match format.as_str() {
             "" | "json" => {}

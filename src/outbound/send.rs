@@ -42,14 +42,16 @@ pub enum SendError {
     Unusable(String),
     /// No connection could be opened, so nothing was sent: the host and a reason.
     Unreachable(String),
-    /// The connection broke, or the answer did not come in time: the host and a reason.
-    Unanswered(String),
+    /// The connection broke before the answer: the host and a reason.
+    Broken(String),
+    /// The answer did not come in time: the host, and how long it had.
+    Late(String),
 }
 
 impl SendError {
     /// The other server was silent for too long.
     pub fn late(url: &Url, seconds: u64) -> SendError {
-        SendError::Unanswered(format!("{} did not answer within {seconds} seconds", shown(url)))
+        SendError::Late(format!("{} did not answer within {seconds} seconds", shown(url)))
     }
 }
 
@@ -166,7 +168,7 @@ impl Outbound {
                 match () {
                     () if is_untrusted(&cause) => SendError::Unusable(error),
                     () if cause.is_connect() => SendError::Unreachable(error),
-                    () => SendError::Unanswered(error),
+                    () => SendError::Broken(error),
                 }
             }
         })?;

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use super::{Resource, projects};
 use crate::api::call::BodyFault;
+use crate::api::charset::Charset;
 use crate::api::json::{mended, mended_len};
 use crate::api::{Body, Call, Reply};
 use crate::app::{App, Route, Tag, async_, tagged};
@@ -42,6 +43,7 @@ const PIECES: usize = 24;
 const PIECE_BYTES_MAX: usize = 1024 * 1024;
 /// Seconds after which a sender who found no memory may try again.
 const RETRY_SECONDS: &str = "5";
+const CONTENT_TYPE: &str = "content-type";
 
 pub static RESOURCE: Resource = Resource::of(routes);
 
@@ -55,7 +57,7 @@ fn routes() -> Vec<Route> {
 
     let post = |path, bytes_max| {
         let handler = async_(move |app, call| capture(app, call, bytes_max));
-        Route::ingest(path, bytes_max, handler).about(
+        Route::ingest(path, bytes_max, handler).reads_headers(&[CONTENT_TYPE]).about(
             "Send events",
             "With the project's token as `api_key`. Answers `{\"status\": 1}` once the events are \
              on disk; an unknown token is answered the same, but for a batch with `historical_migration`. \
@@ -108,7 +110,7 @@ async fn receive(app: &Arc<App>, call: &Call, bytes_max: usize) -> Result<Outcom
         Body::Bad(BodyFault::Busy { .. }) => return Ok(Err(BUSY)),
         Body::Form(_) | Body::Bad(_) => return Ok(Err(TOO_LARGE)),
     };
-    let request = match read(app, bytes, share, bytes_max, SenderClock::of(call)).await? {
+    let request = match read(app, call, bytes, share, bytes_max).await? {
         Ok(request) => request,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -147,13 +149,18 @@ fn note_unknown_token(app: &App, call: &Call, token: &str) {
 /// The request, checked. What it takes comes from the share.
 async fn read(
     app: &Arc<App>,
+    call: &Call,
     bytes: Bytes,
     share: &Share,
     bytes_max: usize,
-    clock: SenderClock,
 ) -> Result<Outcome<Request>> {
+    let clock = SenderClock::of(call);
     let is_small = bytes.len() <= AT_ONCE_BYTES_MAX && unpack::packing(&bytes).is_none();
     let bytes = match unpack::plain(app, bytes, share, bytes_max).await? {
+        Ok(bytes) => bytes,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let bytes = match decoded(app, bytes, share, call.header(CONTENT_TYPE)).await? {
         Ok(bytes) => bytes,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -169,6 +176,21 @@ async fn read(
     }
     share.expect_no_more();
     beside(app, is_small, move || Outline::check(outline)).await
+}
+
+/// The text as UTF-8, where the sender names another encoding and uses it.
+async fn decoded(
+    app: &Arc<App>,
+    bytes: Bytes,
+    share: &Share,
+    content_type: Option<&str>,
+) -> Result<Outcome<Bytes>> {
+    let Some(charset) = Charset::needed(content_type, &bytes) else { return Ok(Ok(bytes)) };
+    if let Err(refusal) = grow(share, Charset::GROWTH_MAX * bytes.len()).await {
+        return Ok(Err(refusal));
+    }
+    let is_small = bytes.len() <= AT_ONCE_BYTES_MAX;
+    Ok(Ok(beside(app, is_small, move || charset.decode(&bytes).into()).await?))
 }
 
 /// How much of a request is stored in one go, in bytes.

@@ -415,19 +415,27 @@ pub fn get(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain
     tx.get(&DOMAINS, &(organization, id))?.ok_or_else(not_found)
 }
 
+/// The name of a domain that the address is under, as DNS has it.
+pub fn domain_of(email: &str) -> Option<String> {
+    let (_, name) = email.rsplit_once('@')?;
+    Some(ascii_name(&name.to_lowercase()).into_owned())
+}
+
+/// The verified domain that the address is under, of whichever organization.
+fn verified_above(tx: &Tx, email: &str) -> Result<Option<(OrganizationId, DomainId)>> {
+    let Some(name) = domain_of(email) else { return Ok(None) };
+    Ok(tx.get(&VERIFIED, &name)?)
+}
+
 /// Whether the address is under a domain that the organization has proved.
 pub fn admits(tx: &Tx, organization: OrganizationId, email: &str) -> Result<bool> {
-    let Some((_, name)) = email.rsplit_once('@') else { return Ok(false) };
-    Ok(tx.get(&VERIFIED, &name.to_lowercase())?.is_some_and(|(home, _)| home == organization))
+    Ok(verified_above(tx, email)?.is_some_and(|(home, _)| home == organization))
 }
 
 /// The organization that takes in whoever signs up with this address: it has proved the address's
 /// domain and asks for it.
 pub fn provisions(tx: &Tx, email: &str) -> Result<Option<OrganizationId>> {
-    let Some((_, name)) = email.rsplit_once('@') else { return Ok(None) };
-    let Some((organization, id)) = tx.get(&VERIFIED, &ascii_name(&name.to_lowercase()).into_owned())? else {
-        return Ok(None);
-    };
+    let Some((organization, id)) = verified_above(tx, email)? else { return Ok(None) };
     Ok(get(tx, organization, id)?.jit_provisioning_enabled.then_some(organization))
 }
 

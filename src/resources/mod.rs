@@ -10,6 +10,7 @@ pub mod batch_exports;
 pub mod capture;
 pub mod domains;
 mod elements;
+pub mod environments;
 pub mod events;
 #[cfg(test)]
 mod golden;

@@ -449,12 +449,12 @@ pub fn create_with_owner(
     organization.slug = free_slug(ctx, tx, &organization.name)?;
     organization.plugins_access_level = ctx.config.plugins.plugins_access_level;
     tx.insert(&ORGANIZATIONS, &id, &organization)?;
+    let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
+    audit::record_by(ctx, tx, Some(owner), id, change)?;
     members::join(ctx, tx, id, owner, Level::Owner)?;
     let user = users::find(tx, owner)?;
     let project = projects::create_default(ctx, tx, id, &user)?;
     users::make_current(tx, owner, user, Some(id), Some(project))?;
-    let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
-    audit::record_by(ctx, tx, Some(owner), id, change)?;
     Ok(id)
 }
 

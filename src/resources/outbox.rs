@@ -246,6 +246,16 @@ pub fn waiting(tx: &Tx) -> Result<Vec<Waiting>> {
     mails.collect()
 }
 
+/// Queues a mail to the calling operator, which shows whether mail arrives.
+///
+/// # Errors
+/// 403 for whoever is not the operator.
+pub fn push_test(ctx: &Ctx, tx: &WriteTx) -> Result<()> {
+    users::require_operator(ctx, tx)?;
+    let user = users::find(tx, ctx.user()?)?;
+    push(ctx, tx, user.recipient(), &Letter::Test)
+}
+
 /// Lets a mail that waits be tried now. For the operator.
 ///
 /// # Errors

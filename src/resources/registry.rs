@@ -84,6 +84,7 @@ static OWN: &[&Resource] = &[
     &members::RESOURCE,
     &invites::RESOURCE,
     &batch_exports::RESOURCE,
+    &environments::RESOURCE,
     &integrations::RESOURCE,
     &capture::RESOURCE,
     &sdk::RESOURCE,

@@ -94,6 +94,14 @@ pub fn look(tx: &WriteTx, now: Time, wait_seconds: i64) -> Result<Option<Ahead>>
     }))
 }
 
+/// Whether the clock is far ahead of what is known, and not believed yet.
+///
+/// # Errors
+/// None but of the data file.
+pub fn is_doubted(tx: &Tx) -> Result<bool> {
+    Ok(known(tx)?.is_some_and(|known| known.doubt.is_some()))
+}
+
 /// A clock that is not believed yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Ahead {

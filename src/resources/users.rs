@@ -26,7 +26,7 @@ use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 pub use entries::{Happening, record};
 pub use operator::{
-    FoundUser, activate, deactivate, end_sessions, find_users, is_active, remove_second_factor,
+    FoundUser, activate, deactivate, end_sessions, find_users, found, is_active, remove_second_factor,
     require_operator, reset_link, set_staff,
 };
 use web_app::{Shown, WebApp};

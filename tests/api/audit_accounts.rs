@@ -188,7 +188,8 @@ fn changes_of_credentials_are_masked() {
     assert!(!json!(entries).to_string().contains("argon2"));
 }
 
-fn code(server: &Server, secret: &str) -> Value {
+/// The code of a second step at this moment.
+pub fn code(server: &Server, secret: &str) -> Value {
     let secret = Secret::try_from_base32(secret).expect("a secret in base 32");
     let totp = Builder::new().with_secret(secret).build().expect("the secret is long enough");
     let seconds = u64::try_from(server.app.clock.now().unix_seconds()).expect("it is after 1970");

@@ -184,3 +184,57 @@ fn large_events_pass_a_receiver_with_a_small_limit() {
     assert_eq!(receiver.events().len(), 14);
     assert_eq!(sizes.iter().filter(|size| **size > LIMIT).count(), 1, "{sizes:?}");
 }
+
+#[test]
+fn who_hangs_up_at_large_requests_gets_smaller_ones() {
+    const LIMIT: usize = 1024 * 1024;
+    let server = Server::start();
+    let org = server.org();
+    let fill = "x".repeat(300_000);
+    for number in 0..14 {
+        let mut large = event(&format!("e{number}"), "10:00:00");
+        large["properties"] = json!({"fill": fill});
+        capture(&server, &org, &[large]);
+    }
+    let receiver = Receiver::resetting_beyond(LIMIT);
+    let export = over_http(&org, &receiver);
+    completed(&last_run(&server, &org, &export), 14);
+    let delivered = names(&receiver.events());
+    assert_eq!(delivered, (0..14).map(|number| format!("e{number}")).collect::<Vec<_>>());
+    let resets = receiver.received().iter().filter(|request| request.status == 0).count();
+    assert!(resets > 0);
+    assert_eq!(log(&org, &export, "failed with error").len(), 0);
+}
+
+#[test]
+fn a_web_page_is_no_receipt() {
+    let server = Server::start();
+    let org = server.org();
+    capture(&server, &org, &[event("e", "10:00:00")]);
+    let typed = |body: &str| reply(200, body).header("Content-Type", "text/html; charset=utf-8");
+    let why = "The receiver answers with a web page, so the url is not one that takes events";
+    for (answer, is_page) in [
+        (typed("<!DOCTYPE html><title>Welcome</title>"), true),
+        (typed("\n <div>Log in</div>"), true),
+        (reply(200, "<HTML><body></body></HTML>"), true),
+        (reply(202, " <!doctype HTML>"), true),
+        (typed(""), false),
+        (typed("ok"), false),
+        (typed("{\"status\": 1}"), false),
+        (reply(200, "<ok/>"), false),
+        (reply(204, ""), false),
+    ] {
+        let shown = format!("{answer:?}");
+        let receiver = Receiver::replying([answer]);
+        let export = over_http(&org, &receiver);
+        let run = last_run(&server, &org, &export);
+        if !is_page {
+            completed(&run, 1);
+            continue;
+        }
+        let error = text(&run["latest_error"]);
+        assert_eq!((&run["status"], error.ends_with(why)), (&json!("Failed"), true), "{shown}: {error}");
+        assert_eq!(receiver.received().len(), 1, "{shown}");
+        server.until("the log says so", || log(&org, &export, why).len() == 1);
+    }
+}

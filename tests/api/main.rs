@@ -4,9 +4,12 @@
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
 mod access_controls;
+mod account_limits;
+mod account_mails;
 mod api_keys;
 mod audit;
 mod audit_accounts;
+mod audit_day;
 mod background_tasks;
 mod batch_exports;
 mod capture;
@@ -46,6 +49,7 @@ mod members;
 mod memory;
 mod moved_projects;
 mod newer_settings;
+mod operator;
 mod organizations;
 mod outbound;
 mod paging;
@@ -62,6 +66,7 @@ mod private_projects;
 mod project_exports;
 mod projects;
 mod proxy_records;
+mod reset;
 mod role_memberships;
 mod roles;
 mod runs;
@@ -78,3 +83,4 @@ mod two_factor;
 mod upgrade;
 mod upstream_contract;
 mod users;
+mod verify_email;

@@ -722,3 +722,25 @@ fn the_webhook_is_shown_to_those_who_may_change_it_and_never_in_the_log() {
     let change = |action: &str| json!([{"type": "Team", "action": action, "field": "slack_incoming_webhook", "before": null, "after": null}]);
     assert_eq!(logged, [change("deleted"), change("changed"), change("created")]);
 }
+
+#[test]
+fn a_project_has_no_environments_but_itself() {
+    let server = Server::start();
+    let org = server.org();
+    let all = format!("/api/projects/{}/environments/", org.project);
+    let one = format!("{all}{}/", org.project);
+    let refusal = "A project has no environments besides itself.";
+    for (method, path) in
+        [("GET", &all), ("POST", &all), ("GET", &one), ("PUT", &one), ("PATCH", &one), ("DELETE", &one)]
+    {
+        for caller in [&org.owner, &org.member(&server), &org.owner.key(&["project:write"])] {
+            caller.call(method, path, &json!({"name": "E"})).denied(refusal);
+        }
+        server.anyone().call(method, path, &json!({})).unauthenticated();
+        assert_eq!(server.stranger().call(method, path, &json!({})).status, 404);
+        let other = path.replace("/api/projects/", "/api/projects/9");
+        assert_eq!(org.owner.call(method, &other, &json!({})).status, 404);
+    }
+    org.owner.get(&format!("{all}nope/")).not_found();
+    org.owner.get(&format!("/api/environments/{}/", org.project)).json(200);
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::support::exports::token;
-use crate::support::{Answer, Server};
+use crate::support::{Answer, Server, text};
 
 const ORIGIN: (&str, &str) = ("origin", "https://shop.example");
 
@@ -106,6 +106,38 @@ fn definitions_are_for_keys_with_the_scope_and_are_sent_once() {
     let keys = org.owner.get("/api/personal_api_keys/").json(200);
     let used = |key: &Value| key["scopes"] == json!(["feature_flag:read"]) && key["last_used_at"].is_string();
     assert!(keys.as_array().expect("keys").iter().any(used), "{keys}");
+}
+
+#[test]
+fn definitions_are_for_secret_tokens_too_until_they_end() {
+    let server = Server::start();
+    let org = server.org();
+    let rotate = || {
+        let shown = org.owner.patch(&org.project_at("rotate_secret_token/"), json!({})).json(200);
+        server.anyone().holding(&text(&shown["secret_api_token"]))
+    };
+    let first = rotate();
+    for path in ["/flags/definitions?token=phc_x", "/api/feature_flag/local_evaluation/?token=phc_x"] {
+        let answer = first.get(path);
+        assert_eq!(answer.json(200)["flags"], json!([]));
+        let tag = answer.header("etag");
+        assert_eq!(first.send(Method::GET, path, "", &[("if-none-match", tag.as_str())]).status, 304);
+        // It opens nothing else, and nothing else of the project opens this.
+        for other in [org.project_at(""), "/api/users/@me/".into(), org.at("members/")] {
+            first.get(&other).json(401);
+        }
+        server.anyone().holding(&token(&org)).get(path).json(401);
+    }
+    let path = "/flags/definitions?token=phc_x";
+    let second = rotate();
+    for holder in [&first, &second] {
+        holder.get(path).json(200);
+    }
+    org.owner.patch(&org.project_at("delete_secret_token_backup/"), json!({})).json(200);
+    assert_eq!(first.get(path).json(401)["code"], "authentication_failed");
+    second.get(path).json(200);
+    org.owner.delete(&org.project_at("")).no_content();
+    assert_eq!(second.get(path).json(401)["code"], "authentication_failed");
 }
 
 #[test]

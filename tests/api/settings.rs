@@ -228,7 +228,7 @@ fn only_verified_domains_are_let_in() {
     let insider = org.joined(Person::unknown(&server, "in@Example.com".into()), 1);
     let (late, early) = (org.token("late@outside.com", 1), org.token("early@elsewhere.com", 1));
     let outside = outsider.key(&["*"]);
-    org.owner.patch(&org.at(""), setting).json(200);
+    set(&org, "enforce_verified_domains", json!(true));
 
     let refusal = "This organization only allows members with an email address on a verified domain.";
     let project = format!("/api/projects/{}/", org.project);

@@ -11,12 +11,12 @@ use crate::support::{Answer, PASSWORD, Person, Server, post_with_cookie, text};
 
 const STEP: Duration = Duration::from_secs(30);
 
-fn at(tail: &str) -> String {
+pub fn at(tail: &str) -> String {
     format!("/api/users/@me/two_factor_{tail}/")
 }
 
 /// What an authenticator app shows now.
-fn code(server: &Server, secret: &str) -> String {
+pub fn code(server: &Server, secret: &str) -> String {
     let secret = Secret::try_from_base32(secret).expect("a secret in base 32");
     let totp = Builder::new().with_secret(secret).build().expect("the secret is long enough");
     let seconds = u64::try_from(server.app.clock.now().unix_seconds()).expect("it is after 1970");
@@ -24,7 +24,7 @@ fn code(server: &Server, secret: &str) -> String {
 }
 
 /// Sets the second factor up in this session; the secret.
-fn enroll(server: &Server, person: &Person) -> String {
+pub fn enroll(server: &Server, person: &Person) -> String {
     let secret = text(&person.get(&at("start_setup")).json(200)["secret"]);
     let answer = person.post(&at("validate"), json!({"token": code(server, &secret)}));
     assert_eq!(answer.json(200), json!({"success": true}));

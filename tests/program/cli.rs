@@ -376,6 +376,26 @@ fn the_locked_out_get_a_new_password_at_the_machine() {
 }
 
 #[test]
+fn the_locked_out_get_a_link_at_the_machine() {
+    let (_folder, file) = place();
+    bootstrap(&file);
+    let of = |email| ["admin", "reset-link", "--data", shown(&file), "--email", email];
+    refused(&of("nobody@example.com"), "No user");
+    let printed = run(&of("ADA@example.com"));
+    let link = String::from_utf8_lossy(&printed.stdout).trim().to_owned();
+    let (_, path) = link.split_once("/reset/").expect("a link");
+    let (user, token) = path.split_once('/').expect("a user and a token");
+    let server = Serving::start(&file, &[]);
+    let post = |path: &str, body: Value| {
+        ask(&agent(), "POST", &format!("{}{path}", server.base), None, &body).expect("an answer").0
+    };
+    let password = "another-Fine-passphrase-8";
+    let choose = || post(&format!("/api/reset/{user}/"), json!({"token": token, "password": password}));
+    assert_eq!((choose(), choose()), (200, 400));
+    assert_eq!(post("/api/login/", json!({"email": "ada@example.com", "password": password})), 200);
+}
+
+#[test]
 fn the_second_factor_is_taken_from_who_has_lost_it() {
     let (_folder, file) = place();
     bootstrap(&file);

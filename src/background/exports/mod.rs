@@ -11,7 +11,6 @@ mod memory;
 mod note;
 mod plan;
 mod read;
-mod redact;
 mod settings;
 mod turns;
 

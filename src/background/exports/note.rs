@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::error::{AttemptError, Result};
-use super::redact::Redactor;
 use crate::app::App;
 use crate::error::Result as StoreResult;
 use crate::ids::{BatchExportId, RunId};
+use crate::resources::batch_exports::redact::Redactor;
 use crate::resources::batch_exports::runs::{self, Commit, Context, Open, Outcome, Progress, Run};
 use crate::resources::events::EventIds;
 use crate::store::WriteTx;

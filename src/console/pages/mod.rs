@@ -2,10 +2,13 @@
 
 mod account;
 mod files;
+mod instance;
 mod login;
+mod moved;
 mod organization;
 mod reset;
 mod setup;
+mod sign_in_link;
 mod signup;
 mod verify;
 
@@ -20,6 +23,8 @@ pub(super) fn all() -> Vec<Page> {
         signup::pages(),
         reset::pages(),
         verify::pages(),
+        instance::pages(),
+        moved::pages(),
         account::pages(),
         organization::pages(),
     ];
@@ -28,5 +33,5 @@ pub(super) fn all() -> Vec<Page> {
 
 /// What pages load and send besides.
 pub(super) fn routes() -> Vec<Route> {
-    files::routes()
+    [files::routes(), sign_in_link::routes()].into_iter().flatten().collect()
 }

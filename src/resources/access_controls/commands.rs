@@ -1,5 +1,7 @@
 //! Setting and removing rules.
 
+use serde_json::{Value, json};
+
 use super::kinds::{self, PROJECT, Scale};
 use super::{
     ACCESS_LEVEL, AccessControl, ENTRIES, EntryKey, FIELDS, ORGANIZATION_MEMBER, Object, Of, RESOURCE_ID,
@@ -10,7 +12,7 @@ use crate::api::{Ctx, Form, InProject, Input, Level};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
 use crate::ids::{MembershipId, OrganizationId, ProjectId, UserId};
 use crate::resources::audit::{self, Change, scope};
-use crate::resources::{batch_exports, members, projects, roles};
+use crate::resources::{batch_exports, members, projects, roles, users};
 use crate::store::{Order, Tx, WriteTx};
 
 /// Sets the rule that the input names, or removes it where its level is null: then there is none to give back. For
@@ -56,7 +58,7 @@ pub fn set(
         None => tx.delete(&ENTRIES, &key)?,
     }
     let level = |entry: &Option<AccessControl>| entry.as_ref().map(|entry| entry.access_level.clone());
-    write_down(ctx, tx, at, &key, [level(&before), level(&after)])?;
+    write_down(ctx, tx, at, (&key, subject), [level(&before), level(&after)])?;
     batch_exports::authors::pause_all_lost(ctx, tx, at.organization)?;
     Ok(after.map(|entry| (key, entry)))
 }
@@ -83,7 +85,7 @@ pub fn grant(
         updated_at: ctx.now,
     };
     tx.put(&ENTRIES, &key, &entry)?;
-    write_down(ctx, tx, at, &key, [None, Some(access_level)])
+    write_down(ctx, tx, at, (&key, subject), [None, Some(access_level)])
 }
 
 /// Notes in the audit log that a rule is another one, as a field `<resource>[/<member or role>]` of the project.
@@ -91,7 +93,7 @@ fn write_down(
     ctx: &Ctx,
     tx: &WriteTx,
     at: InProject,
-    key: &EntryKey,
+    (key, whom): (&EntryKey, Subject),
     [before, after]: [Option<String>; 2],
 ) -> Result<()> {
     if before == after {
@@ -106,8 +108,22 @@ fn write_down(
     };
     let change = audit::field_change(scope::ACCESS_CONTROL, &field, before.into(), after.into(), action);
     let name = projects::name(tx, at.organization, at.id)?;
-    let change = Change::updated(scope::ACCESS_CONTROL, at.id, &name, vec![change]).in_project(at.id);
+    let change = Change::updated(scope::ACCESS_CONTROL, at.id, &name, vec![change])
+        .in_project(at.id)
+        .with_context(json!({"resource": kind, "subject": described(tx, at.organization, whom)?}));
     audit::record(ctx, tx, at.organization, change)
+}
+
+/// Whom a rule is about, as people call them: identifiers alone say nothing once a member or a role is gone.
+fn described(tx: &Tx, organization: OrganizationId, whom: Subject) -> Result<Value> {
+    Ok(match whom {
+        Subject::Everybody => "everybody".into(),
+        Subject::Member(id) => match members::by_id(tx, organization, id)? {
+            Some(user) => users::find(tx, user)?.email.into(),
+            None => Value::Null,
+        },
+        Subject::Role(id) => roles::name(tx, organization, id)?.into(),
+    })
 }
 
 /// What the rule is about. The level is judged first: its words depend on the kind.

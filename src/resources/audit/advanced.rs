@@ -12,6 +12,7 @@ use super::super::{access_controls, projects, users};
 use super::filter::{Filter, order};
 use super::walk::{LOOKED_AT_MAX, View, rows, span, walk};
 use super::{BY_PROJECT, ENTRIES, Entry, UsedKey, export};
+use crate::api::cursor::Cursor;
 use crate::api::page::{LIMIT_MAX, link};
 use crate::api::{Call, Field, FieldInfo, Level, Place, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
@@ -118,7 +119,7 @@ fn routes_of(place_path: &str, place: Within) -> Vec<Route> {
     vec![
         Route::get(all.clone(), scope("activity_log:read"), place, async_(list))
             .responds(200, PAGE)
-            .formats(&["csv", "jsonl"])
+            .or_formats(&["csv", "jsonl"])
             .about(
                 "List entries of the audit log",
                 "Of an organization, for its admins and owners; of a project, for its members. At most 10000 entries are looked at for one page; `next` goes on from there.",
@@ -260,26 +261,6 @@ fn number(call: &Call, name: &'static str, max: u64) -> Result<Option<u64>> {
     }
 }
 
-/// A place between two entries.
-struct Cursor {
-    /// Towards the beginning of the list.
-    is_backward: bool,
-    id: Uuid,
-}
-
-impl Cursor {
-    fn of(call: &Call) -> Result<Option<Cursor>> {
-        let Some(text) = call.query("cursor").filter(|text| !text.is_empty()) else { return Ok(None) };
-        let wrong = || Error::NotFound("Invalid cursor".into());
-        let (is_backward, id) = match text.split_at_checked(1) {
-            Some(("n", id)) => (false, id),
-            Some(("p", id)) => (true, id),
-            _ => return Err(wrong()),
-        };
-        Ok(Some(Cursor { is_backward, id: Uuid::try_parse(id).map_err(|_| wrong())? }))
-    }
-}
-
 #[derive(Serialize)]
 struct CursorPage {
     next: Option<String>,
@@ -290,9 +271,9 @@ struct CursorPage {
 /// Entries of the audit log that follow each other, in the order of the request.
 pub struct Found {
     pub entries: Vec<(Uuid, Entry)>,
-    /// The value of `cursor` that the following ones have.
-    pub next: Option<String>,
-    pub previous: Option<String>,
+    /// Where the following ones begin.
+    pub next: Option<Cursor>,
+    pub previous: Option<Cursor>,
 }
 
 /// The entries that the query of a request asks for, as the list of the API has them.
@@ -310,8 +291,8 @@ fn found(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, size: 
     let walk_order = if is_backward { order.reverse() } else { order };
     let (mut from, mut to) = span(filter);
     match (&cursor, walk_order) {
-        (Some(cursor), Order::Ascending) => from = from.max(Ids::after(cursor.id)),
-        (Some(cursor), Order::Descending) => to = to.min(cursor.id),
+        (Some(Cursor { position: (_, id), .. }), Order::Ascending) => from = from.max(Ids::after(*id)),
+        (Some(Cursor { position: (_, id), .. }), Order::Descending) => to = to.min(*id),
         (None, _) => {}
     }
     let limit = usize::try_from(size).unwrap_or(usize::MAX);
@@ -324,21 +305,21 @@ fn found(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, size: 
     let further = walked.is_more.then_some(last).flatten();
     let (next, previous) = match (is_backward, &cursor) {
         (false, None) => (further, None),
-        (false, Some(cursor)) => (further, Some(first.unwrap_or(cursor.id))),
-        (true, Some(cursor)) => (Some(first.unwrap_or(cursor.id)), further),
+        (false, Some(cursor)) => (further, Some(first.unwrap_or(cursor.position.1))),
+        (true, Some(cursor)) => (Some(first.unwrap_or(cursor.position.1)), further),
         (true, None) => (None, None),
     };
-    let text = |letter: char| move |id: Uuid| format!("{letter}{}", id.simple());
-    Ok(Found { entries: walked.entries, next: next.map(text('n')), previous: previous.map(text('p')) })
+    // Identifiers are in the order of time, so they alone are the position.
+    let to = |is_backward| move |id| Cursor { is_backward, position: (0, id) };
+    Ok(Found { entries: walked.entries, next: next.map(to(false)), previous: previous.map(to(true)) })
 }
 
 fn from_cursor(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, size: u64) -> Result<Reply> {
     let Found { entries, next, previous } = found(call, tx, view, filter, order, size)?;
-    let at = |cursor: String| link(call, [("cursor", Some(cursor)), ("page", None)]);
     let results = entries.into_iter().map(|(id, entry)| wire(tx, view.organization, id, entry));
     Reply::ok(&CursorPage {
-        next: next.map(at),
-        previous: previous.map(at),
+        next: next.map(|cursor| cursor.link(call)),
+        previous: previous.map(|cursor| cursor.link(call)),
         results: results.collect::<Result<_>>()?,
     })
 }

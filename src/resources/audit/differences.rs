@@ -52,10 +52,24 @@ pub fn field_change(scope: &str, field: &str, before: Value, after: Value, actio
     json!({"type": scope, "action": action, "field": field, "before": before, "after": after})
 }
 
+/// The change of a secret, of which is shown only whether there was one before, and is one now.
+pub fn secret_change(scope: &str, field: &str, [before, after]: [bool; 2]) -> Value {
+    let shown = |is_there: bool| if is_there { Value::from(MASK) } else { Value::Null };
+    field_change(scope, field, shown(before), shown(after), action(!before, !after))
+}
+
 /// Leaves out what a field held and holds: that it changed is all that is said of a secret.
 pub fn hide_values(change: &mut Value) {
     change["before"] = Value::Null;
     change["after"] = Value::Null;
+}
+
+fn action(was_empty: bool, is_empty: bool) -> &'static str {
+    match (was_empty, is_empty) {
+        (true, _) => "created",
+        (_, true) => "deleted",
+        _ => "changed",
+    }
 }
 
 /// The fields in which two states of a thing differ, as clients see them. What is empty in both is no change.
@@ -71,16 +85,11 @@ pub fn differences(scope: &str, before: &impl Serialize, after: &impl Serialize)
         if is_same || NEVER.contains(&name.as_str()) || lists(NEVER_IN, scope, name) {
             continue;
         }
-        let action = match (is_empty(old), is_empty(new)) {
-            (true, _) => "created",
-            (_, true) => "deleted",
-            _ => "changed",
-        };
         let shown = |value: &Value| match is_empty(value) || !lists(MASKED, scope, name) {
             true => value.clone(),
             false => MASK.into(),
         };
-        changes.push(field_change(scope, name, shown(old), shown(new), action));
+        changes.push(field_change(scope, name, shown(old), shown(new), action(is_empty(old), is_empty(new))));
     }
     Ok(changes)
 }

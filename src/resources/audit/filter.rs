@@ -25,7 +25,7 @@ pub(super) struct Filter {
     activities: Vec<String>,
     clients: Vec<String>,
     addresses: Vec<AddressPattern>,
-    projects: Vec<ProjectId>,
+    pub(super) projects: Vec<ProjectId>,
     /// In lower case.
     text: Option<String>,
     details: Vec<DetailFilter>,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub use advanced::{Choices, Found, choices, find_page};
-pub use differences::{differences, field_change, hide_values};
+pub use differences::{differences, field_change, hide_values, secret_change};
 pub use pages::{page, page_of_scope};
 
 use super::{Resource, organizations};

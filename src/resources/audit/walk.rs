@@ -103,7 +103,12 @@ pub(super) fn rows<'a>(
         let rows = tx.range(&BY_ITEM, &key(from), &key(to), order)?;
         return Ok(Box::new(rows.map(move |row| load(row?.0.2)).filter_map(present)));
     }
-    if let (Some(project), false) = (view.project, view.with_organization) {
+    let only_project = match (view.project, filter.projects.as_slice()) {
+        (Some(project), _) => (!view.with_organization).then_some(project),
+        (None, [project]) => Some(*project),
+        (None, _) => None,
+    };
+    if let Some(project) = only_project {
         let rows =
             tx.range(&BY_PROJECT, &(organization, project, from), &(organization, project, to), order)?;
         return Ok(Box::new(rows.map(move |row| load(row?.0.2)).filter_map(present)));

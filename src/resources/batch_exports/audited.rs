@@ -95,9 +95,7 @@ pub(super) fn changed_by_loss(
 ) -> Result<()> {
     let mut changes = audit::differences(scope::BATCH_EXPORT, &state(before), &state(after))?;
     if after.destination.has_other_secrets(&before.destination, &ctx.vault, id) {
-        let masked = || Value::from("masked");
-        let field = "destination secrets";
-        changes.push(audit::field_change(scope::BATCH_EXPORT, field, masked(), masked(), "changed"));
+        changes.push(audit::secret_change(scope::BATCH_EXPORT, "destination secrets", [true, true]));
     }
     let change = Change::updated(scope::BATCH_EXPORT, id, &after.name, changes);
     write(ctx, tx, organization, after, change)

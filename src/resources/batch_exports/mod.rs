@@ -17,6 +17,7 @@ pub mod interval;
 pub mod logs;
 mod moving;
 mod probe;
+pub mod redact;
 mod relative_time;
 mod routes;
 mod run_handlers;

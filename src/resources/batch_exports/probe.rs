@@ -68,7 +68,10 @@ async fn send(app: &App, request: SendRequest) -> Result<SendResponse, String> {
     let (progress, _signs) = watch::channel(());
     app.outbound.send(request, progress).await.map_err(|cause| match cause {
         SendError::Refused(refused) => format!("{refused}."),
-        SendError::Unusable(reason) | SendError::Unreachable(reason) | SendError::Unanswered(reason) => {
+        SendError::Unusable(reason)
+        | SendError::Unreachable(reason)
+        | SendError::Broken(reason)
+        | SendError::Late(reason) => {
             format!("{reason}.")
         }
     })

@@ -10,6 +10,7 @@ use super::destination::{Destination, Kind};
 use super::form::Sent;
 use super::handlers::place;
 use super::probe::{self, Settings};
+use super::redact::Redactor;
 use super::{commands, find};
 use crate::api::{Call, Ctx, Field, FieldInfo, InProject, Input, Reply};
 use crate::app::App;
@@ -225,17 +226,11 @@ async fn run_step(
         found = probe::run(app, destination.kind, &settings, step) => found,
         () = app.clock.reached(deadline) => Err(format!("There was no answer within {seconds} seconds.")),
     };
-    let secrets = destination.secrets(&app.vault, id);
-    let redacted = |text: String| redact(text, &secrets);
+    // A server may repeat what it was sent.
+    let redactor = Redactor::new(&destination.secrets(&app.vault, id));
+    let redacted = |text: String| redactor.redact(text);
     Ok(match found {
         Ok(message) => Outcome { status: PASSED, message: message.map(redacted) },
         Err(message) => Outcome { status: "Failed", message: Some(redacted(message)) },
     })
-}
-
-/// A server may repeat what it was sent. What is very short is no secret, but part of ordinary words.
-fn redact(text: String, secrets: &[String]) -> String {
-    const BYTES_MIN: usize = 4;
-    let secrets = secrets.iter().filter(|secret| secret.len() >= BYTES_MIN);
-    secrets.fold(text, |text, secret| text.replace(secret.as_str(), "***"))
 }

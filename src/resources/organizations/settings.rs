@@ -231,8 +231,7 @@ pub fn may_give_up_domain(ctx: &Ctx, tx: &Tx, id: OrganizationId, name: &str) ->
         return Ok(());
     }
     let email = users::find(tx, caller.user)?.email;
-    let is_own = email.rsplit_once('@').is_some_and(|(_, own)| own.eq_ignore_ascii_case(name));
-    if !is_own {
+    if domains::domain_of(&email).as_deref() != Some(name) {
         return Ok(());
     }
     let detail = "You can't delete this domain while membership is restricted to verified email domains, because your \

@@ -62,6 +62,8 @@ pub enum Letter<'a> {
         mask: &'a str,
         at: Occurred,
     },
+    /// Shows the operator that mail arrives.
+    Test,
 }
 
 /// When something was done, and from which address; none at the machine itself.
@@ -108,6 +110,7 @@ impl Letter<'_> {
             Letter::SecondFactorOff { .. } => "Two-factor authentication is off".into(),
             Letter::RecoveryCodeUsed { .. } => "A recovery code was used".into(),
             Letter::NewKey { .. } => "An API key was made".into(),
+            Letter::Test => "Mail from orgd arrives".into(),
         }
     }
 
@@ -137,6 +140,12 @@ impl Letter<'_> {
                 line("Please confirm that this address is yours:"),
                 link("Confirm the address", path),
                 line("The link works for three days."),
+            ],
+            Letter::Test => vec![
+                line(format!(
+                    "This is the test mail that you asked {host} for. Links in mails begin like this one:"
+                )),
+                link("The start page", "/"),
             ],
             _ => self.about_account(host),
         }

@@ -3,7 +3,6 @@
 //! Invariant: a project has at most one of each kind; they lie sealed, and are looked up by their hash.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::wire::Loaded;
 use super::{PROJECTS, commands};
@@ -51,7 +50,9 @@ fn purpose(project: ProjectId) -> Vec<u8> {
 /// 403 below admin; 503 where the instance's key is missing.
 pub fn rotate_secret_token(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Result<Loaded> {
     at.require(Level::Admin)?;
-    for (key, token) in tx.scan(&TOKENS, &at.id, Order::Ascending)? {
+    let before = tx.scan(&TOKENS, &at.id, Order::Ascending)?;
+    let had_one = before.iter().any(|(_, token)| token.kind == Kind::Current);
+    for (key, token) in before {
         match token.kind {
             Kind::Backup => tx.delete(&TOKENS, &key)?,
             Kind::Current => tx.put(&TOKENS, &key, &SecretToken { kind: Kind::Backup, ..token })?,
@@ -61,7 +62,7 @@ pub fn rotate_secret_token(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Result<Loa
     let sealed = ctx.vault.seal(&ctx.ids, &purpose(at.id), &token)?;
     let record = SecretToken { kind: Kind::Current, sealed, created_at: ctx.now };
     tx.insert(&TOKENS, &(at.id, hash(&token)), &record)?;
-    changed(ctx, tx, at, "secret_api_token")
+    changed(ctx, tx, at, "secret_api_token", [had_one, true])
 }
 
 /// Ends the token from before. For admins of the project.
@@ -78,15 +79,15 @@ pub fn delete_secret_token_backup(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Res
     for (key, _) in backups {
         tx.delete(&TOKENS, &key)?;
     }
-    changed(ctx, tx, at, "secret_api_token_backup")
+    changed(ctx, tx, at, "secret_api_token_backup", [true, false])
 }
 
 /// Notes that a token is another one; what it is stands nowhere.
-fn changed(ctx: &Ctx, tx: &WriteTx, at: InProject, field: &str) -> Result<Loaded> {
+fn changed(ctx: &Ctx, tx: &WriteTx, at: InProject, field: &str, is_there: [bool; 2]) -> Result<Loaded> {
     let mut found = Loaded::find(tx, at)?;
     found.details.updated_at = ctx.now;
     commands::store(tx, &found)?;
-    let change = audit::field_change(scope::TEAM, field, Value::Null, Value::Null, "changed");
+    let change = audit::secret_change(scope::TEAM, field, is_there);
     let change = Change::updated(scope::TEAM, at.id, &found.project.name, vec![change]).in_project(at.id);
     audit::record(ctx, tx, at.organization, change)?;
     Ok(found)

@@ -53,15 +53,22 @@ pub fn find_users(ctx: &Ctx, tx: &Tx, search: &str, paging: Paging) -> Result<(u
         user.email.to_lowercase().contains(&search) || user.full_name().to_lowercase().contains(&search)
     });
     let total = found.len() as u64;
-    let page = paging.cut(found).into_iter().map(|(uuid, user)| {
-        Ok(FoundUser {
-            is_active: is_active(tx, uuid)?,
-            is_2fa_enabled: two_factor::is_enabled(tx, uuid)?,
-            uuid,
-            user,
-        })
-    });
+    let page = paging.cut(found).into_iter().map(|(uuid, user)| with_state(tx, uuid, user));
     Ok((total, page.collect::<Result<_>>()?))
+}
+
+/// One user.
+///
+/// # Errors
+/// 403 for whoever is not the operator; 404 for nobody.
+pub fn found(ctx: &Ctx, tx: &Tx, uuid: UserId) -> Result<FoundUser> {
+    require_operator(ctx, tx)?;
+    with_state(tx, uuid, find(tx, uuid)?)
+}
+
+fn with_state(tx: &Tx, uuid: UserId, user: User) -> Result<FoundUser> {
+    let (is_active, is_2fa_enabled) = (is_active(tx, uuid)?, two_factor::is_enabled(tx, uuid)?);
+    Ok(FoundUser { uuid, user, is_active, is_2fa_enabled })
 }
 
 /// A link to a new password for a user who gets no mail, good once, for one hour. It is shown this once.

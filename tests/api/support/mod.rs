@@ -5,6 +5,7 @@ pub mod archives;
 mod dns;
 mod elsewhere;
 pub mod exports;
+pub mod letters;
 mod people;
 pub mod plugin_hosts;
 mod receiver;

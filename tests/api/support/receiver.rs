@@ -63,6 +63,8 @@ struct State {
     answers: VecDeque<Reply>,
     /// Larger bodies are answered 413.
     bytes_max: Option<usize>,
+    /// At larger bodies the connection is reset, before they are read.
+    reset_beyond: Option<usize>,
     received: Vec<Received>,
     silent: Vec<TcpStream>,
 }
@@ -88,6 +90,13 @@ impl Receiver {
     pub fn with_limit(bytes_max: usize) -> Receiver {
         let receiver = Receiver::replying([]);
         lock(&receiver.state).bytes_max = Some(bytes_max);
+        receiver
+    }
+
+    /// Resets the connection of a body beyond this size, and answers 200 else.
+    pub fn resetting_beyond(bytes_max: usize) -> Receiver {
+        let receiver = Receiver::replying([]);
+        lock(&receiver.state).reset_beyond = Some(bytes_max);
         receiver
     }
 
@@ -144,9 +153,14 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     });
+    let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
+    if lock(state).reset_beyond.is_some_and(|max| length.is_some_and(|length| length > max)) {
+        lock(state).received.push(Received { line, head, body: Vec::new(), status: 0 });
+        // What was sent and is not read makes the close a reset.
+        return Ok(());
+    }
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
-    let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
     let Reply { status, head: lines, body: text, length } = {
         let mut state = lock(state);
         let is_too_large = state.bytes_max.is_some_and(|max| body.len() > max);

@@ -18,13 +18,15 @@ use crate::background::exports::note::Notes;
 use crate::background::exports::plan::Plan;
 use crate::background::exports::read::Batch;
 use crate::clock::Time;
-use crate::outbound::{SendError, SendRequest};
+use crate::outbound::{SendError, SendRequest, SendResponse};
 use crate::resources::batch_exports::runs::Progress;
 use crate::resources::events::{Cursor, Event};
 
 /// Events of one request.
 const EVENTS_MAX: usize = 5000;
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// A larger request whose connection breaks was perhaps too large: some receivers hang up in place of an answer.
+const SUSPECT_BYTES: usize = 64 * 1024;
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -103,16 +105,21 @@ impl<'a> HttpDelivery<'a> {
             time_max: REQUEST_TIMEOUT,
             bytes_max: ANSWER_BYTES_MAX,
         };
-        let answer = self.transport.send(request).await.map_err(|cause| match cause {
-            SendError::Refused(refused) => refused.into(),
-            SendError::Unusable(reason) => AttemptError::Fatal(format!("ClientConnectionError: {reason}")),
-            SendError::Unreachable(reason) | SendError::Unanswered(reason) => {
-                AttemptError::Retryable(format!("ClientConnectionError: {reason}"))
+        let answer = match self.transport.send(request).await {
+            Ok(answer) => answer,
+            Err(SendError::Broken(_)) if parts.len() > 1 && bytes.len() > SUSPECT_BYTES => {
+                self.halve(&bytes, parts);
+                return Ok(());
             }
-        })?;
+            Err(cause) => return Err(unanswered(cause)),
+        };
         let excerpt = self.plan.redactor.redacted_excerpt(answer.text(), answer.is_public);
         let error = |name: &str| format!("{name}: {name} (status: {}): {excerpt}", answer.status);
         match (verdict(answer.status), parts.as_slice()) {
+            (Verdict::Accepted, _) if is_page(&answer) => {
+                let why = "The receiver answers with a web page, so the url is not one that takes events";
+                Err(AttemptError::Fatal(format!("{}. {why}", error("NonRetryableResponseError"))))
+            }
             (Verdict::Accepted, _) => {
                 let place = parts.last().map(|part| part.place).or(self.confirmed.place);
                 let records = self.confirmed.records + parts.len() as u64;
@@ -125,19 +132,47 @@ impl<'a> HttpDelivery<'a> {
                 single.uuid
             ))),
             (Verdict::TooLarge, _) => {
-                self.body.bytes_max = bytes.len() / 2;
-                for Part { place, uuid, json } in parts.into_iter().rev() {
-                    self.waiting.push_front(Encoded { place, uuid, json: bytes.slice(json) });
-                }
+                self.halve(&bytes, parts);
                 Ok(())
             }
             (Verdict::Later, _) => {
                 let seconds = answer.retry_after_seconds(self.transport.now());
                 Err(AttemptError::later(error("RetryableResponseError"), seconds))
             }
-            (Verdict::Never, _) => Err(AttemptError::Fatal(error("NonRetryableResponseError"))),
+            (Verdict::Never, _) => {
+                let why = if answer.status == 401 { ". The receiver does not know the token" } else { "" };
+                Err(AttemptError::Fatal(error("NonRetryableResponseError") + why))
+            }
         }
     }
+
+    /// Lets the events of a request wait again, for smaller ones.
+    fn halve(&mut self, bytes: &Bytes, parts: Vec<Part>) {
+        self.body.bytes_max = bytes.len() / 2;
+        for Part { place, uuid, json } in parts.into_iter().rev() {
+            self.waiting.push_front(Encoded { place, uuid, json: bytes.slice(json) });
+        }
+    }
+}
+
+fn unanswered(cause: SendError) -> AttemptError {
+    match cause {
+        SendError::Refused(refused) => refused.into(),
+        SendError::Unusable(reason) => AttemptError::Fatal(format!("ClientConnectionError: {reason}")),
+        SendError::Unreachable(reason) | SendError::Broken(reason) | SendError::Late(reason) => {
+            AttemptError::Retryable(format!("ClientConnectionError: {reason}"))
+        }
+    }
+}
+
+/// Whether a good answer is a page for people: that of a site's front, of a log-in, of somebody who is in between. The
+/// type alone says nothing: it is what PHP gives to any text.
+fn is_page(answer: &SendResponse) -> bool {
+    let text = answer.body.trim_ascii_start();
+    let begins =
+        |tag: &str| text.get(..tag.len()).is_some_and(|front| front.eq_ignore_ascii_case(tag.as_bytes()));
+    let is_called_html = answer.header("content-type").is_some_and(|value| value.contains("text/html"));
+    begins("<!doctype html") || begins("<html") || (is_called_html && begins("<"))
 }
 
 impl Delivery for HttpDelivery<'_> {

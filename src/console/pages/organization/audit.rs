@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::{BASE, HERE};
+use crate::api::cursor::Cursor;
 use crate::api::{Place, Reply};
 use crate::app::session;
 use crate::console::frame::Here;
@@ -53,14 +54,14 @@ fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
 }
 
 fn entries(visit: &Visit, tx: &Tx, here: &Here, found: &Found) -> Result<Markup> {
-    let address = |cursor: &Option<String>| {
-        cursor.as_deref().map(|cursor| visit.address_with(&visit.path, "cursor", Some(cursor)))
+    let address = |cursor: Option<Cursor>| {
+        cursor.map(|cursor| visit.address_with(&visit.path, "cursor", Some(&cursor.text())))
     };
     let lines = found.entries.iter().map(|(_, entry)| line(tx, here, entry)).collect::<Result<Vec<_>>>()?;
     Ok(html! {
         @if lines.is_empty() { (nothing(visit, here, found)) }
         @else { (table("Audit log", &["What", "Who", "From", "When", "Details"], lines)) (files(visit, here)) }
-        (cursor_pager(address(&found.previous).as_deref(), address(&found.next).as_deref()))
+        (cursor_pager(address(found.previous).as_deref(), address(found.next).as_deref()))
     })
 }
 

@@ -3,7 +3,7 @@
 use tokio_postgres::Error;
 
 use crate::background::exports::error::AttemptError;
-use crate::background::exports::redact::Redactor;
+use crate::resources::batch_exports::redact::Redactor;
 
 /// What an error means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -120,7 +120,9 @@ impl<'a> Target<'a> {
                 Fault::of(AttemptError::Fatal(format!("EndpointConnectionError: {reason}")))
             }
             SendError::Unreachable(reason) => Fault::lost(has_answered, "EndpointConnectionError", &reason),
-            SendError::Unanswered(reason) => Fault::lost(has_answered, "ConnectionClosedError", &reason),
+            SendError::Broken(reason) | SendError::Late(reason) => {
+                Fault::lost(has_answered, "ConnectionClosedError", &reason)
+            }
         })?;
         self.judge(response)
     }

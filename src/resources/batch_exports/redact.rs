@@ -11,13 +11,13 @@ const HIDDEN: &str = "(what a server in a private network answers is not shown)"
 const REDACTED: &str = "***";
 
 /// Removes the secrets of one destination from texts.
-pub(super) struct Redactor {
+pub struct Redactor {
     /// In every encoding, longer ones first: one may contain another.
     secrets: Vec<String>,
 }
 
 impl Redactor {
-    pub(super) fn new(secrets: &[String]) -> Redactor {
+    pub fn new(secrets: &[String]) -> Redactor {
         // Very short secrets would remove ordinary words as well, and are none.
         const CHARS_MIN: usize = 4;
         let secrets = secrets.iter().filter(|secret| secret.len() >= CHARS_MIN);
@@ -27,13 +27,13 @@ impl Redactor {
     }
 
     /// The text with every secret replaced.
-    pub(super) fn redact(&self, text: String) -> String {
+    pub fn redact(&self, text: String) -> String {
         self.secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), REDACTED))
     }
 
     /// The beginning of what a destination answered, where that may be shown. Secrets are replaced before the
     /// text is cut: half a secret would not be recognised.
-    pub(super) fn redacted_excerpt(&self, text: String, is_public: bool) -> String {
+    pub fn redacted_excerpt(&self, text: String, is_public: bool) -> String {
         if is_public { self.redact(text).chars().take(EXCERPT_CHARS_MAX).collect() } else { HIDDEN.into() }
     }
 }
