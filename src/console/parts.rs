@@ -204,6 +204,11 @@ pub fn time_or(moment: Option<Time>, otherwise: &str) -> Markup {
     html! { @if let Some(moment) = moment { (time(moment)) } @else { span.soft { (otherwise) } } }
 }
 
+/// A day in UTC, as text.
+pub fn day_in_words(moment: Time) -> String {
+    date_in_words(&moment.to_string())
+}
+
 /// From the text of a time, whose digits always stand at the same places.
 fn date_in_words(text: &str) -> String {
     const MONTHS: [&str; 12] =

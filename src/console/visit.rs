@@ -108,6 +108,24 @@ impl Visit {
         (*self.typed).clone()
     }
 
+    /// All values of a field that a form may send several times.
+    pub(super) fn typed_all(&self, name: &str) -> Vec<&str> {
+        match self.typed.get(name) {
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+            Some(Value::String(one)) => vec![one],
+            _ => Vec::new(),
+        }
+    }
+
+    /// What was typed, without the boxes that are not ticked of fields that hold null: they stay null.
+    pub(super) fn typed_over(&self, now: &Value) -> Value {
+        let mut typed = (*self.typed).clone();
+        if let Some(fields) = typed.as_object_mut() {
+            fields.retain(|name, value| value != "false" || now.get(name) != Some(&Value::Null));
+        }
+        typed
+    }
+
     /// Why what was typed is not taken, with what was typed.
     pub(super) fn refused(&self) -> Option<(&Error, Value)> {
         self.refusal.as_deref().map(|error| (error, (*self.typed).clone()))

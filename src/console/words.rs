@@ -366,6 +366,15 @@ pub fn scope(name: &str) -> &str {
     found(SCOPES, name).unwrap_or(name)
 }
 
+/// A level in a sentence: "You are an admin here."
+pub fn with_article(level: Level) -> &'static str {
+    match level {
+        Level::Member => "a member",
+        Level::Admin => "an admin",
+        Level::Owner => "an owner",
+    }
+}
+
 /// What is wrong with a field, below its label; the API says the same to programs.
 pub fn fault(kind: Option<FieldKind>, code: &str, detail: &str) -> String {
     let chars_max = match kind {
@@ -446,6 +455,8 @@ said! {
     ProjectMoved "project-moved" "The project was moved.";
     AccessChanged "access-changed" "Access was changed.";
     TokenReset "token-reset" "The project has a new token. The old one no longer works.";
+    SecretTokenMade "secret-token-made" "The project has a new secret token. The one before stays good until you end it.";
+    TokenEnded "token-ended" "The secret token before the last change no longer works.";
     DomainMade "domain-made" "The domain was added. Verify it next.";
     DomainVerified "domain-verified" "The domain is verified.";
     DomainDeleted "domain-deleted" "The domain was removed.";

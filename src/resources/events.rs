@@ -3,6 +3,8 @@
 //! in the order of their arrival, and an event that arrives after a run was made has an identifier later
 //! than the run's.
 
+mod daily;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use super::{Resource, Swept, persons, projects};
 use crate::clock::{Clock, Ids, Time};
 use crate::error::Result;
 use crate::ids::{PersonId, ProjectId};
+pub use daily::{DAYS_MAX, Day, daily};
+
 use crate::store::{Index, Json, Order, Table, Tx, WriteTx};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,7 +33,8 @@ pub struct Event {
     pub person_properties: Option<Json>,
 }
 
-pub static RESOURCE: Resource = Resource::inner().tables(&[&EVENTS, &KEPT]).samples(samples).checks(&[check]);
+pub static RESOURCE: Resource =
+    Resource::inner().tables(&[&EVENTS, &KEPT, &daily::DAILY]).samples(samples).checks(&[check]);
 
 /// By project and arrival.
 pub(super) static EVENTS: Table<(ProjectId, Uuid), Event> =
@@ -122,6 +127,7 @@ pub fn store(
     sent: &[CapturedEvent],
 ) -> Result<usize> {
     let mut kept = tx.get(&KEPT, &project)?.unwrap_or_default();
+    let kept_before = kept.events;
     let mut done = 0;
     for sent in sent {
         if done > 0 && tx.is_full() {
@@ -151,7 +157,22 @@ pub fn store(
         kept.bytes += event.bytes();
     }
     tx.put(&KEPT, &project, &kept)?;
+    daily::add(tx, project, event_ids.clock.now(), kept.events - kept_before)?;
     Ok(done)
+}
+
+/// The events of a project that arrived last, the newest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn newest_of(tx: &Tx, project: ProjectId, limit: usize) -> Result<Vec<(Uuid, Event)>> {
+    let (first, last) = ((project, Uuid::nil()), (project, Uuid::max()));
+    let rows = tx.range(&EVENTS, &first, &last, Order::Descending)?.take(limit);
+    let event = |row: std::result::Result<((ProjectId, Uuid), Event), _>| {
+        let ((_, id), event) = row?;
+        Ok((id, event))
+    };
+    rows.map(event).collect()
 }
 
 /// How many events of a project are kept.
@@ -344,6 +365,7 @@ fn samples(all: &mut super::samples::Samples) {
             person_properties: Some(json.clone()),
         },
     );
+    daily::samples(all);
     all.add(&KEPT, ProjectId(7), StoredTotals { events: 3, bytes: 900 });
 }
 

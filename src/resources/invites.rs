@@ -6,6 +6,7 @@
 mod find;
 mod make;
 mod project_access;
+mod shown;
 mod tokens;
 
 use std::collections::HashMap;
@@ -13,7 +14,6 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::members::Visible;
 use super::outbox::Occasion;
 use super::{Resource, organizations, outbox, projects, users};
 use crate::api::fields::Checked;
@@ -29,8 +29,11 @@ use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
 use find::stands;
 pub use find::{Loaded, by_token, is_awaited, of_mail};
 use find::{of_address, open_to};
-use make::{End, Wanted, end, make, may_send};
+use make::{End, Wanted, end, make};
 pub use project_access::{ProjectAccess, give};
+pub use shown::{
+    Row, find_page, giveable_projects, link_of, load, may_remove, may_send_again, renew, send_again,
+};
 pub use tokens::{Token, prepare};
 
 pub static RESOURCE: Resource =
@@ -197,41 +200,16 @@ impl Invite {
     }
 }
 
-/// Members see the invites up to their own level.
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let InOrganization { id: organization, level: mine } = call.place.in_organization()?;
     let paging = Paging::of(call);
-    let (total, page) = if mine >= Level::Admin {
-        tx.page(&INVITES, &organization, Order::Descending, paging.offset, paging.limit)?
-    } else {
-        let mut all = tx.scan(&INVITES, &organization, Order::Descending)?;
-        all.retain(|(_, invite)| invite.level <= mine);
-        (all.len() as u64, paging.cut(all))
-    };
-    let visible = Visible::of(tx, call.place.in_organization()?, call.user()?)?;
-    let creators = page.iter().map(|(_, invite)| match visible.has(invite.created_by) {
-        true => users::get(tx, invite.created_by),
-        false => Ok(None),
-    });
-    let creators = creators.collect::<Result<Vec<_>>>()?;
-    let pairs = page.iter().zip(&creators);
-    let rows = pairs.map(|(((_, id), invite), creator)| wire(call, *id, invite, creator.as_ref()));
+    let (total, rows) = find_page(call, tx, call.place.in_organization()?, paging)?;
+    let rows = rows.iter().map(|row| wire(call, row.id, &row.invite, row.sender.as_ref()));
     paging.reply(call, total, &rows.collect::<Vec<Wire<'_>>>())
 }
 
-/// Shows the link to those who could send the invite themselves. Each look is logged.
 fn link(call: &Call, tx: &Tx) -> Result<Reply> {
-    let at = call.place.in_organization()?;
-    let (organization, id) = (at.id, call.id("id")?);
-    let invite = tx.get(&INVITES, &(organization, id))?.ok_or_else(not_found)?;
-    may_send(call, tx, at, invite.level)?;
-    project_access::check(tx, at, call.user()?, &there(tx, organization, &invite)?)?;
-    let Some(token) = invite.open_token(&call.vault, id) else {
-        let detail = "The link of this invite was sealed with another secret key. Send the invite again.";
-        return Err(invalid_body("invalid_input", detail));
-    };
-    tracing::info!(%organization, invite = %id, user = %call.user()?, "the link of an invite was shown");
-    Reply::ok(&Link { link: outbox::invite_link(call, &token) })
+    let link = link_of(call, tx, call.place.in_organization()?, call.id("id")?)?;
+    Reply::ok(&Link { link })
 }
 
 /// What the invite gives of projects that are there still.
@@ -350,7 +328,7 @@ pub fn create_many(
 /// 404 where the organization has no such invite; 403 for an invite of somebody else.
 pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: InviteId) -> Result<()> {
     let invite = tx.get(&INVITES, &(at.id, id))?.ok_or_else(not_found)?;
-    if at.level < Level::Admin && invite.created_by != ctx.user()? {
+    if !may_remove(ctx, at, &invite)? {
         return Err(denied("Only admins and whoever sent an invite can take it back."));
     }
     end(ctx, tx, &Loaded { organization: at.id, id, invite }, End::TakenBack)

@@ -369,6 +369,14 @@ impl Logged<'_> {
     }
 }
 
+/// Whether pages offer the user to make an organization: where sign-up is closed, only operators.
+///
+/// # Errors
+/// 404 for nobody.
+pub fn is_creation_open(ctx: &Ctx, tx: &Tx, user: UserId) -> Result<bool> {
+    Ok(ctx.config.open_signup || users::find(tx, user)?.is_staff)
+}
+
 /// Deletes an organization with everything that belongs to it; users stay. For owners.
 ///
 /// # Errors

@@ -98,10 +98,10 @@ pub struct Wire<'a> {
 
 /// A membership with the member that it is of.
 pub struct Row {
-    id: RoleMembershipId,
-    role: RoleId,
-    membership: RoleMembership,
-    member: members::Row,
+    pub id: RoleMembershipId,
+    pub role: RoleId,
+    pub membership: RoleMembership,
+    pub member: members::Row,
 }
 
 pub fn wire(row: &Row) -> Wire<'_> {

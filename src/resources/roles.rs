@@ -82,7 +82,7 @@ const CAN_ALWAYS_EDIT: u8 = 37;
 const NAME: Field<String> = Field::text("name", 200).required();
 const FEATURE_FLAGS_ACCESS_LEVEL: Field<u8> = Field::choice("feature_flags_access_level", FLAG_LEVELS)
     .described("Stored and shown; nothing here reads it.");
-const FIELDS: &[FieldInfo] = &[
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     NAME.info(),
     FEATURE_FLAGS_ACCESS_LEVEL.info(),
@@ -109,12 +109,12 @@ struct Wire<'a> {
 }
 
 /// A role with everybody who is shown with it.
-struct Loaded {
-    id: RoleId,
-    role: Role,
-    creator: Option<users::User>,
-    members: Vec<role_memberships::Row>,
-    is_default: bool,
+pub struct Loaded {
+    pub id: RoleId,
+    pub role: Role,
+    pub creator: Option<users::User>,
+    pub members: Vec<role_memberships::Row>,
+    pub is_default: bool,
 }
 
 /// What decides how the roles of an organization are shown to a caller.
@@ -127,12 +127,16 @@ struct View {
 
 impl View {
     fn of(call: &Call, tx: &Tx) -> Result<View> {
-        let at = call.place.in_organization()?;
+        let view = View::whole(call, tx, call.place.in_organization()?)?;
+        Ok(View { hides_creator: hides_creator(call), ..view })
+    }
+
+    fn whole(ctx: &Ctx, tx: &Tx, at: InOrganization) -> Result<View> {
         Ok(View {
             organization: at.id,
-            visible: Visible::of(tx, at, call.user()?)?,
+            visible: Visible::of(tx, at, ctx.user()?)?,
             default: organizations::default_role(tx, at.id)?,
-            hides_creator: hides_creator(call),
+            hides_creator: false,
         })
     }
 
@@ -313,6 +317,25 @@ fn find(tx: &Tx, organization: OrganizationId, id: RoleId) -> Result<Role> {
 fn by_name(tx: &Tx, organization: OrganizationId, name: &str) -> Result<Option<(RoleId, Role)>> {
     let Some(id) = tx.get(&BY_NAME, &(organization, name.to_lowercase()))? else { return Ok(None) };
     Ok(tx.get(&ROLES, &(organization, id))?.map(|role| (id, role)))
+}
+
+/// How many roles an organization has, and a page of them, the oldest first, with the members whom the actor sees.
+///
+/// # Errors
+/// None but of the data file.
+pub fn find_page(ctx: &Ctx, tx: &Tx, at: InOrganization, paging: Paging) -> Result<(u64, Vec<Loaded>)> {
+    let (total, page) = tx.page(&ROLES, &at.id, Order::Ascending, paging.offset, paging.limit)?;
+    let view = View::whole(ctx, tx, at)?;
+    let rows = page.into_iter().map(|((_, id), role)| view.load(tx, id, role));
+    Ok((total, rows.collect::<Result<_>>()?))
+}
+
+/// A role with the members whom the actor sees.
+///
+/// # Errors
+/// 404 where the organization has no such role.
+pub fn load(ctx: &Ctx, tx: &Tx, at: InOrganization, id: RoleId) -> Result<Loaded> {
+    View::whole(ctx, tx, at)?.load(tx, id, find(tx, at.id, id)?)
 }
 
 /// Whether the organization has this role.

@@ -1,11 +1,13 @@
 //! All pages.
 
 mod account;
+mod days;
 mod files;
 mod instance;
 mod login;
 mod moved;
 mod organization;
+mod project;
 mod reset;
 mod setup;
 mod sign_in_link;
@@ -27,6 +29,7 @@ pub(super) fn all() -> Vec<Page> {
         moved::pages(),
         account::pages(),
         organization::pages(),
+        project::pages(),
     ];
     all.into_iter().flatten().collect()
 }

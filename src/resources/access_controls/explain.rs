@@ -54,16 +54,16 @@ const FIELDS: &[FieldInfo] = &[
 
 /// One rule that is looked at.
 #[derive(Serialize)]
-struct Rule {
+pub struct Rule {
     rule: &'static str,
     /// What it says; null where it says nothing.
     access_level: Option<&'static str>,
-    decides: bool,
+    pub decides: bool,
     role: Option<RoleId>,
     /// Who set it, where somebody has, and when it last changed.
     created_by: Option<UserId>,
     updated_at: Option<Time>,
-    text: String,
+    pub text: String,
 }
 
 #[derive(Serialize)]
@@ -110,6 +110,31 @@ fn explain(call: &Call, tx: &Tx) -> Result<Reply> {
 
 fn required<'a>(call: &'a Call, name: &'static str) -> Result<&'a str> {
     call.query(name).ok_or_else(|| invalid(name, "required", "This field is required."))
+}
+
+/// What somebody may do in a project, and why.
+pub struct Why {
+    /// `none`, `member` or `admin`.
+    pub access_level: &'static str,
+    /// In the order in which they are looked at.
+    pub rules: Vec<Rule>,
+}
+
+impl Why {
+    /// The rule that decides, in a sentence.
+    pub fn text(&self) -> &str {
+        self.rules.iter().find(|rule| rule.decides).map_or("", |rule| rule.text.as_str())
+    }
+}
+
+/// Why a member of the organization sees the project, or does not.
+///
+/// # Errors
+/// 404 for a stranger.
+pub fn why(tx: &Tx, organization: OrganizationId, user: UserId, project: Short) -> Result<Why> {
+    let person = Person::load(tx, organization, user)?;
+    let explanation = Explanation::load(tx, organization, user, person, project)?;
+    Ok(Why { access_level: explanation.decision.level, rules: explanation.rules(tx)? })
 }
 
 /// All that is looked at.

@@ -25,6 +25,7 @@ use crate::store::{Order, Parent, ParentNamed, Problems, Table, Tx, WriteTx, by_
 
 pub use commands::{grant, move_project, on_member_left, set};
 pub use decide::{Grants, ProjectEntry, level_for, of_projects, require_viewer};
+pub use explain::{Rule, Why, why};
 use kinds::{PROJECT, Scale};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&ENTRIES]).samples(samples).checks(&[check]);
@@ -146,7 +147,7 @@ const ORGANIZATION_MEMBER: Field<Option<String>> = Field::text("organization_mem
     .blank()
     .described("The `id` of a membership, for an exception.");
 const ROLE: Field<Option<RoleId>> = Field::id("role").nullable();
-const FIELDS: &[FieldInfo] = &[
+pub const FIELDS: &[FieldInfo] = &[
     ACCESS_LEVEL.info(),
     RESOURCE_KIND.info(),
     RESOURCE_ID.info(),
@@ -241,6 +242,15 @@ fn put_resource(call: &Call, tx: &WriteTx) -> Result<Reply> {
         Some(row) => Reply::ok(&Changed { entry: wire(row), list: resource_list(tx, &project)? }),
         None => Reply::no_content(),
     }
+}
+
+/// The level that the rule for a subject gives in the project itself, where there is one.
+///
+/// # Errors
+/// None but of the data file.
+pub fn rule_for(tx: &Tx, at: InProject, subject: Subject) -> Result<Option<String>> {
+    let key = (at.organization, at.id, ((PROJECT.to_owned(), at.id.to_string()), subject.key()));
+    Ok(tx.get(&ENTRIES, &key)?.map(|entry| entry.access_level))
 }
 
 /// What an address sets rules of.

@@ -99,7 +99,7 @@ fn csv_line(entry: &Wire) -> Result<String> {
 }
 
 /// A value in quotes. A text that a spreadsheet would take for a formula begins with an apostrophe.
-fn cell(value: &Value) -> String {
+pub fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => return String::new(),
         Value::String(text) => text.clone(),

@@ -3,7 +3,7 @@
 
 mod advanced;
 mod differences;
-mod export;
+pub mod export;
 mod filter;
 mod pages;
 mod walk;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 pub use advanced::{Choices, Found, choices, find_page};
 pub use differences::{differences, field_change, hide_values, secret_change};
-pub use pages::{page, page_of_scope};
+pub use pages::{Line, newest, page, page_of_scope};
 
 use super::{Resource, organizations};
 use crate::api::{Actor, Ctx, Via};

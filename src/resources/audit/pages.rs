@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::super::users;
 use super::{BY_ITEM, BY_SCOPE, ENTRIES, Entry};
 use crate::api::page::{LIMIT_MAX, link};
-use crate::api::{Call, Reply};
+use crate::api::{Call, InOrganization, Level, Reply};
 use crate::clock::Time;
 use crate::error::{Result, invalid, not_found};
 use crate::ids::OrganizationId;
@@ -93,6 +93,38 @@ pub fn page_of_scope(call: &Call, tx: &Tx, organization: OrganizationId, scope: 
     let (total, rows) = tx.page(&BY_SCOPE, &front, Order::Descending, paging.offset(), paging.limit)?;
     let ids = rows.into_iter().map(|((.., id), ())| id);
     paging.reply(call, total, load(tx, organization, ids)?)
+}
+
+/// One entry in brief.
+pub struct Line {
+    /// Who did it; `None` for the operator and for whoever is gone.
+    pub who: Option<String>,
+    pub activity: String,
+    pub scope: String,
+    /// What people call the item.
+    pub name: Option<String>,
+    pub created_at: Time,
+}
+
+/// The newest entries of an organization. From admin level on.
+///
+/// # Errors
+/// 403 below admin.
+pub fn newest(tx: &Tx, at: InOrganization, limit: u64) -> Result<Vec<Line>> {
+    let organization = at.require(Level::Admin)?;
+    let (_, page) = tx.page(&ENTRIES, &organization, Order::Descending, 0, limit)?;
+    page.into_iter().map(|(_, entry)| line(tx, entry)).collect()
+}
+
+fn line(tx: &Tx, entry: Entry) -> Result<Line> {
+    let user = entry.user.map(|user| users::get(tx, user)).transpose()?.flatten();
+    Ok(Line {
+        who: user.map(|user| user.full_name()),
+        name: entry.detail.value()["name"].as_str().map(str::to_owned),
+        activity: entry.activity,
+        scope: entry.scope,
+        created_at: entry.created_at,
+    })
 }
 
 fn load(tx: &Tx, organization: OrganizationId, ids: impl Iterator<Item = Uuid>) -> Result<Vec<Wire>> {

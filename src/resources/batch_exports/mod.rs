@@ -33,7 +33,7 @@ use crate::api::InProject;
 use crate::clock::Time;
 use crate::error::{Result, not_found};
 use crate::ids::{BatchExportId, OrganizationId, ProjectId, UserId};
-use crate::store::{Index, Json, ParentNamed, Problems, Table, TableInfo, Tx, by_uuid};
+use crate::store::{Index, Json, Order, ParentNamed, Problems, Table, TableInfo, Tx, by_uuid};
 use destination::Destination;
 use interval::{Calendar, Interval};
 
@@ -130,6 +130,17 @@ pub fn work() -> [TableInfo; 3] {
 /// Python's form of a moment in UTC.
 pub fn isoformat(time: Time) -> String {
     format!("{}+00:00", time.to_string().trim_end_matches('Z'))
+}
+
+/// How many exports of these projects are running, and how many are paused.
+///
+/// # Errors
+/// None but of the data file.
+pub fn count_in(tx: &Tx, organization: OrganizationId, projects: &[ProjectId]) -> Result<(u64, u64)> {
+    let mut all = tx.scan(&EXPORTS, &organization, Order::Ascending)?;
+    all.retain(|(_, export)| projects.contains(&export.project));
+    let paused = all.iter().filter(|(_, export)| export.paused).count() as u64;
+    Ok((all.len() as u64 - paused, paused))
 }
 
 /// The export of a project, or 404.

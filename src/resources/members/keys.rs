@@ -6,9 +6,8 @@ use super::target;
 use crate::api::{Call, Field, FieldInfo, InOrganization, Level, Reply};
 use crate::clock::Time;
 use crate::error::{Result, denied};
-use crate::ids::OrganizationId;
+use crate::resources::api_keys;
 use crate::resources::api_keys::ApiKey;
-use crate::resources::{api_keys, projects};
 use crate::store::Tx;
 
 const WEEK_SECONDS: i64 = 7 * 24 * 60 * 60;
@@ -42,34 +41,14 @@ pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     if level < Level::Admin && user != call.user()? {
         return Err(denied("Only admins see the keys of others."));
     }
-    let mut keys = Vec::new();
-    for (_, key) in api_keys::of_user(tx, user)? {
-        if reaches(tx, &key, organization)? {
-            keys.push(key);
-        }
-    }
+    let keys: Vec<ApiKey> =
+        api_keys::reaching(tx, organization, user)?.into_iter().map(|(_, key)| key).collect();
     let week_ago = call.now.plus_seconds(-WEEK_SECONDS);
     Reply::ok(&Keys {
         has_keys: !keys.is_empty(),
         has_keys_active_last_week: keys.iter().any(|key| key.last_used_at > Some(week_ago)),
         keys: keys.iter().map(|key| Key { name: &key.label, last_used_at: key.last_used_at }).collect(),
     })
-}
-
-/// Whether the key opens anything of the organization, as far as its own limits say.
-fn reaches(tx: &Tx, key: &ApiKey, organization: OrganizationId) -> Result<bool> {
-    if !key.scoped_organizations.is_empty() && !key.scoped_organizations.contains(&organization) {
-        return Ok(false);
-    }
-    if key.scoped_projects.is_empty() {
-        return Ok(true);
-    }
-    for project in &key.scoped_projects {
-        if projects::is_of(tx, organization, *project)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 pub(super) const GITHUB_LOGIN: &[FieldInfo] = &[Field::text("github_login", 39).nullable().read_only()];

@@ -35,6 +35,7 @@ pub struct Wanted {
     outside_verified_domains: bool,
     /// Empty for all.
     levels: Vec<Level>,
+    is_2fa_enabled: Option<bool>,
     updated_after: Option<Time>,
     order: Option<String>,
 }
@@ -58,6 +59,11 @@ impl Wanted {
         Wanted { levels, ..self }
     }
 
+    /// Those with a second factor, or without; with `None` both.
+    pub fn by_second_factor(self, is_2fa_enabled: Option<bool>) -> Wanted {
+        Wanted { is_2fa_enabled, ..self }
+    }
+
     fn of(call: &Call) -> Result<Wanted> {
         let given = |name| call.query(name).map(str::trim).filter(|text| !text.is_empty());
         Ok(Wanted {
@@ -76,12 +82,12 @@ impl Wanted {
 
     /// Whether it is the whole list in its usual order.
     fn is_plain(&self) -> bool {
-        let Wanted { search, email, email_domain, outside_verified_domains, levels, updated_after, order } =
-            self;
+        let Wanted { search, email, email_domain, levels, updated_after, order, .. } = self;
         search.is_empty()
             && email.is_none()
             && email_domain.is_none()
-            && !outside_verified_domains
+            && !self.outside_verified_domains
+            && self.is_2fa_enabled.is_none()
             && levels.is_empty()
             && updated_after.is_none()
             && order.is_none()
@@ -93,6 +99,7 @@ impl Wanted {
             && self.email.as_ref().is_none_or(|email| row.user.email == *email)
             && (self.email_domain.is_none() || self.email_domain == domain)
             && (self.levels.is_empty() || self.levels.contains(&row.member.level))
+            && self.is_2fa_enabled.is_none_or(|wanted| row.is_2fa_enabled == wanted)
             && self.updated_after.is_none_or(|after| row.member.updated_at > after)
             && (!self.outside_verified_domains || !domains::admits(tx, organization, &row.user.email)?))
     }

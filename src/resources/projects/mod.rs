@@ -10,6 +10,7 @@ mod newer;
 mod onboarding;
 mod secret_tokens;
 mod settings;
+mod shown;
 mod wire;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Resource, audit, members, organizations, users};
-use crate::api::{Call, Field, FieldInfo, InOrganization, Paging, Place, Reply, Within};
+use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Paging, Place, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid};
@@ -36,8 +37,8 @@ pub use onboarding::{add_product_intent, complete_product_onboarding};
 pub use secret_tokens::{by_secret_token, delete_secret_token_backup, rotate_secret_token};
 pub(super) use settings::is_timezone;
 use settings::{SETTINGS, Settings};
-use wire::Loaded;
-pub use wire::Short;
+pub use shown::{SecretTokens, secret_tokens_of, settings_of, timezones};
+pub use wire::{Loaded, Short};
 
 pub static RESOURCE: Resource = Resource::of(routes)
     .tables(&[&PROJECTS, &DETAILS, &secret_tokens::TOKENS])
@@ -318,14 +319,28 @@ fn current(tx: &Tx, call: &Call) -> Result<Option<InOrganization>> {
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    let visible = match call.place {
-        Place::Organization(InOrganization { id, level }) => visible_in(tx, id, call.user()?, level)?,
-        _ => Vec::new(),
-    };
-    let visible = search(call.query("search"), visible)?;
     let paging = Paging::of(call);
-    let total = visible.len() as u64;
-    paging.reply(call, total, &paging.cut(visible))
+    let text = call.query("search");
+    let (total, page) = match call.place {
+        Place::Organization(at) => find_page(call, tx, at, text, paging)?,
+        _ => (0, search(text, Vec::new())?),
+    };
+    paging.reply(call, total, &page)
+}
+
+/// How many projects the actor sees whose name has the text in it, and a page of them, by number.
+///
+/// # Errors
+/// 400 for a text that is too long.
+pub fn find_page(
+    ctx: &Ctx,
+    tx: &Tx,
+    at: InOrganization,
+    text: Option<&str>,
+    paging: Paging,
+) -> Result<(u64, Vec<Short>)> {
+    let found = search(text, visible_in(tx, at.id, ctx.user()?, at.level)?)?;
+    Ok((found.len() as u64, paging.cut(found)))
 }
 
 /// Blank text looks for nothing, so everything stays.

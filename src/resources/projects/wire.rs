@@ -28,11 +28,11 @@ pub struct Short {
     pub organization: OrganizationId,
     pub api_token: String,
     pub name: String,
-    completed_snippet_onboarding: bool,
+    pub completed_snippet_onboarding: bool,
     has_completed_onboarding_for: Option<Json>,
-    ingested_event: bool,
+    pub ingested_event: bool,
     is_demo: bool,
-    timezone: String,
+    pub timezone: String,
     pub access_control: bool,
 }
 
@@ -104,7 +104,7 @@ fn default_modifiers() -> Value {
 #[derive(Clone)]
 pub struct Loaded {
     pub(super) organization: OrganizationId,
-    pub(super) id: ProjectId,
+    pub id: ProjectId,
     pub(super) level: Level,
     pub(super) project: Project,
     pub(super) details: Details,

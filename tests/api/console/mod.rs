@@ -1,10 +1,16 @@
 //! The pages for people, as a browser uses them.
 
+mod access;
 mod audit;
 mod domains;
 mod exports;
+mod invites;
 mod keys;
+mod organization;
+mod people;
 mod plugins;
+mod project;
+mod roles;
 
 use ureq::http::Method;
 
@@ -105,4 +111,24 @@ pub fn led_to(answer: &Answer, path: &str) {
 pub fn refused(answer: &Answer, texts: &[&str]) {
     assert_eq!(answer.status, 422, "{}", answer.text());
     shows(&answer.text(), texts);
+}
+
+/// Where the pages of an organization lead: by its slug.
+pub fn home(org: &Org) -> String {
+    let slug = org.owner.get(&org.at("")).json(200)["slug"].clone();
+    format!("/organization/{}", crate::support::text(&slug))
+}
+
+/// The newest entry of the audit log: kind, activity, and field and values of each change.
+pub fn last_entry(org: &Org) -> (String, String, Vec<String>) {
+    let entry = org.owner.get(&org.at("advanced_activity_logs/")).results().remove(0);
+    let changes = entry["detail"]["changes"].as_array().cloned().unwrap_or_default();
+    let change = |change: &serde_json::Value| {
+        format!("{}: {} -> {}", change["field"], change["before"], change["after"])
+    };
+    (
+        crate::support::text(&entry["scope"]),
+        crate::support::text(&entry["activity"]),
+        changes.iter().map(change).collect(),
+    )
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{BASE, HERE};
+use super::{BASE, HERE, LINES};
 use crate::api::cursor::Cursor;
 use crate::api::{Place, Reply};
 use crate::app::session;
@@ -24,8 +24,6 @@ use crate::store::Tx;
 pub(in crate::console) fn pages() -> Vec<Page> {
     vec![page(format!("{BASE}/audit"), session(), HERE, list)]
 }
-
-const LINES: u64 = 50;
 
 /// Filters that are seldom used stand in a part that opens.
 const MORE: &[&str] = &["item_ids", "clients", "ip_addresses", "team_ids", "is_system", "detail_filters"];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, Render, html};
 use serde_json::json;
 
-use super::{BASE, HERE};
+use super::{BASE, HERE, LINES};
 use crate::api::{Level, Paging, Reply};
 use crate::app::session;
 use crate::console::form::{Control, Form};
@@ -33,8 +33,6 @@ pub(in crate::console) fn pages() -> Vec<Page> {
         page(format!("{one}/delete"), session(), HERE, ask).does(delete),
     ]
 }
-
-const LINES: u64 = 50;
 
 /// What the DNS has answered just now; `None` where it gave no answer.
 type Answered = Option<Vec<Vec<u8>>>;

@@ -2,7 +2,7 @@
 
 use maud::{Markup, Render, html};
 
-use super::{BASE, HERE};
+use super::{BASE, HERE, LINES};
 use crate::api::{Level, Paging, Reply};
 use crate::app::session;
 use crate::clock::Time;
@@ -25,7 +25,6 @@ pub(in crate::console) fn pages() -> Vec<Page> {
     vec![page(all, session(), HERE, list), page(revoke_one, session(), HERE, ask).does(revoke)]
 }
 
-const LINES: u64 = 50;
 /// A key that nobody has used for so long may be one that nobody needs.
 const UNUSED_SECONDS: i64 = 90 * 24 * 60 * 60;
 

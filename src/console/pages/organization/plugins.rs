@@ -5,7 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, Render, html};
 use serde_json::Value;
 
-use super::{BASE, HERE};
+use super::{BASE, HERE, LINES};
 use crate::api::{Paging, Reply};
 use crate::app::session;
 use crate::console::form::{Control, Form};
@@ -32,8 +32,6 @@ pub(in crate::console) fn pages() -> Vec<Page> {
         page(format!("{one}/remove"), session(), HERE, ask).does(remove),
     ]
 }
-
-const LINES: u64 = 50;
 
 fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let here = visit.here(tx)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maud::{Markup, Render, html};
 
-use super::{BASE, HERE};
+use super::{BASE, HERE, LINES};
 use crate::api::{Level, Paging, Reply};
 use crate::app::session;
 use crate::console::form::{Control, Form};
@@ -34,8 +34,6 @@ pub(in crate::console) fn pages() -> Vec<Page> {
         page(format!("{one}/delete"), session(), HERE, ask).does(delete),
     ]
 }
-
-const LINES: u64 = 50;
 
 fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let here = visit.here(tx)?;

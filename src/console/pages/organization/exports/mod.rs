@@ -10,7 +10,7 @@ mod typed;
 
 use maud::{Markup, html};
 
-use super::{BASE, HERE};
+use super::{BASE, HERE, LINES};
 use crate::api::{InProject, Paging, Place, Reply, Within};
 use crate::app::session;
 use crate::console::chart::{Bar, bars};
@@ -47,7 +47,6 @@ pub(in crate::console) fn pages() -> Vec<Page> {
     ]
 }
 
-const LINES: u64 = 50;
 /// Runs that a chart shows.
 const BARS: u64 = 24;
 

@@ -1,0 +1,72 @@
+//! Members as pages: filters, what they reach and why, and the list as a table for spreadsheets.
+
+use serde_json::json;
+
+use super::{Browses, at, hides, shows};
+use crate::support::{Server, text};
+
+#[test]
+fn members_are_filtered_by_level_and_second_factor() {
+    let server = Server::start();
+    let org = server.org();
+    let (member, admin) = (org.member(&server), org.admin(&server));
+    let page = org.owner.page(&at(&org, "members?level=8"));
+    shows(&page, &["1 person", &admin.email]);
+    hides(&page, &[&member.email]);
+    shows(&org.owner.page(&at(&org, "members?second_factor=off")), &["3 people"]);
+    shows(&org.owner.page(&at(&org, "members?second_factor=on")), &["0 people", "Nobody found"]);
+    shows(&org.owner.page(&at(&org, &format!("members?q={}", member.email))), &["1 person", "Sam"]);
+}
+
+#[test]
+fn a_member_shows_roles_projects_with_the_reason_and_keys() {
+    let server = Server::start();
+    let org = server.org();
+    let member = org.member(&server);
+    let role = text(&org.owner.post(&org.at("roles/"), json!({"name": "Analysts"})).json(201)["id"]);
+    let body = json!({"user_uuid": member.uuid});
+    org.owner.post(&org.at(&format!("roles/{role}/role_memberships/")), body).json(201);
+    let rules = format!("/api/projects/{}/access_controls/", org.project);
+    org.owner.put(&rules, json!({"access_level": "admin", "role": role})).json(200);
+    member.key_of(json!({"scopes": ["organization:read"]}));
+    let path = at(&org, &format!("members/{}", member.uuid));
+    let texts = [
+        "Roles",
+        "Analysts",
+        "Default project",
+        "Admin",
+        "A rule gives the role Analysts the level admin.",
+        "API keys that reach this organization",
+        "test",
+        "phx_...",
+        "organization:read",
+        "Never",
+    ];
+    shows(&org.owner.page(&path), &texts);
+    shows(&member.page(&path), &texts);
+    let other = org.member(&server);
+    let page = other.page(&path);
+    shows(&page, &["Roles", "Analysts"]);
+    hides(&page, &["API keys that reach", "A rule gives"]);
+    server.pass_days(91);
+    shows(&org.owner.logged_in().page(&path), &["Unused for 90 days"]);
+}
+
+#[test]
+fn admins_take_the_list_away_as_csv() {
+    let server = Server::start();
+    let org = server.org();
+    let (member, admin) = (org.member(&server), org.admin(&server));
+    member.patch("/api/users/@me/", json!({"last_name": "=cmd, \"x\""})).json(200);
+    shows(&admin.page(&at(&org, "members")), &["members.csv"]);
+    hides(&member.page(&at(&org, "members")), &["members.csv"]);
+    let file = admin.open(&at(&org, "members.csv"));
+    assert_eq!((file.status, file.header("content-type").as_str()), (200, "text/csv; charset=utf-8"));
+    assert!(file.header("content-disposition").contains("members.csv"));
+    let mut reader = csv::Reader::from_reader(file.body.as_slice());
+    let lines: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("a table");
+    assert_eq!(lines.len(), 3);
+    let own = lines.iter().find(|line| line[2] == *member.email).expect("the member's line");
+    assert_eq!((&own[1], &own[3], &own[4]), ("'=cmd, \"x\"", "Member", "Off"));
+    assert_eq!(member.open(&at(&org, "members.csv")).status, 403);
+}
