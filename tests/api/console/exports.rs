@@ -74,7 +74,10 @@ fn an_export_is_chosen_filled_in_tested_and_made() {
             vec![("name", "n"), ("url", works.as_str()), ("token", ""), ("interval", "hour")],
             "Token: This is missing.",
         ),
-        (vec![("name", "n"), ("url", " "), ("token", "t"), ("interval", "hour")], "must not be empty"),
+        (
+            vec![("name", "n"), ("url", " "), ("token", "t"), ("interval", "hour")],
+            "Address: This is missing.",
+        ),
         (vec![("name", "n"), ("url", works.as_str()), ("token", "t"), ("interval", "year")], "Choose one of"),
     ] {
         for what in ["", "paused", "test"] {
@@ -159,7 +162,11 @@ fn secrets_stay_and_are_wanted_again_where_somebody_else_would_receive_them() {
     assert_eq!(answer.status, 303);
     assert!(answer.header("location").starts_with("/login/again?next="), "{}", answer.header("location"));
     assert_eq!(org.owner.submit(&path, &fields("https://c.example/", "x")).status, 303);
-    assert_eq!(org.owner.open(&at(&org, "exports/new/http")).status, 303);
+    for path in [at(&org, "exports/new/http"), one(&org, &export, "/delete")] {
+        assert_eq!(org.owner.open(&path).status, 303, "{path}");
+        assert_eq!(org.owner.submit(&path, &filled(NOWHERE, &[])).status, 303, "{path}");
+    }
+    assert_eq!(exports(&org.owner.logged_in(), &org), [shown]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::console::words::Said;
 use crate::error::{Result, denied, not_found};
 use crate::ids::PluginId;
 use crate::resources::plugins::{self, NEW, Plugin, Seen, commands};
+use crate::resources::sessions;
 use crate::store::{Tx, WriteTx};
 
 pub(in crate::console) fn pages() -> Vec<Page> {
@@ -200,6 +201,7 @@ fn source(files: &std::collections::BTreeMap<String, String>) -> Markup {
 }
 
 fn ask(visit: &Visit, tx: &Tx) -> Result<Reply> {
+    sessions::require_recent_login(visit)?;
     let here = visit.here(tx)?;
     let seen = find(visit, tx, &here)?;
     let question = format!("Remove {}?", title(&seen));
@@ -217,6 +219,7 @@ fn ask(visit: &Visit, tx: &Tx) -> Result<Reply> {
 }
 
 fn remove(visit: &Visit, tx: &WriteTx) -> Result<Reply> {
+    sessions::require_recent_login(visit)?;
     let here = visit.here(tx)?;
     let seen = find(visit, tx, &here)?;
     commands::remove(visit, tx, here.at, seen.id)?;

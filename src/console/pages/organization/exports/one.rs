@@ -17,7 +17,7 @@ use crate::ids::RunId;
 use crate::resources::batch_exports::logs::{self, Level};
 use crate::resources::batch_exports::runs::{self, Run};
 use crate::resources::batch_exports::{Model, backfills, commands};
-use crate::resources::{projects, users};
+use crate::resources::{projects, sessions, users};
 use crate::store::{Tx, WriteTx};
 
 const LINES: u64 = 25;
@@ -182,6 +182,7 @@ pub(super) fn act(visit: &Visit, tx: &WriteTx) -> Result<Reply> {
 }
 
 pub(super) fn ask(visit: &Visit, tx: &Tx) -> Result<Reply> {
+    sessions::require_recent_login(visit)?;
     let found = Found::of(visit, tx)?;
     let question = format!("Delete {}?", found.export.name);
     let confirm = Confirm {
@@ -203,6 +204,7 @@ pub(super) fn ask(visit: &Visit, tx: &Tx) -> Result<Reply> {
 }
 
 pub(super) fn delete(visit: &Visit, tx: &WriteTx) -> Result<Reply> {
+    sessions::require_recent_login(visit)?;
     let found = Found::of(visit, tx)?;
     commands::remove(visit, tx, found.at, found.id)?;
     Ok(visit.done(&found.here.path("exports"), Said::ExportDeleted))
