@@ -284,6 +284,9 @@ fn details(call: &Call) -> Result<Vec<DetailFilter>> {
         return Err(wrong("There are too many paths."));
     }
     let read = |(path, filter): (&String, &Value)| {
+        if filter.get("value").is_none() {
+            return Err(wrong("Each path needs an operation and a value."));
+        }
         let operation = match filter["operation"].as_str() {
             None | Some("exact") => Operation::Exact,
             Some("contains") => Operation::Contains,
