@@ -242,6 +242,42 @@ fn a_form_is_taken_from_its_own_page_only() {
     assert_eq!(entries(&site.world.org), before, "nothing has changed");
 }
 
+#[test]
+fn what_somebody_may_not_do_their_form_does_not_do_either() {
+    let mut site = Site::start();
+    let mut found = crawl(&site);
+    let mut table = format!("{:<74}{:>11}{:>11}\n", "", "stranger", "member");
+    let mut refused = 0;
+    for route in pages().filter(|route| route.method == RouteMethod::Post && route.within.is_somewhere()) {
+        let Some(path) = found.get(route.path.as_str()).cloned() else { continue };
+        let before = site.server.rows();
+        let mut statuses = Vec::new();
+        for person in [&site.stranger, &site.world.member] {
+            let Shows::Session { csrf, .. } = &person.shows else { panic!("a session") };
+            let form = format!("csrfmiddlewaretoken={csrf}");
+            let answer = send(person, &path, &form, &[("sec-fetch-site", "same-origin")]);
+            if answer.status >= 400 {
+                assert!(
+                    site.server.rows() == before,
+                    "{}: {} changed something",
+                    named(route),
+                    answer.status
+                );
+                refused += 1;
+            }
+            statuses.push(answer.status);
+        }
+        assert!([403, 404].contains(&statuses[0]), "{} for a stranger: {}", named(route), statuses[0]);
+        let _ = writeln!(table, "POST {:<69}{:>11}{:>11}", route.path, statuses[0], statuses[1]);
+        if statuses[1] < 400 {
+            site = Site::start();
+            found = crawl(&site);
+        }
+    }
+    assert!(refused > 40, "only {refused} were refused");
+    compare("pages_forms.txt", &table);
+}
+
 /// How many entries the audit log of the organization has, but for log-ins and keys of its people.
 fn entries(org: &Org) -> u64 {
     org.owner.get(&org.at("advanced_activity_logs/?page=1")).json(200)["count"].as_u64().expect("a number")
