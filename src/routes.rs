@@ -143,6 +143,15 @@ impl PathNode {
     }
 }
 
+/// How a path looks to people that names nothing; `None` where there are no pages.
+pub fn refuse_unknown() -> Option<Refuse> {
+    #[cfg(feature = "console")]
+    let refuse: Option<Refuse> = Some(crate::console::refuse);
+    #[cfg(not(feature = "console"))]
+    let refuse = None;
+    refuse
+}
+
 /// A path's parameters: name and value.
 pub type Params = Vec<(&'static str, String)>;
 

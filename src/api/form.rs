@@ -246,6 +246,9 @@ impl Form {
         value
     }
 
+    /// Says that a command which follows reads the rest, out of the same values.
+    pub fn leave_rest(self) {}
+
     /// Says that the handler has read all that it reads.
     pub fn finish(self) {
         debug_assert!(self.unread.is_empty(), "fields are neither read nor ignored: {:?}", self.unread);

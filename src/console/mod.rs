@@ -20,6 +20,8 @@ pub mod words;
 
 use crate::app::Route;
 
+pub use refusal::page as refuse;
+
 /// The routes of all pages and of what they load.
 pub fn routes() -> Vec<Route> {
     let pages = pages::all().into_iter().flat_map(page::Page::into_routes);

@@ -17,7 +17,7 @@ pub(super) const LOG_IN_AGAIN: &str = "/login/again";
 pub(super) const SET_UP_SECOND_FACTOR: &str = "/login/2fa_setup";
 
 /// The answer to a refused request.
-pub(super) fn page(refused: &Refused<'_>) -> Reply {
+pub fn page(refused: &Refused<'_>) -> Reply {
     match elsewhere(refused.error) {
         Some(path) => to(&with_next(path, next(refused))),
         None => explained(refused),

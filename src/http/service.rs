@@ -24,13 +24,13 @@ use super::respond::{self, HttpResponse, Memory};
 use super::{accept, cors, credentials};
 use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
-use crate::app::route::{Handler, Refused};
+use crate::app::route::{Handler, Refuse, Refused};
 use crate::app::{App, Route};
 use crate::auth::Credential;
 use crate::error::{Error, Result};
 use crate::pool::{Account, Share};
 use crate::resources::places;
-use crate::routes::PathNode;
+use crate::routes::{self, PathNode};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -74,7 +74,9 @@ pub(super) async fn answer(
 
 /// The answer to a request that was refused, as its route wants it to look.
 fn refuse(request: &RequestHead<'_>, log: &RequestLog, failure: &Error) -> HttpResponse {
-    let Some(refuse) = log.refuse else { return respond::error(failure) };
+    let Some(refuse) = log.refuse.or_else(|| refuse_unknown(request, failure)) else {
+        return respond::error(failure);
+    };
     let uri = &request.parts.uri;
     request.reply(refuse(&Refused {
         error: failure,
@@ -83,6 +85,14 @@ fn refuse(request: &RequestHead<'_>, log: &RequestLog, failure: &Error) -> HttpR
         request_id: log.id_text(),
         cookies: text(request.parts.headers.get(COOKIE)).unwrap_or_default(),
     }))
+}
+
+/// A person who follows a path that leads nowhere reads so on a page; a program reads JSON.
+fn refuse_unknown(request: &RequestHead<'_>, failure: &Error) -> Option<Refuse> {
+    let is_page = || text(request.headers.accept).is_some_and(|accept| accept.contains("text/html"));
+    let is_unknown = matches!(failure, Error::NotFound(_)) && !request.is_api();
+    let refuse = routes::refuse_unknown().filter(|_| request.app.config.has_console());
+    refuse.filter(|_| is_unknown && is_page())
 }
 
 /// The journey, step by step.

@@ -178,7 +178,7 @@ struct Wire<'a> {
     private_project_access: Option<Vec<project_access::ProjectAccessWire>>,
 }
 
-fn wire<'a>(ctx: &Ctx, id: InviteId, invite: &'a Invite, creator: Option<&'a users::User>) -> Wire<'a> {
+fn wire<'a>(ctx: &Ctx, id: InviteId, invite: &'a Invite, creator: Option<&'a users::Profile>) -> Wire<'a> {
     Wire {
         id,
         target_email: &invite.target_email,
@@ -186,7 +186,7 @@ fn wire<'a>(ctx: &Ctx, id: InviteId, invite: &'a Invite, creator: Option<&'a use
         emailing_attempt_made: invite.emailing_attempt_made,
         level: invite.level,
         is_expired: invite.is_expired(ctx.now),
-        created_by: creator.map(|user| user.basic(invite.created_by)),
+        created_by: creator.map(users::Profile::basic),
         created_at: invite.created_at,
         updated_at: invite.updated_at,
         message: invite.message.as_deref(),
@@ -225,22 +225,22 @@ fn there(tx: &Tx, organization: OrganizationId, invite: &Invite) -> Result<Vec<P
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (id, invite) = create(call, tx, call.place.in_organization()?, call.input())?;
-    let creator = users::find(tx, invite.created_by)?;
-    Reply::created(&wire(call, id, &invite, Some(&creator)))
+    let creator = users::Profile::load(tx, invite.created_by)?;
+    Reply::created(&wire(call, id, &invite, creator.as_ref()))
 }
 
 fn post_many(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let made = create_many(call, tx, call.place.in_organization()?, call.input())?;
-    let creator = users::find(tx, call.user()?)?;
+    let creator = users::Profile::load(tx, call.user()?)?;
     let rows: Vec<Wire<'_>> =
-        made.iter().map(|(id, invite)| wire(call, *id, invite, Some(&creator))).collect();
+        made.iter().map(|(id, invite)| wire(call, *id, invite, creator.as_ref())).collect();
     Reply::ok(&rows)
 }
 
 fn post_delegate(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let (id, invite) = delegate(call, tx, call.place.in_organization()?, call.input())?;
-    let creator = users::find(tx, invite.created_by)?;
-    Reply::created(&wire(call, id, &invite, Some(&creator)))
+    let creator = users::Profile::load(tx, invite.created_by)?;
+    Reply::created(&wire(call, id, &invite, creator.as_ref()))
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {

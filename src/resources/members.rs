@@ -10,7 +10,8 @@ mod visible;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Resource, access_controls, batch_exports, invites, last_logins, organizations, two_factor, users,
+    Resource, access_controls, addresses, batch_exports, invites, last_logins, organizations, two_factor,
+    users,
 };
 use crate::api::caller::Via;
 use crate::api::level::LEVELS;
@@ -156,14 +157,15 @@ pub struct Row {
     pub user: users::User,
     pub member: Member,
     pub is_2fa_enabled: bool,
+    pub is_email_verified: Option<bool>,
     pub last_login: Option<Time>,
 }
 
 pub fn wire(row: &Row) -> Wire<'_> {
-    let Row { uuid, user, member, is_2fa_enabled, last_login } = row;
+    let Row { uuid, user, member, is_2fa_enabled, is_email_verified, last_login } = row;
     Wire {
         id: member.id,
-        user: user.basic(*uuid),
+        user: user.basic(*uuid, *is_email_verified),
         level: member.level,
         joined_at: member.joined_at,
         updated_at: member.updated_at,
@@ -182,6 +184,7 @@ pub fn load(tx: &Tx, organization: OrganizationId, uuid: UserId) -> Result<Row> 
         user: users::find(tx, uuid)?,
         member,
         is_2fa_enabled: two_factor::is_enabled(tx, uuid)?,
+        is_email_verified: addresses::of(tx, uuid)?.is_verified,
         last_login: last_logins::of(tx, uuid)?,
     })
 }

@@ -109,7 +109,7 @@ pub fn wire(row: &Row) -> Wire<'_> {
         id: row.id,
         role_id: row.role,
         organization_member: members::wire(&row.member),
-        user: row.member.user.basic(row.membership.user),
+        user: row.member.user.basic(row.membership.user, row.member.is_email_verified),
         joined_at: row.membership.joined_at,
         updated_at: row.membership.updated_at,
         user_uuid: row.membership.user,

@@ -112,7 +112,7 @@ struct Wire<'a> {
 pub struct Loaded {
     pub id: RoleId,
     pub role: Role,
-    pub creator: Option<users::User>,
+    pub creator: Option<users::Profile>,
     pub members: Vec<role_memberships::Row>,
     pub is_default: bool,
 }
@@ -142,7 +142,7 @@ impl View {
 
     fn load(&self, tx: &Tx, id: RoleId, role: Role) -> Result<Loaded> {
         let is_hidden = self.hides_creator || !self.visible.has(role.created_by);
-        let creator = if is_hidden { None } else { users::get(tx, role.created_by)? };
+        let creator = if is_hidden { None } else { users::Profile::load(tx, role.created_by)? };
         let members = role_memberships::of_role(tx, self.organization, id, &self.visible)?;
         Ok(Loaded { id, role, creator, members, is_default: self.default == Some(id) })
     }
@@ -156,7 +156,7 @@ impl Loaded {
             name: &role.name,
             feature_flags_access_level: role.feature_flags_access_level,
             created_at: role.created_at,
-            created_by: creator.as_ref().map(|user| user.basic(role.created_by)),
+            created_by: creator.as_ref().map(users::Profile::basic),
             members: members.iter().map(role_memberships::wire).collect(),
             associated_flags: [],
             is_default: *is_default,

@@ -15,8 +15,8 @@ use super::{Resource, invites, organizations, users};
 use crate::api::{Call, Field, FieldInfo, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, tagged};
 use crate::auth::{cookies, hash, password};
-use crate::error::Result;
-use crate::ids::InviteId;
+use crate::error::{Result, not_found};
+use crate::ids::{InviteId, UserId};
 
 pub use enter::{
     Newcomer, join, join_as_newcomer, judge_setup_code, look_up, may_sign_up, shows_setup_code, sign_up,
@@ -168,11 +168,15 @@ async fn post(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     signed_up(&app, &call, &entered, next_url.as_deref().map(str::trim))
 }
 
+fn profile(app: &App, user: UserId) -> Result<users::Profile> {
+    app.store.read(|tx| users::Profile::load(tx, user))?.ok_or_else(not_found)
+}
+
 /// 201 with the new user, logged in.
 fn signed_up(app: &App, call: &Call, entered: &Entered, next_url: Option<&str>) -> Result<Reply> {
-    let user = app.store.read(|tx| users::find(tx, entered.user))?;
+    let user = profile(app, entered.user)?;
     let redirect_url = next_url.filter(|url| stays_here(url)).unwrap_or("/");
-    let reply = Reply::created(&SignedUp { user: user.basic(entered.user), redirect_url })?;
+    let reply = Reply::created(&SignedUp { user: user.basic(), redirect_url })?;
     cookies::set(call, &entered.token, reply)
 }
 
@@ -213,8 +217,7 @@ async fn post_accept(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         return signed_up(&app, &call, &entered, None);
     }
     let user = join(&app, &call, token).await?;
-    let record = app.store.read(|tx| users::find(tx, user))?;
-    Reply::created(&SignedUp { user: record.basic(user), redirect_url: "/" })
+    Reply::created(&SignedUp { user: profile(&app, user)?.basic(), redirect_url: "/" })
 }
 
 #[derive(Serialize)]

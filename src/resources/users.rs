@@ -6,6 +6,7 @@ mod entries;
 mod operator;
 mod web_app;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -148,7 +149,8 @@ impl User {
         format!("{} {}", self.first_name, self.last_name).trim().to_owned()
     }
 
-    pub fn basic(&self, uuid: UserId) -> Basic<'_> {
+    /// What other members see of this user.
+    pub fn basic(&self, uuid: UserId, is_email_verified: Option<bool>) -> Basic<'_> {
         Basic {
             id: self.number,
             uuid,
@@ -156,10 +158,40 @@ impl User {
             first_name: &self.first_name,
             last_name: &self.last_name,
             email: &self.email,
-            is_email_verified: Some(false),
+            is_email_verified,
             hedgehog_config: &self.settings.hedgehog_config,
             role_at_organization: self.role_at_organization.as_deref(),
         }
+    }
+}
+
+/// A user with what stands beside their record, to be shown to others.
+pub struct Profile {
+    uuid: UserId,
+    user: User,
+    is_email_verified: Option<bool>,
+}
+
+impl Profile {
+    /// `None` for nobody.
+    ///
+    /// # Errors
+    /// None but of the data file.
+    pub fn load(tx: &Tx, uuid: UserId) -> Result<Option<Profile>> {
+        let Some(user) = get(tx, uuid)? else { return Ok(None) };
+        Ok(Some(Profile { uuid, user, is_email_verified: addresses::of(tx, uuid)?.is_verified }))
+    }
+
+    /// What other members see.
+    pub fn basic(&self) -> Basic<'_> {
+        self.user.basic(self.uuid, self.is_email_verified)
+    }
+}
+
+impl Deref for Profile {
+    type Target = User;
+    fn deref(&self) -> &User {
+        &self.user
     }
 }
 

@@ -46,7 +46,7 @@ fn every_member_sees_all_members_newest_first() {
                 "first_name": "Sam",
                 "last_name": "",
                 "email": member.email,
-                "is_email_verified": false,
+                "is_email_verified": null,
                 "hedgehog_config": null,
                 "role_at_organization": null,
             },

@@ -29,7 +29,7 @@ fn signing_up_makes_a_user_an_organization_and_a_project_and_logs_in() {
         made,
         json!({
             "id": null, "uuid": null, "distinct_id": null, "first_name": "Ada", "last_name": "",
-            "email": "Ada@Example.com", "is_email_verified": false, "hedgehog_config": null, "redirect_url": "/",
+            "email": "Ada@Example.com", "is_email_verified": null, "hedgehog_config": null, "redirect_url": "/",
             "role_at_organization": null,
         })
     );

@@ -70,6 +70,8 @@ fn whoever_signs_up_openly_confirms_their_address_before_the_next_log_in() {
     assert_eq!(answer.json(200), json!({"success": true, "token": link.1}));
     let here = new.with_cookies_of(&answer);
     assert_eq!(state(&here), (json!(new.email), json!(null), json!(true)));
+    let seen = here.get(&org.at("members/")).results();
+    assert_eq!(seen[0]["user"]["is_email_verified"], json!(true));
     is_bad(&verify(&server, &link));
     log_in(new, PASSWORD).json(200);
     send_again(&server, new).json(200);

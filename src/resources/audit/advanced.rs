@@ -179,8 +179,8 @@ pub(super) struct Wire {
 pub(super) fn wire(tx: &Tx, organization: OrganizationId, id: Uuid, entry: Entry) -> Result<Wire> {
     // What a user did stays in the log when they are gone.
     let user = match entry.user {
-        Some(uuid) => match users::get(tx, uuid)? {
-            Some(user) => serde_json::to_value(user.basic(uuid))?,
+        Some(uuid) => match users::Profile::load(tx, uuid)? {
+            Some(user) => serde_json::to_value(user.basic())?,
             None => Value::Null,
         },
         None => Value::Null,

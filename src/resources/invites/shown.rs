@@ -8,14 +8,14 @@ use crate::ids::{InviteId, OrganizationId};
 use crate::resources::members::Visible;
 use crate::resources::outbox::{self, Occasion};
 use crate::resources::projects::{self, Short};
-use crate::resources::users::{self, User};
+use crate::resources::users;
 use crate::store::{Order, Tx, WriteTx};
 
 /// An invite, with whoever sent it where they may be seen.
 pub struct Row {
     pub id: InviteId,
     pub invite: Invite,
-    pub sender: Option<User>,
+    pub sender: Option<users::Profile>,
 }
 
 /// How many invites the actor sees whose address has the text in it, and a page of them, the newest first: members see
@@ -45,7 +45,8 @@ pub fn find_page(
 }
 
 fn row(tx: &Tx, visible: &Visible, id: InviteId, invite: Invite) -> Result<Row> {
-    let sender = if visible.has(invite.created_by) { users::get(tx, invite.created_by)? } else { None };
+    let sender =
+        if visible.has(invite.created_by) { users::Profile::load(tx, invite.created_by)? } else { None };
     Ok(Row { id, invite, sender })
 }
 

@@ -97,7 +97,7 @@ pub async fn sign_up(app: &Arc<App>, ctx: &Ctx, newcomer: &Newcomer, values: Val
     let mut form = values.input().form(SIGN_UP)?;
     let email: String = form.take(EMAIL).unwrap_or_default();
     let password: String = form.take(PASSWORD).unwrap_or_default();
-    drop(form);
+    form.leave_rest();
     // Whoever tries out which addresses have accounts pays for a hash each time, and has few tries.
     let slot = app.guess(Guess::Token, "", ctx.peer(), ctx.now).map_err(RefusedGuess::throttled)?;
     let password_hash = users::new_hash(app, ctx, password).await;
@@ -226,7 +226,9 @@ pub async fn join_as_newcomer(
 ) -> Result<Entered> {
     look_up(app, ctx, token)?;
     app.store.read(|tx| for_newcomer(usable(ctx, tx, token), tx, token))?;
-    let password: String = values.input().form(ACCEPT)?.take(PASSWORD).unwrap_or_default();
+    let mut form = values.input().form(ACCEPT)?;
+    let password: String = form.take(PASSWORD).unwrap_or_default();
+    form.leave_rest();
     let password_hash = users::new_hash(app, ctx, password).await?;
     let write = app.store.write({
         let (ctx, browser, token) = (ctx.clone(), browser.clone(), token.to_owned());

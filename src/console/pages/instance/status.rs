@@ -21,6 +21,7 @@ pub(super) fn pages() -> Vec<Page> {
 struct Check {
     what: &'static str,
     holds: bool,
+    /// Why it is not so, and what to do.
     to_do: &'static str,
 }
 
@@ -30,12 +31,12 @@ fn checks(visit: &Visit, tx: &Tx) -> Result<Vec<Check>> {
         Check {
             what: "The data file can be written",
             holds: visit.app.store.healthy(),
-            to_do: "Look for a full or failing disk. The server tries again by itself.",
+            to_do: "The data file cannot be written. Look for a full or failing disk; the server tries again by itself.",
         },
         Check {
             what: "Sealed secrets can be opened",
             holds: !visit.app.vault.is_locked(),
-            to_do: "Put the key file back that belongs to this data file, and start again.",
+            to_do: "Sealed secrets cannot be opened. Put the key file back that belongs to this data file, and start again.",
         },
         Check {
             what: "The clock is believed",
@@ -45,12 +46,12 @@ fn checks(visit: &Visit, tx: &Tx) -> Result<Vec<Check>> {
         Check {
             what: "Background tasks succeed",
             holds: failed == 0,
-            to_do: "The page Tasks says which one fails, and why.",
+            to_do: "A background task fails. The page Tasks says which one, and why.",
         },
         Check {
             what: "Mail is set up",
             holds: outbox::is_on(visit),
-            to_do: "Set ORGD_SMTP_URL and ORGD_SITE_URL, or pass links on yourself.",
+            to_do: "No mail server is set. Set ORGD_SMTP_URL and ORGD_SITE_URL, or pass links on yourself.",
         },
     ])
 }
@@ -69,7 +70,7 @@ fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
         &html! {
             (head("Status", state, None))
             @for check in checks.iter().filter(|check| !check.holds) {
-                (notice(Tone::Warn, html! { p { strong { "Not so: " (check.what) "." } " " (check.to_do) } }))
+                (notice(Tone::Warn, html! { p { (check.to_do) } }))
             }
             (facts(server(visit)))
             (section("Checks", table("Checks", &["Check", "State"], checks.iter().map(line))))

@@ -81,6 +81,7 @@ fn second_factor(found: &FoundUser) -> Markup {
 fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let found = users::found(visit, tx, visit.id("uuid")?)?;
     let name = found.user.full_name();
+    let asked = dangers(&found);
     visit.show(
         tx,
         &name,
@@ -98,7 +99,7 @@ fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
                 ("Organizations", organizations_of(tx, found.uuid)?),
             ]))
             (parts::section("Help", deeds(visit, &found)))
-            (parts::danger_zone(&dangers(&found).each_ref().map(|danger| danger.as_danger())))
+            (parts::danger_zone(&asked.iter().map(Asked::as_danger).collect::<Vec<_>>()))
         },
     )
 }
@@ -147,28 +148,39 @@ impl Asked {
     }
 }
 
-fn dangers(found: &FoundUser) -> [Asked; 3] {
+/// What makes sense for this person.
+fn dangers(found: &FoundUser) -> Vec<Asked> {
     let at = |tail: &str| format!("{PATH}/{}/{tail}", found.uuid);
-    [
-        Asked {
-            title: "Remove the second factor",
-            text: "For somebody who has lost their phone and their recovery codes. Their password alone opens the account.",
-            path: at("remove-second-factor"),
-            deed: "Remove",
-        },
-        Asked {
-            title: "Deactivate the account",
-            text: "Nothing of theirs opens anything until it is activated again. Nothing is deleted.",
-            path: at("deactivate"),
-            deed: "Deactivate",
-        },
-        Asked {
-            title: "Make this person an operator",
-            text: "They see these pages and may do all that you may.",
-            path: at("make-operator"),
-            deed: "Make operator",
-        },
-    ]
+    let all = [
+        (
+            found.is_2fa_enabled,
+            Asked {
+                title: "Remove the second factor",
+                text: "For somebody who has lost their phone and their recovery codes. Their password alone opens the account.",
+                path: at("remove-second-factor"),
+                deed: "Remove",
+            },
+        ),
+        (
+            found.is_active,
+            Asked {
+                title: "Deactivate the account",
+                text: "Nothing of theirs opens anything until it is activated again. Nothing is deleted.",
+                path: at("deactivate"),
+                deed: "Deactivate",
+            },
+        ),
+        (
+            !found.user.is_staff,
+            Asked {
+                title: "Make this person an operator",
+                text: "They see these pages and may do all that you may.",
+                path: at("make-operator"),
+                deed: "Make operator",
+            },
+        ),
+    ];
+    all.into_iter().filter_map(|(makes_sense, asked)| makes_sense.then_some(asked)).collect()
 }
 
 /// Makes the link, and shows it in the one answer that holds it.
