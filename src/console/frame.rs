@@ -75,6 +75,14 @@ impl Visit {
         Here::of(tx, at)
     }
 
+    /// The address of the same page by the name of its organization, where it is asked for as that of the current one.
+    pub(super) fn address_by_name(&self, tx: &Tx) -> Result<Option<String>> {
+        const CURRENT: &str = "/organization/@current";
+        let address = self.address();
+        let Some(tail) = address.strip_prefix(CURRENT) else { return Ok(None) };
+        Ok(Some(format!("{}{tail}", self.here(tx)?.base)))
+    }
+
     /// The page, with everything around it.
     pub(super) fn show(&self, tx: &Tx, title: &str, body: &Markup) -> Result<Reply> {
         let id = self.user()?;
