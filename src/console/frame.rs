@@ -53,10 +53,11 @@ impl Here {
     }
 }
 
+/// Pages of these names are about no organization.
+const TAKEN: [&str; 4] = ["confirm-creation", "create", "create-first", "switch"];
+
 /// Where the pages of an organization are.
 pub(super) fn base(id: OrganizationId, organization: &Organization) -> String {
-    // Pages of these names are about no organization.
-    const TAKEN: [&str; 4] = ["confirm-creation", "create", "create-first", "switch"];
     let slug = organization.slug.as_str();
     if TAKEN.contains(&slug) { format!("/organization/{id}") } else { format!("/organization/{slug}") }
 }
@@ -227,7 +228,7 @@ fn of_organization<'a>(path: &str, here: &Here) -> Vec<Item<'a>> {
 
 /// What follows the organization in the path of one of its pages, however that names it.
 fn tail_of(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix("/organization/")?;
+    let rest = path.strip_prefix("/organization/").filter(|rest| !TAKEN.contains(rest))?;
     Some(rest.split_once('/').map_or("", |(_, tail)| tail))
 }
 

@@ -143,6 +143,15 @@ pub fn count_in(tx: &Tx, organization: OrganizationId, projects: &[ProjectId]) -
     Ok((all.len() as u64 - paused, paused))
 }
 
+/// How many exports of an organization run in the name of a user.
+///
+/// # Errors
+/// None but of the data file.
+pub fn count_by(tx: &Tx, organization: OrganizationId, author: UserId) -> Result<u64> {
+    let all = tx.scan(&EXPORTS, &organization, Order::Ascending)?;
+    Ok(all.iter().filter(|(_, export)| export.author == Some(author)).count() as u64)
+}
+
 /// The export of a project, or 404.
 pub fn find(tx: &Tx, at: InProject, id: BatchExportId) -> Result<BatchExport> {
     let export = tx.get(&EXPORTS, &(at.organization, id))?;
