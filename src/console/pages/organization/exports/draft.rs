@@ -14,10 +14,13 @@ use crate::console::words;
 use crate::error::Result;
 use crate::resources::batch_exports::destination::Kind;
 use crate::resources::batch_exports::interval::Interval;
-use crate::resources::batch_exports::{BatchExport, FIELDS, Tested, commands};
+use crate::resources::batch_exports::{BatchExport, FIELDS, Model, Tested, commands, hogql};
 
 /// Fields of an export beside its destination, before and after it.
 const WHEN: &[&str] = &["offset_day", "offset_hour", "timezone", "start_at", "end_at"];
+
+/// What is exported: of a person, one of the two is wanted.
+const MODEL: FieldInfo = Field::long_text("model").required().info();
 
 /// The columns of an export.
 const QUERY: FieldInfo = Field::long_text("hogql_query").info();
@@ -48,7 +51,7 @@ pub(super) fn form<'a>(
         form = form.control(setting(kind, field, place == 0, is_kept));
     }
     if kind != Kind::Http {
-        form = form.field(FIELDS, "model", required);
+        form = form.control(Control::new(MODEL));
         // Nothing means all columns; it is left out of the body.
         form = form.control(Control::new(QUERY.blank()));
     }
@@ -61,11 +64,6 @@ pub(super) fn form<'a>(
     form = WHEN.iter().fold(form, |form, name| form.field(FIELDS, name, |control| control.help(help(name))));
     let shown = if is_tested { visit.sent() } else { values(kind, stored) };
     Ok(form.show(shown).refused(visit.refused()))
-}
-
-/// Nothing is no choice of a person, as it is for programs.
-fn required(control: Control<'_>) -> Control<'_> {
-    control.choices([("events", "Events"), ("persons", "Persons")])
 }
 
 fn help(name: &str) -> &'static str {
@@ -107,10 +105,10 @@ fn values(kind: Kind, stored: Option<&BatchExport>) -> Value {
         _ => Map::new(),
     };
     let text = |time: Option<Time>| time.map(|time| time.to_string());
-    let query = export.schema.as_ref().and_then(crate::resources::batch_exports::hogql::query_of);
+    let query = export.schema.as_ref().and_then(hogql::query_of);
     let Value::Object(own) = json!({
         "name": export.name,
-        "model": export.model.map(crate::resources::batch_exports::Model::name),
+        "model": export.model.unwrap_or(Model::Events).name(),
         "interval": export.interval.name(),
         "hogql_query": query,
         "offset_day": export.offset_day,
