@@ -217,6 +217,14 @@ impl Error {
         }
     }
 
+    /// The same error of the body as a whole, where the body is one field.
+    pub fn about(self, name: &'static str) -> Error {
+        match self {
+            Error::Invalid { attr: None, code, detail } => invalid(name, code, detail),
+            other => other,
+        }
+    }
+
     /// The same error of a field that is called otherwise where its value was given.
     pub fn renamed(self, name: &'static str) -> Error {
         match self {

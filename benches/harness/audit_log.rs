@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 const SMALL: u32 = 1_000;
+/// `ORGD_BENCH_ENTRIES` sets another number.
 const LARGE: u32 = 1_000_000;
 /// Entries of one transaction.
 const AT_ONCE: u32 = 1_000;
@@ -38,7 +39,9 @@ struct Log {
 pub fn pages() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let [small, large] = [SMALL, LARGE]
+    let given = std::env::var("ORGD_BENCH_ENTRIES").ok().and_then(|text| text.parse().ok());
+    let entries = given.unwrap_or(LARGE);
+    let [small, large] = [SMALL, entries]
         .map(|entries| runtime.block_on(Log::of(&folder.path().join(format!("{entries}")), entries)));
     type Path = fn(&Log) -> String;
     let paths: [(&str, Path); 4] = [
@@ -51,7 +54,7 @@ pub fn pages() {
         let [few, many] = [&small, &large].map(|log| log.median(&path(log)));
         let ratio = many.as_secs_f64() / few.as_secs_f64();
         println!(
-            "{what} of {LARGE} entries against {SMALL}: {ratio:>8.2}x   {} us against {} us",
+            "{what} of {entries} entries against {SMALL}: {ratio:>8.2}x   {} us against {} us",
             many.as_micros(),
             few.as_micros()
         );

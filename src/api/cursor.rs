@@ -58,7 +58,8 @@ impl Cursor {
         Some(Cursor { is_backward, position: (number, Uuid::from_slice(id).ok()?) })
     }
 
-    fn text(self) -> String {
+    /// As the query has it.
+    pub fn text(self) -> String {
         let Cursor { is_backward, position: (number, id) } = self;
         let bytes = [&[u8::from(is_backward)], number.to_be_bytes().as_slice(), id.as_bytes()].concat();
         URL_SAFE_NO_PAD.encode(bytes)

@@ -4,6 +4,7 @@ use argon2::password_hash::{self, Output, ParamsString, PasswordHash, Salt, Salt
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use super::blocks;
+use crate::api::fields::Checked;
 use crate::clock::Ids;
 use crate::error::{Error, Result, invalid};
 
@@ -15,12 +16,24 @@ const JUDGED_CHARS_MAX: usize = 100;
 /// Longer passwords are refused before they are hashed.
 pub const CHARS_MAX: usize = 1000;
 
+/// The rule of a field that holds a new password: what can be said of it without much work.
+///
+/// # Errors
+/// 400 for a short one.
+pub fn is_long_enough(name: &'static str, value: &Checked) -> Result<()> {
+    match value {
+        Checked::Text(password) if password.chars().count() < CHARS_MIN => {
+            let detail =
+                format!("This password is too short. It must contain at least {CHARS_MIN} characters.");
+            Err(invalid(name, "password_too_short", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses short and guessable passwords.
 pub fn check_strength(password: &str) -> Result<()> {
-    if password.chars().count() < CHARS_MIN {
-        let detail = format!("This password is too short. It must contain at least {CHARS_MIN} characters.");
-        return Err(invalid("password", "password_too_short", detail));
-    }
+    is_long_enough("password", &Checked::Text(password.to_owned()))?;
     let start: String = password.chars().take(JUDGED_CHARS_MAX).collect();
     let estimate = zxcvbn::zxcvbn(&start, &[]);
     if u8::from(estimate.score()) >= SCORE_MIN {

@@ -40,6 +40,7 @@ pub struct Form<'a> {
     id: &'a str,
     action: Option<&'a str>,
     hidden: Vec<(&'a str, String)>,
+    user: Option<&'a str>,
     controls: Vec<Control<'a>>,
     values: Value,
     refusal: Option<&'a Error>,
@@ -55,6 +56,7 @@ impl<'a> Form<'a> {
             id: "form",
             action: None,
             hidden: token.map(|token| (TOKEN, token.to_owned())).into_iter().collect(),
+            user: None,
             controls: Vec::new(),
             values: Value::Null,
             refusal: None,
@@ -73,6 +75,12 @@ impl<'a> Form<'a> {
     /// Another page to post to.
     pub fn to(mut self, path: &'a str) -> Form<'a> {
         self.action = Some(path);
+        self
+    }
+
+    /// Whose password the form asks for, so that browsers find and keep the right one.
+    pub fn of_user(mut self, email: &'a str) -> Form<'a> {
+        self.user = Some(email);
         self
     }
 
@@ -259,6 +267,9 @@ impl Render for Form<'_> {
         html! {
             form method="post" action=[self.action] {
                 @for (name, value) in &self.hidden { input type="hidden" name=(name) value=(value); }
+                @if let Some(email) = self.user {
+                    input type="text" name="username" autocomplete="username" value=(email) hidden;
+                }
                 @if let Some(names) = self.boxes() { input type="hidden" name=(BOXES) value=(names); }
                 (self.rows())
                 @if let Some(end) = &self.end { (end) }

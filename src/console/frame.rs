@@ -1,5 +1,7 @@
 //! From a page's body to its answer: what stands around it for this person, and the headers.
 
+use std::sync::OnceLock;
+
 use maud::Markup;
 
 use super::layout::{self, Frame, Group, Item, Person, Theme};
@@ -8,8 +10,9 @@ use super::words::Said;
 use crate::api::{InOrganization, Level, Place, Reply};
 use crate::app::route::Refused;
 use crate::auth::cookies;
-use crate::error::Result;
+use crate::error::{Result, not_found};
 use crate::ids::OrganizationId;
+use crate::resources::members;
 use crate::resources::organizations::{self, Organization};
 use crate::resources::users::{self, User};
 use crate::store::Tx;
@@ -50,18 +53,34 @@ impl Here {
     }
 }
 
+/// Pages of these names are about no organization.
+const TAKEN: [&str; 4] = ["confirm-creation", "create", "create-first", "switch"];
+
 /// Where the pages of an organization are.
 pub(super) fn base(id: OrganizationId, organization: &Organization) -> String {
-    // Pages of these names are about no organization.
-    const TAKEN: [&str; 4] = ["confirm-creation", "create", "create-first", "switch"];
     let slug = organization.slug.as_str();
     if TAKEN.contains(&slug) { format!("/organization/{id}") } else { format!("/organization/{slug}") }
 }
 
 impl Visit {
-    /// The organization that the page belongs to.
+    /// The organization that the page, or its project, belongs to.
     pub(super) fn here(&self, tx: &Tx) -> Result<Here> {
-        Here::of(tx, self.organization()?)
+        let at = match self.place() {
+            Place::Project(project) => {
+                let level = members::level_of(tx, project.organization, self.user()?)?;
+                InOrganization { id: project.organization, level: level.ok_or_else(not_found)? }
+            }
+            place => place.in_organization()?,
+        };
+        Here::of(tx, at)
+    }
+
+    /// The address of the same page by the name of its organization, where it is asked for as that of the current one.
+    pub(super) fn address_by_name(&self, tx: &Tx) -> Result<Option<String>> {
+        const CURRENT: &str = "/organization/@current";
+        let address = self.address();
+        let Some(tail) = address.strip_prefix(CURRENT) else { return Ok(None) };
+        Ok(Some(format!("{}{tail}", self.here(tx)?.base)))
     }
 
     /// The page, with everything around it.
@@ -71,7 +90,7 @@ impl Visit {
         let here = match self.place() {
             Place::Organization(at) => Some(Here::of(tx, at)?),
             Place::Project(project) => {
-                let level = crate::resources::members::level_of(tx, project.organization, id)?;
+                let level = members::level_of(tx, project.organization, id)?;
                 let at = level.map(|level| InOrganization { id: project.organization, level });
                 at.map(|at| Here::of(tx, at)).transpose()?
             }
@@ -121,6 +140,19 @@ impl Visit {
         let reply = html(200, page);
         // It is said once.
         if self.cookie(SAID).is_some() { cookies::note(self, SAID, "", 0, reply) } else { reply }
+    }
+
+    /// The page by `show`, for pages with a live region: 304 without rendering where nothing was committed since the
+    /// reader has seen it.
+    pub(super) fn live(&self, tx: &Tx, show: impl FnOnce() -> Result<Reply>) -> Result<Reply> {
+        // Counts of commits begin anew with each start of the server.
+        static START: OnceLock<String> = OnceLock::new();
+        let start = START.get_or_init(|| self.ids.base62::<8>());
+        let tag = format!("\"{start}-{}\"", tx.generation());
+        if self.header("if-none-match") == Some(&tag) {
+            return Ok(guarded(Reply::text(304, HTML, "").with("etag", tag)));
+        }
+        Ok(show()?.with("etag", tag))
     }
 
     /// Leads on to another page, which says what was done.
@@ -204,7 +236,7 @@ fn of_organization<'a>(path: &str, here: &Here) -> Vec<Item<'a>> {
 
 /// What follows the organization in the path of one of its pages, however that names it.
 fn tail_of(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix("/organization/")?;
+    let rest = path.strip_prefix("/organization/").filter(|rest| !TAKEN.contains(rest))?;
     Some(rest.split_once('/').map_or("", |(_, tail)| tail))
 }
 

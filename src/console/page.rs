@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::frame::to;
 use super::refusal;
 use super::visit::Visit;
 use crate::api::{Method, Reply, Within};
@@ -64,7 +65,7 @@ impl Page {
 
     pub(super) fn into_routes(self) -> Vec<Route> {
         let Page { path, needs, within, show, does, is_open_without_second_factor } = self;
-        let shows = async_(move |app, call| async move { Visit::new(app, call).read(show) });
+        let shows = async_(move |app, call| async move { open(&Visit::new(app, call), show) });
         let mut routes = vec![route(Method::Get, &path, needs, within, shows)];
         if let Some(does) = does {
             let posts = async_(move |app, call| post(Arc::new(Visit::new(app, call)), show, does.clone()));
@@ -79,6 +80,15 @@ impl Page {
 
 fn route(method: Method, path: &str, needs: Needs, within: Within, handler: Handler) -> Route {
     Route::page(method, path, needs, within, handler, refusal::page)
+}
+
+/// Shows the page at its own address: one that names the current organization leads on to its name, so that tabs and
+/// bookmarks keep their organization.
+fn open(visit: &Visit, show: Show) -> Result<Reply> {
+    visit.read(|visit, tx| match visit.address_by_name(tx)? {
+        Some(address) => Ok(to(&address)),
+        None => show(visit, tx),
+    })
 }
 
 /// Does what the form is for. Where a field is wrong, nothing was done, and the page is shown again with what was

@@ -184,8 +184,13 @@ pub fn steps(all: &[Step<'_>]) -> Markup {
 
 /// A moment: "3 Jan 2026, 14:05 UTC". Scripts show it in the reader's zone.
 pub fn time(moment: Time) -> Markup {
+    html! { time datetime=(moment.to_string()) { (self::moment(moment)) } }
+}
+
+/// The same as text.
+pub fn moment(moment: Time) -> String {
     let text = moment.to_string();
-    html! { time datetime=(text) { (date_in_words(&text)) ", " (&text[11..16]) " UTC" } }
+    format!("{}, {} UTC", date_in_words(&text), &text[11..16])
 }
 
 /// A day in UTC: "3 Jan 2026".
@@ -232,7 +237,7 @@ pub fn details(summary: impl Render, body: impl Render) -> Markup {
 pub fn live(id: &str, path: &str, seconds: u32, body: impl Render) -> Markup {
     html! {
         div.live-bar {
-            button.quiet type="button" data-pause=(id) hidden { "Pause" }
+            button.quiet type="button" data-pause=(id) hidden { "Pause updates" }
             a href=(path) { "Refresh" }
         }
         div id=(id) data-live=(seconds) { (body) }

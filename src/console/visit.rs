@@ -6,9 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::form::{BOXES, ONCE};
-use super::page::Show;
 use crate::api::input::field;
-use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Reply, Values};
+use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Values};
 use crate::app::App;
 use crate::app::once::Sending;
 use crate::auth::cookies;
@@ -56,17 +55,23 @@ impl Visit {
     }
 
     /// Shows the page from the newest committed state.
-    pub(super) fn read(&self, show: Show) -> Result<Reply> {
+    pub(super) fn read<T>(&self, show: impl FnOnce(&Visit, &Tx) -> Result<T>) -> Result<T> {
         self.app.store.read(|tx| show(&self.at(tx)?, tx))
     }
 
     /// Runs what changes something, in one transaction.
-    pub(super) async fn write(
-        &self,
-        act: impl Fn(&Visit, &WriteTx) -> Result<Reply> + Send + 'static,
-    ) -> Result<Reply> {
+    pub(super) async fn write<T, F>(&self, mut act: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Visit, &WriteTx) -> Result<T> + Send + 'static,
+    {
         let visit = self.clone();
         self.app.store.write(move |tx| act(&visit.at(tx)?, tx)).await
+    }
+
+    /// The request, for what reads its body itself.
+    pub(super) fn call(&self) -> Arc<Call> {
+        Arc::clone(&self.call)
     }
 
     /// The organization that the page belongs to.
@@ -96,6 +101,11 @@ impl Visit {
     /// A field of the form; empty where it was not sent.
     pub(super) fn typed(&self, name: &str) -> &str {
         field(&self.typed, true, name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// All fields of the form.
+    pub(super) fn sent(&self) -> Value {
+        (*self.typed).clone()
     }
 
     /// All values of a field that a form may send several times.
@@ -149,6 +159,22 @@ impl Visit {
     pub(super) fn address(&self) -> String {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
         if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) }
+    }
+
+    /// The same with another value of one parameter or, with `None`, without it; parameters without a value are left
+    /// out.
+    pub(super) fn address_with(&self, path: &str, name: &str, value: Option<&str>) -> String {
+        let kept = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let kept = kept.filter(|(known, text)| *known != name && !text.is_empty());
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(kept).extend_pairs(value.map(|value| (name, value)));
+        let query = query.finish();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    /// A parameter of the query; empty where it was not sent.
+    pub(super) fn chosen(&self, name: &str) -> &str {
+        self.query(name).unwrap_or_default()
     }
 
     /// A cookie of the browser.

@@ -23,7 +23,7 @@ use crate::config::KEYS_MAX;
 use crate::error::{Error, Result, denied, invalid, invalid_body, not_found, unauthenticated};
 use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Cacheable, Index, Order, ParentThrough, Table, Tx, WriteTx};
-pub use of_organization::{reaching, revoke};
+pub use of_organization::{AccessScope, access_scope, all, may_revoke, reaching, revoke};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&KEYS]).samples(samples);
 

@@ -15,6 +15,7 @@ use crate::api::idn::ascii_name;
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged, write};
 use crate::clock::Time;
+use crate::dns::{Dns, NoAnswer};
 use crate::error::{Error, Result, invalid, invalid_body, not_found};
 use crate::ids::{DomainId, OrganizationId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid};
@@ -116,7 +117,7 @@ const SSO_ENFORCEMENT: Field<String> = Field::text("sso_enforcement", 28)
 const SAML_ENTITY_ID: Field<Option<String>> = Field::text("saml_entity_id", 512).blank().nullable();
 const SAML_ACS_URL: Field<Option<String>> = Field::text("saml_acs_url", 512).blank().nullable();
 const SAML_X509_CERT: Field<Option<String>> = Field::long_text("saml_x509_cert").blank().nullable();
-const FIELDS: &[FieldInfo] = &[
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     DOMAIN.info(),
     Field::boolean("is_verified").read_only(),
@@ -166,10 +167,22 @@ fn wire(id: DomainId, domain: &Domain) -> Wire<'_> {
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
+    let (total, rows) = find_page(tx, organization, paging)?;
+    paging.reply(call, total, &rows.iter().map(|(id, domain)| wire(*id, domain)).collect::<Vec<_>>())
+}
+
+/// How many domains an organization has, and a page of them, by name.
+///
+/// # Errors
+/// None but of the data file.
+pub fn find_page(
+    tx: &Tx,
+    organization: OrganizationId,
+    paging: Paging,
+) -> Result<(u64, Vec<(DomainId, Domain)>)> {
     let (total, page) = tx.page(&IN_ORDER, &organization, Order::Ascending, paging.offset, paging.limit)?;
     let rows = page.into_iter().map(|(_, id)| Ok((id, get(tx, organization, id)?)));
-    let rows = rows.collect::<Result<Vec<(DomainId, Domain)>>>()?;
-    paging.reply(call, total, &rows.iter().map(|(id, domain)| wire(*id, domain)).collect::<Vec<_>>())
+    Ok((total, rows.collect::<Result<Vec<_>>>()?))
 }
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -199,17 +212,44 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
 async fn post_verify(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let domain = app.store.read(|tx| {
         let at = places::again(tx, &call)?.in_organization()?;
-        let organization = at.require(Level::Admin)?;
-        sessions::require_recent_login(&call)?;
-        require_unverified(tx, organization, call.id("id")?)
+        find_to_verify(&call, tx, at, call.id("id")?)
     })?;
-    let records = app.dns.txt(&format!("_posthog-challenge.{}", domain.domain)).await.unwrap_or_default();
-    let proved = records.iter().any(|text| text.as_slice() == domain.verification_challenge.as_bytes());
+    let proved = domain.is_proved_by(&domain.look_up(&app.dns).await.unwrap_or_default());
     let write = app.store.write(move |tx| {
         let (at, id) = (places::again(tx, &call)?.in_organization()?, call.id("id")?);
         Reply::ok(&wire(id, &verify(&call, tx, at, id, proved)?))
     });
     write.await
+}
+
+/// The claim whose proof is to be looked up.
+///
+/// # Errors
+/// As for `verify`.
+pub fn find_to_verify(ctx: &Ctx, tx: &Tx, at: InOrganization, id: DomainId) -> Result<Domain> {
+    let organization = at.require(Level::Admin)?;
+    sessions::require_recent_login(ctx)?;
+    require_unverified(tx, organization, id)
+}
+
+impl Domain {
+    /// The name whose TXT record proves the domain.
+    pub fn record_name(&self) -> String {
+        format!("_posthog-challenge.{}", self.domain)
+    }
+
+    /// The TXT records that stand there now.
+    ///
+    /// # Errors
+    /// Where the DNS gives no answer.
+    pub async fn look_up(&self, dns: &Dns) -> std::result::Result<Vec<Vec<u8>>, NoAnswer> {
+        dns.txt(&self.record_name()).await
+    }
+
+    /// Whether one of the records is the proof.
+    pub fn is_proved_by(&self, records: &[Vec<u8>]) -> bool {
+        records.iter().any(|text| text.as_slice() == self.verification_challenge.as_bytes())
+    }
 }
 
 /// Claims a domain. From admin level on. What only a verified domain may say is checked, but a new domain starts
@@ -367,7 +407,11 @@ fn is_domain(name: &str) -> bool {
     front.split('.').all(inner) && (is_last || (last.starts_with("xn--") && inner(last)))
 }
 
-fn get(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain> {
+/// A domain of an organization.
+///
+/// # Errors
+/// 404 where it has no such domain.
+pub fn get(tx: &Tx, organization: OrganizationId, id: DomainId) -> Result<Domain> {
     tx.get(&DOMAINS, &(organization, id))?.ok_or_else(not_found)
 }
 

@@ -202,7 +202,7 @@ impl Invite {
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let paging = Paging::of(call);
-    let (total, rows) = find_page(call, tx, call.place.in_organization()?, paging)?;
+    let (total, rows) = find_page(call, tx, call.place.in_organization()?, "", paging)?;
     let rows = rows.iter().map(|row| wire(call, row.id, &row.invite, row.sender.as_ref()));
     paging.reply(call, total, &rows.collect::<Vec<Wire<'_>>>())
 }

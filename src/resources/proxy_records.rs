@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::ids::{OrganizationId, ProxyRecordId, UserId};
 use crate::store::{Index, Order, Parent, Table, Tx, WriteTx, by_uuid, hex};
+pub use diagnosis::{Check, Diagnosis, Outcome, Remediation, diagnose};
 pub use finding::Finding;
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&RECORDS]).samples(samples);
@@ -106,7 +107,7 @@ impl Status {
     ];
 
     /// As it is shown.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Status::Waiting => "waiting",
             Status::Issuing => "issuing",
@@ -163,7 +164,7 @@ pub static DUE: Index<
 });
 
 /// How many records an organization may have.
-const RECORDS_MAX: u64 = 100;
+pub const RECORDS_MAX: u64 = 100;
 /// A name that never gets its CNAME is given up after this.
 const WAITING_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
 /// The first look in vain is repeated after this; each later wait is longer by a tenth, up to the longest.
@@ -172,7 +173,7 @@ const LOOK_AGAIN: Backoff = Backoff { first: 3.0, factor: 1.1, max: 300.0 };
 const WATCH_SECONDS: i64 = 60 * 60;
 
 const DOMAIN: Field<String> = Field::text("domain", 64).required();
-const FIELDS: &[FieldInfo] = &[
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     DOMAIN.info(),
     Field::text("target_cname", 256).read_only().described("Where the domain's CNAME is to lead."),
@@ -220,11 +221,24 @@ struct Listed<P> {
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let organization = call.place.in_organization()?.id;
     let paging = Paging::of(call);
-    let (total, page) = tx.page(&RECORDS, &organization, Order::Descending, paging.offset, paging.limit)?;
-    let rows = page.iter().map(|((_, id), record)| wire(tx, *id, record));
+    let (total, page) = find_page(tx, organization, paging)?;
+    let rows = page.iter().map(|(id, record)| wire(tx, *id, record));
     let rows = rows.collect::<Result<Vec<Wire<'_>>>>()?;
     let page = paging.page(call, total, &rows);
     Reply::ok(&Listed { page, max_proxy_records: RECORDS_MAX })
+}
+
+/// How many records an organization has, and a page of them, newest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn find_page(
+    tx: &Tx,
+    organization: OrganizationId,
+    paging: Paging,
+) -> Result<(u64, Vec<(ProxyRecordId, ProxyRecord)>)> {
+    let (total, page) = tx.page(&RECORDS, &organization, Order::Descending, paging.offset, paging.limit)?;
+    Ok((total, page.into_iter().map(|((_, id), record)| (id, record)).collect()))
 }
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -352,7 +366,7 @@ pub fn retry(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: ProxyRecordId) -> 
     let organization = at.require(Level::Admin)?;
     sessions::require_recent_login(ctx)?;
     let before = get(tx, organization, id)?;
-    if !matches!(before.status, Status::Erroring | Status::TimedOut) {
+    if !may_retry(&before) {
         let detail = format!("Cannot retry proxy in {} state.", before.status.name());
         return Err(invalid_body("invalid_input", detail));
     }
@@ -360,6 +374,11 @@ pub fn retry(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: ProxyRecordId) -> 
     tx.replace(&RECORDS, &(organization, id), &before, &record)?;
     audit::record(ctx, tx, organization, updated(id, &before, &record)?)?;
     Ok(record)
+}
+
+/// Whether the record is in a state that needs another try.
+pub fn may_retry(record: &ProxyRecord) -> bool {
+    matches!(record.status, Status::Erroring | Status::TimedOut)
 }
 
 /// What the audit log says of a change that somebody made; what the background task finds is none.
@@ -519,7 +538,11 @@ pub fn settle(
     Ok(tx.replace(&RECORDS, &(*organization, *id), looked_at, &record)?)
 }
 
-fn get(tx: &Tx, organization: OrganizationId, id: ProxyRecordId) -> Result<ProxyRecord> {
+/// A record of an organization.
+///
+/// # Errors
+/// 404 where it has no such record.
+pub fn get(tx: &Tx, organization: OrganizationId, id: ProxyRecordId) -> Result<ProxyRecord> {
     tx.get(&RECORDS, &(organization, id))?.ok_or_else(not_found)
 }
 

@@ -55,7 +55,8 @@ fn routes() -> Vec<Route> {
 const EMAIL: Field<String> = Field::email("email").required().write_only();
 pub const ASK: &[FieldInfo] = &[EMAIL.info()];
 const TOKEN: Field<String> = Field::text("token", 200).required().write_only();
-const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).required().write_only();
+const PASSWORD: Field<String> =
+    Field::secret("password", password::CHARS_MAX).required().write_only().rule(password::is_long_enough);
 pub const CHOOSE: &[FieldInfo] = &[TOKEN.info(), PASSWORD.info()];
 const CHOSEN: &[FieldInfo] = &[Field::boolean("success").read_only(), Field::email("email").read_only()];
 

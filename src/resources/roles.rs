@@ -319,12 +319,26 @@ fn by_name(tx: &Tx, organization: OrganizationId, name: &str) -> Result<Option<(
     Ok(tx.get(&ROLES, &(organization, id))?.map(|role| (id, role)))
 }
 
-/// How many roles an organization has, and a page of them, the oldest first, with the members whom the actor sees.
+/// How many roles an organization has whose name has the text in it, and a page of them, the oldest first, with the
+/// members whom the actor sees.
 ///
 /// # Errors
 /// None but of the data file.
-pub fn find_page(ctx: &Ctx, tx: &Tx, at: InOrganization, paging: Paging) -> Result<(u64, Vec<Loaded>)> {
-    let (total, page) = tx.page(&ROLES, &at.id, Order::Ascending, paging.offset, paging.limit)?;
+pub fn find_page(
+    ctx: &Ctx,
+    tx: &Tx,
+    at: InOrganization,
+    text: &str,
+    paging: Paging,
+) -> Result<(u64, Vec<Loaded>)> {
+    let text = text.trim().to_lowercase();
+    let (total, page) = if text.is_empty() {
+        tx.page(&ROLES, &at.id, Order::Ascending, paging.offset, paging.limit)?
+    } else {
+        let mut all = tx.scan(&ROLES, &at.id, Order::Ascending)?;
+        all.retain(|(_, role)| role.name.to_lowercase().contains(&text));
+        (all.len() as u64, paging.cut(all))
+    };
     let view = View::whole(ctx, tx, at)?;
     let rows = page.into_iter().map(|((_, id), role)| view.load(tx, id, role));
     Ok((total, rows.collect::<Result<_>>()?))

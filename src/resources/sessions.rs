@@ -197,7 +197,8 @@ fn post_logout(call: &Call, tx: &WriteTx) -> Result<Reply> {
 /// PostHog's own log-out link leads to its log-in page.
 fn leave(call: &Call, tx: &WriteTx) -> Result<Reply> {
     log_out(call, tx, call.session)?;
-    Ok(cookies::clear(call, to_log_in()))
+    // Browsers keep pages to go back to, also those that say that they are not to be stored.
+    Ok(cookies::clear(call, to_log_in()).with("clear-site-data", "\"cache\""))
 }
 
 fn to_log_in() -> Reply {

@@ -85,7 +85,8 @@ fn routes() -> Vec<Route> {
 const FIRST_NAME: Field<String> = Field::text("first_name", 128).required();
 const LAST_NAME: Field<String> = Field::text("last_name", 128).blank();
 const EMAIL: Field<String> = Field::email("email").required();
-const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).required().write_only();
+const PASSWORD: Field<String> =
+    Field::secret("password", password::CHARS_MAX).required().write_only().rule(password::is_long_enough);
 const ORGANIZATION_NAME: Field<String> =
     Field::text("organization_name", NAME_CHARS_MAX).blank().write_only();
 const ROLE_AT_ORGANIZATION: Field<String> = Field::text("role_at_organization", 128).blank().write_only();

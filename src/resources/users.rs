@@ -219,7 +219,8 @@ const ANONYMIZE_DATA: Field<bool> = Field::boolean("anonymize_data");
 const TOOLBAR_MODE: Field<String> = Field::text_choice("toolbar_mode", is_toolbar_mode);
 const SET_CURRENT_ORGANIZATION: Field<String> = Field::long_text("set_current_organization").write_only();
 const SET_CURRENT_TEAM: Field<String> = Field::long_text("set_current_team").write_only();
-const PASSWORD: Field<String> = Field::secret("password", password::CHARS_MAX).write_only();
+const PASSWORD: Field<String> =
+    Field::secret("password", password::CHARS_MAX).write_only().rule(password::is_long_enough);
 const CURRENT_PASSWORD: Field<String> =
     Field::secret("current_password", password::CHARS_MAX).blank().write_only();
 const EVENTS_COLUMN_CONFIG: Field<Json> = Field::json("events_column_config");

@@ -167,6 +167,11 @@ impl Tx {
         }
     }
 
+    /// Counts the commits since the start: what was read at the same count is the same.
+    pub fn generation(&self) -> u64 {
+        self.snapshot.generation
+    }
+
     /// The record under `key`.
     pub fn get<K: Key, V: Record>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, StoreError> {
         self.get_bytes(table.info.name, &key.key_bytes(), decode)

@@ -178,7 +178,9 @@ fn a_filter_that_cannot_be_read_is_refused() {
         ("team_ids=-1", "team_ids", "invalid_choice"),
         ("ip_addresses=example.com", "ip_addresses", "invalid_input"),
         ("detail_filters=[]", "detail_filters", "invalid_input"),
-        ("detail_filters={\"a\":{\"operation\":\"regex\"}}", "detail_filters", "invalid_input"),
+        ("detail_filters={\"a\":{\"operation\":\"regex\",\"value\":1}}", "detail_filters", "invalid_input"),
+        ("detail_filters={\"a\":{\"operation\":\"exact\"}}", "detail_filters", "invalid_input"),
+        ("detail_filters={\"a\":5}", "detail_filters", "invalid_input"),
         ("is_system=perhaps", "is_system", "invalid"),
         ("schema=ocsf", "schema", "invalid_choice"),
     ];

@@ -187,7 +187,10 @@ fn a_batch_that_is_wrong_as_a_whole_stores_nothing() {
         ("{".to_owned(), "request_parsing_error"),
         ("[]".to_owned(), "request_parsing_error"),
         (json!({"created_at": "2024-06-01T12:00:01Z", "batch": {}}).to_string(), "request_parsing_error"),
+        ("5".to_owned(), "request_parsing_error"),
+        (json!(["2024-06-01T12:00:01Z", [good]]).to_string(), "request_parsing_error"),
         (batch(&[json!(5)]).to_string(), "request_parsing_error"),
+        (batch(&[json!([good["uuid"]])]).to_string(), "request_parsing_error"),
         (batch(&[]).to_string(), "empty_batch"),
         (json!({"created_at": "2024-06-01T12:00:01Z"}).to_string(), "empty_batch"),
         (json!({"batch": [good]}).to_string(), "invalid_batch"),
@@ -202,6 +205,7 @@ fn a_batch_that_is_wrong_as_a_whole_stores_nothing() {
         let answer = send_with(&server, &token(&org), body.clone(), &[]).json(400);
         assert_eq!(answer["error"], tag, "{body}");
         assert!(answer["error_description"].is_string() && answer["error_uri"].is_string());
+        assert!(!answer.to_string().contains("struct"), "{answer}");
     }
     let damaged =
         send_with(&server, &token(&org), b"\x1f\x8b\x08nonsense".to_vec(), &[("content-encoding", "gzip")]);

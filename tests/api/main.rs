@@ -52,6 +52,7 @@ mod newer_settings;
 mod operator;
 mod organizations;
 mod outbound;
+mod pages;
 mod paging;
 #[cfg(feature = "parquet")]
 mod parquet_files;

@@ -14,7 +14,7 @@ use ureq::http::Method;
 
 use crate::console::Browses;
 use crate::support::walk::{compare, named, only_these_are_uncovered};
-use crate::support::{Answer, Org, Person, Server, Shows, World};
+use crate::support::{Answer, Org, Person, Server, Shows, World, text};
 
 /// What people may call things: text of every awkward kind.
 const HOSTILE: &str = "<script>alert(1)</script>\"'&amp; \u{5e9}\u{5dc}\u{5d5}\u{5dd}";
@@ -27,6 +27,8 @@ struct Site {
     world: World,
     admin: Person,
     stranger: Person,
+    /// The token of an open invite.
+    invite: String,
 }
 
 impl Site {
@@ -36,12 +38,16 @@ impl Site {
         let operator = server.org().owner;
         let world = World::start(&server);
         world.fill_tables(&server);
-        let admin = server.stranger().accept(&world.org.token("admin@example.com", 8));
+        let admin = server.stranger();
+        let admin = admin.accept(&world.org.token(&admin.email, 8));
         let stranger = server.org().owner;
+        let invite = world.org.token("newcomer@example.com", 1);
+        // Another session and a key, for the lists of the owner's own.
+        world.org.owner.logged_in().key(&["*"]);
         for path in ["", "projects/@current/"] {
             world.org.owner.patch(&world.org.at(path), json!({"name": HOSTILE}));
         }
-        Site { server, operator, world, admin, stranger }
+        Site { server, operator, world, admin, stranger, invite }
     }
 
     fn owner(&self) -> &Person {
@@ -73,35 +79,52 @@ fn pattern(path: &str) -> Option<&'static str> {
 /// The paths that a page links or sends a form to.
 fn ways(page: &str) -> Vec<String> {
     let after = |mark: &'static str| {
-        page.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).filter(|path| path.starts_with('/'))
+        page.split(mark)
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|path| path.starts_with('/'))
     };
     let all = after(" href=\"").chain(after(" action=\""));
     all.map(|path| path.split(['?', '#']).next().unwrap_or_default().replace("&amp;", "&")).collect()
 }
 
+fn is_below(home: &str, path: &str) -> bool {
+    path.strip_prefix(home).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// An example of each page that can be reached from the first ones, by pattern.
 fn crawl(site: &Site) -> BTreeMap<&'static str, String> {
+    // What a page links to differs from one thing to the next.
+    const EXAMPLES_MAX: usize = 3;
     let mut found: BTreeMap<&'static str, String> = BTreeMap::new();
+    let mut visited: BTreeMap<&'static str, usize> = BTreeMap::new();
     let home = format!("/organization/{}", site.world.org.id);
+    let slug = text(&site.owner().get(&site.world.org.at("")).json(200)["slug"]);
+    let homes = [home.clone(), format!("/organization/{slug}")];
     let starts = [
-        (site.server.anyone(), vec!["/login".to_owned()]),
+        (site.server.anyone(), vec!["/login".to_owned(), format!("/signup/{}", site.invite)]),
         (site.owner().clone(), vec![home, format!("/project/{}", site.world.org.project)]),
-        (site.operator.clone(), vec!["/instance/status".to_owned()]),
+        (
+            site.operator.clone(),
+            vec!["/instance/status".to_owned(), format!("/instance/users/{}", site.operator.uuid)],
+        ),
     ];
     for (person, starts) in starts {
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let mut next = starts;
         while let Some(path) = next.pop() {
             let Some(pattern) = pattern(&path) else { continue };
-            if !seen.insert(path.clone()) || found.contains_key(pattern) {
+            let visits = visited.entry(pattern).or_insert(0);
+            if !seen.insert(path.clone()) || *visits >= EXAMPLES_MAX {
                 continue;
             }
+            *visits += 1;
             // What another organization's pages are like is no news.
-            if path.starts_with("/organization/") && person.uuid != site.owner().uuid && pattern.contains('{') {
+            if pattern.starts_with("/organization/{") && !homes.iter().any(|home| is_below(home, &path)) {
                 continue;
             }
             let answer = person.open(&path);
-            found.insert(pattern, path);
+            found.entry(pattern).or_insert(path);
             next.extend(ways(&answer.text()));
             next.extend(Some(answer.header_if_any("location")).filter(|path| path.starts_with('/')));
         }
@@ -120,13 +143,13 @@ fn every_page_is_reached_and_shows_itself_to_whom_it_is_for() {
     let unreached = all.iter().filter(|path| !found.contains_key(path.as_str())).cloned().collect();
     only_these_are_uncovered("pages", &unreached);
     let callers = site.callers();
-    let mut table = format!("{:<64}", "");
+    let mut table = format!("{:<74}", "");
     for (name, _) in &callers {
         let _ = write!(table, "{name:>11}");
     }
     table.push('\n');
     for (pattern, path) in &found {
-        let _ = write!(table, "GET  {pattern:<59}");
+        let _ = write!(table, "GET  {pattern:<69}");
         for (name, person) in &callers {
             let answer = person.open(path);
             judge(pattern, name, &answer);
@@ -219,6 +242,42 @@ fn a_form_is_taken_from_its_own_page_only() {
     assert_eq!(entries(&site.world.org), before, "nothing has changed");
 }
 
+#[test]
+fn what_somebody_may_not_do_their_form_does_not_do_either() {
+    let mut site = Site::start();
+    let mut found = crawl(&site);
+    let mut table = format!("{:<74}{:>11}{:>11}\n", "", "stranger", "member");
+    let mut refused = 0;
+    for route in pages().filter(|route| route.method == RouteMethod::Post && route.within.is_somewhere()) {
+        let Some(path) = found.get(route.path.as_str()).cloned() else { continue };
+        let before = site.server.rows();
+        let mut statuses = Vec::new();
+        for person in [&site.stranger, &site.world.member] {
+            let Shows::Session { csrf, .. } = &person.shows else { panic!("a session") };
+            let form = format!("csrfmiddlewaretoken={csrf}");
+            let answer = send(person, &path, &form, &[("sec-fetch-site", "same-origin")]);
+            if answer.status >= 400 {
+                assert!(
+                    site.server.rows() == before,
+                    "{}: {} changed something",
+                    named(route),
+                    answer.status
+                );
+                refused += 1;
+            }
+            statuses.push(answer.status);
+        }
+        assert!([403, 404].contains(&statuses[0]), "{} for a stranger: {}", named(route), statuses[0]);
+        let _ = writeln!(table, "POST {:<69}{:>11}{:>11}", route.path, statuses[0], statuses[1]);
+        if statuses[1] < 400 {
+            site = Site::start();
+            found = crawl(&site);
+        }
+    }
+    assert!(refused > 40, "only {refused} were refused");
+    compare("pages_forms.txt", &table);
+}
+
 /// How many entries the audit log of the organization has, but for log-ins and keys of its people.
 fn entries(org: &Org) -> u64 {
     org.owner.get(&org.at("advanced_activity_logs/?page=1")).json(200)["count"].as_u64().expect("a number")
@@ -244,7 +303,11 @@ fn a_path_that_names_nothing_is_a_page_for_people_and_json_for_programs() {
     assert!(page.text().contains("Nothing is here"));
     for path in ["/no-such-page", "/api/no-such-path/"] {
         let answer = server.anyone().get(path);
-        assert_eq!((answer.status, answer.header("content-type").as_str()), (404, "application/json"), "{path}");
+        assert_eq!(
+            (answer.status, answer.header("content-type").as_str()),
+            (404, "application/json"),
+            "{path}"
+        );
     }
     assert_eq!(server.anyone().open("/api/no-such-path/").header("content-type"), "application/json");
 }

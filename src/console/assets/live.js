@@ -33,7 +33,7 @@
       pause.hidden = false;
       pause.addEventListener("click", () => {
         paused = !paused;
-        pause.textContent = paused ? "Go on" : "Pause";
+        pause.textContent = paused ? "Go on" : "Pause updates";
       });
     }
     setTimeout(turn, wait);

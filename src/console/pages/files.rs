@@ -1,18 +1,14 @@
 //! The style sheet, the script and the icon. Their addresses hold their hash, so browsers may keep them for good.
 
-use crate::api::{Call, Reply, Within};
+use crate::api::{Call, Method, Reply, Within};
 use crate::app::{Route, public, read};
-use crate::console::assets;
+use crate::console::{assets, refusal};
 use crate::error::{Result, not_found};
 use crate::store::Tx;
 
 pub(super) fn routes() -> Vec<Route> {
     let path = format!("{}{{file}}", assets::FOLDER);
-    vec![
-        Route::get(path, public(), Within::Nothing, read(show))
-            .reads_headers(&["if-none-match"])
-            .in_any_format(),
-    ]
+    vec![Route::page(Method::Get, path, public(), Within::Nothing, read(show), refusal::page)]
 }
 
 fn show(call: &Call, _tx: &Tx) -> Result<Reply> {

@@ -104,13 +104,15 @@ fn show_code(visit: &Visit, tx: &Tx) -> Result<Reply> {
 async fn give_code(visit: Arc<Visit>) -> Result<Reply> {
     let browser = Browser::of(&visit);
     let code = visit.typed("token").trim().to_owned();
-    let entered = two_factor::log_in(&visit.app, &visit, &browser, code).await?;
+    let entered = two_factor::log_in(&visit.app, &visit, &browser, code).await;
+    let entered = entered.map_err(|error| error.about("token"))?;
     cookies::set(&visit, &entered.token, to(visit.next()))
 }
 
 fn show_again(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let email = users::find(tx, visit.user()?)?.email;
     let form = Form::new(Some(visit.token()))
+        .of_user(&email)
         .field(sessions::LOGIN, "password", |control| {
             control.autocomplete("current-password").help("").first()
         })

@@ -78,7 +78,7 @@ struct Owner {
 /// What of the organization a key reaches.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case", tag = "type")]
-pub(super) enum AccessScope {
+pub enum AccessScope {
     /// Everything of its owner, in every organization.
     All,
     /// The organization as a whole.
@@ -89,9 +89,9 @@ pub(super) enum AccessScope {
 }
 
 #[derive(Serialize)]
-pub(super) struct Project {
-    id: ProjectId,
-    name: String,
+pub struct Project {
+    pub id: ProjectId,
+    pub name: String,
 }
 
 fn wire<'a>(tx: &Tx, organization: OrganizationId, key: &'a ApiKey) -> Result<Wire<'a>> {
@@ -108,18 +108,34 @@ fn wire<'a>(tx: &Tx, organization: OrganizationId, key: &'a ApiKey) -> Result<Wi
 }
 
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
-    require_session(call)?;
-    let organization = call.place.in_organization()?.require(Level::Admin)?;
-    let mut keys = Vec::new();
-    for (user, _) in members::levels(tx, organization)? {
-        keys.extend(reaching(tx, organization, user)?);
-    }
-    keys.sort_by_key(|(_, key)| std::cmp::Reverse((key.last_used_at, key.created_at)));
+    let at = call.place.in_organization()?;
+    let keys = all(call, tx, at)?;
     let paging = Paging::of(call);
     let total = keys.len() as u64;
     let page = paging.cut(keys);
-    let rows = page.iter().map(|(_, key)| wire(tx, organization, key));
+    let rows = page.iter().map(|(key, _)| wire(tx, at.id, key));
     paging.reply(call, total, &rows.collect::<Result<Vec<_>>>()?)
+}
+
+/// The keys that reach the organization with the levels of their owners, the last used first. From admin level on.
+///
+/// # Errors
+/// 403 for a caller by key, and below admin.
+pub fn all(ctx: &Ctx, tx: &Tx, at: InOrganization) -> Result<Vec<(ApiKey, Level)>> {
+    require_session(ctx)?;
+    let organization = at.require(Level::Admin)?;
+    let mut keys = Vec::new();
+    for (user, level) in members::levels(tx, organization)? {
+        let of_user = reaching(tx, organization, user)?;
+        keys.extend(of_user.into_iter().map(|(_, key)| (key, level)));
+    }
+    keys.sort_by_key(|(key, _)| std::cmp::Reverse((key.last_used_at, key.created_at)));
+    Ok(keys)
+}
+
+/// Whether the caller may revoke the keys of somebody of this level.
+pub fn may_revoke(at: InOrganization, owner: Level) -> bool {
+    at.level >= Level::Admin && at.level >= owner
 }
 
 fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
@@ -139,7 +155,7 @@ pub fn revoke(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: &str) -> Result<(
     let organization = at.require(Level::Admin)?;
     sessions::require_recent_login(ctx)?;
     let (hash, before, owner_level) = find(tx, organization, id)?;
-    if owner_level > at.level {
+    if !may_revoke(at, owner_level) {
         return Err(denied("You cannot revoke API keys of members whose level is above your own."));
     }
     entries::revoked(ctx, tx, organization, &before)?;
@@ -212,7 +228,11 @@ pub(super) fn reaches(tx: &Tx, organization: OrganizationId, key: &ApiKey) -> Re
     Ok(false)
 }
 
-pub(super) fn access_scope(tx: &Tx, organization: OrganizationId, key: &ApiKey) -> Result<AccessScope> {
+/// What of the organization the key reaches.
+///
+/// # Errors
+/// None but of the data file.
+pub fn access_scope(tx: &Tx, organization: OrganizationId, key: &ApiKey) -> Result<AccessScope> {
     if key.scoped_projects.is_empty() {
         let is_limited = !key.scoped_organizations.is_empty();
         return Ok(if is_limited { AccessScope::Organization } else { AccessScope::All });

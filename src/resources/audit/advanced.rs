@@ -18,7 +18,7 @@ use crate::api::{Call, Field, FieldInfo, Level, Place, Reply, Within};
 use crate::app::{App, Route, Tag, async_, read, scope, tagged};
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid, invalid_body};
-use crate::ids::{OrganizationId, ProjectId};
+use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Json, Order, Tx};
 
 const TAG: Tag = Tag {
@@ -268,7 +268,24 @@ struct CursorPage {
     results: Vec<Wire>,
 }
 
-fn from_cursor(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, size: u64) -> Result<Reply> {
+/// Entries of the audit log that follow each other, in the order of the request.
+pub struct Found {
+    pub entries: Vec<(Uuid, Entry)>,
+    /// Where the following ones begin.
+    pub next: Option<Cursor>,
+    pub previous: Option<Cursor>,
+}
+
+/// The entries that the query of a request asks for, as the list of the API has them.
+///
+/// # Errors
+/// 403 where the caller may not see the log of the place; 400 for wrong filters; 404 for no cursor.
+pub fn find_page(call: &Call, tx: &Tx, place: Place, size: u64) -> Result<Found> {
+    let view = view(tx, call, place)?;
+    found(call, tx, view, &Filter::of(call)?, order(call)?, size)
+}
+
+fn found(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, size: u64) -> Result<Found> {
     let cursor = Cursor::of(call)?;
     let is_backward = cursor.as_ref().is_some_and(|cursor| cursor.is_backward);
     let walk_order = if is_backward { order.reverse() } else { order };
@@ -292,12 +309,17 @@ fn from_cursor(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, 
         (true, Some(cursor)) => (Some(first.unwrap_or(cursor.position.1)), further),
         (true, None) => (None, None),
     };
-    let results = walked.entries.into_iter().map(|(id, entry)| wire(tx, view.organization, id, entry));
     // Identifiers are in the order of time, so they alone are the position.
-    let to = |is_backward| move |id| Cursor { is_backward, position: (0, id) }.link(call);
+    let to = |is_backward| move |id| Cursor { is_backward, position: (0, id) };
+    Ok(Found { entries: walked.entries, next: next.map(to(false)), previous: previous.map(to(true)) })
+}
+
+fn from_cursor(call: &Call, tx: &Tx, view: View, filter: &Filter, order: Order, size: u64) -> Result<Reply> {
+    let Found { entries, next, previous } = found(call, tx, view, filter, order, size)?;
+    let results = entries.into_iter().map(|(id, entry)| wire(tx, view.organization, id, entry));
     Reply::ok(&CursorPage {
-        next: next.map(to(false)),
-        previous: previous.map(to(true)),
+        next: next.map(|cursor| cursor.link(call)),
+        previous: previous.map(|cursor| cursor.link(call)),
         results: results.collect::<Result<_>>()?,
     })
 }
@@ -410,39 +432,70 @@ impl Paths {
     }
 }
 
-fn available_filters(call: &Call, tx: &Tx) -> Result<Reply> {
-    let view = view(tx, call, call.place)?;
+/// What the newest entries of a place have to filter by.
+#[derive(Default)]
+pub struct Choices {
+    /// With their names, as far as they are still there.
+    pub people: Vec<(UserId, String)>,
+    pub scopes: BTreeSet<String>,
+    pub activities: BTreeSet<String>,
+    pub clients: BTreeSet<String>,
+}
+
+/// What there is to filter by in the log of a place.
+///
+/// # Errors
+/// 403 where the caller may not see it.
+pub fn choices(call: &Call, tx: &Tx, place: Place) -> Result<Choices> {
+    gather(tx, view(tx, call, place)?, |_| {})
+}
+
+/// Looks at the newest entries, and shows each to `note`.
+fn gather(tx: &Tx, view: View, mut note: impl FnMut(&Entry)) -> Result<Choices> {
     let filter = Filter::default();
-    let (mut people, mut names) = (BTreeSet::new(), [const { BTreeSet::new() }; 3]);
-    let mut paths: BTreeMap<String, Paths> = BTreeMap::new();
+    let (mut people, mut found) = (BTreeSet::new(), Choices::default());
     for row in rows(tx, view, &filter, span(&filter), Order::Descending)?.take(LOOKED_AT_MAX) {
         let (_, entry) = row?;
         if !view.admits(&entry) {
             continue;
         }
-        paths.entry(entry.scope.clone()).or_default().note("", &entry.detail.value(), 0);
+        note(&entry);
         people.extend(entry.user);
-        let [scopes, activities, clients] = &mut names;
-        scopes.insert(entry.scope);
-        activities.insert(entry.activity);
-        clients.extend(entry.client);
+        found.scopes.insert(entry.scope);
+        found.activities.insert(entry.activity);
+        found.clients.extend(entry.client);
     }
-    let mut labels = Vec::new();
     for uuid in people {
         let Some(user) = users::get(tx, uuid)? else { continue };
         let name = format!("{} {}", user.first_name, user.last_name);
         let label = if name.trim().is_empty() { user.email } else { name.trim().to_owned() };
-        labels.push(json!({"value": uuid, "label": label}));
+        found.people.push((uuid, label));
     }
-    let values = names.map(|names| names.into_iter().map(|name| json!({"value": name})).collect::<Vec<_>>());
-    let [scopes, activities, clients] = values;
+    Ok(found)
+}
+
+fn available_filters(call: &Call, tx: &Tx) -> Result<Reply> {
+    let mut paths: BTreeMap<String, Paths> = BTreeMap::new();
+    let found = gather(tx, view(tx, call, call.place)?, |entry| {
+        paths.entry(entry.scope.clone()).or_default().note("", &entry.detail.value(), 0);
+    })?;
+    let label = |(uuid, label): &(UserId, String)| json!({"value": uuid, "label": label});
+    let people: Vec<Value> = found.people.iter().map(label).collect();
+    let values = |names: &BTreeSet<String>| -> Vec<Value> {
+        names.iter().map(|name| json!({"value": name})).collect()
+    };
     let mut fields = serde_json::Map::new();
     let general = ["type", "action", "field", "before", "after"];
     let general = general.map(|name| json!({"name": format!("changes[].{name}"), "types": ["any"]}));
     fields.insert("General".into(), json!({"fields": general}));
     fields.extend(paths.iter().map(|(scope, paths)| (scope.clone(), paths.wire())));
     Reply::ok(&json!({
-        "static_filters": {"users": labels, "scopes": scopes, "activities": activities, "clients": clients},
+        "static_filters": {
+            "users": people,
+            "scopes": values(&found.scopes),
+            "activities": values(&found.activities),
+            "clients": values(&found.clients),
+        },
         "detail_fields": fields,
     }))
 }

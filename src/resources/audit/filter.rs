@@ -43,8 +43,8 @@ impl Filter {
             return Err(invalid("schema", "invalid_choice", "Only the format of this API is offered."));
         }
         Ok(Filter {
-            start: call.query("start_date").map(|text| time("start_date", text)).transpose()?,
-            end: call.query("end_date").map(end_of).transpose()?,
+            start: filled(call, "start_date").map(|text| time("start_date", text)).transpose()?,
+            end: filled(call, "end_date").map(end_of).transpose()?,
             users: parsed(call, "users", |text| parse_uuid(text).map(UserId))?,
             scopes: texts(call, "scopes")?,
             items: texts(call, "item_ids")?,
@@ -52,7 +52,7 @@ impl Filter {
             clients: texts(call, "clients")?,
             addresses: addresses(call)?,
             projects: parsed(call, "team_ids", |text| text.parse().ok().map(ProjectId))?,
-            text: call.query("search_text").filter(|text| !text.is_empty()).map(str::to_lowercase),
+            text: filled(call, "search_text").map(str::to_lowercase),
             details: details(call)?,
             is_system: flag(call, "is_system")?,
             is_impersonated: flag(call, "was_impersonated")?,
@@ -127,6 +127,11 @@ impl Filter {
 /// 400 for another order than by time.
 pub(super) fn order(call: &Call) -> Result<Order> {
     Ok(ordering(call, &["created_at"])?.1)
+}
+
+/// A parameter that says something: a form sends the others empty.
+fn filled<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
+    call.query(name).filter(|text| !text.is_empty())
 }
 
 fn time(name: &'static str, text: &str) -> Result<Time> {
@@ -279,6 +284,9 @@ fn details(call: &Call) -> Result<Vec<DetailFilter>> {
         return Err(wrong("There are too many paths."));
     }
     let read = |(path, filter): (&String, &Value)| {
+        if filter.get("value").is_none() {
+            return Err(wrong("Each path needs an operation and a value."));
+        }
         let operation = match filter["operation"].as_str() {
             None | Some("exact") => Operation::Exact,
             Some("contains") => Operation::Contains,

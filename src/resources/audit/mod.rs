@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use advanced::{Choices, Found, choices, find_page};
 pub use differences::{differences, field_change, hide_values, secret_change};
 pub use pages::{Line, newest, page, page_of_scope};
 

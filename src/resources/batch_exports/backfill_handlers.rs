@@ -69,10 +69,11 @@ struct Wire {
     progress: Option<Progress>,
 }
 
+/// How far a backfill is.
 #[derive(Debug, PartialEq, Serialize)]
-struct Progress {
-    total_runs: u64,
-    finished_runs: u64,
+pub struct Progress {
+    pub total_runs: u64,
+    pub finished_runs: u64,
     /// With one digit after the point.
     progress: f64,
 }
@@ -94,16 +95,24 @@ impl Progress {
     }
 }
 
+/// How far a backfill is; `None` for what has no end, or was cancelled.
+///
+/// # Errors
+/// None but of the data file.
+pub fn progress(tx: &Tx, backfill: &Backfill) -> Result<Option<Progress>> {
+    let is_under_way = match backfill.run {
+        Some(run) => runs::is_open(tx, run)?,
+        None => false,
+    };
+    Ok(Progress::of(backfill, is_under_way))
+}
+
 fn shown(
     tx: &Tx,
     at: InProject,
     (export, id): (BatchExportId, BackfillId),
     backfill: Backfill,
 ) -> Result<Wire> {
-    let is_under_way = match backfill.run {
-        Some(run) => runs::is_open(tx, run)?,
-        None => false,
-    };
     Ok(Wire {
         id,
         team: at.id,
@@ -117,7 +126,7 @@ fn shown(
         adjusted_start_at: None,
         total_expected_runs: backfill.total_runs,
         total_records_count: None,
-        progress: Progress::of(&backfill, is_under_way),
+        progress: progress(tx, &backfill)?,
     })
 }
 

@@ -30,7 +30,8 @@ pub enum Status {
 }
 
 impl Status {
-    pub(super) fn name(self) -> &'static str {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
         match self {
             Status::Running => "Running",
             Status::Completed => "Completed",
@@ -218,6 +219,15 @@ pub fn cancel_by_user(
     let context = json!({"backfill_id": id});
     audited::done(ctx, tx, at, (export, &of), "backfill cancelled", context)?;
     cancel(tx, Moment::of(ctx), (export, id), backfill, "it was requested")
+}
+
+/// The backfills of an export that are remembered, newest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn all_of(tx: &Tx, export: BatchExportId) -> Result<Vec<(BackfillId, Backfill)>> {
+    let rows = tx.scan(&BACKFILLS, &export, Order::Descending)?;
+    Ok(rows.into_iter().map(|((_, id), backfill)| (id, backfill)).collect())
 }
 
 /// The backfill of an export, or 404.

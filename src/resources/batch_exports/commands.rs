@@ -215,6 +215,11 @@ fn is_another_order(ctx: &Ctx, id: BatchExportId, before: &BatchExport, export: 
         || !export.destination.is_same(&before.destination, &ctx.vault, id)
 }
 
+/// Whether exports may run as often: short intervals are for the operator to allow.
+pub fn may_run(ctx: &Ctx, interval: Interval) -> bool {
+    !interval.is_high_frequency() || ctx.config.exports.export_high_frequency
+}
+
 /// Rules on the export as a whole.
 fn check_whole(ctx: &Ctx, before: Option<&BatchExport>, export: &BatchExport) -> Result<()> {
     let is_of_events = export.model.unwrap_or(Model::Events) == Model::Events;
@@ -228,8 +233,7 @@ fn check_whole(ctx: &Ctx, before: Option<&BatchExport>, export: &BatchExport) ->
         return Err(invalid("hogql_query", "invalid_input", Fault::Invalid(reason.into()).to_string()));
     }
     let is_new_interval = before.is_none_or(|before| before.interval != export.interval);
-    let is_refused = export.interval.is_high_frequency() && !ctx.config.exports.export_high_frequency;
-    if is_new_interval && is_refused {
+    if is_new_interval && !may_run(ctx, export.interval) {
         return Err(denied("Higher frequency exports are not enabled for this team."));
     }
     Ok(())

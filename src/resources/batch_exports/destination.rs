@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::api::fields::{FREE_BYTES_MAX, bytes_of, python_type_name};
+use crate::api::fields::{FREE_BYTES_MAX, FieldInfo, FieldKind, bytes_of, python_type_name};
 use crate::api::input::field;
 use crate::api::{Ctx, Input};
 use crate::error::{Error, Result, invalid, invalid_choice};
@@ -131,6 +131,21 @@ impl Setting {
         self.limited(Limit::Filled)
     }
 
+    /// The same as a field of a form. Texts that may be empty may be left out there.
+    fn field(&self) -> FieldInfo {
+        const SECRET_CHARS_MAX: usize = 10_000;
+        let kind = match self.holds {
+            Holds::Text if self.shown == Shown::Secret => FieldKind::Secret { chars_max: SECRET_CHARS_MAX },
+            Holds::Text | Holds::Anything => FieldKind::Text { chars_max: None },
+            Holds::Integer => FieldKind::Integer { min: 0, max: i64::MAX },
+            Holds::Boolean => FieldKind::Boolean,
+            Holds::Texts => FieldKind::Texts { chars_max: None, nullable_items: false },
+        };
+        let may_be_empty = matches!(self.limit, Limit::None | Limit::Name { may_be_empty: true, .. });
+        let required = self.required && (self.shown == Shown::Secret || !may_be_empty);
+        FieldInfo { required, nullable: self.nullable, blank: !required, ..FieldInfo::new(self.name, kind) }
+    }
+
     /// What a configuration means by this setting, where it may say it in several ways or not at all.
     fn meant(&self, config: &Map<String, Value>) -> Value {
         let value = config.get(self.name);
@@ -219,8 +234,8 @@ const NO_OP: &[Setting] = &[text("arg")];
 
 /// What every type takes besides: filters, and names of PostHog's own that say nothing here.
 const COMMON: &[Setting] = &[
-    setting("exclude_events", Holds::Texts).nullable(),
     setting("include_events", Holds::Texts).nullable(),
+    setting("exclude_events", Holds::Texts).nullable(),
     setting("batch_export_id", Holds::Anything),
     setting("team_id", Holds::Anything),
     setting("interval", Holds::Anything),
@@ -262,6 +277,17 @@ impl Kind {
             Kind::NoOp => (NO_OP, &[]),
         };
         settings.iter().chain(besides)
+    }
+
+    /// The settings of this type as fields of a form, and those that choose events.
+    pub fn fields(self) -> Vec<FieldInfo> {
+        let choosing = COMMON.iter().filter(|setting| setting.holds == Holds::Texts);
+        self.own_settings().chain(choosing).map(Setting::field).collect()
+    }
+
+    /// Whether what is stored under this name is never shown.
+    pub fn hides(self, name: &str) -> bool {
+        self.setting(name).is_some_and(|setting| setting.shown != Shown::Always)
     }
 
     fn setting(self, name: &str) -> Option<&'static Setting> {

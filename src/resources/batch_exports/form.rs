@@ -46,7 +46,7 @@ const OFFSET_DAY: Field<Option<i64>> = Field::integer("offset_day", 0, 6)
 const OFFSET_HOUR: Field<Option<i64>> = Field::integer("offset_hour", 0, 23)
     .nullable()
     .described("The hour at which daily and weekly intervals begin. Null: midnight.");
-pub(super) const FIELDS: &[FieldInfo] = &[
+pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     Field::integer("team_id", 0, i64::MAX).read_only().described("The number of the project."),
     NAME.info(),

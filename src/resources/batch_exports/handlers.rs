@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{BatchExport, EXPORTS, Model, commands, find, hogql, runs};
-use crate::api::{Call, InOrganization, InProject, Level, Paging, Place, Reply};
+use crate::api::{Call, Ctx, InOrganization, InProject, Level, Paging, Place, Reply};
 use crate::clock::Time;
 use crate::error::{Result, not_found};
 use crate::ids::{BatchExportId, OrganizationId, ProjectId};
@@ -84,21 +84,26 @@ pub(super) fn wire(
 /// Those of the project, or of the projects of the organization that the caller sees.
 pub(super) fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let paging = Paging::of(call);
-    let (total, page) = match call.place {
-        Place::Project(at) => only(tx, at.organization, paging, |project| project == at.id)?,
-        _ => {
-            let at = call.place.in_organization()?;
-            if at.level >= Level::Admin {
-                tx.page(&EXPORTS, &at.id, Order::Descending, paging.offset, paging.limit)?
-            } else {
-                let seen = projects::visible_in(tx, at.id, call.user()?, at.level)?;
-                let seen: HashSet<ProjectId> = seen.into_iter().map(|project| project.id).collect();
-                only(tx, at.id, paging, |project| seen.contains(&project))?
-            }
-        }
-    };
+    let (total, page) = find_page(call, tx, call.place, paging)?;
     let rows = page.into_iter().map(|((_, id), export)| wire(tx, id, &export, None));
     paging.reply(call, total, &rows.collect::<Result<Vec<Wire>>>()?)
+}
+
+/// How many exports of the place the caller sees, and a page of them, newest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn find_page(ctx: &Ctx, tx: &Tx, place: Place, paging: Paging) -> Result<(u64, Vec<Row>)> {
+    if let Place::Project(at) = place {
+        return only(tx, at.organization, paging, |project| project == at.id);
+    }
+    let at = place.in_organization()?;
+    if at.level >= Level::Admin {
+        return Ok(tx.page(&EXPORTS, &at.id, Order::Descending, paging.offset, paging.limit)?);
+    }
+    let seen = projects::visible_in(tx, at.id, ctx.user()?, at.level)?;
+    let seen: HashSet<ProjectId> = seen.into_iter().map(|project| project.id).collect();
+    only(tx, at.id, paging, |project| seen.contains(&project))
 }
 
 /// Those of some projects of the organization: how many there are, and a page of them.
@@ -113,7 +118,8 @@ fn only(
     Ok((all.len() as u64, paging.cut(all)))
 }
 
-type Row = ((OrganizationId, BatchExportId), BatchExport);
+/// An export under its organization.
+pub(super) type Row = ((OrganizationId, BatchExportId), BatchExport);
 
 pub(super) fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let at = match call.place {
@@ -160,7 +166,10 @@ pub(super) fn place(call: &Call) -> Result<(InProject, BatchExportId)> {
 
 /// The place of an export is its project: 404 where it is none of the organization, and for whoever does not
 /// see the project.
-pub(super) fn project_of_export(tx: &Tx, call: &Call) -> Result<InProject> {
+///
+/// # Errors
+/// 404, see above.
+pub fn project_of_export(tx: &Tx, call: &Call) -> Result<InProject> {
     let user = call.user()?;
     let InOrganization { id: organization, level } =
         organizations::require_member(tx, call.param("organization_id"), user)?;

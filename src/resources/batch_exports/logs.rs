@@ -24,7 +24,10 @@ pub enum Level {
 }
 
 impl Level {
-    fn name(self) -> &'static str {
+    pub const ALL: [Level; 4] = [Level::Debug, Level::Info, Level::Warning, Level::Error];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
         match self {
             Level::Debug => "DEBUG",
             Level::Info => "INFO",
@@ -92,24 +95,31 @@ pub(super) fn page_of_run(call: &Call, tx: &Tx, export: BatchExportId, run: RunI
 }
 
 fn page(tx: &Tx, id: BatchExportId, filter: &Filter) -> Result<Reply> {
-    let mut results = Vec::new();
-    for row in tx.range(&LOGS, &(id, Uuid::nil()), &(id, Uuid::max()), Order::Descending)? {
-        let (_, entry) = row?;
-        if results.len() == filter.limit || filter.after.is_some_and(|after| entry.timestamp <= after) {
-            break;
-        }
-        if filter.admits(&entry) {
-            let Entry { instance, timestamp, level, message } = entry;
-            results.push(Wire {
-                log_source_id: id,
-                instance_id: instance,
-                timestamp,
-                level: level.name(),
-                message,
-            });
-        }
-    }
+    let wire = |Entry { instance, timestamp, level, message }: Entry| Wire {
+        log_source_id: id,
+        instance_id: instance,
+        timestamp,
+        level: level.name(),
+        message,
+    };
+    let results: Vec<Wire> = filter.find(tx, id)?.into_iter().map(wire).collect();
     Reply::ok(&Page { count: results.len(), next: None, previous: None, results })
+}
+
+/// The newest entries about a run or a backfill or, with `None`, all of an export; only those of a level that is named.
+///
+/// # Errors
+/// None but of the data file.
+pub fn newest(
+    tx: &Tx,
+    export: BatchExportId,
+    instance: Option<String>,
+    level: Option<Level>,
+    search: Option<&str>,
+) -> Result<Vec<Entry>> {
+    let levels = level.into_iter().map(|level| level.name().to_owned()).collect();
+    let search = search.map(str::to_lowercase);
+    Filter { limit: LIMIT_MAX, after: None, before: None, levels, search, instance }.find(tx, export)
 }
 
 /// Which entries are requested.
@@ -145,6 +155,21 @@ impl Filter {
             search: call.query("search").map(str::to_lowercase),
             instance: call.query("instance_id").map(str::to_owned),
         })
+    }
+
+    /// The newest entries that match.
+    fn find(&self, tx: &Tx, export: BatchExportId) -> Result<Vec<Entry>> {
+        let mut found = Vec::new();
+        for row in tx.range(&LOGS, &(export, Uuid::nil()), &(export, Uuid::max()), Order::Descending)? {
+            let (_, entry) = row?;
+            if found.len() == self.limit || self.after.is_some_and(|after| entry.timestamp <= after) {
+                break;
+            }
+            if self.admits(&entry) {
+                found.push(entry);
+            }
+        }
+        Ok(found)
     }
 
     fn admits(&self, entry: &Entry) -> bool {

@@ -37,7 +37,11 @@ use crate::store::{Index, Json, Order, ParentNamed, Problems, Table, TableInfo, 
 use destination::Destination;
 use interval::{Calendar, Interval};
 
+pub use backfill_handlers::{Progress, progress};
+pub use form::FIELDS;
+pub use handlers::{find_page, project_of_export};
 pub use moving::move_project;
+pub use test_steps::{Tested, draft_to_test, run_all};
 
 pub static RESOURCE: Resource = Resource::of(routes::all)
     .tables(&[&EXPORTS, &backfills::BACKFILLS, &logs::LOGS, &runs::RUNS, &runs::COMMITS])
@@ -61,7 +65,7 @@ impl Model {
         }
     }
 
-    fn named(name: &str) -> Option<Model> {
+    pub fn named(name: &str) -> Option<Model> {
         [Model::Events, Model::Persons].into_iter().find(|model| model.name() == name)
     }
 }
@@ -139,8 +143,17 @@ pub fn count_in(tx: &Tx, organization: OrganizationId, projects: &[ProjectId]) -
     Ok((all.len() as u64 - paused, paused))
 }
 
+/// How many exports of an organization run in the name of a user.
+///
+/// # Errors
+/// None but of the data file.
+pub fn count_by(tx: &Tx, organization: OrganizationId, author: UserId) -> Result<u64> {
+    let all = tx.scan(&EXPORTS, &organization, Order::Ascending)?;
+    Ok(all.iter().filter(|(_, export)| export.author == Some(author)).count() as u64)
+}
+
 /// The export of a project, or 404.
-fn find(tx: &Tx, at: InProject, id: BatchExportId) -> Result<BatchExport> {
+pub fn find(tx: &Tx, at: InProject, id: BatchExportId) -> Result<BatchExport> {
     let export = tx.get(&EXPORTS, &(at.organization, id))?;
     export.filter(|export| export.project == at.id).ok_or_else(not_found)
 }

@@ -9,7 +9,7 @@ use super::destination::Destination;
 use super::interval::Interval;
 use super::logs::{Level, Moment};
 use super::{BatchExport, Model, audited, authors, backfills, isoformat};
-use crate::api::{Ctx, Field, FieldInfo, InProject};
+use crate::api::{Ctx, Field, FieldInfo, InProject, Paging};
 use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
@@ -29,7 +29,7 @@ pub enum Status {
 }
 
 impl Status {
-    pub(super) const ALL: [Status; 6] = [
+    pub const ALL: [Status; 6] = [
         Status::Starting,
         Status::Running,
         Status::Completed,
@@ -38,7 +38,8 @@ impl Status {
         Status::Cancelled,
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
         match self {
             Status::Starting => "Starting",
             Status::Running => "Running",
@@ -182,8 +183,20 @@ pub(super) fn wire(export: BatchExportId, id: RunId, run: Run) -> Wire {
     }
 }
 
+/// How many runs of an export are remembered, and a page of them, newest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn find_page(tx: &Tx, export: BatchExportId, paging: Paging) -> Result<(u64, Vec<(RunId, Run)>)> {
+    let (total, rows) = tx.page(&RUNS, &export, Order::Descending, paging.offset, paging.limit)?;
+    Ok((total, rows.into_iter().map(|((_, id), run)| (id, run)).collect()))
+}
+
 /// The run of an export, or 404.
-pub(super) fn find(tx: &Tx, export: BatchExportId, id: RunId) -> Result<Run> {
+///
+/// # Errors
+/// 404, see above.
+pub fn find(tx: &Tx, export: BatchExportId, id: RunId) -> Result<Run> {
     tx.get(&RUNS, &(export, id))?.ok_or_else(not_found)
 }
 

@@ -126,19 +126,9 @@ impl Wanted {
     ) -> Result<Wanted> {
         let Input { value, is_text, .. } = input;
         let value = value?;
-        let part = |is_partial| Input { value: Ok(value), is_text, is_partial };
-        let (id, destination) = match stored {
-            None => {
-                let (id, export) = commands::drafted(ctx, at, part(false))?;
-                (id, export.destination)
-            }
-            Some(id) => {
-                let before = find(tx, at, id)?.destination;
-                let sent = Sent::read(ctx, id, Some(&before), part(true))?;
-                (id, sent.destination.unwrap_or(before))
-            }
-        };
-        let number = part(true).form(NUMBER)?.only(STEP_NUMBER).unwrap_or(0);
+        let part = || Input { value: Ok(value), is_text, is_partial: true };
+        let (id, destination) = draft_to_test(ctx, tx, at, stored, part())?;
+        let number = part().form(NUMBER)?.only(STEP_NUMBER).unwrap_or(0);
         let all = steps(destination.kind)?;
         let step = usize::try_from(number).ok().filter(|number| *number < all.len());
         let step = step.ok_or_else(|| {
@@ -147,6 +137,52 @@ impl Wanted {
         })?;
         Ok(Wanted { id, destination, step })
     }
+}
+
+/// The destination that is to be tested, with the export that its secrets are sealed for: that of a new export, or of a
+/// stored one with what the input changes of it.
+///
+/// # Errors
+/// As for making or changing the export.
+pub fn draft_to_test(
+    ctx: &Ctx,
+    tx: &Tx,
+    at: InProject,
+    stored: Option<BatchExportId>,
+    input: Input<'_>,
+) -> Result<(BatchExportId, Destination)> {
+    let Some(id) = stored else {
+        let (id, export) = commands::drafted(ctx, at, Input { is_partial: false, ..input })?;
+        return Ok((id, export.destination));
+    };
+    let before = find(tx, at, id)?.destination;
+    let sent = Sent::read(ctx, id, Some(&before), Input { is_partial: true, ..input })?;
+    Ok((id, sent.destination.unwrap_or(before)))
+}
+
+/// A step of a test that was run.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    pub description: &'static str,
+    pub is_passed: bool,
+    pub message: Option<String>,
+}
+
+/// Runs the steps of a destination from `draft_to_test` one after the other, up to the first that fails.
+///
+/// # Errors
+/// 404 for a type without a test; 429 where many tests run.
+pub async fn run_all(app: &App, id: BatchExportId, destination: &Destination) -> Result<Vec<Tested>> {
+    let mut done = Vec::new();
+    for (number, step) in steps(destination.kind)?.iter().enumerate() {
+        let Outcome { status, message } = run_step(app, (id, destination), number).await?;
+        let is_passed = status == PASSED;
+        done.push(Tested { description: step.description, is_passed, message });
+        if !is_passed {
+            break;
+        }
+    }
+    Ok(done)
 }
 
 /// Tests the destination of an export that is not stored.
@@ -169,6 +205,17 @@ pub(super) async fn run_stored(app: Arc<App>, call: Arc<Call>) -> Result<Reply> 
 }
 
 async fn run(app: &App, Wanted { id, destination, step }: Wanted) -> Result<Reply> {
+    let result = run_step(app, (id, &destination), step).await?;
+    Reply::ok(&steps(destination.kind)?[step].wire(Some(result)))
+}
+
+const PASSED: &str = "Passed";
+
+async fn run_step(
+    app: &App,
+    (id, destination): (BatchExportId, &Destination),
+    step: usize,
+) -> Result<Outcome> {
     let Ok(_turn) = RUNNING.try_acquire() else {
         return Err(Error::Throttled { retry_after_seconds: RETRY_SECONDS });
     };
@@ -182,9 +229,8 @@ async fn run(app: &App, Wanted { id, destination, step }: Wanted) -> Result<Repl
     // A server may repeat what it was sent.
     let redactor = Redactor::new(&destination.secrets(&app.vault, id));
     let redacted = |text: String| redactor.redact(text);
-    let result = match found {
-        Ok(message) => Outcome { status: "Passed", message: message.map(redacted) },
+    Ok(match found {
+        Ok(message) => Outcome { status: PASSED, message: message.map(redacted) },
         Err(message) => Outcome { status: "Failed", message: Some(redacted(message)) },
-    };
-    Reply::ok(&steps(destination.kind)?[step].wire(Some(result)))
+    })
 }

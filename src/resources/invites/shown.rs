@@ -18,16 +18,25 @@ pub struct Row {
     pub sender: Option<users::Profile>,
 }
 
-/// How many invites the actor sees, and a page of them, the newest first: members see those up to their own level.
+/// How many invites the actor sees whose address has the text in it, and a page of them, the newest first: members see
+/// those up to their own level.
 ///
 /// # Errors
 /// None but of the data file.
-pub fn find_page(ctx: &Ctx, tx: &Tx, at: InOrganization, paging: Paging) -> Result<(u64, Vec<Row>)> {
-    let (total, page) = if at.level >= Level::Admin {
+pub fn find_page(
+    ctx: &Ctx,
+    tx: &Tx,
+    at: InOrganization,
+    text: &str,
+    paging: Paging,
+) -> Result<(u64, Vec<Row>)> {
+    let text = text.trim().to_lowercase();
+    let (total, page) = if at.level >= Level::Admin && text.is_empty() {
         tx.page(&INVITES, &at.id, Order::Descending, paging.offset, paging.limit)?
     } else {
         let mut all = tx.scan(&INVITES, &at.id, Order::Descending)?;
-        all.retain(|(_, invite)| invite.level <= at.level);
+        let is_seen = |invite: &Invite| at.level >= Level::Admin || invite.level <= at.level;
+        all.retain(|(_, invite)| is_seen(invite) && invite.target_email.to_lowercase().contains(&text));
         (all.len() as u64, paging.cut(all))
     };
     let visible = Visible::of(tx, at, ctx.user()?)?;

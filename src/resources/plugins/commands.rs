@@ -10,7 +10,7 @@ use super::form::{
 };
 use super::package::{MANIFEST, Manifest, Package};
 use super::source::{self, Files};
-use super::views::View;
+use super::views::{VIEWS, View};
 use super::{
     BY_URL, INSTALL, Loaded, PLUGINS, Plugin, ROOT, address, capabilities, find, find_own, find_to_change,
     install as installing, refused, replace, require_access,
@@ -98,6 +98,14 @@ pub(super) fn update(
 ///
 /// # Errors
 /// As for `update`; 400 for one that is there for everybody.
+pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: PluginId) -> Result<()> {
+    uninstall(ctx, tx, at, (id, &VIEWS[0]))
+}
+
+/// The same for a view, in which the plugin must be.
+///
+/// # Errors
+/// As for `remove`.
 pub(super) fn uninstall(ctx: &Ctx, tx: &WriteTx, at: InOrganization, (id, view): Named<'_>) -> Result<()> {
     require_access(tx, at, INSTALL)?;
     let found = find(tx, at.id, id, view)?.owned_by(at.id)?;

@@ -26,7 +26,7 @@ pub(super) const PUBLIC_JOBS: Field<Option<Json>> = Field::json("public_jobs").n
 
 pub(super) const FIELDS: &[FieldInfo] = &fields(URL.read_only());
 /// The url decides what a new plugin is; later it can't be changed.
-pub(super) const NEW: &[FieldInfo] = &fields(URL.info());
+pub const NEW: &[FieldInfo] = &fields(URL.info());
 pub(super) const UPDATES: &[FieldInfo] = &[Field::object("plugin", FIELDS).read_only()];
 
 const fn fields(url: FieldInfo) -> [FieldInfo; 15] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::form::Wire;
 use super::views::{VIEWS, View};
-use super::{CONFIG, INSTALL, commands, find, install, require_access, visible};
+use super::{CONFIG, INSTALL, Loaded, commands, find, install, require_access, visible};
 use crate::api::{Call, InOrganization, Paging, Reply};
 use crate::app::App;
 use crate::error::{Result, denied, not_found};
@@ -49,6 +49,15 @@ pub(super) fn list(call: &Call, tx: &Tx, view: &View) -> Result<Reply> {
 
 /// What is sent as source is stored at once; what an address names is fetched first, outside the store.
 pub(super) async fn post(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
+    installed(app, call, |found, tx| Reply::created(&found.wire(tx)?)).await
+}
+
+/// Installs what the body describes, and gives what `then` makes of it.
+pub(super) async fn installed<T: Send + 'static>(
+    app: Arc<App>,
+    call: Arc<Call>,
+    then: impl Fn(&Loaded, &WriteTx) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let url = app.store.read(|tx| commands::url_to_fetch(&call, tx, again(&call, tx)?, call.input()))?;
     let package = match url {
         Some(url) => Some(install::fetch(&app, &call, &url).await?),
@@ -57,8 +66,7 @@ pub(super) async fn post(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     let write = app.store.write(move |tx| {
         // Looked up again: somebody may have been faster, or the caller shown out meanwhile.
         let at = again(&call, tx)?;
-        let found = commands::install(&call, tx, at, call.input(), package.as_ref())?;
-        Reply::created(&found.wire(tx)?)
+        then(&commands::install(&call, tx, at, call.input(), package.as_ref())?, tx)
     });
     write.await
 }

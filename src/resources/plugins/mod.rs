@@ -20,18 +20,22 @@ mod routes;
 pub(super) mod source;
 mod views;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Change, scope};
 use super::integrity::expect;
 use super::secrets::Look;
 use super::{Resource, organizations};
-use crate::api::{InOrganization, Level};
+use crate::api::{Call, InOrganization, Level};
+use crate::app::App;
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid_body, not_found};
 use crate::ids::{OrganizationId, PluginId};
 use crate::store::{Index, Json, Order, Parent, Problems, Table, Tx, WriteTx};
 use crate::vault::Vault;
+pub use form::NEW;
 use views::View;
 
 pub static RESOURCE: Resource = Resource::of(routes::all)
@@ -112,6 +116,63 @@ impl Loaded {
         }
         Err(denied("This plugin installation is managed by another organization"))
     }
+}
+
+/// A plugin that an organization sees, and whether it is its own.
+pub struct Seen {
+    pub id: PluginId,
+    pub plugin: Plugin,
+    pub is_own: bool,
+}
+
+impl Seen {
+    fn of(found: Loaded, organization: OrganizationId) -> Seen {
+        Seen { id: found.id, plugin: found.plugin, is_own: found.organization == organization }
+    }
+}
+
+/// The plugins that the organization sees.
+///
+/// # Errors
+/// 403 where it may not look at plugins.
+pub fn seen_in(tx: &Tx, at: InOrganization) -> Result<Vec<Seen>> {
+    require_access(tx, at, CONFIG)?;
+    let all = visible(tx, at.id, &views::VIEWS[0])?;
+    Ok(all.into_iter().map(|found| Seen::of(found, at.id)).collect())
+}
+
+/// One of them.
+///
+/// # Errors
+/// 403 where the organization may not look at plugins; 404 where it does not see this one.
+pub fn seen(tx: &Tx, at: InOrganization, id: PluginId) -> Result<Seen> {
+    require_access(tx, at, CONFIG)?;
+    Ok(Seen::of(find(tx, at.id, id, &views::VIEWS[0])?, at.id))
+}
+
+/// The source of an own plugin, where the organization may look at it.
+///
+/// # Errors
+/// None but of the data file.
+pub fn source_of(tx: &Tx, at: InOrganization, seen: &Seen) -> Result<Option<source::Files>> {
+    let is_shown = seen.is_own && may_install(tx, at)?;
+    if is_shown { source::all_of(tx, seen.id).map(Some) } else { Ok(None) }
+}
+
+/// Whether the organization may install plugins.
+///
+/// # Errors
+/// None but of the data file.
+pub fn may_install(tx: &Tx, at: InOrganization) -> Result<bool> {
+    Ok(organizations::find(tx, at.id)?.plugins_access_level >= INSTALL)
+}
+
+/// Installs the plugin that a body describes: fetches it first, where it is not sent.
+///
+/// # Errors
+/// As for `commands::install`; 400 where the address holds no plugin, 429 and 503 where many are fetched.
+pub async fn install(app: Arc<App>, call: Arc<Call>) -> Result<PluginId> {
+    handlers::installed(app, call, |found, _| Ok(found.id)).await
 }
 
 /// What the organization may do with plugins, where that is `least` or more.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::{Finding, ProxyRecord, Status, get};
-use crate::api::{Call, Field, FieldInfo, Level, Reply};
+use crate::api::{Call, Ctx, Field, FieldInfo, Level, Reply};
 use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Envelope, Error, Result};
@@ -51,11 +51,12 @@ pub(super) const FIELDS: &[FieldInfo] = &[
     Field::objects("checks", CHECK).read_only(),
 ];
 
+/// What was found out.
 #[derive(Serialize)]
-struct Diagnosis {
-    ran_at: Time,
+pub struct Diagnosis {
+    pub ran_at: Time,
     summary: Summary,
-    checks: Vec<Check>,
+    pub checks: Vec<Check>,
 }
 
 #[derive(Serialize)]
@@ -65,18 +66,19 @@ struct Summary {
     next_action: Option<String>,
 }
 
+/// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
-struct Check {
+pub struct Check {
     id: &'static str,
-    name: &'static str,
-    status: Outcome,
-    detail: String,
-    remediation: Option<Remediation>,
+    pub name: &'static str,
+    pub status: Outcome,
+    pub detail: String,
+    pub remediation: Option<Remediation>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+pub enum Outcome {
     Skipped,
     Passed,
     Warned,
@@ -85,10 +87,10 @@ enum Outcome {
 
 /// What somebody can do about it.
 #[derive(Clone, Debug, Serialize)]
-struct Remediation {
+pub struct Remediation {
     #[serde(rename = "type")]
     kind: &'static str,
-    summary: String,
+    pub summary: String,
     records: Vec<DnsRecord>,
 }
 
@@ -121,15 +123,23 @@ pub(super) async fn post_diagnose(app: Arc<App>, call: Arc<Call>) -> Result<Repl
         let at = places::again(tx, &call)?.in_organization()?;
         get(tx, at.require(Level::Admin)?, id)
     })?;
-    match app.throttles.diagnosis(call.user()?, id, call.now) {
-        Err(Error::Throttled { retry_after_seconds }) => return just_ran(retry_after_seconds),
-        judged => judged?,
+    match diagnose(&app, &call, id, &record).await {
+        Err(Error::Throttled { retry_after_seconds }) => just_ran(retry_after_seconds),
+        diagnosis => Reply::ok(&diagnosis?),
     }
+}
+
+/// Runs the checks for an administrator of the record's organization.
+///
+/// # Errors
+/// 429 where they were run just now.
+pub async fn diagnose(app: &App, ctx: &Ctx, id: ProxyRecordId, record: &ProxyRecord) -> Result<Diagnosis> {
+    app.throttles.diagnosis(ctx.user()?, id, ctx.now)?;
     let looking = Finding::of(&app.dns, &record.domain, &record.target_cname);
     let finding = timeout(LOOK_TIME_MAX, looking).await.unwrap_or(Finding::Silence);
-    let live = if record.status == Status::Valid { Some(is_live(&app, &record).await) } else { None };
-    let checks = checks(&record, &finding, live);
-    Reply::ok(&Diagnosis { ran_at: call.now, summary: summary(&checks), checks })
+    let live = if record.status == Status::Valid { Some(is_live(app, record).await) } else { None };
+    let checks = checks(record, &finding, live);
+    Ok(Diagnosis { ran_at: ctx.now, summary: summary(&checks), checks })
 }
 
 /// PostHog's answer to whoever does not wait.

@@ -1,9 +1,14 @@
 //! The pages for people, as a browser uses them.
 
 mod access;
+mod audit;
+mod domains;
+mod exports;
 mod invites;
+mod keys;
 mod organization;
 mod people;
+mod plugins;
 mod project;
 mod roles;
 

@@ -44,6 +44,7 @@ fn a_member_shows_roles_projects_with_the_reason_and_keys() {
     ];
     shows(&org.owner.page(&path), &texts);
     shows(&member.page(&path), &texts);
+    shows(&org.owner.page(&format!("{path}/remove")), &["1 role: Analysts.", "1 API key", "test"]);
     let other = org.member(&server);
     let page = other.page(&path);
     shows(&page, &["Roles", "Analysts"]);

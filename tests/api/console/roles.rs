@@ -63,6 +63,26 @@ fn people_are_put_into_a_role_and_taken_out() {
 }
 
 #[test]
+fn long_lists_are_searched_and_paged() {
+    let server = Server::start();
+    let org = server.org();
+    for number in 0..51 {
+        role(&org, &format!("Team {number:02}"));
+    }
+    let page = org.owner.page(&at(&org, "roles"));
+    shows(&page, &["51 roles", "name=\"q\"", "Team 49", "1–50 of 51", "rel=\"next\""]);
+    shows(&org.owner.page(&at(&org, "roles?offset=50")), &["Team 50", "rel=\"prev\""]);
+    shows(&org.owner.page(&at(&org, "roles?q=team+07")), &["1 role", "Team 07"]);
+    shows(&org.owner.page(&at(&org, "roles?q=none")), &["Nothing found", "Show all roles"]);
+    org.invite("one@example.com", 1);
+    org.invite("two@example.com", 1);
+    let page = org.owner.page(&at(&org, "invites?q=TWO"));
+    shows(&page, &["1 invite", "two@example.com"]);
+    hides(&page, &["one@example.com"]);
+    shows(&org.owner.page(&at(&org, "invites?q=three")), &["Nothing found", "Show all invites"]);
+}
+
+#[test]
 fn a_member_sees_roles_and_changes_none() {
     let server = Server::start();
     let org = server.org();

@@ -24,7 +24,7 @@ pub(super) fn pages() -> Vec<Page> {
 fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
     sessions::require_recent_login(visit)?;
     let user = users::find(tx, visit.user()?)?;
-    let mut form = Form::new(Some(visit.token())).hidden("username", user.email.as_str());
+    let mut form = Form::new(Some(visit.token())).of_user(&user.email);
     if user.password_hash.is_some() {
         form = form
             .field(users::ME, "current_password", |control| control.autocomplete("current-password").first());

@@ -98,7 +98,7 @@ fn setting_up(visit: &Visit, tx: &Tx, why: &str) -> Result<Markup> {
 
 async fn set_up(visit: Arc<Visit>) -> Result<Reply> {
     let code = visit.typed("token").trim().to_owned();
-    two_factor::validate(&visit.app, &visit, code).await?;
+    two_factor::validate(&visit.app, &visit, code).await.map_err(|error| error.about("token"))?;
     let codes = two_factor::new_recovery_codes(&visit.app, &visit, None).await?;
     let next = if visit.path == PATH { PATH } else { visit.next() };
     shown_once(&visit, &codes, next)

@@ -7,7 +7,7 @@ use maud::{Markup, Render, html};
 use super::SERVER;
 use crate::api::{Paging, Reply};
 use crate::app::session;
-use crate::console::frame::base;
+use crate::console::frame::{base, to};
 use crate::console::page::{Page, page};
 use crate::console::parts::{
     self, Confirm, Look, Shown, Tone, counted, day, deed, empty, facts, head, link_to, notice, pager, secret,
@@ -30,13 +30,13 @@ pub(super) fn pages() -> Vec<Page> {
     vec![
         page(PATH, session(), SERVER, list),
         page(&one, session(), SERVER, show),
-        page(at("reset-link"), session(), SERVER, show).works(reset_link),
-        page(at("end-sessions"), session(), SERVER, show).does(end_sessions),
+        page(at("reset-link"), session(), SERVER, back).works(reset_link),
+        page(at("end-sessions"), session(), SERVER, back).does(end_sessions),
         page(at("remove-second-factor"), session(), SERVER, ask_second_factor).does(remove_second_factor),
         page(at("deactivate"), session(), SERVER, ask_deactivate).does(deactivate),
-        page(at("activate"), session(), SERVER, show).does(activate),
+        page(at("activate"), session(), SERVER, back).does(activate),
         page(at("make-operator"), session(), SERVER, ask_operator).does(make_operator),
-        page(at("unmake-operator"), session(), SERVER, show).does(unmake_operator),
+        page(at("unmake-operator"), session(), SERVER, back).does(unmake_operator),
     ]
 }
 
@@ -209,6 +209,15 @@ async fn reset_link(visit: Arc<Visit>) -> Result<Reply> {
 fn at(visit: &Visit) -> Result<(UserId, String)> {
     let user: UserId = visit.id("uuid")?;
     Ok((user, format!("{PATH}/{user}")))
+}
+
+/// What is done by a button of the page has no page of its own.
+fn back(visit: &Visit, tx: &Tx) -> Result<Reply> {
+    if visit.refused().is_some() {
+        return show(visit, tx);
+    }
+    users::require_operator(visit, tx)?;
+    Ok(to(&at(visit)?.1))
 }
 
 fn end_sessions(visit: &Visit, tx: &WriteTx) -> Result<Reply> {

@@ -73,6 +73,7 @@ fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
         tx,
         "Your organizations",
         &html! {
+            (Form::new(None).refused(visit.refused()).summary())
             (head("Your organizations", "The current one is what API clients mean by @current.",
                 is_open.then_some(create)))
             @if lines.is_empty() {

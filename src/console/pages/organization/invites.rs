@@ -15,7 +15,7 @@ use crate::console::form::{Control, Form, lines};
 use crate::console::frame::{Here, to};
 use crate::console::page::{Page, page};
 use crate::console::parts::{
-    self, Confirm, Danger, Shown, Tone, counted, empty, facts, head, link_to, pager, table, tag, time,
+    self, Confirm, Danger, Shown, Tone, counted, empty, facts, head, link_to, pager, search, table, tag, time,
 };
 use crate::console::visit::Visit;
 use crate::console::words::{self, Said};
@@ -39,7 +39,9 @@ pub(super) fn pages() -> Vec<Page> {
 fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let here = visit.here(tx)?;
     let paging = Paging::by(visit, LINES);
-    let (total, rows) = invites::find_page(visit, tx, here.at, paging)?;
+    let text = visit.query("q").unwrap_or_default();
+    let (total, rows) = invites::find_page(visit, tx, here.at, text, paging)?;
+    let all = here.path("invites");
     let new = here.path("invites/new");
     let may_invite = organizations::can_invite(tx, here.at)?;
     let action = may_invite.then_some((new.as_str(), "Invite people"));
@@ -49,10 +51,13 @@ fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
         "Invites",
         &html! {
             (head("Invites", state, action))
-            @if rows.is_empty() {
+            @if total > LINES || !text.is_empty() { (search("Search invites", "E-mail", text)) }
+            @if rows.is_empty() && text.is_empty() {
                 (empty("Nobody is awaited",
                     "Invites that were sent and not accepted yet stand here. Each has a link that you can pass on.",
                     action))
+            } @else if rows.is_empty() {
+                (empty("Nothing found", "No address contains this text.", Some((&all, "Show all invites"))))
             } @else {
                 (table("Invites", &["Address", "Level", "Sent by", "Sent", "State", ""],
                     rows.iter().map(|row| line(visit, &here, row))))

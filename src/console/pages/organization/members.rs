@@ -18,7 +18,7 @@ use crate::error::{Result, not_found};
 use crate::ids::UserId;
 use crate::resources::audit::export::cell;
 use crate::resources::members::{self, Row, Wanted};
-use crate::resources::{access_controls, api_keys, projects, role_memberships, roles};
+use crate::resources::{access_controls, api_keys, batch_exports, projects, role_memberships, roles};
 use crate::store::{Tx, WriteTx};
 
 pub(in crate::console) fn pages() -> Vec<Page> {
@@ -280,11 +280,7 @@ fn ask(visit: &Visit, tx: &Tx) -> Result<Reply> {
         if is_me { format!("Leave {}?", here.organization.name) } else { format!("Remove {name}?") };
     let confirm = Confirm {
         question: &question,
-        lost: vec![
-            html! { "Access to this organization and its projects, at once." },
-            html! { "Roles, and the access that was given to this person by name." },
-            html! { "What their API keys reach here. Exports in their name are paused." },
-        ],
+        lost: lost(tx, &here, &row)?,
         kept: vec![html! { "The account, and what the person has made: projects, exports, plugins." }],
         deed: if is_me { "Leave" } else { "Remove member" },
         cancel: &here.path(&format!("members/{}", row.uuid)),
@@ -292,6 +288,32 @@ fn ask(visit: &Visit, tx: &Tx) -> Result<Reply> {
         ..Confirm::default()
     };
     visit.show(tx, &question, &confirm.render())
+}
+
+/// What ends with the membership, by number and name.
+fn lost(tx: &Tx, here: &Here, row: &Row) -> Result<Vec<Markup>> {
+    let keys = api_keys::reaching(tx, here.at.id, row.uuid)?;
+    let labels: Vec<&str> = keys.iter().map(|(_, key)| key.label.as_str()).collect();
+    let mut names = Vec::new();
+    for id in role_memberships::roles_of(tx, here.at.id, row.uuid)? {
+        names.push(roles::name(tx, here.at.id, id)?.unwrap_or_default());
+    }
+    let exports = batch_exports::count_by(tx, here.at.id, row.uuid)?;
+    let mut lost =
+        vec![html! { "Access to this organization and its projects, at once, also what was given by name." }];
+    if !names.is_empty() {
+        lost.push(html! { (counted(names.len() as u64, "role", "roles")) ": " (names.join(", ")) "." });
+    }
+    if !labels.is_empty() {
+        let keys = counted(labels.len() as u64, "API key", "API keys");
+        lost.push(html! { "What " (keys) " reach here: " (labels.join(", ")) "." });
+    }
+    if exports > 0 {
+        lost.push(
+            html! { (counted(exports, "export", "exports")) " in their name: paused, nothing is lost." },
+        );
+    }
+    Ok(lost)
 }
 
 fn remove(visit: &Visit, tx: &WriteTx) -> Result<Reply> {

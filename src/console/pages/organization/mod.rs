@@ -1,10 +1,16 @@
 //! The pages of an organization.
 
+mod audit;
 mod create;
+mod domains;
+mod exports;
 mod invites;
+mod keys;
 pub(super) mod members;
 mod overview;
+mod plugins;
 mod projects;
+mod proxies;
 mod roles;
 mod settings;
 
@@ -18,6 +24,7 @@ pub(super) const HERE: Within = Within::Organization("organization_id");
 /// How many lines of a list a page shows.
 pub(super) const LINES: u64 = 50;
 
+/// The pages of an organization, in the order of the navigation.
 pub(super) fn pages() -> Vec<Page> {
     let all = [
         create::pages(),
@@ -26,6 +33,12 @@ pub(super) fn pages() -> Vec<Page> {
         invites::pages(),
         roles::pages(),
         projects::pages(),
+        exports::pages(),
+        plugins::pages(),
+        domains::pages(),
+        proxies::pages(),
+        keys::pages(),
+        audit::pages(),
         settings::pages(),
     ];
     all.into_iter().flatten().collect()

@@ -40,7 +40,7 @@ impl Counts {
         let one = Paging { limit: 1, offset: 0 };
         Ok(Counts {
             people: members::count(tx, id)?,
-            invites: invites::find_page(visit, tx, here.at, one)?.0,
+            invites: invites::find_page(visit, tx, here.at, "", one)?.0,
             exports: batch_exports::count_in(tx, id, &numbers(&projects))?,
             projects,
         })

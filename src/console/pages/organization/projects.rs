@@ -42,7 +42,7 @@ fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
             (head("Projects", counted(total, "project", "projects"), action))
             @if total > LINES || !text.is_empty() { (search("Search projects", "Name", text)) }
             @if !lines.is_empty() {
-                (table("Projects", &["Name", "Events in 30 days", "A day", "Time zone", "Seen by", ""], lines))
+                (table("Projects", &["Name", "Events in 30 days", "Events a day", "Time zone", "Seen by", ""], lines))
                 (pager(&visit.address(), Shown { total, limit: paging.limit, offset: paging.offset }))
             } @else if text.is_empty() {
                 (empty("There is no project that you see",

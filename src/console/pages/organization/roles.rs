@@ -12,8 +12,8 @@ use crate::console::form::{Control, Form};
 use crate::console::frame::Here;
 use crate::console::page::{Page, page};
 use crate::console::parts::{
-    self, Confirm, Danger, Look, Shown, Tone, amount, counted, day, empty, head, link_to, pager, section,
-    table, tag,
+    self, Confirm, Danger, Look, Shown, Tone, amount, counted, day, empty, head, link_to, pager, search,
+    section, table, tag,
 };
 use crate::console::visit::Visit;
 use crate::console::words::{self, Said};
@@ -41,7 +41,9 @@ pub(super) fn pages() -> Vec<Page> {
 fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let here = visit.here(tx)?;
     let paging = Paging::by(visit, LINES);
-    let (total, all) = roles::find_page(visit, tx, here.at, paging)?;
+    let text = visit.query("q").unwrap_or_default();
+    let (total, page) = roles::find_page(visit, tx, here.at, text, paging)?;
+    let all = here.path("roles");
     let new = here.path("roles/new");
     let action = here.is(Level::Admin).then_some((new.as_str(), "Make a role"));
     let line = |role: &Loaded| {
@@ -57,12 +59,15 @@ fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
         "Roles",
         &html! {
             (head("Roles", counted(total, "role", "roles"), action))
-            @if all.is_empty() {
+            @if total > LINES || !text.is_empty() { (search("Search roles", "Name", text)) }
+            @if page.is_empty() && text.is_empty() {
                 (empty("There are no roles",
                     "A role is a group of people, such as a team. Open a project to a role, and everybody in it gets in.",
                     action))
+            } @else if page.is_empty() {
+                (empty("Nothing found", "No name contains this text.", Some((&all, "Show all roles"))))
             } @else {
-                (table("Roles", &["Name", "People", "Made", ""], all.iter().map(line)))
+                (table("Roles", &["Name", "People", "Made", ""], page.iter().map(line)))
                 (pager(&visit.address(), Shown { total, limit: paging.limit, offset: paging.offset }))
             }
         },
@@ -167,7 +172,13 @@ fn people(visit: &Visit, here: &Here, role: &Loaded, add: Option<&str>) -> Marku
             html! { @if add.is_some() { (parts::deed(&out, visit.token(), "Take out", &name, Look::Plain)) } },
         ]
     };
-    table("People in this role", &["Name", "Level", "Added", ""], role.members.iter().map(line))
+    let total = role.members.len() as u64;
+    let paging = Paging::by(visit, LINES);
+    let page = paging.cut(role.members.iter().collect::<Vec<_>>());
+    html! {
+        (table("People in this role", &["Name", "Level", "Added", ""], page.into_iter().map(line)))
+        (pager(&visit.address(), Shown { total, limit: paging.limit, offset: paging.offset }))
+    }
 }
 
 /// The projects of which a rule names the role, as far as the person sees them.

@@ -23,7 +23,6 @@ pub(super) fn pages() -> Vec<Page> {
 }
 
 const FIELDS: &[&str] = &[
-    "week_start_day",
     "anonymize_ips",
     "autocapture_opt_out",
     "autocapture_exceptions_opt_in",
@@ -37,11 +36,10 @@ const FIELDS: &[&str] = &[
 fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let here = Here::of(visit, tx)?;
     let zones = projects::timezones().into_iter().map(|zone| (zone, zone));
-    let mut form = Form::new(Some(visit.token())).fields(projects::FIELDS, &["name"]).field(
-        projects::FIELDS,
-        "timezone",
-        |control| control.choices(zones),
-    );
+    let mut form = Form::new(Some(visit.token()))
+        .fields(projects::FIELDS, &["name"])
+        .field(projects::FIELDS, "timezone", |control| control.choices(zones))
+        .fields(projects::FIELDS, &["week_start_day"]);
     // Who sees a project is for admins of the organization to say.
     if here.level >= Level::Admin {
         form = form.fields(projects::FIELDS, &["access_control"]);

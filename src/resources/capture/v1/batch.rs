@@ -43,6 +43,7 @@ pub(super) struct Piece {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Whole<'a> {
     #[serde(borrow)]
     created_at: Option<&'a RawValue>,
@@ -50,9 +51,17 @@ struct Whole<'a> {
     batch: Option<&'a RawValue>,
 }
 
+/// Reads an object. A list of values in the order of its fields is none.
+fn object_of<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Outcome<T> {
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(Refusal::of_json("a list stands where an object is expected"));
+    }
+    serde_json::from_slice(text).map_err(|cause| Refusal::of_json(&cause))
+}
+
 /// Finds the events in the JSON text.
 pub(super) fn outline(bytes: Bytes, piece_bytes: usize) -> Outcome<Outline> {
-    let whole: Whole<'_> = serde_json::from_slice(&bytes).map_err(|cause| Refusal::of_json(&cause))?;
+    let whole: Whole<'_> = object_of(&bytes)?;
     let created_at: Option<String> = whole.created_at.and_then(|raw| serde_json::from_str(raw.get()).ok());
     let has_time = created_at.as_deref().and_then(Time::parse).is_some();
     let items = match whole.batch.map(RawValue::get) {
@@ -110,12 +119,12 @@ impl Outline {
 /// The identifier of the event at this place of the batch.
 fn uuid_of(text: &str, place: usize) -> Checked<Uuid> {
     #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
     struct Named<'a> {
         #[serde(borrow)]
         uuid: Option<&'a RawValue>,
     }
-    let named: Named<'_> =
-        serde_json::from_str(text).map_err(|cause| Refusal::of_json(&cause).at(Some(place)))?;
+    let named: Named<'_> = object_of(text.as_bytes()).map_err(|refusal| refusal.at(Some(place)))?;
     let said = |what: &str| format!("Event {place}, counted from 0, {what}.");
     let value = named.uuid.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or_default();
     match value {
