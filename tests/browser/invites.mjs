@@ -29,7 +29,7 @@ export async function invite_of_a_new_person(stage) {
   it.at(/^\/organization\//)
   const late = await stage.arrive()
   await late.go(link, 410)
-  await late.sees('This invite does not work any more', 'Ada')
+  await late.sees('This invite does not work any more')
 }
 
 export async function invite_of_somebody_with_an_account(stage) {

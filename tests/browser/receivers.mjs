@@ -7,7 +7,7 @@ import { until } from './server.mjs'
 
 const listening = (server) => new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port)))
 
-/** A mail server that keeps what it gets. */
+/** A mail server that keeps what it gets, but for mails to addresses that begin with "later". */
 export async function mailServer() {
   const mails = []
   const server = createServer((socket) => {
@@ -24,6 +24,7 @@ export async function mailServer() {
       }
       if (/^EHLO/i.test(line)) return say('250 sink')
       if (/^RCPT/i.test(line)) to = /<(.*)>/.exec(line)[1]
+      if (/^RCPT/i.test(line) && to.startsWith('later')) return say('451 later')
       if (/^QUIT/i.test(line)) { say('221 bye'); return socket.end() }
       if (/^DATA/i.test(line)) { body = []; return say('354 go on') }
       say('250 yes')

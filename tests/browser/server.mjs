@@ -87,6 +87,15 @@ export class Caller {
     return text.startsWith('{') || text.startsWith('[') ? JSON.parse(text) : text
   }
 
+  /** Sends the form of a page. */
+  async form(path, fields = {}) {
+    const body = new URLSearchParams({ csrfmiddlewaretoken: this.cookies.posthog_csrftoken, ...fields })
+    const cookie = Object.entries(this.cookies).map(([name, value]) => `${name}=${value}`).join('; ')
+    const headers = { cookie, origin: this.server.base, 'sec-fetch-site': 'same-origin' }
+    const reply = await fetch(this.server.base + path, { method: 'POST', headers, body, redirect: 'manual' })
+    if (![200, 303].includes(reply.status)) throw new Error(`POST ${path}: ${reply.status} ${await reply.text()}`)
+  }
+
   get(path) { return this.send('GET', path) }
   post(path, body = {}) { return this.send('POST', path, body) }
   patch(path, body) { return this.send('PATCH', path, body) }

@@ -41,7 +41,9 @@ export class Stage {
 
   /** All browsers are closed; what was wrong in them is told. */
   async leave() {
+    // Who types faster than the page takes the focus hears of it.
     const troubles = this.visitors.flatMap((it) => it.troubles).map((it) => it.join(': '))
+      .filter((it) => !it.includes('Autofocus processing was blocked'))
     await Promise.all(this.visitors.map((it) => it.leave()))
     this.visitors = []
     return troubles

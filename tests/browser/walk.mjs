@@ -11,6 +11,8 @@ const AXE_TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-
 const SMALLEST = { width: 320, height: 640 }
 /** What programs call. */
 const NO_PAGE = /^\/(api|static|array|batch|capture|decide|e|engage|flags|i|s|track|_[a-z]*)(\/|$)/
+/** The size of a page; twice as much where names are unkind. */
+const BYTES_MAX = 60 * 1024
 /** So many addresses of one route are looked at, for one caller. */
 const OF_ONE_ROUTE = 2
 
@@ -55,6 +57,7 @@ class Walk {
     const cookies = caller?.cookies
     const visitor = await Visitor.arrive(this.browser, this.world.server.base, { view: DESKTOP, cookies })
     const waiting = [...starts]
+    const wanted = new Set(starts)
     const opened = new Set()
     const turn = { who, visitor, cookie: caller && `sessionid=${cookies.sessionid}`, counts: new Map(), titles: new Map() }
     while (waiting.length > 0) {
@@ -62,7 +65,7 @@ class Walk {
       const route = this.table.of(address.split('?')[0])
       if (!route || opened.has(address) || route === '/logout') continue
       opened.add(address)
-      waiting.push(...await this.knock(turn, address, route))
+      waiting.push(...await this.knock(turn, address, route, wanted.has(address)))
     }
     for (const trouble of visitor.troubles) this.fault(who, ...trouble)
     await visitor.leave()
@@ -70,9 +73,9 @@ class Walk {
   }
 
   /** Asks without the browser what there is; opens what is a page. */
-  async knock(turn, address, route) {
+  async knock(turn, address, route, isWanted) {
     const count = turn.counts.get(route) ?? 0
-    if (count >= OF_ONE_ROUTE) return []
+    if (count >= OF_ONE_ROUTE && !isWanted) return []
     const headers = { accept: 'text/html', ...(turn.cookie && { cookie: turn.cookie }) }
     const reply = await fetch(this.world.server.base + address, { headers, redirect: 'manual' })
     const body = await reply.text()
@@ -85,7 +88,7 @@ class Walk {
       if (!reply.headers.get('content-disposition')) this.fault(turn.who, address, 'neither page nor download')
       return []
     }
-    if (Buffer.byteLength(body) > 60 * 1024) this.fault(turn.who, address, `${Buffer.byteLength(body)} bytes`)
+    if (Buffer.byteLength(body) > (/filled/.test(turn.who) ? 2 : 1) * BYTES_MAX) this.fault(turn.who, address, `${Buffer.byteLength(body)} bytes`)
     // A refusal looks the same wherever it is.
     const refusal = `refused ${reply.status} ${turn.cookie ? 'signed in' : 'anonymous'}`
     if (reply.status !== 200 && reply.status !== 410) {
@@ -181,10 +184,11 @@ export async function walk(program, browser) {
 /** Addresses that no link leads to: they come in mails, or are PostHog's. */
 const LINKLESS = ['/', '/login', '/signup', '/reset', '/setup', '/login/2fa', '/login/again', '/nothing-here']
 
-async function everybody(it, { owner, admin, member, operator, filled, empty, invite }) {
+async function everybody(it, { owner, admin, member, operator, filled, empty, invite, batchExport, gone, careful }) {
   const moved = it.table.all.map(({ path }) => path).filter((path) => !path.includes('{'))
   const links = [invite, '/signup/nothing', `/reset/${owner.user.uuid}/nothing`, `/verify_email/${owner.user.uuid}`,
-    `/verify_email/${owner.user.uuid}/nothing`, '/login/link/nothing']
+    `/verify_email/${owner.user.uuid}/nothing`, '/login/link/nothing',
+    `/batch_exports/${batchExport.id}`]
   await it.follow('anonymous', undefined, [...LINKLESS, ...links, ...moved])
   const found = new Set()
   for (const [name, id] of [['filled', filled], ['empty', empty]]) {
@@ -195,5 +199,6 @@ async function everybody(it, { owner, admin, member, operator, filled, empty, in
       await it.follow(`${who}, ${name}`, caller, [...start, ...opened])
     }
   }
-  await it.follow('operator', operator, ['/', ...moved, ...found])
+  await it.follow('operator', operator, ['/', `/instance/users/${gone.user.uuid}`, `/instance/users/${careful.user.uuid}`,
+    `/instance/users/${operator.user.uuid}`, ...moved, ...found])
 }

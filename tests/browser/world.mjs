@@ -1,6 +1,7 @@
 // Organizations for the walk: one with something of everything, whose names are as unkind as fields allow, and one
 // with nothing but its people.
 import { Caller, joinAs, serve, signUp } from './server.mjs'
+import { totp } from './totp.mjs'
 import { eventReceiver, mailServer, nameServer } from './receivers.mjs'
 
 const PASSWORD = 'three-Unrelated-words-42'
@@ -18,11 +19,12 @@ export async function world(program) {
   })
   const people = await settle(server)
   const made = await fill(people, receiver)
+  const watched = await lookedAfter(people, server)
   const stop = async () => {
     await server.stop()
     for (const it of [mail, names, receiver]) it.stop()
   }
-  return { server, ...people, ...made, stop }
+  return { server, ...people, ...made, ...watched, stop }
 }
 
 /** The owner of two organizations, their admin and member, and the operator, who belongs to neither. */
@@ -41,9 +43,23 @@ async function settle(server) {
   }
   const password = /with password (\S+),/.exec(server.log)[1]
   const operator = new Caller(server)
+  // Two sessions, so that one can be ended.
+  await new Caller(server).post('/api/login/', { email: 'demo@example.com', password })
   await operator.post('/api/login/', { email: 'demo@example.com', password })
   operator.user = await operator.get('/api/users/@me/')
   return { owner, admin, member, operator, filled, empty }
+}
+
+/** What the operator has to look after: a mail that waits, an account that is not active, one with a second factor. */
+async function lookedAfter({ owner, operator, filled }, server) {
+  const at = `/api/organizations/${filled}/invites/`
+  await owner.post(at, { target_email: 'later@example.com', level: 1, send_email: true })
+  const person = (name) => joinAs(server, owner, filled, 1, { email: `${name}@example.com`, first_name: unkind(128, name), password: PASSWORD })
+  const [gone, careful] = [await person('gone'), await person('careful')]
+  await operator.form(`/instance/users/${gone.user.uuid}/deactivate`)
+  const page = await careful.get('/settings/two-factor')
+  await careful.form('/settings/two-factor', { token: totp(/id="secret"[^>]* value="([^"]*)"/.exec(page)[1]) })
+  return { gone, careful }
 }
 
 /** Something of everything in the filled organization. */
@@ -60,10 +76,11 @@ async function fill({ owner, admin, member, filled }, receiver) {
   await owner.send('PUT', `/api/projects/${project.id}/access_controls/`, { role: role.id, access_level: 'member' })
   await owner.post(`${at}/domains/`, { domain: `${'long-label.'.repeat(8)}example.com` })
   await owner.post(`${at}/proxy_records/`, { domain: `${'long-label.'.repeat(4)}example.com` })
+  await owner.post(`${at}/plugins/`, { plugin_type: 'source', name: unkind(200, 'Plugin ') })
   await keys([owner, admin, member])
   const first = (await owner.get(`${at}/projects/`)).results.find((it) => it.id !== project.id)
-  await events(owner, first, receiver)
-  return { invite: new URL(link).pathname, project, role }
+  const batchExport = await events(owner, first, receiver)
+  return { invite: new URL(link).pathname, project, role, batchExport }
 }
 
 async function keys(callers) {
@@ -80,12 +97,14 @@ async function events(owner, project, receiver) {
     event: unkind(200), distinct_id: unkind(200), timestamp: hour(ago), properties: {},
   }))
   await owner.post('/batch/', { api_key: token, historical_migration: true, batch })
+  let made
   for (const [name, url] of [['Works ', receiver.url], ['Fails ', 'http://127.0.0.1:9/batch/']]) {
-    const made = await owner.post(`/api/projects/${project.id}/batch_exports/`, {
+    made = await owner.post(`/api/projects/${project.id}/batch_exports/`, {
       name: unkind(200, name), model: 'events', interval: 'hour',
       destination: { type: 'HTTP', config: { url, token: 'phc_there' } },
     })
     const range = { start_at: hour(5), end_at: hour(1) }
     await owner.post(`/api/projects/${project.id}/batch_exports/${made.id}/backfills/`, range)
   }
+  return made
 }
