@@ -1,6 +1,7 @@
 // Runs the console in a browser: node main.mjs PROGRAM CHROMIUM [walk|flows|looks FOLDER]…
 import { launch } from './browser.mjs'
 import { flows } from './flows.mjs'
+import { looks } from './looks.mjs'
 import { walk } from './walk.mjs'
 
 const [program, chromium, what = 'all'] = process.argv.slice(2)
@@ -19,6 +20,7 @@ try {
     faults.push(...went.faults)
     console.log(`flows: ${went.count}, ${(Date.now() - started) / 1000} s`)
   }
+  if (what === 'looks') console.log(`looks: ${await looks(program, browser, process.argv[5])} in ${process.argv[5]}`)
 } finally {
   await browser.close()
 }
