@@ -12,18 +12,10 @@ version=0.18
 folder=target/clients
 mkdir -p "$folder"
 
-skip() {
-    echo "!!! SKIPPED: @posthog/cli was not run: $1" >&2
-    exit 0
-}
 [ -x "$orgd" ] || { echo "there is no $orgd: build it first" >&2; exit 1; }
-command -v node >/dev/null || skip "there is no node"
-command -v npm >/dev/null || skip "there is no npm"
+. .ci/node.sh
+packages "@posthog/cli@$version" || { skip "@posthog/cli" "$why"; exit 0; }
 cli=$folder/node_modules/@posthog/cli/lib/posthog-api-cli.mjs
-if [ ! -f "$cli" ]; then
-    npm install --prefix "$folder" --ignore-scripts --no-audit --no-fund "@posthog/cli@$version" \
-        >"$folder/npm.log" 2>&1 || skip "npm could not fetch it, see $folder/npm.log"
-fi
 
 . .ci/server.sh
 POSTHOG_CLI_HOST=$host

@@ -12,7 +12,7 @@ orgd=${1:-target/release/orgd}
 folder=$PWD/target/sdks
 mkdir -p "$folder"
 [ -x "$orgd" ] || { echo "there is no $orgd: build it first" >&2; exit 1; }
-skip() { echo "!!! SKIPPED: $1 was not run: $2" >&2; }
+. .ci/node.sh
 
 python=$folder/python/bin/python
 if ! "$python" -c 'import posthog' 2>/dev/null; then
@@ -20,22 +20,12 @@ if ! "$python" -c 'import posthog' 2>/dev/null; then
         { skip posthog-python "pip could not fetch it, see $folder/pip.log"; python=; }
 fi
 node=
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-    skip "posthog-node and posthog-js" "there is no node or npm"
-elif [ -d "$folder/node_modules/puppeteer-core" ] ||
-    npm install --prefix "$folder" --ignore-scripts --no-audit --no-fund posthog-node@5 posthog-js@1 puppeteer-core@25 \
-        >"$folder/npm.log" 2>&1; then
+chromium=
+if packages posthog-node@5 posthog-js@1 puppeteer-core@25; then
     node=yes
+    find_chromium || skip "posthog-js" "$why"
 else
-    skip "posthog-node and posthog-js" "npm could not fetch them, see $folder/npm.log"
-fi
-chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
-if [ -n "$node" ] && [ -z "$chromium" ]; then
-    as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-    { as_root apt-get update && as_root apt-get install --yes --no-install-recommends chromium; } >"$folder/apt.log" 2>&1 ||
-        true
-    chromium=$(command -v chromium || true)
-    [ -n "$chromium" ] || skip "posthog-js" "there is no Chromium, see $folder/apt.log"
+    skip "posthog-node and posthog-js" "$why"
 fi
 
 export ORGD_SDK_FOLDER="$folder/node_modules/posthog-js/dist"

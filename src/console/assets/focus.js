@@ -13,11 +13,13 @@
       button.setAttribute("aria-controls", input.id);
       button.addEventListener("click", () => show(input.type === "password"));
       input.form?.addEventListener("submit", () => show(false));
+      // What has the focus already keeps it; what takes it later does so by its attribute.
+      const hasFocus = document.activeElement === input;
       const pair = Object.assign(document.createElement("div"), { className: "pair" });
       input.replaceWith(pair);
       pair.append(input, button);
       show(false);
-      if (input.autofocus) input.focus();
+      if (hasFocus) input.focus();
     }
     document.querySelector("[data-focus]")?.focus();
   });

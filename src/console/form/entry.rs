@@ -127,9 +127,14 @@ impl Entry<'_> {
         }
     }
 
-    /// Secrets of other services must not be filled with the person's own password.
+    /// Secrets of other services must not be filled with the person's own password, nor what stands beside them with
+    /// the person's name.
     fn autocomplete(&self, kind: &str) -> Option<&str> {
-        self.control.autocomplete.or_else(|| (kind == "password").then_some("new-password"))
+        self.control.autocomplete.or(match kind {
+            "password" => Some("new-password"),
+            "text" => Some("off"),
+            _ => None,
+        })
     }
 
     fn area(&self, is_code: bool) -> Markup {
