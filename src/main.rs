@@ -479,7 +479,7 @@ async fn greet(app: &Arc<App>, address: SocketAddr) -> CommandResult {
     }
     println!("  {}", sign_up_example(address));
     println!(
-        "From elsewhere, the set-up code is needed too (or the header X-Setup-Code): {}",
+        "From elsewhere, type the set-up code, or send it in the header X-Setup-Code: {}",
         app.setup_code
     );
     Ok(())

@@ -22,14 +22,21 @@ pub struct PathNode {
 }
 
 /// Parameters that name something and open nothing, so that the log may hold them.
-const LOGGED: [&str; 10] = [
+const LOGGED: [&str; 17] = [
     "backfill_id",
+    "destination",
+    "export_id",
     "id",
+    "key",
+    "membership",
     "organization_id",
     "project_id",
+    "role",
     "role_id",
+    "run",
     "run_id",
     "session_id",
+    "user",
     "user__uuid",
     "user_uuid",
     "uuid",

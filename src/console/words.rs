@@ -386,7 +386,7 @@ pub fn fault(kind: Option<FieldKind>, code: &str, detail: &str) -> String {
         ("required" | "blank" | "null", Some(_), _) => "This is missing.".to_owned(),
         ("max_length", _, Some(most)) => format!("At most {most} characters."),
         ("invalid_choice", Some(_), _) => "Choose one of the choices.".to_owned(),
-        ("invalid_input", Some(FieldKind::Email), _) => {
+        ("invalid_input", Some(FieldKind::Email), _) if detail == "Enter a valid email address." => {
             "This is no e-mail address. One reads like name@example.com.".to_owned()
         }
         ("invalid_input", Some(FieldKind::Integer { .. }), _) => "This must be a whole number.".to_owned(),

@@ -260,6 +260,8 @@ fn lists_of_proxies_spoil_neither_links_nor_mails_nor_cookies() {
     let owner = &org.owner;
     owner.post("/api/organizations/", json!({"name": "Other"})).json(201);
     let key = owner.key(&["*"]);
+    // The news of the key.
+    smtp.message();
     for (number, (headers, origin)) in [
         (
             &[("x-forwarded-proto", "https, http"), ("x-forwarded-host", "a.example, b.example")][..],

@@ -19,6 +19,7 @@ mod capture_v1;
 mod cascades;
 mod clients;
 mod connections;
+#[cfg(feature = "console")]
 mod console;
 mod cross_site;
 mod damage;
@@ -52,6 +53,7 @@ mod newer_settings;
 mod operator;
 mod organizations;
 mod outbound;
+#[cfg(feature = "console")]
 mod pages;
 mod paging;
 #[cfg(feature = "parquet")]

@@ -118,11 +118,6 @@ impl Answer {
         value.to_str().expect("a header of text").to_owned()
     }
 
-    /// A header; empty where there is none.
-    pub fn header_if_any(&self, name: &str) -> String {
-        self.headers(name).into_iter().next().unwrap_or_default()
-    }
-
     /// All values of a header.
     pub fn headers(&self, name: &str) -> Vec<String> {
         let values = self.headers.get_all(name).iter();

@@ -38,6 +38,7 @@ const OF_TASKS: &[&str] = &[
     "counts",
     "instance",
     "outbox",
+    "outbox_notes",
     "proxy_records_due",
 ];
 /// Tables whose records note when something was last used, or what a background task found.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{BASE, HERE, LINES};
+use super::{BASE, HERE};
 use crate::api::cursor::Cursor;
 use crate::api::{Place, Reply};
 use crate::app::session;
@@ -21,6 +21,9 @@ use crate::resources::audit::{self, Choices, Entry, Found};
 use crate::resources::{projects, users};
 use crate::store::Tx;
 
+/// Entries on a page: each brings what was before and after.
+const ENTRIES: u64 = 30;
+
 pub(in crate::console) fn pages() -> Vec<Page> {
     vec![page(format!("{BASE}/audit"), session(), HERE, list)]
 }
@@ -32,7 +35,7 @@ fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let here = visit.here(tx)?;
     let place = Place::Organization(here.at);
     let choices = audit::choices(visit, tx, place)?;
-    let found = audit::find_page(visit, tx, place, LINES);
+    let found = audit::find_page(visit, tx, place, ENTRIES);
     let found = match found {
         Err(Error::Invalid { attr, detail, .. }) => Err((attr.unwrap_or_default(), detail)),
         found => Ok(found?),

@@ -61,13 +61,13 @@ fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let heads = ["Owner", "Key", "Scopes", "Reaches", "Last used", ""];
     visit.show(
         tx,
-        "API keys",
+        "Keys of members",
         &html! {
-            (head("API keys", counted(total, "key reaches this organization", "keys reach this organization"), None))
+            (head("Keys of members", counted(total, "key reaches this organization", "keys reach this organization"), None))
             (filters("Search keys", Some(("Name or e-mail of the owner", visit.chosen("q"))), &[select], &[]))
             @if lines.is_empty() { (nothing(&here, !text.is_empty() || !chosen.is_empty())) }
             @else {
-                (table("API keys", &heads, lines))
+                (table("Keys of members", &heads, lines))
                 (pager(&visit.address(), Shown { total, limit: paging.limit, offset: paging.offset }))
             }
         },
