@@ -47,6 +47,19 @@ async function watched(stage, it, page) {
   await until('the backfill ends', completed(it))
   await export_.page.bringToFront()
   await until('the runs are seen', completed(export_))
+  if (stage.kind.scripts) await pauses(export_)
   const names = stage.receiver.events.map(({ event }) => event)
   if (names.filter((name) => name === 'bought').length !== 3) throw new Error(`these events arrived: ${names}`)
+}
+
+/** Whoever pauses a live list is left alone by it: in the time of two turns nothing is asked for. */
+async function pauses(it) {
+  await it.page.waitForRequest((request) => request.resourceType() === 'fetch')
+  await it.push('Pause updates')
+  let asked = 0
+  it.page.on('request', () => { asked++ })
+  await new Promise((resolve) => setTimeout(resolve, 4500))
+  if (asked > 0) throw new Error('a list that is paused is asked for again')
+  await it.push('Go on')
+  await until('the list goes on', () => asked > 0)
 }

@@ -11,7 +11,7 @@ const AXE_TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-
 const SMALLEST = { width: 320, height: 640 }
 /** What programs call. */
 const NO_PAGE = /^\/(api|static|array|batch|capture|decide|e|engage|flags|i|s|track|_[a-z]*)(\/|$)/
-/** The size of a page; twice as much where names are unkind. */
+/** The size of a page; names as unkind as these may double it. */
 const BYTES_MAX = 60 * 1024
 /** So many addresses of one route are looked at, for one caller. */
 const OF_ONE_ROUTE = 2
@@ -88,7 +88,7 @@ class Walk {
       if (!reply.headers.get('content-disposition')) this.fault(turn.who, address, 'neither page nor download')
       return []
     }
-    if (Buffer.byteLength(body) > (/filled/.test(turn.who) ? 2 : 1) * BYTES_MAX) this.fault(turn.who, address, `${Buffer.byteLength(body)} bytes`)
+    if (Buffer.byteLength(body) > 2 * BYTES_MAX) this.fault(turn.who, address, `${Buffer.byteLength(body)} bytes`)
     // A refusal looks the same wherever it is.
     const refusal = `refused ${reply.status} ${turn.cookie ? 'signed in' : 'anonymous'}`
     if (reply.status !== 200 && reply.status !== 410) {
