@@ -14,7 +14,7 @@ use crate::console::refusal::LOG_IN;
 use crate::console::visit::Visit;
 use crate::console::words::Said;
 use crate::error::{Error, Result};
-use crate::resources::{outbox, reset};
+use crate::resources::{outbox, reset, users};
 use crate::store::Tx;
 
 const PATH: &str = "/reset";
@@ -55,7 +55,7 @@ async fn ask(visit: Arc<Visit>) -> Result<Reply> {
     Ok(visit.done(PATH, Said::ResetAsked))
 }
 
-fn show_link(visit: &Visit, _tx: &Tx) -> Result<Reply> {
+fn show_link(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let looked =
         visit.id("uuid").and_then(|user| reset::look_up(&visit.app, visit, user, visit.param("token")));
     match looked {
@@ -63,7 +63,9 @@ fn show_link(visit: &Visit, _tx: &Tx) -> Result<Reply> {
         Err(Error::Invalid { .. } | Error::NotFound(_)) => return Ok(gone(visit)),
         Err(other) => return Err(other),
     }
+    let email = users::find(tx, visit.id("uuid")?)?.email;
     let form = Form::new(None)
+        .of_user(&email)
         .field(reset::CHOOSE, "password", |control| {
             control.label("New password").autocomplete("new-password").first()
         })
