@@ -9,8 +9,8 @@ export const launch = (chromium) => puppeteer.launch({
   args: ['--no-sandbox', '--disable-quic', '--disable-background-networking', '--force-prefers-reduced-motion'],
 })
 
-/** What Chromium says itself of every answer that is an error, and of a header that wants TLS. */
-const USUAL = /^Failed to load resource: the server responded with a status of 4\d\d|^The Cross-Origin-Opener-Policy header has been ignored/
+/** What Chromium says itself of every answer that is an error, of a header that wants TLS, and of one that it obeys. */
+const USUAL = /^Failed to load resource: the server responded with a status of 4\d\d|^The Cross-Origin-Opener-Policy header has been ignored|^Clear-Site-Data header on/
 
 export class Visitor {
   /** A browser of their own: no cookie is shared with another visitor. */

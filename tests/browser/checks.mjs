@@ -26,7 +26,7 @@ export function ofDocument() {
     if (it.labels?.length) return [...it.labels].some((label) => label.textContent.trim())
     return !it.matches('input, select, textarea') && it.textContent.trim() !== ''
   }
-  for (const it of all('a, button, summary, select, textarea, input:not([type=hidden])')) {
+  for (const it of all('a, button, summary, select, textarea, input:not([type=hidden], [hidden])')) {
     if (!hasName(it)) faults.push(`without a name: ${name(it)}`)
   }
   if (all('else').length > 0) faults.push('an element <else>')

@@ -12,7 +12,7 @@ export async function first_owner(stage) {
     await it.fill({ ...form, 'E-mail': 'ada@example.com', Password: PASSWORD, 'Set-up code': 'AAAAAAAAAA' })
     await it.press('Set up')
     await it.sees('This is not the set-up code.')
-    await it.fill({ 'Set-up code': /X-Setup-Code\): (\S+)/.exec(stage.server.log)[1] })
+    await it.fill({ 'Set-up code': /X-Setup-Code: (\S+)/.exec(stage.server.log)[1] })
   }
   // All faults are named at once; what was typed stays.
   await it.fill({ ...form, 'Last name': 'L.', 'First name': '', 'E-mail': 'nonsense', Password: PASSWORD })

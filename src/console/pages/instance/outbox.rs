@@ -48,14 +48,14 @@ fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
         @if all.is_empty() {
             (empty("Nothing waits", "A mail that cannot be sent at once waits here, with the reason.", None))
         } @else {
-            (table("Mails", &["To", "Made", "Tries", "Last error", "Next try", "", ""],
+            (table("Mails", &["To", "Made", "Tries", "Last error", "Next try", ""],
                 paging.cut(all).iter().map(|mail| line(visit, mail))))
             (pager(&visit.address(), Shown { total, limit: paging.limit, offset: paging.offset }))
         }
     })
 }
 
-fn line(visit: &Visit, mail: &Waiting) -> [Markup; 7] {
+fn line(visit: &Visit, mail: &Waiting) -> [Markup; 6] {
     let act = |what: &str| format!("{PATH}/{}/{what}", mail.id);
     [
         html! { span.name { (mail.to) } small { (mail.subject) } },
@@ -63,8 +63,12 @@ fn line(visit: &Visit, mail: &Waiting) -> [Markup; 7] {
         html! { (mail.tries) },
         html! { (mail.last_error.as_deref().unwrap_or("None")) },
         time_or(Some(mail.next_try_at), ""),
-        deed(&act("retry"), visit.token(), "Try now", &mail.to, Look::Plain),
-        deed(&act("drop"), visit.token(), "Drop", &mail.to, Look::Danger),
+        html! {
+            div.buttons {
+                (deed(&act("retry"), visit.token(), "Try now", &mail.to, Look::Plain))
+                (deed(&act("drop"), visit.token(), "Drop", &mail.to, Look::Danger))
+            }
+        },
     ]
 }
 
