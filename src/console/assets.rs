@@ -1,12 +1,10 @@
 //! The files that pages load. Their addresses hold their hash, so browsers may keep them for good.
 
-use std::io::Write;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
+
+use crate::store::hex;
 
 /// Where they all lie.
 pub const FOLDER: &str = "/_static/";
@@ -18,7 +16,6 @@ pub struct Asset {
     /// 12 hexadecimal digits of the SHA-256 of the bytes.
     hash: String,
     address: String,
-    packed: OnceLock<Bytes>,
 }
 
 pub static STYLE: LazyLock<Asset> =
@@ -47,9 +44,9 @@ pub fn find(file: &str) -> Option<&'static Asset> {
 impl Asset {
     fn new(name: &str, ending: &str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
         let digest = Sha256::digest(bytes);
-        let hash: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&digest[..6]);
         let address = format!("{FOLDER}{name}.{hash}.{ending}");
-        Asset { content_type, bytes, hash, address, packed: OnceLock::new() }
+        Asset { content_type, bytes, hash, address }
     }
 
     /// The path that pages name.
@@ -61,23 +58,23 @@ impl Asset {
     pub fn etag(&self) -> String {
         format!("\"{}\"", self.hash)
     }
-
-    /// The bytes as gzip, made at the first use.
-    pub fn packed(&self) -> Bytes {
-        let pack = || {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-            encoder.write_all(self.bytes).expect("memory takes every byte");
-            Bytes::from(encoder.finish().expect("memory takes every byte"))
-        };
-        self.packed.get_or_init(pack).clone()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
 
     use super::*;
+
+    /// The bytes as gzip.
+    fn packed(asset: &Asset) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(asset.bytes).unwrap();
+        encoder.finish().unwrap()
+    }
 
     #[test]
     fn an_asset_is_found_by_its_hash_and_by_no_other() {
@@ -86,7 +83,7 @@ mod tests {
             assert_eq!(find(file).unwrap().bytes, asset.bytes);
             assert_eq!(asset.etag(), format!("\"{}\"", file.split('.').nth(1).unwrap()));
             let mut unpacked = Vec::new();
-            flate2::read::GzDecoder::new(&*asset.packed()).read_to_end(&mut unpacked).unwrap();
+            flate2::read::GzDecoder::new(&*packed(asset)).read_to_end(&mut unpacked).unwrap();
             assert_eq!(unpacked, asset.bytes);
         }
         assert!(find("app.000000000000.css").is_none());
@@ -95,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_pages_load_is_small() {
-        let packed: usize = [&*STYLE, &*SCRIPT, &*ICON].iter().map(|asset| asset.packed().len()).sum();
+        let packed: usize = [&*STYLE, &*SCRIPT, &*ICON].iter().map(|asset| packed(asset).len()).sum();
         assert!(packed < 16 * 1024, "{packed} bytes");
         let lines = MODULES.lines().count();
         assert!(lines <= 200, "{lines} lines of scripts");

@@ -88,15 +88,10 @@ impl Visit {
         let id = self.user()?;
         let user = users::find(tx, id)?;
         let here = match self.place() {
-            Place::Organization(at) => Some(Here::of(tx, at)?),
-            Place::Project(project) => {
-                let level = members::level_of(tx, project.organization, id)?;
-                let at = level.map(|level| InOrganization { id: project.organization, level });
-                at.map(|at| Here::of(tx, at)).transpose()?
-            }
             Place::Nothing => {
                 users::current_organization(tx, id, &user)?.map(|at| Here::of(tx, at)).transpose()?
             }
+            Place::Organization(_) | Place::Project(_) => Some(self.here(tx)?),
         };
         let name = user.full_name();
         let frame = Frame {
@@ -131,7 +126,7 @@ impl Visit {
             title,
             theme: Theme::named(self.cookie(THEME).unwrap_or_default()),
             said: self.cookie(SAID).and_then(Said::of),
-            is_wrong: self.refused().is_some(),
+            is_wrong: self.is_refused(),
             ..Frame::default()
         }
     }

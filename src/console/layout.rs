@@ -36,7 +36,7 @@ impl Theme {
         }
     }
 
-    /// What the document says; the style sheet follows the system by itself.
+    /// What the document says; the style sheet follows the system else.
     fn attribute(self) -> Option<&'static str> {
         (self != Theme::System).then(|| self.name())
     }

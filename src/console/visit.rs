@@ -131,6 +131,11 @@ impl Visit {
         self.refusal.as_deref().map(|error| (error, (*self.typed).clone()))
     }
 
+    /// Whether what was typed is not taken.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refusal.is_some()
+    }
+
     /// What was typed, for a command that waits for something first.
     pub(super) fn values(&self) -> Values {
         Values::of_form((*self.typed).clone())

@@ -147,7 +147,7 @@ struct SignedUp<'a> {
 #[derive(Serialize)]
 struct Prechecked {
     email_exists: bool,
-    /// Never told: whoever is invited has the link.
+    /// Never shown: whoever is invited has the link.
     pending_invite: Option<()>,
 }
 

@@ -255,7 +255,7 @@ fn evening(day: &mut Day, ada: &Actor, key: &Actor, id: &str, [ben, cleo, dan, e
     let answer = code(&day.server, &secret);
     again.post(&format!("{ME}two_factor_validate/"), answer).json(200);
     let body = json!({"password": "another-Long-passphrase-9", "current_password": PASSWORD});
-    day.then(dan, "changes his password").patch(ME, body).json(200);
+    day.then(dan, "changes their password").patch(ME, body).json(200);
     day.then(dan, "logs out").post("/api/logout/", json!({})).no_content();
     day.then(eve, "leaves").delete(&day.at("members/@me/")).no_content();
     let app = |day: &Day| std::sync::Arc::clone(&day.server.app);

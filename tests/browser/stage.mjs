@@ -39,7 +39,7 @@ export class Stage {
     return visitor
   }
 
-  /** All browsers are closed; what was wrong in them is told. */
+  /** All browsers are closed; gives what was wrong in them. */
   async leave() {
     // Who types faster than the page takes the focus hears of it.
     const troubles = this.visitors.flatMap((it) => it.troubles).map((it) => it.join(': '))

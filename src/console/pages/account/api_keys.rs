@@ -91,13 +91,8 @@ fn show_new(visit: &Visit, tx: &Tx) -> Result<Reply> {
 async fn create(visit: Arc<Visit>) -> Result<Reply> {
     let Some(sending) = visit.begin()? else { return made_already(&visit) };
     let values = key_form::read(&visit);
-    let made = visit.app.store.write({
-        let visit = Arc::clone(&visit);
-        move |tx| {
-            crate::resources::places::still_calls(&visit, tx)?;
-            api_keys::create(&visit, tx, visit.user()?, None, Input::of(&values))
-        }
-    });
+    let made =
+        visit.write(move |visit, tx| api_keys::create(visit, tx, visit.user()?, None, Input::of(&values)));
     let (key, value) = made.await?;
     sending.done();
     shown_once(&visit, &key, &value)
@@ -188,13 +183,7 @@ fn ask_to_roll(visit: &Visit, tx: &Tx) -> Result<Reply> {
 
 async fn roll(visit: Arc<Visit>) -> Result<Reply> {
     let Some(sending) = visit.begin()? else { return made_already(&visit) };
-    let rolled = visit.app.store.write({
-        let visit = Arc::clone(&visit);
-        move |tx| {
-            crate::resources::places::still_calls(&visit, tx)?;
-            api_keys::roll(&visit, tx, visit.param("id"))
-        }
-    });
+    let rolled = visit.write(|visit, tx| api_keys::roll(visit, tx, visit.param("id")));
     let (key, value) = rolled.await?;
     sending.done();
     shown_once(&visit, &key, &value)

@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use crate::api::call::Body;
 use crate::api::{Field, FieldInfo};
 use crate::app::route::Needs;
 use crate::console::form::{Control, Form};
@@ -147,21 +146,12 @@ pub(super) fn read(visit: &Visit) -> Value {
             })
             .collect(),
     };
-    let projects: Vec<i64> = ticked(visit, "scoped_teams").iter().filter_map(|id| id.parse().ok()).collect();
+    let projects: Vec<i64> =
+        visit.typed_all("scoped_teams").iter().filter_map(|id| id.parse().ok()).collect();
     json!({
         "label": visit.typed("label"),
         "scopes": scopes,
-        "scoped_organizations": ticked(visit, "scoped_organizations"),
+        "scoped_organizations": visit.typed_all("scoped_organizations"),
         "scoped_teams": projects,
     })
-}
-
-/// The values of the boxes of this name that are ticked.
-fn ticked(visit: &Visit, name: &str) -> Vec<String> {
-    let Body::Form(sent) = &visit.body else { return Vec::new() };
-    match sent.get(name) {
-        Some(Value::String(one)) => vec![one.clone()],
-        Some(Value::Array(many)) => many.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    }
 }

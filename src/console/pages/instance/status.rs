@@ -31,7 +31,7 @@ fn checks(visit: &Visit, tx: &Tx) -> Result<Vec<Check>> {
         Check {
             what: "The data file can be written",
             holds: visit.app.store.healthy(),
-            to_do: "The data file cannot be written. Look for a full or failing disk; the server tries again by itself.",
+            to_do: "The data file cannot be written. Look for a full or failing disk; the server tries again.",
         },
         Check {
             what: "Sealed secrets can be opened",

@@ -186,13 +186,7 @@ fn dangers(found: &FoundUser) -> Vec<Asked> {
 /// Makes the link, and shows it in the one answer that holds it.
 async fn reset_link(visit: Arc<Visit>) -> Result<Reply> {
     let user: UserId = visit.id("uuid")?;
-    let made = visit.app.store.write({
-        let visit = Arc::clone(&visit);
-        move |tx| {
-            crate::resources::places::still_calls(&visit, tx)?;
-            users::reset_link(&visit, tx, user)
-        }
-    });
+    let made = visit.write(move |visit, tx| users::reset_link(visit, tx, user));
     let link = made.await?;
     visit.app.store.read(|tx| {
         let email = users::find(tx, user)?.email;
@@ -213,7 +207,7 @@ fn at(visit: &Visit) -> Result<(UserId, String)> {
 
 /// What is done by a button of the page has no page of its own.
 fn back(visit: &Visit, tx: &Tx) -> Result<Reply> {
-    if visit.refused().is_some() {
+    if visit.is_refused() {
         return show(visit, tx);
     }
     users::require_operator(visit, tx)?;

@@ -102,7 +102,7 @@ fn ask(visit: &Visit, tx: &Tx) -> Result<Reply> {
         cancel: &here.path("settings"),
         token: visit.token(),
         name: Some(&here.project.name),
-        is_wrong: visit.refused().is_some(),
+        is_wrong: visit.is_refused(),
     };
     visit.show(tx, &question, &confirm.render())
 }
