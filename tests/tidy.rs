@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "background", "routes"],
     &["http"],
     &["lib"],
+    &["cli"],
     &["main"],
 ];
 
