@@ -88,7 +88,8 @@ pub struct Pinned {
     names: std::vec::IntoIter<String>,
     digester: Digester,
     header: Header,
-    pin: Pin,
+    /// `None` once all rows were read.
+    pin: Option<Pin>,
 }
 
 struct OpenTable {
@@ -109,11 +110,18 @@ impl Pinned {
         let listed = transaction.list_tables().map_err(StoreError::storage)?;
         let mut names: Vec<String> = listed.map(|table| table.name().to_owned()).collect();
         names.sort_unstable();
-        Ok(Pinned { table: None, names: names.into_iter(), digester: Digester::default(), header, pin })
+        Ok(Pinned {
+            table: None,
+            names: names.into_iter(),
+            digester: Digester::default(),
+            header,
+            pin: Some(pin),
+        })
     }
 
     fn open(&self, name: String) -> Result<OpenTable, StoreError> {
-        let opened = self.pin.transaction().open_table(definition(&name));
+        let pin = self.pin.as_ref().ok_or_else(|| StoreError::record("all rows were read".into()))?;
+        let opened = pin.transaction().open_table(definition(&name));
         let table = opened.map_err(|cause| StoreError::storage(cause).in_table(&name))?;
         let rows = table.range::<&[u8]>(..).map_err(StoreError::storage)?;
         Ok(OpenTable { name, rows, _table: table })
@@ -123,6 +131,7 @@ impl Pinned {
         loop {
             let Some(table) = &mut self.table else {
                 let Some(name) = self.names.next() else {
+                    self.pin = None;
                     return Ok(Step::End(std::mem::take(&mut self.digester).finish()));
                 };
                 self.digester.table(&name);
