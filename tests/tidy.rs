@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["backup"],
     &["console"],
     &["admin", "background", "routes"],
+    &["control"],
     &["http"],
     &["lib"],
     &["cli"],

@@ -2,22 +2,20 @@
 //!
 //! First `orgd rows` and a line feed, the number of this form (1), and the header. Then frames, each with a letter in
 //! front: `T` a table and its name, `R` a row with its key and its record, `E` the end, with what all rows are
-//! together, `X` a sentence that says why there will be no end. Header and end are JSON; names, keys, records and JSON
+//! together. Header and end are JSON; names, keys, records and JSON
 //! have their length in front, 32 bits, the greatest byte first. A stream without its end is none.
 
 use std::io::{ErrorKind, Read};
-use std::time::Duration;
 
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use bytes::{Buf, Bytes};
+use tokio::sync::mpsc;
 
 use super::Outcome;
-use crate::store::{Contents, Header, Pinned, Rows, Step, Store, StoreError};
+use crate::store::{Header, Rows, Step, StoreError};
 
 const BEGINNING: &[u8] = b"orgd rows\n\x01";
 /// A piece of the stream, in bytes, unless one row is larger.
 const PIECE_BYTES: usize = 256 * 1024;
-/// A reader who takes nothing for so long is cut off: as long as a state is pinned, the file grows.
-const STALL_SECONDS_MAX: u64 = 60;
 
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -47,75 +45,74 @@ fn put_step(out: &mut Vec<u8>, step: &Step) {
     }
 }
 
-/// A state and the piece of it that is sent next.
-struct Sending {
-    rows: Pinned,
+/// A state as pieces of such a stream.
+pub struct RowStream {
+    rows: Option<Box<dyn Rows + Send>>,
     piece: Vec<u8>,
-    end: Option<Result<Contents, StoreError>>,
 }
 
-impl Sending {
-    fn fill(&mut self) {
-        while self.piece.len() < PIECE_BYTES && self.end.is_none() {
-            match self.rows.next() {
-                Ok(step) => {
-                    put_step(&mut self.piece, &step);
-                    self.end = if let Step::End(contents) = step { Some(Ok(contents)) } else { None };
-                }
-                Err(failure) => {
-                    self.piece.push(b'X');
-                    put(&mut self.piece, failure.to_string().as_bytes());
-                    self.end = Some(Err(failure));
-                }
-            }
-        }
+impl RowStream {
+    pub fn new(rows: impl Rows + Send + 'static) -> RowStream {
+        let mut piece = BEGINNING.to_vec();
+        put_json(&mut piece, rows.header());
+        RowStream { rows: Some(Box::new(rows)), piece }
     }
-}
 
-/// Sends all rows, as fast as they are taken. Says what they were.
-///
-/// # Errors
-/// The rows can't be read, or nobody takes them; the stream has no end then.
-pub async fn send(store: &Store, rows: Pinned, out: &mut (impl AsyncWrite + Unpin)) -> Outcome<Contents> {
-    let mut piece = BEGINNING.to_vec();
-    put_json(&mut piece, rows.header());
-    let mut sending = Sending { rows, piece, end: None };
-    loop {
-        let filled = tokio::task::spawn_blocking(move || {
-            sending.fill();
-            sending
+    /// The next piece; `None` after the end.
+    ///
+    /// # Errors
+    /// The rows can't be read; the stream has no end then.
+    pub async fn next(&mut self) -> Outcome<Option<Bytes>> {
+        let Some(mut rows) = self.rows.take() else { return Ok(None) };
+        let mut piece = std::mem::take(&mut self.piece);
+        let filling = tokio::task::spawn_blocking(move || {
+            let is_end = fill(&mut *rows, &mut piece)?;
+            Ok::<_, StoreError>((piece, (!is_end).then_some(rows)))
         });
-        sending = filled.await.map_err(|cause| format!("the rows could not be read: {cause}"))?;
-        send_piece(store, &sending.piece, out).await?;
-        sending.piece.clear();
-        if let Some(end) = sending.end.take() {
-            out.flush().await.map_err(|cause| format!("the copy can't be sent: {cause}"))?;
-            return end.map_err(|failure| failure.to_string());
-        }
+        let filled = filling.await.map_err(|cause| format!("the rows could not be read: {cause}"))?;
+        let (piece, rows) = filled.map_err(|cause| cause.to_string())?;
+        self.rows = rows;
+        Ok(Some(piece.into()))
     }
 }
 
-/// Sends a piece, unless it takes too long or the file fails meanwhile.
-async fn send_piece(store: &Store, mut piece: &[u8], out: &mut (impl AsyncWrite + Unpin)) -> Outcome<()> {
-    let mut stalled = 0;
-    while !piece.is_empty() {
-        if !store.healthy() {
-            return Err("the data file failed while it was copied".into());
-        }
-        match tokio::time::timeout(Duration::from_secs(1), out.write(piece)).await {
-            Ok(Ok(0)) => return Err("the copy can't be sent: nobody takes it any more".into()),
-            Ok(Ok(sent)) => {
-                piece = &piece[sent..];
-                stalled = 0;
-            }
-            Ok(Err(cause)) => return Err(format!("the copy can't be sent: {cause}")),
-            Err(_) if stalled == STALL_SECONDS_MAX => {
-                return Err(format!("nothing of the copy was taken for {STALL_SECONDS_MAX} seconds"));
-            }
-            Err(_) => stalled += 1,
+/// Fills a piece, and says whether it is the last one.
+fn fill(rows: &mut dyn Rows, piece: &mut Vec<u8>) -> Result<bool, StoreError> {
+    while piece.len() < PIECE_BYTES {
+        let step = rows.next()?;
+        put_step(piece, &step);
+        if matches!(step, Step::End(_)) {
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
+}
+
+/// The pieces of a stream, as they come from elsewhere, for a thread that may wait.
+pub struct Incoming {
+    pieces: mpsc::Receiver<Outcome<Bytes>>,
+    piece: Bytes,
+}
+
+impl Incoming {
+    pub fn new(pieces: mpsc::Receiver<Outcome<Bytes>>) -> Incoming {
+        Incoming { pieces, piece: Bytes::new() }
+    }
+}
+
+impl Read for Incoming {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(Ok(piece)) => self.piece = piece,
+                Some(Err(sentence)) => return Err(std::io::Error::other(sentence)),
+                None => return Ok(0),
+            }
+        }
+        let count = out.len().min(self.piece.len());
+        self.piece.split_to(count).copy_to_slice(&mut out[..count]);
+        Ok(count)
+    }
 }
 
 /// Reads a state from such a stream.
@@ -180,7 +177,6 @@ impl<R: Read> Rows for FrameReader<R> {
                 let contents = serde_json::from_slice(&read_part(&mut self.from)?);
                 contents.map(Step::End).map_err(|cause| broken(&cause.to_string()))
             }
-            b'X' => Err(broken(&self.text()?)),
             _ => Err(broken("a frame is of no known kind")),
         }
     }

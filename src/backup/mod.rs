@@ -20,7 +20,7 @@ use crate::clock::Time;
 use crate::store::{ClosedFile, Contents, Header, NewFile, Pinned, Rows, SCHEMA};
 use crate::vault;
 
-pub use frames::{FrameReader, send};
+pub use frames::{FrameReader, Incoming, RowStream};
 pub use lines::{LineReader, export};
 pub use own::make_own;
 pub use place::Place;

@@ -3,13 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use orgd::backup::{self, Made, Place, Restored, Wish};
+use orgd::backup::{self, FrameReader, Incoming, Made, Place, Restored, Wish};
 use orgd::clock::Clock;
+use orgd::control::{self, Piece, Request, is_there};
 use orgd::store::{self, Rows};
 use orgd::vault;
+use tokio::sync::mpsc;
 
-use super::data::{DataOption, config_of, is_there};
+use super::data::{DataOption, config_of};
 use super::{CommandResult, print_json};
+
+/// Pieces of a stream that wait to be taken.
+const PIECES_MAX: usize = 4;
 
 #[derive(Args)]
 pub(super) struct Backup {
@@ -59,14 +64,36 @@ pub(super) struct Export {
     json: bool,
 }
 
-/// Runs `work` over all rows of the data file.
+/// Runs `work` over all rows of the data file: those that its server streams or, where none holds it, of the file
+/// itself.
 async fn with_rows<T: Send + 'static>(
     data: &Path,
     work: impl FnOnce(&mut dyn Rows) -> backup::Outcome<T> + Send + 'static,
 ) -> Result<T, String> {
-    is_there(data)?;
-    let data = data.to_owned();
-    blocking(move || work(&mut backup::closed(&data, Clock::default().now())?)).await
+    let Some(mut answer) = control::ask_server(data, &Request::Rows).await? else {
+        let data = data.to_owned();
+        return blocking(move || work(&mut backup::closed(&data, Clock::default().now())?)).await;
+    };
+    let (pieces, incoming) = mpsc::channel(PIECES_MAX);
+    let pass_on = async move {
+        loop {
+            let piece = match answer.next().await {
+                Ok(Some(Piece::Bytes(piece))) => Ok(piece),
+                Ok(Some(Piece::Line(_))) => continue,
+                Ok(None) => return,
+                Err(failure) => Err(failure.sentence),
+            };
+            // Nobody takes any more once the copy has failed.
+            if pieces.send(piece).await.is_err() {
+                return;
+            }
+        }
+    };
+    let working = blocking(move || {
+        let mut rows = FrameReader::new(Incoming::new(incoming)).map_err(|cause| cause.to_string())?;
+        work(&mut rows)
+    });
+    tokio::join!(pass_on, working).1
 }
 
 async fn blocking<T: Send + 'static>(

@@ -4,9 +4,11 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use orgd::admin;
+use orgd::app::App;
 use orgd::background::mailer;
 use orgd::clock::{Clock, Time};
 use orgd::config::Config;
+use orgd::control::{Answering, Listening};
 use orgd::logging;
 use orgd::store::Storage;
 use tokio::net::TcpListener;
@@ -46,6 +48,7 @@ pub(super) async fn run(config: Config) -> CommandResult {
             "--trust-proxy names every address: whoever reaches this server can pose as any other"
         );
     }
+    let mut answering = answer_operator(&app);
     let mut stops = StopSignals::listen()?;
     tracing::info!("listening on http://{address}");
     log.now();
@@ -58,10 +61,25 @@ pub(super) async fn run(config: Config) -> CommandResult {
     }
     log.now();
     drop(stop);
+    answering.as_mut().map(Answering::stop);
     tokio::select! {
         () = &mut serving => {}
         () = stops.next() => return Err("a second signal came; requests under way were cut off".into()),
     }
+    if let Some(answering) = answering {
+        answering.end().await;
+    }
     tracing::info!("stopped");
     app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
+}
+
+/// Makes the socket for the operator. Without one, the server serves all the same.
+fn answer_operator(app: &Arc<App>) -> Option<Answering> {
+    match Listening::beside(&app.config.data) {
+        Ok(socket) => Some(socket.start(Arc::clone(app))),
+        Err(sentence) => {
+            tracing::warn!("{sentence}: `orgd admin` and the like work when the server has stopped only");
+            None
+        }
+    }
 }
