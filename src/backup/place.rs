@@ -32,7 +32,8 @@ impl Place {
     /// One sentence for the operator: there is such a file already, or its folder can't be written to.
     pub fn new(path: &Path, may_replace: bool, source: Option<&Path>) -> Outcome<Place> {
         let shown = path.display();
-        if path.file_name().is_none() || path.is_dir() {
+        // A device is nothing that could be replaced.
+        if path.file_name().is_none() || path.metadata().is_ok_and(|about| !about.is_file()) {
             return Err(format!("{shown} is not the name of a file"));
         }
         if source.is_some_and(|source| is_same(source, path)) {

@@ -4,6 +4,7 @@
 
 #[path = "../api/support/archives.rs"]
 mod archives;
+mod backup;
 mod chaos_proxy;
 mod cli;
 mod control;
