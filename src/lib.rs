@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "console")]
 pub mod console;
+pub mod control;
 pub mod dns;
 pub mod error;
 mod http;

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["resources"],
     &["console"],
     &["admin", "background", "routes"],
+    &["control"],
     &["http"],
     &["lib"],
     &["cli"],

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use orgd::admin;
-use orgd::store::Storage;
+use orgd::control::Request;
+use serde_json::Value;
 
-use super::data::{DataOption, is_there, open};
-use super::owner::{option_names, sentence_by};
-use super::{CommandResult, print_json, read_line, sentence};
+use super::data::{DataOption, ask_lines};
+use super::owner::{named, option_names};
+use super::{CommandResult, print_json, read_line};
 
 #[derive(Subcommand)]
 pub(super) enum Admin {
@@ -89,35 +89,30 @@ impl Admin {
 
 /// Runs one of them.
 pub(super) async fn run(command: Admin) -> CommandResult {
-    let reads_password = matches!(command, Admin::ResetPassword { password_stdin: true, .. });
-    let given = if reads_password { Some(read_line()?) } else { None };
     let data = command.data();
-    is_there(&data)?;
-    let app = open(Storage::File(data.clone()), data).await?;
-    match command {
-        Admin::ResetPassword { email, .. } => {
-            let password = given.clone().unwrap_or_else(|| admin::random_password(&app.ids));
-            let reset = admin::reset_password(&app, email, password.clone()).await;
-            reset.map_err(|cause| sentence_by(&option_names(true), cause))?;
-            if given.is_none() {
-                println!("{password}");
-            }
+    let request = match command {
+        Admin::ResetPassword { email, password_stdin, .. } => {
+            let password = if password_stdin { Some(read_line()?) } else { None };
+            Request::ResetPassword { email, password }
+        }
+        Admin::ResetLink { email, .. } => Request::ResetLink { email },
+        Admin::RemoveTwoFactor { email, .. } => Request::RemoveTwoFactor { email },
+        Admin::EndSessions { email, .. } => Request::EndSessions { email },
+        Admin::FreeDomain { domain, .. } => Request::FreeDomain { domain },
+        Admin::FreeAddress { email, account, .. } => Request::FreeAddress { email, account },
+        Admin::ListUsers { .. } => Request::ListUsers,
+    };
+    let outcome = ask_lines(&data, request, |line| print_for_people(&line)).await;
+    outcome.map_err(|failure| named(&option_names(true), failure))
+}
+
+/// What is alone in its line is printed without its name, as scripts take it.
+fn print_for_people(line: &Value) -> CommandResult {
+    match line.as_object().map(|fields| fields.iter().collect::<Vec<_>>()).as_deref() {
+        Some([(_, Value::String(text))]) => {
+            println!("{text}");
             Ok(())
         }
-        Admin::ResetLink { email, .. } => {
-            println!("{}", admin::reset_link(&app, email).await.map_err(sentence)?);
-            Ok(())
-        }
-        Admin::RemoveTwoFactor { email, .. } => admin::remove_two_factor(&app, email).await.map_err(sentence),
-        Admin::EndSessions { email, .. } => admin::end_sessions(&app, email).await.map_err(sentence),
-        Admin::FreeDomain { domain, .. } => {
-            let freed = admin::free_domain(&app, domain).await.map_err(sentence)?;
-            freed.iter().try_for_each(print_json)
-        }
-        Admin::FreeAddress { email, account, .. } => {
-            let freed = admin::free_address(&app, email, account).await.map_err(sentence)?;
-            freed.iter().try_for_each(print_json)
-        }
-        Admin::ListUsers { .. } => admin::list_users(&app).map_err(sentence)?.iter().try_for_each(print_json),
+        _ => print_json(line),
     }
 }

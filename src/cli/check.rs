@@ -2,30 +2,29 @@
 
 use std::path::PathBuf;
 
-use orgd::error::Error;
-use orgd::resources;
-use orgd::store::Storage;
+use orgd::control::{Failure, Piece, Request};
 
 use super::CommandResult;
-use super::data::{is_there, open};
+use super::data::ask;
 
-/// Prints what is wrong with the data file, which is opened without a write.
+/// Prints what is wrong with the data file: by its server or, where none holds it, by opening it without a write.
 pub(super) async fn run(data: PathBuf) -> CommandResult {
-    is_there(&data)?;
-    let app = open(Storage::Untouched(data.clone()), data).await?;
-    let unreadable = |cause: Error| {
-        let shown = app.config.data.display().to_string();
-        orgd::store::damaged(&shown, &cause.to_string())
-    };
-    let mut problems = resources::integrity::check(&app.store).map_err(unreadable)?;
-    let secrets = app.store.read(|tx| resources::secrets::check(tx, &app.vault, &mut problems));
-    secrets.map_err(unreadable)?;
-    if problems.is_empty() {
-        println!("no problems found");
-        return Ok(());
+    Ok(walk(data).await?)
+}
+
+async fn walk(data: PathBuf) -> Result<(), Failure> {
+    let mut answer = ask(&data, Request::Check).await?;
+    while let Some(piece) = answer.next().await? {
+        let Piece::Line(line) = piece else { continue };
+        if let Some(problem) = line["problem"].as_str() {
+            println!("{problem}");
+        }
     }
-    for problem in &problems {
-        println!("{problem}");
+    println!("no problems found");
+    if answer.is_of_server() {
+        println!(
+            "The server holds the file: its checksums can be proved on a backup, or when it has stopped."
+        );
     }
-    Err(format!("{} problems were found", problems.len()))
+    Ok(())
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use orgd::admin;
 use orgd::app::App;
 use orgd::config::Config;
+use orgd::control::{self, Answer, Failure, Piece, Request};
 use orgd::store::Storage;
+use serde_json::Value;
 
 use super::CommandResult;
 
@@ -28,13 +30,23 @@ pub(super) async fn open(place: Storage, data: PathBuf) -> Result<Arc<App>, Stri
     admin::open(config_of(data)?, place, Arc::default()).await
 }
 
-/// Refuses what is no data file, before one would be made.
-pub(super) fn is_there(data: &Path) -> CommandResult {
-    let shown = data.display();
-    match std::fs::metadata(data) {
-        Err(_) => Err(format!("there is no data file at {shown}")),
-        Ok(about) if !about.is_file() => Err(format!("{shown} is not a file")),
-        Ok(about) if about.len() == 0 => Err(format!("{shown} is empty: put a good copy in its place")),
-        Ok(_) => Ok(()),
+/// Has a request carried out by the server that holds the file or, where none does, in this process.
+pub(super) async fn ask(data: &Path, request: Request) -> Result<Answer, Failure> {
+    control::ask(data, request, || config_of(data.to_owned())).await
+}
+
+/// The same, for a request that answers lines only; each is handed over as it comes.
+pub(super) async fn ask_lines(
+    data: &Path,
+    request: Request,
+    mut take: impl FnMut(Value) -> CommandResult,
+) -> Result<(), Failure> {
+    let mut answer = ask(data, request).await?;
+    while let Some(piece) = answer.next().await? {
+        match piece {
+            Piece::Line(line) => take(line)?,
+            Piece::Bytes(_) => return Err("the answer holds bytes where lines were expected".into()),
+        }
     }
+    Ok(())
 }

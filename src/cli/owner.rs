@@ -1,8 +1,7 @@
 //! What the first owner's fields are called where the operator writes them, so that errors can name them.
 
+use orgd::control::Failure;
 use orgd::error::Error;
-
-use super::sentence;
 
 /// What the fields of the first owner and of their organization are called where the operator writes them.
 pub(super) type OwnerNames = [(&'static str, &'static str); 5];
@@ -25,11 +24,15 @@ pub(super) const SETTING_NAMES: OwnerNames = [
     ("api_key", "ORGD_BOOTSTRAP_API_KEY"),
 ];
 
-/// The same, beginning with the name of what is wrong.
+/// What the operator reads of an error, beginning with the name of what is wrong.
 pub(super) fn sentence_by(names: &OwnerNames, cause: Error) -> String {
-    let field = cause.envelope().attr;
-    match names.iter().find(|(name, _)| Some(*name) == field) {
-        Some((_, name)) => format!("{name}: {cause}"),
-        None => sentence(cause),
+    named(names, cause.into())
+}
+
+/// The same of a request's failure.
+pub(super) fn named(names: &OwnerNames, Failure { sentence, field }: Failure) -> String {
+    match names.iter().find(|(name, _)| Some(*name) == field.as_deref()) {
+        Some((_, name)) => format!("{name}: {sentence}"),
+        None => sentence,
     }
 }

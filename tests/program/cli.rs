@@ -124,7 +124,6 @@ fn a_file_serves_one_process() {
     let (_folder, file) = place();
     let _server = Serving::start(&file, &[]);
     refused(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&file)], "in use by another orgd process");
-    refused(&["check", "--data", shown(&file)], "in use by another orgd process");
     refused(
         &["bootstrap", "--data", shown(&file), "--email", "a@b.co", "--organization", "X"],
         "in use by another orgd process",

@@ -6,6 +6,7 @@
 mod archives;
 mod chaos_proxy;
 mod cli;
+mod control;
 mod crash;
 mod damage;
 mod docs;

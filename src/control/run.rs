@@ -1,0 +1,68 @@
+//! Carries requests out, in the server and on a file that no server holds alike.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Failure, Out, Request};
+use crate::admin;
+use crate::app::App;
+use crate::error::Error;
+use crate::resources::{integrity, secrets};
+use crate::store::damaged;
+
+/// Does what the request says, and hands over what comes of it.
+///
+/// # Errors
+/// Why it was not done, for the operator.
+pub async fn run(app: &Arc<App>, request: Request, out: &Out) -> Result<(), Failure> {
+    match request {
+        Request::ListUsers => each(out, admin::list_users(app)?).await,
+        Request::ResetPassword { email, password } => {
+            let password_was_given = password.is_some();
+            let password = password.unwrap_or_else(|| admin::random_password(&app.ids));
+            admin::reset_password(app, email, password.clone()).await?;
+            if !password_was_given {
+                out.line(&json!({"password": password})).await?;
+            }
+            Ok(())
+        }
+        Request::ResetLink { email } => {
+            Ok(out.line(&json!({"link": admin::reset_link(app, email).await?})).await?)
+        }
+        Request::RemoveTwoFactor { email } => Ok(admin::remove_two_factor(app, email).await?),
+        Request::EndSessions { email } => Ok(admin::end_sessions(app, email).await?),
+        Request::FreeDomain { domain } => each(out, admin::free_domain(app, domain).await?).await,
+        Request::FreeAddress { email, account } => {
+            each(out, admin::free_address(app, email, account).await?).await
+        }
+        Request::Check => check(app, out).await,
+    }
+}
+
+async fn each(out: &Out, lines: impl IntoIterator<Item = impl Serialize>) -> Result<(), Failure> {
+    for line in lines {
+        out.line(&line).await?;
+    }
+    Ok(())
+}
+
+/// Walks one snapshot, on a thread that may wait.
+async fn check(app: &Arc<App>, out: &Out) -> Result<(), Failure> {
+    let walked = Arc::clone(app);
+    let walk = tokio::task::spawn_blocking(move || {
+        let mut problems = integrity::check(&walked.store)?;
+        walked.store.read(|tx| secrets::check(tx, &walked.vault, &mut problems))?;
+        Ok(problems)
+    });
+    let outcome =
+        walk.await.unwrap_or_else(|cause| Err(Error::internal(format!("the check ended: {cause}"))));
+    let shown = app.config.data.display().to_string();
+    let problems = outcome.map_err(|cause| damaged(&shown, &cause.to_string()))?;
+    for problem in &problems {
+        out.line(&json!({"problem": problem})).await?;
+    }
+    out.line(&json!({"problems": problems.len()})).await?;
+    if problems.is_empty() { Ok(()) } else { Err(format!("{} problems were found", problems.len()).into()) }
+}
