@@ -11,7 +11,11 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "error"],
     &["backoff", "dns", "outbound", "store", "vault"],
     &["config", "ids"],
+<<<<<<< HEAD
     &["backup_folder", "logging", "notices", "pool", "task_results", "turns"],
+=======
+    &["certificates", "logging", "notices", "pool", "task_results", "turns"],
+>>>>>>> main
     &["api"],
     &["auth"],
     &["app"],
@@ -45,7 +49,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("maud::", &["console"]),
     ("qrcodegen::", &["console"]),
     ("redb::", &["store"]),
-    ("rustls::", &["outbound"]),
+    ("rustls::", &["certificates", "http", "outbound"]),
 ];
 
 struct Source {
