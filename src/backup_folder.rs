@@ -109,7 +109,7 @@ impl Desk {
 
     /// Whether one is being made, or about to be.
     pub fn is_busy(&self) -> bool {
-        self.is_busy.load(Ordering::Acquire) || self.is_wanted.load(Ordering::Acquire)
+        self.is_wanted() || self.is_busy.load(Ordering::Acquire)
     }
 
     /// Ends when somebody wants one.
@@ -117,14 +117,15 @@ impl Desk {
         self.wanted.notified().await;
     }
 
-    /// Whether somebody wants one, who is served from now on.
-    pub fn take(&self) -> bool {
-        self.is_wanted.swap(false, Ordering::AcqRel)
+    /// Whether somebody wants one.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Acquire)
     }
 
-    /// Says for as long as what is returned lives that one is being made.
+    /// Says for as long as what is returned lives that one is being made, for whoever has wanted one by now.
     pub fn begin(&self) -> Busy<'_> {
         self.is_busy.store(true, Ordering::Release);
+        self.is_wanted.store(false, Ordering::Release);
         Busy(self)
     }
 }

@@ -9,12 +9,9 @@ pub mod app;
 pub mod auth;
 pub mod background;
 pub mod backoff;
-<<<<<<< HEAD
 pub mod backup;
 pub mod backup_folder;
-=======
 pub mod certificates;
->>>>>>> main
 pub mod clock;
 pub mod config;
 #[cfg(feature = "console")]

@@ -11,11 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "error"],
     &["backoff", "dns", "outbound", "store", "vault"],
     &["config", "ids"],
-<<<<<<< HEAD
-    &["backup_folder", "logging", "notices", "pool", "task_results", "turns"],
-=======
-    &["certificates", "logging", "notices", "pool", "task_results", "turns"],
->>>>>>> main
+    &["backup_folder", "certificates", "logging", "notices", "pool", "task_results", "turns"],
     &["api"],
     &["auth"],
     &["app"],

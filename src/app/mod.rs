@@ -15,11 +15,8 @@ use crate::api::{Actor, Ctx, Source};
 use crate::auth::blocks;
 use crate::auth::guesses::{Guess, RefusedGuess, Slot};
 use crate::auth::throttle::Throttles;
-<<<<<<< HEAD
 use crate::backup_folder::{self, Desk};
-=======
 use crate::certificates::Certificates;
->>>>>>> main
 use crate::clock::{Clock, Ids, Time};
 use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
 use crate::dns::Dns;

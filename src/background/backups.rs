@@ -55,7 +55,7 @@ impl Task for Backups {
             last.map(|last| last.plus_seconds(every))
         };
         let is_due = due().is_none_or(|due| due <= app.clock.now());
-        if self.desk.take() || is_due {
+        if self.desk.is_wanted() || is_due {
             self.make(app).await?;
         }
         Ok(due())

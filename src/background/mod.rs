@@ -1,10 +1,7 @@
 //! Background tasks: each looks at stored state and acts on it.
 
-<<<<<<< HEAD
 mod backups;
-=======
 mod certificates;
->>>>>>> main
 mod exports;
 pub mod mailer;
 pub mod proxy_records;

@@ -8,6 +8,8 @@ use super::Outcome;
 
 /// The name of a file to be, and the turn in its folder. One process at a time writes into a folder.
 pub struct Place {
+    /// As it was named: a key lies beside it, where `path` is what a link leads to.
+    named: PathBuf,
     path: PathBuf,
     part: PathBuf,
     folder: File,
@@ -20,9 +22,10 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
-/// The same file under the name that it really has: what stands for it may be a link.
-pub(super) fn resolved(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+/// The file that a link leads to.
+fn resolved(path: &Path) -> PathBuf {
+    let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
+    target.unwrap_or_else(|| path.to_owned())
 }
 
 impl Place {
@@ -44,7 +47,7 @@ impl Place {
                 "{shown} is there already: name another place, or replace it with --replace"
             ));
         }
-        let path = resolved(path);
+        let (named, path) = (path.to_owned(), resolved(path));
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -60,12 +63,17 @@ impl Place {
                 folder.display()
             ));
         }
-        Ok(Place { part: with_ending(&path, ".part"), path, folder: opened, may_replace })
+        Ok(Place { named, part: with_ending(&path, ".part"), path, folder: opened, may_replace })
     }
 
     /// What the file will be called.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What it was called by the operator.
+    pub(super) fn named(&self) -> &Path {
+        &self.named
     }
 
     /// Writes the file under its other name. What a failure leaves is removed.
@@ -97,7 +105,7 @@ impl Place {
 
     /// Writes a small secret beside the file, at once or not at all.
     pub(super) fn write_beside(&self, ending: &str, text: &str) -> Outcome<PathBuf> {
-        let path = with_ending(&self.path, ending);
+        let path = with_ending(&self.named, ending);
         let part = with_ending(&path, ".part");
         let written = || {
             let mut options = OpenOptions::new();

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::place::resolved;
 use super::{CACHE_BYTES, LineReader, Outcome, Place, Proof, closed, proof, prove};
 use crate::backup_folder::stamp;
 use crate::clock::Time;
@@ -112,7 +111,7 @@ impl Swap {
         let (proof, key, lost_secrets) = place.judge(|part| {
             let proof = prove(part, true)?;
             proof.equals(wanted.map_or(&contents, |wanted| &wanted.contents))?;
-            let (key, is_lost) = fitting_key(part, place.path(), came, wish)?;
+            let (key, is_lost) = fitting_key(part, place.named(), came, wish)?;
             Ok((proof, key, is_lost))
         })?;
         let key = key.map(|text| place.write_beside(".key", &text)).transpose()?;
@@ -142,7 +141,7 @@ fn write(rows: &mut dyn Rows, part: &Path) -> Outcome<Contents> {
 }
 
 fn read_key(data: &Path) -> Outcome<Option<String>> {
-    let path = vault::key_path(&resolved(data));
+    let path = vault::key_path(data);
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text)),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),

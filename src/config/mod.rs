@@ -156,11 +156,10 @@ pub struct Config {
     pub new_secret_key: bool,
 
     #[command(flatten)]
-<<<<<<< HEAD
     pub backups: Backups,
-=======
+
+    #[command(flatten)]
     pub tls: Tls,
->>>>>>> main
 
     #[command(flatten)]
     pub exports: Exports,
