@@ -7,7 +7,7 @@ pub mod route;
 pub mod sign_in_link;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 
@@ -15,6 +15,7 @@ use crate::api::{Actor, Ctx, Source};
 use crate::auth::blocks;
 use crate::auth::guesses::{Guess, RefusedGuess, Slot};
 use crate::auth::throttle::Throttles;
+use crate::certificates::Certificates;
 use crate::clock::{Clock, Ids, Time};
 use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
 use crate::dns::Dns;
@@ -57,6 +58,8 @@ pub struct App {
     pub sign_in_link: SignInLink,
     /// When the process began to serve.
     pub started_at: Time,
+    /// What connections over TLS are shown; none where the server speaks plain HTTP.
+    pub certificates: OnceLock<Arc<Certificates>>,
     /// Forms of pages that must not be sent twice.
     pub once: Once,
     parse_permits: Semaphore,
@@ -86,6 +89,7 @@ impl App {
             work: Pool::new(budgets.work),
             task_results: TaskResults::default(),
             sign_in_link: SignInLink::default(),
+            certificates: OnceLock::new(),
             once: Once::default(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }

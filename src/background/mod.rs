@@ -1,5 +1,6 @@
 //! Background tasks: each looks at stored state and acts on it.
 
+mod certificates;
 mod exports;
 pub mod mailer;
 pub mod proxy_records;
@@ -19,6 +20,9 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some(mailer) = mailer::Mailer::of(&app.config) {
         tasks.spawn(drive(mailer, Arc::clone(app)));
+    }
+    if let Some(certificates) = app.certificates.get() {
+        tasks.spawn(drive(certificates::Refresher(Arc::clone(certificates)), Arc::clone(app)));
     }
     tasks.spawn(drive(proxy_records::Follower, Arc::clone(app)));
     tasks.spawn(drive(session_cleanup::SessionCleanup, Arc::clone(app)));

@@ -12,7 +12,7 @@ use super::owner::{SETTING_NAMES, sentence_by};
 use super::{CommandResult, sentence};
 
 /// Makes who is to be made at the start, and says how to begin.
-pub(super) async fn greet(app: &Arc<App>, address: SocketAddr) -> CommandResult {
+pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> CommandResult {
     if app.config.dev {
         let (made, password) = admin::demo(app).await.map_err(sentence)?;
         println!(
@@ -23,9 +23,9 @@ pub(super) async fn greet(app: &Arc<App>, address: SocketAddr) -> CommandResult 
         if app.config.has_console() {
             let token = app.ids.base62::<32>();
             app.sign_in_link.set(&token, made.user_id);
-            println!("Open in a browser, signed in, once:\n  http://{address}/login/link/{token}");
+            println!("Open in a browser, signed in, once:\n  {scheme}://{address}/login/link/{token}");
         }
-        println!("Or try:\n  {}", example(address, &made));
+        println!("Or try:\n  {}", example(scheme, address, &made));
         return Ok(());
     }
     let empty = app.store.read(resources::users::none_yet).map_err(sentence)?;
@@ -55,10 +55,10 @@ pub(super) async fn greet(app: &Arc<App>, address: SocketAddr) -> CommandResult 
     }
     println!("The data file is empty. Make its first owner from this machine:");
     if app.config.has_console() {
-        println!("  {}/setup", address_for_people(&app.config, address));
+        println!("  {}/setup", address_for_people(&app.config, scheme, address));
         println!("or with");
     }
-    println!("  {}", sign_up_example(address));
+    println!("  {}", sign_up_example(scheme, address));
     println!(
         "From elsewhere, type the set-up code, or send it in the header X-Setup-Code: {}",
         app.setup_code
@@ -67,20 +67,23 @@ pub(super) async fn greet(app: &Arc<App>, address: SocketAddr) -> CommandResult 
 }
 
 /// Where a browser reaches the server.
-fn address_for_people(config: &Config, address: SocketAddr) -> String {
+fn address_for_people(config: &Config, scheme: &str, address: SocketAddr) -> String {
     match &config.site_url {
         Some(site) => site.trim_end_matches('/').to_owned(),
-        None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
-        None => format!("http://{address}"),
+        None if address.ip().is_unspecified() => format!("{scheme}://localhost:{}", address.port()),
+        None => format!("{scheme}://{address}"),
     }
 }
 
-fn example(address: SocketAddr, made: &Bootstrapped) -> String {
-    format!("curl -H 'Authorization: Bearer {}' http://{address}/api/organizations/@current/", made.api_key)
+fn example(scheme: &str, address: SocketAddr, made: &Bootstrapped) -> String {
+    format!(
+        "curl -H 'Authorization: Bearer {}' {scheme}://{address}/api/organizations/@current/",
+        made.api_key
+    )
 }
 
-fn sign_up_example(address: SocketAddr) -> String {
+fn sign_up_example(scheme: &str, address: SocketAddr) -> String {
     format!(
-        "curl -c orgd.cookies -H 'Content-Type: application/json' -d '{{\"first_name\": \"Ada\", \"email\": \"ada@example.com\", \"password\": \"change-this-Passphrase\", \"organization_name\": \"Acme\"}}' http://{address}/api/signup/"
+        "curl -c orgd.cookies -H 'Content-Type: application/json' -d '{{\"first_name\": \"Ada\", \"email\": \"ada@example.com\", \"password\": \"change-this-Passphrase\", \"organization_name\": \"Acme\"}}' {scheme}://{address}/api/signup/"
     )
 }

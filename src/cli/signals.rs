@@ -1,5 +1,8 @@
 //! The signals that the server hears.
 
+use std::sync::Arc;
+
+use orgd::certificates::Certificates;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CommandResult;
@@ -31,13 +34,19 @@ fn hear(kind: SignalKind) -> Result<Signal, String> {
 }
 
 /// Keeps the signals from ending the process that tell other programs to read their settings again, as terminals
-/// and log rotation send them.
-pub(super) fn ignore_signals() -> CommandResult {
-    let signals = [
-        ("SIGHUP", hear(SignalKind::hangup())?),
-        ("SIGUSR1", hear(SignalKind::user_defined1())?),
-        ("SIGUSR2", hear(SignalKind::user_defined2())?),
-    ];
+/// and log rotation send them. The certificate, where there is one, is read again on SIGHUP.
+pub(super) fn ignore_signals(certificates: Option<Arc<Certificates>>) -> CommandResult {
+    let mut hangups = hear(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match &certificates {
+                Some(certificates) => certificates.call(),
+                None => tracing::info!("SIGHUP is ignored: settings are read at the start only"),
+            }
+        }
+    });
+    let signals =
+        [("SIGUSR1", hear(SignalKind::user_defined1())?), ("SIGUSR2", hear(SignalKind::user_defined2())?)];
     for (name, mut signal) in signals {
         tokio::spawn(async move {
             while signal.recv().await.is_some() {

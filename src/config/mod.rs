@@ -5,6 +5,7 @@ mod memory;
 mod networks;
 mod plugins;
 mod secret;
+mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::{Networks, network_of};
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
+pub use tls::Tls;
 
 use crate::outbound::AddressPolicy;
 
@@ -150,6 +152,9 @@ pub struct Config {
     /// makes one where there is none. Sealed secrets are lost and have to be entered again.
     #[arg(long)]
     pub new_secret_key: bool,
+
+    #[command(flatten)]
+    pub tls: Tls,
 
     #[command(flatten)]
     pub exports: Exports,
@@ -357,6 +362,7 @@ impl Config {
     /// # Errors
     /// A sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
+        self.tls.files()?;
         if self.smtp_url.is_some() && self.site_url.is_none() && !self.dev {
             let needs = "--smtp-url needs --site-url (ORGD_SITE_URL): links in mails begin with it, and whoever \
                          sends a request could choose their host otherwise";

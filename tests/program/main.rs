@@ -29,6 +29,7 @@ mod signals;
 mod support;
 #[path = "../api/support/timing.rs"]
 mod timing;
+mod tls;
 #[path = "../api/support/web.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
 mod web;
