@@ -9,10 +9,14 @@ pub mod app;
 pub mod auth;
 pub mod background;
 pub mod backoff;
+pub mod backup;
+pub mod backup_folder;
+pub mod certificates;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "console")]
 pub mod console;
+pub mod control;
 pub mod dns;
 pub mod error;
 mod http;
@@ -31,13 +35,12 @@ pub mod vault;
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
-
 use app::App;
+pub use http::Listeners;
 
-/// Serves on the listener until `stop` comes; then requests under way finish and background work ends.
-pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
+/// Serves on the listeners until `stop` comes; then requests under way finish and background work ends.
+pub async fn serve(app: Arc<App>, listeners: impl Into<Listeners>, stop: impl Future<Output = ()>) {
     let mut tasks = background::start(&app);
-    http::serve(Arc::clone(&app), listener, stop).await;
+    http::serve(Arc::clone(&app), listeners.into(), stop).await;
     tasks.shutdown().await;
 }

@@ -11,15 +11,18 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "error"],
     &["backoff", "dns", "outbound", "store", "vault"],
     &["config", "ids"],
-    &["logging", "notices", "pool", "task_results", "turns"],
+    &["backup_folder", "certificates", "logging", "notices", "pool", "task_results", "turns"],
     &["api"],
     &["auth"],
     &["app"],
     &["resources"],
+    &["backup"],
     &["console"],
     &["admin", "background", "routes"],
+    &["control"],
     &["http"],
     &["lib"],
+    &["cli"],
     &["main"],
 ];
 
@@ -42,7 +45,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("maud::", &["console"]),
     ("qrcodegen::", &["console"]),
     ("redb::", &["store"]),
-    ("rustls::", &["outbound"]),
+    ("rustls::", &["certificates", "http", "outbound"]),
 ];
 
 struct Source {

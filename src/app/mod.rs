@@ -7,7 +7,7 @@ pub mod route;
 pub mod sign_in_link;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 
@@ -15,6 +15,8 @@ use crate::api::{Actor, Ctx, Source};
 use crate::auth::blocks;
 use crate::auth::guesses::{Guess, RefusedGuess, Slot};
 use crate::auth::throttle::Throttles;
+use crate::backup_folder::{self, Desk};
+use crate::certificates::Certificates;
 use crate::clock::{Clock, Ids, Time};
 use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
 use crate::dns::Dns;
@@ -53,10 +55,14 @@ pub struct App {
     pub work: Arc<Pool>,
     /// How each background task's last run ended.
     pub task_results: TaskResults,
+    /// Who wants a backup, and whether one is being made.
+    pub backups: Arc<Desk>,
     /// Opens the pages for local work, signed in, once.
     pub sign_in_link: SignInLink,
     /// When the process began to serve.
     pub started_at: Time,
+    /// What connections over TLS are shown; none where the server speaks plain HTTP.
+    pub certificates: OnceLock<Arc<Certificates>>,
     /// Forms of pages that must not be sent twice.
     pub once: Once,
     parse_permits: Semaphore,
@@ -85,10 +91,17 @@ impl App {
             hash_permits: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
             work: Pool::new(budgets.work),
             task_results: TaskResults::default(),
+            backups: Arc::default(),
             sign_in_link: SignInLink::default(),
+            certificates: OnceLock::new(),
             once: Once::default(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }
+    }
+
+    /// Why the server's backups are not as they should be, if they are not.
+    pub fn backups_in_doubt(&self) -> Option<String> {
+        backup_folder::doubt(&self.config.backups, self.started_at, self.clock.now())
     }
 
     /// Runs slow work for a caller, such as hashing a password, on a thread of its own, a few at a time.

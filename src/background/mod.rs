@@ -1,5 +1,7 @@
 //! Background tasks: each looks at stored state and acts on it.
 
+mod backups;
+mod certificates;
 mod exports;
 pub mod mailer;
 pub mod proxy_records;
@@ -20,9 +22,15 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
     if let Some(mailer) = mailer::Mailer::of(&app.config) {
         tasks.spawn(drive(mailer, Arc::clone(app)));
     }
+    if let Some(certificates) = app.certificates.get() {
+        tasks.spawn(drive(certificates::Refresher(Arc::clone(certificates)), Arc::clone(app)));
+    }
     tasks.spawn(drive(proxy_records::Follower, Arc::clone(app)));
     tasks.spawn(drive(session_cleanup::SessionCleanup, Arc::clone(app)));
     tasks.spawn(drive(exports::Driver::new(app), Arc::clone(app)));
+    if let Some(backups) = backups::Backups::of(&app.config, &app.backups) {
+        tasks.spawn(drive(backups, Arc::clone(app)));
+    }
     tasks.spawn(drive(retention::Retention::default(), Arc::clone(app)));
     tasks
 }

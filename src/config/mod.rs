@@ -1,10 +1,12 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
+mod backups;
 mod exports;
 mod memory;
 mod networks;
 mod plugins;
 mod secret;
+mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,11 +15,13 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
+pub use backups::{Backups, Every, Keep, KeepUnit, Tier};
 pub use exports::Exports;
 pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::{Networks, network_of};
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
+pub use tls::Tls;
 
 use crate::outbound::AddressPolicy;
 
@@ -150,6 +154,12 @@ pub struct Config {
     /// makes one where there is none. Sealed secrets are lost and have to be entered again.
     #[arg(long)]
     pub new_secret_key: bool,
+
+    #[command(flatten)]
+    pub backups: Backups,
+
+    #[command(flatten)]
+    pub tls: Tls,
 
     #[command(flatten)]
     pub exports: Exports,
@@ -357,6 +367,7 @@ impl Config {
     /// # Errors
     /// A sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
+        self.tls.files()?;
         if self.smtp_url.is_some() && self.site_url.is_none() && !self.dev {
             let needs = "--smtp-url needs --site-url (ORGD_SITE_URL): links in mails begin with it, and whoever \
                          sends a request could choose their host otherwise";

@@ -20,6 +20,25 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// What a request came in by.
+#[derive(Clone, Copy)]
+pub(super) struct Connection {
+    /// The other end.
+    pub(super) peer: IpAddr,
+    pub(super) door: Door,
+}
+
+/// What a listener does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    Http,
+    Https,
+    /// Sends everybody on to HTTPS on this port.
+    Redirect {
+        port: u16,
+    },
+}
+
 /// Who sends a request, as far as that is believed.
 pub(super) struct Client {
     /// The caller's address.
@@ -35,14 +54,15 @@ impl Client {
     pub(super) fn of(
         headers: &RequestHeaders<'_>,
         head: &Parts,
-        connection: IpAddr,
+        connection: Connection,
         config: &Config,
     ) -> Client {
+        let Connection { peer: connection, door } = connection;
         let mut why = Way::direct(connection);
         why.is_trusted = config.trust_proxy.hold(connection);
         why.has_proxy_headers = headers.is_forwarded();
         let requested = requested_host(headers, head);
-        let (mut address, mut scheme, mut host) = (connection, "http", Cow::Borrowed(requested));
+        let (mut address, mut scheme, mut host) = (connection, door.scheme(), Cow::Borrowed(requested));
         if why.has_proxy_headers && why.is_trusted {
             let proxy = ProxyHeaders::of(headers, &head.headers);
             (address, why.proxies) = walk(&proxy.addresses, connection, &config.trust_proxy);
@@ -70,6 +90,12 @@ impl Client {
             None => [scheme, "://", if host.is_empty() { "localhost" } else { &host }].concat(),
         };
         Client { address, origin, is_forwarded, why }
+    }
+}
+
+impl Door {
+    fn scheme(self) -> &'static str {
+        if self == Door::Https { "https" } else { "http" }
     }
 }
 
@@ -122,7 +148,7 @@ pub(super) fn check_host(headers: &RequestHeaders<'_>, head: &Parts) -> Result<(
 }
 
 /// The host that the request itself names; empty where it names none.
-fn requested_host<'a>(headers: &RequestHeaders<'a>, head: &'a Parts) -> &'a str {
+pub(super) fn requested_host<'a>(headers: &RequestHeaders<'a>, head: &'a Parts) -> &'a str {
     let of_address = || head.uri.authority().map(hyper::http::uri::Authority::as_str);
     text(headers.host).or_else(of_address).filter(|host| is_host(host)).unwrap_or_default()
 }
@@ -256,7 +282,7 @@ fn scheme_of(text: &str) -> Option<&'static str> {
 }
 
 /// A host without its port.
-fn without_port(text: &str) -> &str {
+pub(super) fn without_port(text: &str) -> &str {
     if let Some(rest) = text.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();
     }

@@ -12,11 +12,14 @@ mod head;
 mod headers;
 mod last_use;
 mod pulse;
+mod redirect;
 mod request_log;
 mod respond;
 mod server;
 mod service;
 mod site;
+mod tls;
 mod wire;
 
+pub use server::Listeners;
 pub(crate) use server::serve;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,18 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
+use super::forwarded::{self, Door};
 use super::pulse::{ConnectionPlace, Connections, Pulse};
 use super::service;
-use super::wire::{Pieces, WatchedSocket};
+use super::tls::shake_hands;
+use super::wire::{Begun, Pieces, Socket, WatchedSocket};
 use crate::app::App;
 use crate::config::HEAD_BYTES_MAX;
 
@@ -35,20 +38,51 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long a peer may take to agree that an idle connection ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Where connections come in.
+pub struct Listeners {
+    /// Serves; over TLS where there is a certificate.
+    pub main: TcpListener,
+    /// Sends everybody on to HTTPS.
+    pub redirect: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(main: TcpListener) -> Listeners {
+        Listeners { main, redirect: None }
+    }
+}
+
+impl Listeners {
+    /// The next connection, and whether it is to be sent on.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, bool)> {
+        let Some(redirect) = &self.redirect else {
+            return self.main.accept().await.map(|(stream, peer)| (stream, peer, false));
+        };
+        let (accepted, is_redirect) = tokio::select! {
+            accepted = self.main.accept() => (accepted, false),
+            accepted = redirect.accept() => (accepted, true),
+        };
+        accepted.map(|(stream, peer)| (stream, peer, is_redirect))
+    }
+}
+
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
-pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future<Output = ()>) {
+    let port = listeners.main.local_addr().map_or(0, |address| address.port());
+    let served = if app.certificates.get().is_some() { Door::Https } else { Door::Http };
     let config = &app.config;
     let connections = Connections::new(config.connections_max, config.connections_per_address());
     let (stopping, _) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
         let next = async {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
+            match listeners.accept().await {
+                Ok((stream, peer, is_redirect)) => {
                     // An IPv4 caller on an IPv6 socket is the same caller.
                     let peer = peer.ip().to_canonical();
                     let place = connections.admit(peer, config.trust_proxy.hold(peer)).await;
-                    Ok((stream, peer, place))
+                    let door = if is_redirect { Door::Redirect { port } } else { served };
+                    Ok((stream, forwarded::Connection { peer, door }, place))
                 }
                 Err(cause) => Err(cause),
             }
@@ -58,11 +92,11 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, peer, Some(place))) => {
-                tokio::spawn(connection(Arc::clone(&app), stream, peer, place, stopping.subscribe()));
+            Ok((stream, from, Some(place))) => {
+                tokio::spawn(connection(Arc::clone(&app), stream, from, place, stopping.subscribe()));
             }
-            Ok((_, peer, None)) => {
-                debug!(%peer, "an address has its share of connections; one more is closed")
+            Ok((_, from, None)) => {
+                debug!(peer = %from.peer, "an address has its share of connections; one more is closed")
             }
             Err(cause) => {
                 warn!(%cause, "a connection could not be accepted");
@@ -70,7 +104,7 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     let time = Duration::from_secs(app.config.drain_seconds_max);
     let _ = stopping.send(());
     // Closed once every connection has let go of its end.
@@ -82,28 +116,32 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Futur
 /// One connection, from its first byte to its end. It holds its place until then.
 async fn connection(
     app: Arc<App>,
-    mut stream: TcpStream,
-    peer: IpAddr,
+    stream: TcpStream,
+    from: forwarded::Connection,
     place: ConnectionPlace,
     mut stopping: watch::Receiver<()>,
 ) {
     let pulse = &place.pulse;
     let _ = stream.set_nodelay(true);
     let idle_time = Duration::from_secs(app.config.header_seconds_max);
-    let first = tokio::select! {
+    let certificates = app.certificates.get().filter(|_| from.door == Door::Https);
+    let opening = open(stream, idle_time, certificates.map(|certificates| certificates.server()));
+    let opened = tokio::select! {
         biased;
-        first = timeout(idle_time, first_bytes(&mut stream)) => first,
+        opened = timeout(idle_time, opening) => opened,
         () = pulse.unwanted() => return,
         _ = stopping.changed() => return,
     };
-    let Ok(Ok(first)) = first else { return };
+    let Ok(Ok((mut socket, first))) = opened else { return };
     let is_http2 = first == HTTP2_PREFACE;
     // Over HTTP/2 writing may be no more than the answer to a ping.
-    let of_answers = (!is_http2).then(|| Arc::clone(pulse));
-    let io = TokioIo::new(WatchedSocket::new(stream, first, idle_time, of_answers));
+    if !is_http2 {
+        socket.writes_answers(Arc::clone(pulse));
+    }
+    let io = TokioIo::new(Begun::new(first, socket));
     let answer = |request: Request<Incoming>| {
         let running = pulse.request();
-        let answer = Arc::clone(pulse).answering(service::answer(Arc::clone(&app), peer, request));
+        let answer = Arc::clone(pulse).answering(service::answer(Arc::clone(&app), from, request));
         // Combinators: an async block would hold the future twice, and every connection pays for its size.
         answer.inspect(move |_| drop(running))
     };
@@ -131,8 +169,24 @@ async fn connection(
     }
 }
 
+/// Shakes hands where the connection is one over TLS, and reads the first bytes of what follows.
+async fn open(
+    stream: TcpStream,
+    idle_time: Duration,
+    tls: Option<Arc<ServerConfig>>,
+) -> io::Result<(Socket, Bytes)> {
+    let socket = WatchedSocket::new(stream, idle_time);
+    let mut socket = match tls {
+        None => Socket::Plain(socket),
+        // In a box: every connection would pay for the size of a handshake.
+        Some(config) => Socket::Tls(Box::new(Box::pin(shake_hands(socket, config)).await?)),
+    };
+    let first = first_bytes(&mut socket).await?;
+    Ok((socket, first))
+}
+
 /// The first bytes of a connection: as many as tell the two versions of HTTP apart.
-async fn first_bytes(stream: &mut TcpStream) -> io::Result<Bytes> {
+async fn first_bytes(stream: &mut Socket) -> io::Result<Bytes> {
     let mut bytes = [0; HTTP2_PREFACE.len()];
     let mut length = 0;
     while length < bytes.len() && bytes[..length] == HTTP2_PREFACE[..length] {

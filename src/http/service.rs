@@ -1,7 +1,6 @@
 //! The journey of one request: find its route, read it, authorize its caller, run the handler; then answer and log.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -16,12 +15,12 @@ use super::authorize::{Received, authorize};
 use super::body::RequestBody;
 use super::credentials::FormOf;
 use super::find::{Matched, RequestTarget, check_format, find};
-use super::forwarded::{self, Client};
+use super::forwarded::{self, Client, Connection, Door};
 use super::head::RequestHead;
 use super::headers::{RequestHeaders, text};
 use super::request_log::RequestLog;
 use super::respond::{self, HttpResponse, Memory};
-use super::{accept, cors, credentials};
+use super::{accept, cors, credentials, redirect};
 use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
 use crate::app::route::{Handler, Refuse, Refused};
@@ -39,12 +38,15 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What seldom happens is boxed: every request pays for the size of its journey, which is moved about.
 pub(super) async fn answer(
     app: Arc<App>,
-    peer: IpAddr,
+    connection: Connection,
     request: Request<Incoming>,
 ) -> std::result::Result<HttpResponse, Infallible> {
     let (parts, incoming) = request.into_parts();
+    if let Door::Redirect { port } = connection.door {
+        return Ok(redirect::answer(&parts, &app.config, port));
+    }
     let headers = RequestHeaders::of(&parts.headers);
-    let client = Client::of(&headers, &parts, peer, &app.config);
+    let client = Client::of(&headers, &parts, connection, &app.config);
     let is_https = client.origin.starts_with("https:");
     let mut log = RequestLog::start(&headers, &client, &app);
     let request = RequestHead { app: &app, parts: &parts, headers, account: Account::of(client.address) };

@@ -12,6 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
 
 use super::answer::AnswerBody;
 use super::pulse::Pulse;
@@ -21,11 +22,9 @@ const PROGRESS_BYTES: usize = 4 * 1024;
 /// The pieces of an answer over HTTP/2: each shows that the peer still takes some.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A socket with what was read from it before; writing fails once the peer has not read for too long.
+/// A socket on which writing fails once the peer has not read for too long.
 pub(super) struct WatchedSocket {
     stream: TcpStream,
-    /// Read already, and to be read again.
-    before: Bytes,
     time: Duration,
     /// Since when bytes have been waiting to be read, and how many were read since.
     waiting: Option<(Instant, usize)>,
@@ -35,13 +34,17 @@ pub(super) struct WatchedSocket {
 }
 
 impl WatchedSocket {
-    pub(super) fn new(
-        stream: TcpStream,
-        before: Bytes,
-        time: Duration,
-        pulse: Option<Arc<Pulse>>,
-    ) -> WatchedSocket {
-        WatchedSocket { stream, before, time, waiting: None, alarm: None, pulse }
+    pub(super) fn new(stream: TcpStream, time: Duration) -> WatchedSocket {
+        WatchedSocket { stream, time, waiting: None, alarm: None, pulse: None }
+    }
+
+    /// The first byte that comes, which is read again later.
+    pub(super) async fn peek(&self) -> io::Result<u8> {
+        let mut first = [0];
+        match self.stream.peek(&mut first).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(first[0]),
+        }
     }
 
     /// Judges what came of writing: how much the peer took, or that it takes nothing now.
@@ -94,12 +97,7 @@ impl AsyncRead for WatchedSocket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.before.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
-        }
-        let length = self.before.len().min(buffer.remaining());
-        buffer.put_slice(&self.before.split_to(length));
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -136,6 +134,109 @@ impl AsyncWrite for WatchedSocket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// What requests are read from. One type, so that the protocols are compiled once.
+pub(super) enum Socket {
+    Plain(WatchedSocket),
+    /// In a box, for a plain one should not pay for its size.
+    Tls(Box<TlsStream<WatchedSocket>>),
+}
+
+impl Socket {
+    /// From now on writing means that an answer makes progress.
+    pub(super) fn writes_answers(&mut self, pulse: Arc<Pulse>) {
+        let socket = match self {
+            Socket::Plain(socket) => socket,
+            Socket::Tls(stream) => stream.get_mut().0,
+        };
+        socket.pulse = Some(pulse);
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Socket::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+/// A socket with what was read from it before, which is read again.
+pub(super) struct Begun {
+    before: Bytes,
+    socket: Socket,
+}
+
+impl Begun {
+    pub(super) fn new(before: Bytes, socket: Socket) -> Begun {
+        Begun { before, socket }
+    }
+}
+
+impl AsyncRead for Begun {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.before.is_empty() {
+            return Pin::new(&mut self.socket).poll_read(context, buffer);
+        }
+        let length = self.before.len().min(buffer.remaining());
+        buffer.put_slice(&self.before.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Begun {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.socket {
+            Socket::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
+            Socket::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.socket {
+            Socket::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.socket {
+            Socket::Plain(socket) => socket.is_write_vectored(),
+            Socket::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Socket::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+mod admin;
 #[path = "../api/support/archives.rs"]
 mod archives;
+mod backup;
 mod chaos_proxy;
 mod cli;
+mod control;
 mod crash;
 mod damage;
 mod docs;
@@ -27,6 +30,7 @@ mod signals;
 mod support;
 #[path = "../api/support/timing.rs"]
 mod timing;
+mod tls;
 #[path = "../api/support/web.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
 mod web;

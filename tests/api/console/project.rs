@@ -51,6 +51,64 @@ fn an_admin_makes_a_project_and_a_member_only_where_they_may() {
     shows(&org.owner.page(&at(&org, "projects?q=none")), &["Nothing found"]);
 }
 
+/// A form that makes something: its path, what is typed, the list of what there is, and the page that a second sending
+/// leads to.
+struct Maker<'a> {
+    path: String,
+    fields: &'a [(&'a str, &'a str)],
+    list: &'a str,
+    leads_to: &'a str,
+}
+
+#[test]
+fn a_form_that_makes_something_makes_it_once() {
+    let server = Server::start();
+    let org = server.org();
+    let of_exports = org.at("batch_exports/");
+    // The organization comes last, for it becomes the current one.
+    let forms = [
+        Maker {
+            path: at(&org, "exports/new/http"),
+            fields: &[
+                ("name", "Copies"),
+                ("interval", "hour"),
+                ("url", "http://localhost/batch/"),
+                ("token", "phc_there"),
+            ],
+            list: &of_exports,
+            leads_to: "/exports",
+        },
+        Maker {
+            path: at(&org, "projects/new"),
+            fields: &[("name", "Shop"), ("timezone", "UTC")],
+            list: "/api/projects/",
+            leads_to: "/projects",
+        },
+        Maker {
+            path: "/organization/create".into(),
+            fields: &[("name", "Second")],
+            list: "/api/organizations/",
+            leads_to: "/organization/switch",
+        },
+    ];
+    for Maker { path, fields, list, leads_to } in forms {
+        let count = || org.owner.get(list).results().len();
+        let once = |page: &str| {
+            let (_, rest) = page.split_once("name=\"once\" value=\"").expect("an identifier");
+            rest.split_once('"').expect("its end").0.to_owned()
+        };
+        let (before, id) = (count(), once(&org.owner.page(&path)));
+        let sent = [fields, &[("once", &*id)]].concat();
+        let wrong = [&[("name", "")], &sent[1..]].concat();
+        assert_eq!(org.owner.submit(&path, &wrong).status, 422, "{path}");
+        assert_eq!(org.owner.submit(&path, &sent).status, 303, "{path}: what was wrong may be sent again");
+        let again = org.owner.submit(&path, &sent);
+        assert!(again.header("location").ends_with(leads_to), "{path}: {}", again.header("location"));
+        assert_eq!(count(), before + 1, "{path}");
+        assert_ne!(once(&org.owner.page(&path)), id, "{path}");
+    }
+}
+
 #[test]
 fn a_project_shows_its_token_snippets_and_what_arrives() {
     let server = Server::start();

@@ -1,0 +1,35 @@
+//! Reads the certificate again when its files change, or a signal asks for it.
+
+use std::sync::Arc;
+
+use super::task::Task;
+use crate::app::App;
+use crate::certificates::Certificates;
+use crate::clock::Time;
+use crate::error::Result;
+
+pub(super) struct Refresher(pub(super) Arc<Certificates>);
+
+impl Task for Refresher {
+    const NAME: &'static str = "certificate";
+    const EVERY_SECONDS: i64 = 5;
+
+    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
+        match self.0.refresh() {
+            Ok(false) => return Ok(None),
+            Ok(true) => tracing::info!("the certificate was read again: new connections get it"),
+            // The certificate in use stays, so the task has done its work.
+            Err(sentence) => {
+                tracing::error!("{sentence}; the certificate that was read before stays in use");
+            }
+        }
+        if let Some(sentence) = self.0.doubt(app.clock.now()) {
+            tracing::warn!("{sentence}");
+        }
+        Ok(None)
+    }
+
+    async fn woken(&mut self) {
+        self.0.called().await;
+    }
+}

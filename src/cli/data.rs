@@ -1,0 +1,52 @@
+//! The data file that a command works on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orgd::admin;
+use orgd::app::App;
+use orgd::config::Config;
+use orgd::control::{self, Answer, Failure, Piece, Request};
+use orgd::store::Storage;
+use serde_json::Value;
+
+use super::CommandResult;
+
+#[derive(clap::Args)]
+pub(super) struct DataOption {
+    /// The data file.
+    #[arg(long, env = "ORGD_DATA", default_value = "./orgd.redb", value_name = "FILE")]
+    pub(super) data: PathBuf,
+}
+
+/// The settings that the environment gives.
+pub(super) fn config_of(data: PathBuf) -> Result<Config, String> {
+    let config = Config::from_env().map_err(|cause| cause.to_string())?.with_secrets()?;
+    Ok(Config { data, ..config })
+}
+
+/// Opens the data file with them.
+pub(super) async fn open(place: Storage, data: PathBuf) -> Result<Arc<App>, String> {
+    admin::open(config_of(data)?, place, Arc::default()).await
+}
+
+/// Has a request carried out by the server that holds the file or, where none does, in this process.
+pub(super) async fn ask(data: &Path, request: Request) -> Result<Answer, Failure> {
+    control::ask(data, request, || config_of(data.to_owned())).await
+}
+
+/// The same, for a request that answers lines only; each is handed over as it comes.
+pub(super) async fn ask_lines(
+    data: &Path,
+    request: Request,
+    mut take: impl FnMut(Value) -> CommandResult,
+) -> Result<(), Failure> {
+    let mut answer = ask(data, request).await?;
+    while let Some(piece) = answer.next().await? {
+        match piece {
+            Piece::Line(line) => take(line)?,
+            Piece::Bytes(_) => return Err("the answer holds bytes where lines were expected".into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! What the server prints before it listens: how to begin, and who was made at the start.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use orgd::admin::{self, BootstrapOwner, Bootstrapped};
+use orgd::app::App;
+use orgd::config::Config;
+use orgd::resources;
+
+use super::owner::{SETTING_NAMES, sentence_by};
+use super::{CommandResult, sentence};
+
+/// Makes who is to be made at the start, and says how to begin.
+pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> CommandResult {
+    if app.config.dev {
+        let (made, password) = admin::demo(app).await.map_err(sentence)?;
+        println!(
+            "Demo owner {} with password {password}, project {} ({})",
+            made.email, made.project_id, made.project_api_token
+        );
+        println!("API key: {}", made.api_key);
+        if app.config.has_console() {
+            let token = app.ids.base62::<32>();
+            app.sign_in_link.set(&token, made.user_id);
+            println!("Open in a browser, signed in, once:\n  {scheme}://{address}/login/link/{token}");
+        }
+        println!("Or try:\n  {}", example(scheme, address, &made));
+        return Ok(());
+    }
+    let empty = app.store.read(resources::users::none_yet).map_err(sentence)?;
+    if !empty {
+        return Ok(());
+    }
+    let wanted = &app.config.bootstrap;
+    if let Some(email) = &wanted.email {
+        let owner = BootstrapOwner {
+            email: email.clone(),
+            first_name: "Owner".into(),
+            organization: wanted.organization.clone().unwrap_or_else(|| "Organization".into()),
+            password: wanted.password.clone(),
+            api_key: wanted.api_key.clone(),
+        };
+        let has_key = owner.api_key.is_some();
+        let made = admin::bootstrap(app, owner).await;
+        let made = made.map_err(|cause| sentence_by(&SETTING_NAMES, cause))?;
+        println!(
+            "Bootstrapped the first owner {} of {} ({})",
+            made.email, made.organization_name, made.organization_id
+        );
+        if !has_key {
+            println!("API key, shown this once: {}", made.api_key);
+        }
+        return Ok(());
+    }
+    println!("The data file is empty. Make its first owner from this machine:");
+    if app.config.has_console() {
+        println!("  {}/setup", address_for_people(&app.config, scheme, address));
+        println!("or with");
+    }
+    println!("  {}", sign_up_example(scheme, address));
+    println!(
+        "From elsewhere, type the set-up code, or send it in the header X-Setup-Code: {}",
+        app.setup_code
+    );
+    Ok(())
+}
+
+/// Where a browser reaches the server.
+fn address_for_people(config: &Config, scheme: &str, address: SocketAddr) -> String {
+    match &config.site_url {
+        Some(site) => site.trim_end_matches('/').to_owned(),
+        None if address.ip().is_unspecified() => format!("{scheme}://localhost:{}", address.port()),
+        None => format!("{scheme}://{address}"),
+    }
+}
+
+fn example(scheme: &str, address: SocketAddr, made: &Bootstrapped) -> String {
+    format!(
+        "curl -H 'Authorization: Bearer {}' {scheme}://{address}/api/organizations/@current/",
+        made.api_key
+    )
+}
+
+fn sign_up_example(scheme: &str, address: SocketAddr) -> String {
+    format!(
+        "curl -c orgd.cookies -H 'Content-Type: application/json' -d '{{\"first_name\": \"Ada\", \"email\": \"ada@example.com\", \"password\": \"change-this-Passphrase\", \"organization_name\": \"Acme\"}}' {scheme}://{address}/api/signup/"
+    )
+}

@@ -1,0 +1,105 @@
+//! The command line: one file for each command, which says what it takes and does it.
+#![expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
+
+mod admin;
+mod backup;
+mod bootstrap;
+mod check;
+mod data;
+mod greeting;
+mod licenses;
+mod owner;
+mod serve;
+mod signals;
+
+use std::io::{BufRead, IsTerminal};
+
+use clap::{Parser, Subcommand};
+use orgd::app::openapi;
+use orgd::config::Config;
+use orgd::error::Error;
+use orgd::{resources, routes};
+
+use data::DataOption;
+
+/// The PostHog-compatible organization management API: one program, one data file.
+#[derive(Parser)]
+#[command(name = "orgd", version = env!("ORGD_VERSION"), propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the API.
+    Serve(Box<Config>),
+    /// Makes the first owner, organization, project and key of an empty data file.
+    Bootstrap(bootstrap::Bootstrap),
+    /// Helps people who are locked out; by the server that holds the file, if one does.
+    Admin(admin::Admin),
+    /// Walks the data file and says what is wrong with it.
+    Check(DataOption),
+    /// Copies the data file as it is at one moment, and proves the copy.
+    Backup(backup::Backup),
+    /// Puts a backup into the place of the data file, and keeps what was there.
+    Restore(backup::Restore),
+    /// Writes all rows as lines of JSON, for other machines and versions to come.
+    Export(backup::Export),
+    /// Makes the data file of what `export --all` has written, and keeps what was there.
+    Import(backup::Restore),
+    /// Gives the space that the data file does not use back to the system; no server may hold it.
+    Compact(DataOption),
+    /// Prints the route table.
+    Routes,
+    /// Prints the OpenAPI document as JSON.
+    Openapi,
+    /// Prints the licences of everything that this program holds.
+    Licenses,
+}
+
+/// A sentence for the operator where the command failed.
+pub(crate) type CommandResult = Result<(), String>;
+
+/// Runs the command to its end.
+pub(crate) async fn run(cli: Cli) -> CommandResult {
+    match cli.command {
+        Command::Serve(config) => serve::run(*config).await,
+        Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
+        Command::Admin(command) => admin::run(command).await,
+        Command::Check(file) => check::run(file.data).await,
+        Command::Backup(wanted) => backup::back_up(wanted).await,
+        Command::Restore(wanted) => backup::restore(wanted).await,
+        Command::Export(wanted) => backup::export(wanted).await,
+        Command::Import(wanted) => backup::import(wanted).await,
+        Command::Compact(file) => backup::compact(file.data).await,
+        Command::Routes => {
+            print!("{}", routes::table().print());
+            Ok(())
+        }
+        Command::Openapi => print_json(&openapi::document(&resources::registry::routes())),
+        Command::Licenses => licenses::run(),
+    }
+}
+
+/// What the operator reads of an error.
+fn sentence(cause: Error) -> String {
+    cause.to_string()
+}
+
+fn print_json(value: &impl serde::Serialize) -> CommandResult {
+    println!("{}", serde_json::to_string(value).map_err(|cause| cause.to_string())?);
+    Ok(())
+}
+
+fn read_line() -> Result<String, String> {
+    if std::io::stdin().is_terminal() {
+        println!("Password:");
+    }
+    let mut line = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|cause| format!("no password could be read: {cause}"))?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,126 @@
+//! `orgd serve`.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use orgd::admin;
+use orgd::app::App;
+use orgd::background::mailer;
+use orgd::certificates::Certificates;
+use orgd::clock::{Clock, Time};
+use orgd::config::{Config, Tls};
+use orgd::control::{Answering, Listening};
+use orgd::store::Storage;
+use orgd::{Listeners, logging};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::CommandResult;
+use super::greeting::greet;
+use super::signals::{StopSignals, ignore_signals};
+
+/// Serves until a signal comes, or the file can't be written any more.
+pub(super) async fn run(config: Config) -> CommandResult {
+    let log = logging::start(config.log_format, config.log_level);
+    let certificates = certificates(&config.tls)?;
+    ignore_signals(certificates.clone())?;
+    let config = config.with_secrets()?;
+    if let Some(url) = &config.smtp_url {
+        mailer::check(url, &config.mail_from)?;
+    }
+    config.check()?;
+    // The port comes first: when it is taken, no file has been made.
+    let listeners = listeners(&config).await?;
+    let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
+    let place = Storage::File(config.data.clone());
+    let clock = Clock::default();
+    let made = Time(0).plus_seconds(env!("ORGD_MADE_SECONDS").parse().unwrap_or(0));
+    if let Some(sentence) = admin::doubt_about(clock.now(), made) {
+        tracing::warn!("{sentence}");
+    }
+    let app = admin::open(config, place, Arc::new(clock)).await?;
+    let scheme = secure(&app, certificates);
+    greet(&app, scheme, address).await?;
+    if app.config.trust_proxy.hold_everything() {
+        tracing::warn!(
+            "--trust-proxy names every address: whoever reaches this server can pose as any other"
+        );
+    }
+    let mut answering = answer_operator(&app);
+    let mut stops = StopSignals::listen()?;
+    announce(&listeners, scheme)?;
+    log.now();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut serving = pin!(orgd::serve(Arc::clone(&app), listeners, async { drop(stopped.await) }));
+    tokio::select! {
+        () = &mut serving => return Err("the server ended on its own".into()),
+        () = stops.next() => tracing::info!("stopping: requests under way may finish; a second signal ends them"),
+        _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
+    }
+    log.now();
+    drop(stop);
+    answering.as_mut().map(Answering::stop);
+    tokio::select! {
+        () = &mut serving => {}
+        () = stops.next() => return Err("a second signal came; requests under way were cut off".into()),
+    }
+    if let Some(answering) = answering {
+        answering.end().await;
+    }
+    tracing::info!("stopped");
+    app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
+}
+
+async fn listeners(config: &Config) -> Result<Listeners, String> {
+    let main = listen("--listen", &config.listen).await?;
+    let address = main.local_addr().map_err(|cause| cause.to_string())?;
+    if config.dev && !address.ip().is_loopback() {
+        return Err(format!("--dev listens on loopback only, not on {}", config.listen));
+    }
+    let redirect = match &config.tls.http_redirect_listen {
+        Some(place) => Some(listen("--http-redirect-listen", place).await?),
+        None => None,
+    };
+    Ok(Listeners { main, redirect })
+}
+
+async fn listen(flag: &str, place: &str) -> Result<TcpListener, String> {
+    let bound = TcpListener::bind(place).await;
+    bound.map_err(|cause| format!("{flag}: cannot listen on {place} (HOST:PORT is wanted): {cause}"))
+}
+
+fn certificates(tls: &Tls) -> Result<Option<Arc<Certificates>>, String> {
+    let Some((chain, key)) = tls.files()? else { return Ok(None) };
+    Certificates::load(chain, key).map(|certificates| Some(Arc::new(certificates)))
+}
+
+/// Has connections served over TLS where there is a certificate, and returns the scheme.
+fn secure(app: &App, certificates: Option<Arc<Certificates>>) -> &'static str {
+    let Some(certificates) = certificates else { return "http" };
+    if let Some(sentence) = certificates.doubt(app.clock.now()) {
+        tracing::warn!("{sentence}");
+    }
+    let _ = app.certificates.set(certificates);
+    "https"
+}
+
+/// Says where connections come in.
+fn announce(listeners: &Listeners, scheme: &str) -> CommandResult {
+    let place = |listener: &TcpListener| listener.local_addr().map_err(|cause| cause.to_string());
+    if let Some(redirect) = &listeners.redirect {
+        tracing::info!("sending plain HTTP on {} on to HTTPS", place(redirect)?);
+    }
+    tracing::info!("listening on {scheme}://{}", place(&listeners.main)?);
+    Ok(())
+}
+
+/// Makes the socket for the operator. Without one, the server serves all the same.
+fn answer_operator(app: &Arc<App>) -> Option<Answering> {
+    match Listening::beside(&app.config.data) {
+        Ok(socket) => Some(socket.start(Arc::clone(app))),
+        Err(sentence) => {
+            tracing::warn!("{sentence}: `orgd admin` and the like work when the server has stopped only");
+            None
+        }
+    }
+}
