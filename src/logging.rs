@@ -15,6 +15,7 @@ use uuid::fmt::Hyphenated;
 use crate::clock::{Time, TimeText};
 use crate::config::{LogFormat, LogLevel};
 use crate::ids::UserId;
+use crate::metrics::{self, Counter};
 
 /// Lines wait this long at most.
 const FLUSH_PERIOD: Duration = Duration::from_millis(50);
@@ -79,6 +80,16 @@ pub enum SecurityEvent {
 }
 
 impl SecurityEvent {
+    fn counter(self) -> &'static Counter {
+        match self {
+            SecurityEvent::PasswordWrong => &metrics::PASSWORDS_WRONG,
+            SecurityEvent::SecondStepWrong => &metrics::SECOND_STEPS_WRONG,
+            SecurityEvent::Locked => &metrics::LOCKED_OUT,
+            SecurityEvent::TokenRefused => &metrics::TOKENS_REFUSED,
+            SecurityEvent::PermissionRefused => &metrics::PERMISSIONS_REFUSED,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             SecurityEvent::PasswordWrong => "password_wrong",
@@ -93,6 +104,7 @@ impl SecurityEvent {
 /// Writes a line of its own about an event that a log watcher can act on. `account` is an e-mail address
 /// or a user's identifier.
 pub fn security(event: SecurityEvent, address: IpAddr, account: &str) {
+    event.counter().one();
     tracing::warn!(target: "security", event = event.name(), %address, account);
 }
 
@@ -257,6 +269,15 @@ impl<'a> MakeWriter<'a> for LogWriter {
     type Writer = LineWriter<'a>;
     fn make_writer(&'a self) -> LineWriter<'a> {
         LineWriter(&self.0)
+    }
+
+    fn make_writer_for(&'a self, about: &tracing::Metadata<'_>) -> LineWriter<'a> {
+        match *about.level() {
+            tracing::Level::ERROR => metrics::ERRORS.one(),
+            tracing::Level::WARN if about.target() != "security" => metrics::WARNINGS.one(),
+            _ => {}
+        }
+        self.make_writer()
     }
 }
 

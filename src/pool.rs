@@ -229,6 +229,11 @@ impl Pool {
         self.grow_now(share.id, bytes).then_some(share)
     }
 
+    /// How many bytes there are.
+    pub fn size(&self) -> usize {
+        self.bytes
+    }
+
     /// How many bytes nobody holds.
     pub fn free(&self) -> usize {
         self.state().ledger.free

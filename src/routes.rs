@@ -7,6 +7,7 @@ use crate::api::Within;
 use crate::api::call::{Method, parse_uuid};
 use crate::app::Route;
 use crate::app::route::{Format, Needs, Protocol, Refuse, Slash};
+use crate::metrics::PathRequests;
 use crate::resources;
 
 /// The routes of one path.
@@ -17,6 +18,7 @@ pub struct PathNode {
     /// What the log may say of them, in the same order.
     logged: Vec<Logged>,
     protocol: Protocol,
+    requests: &'static PathRequests,
     /// The methods of the path, as the `Allow` header lists them.
     pub allow: String,
 }
@@ -140,6 +142,11 @@ impl PathNode {
         self.protocol == Protocol::Ingest
     }
 
+    /// Where its requests are counted.
+    pub fn requests(&self) -> &'static PathRequests {
+        self.requests
+    }
+
     fn slash(&self) -> Slash {
         self.routes.iter().flatten().next().map_or(Slash::Optional, |route| route.slash)
     }
@@ -212,7 +219,8 @@ impl Routes {
             let params: Vec<String> = names.map(str::to_owned).collect();
             let logged = params.iter().map(|name| Logged::of(&route, name)).collect();
             let (protocol, allow) = (route.protocol, String::new());
-            let node = PathNode { routes: Default::default(), params, logged, protocol, allow };
+            let requests = PathRequests::of(&route.path);
+            let node = PathNode { routes: Default::default(), params, logged, protocol, requests, allow };
             self.nodes.push((path.clone(), node));
             place
         });

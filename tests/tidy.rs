@@ -8,10 +8,19 @@ use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 /// What stands right below `src`, from the bottom to the top. A file names its own layer and those below it, and
 /// nothing that stands beside it.
 const LAYERS: &[&[&str]] = &[
-    &["clock", "error"],
+    &["clock", "error", "metrics"],
     &["backoff", "dns", "outbound", "store", "vault"],
     &["config", "ids"],
-    &["backup_folder", "certificates", "logging", "notices", "pool", "task_results", "turns"],
+    &[
+        "backup_folder",
+        "certificates",
+        "logging",
+        "notices",
+        "pool",
+        "service_manager",
+        "task_results",
+        "turns",
+    ],
     &["api"],
     &["auth"],
     &["app"],

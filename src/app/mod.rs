@@ -34,6 +34,9 @@ use once::Once;
 pub use route::{Route, async_, public, read, scope, session, signed_in, tagged, write};
 use sign_in_link::SignInLink;
 
+/// Connections that are open, and requests that are under way.
+pub type Traffic = Box<dyn Fn() -> (u64, u64) + Send + Sync>;
+
 pub struct App {
     pub config: Arc<Config>,
     pub store: Store,
@@ -63,6 +66,8 @@ pub struct App {
     pub started_at: Time,
     /// What connections over TLS are shown; none where the server speaks plain HTTP.
     pub certificates: OnceLock<Arc<Certificates>>,
+    /// How many connections are open, and how many requests are under way.
+    pub traffic: OnceLock<Traffic>,
     /// Forms of pages that must not be sent twice.
     pub once: Once,
     parse_permits: Semaphore,
@@ -94,6 +99,7 @@ impl App {
             backups: Arc::default(),
             sign_in_link: SignInLink::default(),
             certificates: OnceLock::new(),
+            traffic: OnceLock::new(),
             once: Once::default(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }

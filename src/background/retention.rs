@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::clock::Time;
 use crate::config::Exports;
 use crate::error::Result;
+use crate::metrics;
 use crate::resources::events::{self, Limits};
 use crate::resources::trusted_time::{self, Ahead};
 
@@ -31,6 +32,9 @@ impl Task for Retention {
             events::sweep(tx, keep.limits(trusted_time::of(tx, now)?))
         });
         removed.await?;
+        let kept = app.store.read(events::totals)?;
+        metrics::EVENTS_KEPT.set(kept.events);
+        metrics::EVENTS_KEPT_BYTES.set(kept.bytes);
         looked.map(|()| None)
     }
 }

@@ -7,6 +7,7 @@ mod bootstrap;
 mod check;
 mod data;
 mod greeting;
+mod heartbeat;
 mod licenses;
 mod owner;
 mod serve;

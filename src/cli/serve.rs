@@ -10,6 +10,7 @@ use orgd::certificates::Certificates;
 use orgd::clock::{Clock, Time};
 use orgd::config::{Config, Tls};
 use orgd::control::{Answering, Listening};
+use orgd::service_manager::ServiceManager;
 use orgd::store::Storage;
 use orgd::{Listeners, logging};
 use tokio::net::TcpListener;
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::CommandResult;
 use super::greeting::greet;
+use super::heartbeat;
 use super::signals::{StopSignals, ignore_signals};
 
 /// Serves until a signal comes, or the file can't be written any more.
@@ -50,6 +52,9 @@ pub(super) async fn run(config: Config) -> CommandResult {
     let mut stops = StopSignals::listen()?;
     announce(&listeners, scheme)?;
     log.now();
+    let manager = Arc::new(ServiceManager::of_environment());
+    manager.say(&format!("READY=1\nSTATUS=Listening on {scheme}://{address}"));
+    let _heartbeat = heartbeat::start(&app, &manager);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listeners, async { drop(stopped.await) }));
     tokio::select! {
@@ -58,6 +63,7 @@ pub(super) async fn run(config: Config) -> CommandResult {
         _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
     }
     log.now();
+    manager.say("STOPPING=1\nSTATUS=Requests under way finish");
     drop(stop);
     answering.as_mut().map(Answering::stop);
     tokio::select! {
@@ -81,7 +87,14 @@ async fn listeners(config: &Config) -> Result<Listeners, String> {
         Some(place) => Some(listen("--http-redirect-listen", place).await?),
         None => None,
     };
-    Ok(Listeners { main, redirect })
+    let metrics = match &config.metrics_listen {
+        Some(place) if place.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(listen("--metrics-listen", &format!("127.0.0.1:{place}")).await?)
+        }
+        Some(place) => Some(listen("--metrics-listen", place).await?),
+        None => None,
+    };
+    Ok(Listeners { main, redirect, metrics })
 }
 
 async fn listen(flag: &str, place: &str) -> Result<TcpListener, String> {
@@ -109,6 +122,9 @@ fn announce(listeners: &Listeners, scheme: &str) -> CommandResult {
     let place = |listener: &TcpListener| listener.local_addr().map_err(|cause| cause.to_string());
     if let Some(redirect) = &listeners.redirect {
         tracing::info!("sending plain HTTP on {} on to HTTPS", place(redirect)?);
+    }
+    if let Some(metrics) = &listeners.metrics {
+        tracing::info!("metrics at http://{}/metrics", place(metrics)?);
     }
     tracing::info!("listening on {scheme}://{}", place(&listeners.main)?);
     Ok(())

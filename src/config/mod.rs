@@ -161,6 +161,14 @@ pub struct Config {
     #[command(flatten)]
     pub tls: Tls,
 
+    /// Answers at `/metrics` there, and nothing else: for Prometheus. A port alone is on loopback.
+    #[arg(long, env = "ORGD_METRICS_LISTEN", value_name = "HOST:PORT")]
+    pub metrics_listen: Option<String>,
+
+    /// What callers of `/metrics` show as a bearer token. With it, the main address has `/metrics` too.
+    #[arg(skip)]
+    pub metrics_token: Option<String>,
+
     #[command(flatten)]
     pub exports: Exports,
 
@@ -356,6 +364,7 @@ impl Config {
         // A flag may have set it.
         let smtp_url = secret("ORGD_SMTP_URL")?;
         self.smtp_url = self.smtp_url.or(smtp_url);
+        self.metrics_token = secret("ORGD_METRICS_TOKEN")?;
         self.bootstrap = self.bootstrap.with_secrets()?;
         self.exports = self.exports.with_secrets()?;
         self.plugins = self.plugins.with_secrets()?;

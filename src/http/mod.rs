@@ -11,6 +11,7 @@ mod forwarded;
 mod head;
 mod headers;
 mod last_use;
+mod metrics_door;
 mod pulse;
 mod redirect;
 mod request_log;

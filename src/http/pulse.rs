@@ -162,6 +162,14 @@ impl Connections {
         Arc::new(Connections { open: Mutex::default(), freed: Notify::new(), all_max, per_address_max })
     }
 
+    /// How many connections are open, and how many requests are under way on them.
+    pub(super) fn traffic(&self) -> (u64, u64) {
+        let open = self.lock();
+        let all = open.by_address.values().flatten();
+        let running: usize = all.map(|pulse| pulse.running.load(Ordering::Relaxed)).sum();
+        (open.count as u64, running as u64)
+    }
+
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,10 @@
 //! What the log says of a request.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 use std::time::Instant;
 
+use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
 use super::find::Matched;
@@ -14,6 +16,7 @@ use crate::app::route::Refuse;
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::logging::{self, Access, SecurityEvent};
+use crate::metrics::{self, OTHER, PathRequests};
 
 /// Grows as more is known of the request.
 pub(super) struct RequestLog {
@@ -32,6 +35,14 @@ pub(super) struct RequestLog {
     /// Whether the caller showed a key or a session, good or not.
     pub(super) has_credential: bool,
     pub(super) user: Option<UserId>,
+    /// Where the request is counted, and the place of its method there.
+    counted: (&'static PathRequests, usize),
+}
+
+/// Where requests are counted whose path names nothing.
+fn unknown() -> &'static PathRequests {
+    static UNKNOWN: LazyLock<&PathRequests> = LazyLock::new(|| PathRequests::of("-"));
+    *UNKNOWN
 }
 
 impl RequestLog {
@@ -57,6 +68,7 @@ impl RequestLog {
             may_be_stored: false,
             has_credential: false,
             user: None,
+            counted: (unknown(), OTHER),
         }
     }
 
@@ -64,6 +76,7 @@ impl RequestLog {
     pub(super) fn note_target(&mut self, matched: &Matched) {
         let node = matched.target.node;
         self.path = node.name();
+        self.counted = (node.requests(), matched.target.method.map_or(OTHER, |method| method as usize));
         self.ids = node.ids(&matched.params);
         self.is_ingest = node.is_ingest();
         self.refuse = node.refuse();
@@ -89,11 +102,17 @@ impl RequestLog {
 
     /// Writes the line of the request.
     pub(super) fn finish(&self, app: &App, method: &str, status: u16) {
+        let micros = self.started.elapsed().as_micros();
+        let (requests, method_place) = self.counted;
+        requests.count(method_place, status, u64::try_from(micros).unwrap_or(u64::MAX));
+        if status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
+            metrics::REQUESTS_THROTTLED.one();
+        }
         logging::access(&Access {
             method,
             path: self.path,
             status,
-            micros: self.started.elapsed().as_micros(),
+            micros,
             address: self.address,
             ids: &self.ids,
             request_id: self.id_text(),

@@ -23,11 +23,12 @@ use tracing::{debug, warn};
 
 use super::forwarded::{self, Door};
 use super::pulse::{ConnectionPlace, Connections, Pulse};
-use super::service;
 use super::tls::shake_hands;
 use super::wire::{Begun, Pieces, Socket, WatchedSocket};
+use super::{metrics_door, service};
 use crate::app::App;
 use crate::config::HEAD_BYTES_MAX;
+use crate::metrics;
 
 /// How long to wait after the system refused a connection, for want of file handles say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,11 +45,13 @@ pub struct Listeners {
     pub main: TcpListener,
     /// Sends everybody on to HTTPS.
     pub redirect: Option<TcpListener>,
+    /// Answers with metrics and nothing else.
+    pub metrics: Option<TcpListener>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(main: TcpListener) -> Listeners {
-        Listeners { main, redirect: None }
+        Listeners { main, redirect: None, metrics: None }
     }
 }
 
@@ -67,11 +70,14 @@ impl Listeners {
 }
 
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
-pub(crate) async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Future<Output = ()>) {
     let port = listeners.main.local_addr().map_or(0, |address| address.port());
     let served = if app.certificates.get().is_some() { Door::Https } else { Door::Http };
     let config = &app.config;
     let connections = Connections::new(config.connections_max, config.connections_per_address());
+    let counted = Arc::clone(&connections);
+    let _ = app.traffic.set(Box::new(move || counted.traffic()));
+    let _metrics = metrics_door::open(&app, listeners.metrics.take());
     let (stopping, _) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
@@ -93,12 +99,15 @@ pub(crate) async fn serve(app: Arc<App>, listeners: Listeners, stop: impl Future
         };
         match accepted {
             Ok((stream, from, Some(place))) => {
+                metrics::CONNECTIONS.one();
                 tokio::spawn(connection(Arc::clone(&app), stream, from, place, stopping.subscribe()));
             }
             Ok((_, from, None)) => {
+                metrics::CONNECTIONS_REFUSED.one();
                 debug!(peer = %from.peer, "an address has its share of connections; one more is closed")
             }
             Err(cause) => {
+                metrics::CONNECTIONS_FAILED.one();
                 warn!(%cause, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::value::{Counter, Histogram};
 
 /// The methods that are told apart; all others count as the last one.
-pub const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
+pub(super) const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
 /// The place of the last one.
 pub const OTHER: usize = METHODS.len() - 1;
 /// The classes of statuses.
@@ -61,7 +61,8 @@ impl PathRequests {
 
     /// The requests of each method that there were some of.
     pub fn by_method(&self) -> impl Iterator<Item = (&'static str, &MethodRequests)> {
-        let methods = self.by_method.get().into_iter().flat_map(|methods| METHODS.into_iter().zip(methods.iter()));
+        let methods =
+            self.by_method.get().into_iter().flat_map(|methods| METHODS.into_iter().zip(methods.iter()));
         methods.filter(|(_, requests)| requests.by_class().any(|(_, count)| count > 0))
     }
 }

@@ -23,7 +23,7 @@ impl Kind {
 }
 
 /// Names of labels and their values.
-pub type Labels<'a> = &'a [(&'a str, &'a str)];
+pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// The text of all families.
 #[derive(Default)]
@@ -124,21 +124,27 @@ mod tests {
         text.family("orgd_sizes", Kind::Histogram, "Sizes.").histogram(&[("a", "b")], &amounts);
         let text = text.finish();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[..6], [
-            "# HELP orgd_up Whether it is up.",
-            "# TYPE orgd_up gauge",
-            "orgd_up 1",
-            "# HELP orgd_files_total Files.",
-            "# TYPE orgd_files_total counter",
-            "orgd_files_total{name=\"a\\\"b\\\\c\\nd\",kind=\"é\"} 18446744073709551615",
-        ]);
+        assert_eq!(
+            lines[..6],
+            [
+                "# HELP orgd_up Whether it is up.",
+                "# TYPE orgd_up gauge",
+                "orgd_up 1",
+                "# HELP orgd_files_total Files.",
+                "# TYPE orgd_files_total counter",
+                "orgd_files_total{name=\"a\\\"b\\\\c\\nd\",kind=\"é\"} 18446744073709551615",
+            ]
+        );
         assert_eq!(lines[6], "orgd_files_total 0.25");
         assert_eq!(lines[9], "orgd_sizes_bucket{a=\"b\",le=\"1\"} 0");
         assert_eq!(lines[10], "orgd_sizes_bucket{a=\"b\",le=\"2\"} 1");
-        assert_eq!(lines[19..], [
-            "orgd_sizes_bucket{a=\"b\",le=\"+Inf\"} 1",
-            "orgd_sizes_sum{a=\"b\"} 2",
-            "orgd_sizes_count{a=\"b\"} 1",
-        ]);
+        assert_eq!(
+            lines[19..],
+            [
+                "orgd_sizes_bucket{a=\"b\",le=\"+Inf\"} 1",
+                "orgd_sizes_sum{a=\"b\"} 2",
+                "orgd_sizes_count{a=\"b\"} 1",
+            ]
+        );
     }
 }

@@ -15,6 +15,7 @@ use super::{Resource, Swept, persons, projects};
 use crate::clock::{Clock, Ids, Time};
 use crate::error::Result;
 use crate::ids::{PersonId, ProjectId};
+use crate::metrics;
 pub use daily::{DAYS_MAX, Day, daily};
 
 use crate::store::{Index, Json, Order, Table, Tx, WriteTx};
@@ -157,8 +158,22 @@ pub fn store(
         kept.bytes += event.bytes();
     }
     tx.put(&KEPT, &project, &kept)?;
+    tx.tally(&metrics::EVENTS_RECEIVED, done as u64);
+    tx.tally(&metrics::EVENTS_STORED, kept.events - kept_before);
     daily::add(tx, project, event_ids.clock.now(), kept.events - kept_before)?;
     Ok(done)
+}
+
+/// What all projects together keep. Walks a row for each project.
+///
+/// # Errors
+/// None but of the data file.
+pub fn totals(tx: &Tx) -> Result<StoredTotals> {
+    let all = tx.all(&KEPT)?.into_iter();
+    Ok(all.fold(StoredTotals::default(), |sum, (_, kept)| StoredTotals {
+        events: sum.events + kept.events,
+        bytes: sum.bytes + kept.bytes,
+    }))
 }
 
 /// The events of a project that arrived last, the newest first.
@@ -316,6 +331,7 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
             kept.bytes = kept.bytes.saturating_sub(event.bytes());
             removed += 1;
         }
+        tx.tally(&metrics::EVENTS_REMOVED, removed);
         if is_gone && kept.events == 0 && !persons::sweep(tx, project)? {
             tx.delete(&KEPT, &project)?;
             return Ok(Swept { rows: removed, is_more: true });

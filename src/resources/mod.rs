@@ -19,6 +19,7 @@ pub mod integrity;
 pub mod invites;
 pub mod last_logins;
 pub mod members;
+pub mod metrics;
 pub mod openapi_doc;
 pub mod organizations;
 pub mod outbox;

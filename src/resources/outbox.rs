@@ -15,6 +15,7 @@ use crate::clock::Time;
 use crate::config::INVITE_SECONDS;
 use crate::error::{Result, not_found};
 use crate::ids::{InviteId, MailId, OrganizationId};
+use crate::metrics;
 use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::{Sealed, Vault};
 use letters::Part;
@@ -374,10 +375,16 @@ pub fn settle(tx: &WriteTx, id: MailId, queued_at: Time, tried: &Tried, now: Tim
         return Ok(());
     };
     let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= trusted_time::of(tx, now)?;
+    let (counter, is_postponed) = match tried {
+        Tried::Sent => (&metrics::MAILS_SENT, false),
+        Tried::Failed(_) if !too_old => (&metrics::MAILS_POSTPONED, true),
+        Tried::Failed(_) | Tried::Refused(_) => (&metrics::MAILS_REFUSED, false),
+    };
+    tx.tally(counter, 1);
     let (cause, is_over) = match tried {
         Tried::Sent => return Ok(tx.delete(&OUTBOX, &id)?),
         Tried::Refused(cause) => (cause, true),
-        Tried::Failed(cause) => (cause, too_old),
+        Tried::Failed(cause) => (cause, !is_postponed),
     };
     let cause: String = cause.chars().take(ERROR_CHARS_MAX).collect();
     mail.attempts += 1;

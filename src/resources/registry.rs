@@ -82,6 +82,7 @@ static OWN: &[&Resource] = &[
     &organizations::RESOURCE,
     &projects::RESOURCE,
     &members::RESOURCE,
+    &metrics::RESOURCE,
     &invites::RESOURCE,
     &batch_exports::RESOURCE,
     &environments::RESOURCE,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use redb::Database;
 use tokio::sync::mpsc;
@@ -11,6 +12,7 @@ use super::file::DataFile;
 use super::snapshot::definition;
 use super::tx::Staged;
 use super::{Shared, StoreError};
+use crate::metrics;
 
 /// How a commit went.
 pub(super) type Committed = Result<(), StoreError>;
@@ -43,9 +45,12 @@ impl Committer<'_> {
                 }
             };
             let Some(batch) = batch else { break };
+            let started = Instant::now();
             let committed = self.commit(&batch);
+            metrics::COMMITS.took(started.elapsed());
             let has_failed = committed.is_err();
             if let Err(failure) = &committed {
+                metrics::COMMITS_FAILED.one();
                 // Before the writer hears of it, so that it sends nothing more.
                 self.shared.fail(failure);
             }
@@ -71,6 +76,7 @@ impl Committer<'_> {
             shared.cache.changed(generation, group);
         }
         shared.newest.store(Arc::new(snapshot));
+        batch.tallies.iter().for_each(|(counter, by)| counter.add(*by));
         Ok(())
     }
 }

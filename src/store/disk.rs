@@ -11,9 +11,12 @@ use std::io;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use redb::{BackendError, StorageBackend};
 use tokio::sync::Notify;
+
+use crate::metrics;
 
 /// What redb rewrites in place with each commit lies in front of this, in bytes. No other page of a commit
 /// is overwritten before the next one.
@@ -261,7 +264,10 @@ impl StorageBackend for Medium {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.on_disk(|base| base.sync_data()).map(drop)
+        let started = Instant::now();
+        let synced = self.0.on_disk(|base| base.sync_data()).map(drop);
+        metrics::SYNCS.took(started.elapsed());
+        synced
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -350,6 +350,11 @@ impl Store {
         changed
     }
 
+    /// How many writes wait for the writer.
+    pub fn waiting_writes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
+    }
+
     /// Whether writes go through.
     pub fn healthy(&self) -> bool {
         !self.shared.is_failed()

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use foldhash::fast::FixedState;
+use redb::ReadableTableMetadata;
 
 use super::StoreError;
 use super::cache::{Cacheable, Group};
@@ -21,6 +22,7 @@ use super::key::Key;
 use super::schema::Schema;
 use super::snapshot::Snapshot;
 use super::table::{AnyTable, Table, TableInfo};
+use crate::metrics::Counter;
 
 /// Rows under each counted key front, from two on: the table's name, then the front. Most groups have one
 /// row, which is seen as fast as its count would be.
@@ -42,7 +44,12 @@ type Changes = BTreeMap<KeyBytes, Option<Vec<u8>>>;
 #[derive(Default)]
 pub(super) struct Staged {
     pub(super) tables: HashMap<&'static str, Changes, FixedState>,
+    /// What is counted once the changes are on disk.
+    pub(super) tallies: Vec<Tally>,
 }
+
+/// A counter, and by how much it grows.
+pub(super) type Tally = (&'static Counter, u64);
 
 impl Staged {
     fn get(&self, table: &'static str, key: &[u8]) -> Option<&Option<Vec<u8>>> {
@@ -118,6 +125,8 @@ struct Layers {
     bytes_max: usize,
     /// What the write that runs has changed in its batch, oldest first.
     undo: Vec<Undo>,
+    /// What the write that runs wants counted.
+    tallies: Vec<Tally>,
     /// A buffer for the record that is being written.
     record: Vec<u8>,
 }
@@ -279,6 +288,11 @@ impl Tx {
         order: Order,
     ) -> Result<impl Iterator<Item = Result<KeyBytes, StoreError>> + use<>, StoreError> {
         Ok(self.rows(table, front, order)?.map(|row| Ok(row?.into_key())))
+    }
+
+    /// How many committed rows the table has. Walks none.
+    pub fn len(&self, table: &TableInfo) -> Result<u64, StoreError> {
+        self.snapshot.table(table.name)?.len().map_err(StoreError::storage)
     }
 
     /// Every row of the table, in key order.
@@ -752,6 +766,13 @@ impl WriteTx {
         self
     }
 
+    /// Counts so many more, once the write is on disk.
+    pub fn tally(&self, counter: &'static Counter, by: u64) {
+        if by > 0 {
+            self.tx.layers.borrow_mut().tallies.push((counter, by));
+        }
+    }
+
     /// Whether the batch has taken its memory. A write of many rows then ends, and goes on in a next one.
     pub fn is_full(&self) -> bool {
         let layers = self.tx.layers.borrow();
@@ -761,10 +782,12 @@ impl WriteTx {
     /// Ends one write of the batch: keeps its changes for the commit, or takes them back.
     pub(super) fn end_write(&self, keep: bool) {
         const KEPT_BYTES: usize = 1024;
-        let Layers { batch, undo, record, .. } = &mut *self.tx.layers.borrow_mut();
+        let Layers { batch, undo, tallies, record, .. } = &mut *self.tx.layers.borrow_mut();
         if keep {
             undo.clear();
+            batch.tallies.append(tallies);
         } else {
+            tallies.clear();
             undo.drain(..).rev().for_each(|undo| batch.undo(undo));
         }
         // One large write does not hold its memory for ever.

@@ -14,6 +14,7 @@ use super::guard::guarded;
 use super::tx::{Staged, WriteTx};
 use super::{RETRY_SECONDS, Shared, StoreError};
 use crate::error::{Error, Result};
+use crate::metrics;
 
 /// How many writes may share a commit.
 const BATCH_MAX: usize = 512;
@@ -159,6 +160,7 @@ impl Writer<'_> {
             self.tx = start(self.shared);
             return finish(jobs, &Err(StoreError::disk("it can't be written now")));
         }
+        metrics::BATCH_WRITES.record(jobs.len() as u64);
         self.in_flight = Some(InFlight { jobs, tables: staged.tables.keys().copied().collect() });
         // Whether the committer is still there is found out when its report is waited for.
         let _ = self.batches.send(staged).await;
@@ -187,6 +189,8 @@ impl Writer<'_> {
 }
 
 fn finish(jobs: Vec<Box<dyn Job>>, committed: &Committed) {
+    let counter = if committed.is_ok() { &metrics::WRITES_DONE } else { &metrics::WRITES_FAILED };
+    counter.add(jobs.len() as u64);
     for job in jobs {
         job.finish(committed.as_ref().copied());
     }

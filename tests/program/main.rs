@@ -16,6 +16,7 @@ mod exports;
 mod full_disk;
 mod keys;
 mod log;
+mod metrics;
 mod outbound;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
@@ -26,6 +27,7 @@ mod receiver;
 #[path = "../api/support/s3.rs"]
 mod s3;
 mod secrets;
+mod service_manager;
 mod signals;
 mod support;
 #[path = "../api/support/timing.rs"]

@@ -14,6 +14,7 @@ use crate::backoff::Backoff;
 use crate::clock::Time;
 use crate::error::{Result, invalid_body, not_found};
 use crate::ids::{BackfillId, BatchExportId, OrganizationId, ProjectId, RunId, UserId};
+use crate::metrics;
 use crate::resources::events::{Cursor, EventIds};
 use crate::store::{Index, Json, Order, Parent, Table, Tx, WriteTx, by_uuid};
 
@@ -289,6 +290,11 @@ pub fn all_open(tx: &Tx) -> Result<Vec<Open>> {
     Ok(open)
 }
 
+/// How many runs are not over.
+pub fn open_count(tx: &Tx) -> Result<u64> {
+    Ok(tx.len(&OPEN.info())?)
+}
+
 /// How many scheduled runs of an export are not over.
 pub(super) fn count_open(tx: &Tx, export: BatchExportId) -> Result<usize> {
     let mut count = 0;
@@ -463,6 +469,13 @@ fn finish_at(
     run: &mut Run,
     status: Status,
 ) -> Result<()> {
+    let ended = match status {
+        Status::Completed => &metrics::RUNS_COMPLETED,
+        Status::FailedRetryable => &metrics::RUNS_GIVEN_UP,
+        Status::Cancelled => &metrics::RUNS_CANCELLED,
+        Status::Failed | Status::Starting | Status::Running => &metrics::RUNS_FAILED,
+    };
+    tx.tally(ended, 1);
     run.status = status;
     run.plan = None;
     run.finished_at = Some(now);
