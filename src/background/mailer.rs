@@ -108,7 +108,7 @@ impl Mailer {
             }
             Err((for_good, cause)) => {
                 warn!(mail = %id, attempt = mail.attempts + 1, for_good, %cause, "a mail could not be sent");
-                if for_good { Tried::Refused } else { Tried::Failed(cause) }
+                if for_good { Tried::Refused(cause) } else { Tried::Failed(cause) }
             }
         };
         let now = app.clock.now();

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
 
 mod admin;
+mod backup;
 mod bootstrap;
 mod check;
 mod data;
@@ -48,6 +49,16 @@ enum Command {
     Config(settings::Settings),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),
+    /// Copies the data file as it is at one moment, and proves the copy.
+    Backup(backup::Backup),
+    /// Puts a backup into the place of the data file, and keeps what was there.
+    Restore(backup::Restore),
+    /// Writes all rows as lines of JSON, for other machines and versions to come.
+    Export(backup::Export),
+    /// Makes the data file of what `export --all` has written, and keeps what was there.
+    Import(backup::Restore),
+    /// Gives the space that the data file does not use back to the system; no server may hold it.
+    Compact(DataOption),
     /// Prints the route table.
     Routes,
     /// Prints the OpenAPI document as JSON.
@@ -90,6 +101,11 @@ pub(crate) async fn run(Typed { command, matches }: Typed) -> CommandResult {
         Command::Admin(command) => admin::run(command).await,
         Command::Config(command) => settings::run(command, &matches),
         Command::Check(file) => check::run(file.data).await,
+        Command::Backup(wanted) => backup::back_up(wanted).await,
+        Command::Restore(wanted) => backup::restore(wanted).await,
+        Command::Export(wanted) => backup::export(wanted).await,
+        Command::Import(wanted) => backup::import(wanted).await,
+        Command::Compact(file) => backup::compact(file.data).await,
         Command::Routes => {
             print!("{}", routes::table().print());
             Ok(())

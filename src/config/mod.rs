@@ -1,5 +1,6 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
+mod backups;
 mod environment;
 mod exports;
 mod fill;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
+pub use backups::{Backups, Every, Keep, KeepUnit, Tier};
 pub use environment::{Origin, doubts, origin, use_file, used};
 pub use exports::Exports;
 pub use fill::{environment_section, fill, names};
@@ -193,6 +195,9 @@ pub struct Config {
     /// makes one where there is none. Sealed secrets are lost and have to be entered again.
     #[arg(long, help_heading = "Server")]
     pub new_secret_key: bool,
+
+    #[command(flatten)]
+    pub backups: Backups,
 
     #[command(flatten)]
     pub tls: Tls,
