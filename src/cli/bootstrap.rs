@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use orgd::admin::{self, BootstrapOwner};
+use orgd::config::is_of_variable;
 use orgd::store::Storage;
 
 use super::data::{DataOption, config_of, open};
@@ -33,7 +34,14 @@ pub(super) async fn run(wanted: Bootstrap) -> CommandResult {
     let data = wanted.file.data.clone();
     let new_files = NewFiles::beside(&data);
     let owner = wanted.owner()?;
-    let names = option_names(wanted.password_stdin);
+    let mut names = option_names(wanted.password_stdin);
+    let variables =
+        [("ORGD_BOOTSTRAP_EMAIL", &owner.email), ("ORGD_BOOTSTRAP_ORGANIZATION", &owner.organization)];
+    for ((_, shown), (name, value)) in names.iter_mut().zip(variables) {
+        if is_of_variable(name, value) {
+            *shown = name;
+        }
+    }
     let app = open(Storage::File(data.clone()), data).await;
     let is_of_others = |sentence: &String| sentence.ends_with("in use by another orgd process");
     let app = app.inspect_err(|sentence| {

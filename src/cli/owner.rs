@@ -8,8 +8,8 @@ pub(super) type OwnerNames = [(&'static str, &'static str); 5];
 
 pub(super) fn option_names(password_stdin: bool) -> OwnerNames {
     [
-        ("email", "--email (ORGD_BOOTSTRAP_EMAIL)"),
-        ("organization", "--organization (ORGD_BOOTSTRAP_ORGANIZATION)"),
+        ("email", "--email"),
+        ("organization", "--organization"),
         ("first_name", "--first-name"),
         ("password", if password_stdin { "--password-stdin" } else { "ORGD_BOOTSTRAP_PASSWORD" }),
         ("api_key", "ORGD_BOOTSTRAP_API_KEY"),

@@ -50,10 +50,12 @@ pub fn origin(name: &str) -> Option<Origin> {
 
 /// A setting as the operator has written it: the variable, if it has this value, or else the flag.
 pub fn used(flag: &str, name: &str, value: &str) -> String {
-    match variable(name) {
-        Some((set, _)) if set == value => format!("{name}={value}"),
-        _ => format!("{flag} {value}"),
-    }
+    if is_of_variable(name, value) { format!("{name}={value}") } else { format!("{flag} {value}") }
+}
+
+/// Whether the variable has this value.
+pub fn is_of_variable(name: &str, value: &str) -> bool {
+    variable(name).is_some_and(|(set, _)| set == value)
 }
 
 /// Takes settings from this file, or from the one that `ORGD_CONFIG` names, for the rest of the process. Its names must be

@@ -18,7 +18,7 @@ use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
 pub use backups::{Backups, Every, Keep, KeepUnit, Tier};
-pub use environment::{Origin, doubts, origin, use_file, used};
+pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used};
 pub use exports::Exports;
 pub use fill::{environment_section, fill, names};
 pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};

@@ -268,7 +268,7 @@ fn a_bootstrap_that_fails_leaves_nothing() {
     for (variables, words) in [
         (vec![], "--email (ORGD_BOOTSTRAP_EMAIL) is wanted"),
         (vec![email[0]], "--organization (ORGD_BOOTSTRAP_ORGANIZATION) is wanted"),
-        (vec![("ORGD_BOOTSTRAP_EMAIL", "nobody"), email[1]], "--email (ORGD_BOOTSTRAP_EMAIL): Enter a valid"),
+        (vec![("ORGD_BOOTSTRAP_EMAIL", "nobody"), email[1]], "ORGD_BOOTSTRAP_EMAIL: Enter a valid"),
         (
             [&email[..], &[("ORGD_BOOTSTRAP_PASSWORD", "short")]].concat(),
             "ORGD_BOOTSTRAP_PASSWORD: This password",
