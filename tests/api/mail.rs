@@ -193,7 +193,7 @@ fn a_temporary_refusal_is_tried_again_and_a_final_one_is_not() {
     let (_, id) = front.rsplit_once('/').expect("its mail");
     let forget = format!("/instance/outbox/{id}/drop");
     let stranger = server.org().owner;
-    assert_eq!(stranger.submit(&forget, &[]).status, 404);
+    assert_eq!(stranger.submit(&forget, &[]).status, 403);
     shows(&org.owner.page("/instance/outbox"), &["never@example.com"]);
     assert_eq!(org.owner.submit(&forget, &[]).header("location"), "/instance/outbox");
     hides(&org.owner.page("/instance/outbox"), &["never@example.com"]);
