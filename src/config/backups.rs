@@ -7,6 +7,7 @@ use clap::Args;
 
 /// Where backups lie, how often one is made, and how long they are kept.
 #[derive(Clone, Args)]
+#[command(next_help_heading = "Backups")]
 pub struct Backups {
     /// Folder for backups, made where there is none. Unset: the server makes none.
     #[arg(long = "backup-dir", env = "ORGD_BACKUP_DIR", value_name = "FOLDER")]

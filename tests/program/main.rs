@@ -28,6 +28,7 @@ mod receiver;
 mod s3;
 mod secrets;
 mod service_manager;
+mod settings;
 mod signals;
 mod support;
 #[path = "../api/support/timing.rs"]
