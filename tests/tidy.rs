@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "error"],
     &["backoff", "dns", "outbound", "store", "vault"],
     &["config", "ids"],
-    &["certificates", "logging", "notices", "pool", "task_results", "turns"],
+    &["certificates", "health", "logging", "notices", "pool", "task_results", "turns"],
     &["api"],
     &["auth"],
     &["app"],
@@ -44,7 +44,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("maud::", &["console"]),
     ("qrcodegen::", &["console"]),
     ("redb::", &["store"]),
-    ("rustls::", &["certificates", "http", "outbound"]),
+    ("rustls::", &["certificates", "health", "http", "outbound"]),
 ];
 
 struct Source {

@@ -4,12 +4,16 @@
 mod admin;
 mod bootstrap;
 mod check;
+mod completions;
 mod data;
 mod greeting;
+mod health;
 mod licenses;
+mod man;
 mod owner;
 mod serve;
 mod signals;
+mod upgrade;
 
 use std::io::{BufRead, IsTerminal};
 
@@ -40,12 +44,20 @@ enum Command {
     Admin(admin::Admin),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),
+    /// Brings a data file to the schema of this version, or says what that will do.
+    Upgrade(upgrade::Upgrade),
+    /// Asks a server whether it is ready; the exit code is 0 if it is.
+    Health(health::Health),
     /// Prints the route table.
     Routes,
     /// Prints the OpenAPI document as JSON.
     Openapi,
     /// Prints the licences of everything that this program holds.
     Licenses,
+    /// Writes the manual pages into a folder.
+    Man(man::Man),
+    /// Prints what a shell needs to complete commands and flags.
+    Completions(completions::Completions),
 }
 
 /// A sentence for the operator where the command failed.
@@ -64,6 +76,10 @@ pub(crate) async fn run(cli: Cli) -> CommandResult {
         }
         Command::Openapi => print_json(&openapi::document(&resources::registry::routes())),
         Command::Licenses => licenses::run(),
+        Command::Upgrade(wanted) => upgrade::run(wanted).await,
+        Command::Health(wanted) => health::run(wanted).await,
+        Command::Man(wanted) => man::run(&wanted),
+        Command::Completions(wanted) => completions::run(&wanted),
     }
 }
 

@@ -42,7 +42,7 @@ pub use check::{Problems, check};
 pub use codec::{Json, Record, decode, encode, serialize_json};
 pub use index::{Index, IndexOf, OnConflict};
 pub use key::{Key, hex};
-pub use migrate::SCHEMA;
+pub use migrate::{Plan, SCHEMA, plan};
 pub use parent::{Parent, ParentNamed, ParentOf, ParentThrough};
 pub use table::{AnyTable, Table, TableInfo, by_all_but_uuid, by_uuid};
 pub use tx::{Order, Tx, WriteTx};
