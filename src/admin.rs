@@ -1,5 +1,8 @@
 //! What the operator does at the machine itself: opening the file, the first owner, locked-out people.
 
+mod accounts;
+mod listed;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +28,8 @@ use crate::resources::{
 };
 use crate::store::{Storage, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
+pub use accounts::{Deleted, delete_user, make_owner, set_active, set_operator};
+pub use listed::{OrganizationSummary, UserSummary, each_organization, each_user};
 
 const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -178,7 +183,7 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
         if !users::none_yet(tx)? {
             return Err(crate::error::invalid_body("invalid_input", "This data file has users already."));
         }
-        make_owner(&ctx, tx, &owner, password_hash.clone())
+        make_first_owner(&ctx, tx, &owner, password_hash.clone())
     });
     write.await
 }
@@ -189,7 +194,7 @@ fn ctx(app: &App) -> Ctx {
     app.ctx(String::new(), Actor::Operator, source)
 }
 
-fn make_owner(
+fn make_first_owner(
     ctx: &Ctx,
     tx: &WriteTx,
     owner: &BootstrapOwner,
@@ -393,32 +398,6 @@ pub async fn free_address(app: &Arc<App>, email: String, account: bool) -> Resul
         unless_empty(freed, "Nothing was found that holds this address.")
     });
     write.await
-}
-
-/// A user, as the operator sees them.
-#[derive(Serialize)]
-pub struct UserSummary {
-    pub user_id: UserId,
-    pub email: String,
-    pub first_name: String,
-    pub date_joined: Time,
-    pub organizations: Vec<organizations::Basic>,
-}
-
-/// All users, oldest first.
-pub fn list_users(app: &App) -> Result<Vec<UserSummary>> {
-    app.store.read(|tx| {
-        let all = users::all(tx)?.into_iter().map(|(user_id, user)| {
-            Ok(UserSummary {
-                user_id,
-                email: user.email,
-                first_name: user.first_name,
-                date_joined: user.date_joined,
-                organizations: organizations::basics_of(tx, user_id)?,
-            })
-        });
-        all.collect()
-    })
 }
 
 /// A random password for somebody who is locked out.

@@ -6,59 +6,82 @@ use clap::Subcommand;
 use orgd::control::Request;
 use serde_json::Value;
 
-use super::data::{DataOption, ask_lines};
+use super::data::ask_lines;
 use super::owner::{named, option_names};
 use super::{CommandResult, print_json, read_line};
 
+#[derive(clap::Args)]
+pub(super) struct Admin {
+    /// The data file.
+    #[arg(long, global = true, env = "ORGD_DATA", default_value = "./orgd.redb", value_name = "FILE")]
+    data: PathBuf,
+    /// Prints everything as JSON, an object in a line.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The user that a command is about.
+#[derive(clap::Args)]
+struct OfUser {
+    /// E-mail address of the user.
+    #[arg(long)]
+    email: String,
+}
+
 #[derive(Subcommand)]
-pub(super) enum Admin {
+enum Command {
+    /// Prints every user as a JSON object in a line.
+    ListUsers,
+    /// Prints every organization with its owners as a JSON object in a line.
+    ListOrganizations,
     /// Sets a user's password, and prints it where none was given.
     ResetPassword {
         #[command(flatten)]
-        file: DataOption,
-        /// E-mail address of the user.
-        #[arg(long)]
-        email: String,
+        user: OfUser,
         /// Reads the new password from standard input.
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Prints a link by which a user can choose a new password, once, within an hour, when the server runs again.
-    ResetLink {
-        #[command(flatten)]
-        file: DataOption,
-        /// E-mail address of the user.
-        #[arg(long)]
-        email: String,
-    },
+    /// Prints a link by which a user can choose a new password, once, within an hour.
+    ResetLink(OfUser),
     /// Takes the second factor from a user who has lost it; their password stays.
-    RemoveTwoFactor {
-        #[command(flatten)]
-        file: DataOption,
-        /// E-mail address of the user.
-        #[arg(long)]
-        email: String,
-    },
+    RemoveTwoFactor(OfUser),
     /// Ends all sessions of a user; keys and the password stay.
-    EndSessions {
+    EndSessions(OfUser),
+    /// Closes a user's account: they can't log in, and their keys open nothing. What they have stays.
+    Deactivate(OfUser),
+    /// Opens a user's account again.
+    Activate(OfUser),
+    /// Deletes a user with their keys and memberships; what they have made stays. Prints what went with them.
+    DeleteUser {
         #[command(flatten)]
-        file: DataOption,
-        /// E-mail address of the user.
+        user: OfUser,
+        /// Deletes the organizations as well in which they are alone, with everything in them.
         #[arg(long)]
-        email: String,
+        with_organizations: bool,
     },
+    /// Makes a user an owner of an organization, a member of it or not.
+    MakeOwner {
+        #[command(flatten)]
+        user: OfUser,
+        /// Identifier or slug of the organization.
+        #[arg(long)]
+        organization: String,
+    },
+    /// Makes a user an operator, who sees the pages of the instance.
+    MakeOperator(OfUser),
+    /// Makes a user an ordinary one again; the last operator stays one.
+    RemoveOperator(OfUser),
     /// Takes a domain from all organizations that claim it or have a proxy record of it; prints each.
     FreeDomain {
-        #[command(flatten)]
-        file: DataOption,
         /// Name of the domain.
         #[arg(long)]
         domain: String,
     },
     /// Takes back all open invites to an address, so that somebody can take it; prints each.
     FreeAddress {
-        #[command(flatten)]
-        file: DataOption,
         /// The e-mail address.
         #[arg(long)]
         email: String,
@@ -66,43 +89,42 @@ pub(super) enum Admin {
         #[arg(long)]
         account: bool,
     },
-    /// Prints every user as a JSON object in a line.
-    ListUsers {
-        #[command(flatten)]
-        file: DataOption,
-    },
 }
 
-impl Admin {
-    fn data(&self) -> PathBuf {
-        match self {
-            Admin::ResetPassword { file, .. }
-            | Admin::ResetLink { file, .. }
-            | Admin::RemoveTwoFactor { file, .. }
-            | Admin::EndSessions { file, .. }
-            | Admin::FreeDomain { file, .. }
-            | Admin::FreeAddress { file, .. }
-            | Admin::ListUsers { file } => file.data.clone(),
-        }
+impl Command {
+    /// What is asked of the server. May read a password first.
+    fn request(self) -> Result<Request, String> {
+        Ok(match self {
+            Command::ListUsers => Request::ListUsers,
+            Command::ListOrganizations => Request::ListOrganizations,
+            Command::ResetPassword { user: OfUser { email }, password_stdin } => {
+                let password = if password_stdin { Some(read_line()?) } else { None };
+                Request::ResetPassword { email, password }
+            }
+            Command::ResetLink(OfUser { email }) => Request::ResetLink { email },
+            Command::RemoveTwoFactor(OfUser { email }) => Request::RemoveTwoFactor { email },
+            Command::EndSessions(OfUser { email }) => Request::EndSessions { email },
+            Command::Deactivate(OfUser { email }) => Request::SetActive { email, is_active: false },
+            Command::Activate(OfUser { email }) => Request::SetActive { email, is_active: true },
+            Command::DeleteUser { user: OfUser { email }, with_organizations } => {
+                Request::DeleteUser { email, with_organizations }
+            }
+            Command::MakeOwner { user: OfUser { email }, organization } => {
+                Request::MakeOwner { email, organization }
+            }
+            Command::MakeOperator(OfUser { email }) => Request::SetOperator { email, is_operator: true },
+            Command::RemoveOperator(OfUser { email }) => Request::SetOperator { email, is_operator: false },
+            Command::FreeDomain { domain } => Request::FreeDomain { domain },
+            Command::FreeAddress { email, account } => Request::FreeAddress { email, account },
+        })
     }
 }
 
 /// Runs one of them.
-pub(super) async fn run(command: Admin) -> CommandResult {
-    let data = command.data();
-    let request = match command {
-        Admin::ResetPassword { email, password_stdin, .. } => {
-            let password = if password_stdin { Some(read_line()?) } else { None };
-            Request::ResetPassword { email, password }
-        }
-        Admin::ResetLink { email, .. } => Request::ResetLink { email },
-        Admin::RemoveTwoFactor { email, .. } => Request::RemoveTwoFactor { email },
-        Admin::EndSessions { email, .. } => Request::EndSessions { email },
-        Admin::FreeDomain { domain, .. } => Request::FreeDomain { domain },
-        Admin::FreeAddress { email, account, .. } => Request::FreeAddress { email, account },
-        Admin::ListUsers { .. } => Request::ListUsers,
-    };
-    let outcome = ask_lines(&data, request, |line| print_for_people(&line)).await;
+pub(super) async fn run(Admin { data, json, command }: Admin) -> CommandResult {
+    let request = command.request()?;
+    let print = |line: Value| if json { print_json(&line) } else { print_for_people(&line) };
+    let outcome = ask_lines(&data, request, print).await;
     outcome.map_err(|failure| named(&option_names(true), failure))
 }
 

@@ -40,7 +40,6 @@ enum Command {
     /// Makes the first owner, organization, project and key of an empty data file.
     Bootstrap(bootstrap::Bootstrap),
     /// Helps people who are locked out; by the server that holds the file, if one does.
-    #[command(subcommand)]
     Admin(admin::Admin),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::form::{BOXES, ONCE};
+use super::words::Said;
 use crate::api::input::field;
-use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Values};
+use crate::api::{Body, Call, InOrganization, InProject, Input, Place, Reply, Values};
 use crate::app::App;
 use crate::app::once::Sending;
 use crate::auth::cookies;
@@ -151,8 +152,24 @@ impl Visit {
     /// # Errors
     /// 401 for a stranger.
     pub(super) fn begin(&self) -> Result<Option<Sending<'_>>> {
-        let id: String = self.typed(ONCE).chars().take(ONCE_CHARS_MAX).collect();
+        let sent: String = self.typed(ONCE).chars().take(ONCE_CHARS_MAX).collect();
+        // Whoever sends no identifier has no form of ours, which could be sent twice.
+        let id = if sent.is_empty() { self.once() } else { sent };
         Ok(self.app.once.begin(self.user()?, &id, self.now))
+    }
+
+    /// Runs what makes something, in one transaction. The same form sent again makes nothing more, and leads to `list`.
+    ///
+    /// # Errors
+    /// Those of `make`; 401 for a stranger.
+    pub(super) async fn write_once<F>(&self, list: &str, make: F) -> Result<Reply>
+    where
+        F: FnMut(&Visit, &WriteTx) -> Result<Reply> + Send + 'static,
+    {
+        let Some(sending) = self.begin()? else { return Ok(self.done(list, Said::MadeAlready)) };
+        let reply = self.write(make).await?;
+        sending.done();
+        Ok(reply)
     }
 
     /// Where the person wants to go on: a path of this site.

@@ -450,6 +450,7 @@ said! {
     RoleDeleted "role-deleted" "The role was deleted.";
     RoleMemberAdded "role-member-added" "The person was added to the role.";
     RoleMemberRemoved "role-member-removed" "The person was removed from the role.";
+    MadeAlready "made-already" "This form was sent before, and what it makes was made then.";
     ProjectMade "project-made" "The project was made.";
     ProjectDeleted "project-deleted" "The project was deleted.";
     ProjectMoved "project-moved" "The project was moved.";

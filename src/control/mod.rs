@@ -34,6 +34,8 @@ pub const REQUESTS_MAX: usize = 8;
 pub enum Request {
     /// Every user, oldest first: a line each.
     ListUsers,
+    /// Every organization, oldest first: a line each.
+    ListOrganizations,
     /// Sets a user's password: a line that holds it where none was given.
     ResetPassword { email: String, password: Option<String> },
     /// A line with a link by which a user can choose a new password.
@@ -46,6 +48,14 @@ pub enum Request {
     FreeDomain { domain: String },
     /// Takes an address from invites and, if so wanted, from its account: a line for each.
     FreeAddress { email: String, account: bool },
+    /// Deletes a user: a line that says what went with them.
+    DeleteUser { email: String, with_organizations: bool },
+    /// Makes a user an owner of the organization with this identifier or slug.
+    MakeOwner { email: String, organization: String },
+    /// Makes a user an operator of the instance, or takes that from them.
+    SetOperator { email: String, is_operator: bool },
+    /// Closes a user's account, or opens it again.
+    SetActive { email: String, is_active: bool },
     /// Walks the file: a line for each problem, and one with their number.
     Check,
 }
@@ -61,6 +71,11 @@ impl Request {
             Request::EndSessions { .. } => "end_sessions",
             Request::FreeDomain { .. } => "free_domain",
             Request::FreeAddress { .. } => "free_address",
+            Request::ListOrganizations => "list_organizations",
+            Request::DeleteUser { .. } => "delete_user",
+            Request::MakeOwner { .. } => "make_owner",
+            Request::SetOperator { .. } => "set_operator",
+            Request::SetActive { .. } => "set_active",
             Request::Check => "check",
         }
     }

@@ -24,6 +24,7 @@ pub enum Piece {
 pub struct Gone;
 
 /// Takes the pieces.
+#[derive(Clone)]
 pub struct Out(mpsc::Sender<Piece>);
 
 /// Gives the pieces.

@@ -18,7 +18,15 @@ use crate::store::damaged;
 /// Why it was not done, for the operator.
 pub async fn run(app: &Arc<App>, request: Request, out: &Out) -> Result<(), Failure> {
     match request {
-        Request::ListUsers => each(out, admin::list_users(app)?).await,
+        Request::ListUsers => {
+            walked(app, out, |app, out| admin::each_user(app, |user| out.blocking_line(&user).is_ok())).await
+        }
+        Request::ListOrganizations => {
+            walked(app, out, |app, out| {
+                admin::each_organization(app, |organization| out.blocking_line(&organization).is_ok())
+            })
+            .await
+        }
         Request::ResetPassword { email, password } => {
             let password_was_given = password.is_some();
             let password = password.unwrap_or_else(|| admin::random_password(&app.ids));
@@ -37,6 +45,14 @@ pub async fn run(app: &Arc<App>, request: Request, out: &Out) -> Result<(), Fail
         Request::FreeAddress { email, account } => {
             each(out, admin::free_address(app, email, account).await?).await
         }
+        Request::DeleteUser { email, with_organizations } => {
+            Ok(out.line(&admin::delete_user(app, email, with_organizations).await?).await?)
+        }
+        Request::MakeOwner { email, organization } => Ok(admin::make_owner(app, email, organization).await?),
+        Request::SetOperator { email, is_operator } => {
+            Ok(admin::set_operator(app, email, is_operator).await?)
+        }
+        Request::SetActive { email, is_active } => Ok(admin::set_active(app, email, is_active).await?),
         Request::Check => check(app, out).await,
     }
 }
@@ -46,6 +62,18 @@ async fn each(out: &Out, lines: impl IntoIterator<Item = impl Serialize>) -> Res
         out.line(&line).await?;
     }
     Ok(())
+}
+
+/// Reads on a thread that may wait, for a reader that takes its time.
+async fn walked(
+    app: &Arc<App>,
+    out: &Out,
+    walk: impl FnOnce(&App, &Out) -> Result<(), Error> + Send + 'static,
+) -> Result<(), Failure> {
+    let (app, out) = (Arc::clone(app), out.clone());
+    let walk = tokio::task::spawn_blocking(move || walk(&app, &out));
+    let ended = |cause| Error::internal(format!("the reading ended: {cause}"));
+    Ok(walk.await.unwrap_or_else(|cause| Err(ended(cause)))?)
 }
 
 /// Walks one snapshot, on a thread that may wait.

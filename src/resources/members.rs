@@ -5,6 +5,7 @@
 mod keys;
 mod listed;
 mod log;
+mod operator;
 mod visible;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_u
 pub use listed::{Wanted, find_page};
 use log::{Logged, log};
 pub use log::{actor_or, label};
+pub use operator::{leave_all, make_owner};
 pub use visible::{Visible, is_open_by_default};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&MEMBERS]).samples(samples);
@@ -237,10 +239,15 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, user: UserId) -> Resu
     if member.level == Level::Owner {
         return Err(invalid_body("invalid_input", "Cannot leave the organization as its owner!"));
     }
+    end(ctx, tx, organization, user, &member)
+}
+
+/// Ends a membership with all that it gave.
+fn end(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId, user: UserId, member: &Member) -> Result<()> {
     invites::take_back_above(ctx, tx, organization, user, None)?;
     access_controls::on_member_left(tx, organization, member.id)?;
     tx.delete(&MEMBERS, &(user, organization))?;
-    log(ctx, tx, organization, user, &member, Logged::Left)?;
+    log(ctx, tx, organization, user, member, Logged::Left)?;
     batch_exports::authors::pause_all_lost(ctx, tx, organization)
 }
 

@@ -476,6 +476,19 @@ fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     Ok(())
 }
 
+/// All organizations, oldest first, each read when the iterator reaches it.
+pub fn every(tx: &Tx) -> Result<impl Iterator<Item = Result<(OrganizationId, Organization)>> + use<>> {
+    Ok(tx.every(&ORGANIZATIONS)?.map(|row| Ok(row?)))
+}
+
+/// The organization with this identifier or slug, for the operator.
+pub fn by_text(tx: &Tx, text: &str) -> Result<Option<OrganizationId>> {
+    match parse_uuid(text).map(OrganizationId) {
+        Some(id) => Ok(tx.has(&ORGANIZATIONS, &id)?.then_some(id)),
+        None => Ok(tx.get(&BY_SLUG, &text.to_owned())?),
+    }
+}
+
 /// An organization, or 404.
 pub fn find(tx: &Tx, id: OrganizationId) -> Result<Organization> {
     tx.get(&ORGANIZATIONS, &id)?.ok_or_else(not_found)

@@ -27,7 +27,8 @@ use crate::store::{Parent, Table, Tx, WriteTx};
 use crate::vault::{Sealed, Vault};
 
 pub use flows::{
-    NewSecret, is_awaited, log_in, new_recovery_codes, new_secret, show_secret, switch_off, validate,
+    NewSecret, is_awaited, log_in, log_in_again, new_recovery_codes, new_secret, show_secret, switch_off,
+    validate,
 };
 
 pub static RESOURCE: Resource =

@@ -27,8 +27,8 @@ use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::store::{Index, Json, OnConflict, Table, Tx, WriteTx};
 pub use entries::{Happening, record};
 pub use operator::{
-    FoundUser, activate, deactivate, end_sessions, find_users, found, is_active, remove_second_factor,
-    require_operator, reset_link, set_staff,
+    Deletion, FoundUser, activate, deactivate, delete, end_sessions, find_users, found, is_active,
+    remove_second_factor, require_operator, reset_link, set_staff,
 };
 use web_app::{Shown, WebApp};
 
@@ -693,6 +693,11 @@ pub fn by_email(tx: &Tx, email: &str) -> Result<Option<UserId>> {
 /// All users, oldest first.
 pub fn all(tx: &Tx) -> Result<Vec<(UserId, User)>> {
     Ok(tx.all(&USERS)?)
+}
+
+/// The same, each read when the iterator reaches it.
+pub fn every(tx: &Tx) -> Result<impl Iterator<Item = Result<(UserId, User)>> + use<>> {
+    Ok(tx.every(&USERS)?.map(|row| Ok(row?)))
 }
 
 /// Whether nobody has signed up yet.

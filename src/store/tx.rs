@@ -246,7 +246,7 @@ impl Tx {
     }
 
     /// Every row of the table, in key order, read when the iterator reaches it.
-    pub(super) fn every<K: Key, V: Record>(
+    pub fn every<K: Key, V: Record>(
         &self,
         table: &Table<K, V>,
     ) -> Result<impl Iterator<Item = Result<(K, V), StoreError>> + use<K, V>, StoreError> {
@@ -794,26 +794,23 @@ impl WriteTx {
     }
 }
 
-/// What the counters should say, from the rows themselves; those of one row say nothing.
-pub(super) fn recount_rows(
-    tx: &Tx,
-    info: &TableInfo,
-    into: &mut BTreeMap<KeyBytes, u64>,
-) -> Result<(), StoreError> {
-    let Some(group) = info.group else { return Ok(()) };
-    for row in tx.rows(info.name, Vec::new(), Order::Ascending)? {
-        let (key, _) = row?.into_bytes();
-        *into.entry(count_key(info.name, &key[..group(&key).min(key.len())])).or_default() += 1;
-    }
-    Ok(())
+/// What the counter of a group says, if there is one.
+pub(super) fn stored_count(tx: &Tx, table: &'static str, front: &[u8]) -> Result<Option<u64>, StoreError> {
+    tx.get_bytes(COUNTS.info.name, &count_key(table, front), decode)
 }
 
-/// What the counters do say.
-pub(super) fn stored_counts(tx: &Tx) -> Result<BTreeMap<KeyBytes, u64>, StoreError> {
-    let mut counts = BTreeMap::new();
-    for row in tx.rows(COUNTS.info.name, Vec::new(), Order::Ascending)? {
+/// A counter: the bytes of its table's name and of the group, and what it says.
+pub(super) type StoredCount = (Vec<u8>, Vec<u8>, u64);
+
+/// All counters, each read when the iterator reaches it.
+pub(super) fn stored_counts(
+    tx: &Tx,
+) -> Result<impl Iterator<Item = Result<StoredCount, StoreError>> + use<>, StoreError> {
+    let rows = tx.rows(COUNTS.info.name, Vec::new(), Order::Ascending)?;
+    Ok(rows.map(|row| {
         let (key, value) = row?.into_bytes();
-        counts.insert(key, decode(&value)?);
-    }
-    Ok(counts)
+        let end = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
+        let front = key.get(end + 2..).unwrap_or_default().to_vec();
+        Ok((key[..end].to_vec(), front, decode(&value)?))
+    }))
 }

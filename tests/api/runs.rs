@@ -4,11 +4,14 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use orgd::config::Config;
+use orgd::resources::outbox;
 use serde_json::{Value, json};
 
 use crate::support::exports::{
     at, backfill, backfill_of, capture, completed, event, export_of, export_to, last_run, latest, log,
 };
+use crate::support::letters::{SITE, with_mail};
+use crate::support::smtp::{Manner, Seen, Smtp};
 use crate::support::{Org, Receiver, Server};
 
 /// Somebody who takes connections and never answers.
@@ -167,6 +170,49 @@ fn ten_failures_among_the_last_fifty_runs_pause_an_export() {
     assert!(shown["last_paused_at"].is_string());
     assert_eq!(log(&org, &export, "automatically paused").len(), 1);
     assert_eq!(log(&org, &export, "Historical export was cancelled.").len(), 1);
+}
+
+/// The mails about a paused export among what came so far, once all that waited has gone: readers and texts.
+fn letters_of_pauses(server: &Server, smtp: &Smtp) -> Vec<(String, String)> {
+    server.until("no mail waits", || server.app.store.read(outbox::waiting).expect("the outbox").is_empty());
+    let (mut to, mut letters) = (String::new(), Vec::new());
+    for seen in smtp.rest() {
+        match seen {
+            Seen::Recipient(address) => to = address,
+            Seen::Message(text) if text.contains("Subject: The export") => letters.push((to.clone(), text)),
+            Seen::Message(_) | Seen::Connection => {}
+        }
+    }
+    letters.sort();
+    letters
+}
+
+#[test]
+fn who_can_set_a_paused_export_going_hears_of_it_once() {
+    let smtp = Smtp::start(Manner::Takes);
+    let server = with_mail(&smtp);
+    let (org, export) = failing_in(&server, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    server.until("the export pauses by itself", || is_paused(&org, &export));
+    let letters = letters_of_pauses(&server, &smtp);
+    let readers: Vec<&str> = letters.iter().map(|(to, _)| to.as_str()).collect();
+    assert_eq!(readers, [org.owner.email.as_str()], "{letters:?}");
+    let text = letters[0].1.replace("=\n", "");
+    assert!(text.contains("10 of its last runs have failed, the newest with: "), "{text}");
+    assert!(text.contains(&format!("{SITE}/organization/{}/exports/", org.id)), "{text}");
+    // Whoever pauses it on purpose knows.
+    org.owner.post(&at(&org, &export, "unpause/"), json!({})).json(200);
+    org.owner.post(&at(&org, &export, "pause/"), json!({})).json(200);
+    assert!(letters_of_pauses(&server, &smtp).is_empty());
+    // Whoever is shut out cannot set it going; the others can.
+    let (member, admin) = (org.member(&server), org.admin(&server));
+    let body = json!({"name": "theirs", "interval": "hour", "destination": {"type": "HTTP", "config": {"url": "http://localhost/", "token": "phc_there"}}});
+    member.post(&org.at("batch_exports/"), body).json(201);
+    org.owner.patch(&org.project_at(""), json!({"access_control": true})).json(200);
+    let letters = letters_of_pauses(&server, &smtp);
+    let mut wanted = [org.owner.email.clone(), admin.email.clone()];
+    wanted.sort();
+    assert_eq!(letters.iter().map(|(to, _)| to.clone()).collect::<Vec<_>>(), wanted, "{letters:?}");
+    assert!(letters.iter().all(|(_, text)| text.contains("The export theirs is paused")), "{letters:?}");
 }
 
 #[test]

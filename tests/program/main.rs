@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+mod admin;
 #[path = "../api/support/archives.rs"]
 mod archives;
 mod chaos_proxy;

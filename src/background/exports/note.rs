@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::{AttemptError, Result};
+use crate::api::{Actor, Source};
 use crate::app::App;
 use crate::error::Result as StoreResult;
 use crate::ids::{BatchExportId, RunId};
@@ -80,6 +81,10 @@ impl Notes {
     ) -> StoreResult<T> {
         let (export, id) = (self.export, self.run);
         let event_ids = EventIds { clock: Arc::clone(&self.app.clock), ids: Arc::clone(&self.app.ids) };
-        self.app.store.write(move |tx| write(tx, &Context { event_ids: &event_ids, export, id })).await
+        let ctx = self.app.ctx(String::new(), Actor::Nobody, Source::default());
+        self.app
+            .store
+            .write(move |tx| write(tx, &Context { ctx: &ctx, event_ids: &event_ids, export, id }))
+            .await
     }
 }

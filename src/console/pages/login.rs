@@ -110,14 +110,16 @@ async fn give_code(visit: Arc<Visit>) -> Result<Reply> {
 }
 
 fn show_again(visit: &Visit, tx: &Tx) -> Result<Reply> {
-    let email = users::find(tx, visit.user()?)?.email;
-    let form = Form::new(Some(visit.token()))
-        .of_user(&email)
-        .field(sessions::LOGIN, "password", |control| {
+    let user = visit.user()?;
+    let email = users::find(tx, user)?.email;
+    let mut form =
+        Form::new(Some(visit.token())).of_user(&email).field(sessions::LOGIN, "password", |control| {
             control.autocomplete("current-password").help("").first()
-        })
-        .refused(visit.refused())
-        .button("Go on");
+        });
+    if two_factor::is_enabled(tx, user)? {
+        form = form.field(two_factor::STEP, "token", |control| control);
+    }
+    let form = form.refused(visit.refused()).button("Go on");
     Ok(visit.show_bare("Your password again", &html! {
         (form.summary())
         (head("Your password again", html! { "This step is sensitive, so please show that you are " strong { (email) } "." }, None))
@@ -129,6 +131,9 @@ fn show_again(visit: &Visit, tx: &Tx) -> Result<Reply> {
 async fn log_in_again(visit: Arc<Visit>) -> Result<Reply> {
     let browser = Browser::of(&visit);
     let password = visit.typed("password").to_owned();
-    let entered = sessions::log_in_again(&visit.app, &visit, &browser, password).await?;
+    let code = visit.typed("token").trim().to_owned();
+    let entered = two_factor::log_in_again(&visit.app, &visit, &browser, password, code).await;
+    // What has no field of its own is about the code.
+    let entered = entered.map_err(|error| error.about("token"))?;
     cookies::set(&visit, &entered.token, to(visit.next()))
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::logs::{self, Author, Level, Moment};
 use super::runs::{self, Context};
 use super::schedule::set_paused;
-use super::{BatchExport, EXPORTS, audited, backfills, get};
+use super::{BatchExport, EXPORTS, audited, backfills, get, paused_letters};
 use crate::api::Ctx;
 use crate::clock::Time;
 use crate::error::Result;
@@ -75,6 +75,7 @@ pub fn pause_all_lost(ctx: &Ctx, tx: &WriteTx, organization: OrganizationId) -> 
             pause(tx, ctx.new_id(), ctx.now, id, export.author)?;
             let paused = BatchExport { paused: true, ..export.clone() };
             audited::changed_by_loss(ctx, tx, organization, id, (&export, &paused))?;
+            paused_letters::send(ctx, tx, organization, (id, &export), &lost(tx, export.author)?)?;
         }
     }
     Ok(())

@@ -16,6 +16,7 @@ pub mod hogql;
 pub mod interval;
 pub mod logs;
 mod moving;
+mod paused_letters;
 mod probe;
 pub mod redact;
 mod relative_time;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::destination::Destination;
 use super::interval::Interval;
 use super::logs::{Level, Moment};
-use super::{BatchExport, Model, audited, authors, backfills, isoformat};
+use super::{BatchExport, Model, audited, authors, backfills, isoformat, paused_letters};
 use crate::api::{Ctx, Field, FieldInfo, InProject, Paging};
 use crate::backoff::Backoff;
 use crate::clock::Time;
@@ -323,6 +323,8 @@ pub fn plan(tx: &Tx, export: BatchExportId, id: RunId) -> Result<Option<Plan>> {
 
 /// Where a write about a run comes from.
 pub struct Context<'a> {
+    /// What mails are made with.
+    pub ctx: &'a Ctx,
     pub event_ids: &'a EventIds,
     pub export: BatchExportId,
     pub id: RunId,
@@ -421,7 +423,7 @@ pub fn settle(tx: &WriteTx, context: &Context<'_>, outcome: &Outcome) -> Result<
             )?;
             run.latest_error = Some(error.clone());
             finish(tx, context, &mut run, Status::Failed)?;
-            pause_after_failures(tx, context)
+            pause_after_failures(tx, context, error)
         }
     }
 }
@@ -529,7 +531,7 @@ pub(super) fn tally(tx: &Tx, export: BatchExportId, backfill: BackfillId, since:
     Ok(tally)
 }
 
-fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
+fn pause_after_failures(tx: &WriteTx, context: &Context<'_>, error: &str) -> Result<()> {
     let (_, newest) = tx.page(&RUNS, &context.export, Order::Descending, 0, 2 * FAILURES_AMONG as u64)?;
     let mut runs: Vec<Run> = newest.into_iter().map(|(_, run)| run).collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.last_updated_at));
@@ -541,7 +543,10 @@ fn pause_after_failures(tx: &WriteTx, context: &Context<'_>) -> Result<()> {
     }
     let reason = format!("{failed} of its last runs have failed");
     context.log(tx, Level::Warning, format!("The batch export was automatically paused: {reason}"))?;
-    backfills::cancel_all_of(tx, Moment::of_task(context.event_ids), context.export, &reason)
+    backfills::cancel_all_of(tx, Moment::of_task(context.event_ids), context.export, &reason)?;
+    let Some((organization, export)) = super::get(tx, context.export)? else { return Ok(()) };
+    let reason = format!("{reason}, the newest with: {error}");
+    paused_letters::send(context.ctx, tx, organization, (context.export, &export), &reason)
 }
 
 /// For the test of the stored bytes.

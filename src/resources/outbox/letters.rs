@@ -7,6 +7,8 @@ use crate::clock::Time;
 
 /// How many letters of a name a mail shows.
 const NAME_CHARS_MAX: usize = 100;
+/// How many letters of a reason a mail shows.
+const REASON_CHARS_MAX: usize = 500;
 
 /// A mail, by what it says. Paths are below the address of this server.
 pub enum Letter<'a> {
@@ -62,6 +64,13 @@ pub enum Letter<'a> {
         mask: &'a str,
         at: Occurred,
     },
+    /// Nothing is exported until somebody acts.
+    ExportPaused {
+        export: &'a str,
+        /// Why, as a sentence without its end.
+        reason: &'a str,
+        path: String,
+    },
     /// Shows the operator that mail arrives.
     Test,
 }
@@ -110,6 +119,7 @@ impl Letter<'_> {
             Letter::SecondFactorOff { .. } => "Two-factor authentication is off".into(),
             Letter::RecoveryCodeUsed { .. } => "A recovery code was used".into(),
             Letter::NewKey { .. } => "An API key was made".into(),
+            Letter::ExportPaused { export, .. } => format!("The export {} is paused", cut(export)),
             Letter::Test => "Mail from orgd arrives".into(),
         }
     }
@@ -140,6 +150,13 @@ impl Letter<'_> {
                 line("Please confirm that this address is yours:"),
                 link("Confirm the address", path),
                 line("The link works for three days."),
+            ],
+            Letter::ExportPaused { export, reason, path } => vec![
+                line(format!("The export {} is paused: {}.", plain(export), unlinked(&one_line(reason)))),
+                line(
+                    "Nothing is lost: unpause it after a fix, and fill the gap by a backfill. Both are here:",
+                ),
+                link("The export", path),
             ],
             Letter::Test => vec![
                 line(format!(
@@ -271,6 +288,11 @@ fn cut(text: &str) -> String {
     let kept = text.chars().take(if is_end { NAME_CHARS_MAX } else { NAME_CHARS_MAX - 1 });
     let line: String = kept.map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if is_end { line } else { line + "…" }
+}
+
+/// The beginning of a longer text, on one line.
+fn one_line(text: &str) -> String {
+    text.chars().take(REASON_CHARS_MAX).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// A name that a reader's program makes no link of.

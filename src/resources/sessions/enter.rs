@@ -91,11 +91,18 @@ fn wrong() -> Error {
 }
 
 /// Takes the password of a signed-in user once more: a new session takes the place of the one that calls, as far as
-/// that one was with its second step.
+/// that one was with its second step. `proves` is what else shows that it is them.
 ///
 /// # Errors
-/// 401 for a key or a stranger; 400 for the field `password` where it is wrong; 429 where too many were.
-pub async fn log_in_again(app: &Arc<App>, ctx: &Ctx, browser: &Browser, given: String) -> Result<Entered> {
+/// 401 for a key or a stranger; 400 for the field `password` where it is wrong; 429 where too many were; those of
+/// `proves`.
+pub async fn log_in_again(
+    app: &Arc<App>,
+    ctx: &Ctx,
+    browser: &Browser,
+    given: String,
+    proves: impl Fn(&WriteTx) -> Result<()> + Send + 'static,
+) -> Result<Entered> {
     let (user, record) = app.store.read(|tx| {
         let (_, session) = current(ctx, tx)?;
         Ok((session.user, users::find(tx, session.user)?))
@@ -111,6 +118,7 @@ pub async fn log_in_again(app: &Arc<App>, ctx: &Ctx, browser: &Browser, given: S
             if users::find(tx, user)?.password_hash != stored {
                 return Err(password_incorrect());
             }
+            proves(tx)?;
             let (_, session) = current(&ctx, tx)?;
             let token = begin(&ctx, tx, &browser, user, session.second_step, Method::Password)?;
             Ok(Entered { user, token, second_step: session.second_step })

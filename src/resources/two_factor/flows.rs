@@ -1,19 +1,21 @@
 //! The second factor as people meet it, for the API and for pages: each step judges the caller, waits for a password
 //! or a slot for a guess, and then runs its command in a transaction.
 
+use std::sync::Arc;
+
 use super::{INVALID, NOT_VALID, UNREADABLE, totp, unusable};
 use super::{
     LOG_IN_SECONDS, disable, enable, enabled, is_enabled, pending, period, renew_recovery_codes, take,
 };
 use crate::api::Ctx;
 use crate::app::App;
-use crate::auth::guesses::{Guess, RefusedGuess};
+use crate::auth::guesses::{Guess, RefusedGuess, Slot};
 use crate::error::{Error, Result, denied, invalid_body};
 use crate::ids::UserId;
 use crate::logging::{self, SecurityEvent};
 use crate::resources::sessions::{self, Browser, Entered};
 use crate::resources::{places, users};
-use crate::store::Tx;
+use crate::store::{Tx, WriteTx};
 
 /// A secret that an authenticator app may be given.
 pub struct NewSecret {
@@ -76,19 +78,15 @@ pub async fn validate(app: &App, ctx: &Ctx, token: String) -> Result<()> {
     let email = app.store.read(|tx| Ok(users::find(tx, user)?.email))?;
     let (peer, now) = (ctx.peer(), ctx.now);
     let slot = app.guess(Guess::SecondStep, &email, peer, now).map_err(RefusedGuess::throttled)?;
-    let ctx = ctx.clone();
-    let write = app.store.write(move |tx| {
-        places::still_calls(&ctx, tx)?;
-        enable(&ctx, tx, &token)
+    let write = app.store.write({
+        let ctx = ctx.clone();
+        move |tx| {
+            places::still_calls(&ctx, tx)?;
+            enable(&ctx, tx, &token)
+        }
     });
     let outcome = write.await;
-    match &outcome {
-        Err(Error::Invalid { code: NOT_VALID, .. }) => {
-            slot.wrong();
-            logging::security(SecurityEvent::SecondStepWrong, peer, &email);
-        }
-        _ => slot.give_back(),
-    }
+    settle(slot, &outcome, ctx, &email);
     outcome
 }
 
@@ -140,26 +138,57 @@ pub async fn log_in(app: &App, ctx: &Ctx, browser: &Browser, token: String) -> R
             refused.throttled()
         }
     })?;
-    let (ctx, browser) = (ctx.clone(), browser.clone());
-    let write = app.store.write(move |tx| {
-        let user = awaited(&ctx, tx, &browser)?;
-        take(&ctx, tx, user, &token)?;
-        sessions::complete(&ctx, tx, &browser, user)
+    let write = app.store.write({
+        let (ctx, browser) = (ctx.clone(), browser.clone());
+        move |tx| {
+            let user = awaited(&ctx, tx, &browser)?;
+            take(&ctx, tx, user, &token)?;
+            sessions::complete(&ctx, tx, &browser, user)
+        }
     });
     let entered = write.await;
-    match &entered {
-        Ok(_) => {
-            slot.give_back();
-            app.throttles.guesses.logged_in(&email, peer, now);
-        }
-        Err(Error::Invalid { code: INVALID | UNREADABLE, .. }) => {
-            slot.wrong();
-            logging::security(SecurityEvent::SecondStepWrong, peer, &email);
-        }
-        // Nobody looked at the code.
-        Err(_) => slot.give_back(),
+    settle(slot, &entered, ctx, &email);
+    if entered.is_ok() {
+        app.throttles.guesses.logged_in(&email, peer, now);
     }
     entered
+}
+
+/// Takes the password of a signed-in user once more and, where they have a second factor, a code.
+///
+/// # Errors
+/// As for [`sessions::log_in_again`]; 400 `2fa_invalid` for a wrong code; 429 where too many were wrong.
+pub async fn log_in_again(
+    app: &Arc<App>,
+    ctx: &Ctx,
+    browser: &Browser,
+    password: String,
+    code: String,
+) -> Result<Entered> {
+    let user = ctx.user()?;
+    let (email, is_enabled) =
+        app.store.read(|tx| Ok((users::find(tx, user)?.email, is_enabled(tx, user)?)))?;
+    if !is_enabled {
+        return sessions::log_in_again(app, ctx, browser, password, |_| Ok(())).await;
+    }
+    let slot = app.guess(Guess::SecondStep, &email, ctx.peer(), ctx.now).map_err(RefusedGuess::throttled)?;
+    let proves = {
+        let ctx = ctx.clone();
+        move |tx: &WriteTx| take(&ctx, tx, user, &code)
+    };
+    let entered = sessions::log_in_again(app, ctx, browser, password, proves).await;
+    settle(slot, &entered, ctx, &email);
+    entered
+}
+
+/// Counts a wrong code as a guess.
+fn settle<T>(slot: Slot<'_>, outcome: &Result<T>, ctx: &Ctx, email: &str) {
+    if let Err(Error::Invalid { code: INVALID | UNREADABLE | NOT_VALID, .. }) = outcome {
+        slot.wrong();
+        logging::security(SecurityEvent::SecondStepWrong, ctx.peer(), email);
+    } else {
+        slot.give_back();
+    }
 }
 
 /// Whether the session of this browser waits for a code.

@@ -36,6 +36,8 @@ pub enum Happening {
     Staff {
         is_staff: bool,
     },
+    /// Their account is deleted.
+    Deleted,
     /// Their account was closed, or opened again.
     Active {
         is_active: bool,
@@ -101,6 +103,7 @@ impl Happening {
             Happening::RecoveryCodes => updated("backup_codes", Value::Null, Value::Null),
             Happening::AddressVerified => updated("is_email_verified", json!(false), json!(true)),
             Happening::AddressWanted => updated("pending_email", Value::Null, Value::Null),
+            Happening::Deleted => whole("deleted", Value::Null),
             Happening::ResetLink => whole("reset_link_made", Value::Null),
             Happening::Staff { is_staff } => updated("is_staff", json!(!is_staff), json!(is_staff)),
             Happening::Active { is_active } => updated("is_active", json!(!is_active), json!(is_active)),

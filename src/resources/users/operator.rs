@@ -169,6 +169,29 @@ pub fn activate(ctx: &Ctx, tx: &WriteTx, uuid: UserId) -> Result<()> {
     record(ctx, tx, uuid, &Happening::Active { is_active: true })
 }
 
+/// What the deletion of a user did to organizations, by their names.
+pub struct Deletion {
+    pub deleted_organizations: Vec<String>,
+    pub left_organizations: Vec<String>,
+}
+
+/// Deletes a user with their sessions, keys and memberships. What they have made stays, without an author; organizations
+/// that they are alone in are deleted, if `with_organizations` says so.
+///
+/// # Errors
+/// 403 for whoever is not the operator; 404 for nobody; 400 for the last operator, and where an organization would be left
+/// without an owner.
+pub fn delete(ctx: &Ctx, tx: &WriteTx, uuid: UserId, with_organizations: bool) -> Result<Deletion> {
+    require_operator(ctx, tx)?;
+    if find(tx, uuid)?.is_staff {
+        require_another_operator(tx, uuid)?;
+    }
+    record(ctx, tx, uuid, &Happening::Deleted)?;
+    let (deleted_organizations, left_organizations) = members::leave_all(ctx, tx, uuid, with_organizations)?;
+    tx.delete(&USERS, &uuid)?;
+    Ok(Deletion { deleted_organizations, left_organizations })
+}
+
 /// Whether the user's account is open.
 ///
 /// # Errors

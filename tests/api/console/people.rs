@@ -1,9 +1,12 @@
 //! Members as pages: filters, what they reach and why, and the list as a table for spreadsheets.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use super::{Browses, at, hides, shows};
-use crate::support::{Server, text};
+use super::{Browses, at, hides, refused, shows};
+use crate::support::{PASSWORD, Server, text};
+use crate::two_factor::{code, enroll};
 
 #[test]
 fn members_are_filtered_by_level_and_second_factor() {
@@ -70,4 +73,34 @@ fn admins_take_the_list_away_as_csv() {
     let own = lines.iter().find(|line| line[2] == *member.email).expect("the member's line");
     assert_eq!((&own[1], &own[3], &own[4]), ("'=cmd, \"x\"", "Member", "Off"));
     assert_eq!(member.open(&at(&org, "members.csv")).status, 403);
+}
+
+#[test]
+fn who_has_a_second_factor_shows_it_again_before_what_is_sensitive() {
+    let server = Server::start();
+    let org = server.org();
+    const AGAIN: &str = "/login/again?next=%2Fsettings%2Fapi-keys";
+    hides(&org.owner.page(AGAIN), &["name=\"token\""]);
+    let secret = enroll(&server, &org.owner);
+    server.pass(Duration::from_secs(7 * 60 * 60));
+    assert!(org.owner.open("/settings/api-keys").header("location").starts_with("/login/again?next="));
+    shows(&org.owner.page(AGAIN), &["name=\"password\"", "name=\"token\""]);
+    let now = code(&server, &secret);
+    let before = server.rows();
+    for (password, token, field) in [
+        (PASSWORD, "000000", "#form-token"),
+        (PASSWORD, "", "#form-token"),
+        ("not-their-password", &*now, "#form-password"),
+    ] {
+        refused(&org.owner.submit(AGAIN, &[("password", password), ("token", token)]), &[field]);
+    }
+    assert!(server.rows() == before, "nothing changed");
+    let entered = org.owner.submit(AGAIN, &[("password", PASSWORD), ("token", &now)]);
+    assert_eq!(entered.header("location"), "/settings/api-keys");
+    let owner = org.owner.with_cookies_of(&entered);
+    shows(&owner.page("/settings/api-keys"), &["No keys yet"]);
+    server.pass(Duration::from_secs(7 * 60 * 60));
+    let other = code(&server, &secret);
+    refused(&owner.submit(AGAIN, &[("password", PASSWORD), ("token", &now)]), &["#form-token"]);
+    assert_eq!(owner.submit(AGAIN, &[("password", PASSWORD), ("token", &other)]).status, 303);
 }

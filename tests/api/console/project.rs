@@ -52,6 +52,45 @@ fn an_admin_makes_a_project_and_a_member_only_where_they_may() {
 }
 
 #[test]
+fn a_form_that_makes_something_makes_it_once() {
+    let server = Server::start();
+    let org = server.org();
+    let of_exports = org.at("batch_exports/");
+    // The organization comes last, for it becomes the current one.
+    let forms: [(String, &[(&str, &str)], &str, &str); 3] = [
+        (
+            at(&org, "exports/new/http"),
+            &[
+                ("name", "Copies"),
+                ("interval", "hour"),
+                ("url", "http://localhost/batch/"),
+                ("token", "phc_there"),
+            ],
+            &of_exports,
+            "/exports",
+        ),
+        (at(&org, "projects/new"), &[("name", "Shop"), ("timezone", "UTC")], "/api/projects/", "/projects"),
+        ("/organization/create".into(), &[("name", "Second")], "/api/organizations/", "/organization/switch"),
+    ];
+    for (path, fields, list, leads_to) in forms {
+        let count = || org.owner.get(list).results().len();
+        let once = |page: &str| {
+            let (_, rest) = page.split_once("name=\"once\" value=\"").expect("an identifier");
+            rest.split_once('"').expect("its end").0.to_owned()
+        };
+        let (before, id) = (count(), once(&org.owner.page(&path)));
+        let sent = [fields, &[("once", &*id)]].concat();
+        let wrong = [&[("name", "")], &sent[1..]].concat();
+        assert_eq!(org.owner.submit(&path, &wrong).status, 422, "{path}");
+        assert_eq!(org.owner.submit(&path, &sent).status, 303, "{path}: what was wrong may be sent again");
+        let again = org.owner.submit(&path, &sent);
+        assert!(again.header("location").ends_with(leads_to), "{path}: {}", again.header("location"));
+        assert_eq!(count(), before + 1, "{path}");
+        assert_ne!(once(&org.owner.page(&path)), id, "{path}");
+    }
+}
+
+#[test]
 fn a_project_shows_its_token_snippets_and_what_arrives() {
     let server = Server::start();
     let org = server.org();

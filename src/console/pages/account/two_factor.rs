@@ -87,7 +87,7 @@ fn setting_up(visit: &Visit, tx: &Tx, why: &str) -> Result<Markup> {
     Ok(html! {
         (form.summary())
         (head("Two-factor", why, None))
-        ol {
+        ol.tasks {
             li { p { "Open an authenticator app on your phone and scan this." }
                 @if let Some(code) = qr::svg(&shown.otpauth_url, "QR code of the secret") { (code) } }
             li { p { "Or type the secret into the app:" } (secret("secret", "Secret", &groups.join(" "))) }

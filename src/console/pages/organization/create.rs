@@ -1,5 +1,7 @@
 //! Making an organization, and choosing the current one.
 
+use std::sync::Arc;
+
 use maud::{Markup, Render, html};
 
 use crate::api::{InOrganization, Paging, Reply, Within};
@@ -16,12 +18,14 @@ use crate::store::{Tx, WriteTx};
 
 pub(super) fn pages() -> Vec<Page> {
     vec![
-        page("/organization/create", session(), Within::Nothing, show).does(make),
-        page("/organization/create-first", session(), Within::Nothing, show_first).does(make),
-        page("/organization/switch", session(), Within::Nothing, list).does(switch),
+        page("/organization/create", session(), Within::Nothing, show).works(send),
+        page("/organization/create-first", session(), Within::Nothing, show_first).works(send),
+        page(ALL, session(), Within::Nothing, list).does(switch),
     ]
 }
 
+/// The organizations of the person.
+const ALL: &str = "/organization/switch";
 const CLOSED: &str = "Only operators make organizations on this server.";
 
 fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
@@ -29,12 +33,9 @@ fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
 }
 
 fn show_first(visit: &Visit, tx: &Tx) -> Result<Reply> {
-    offer(
-        visit,
-        tx,
-        "Make your first organization",
-        "You belong to no organization. Make one, or open the link of an invite.",
-    )
+    let is_open = organizations::is_creation_open(visit, tx, visit.user()?)?;
+    let title = if is_open { "Make your first organization" } else { "You belong to no organization" };
+    offer(visit, tx, title, "You belong to no organization. Make one, or open the link of an invite.")
 }
 
 fn offer(visit: &Visit, tx: &Tx, title: &str, state: &str) -> Result<Reply> {
@@ -44,10 +45,15 @@ fn offer(visit: &Visit, tx: &Tx, title: &str, state: &str) -> Result<Reply> {
     }
     let form = Form::new(Some(visit.token()))
         .field(organizations::FIELDS, "name", Control::first)
+        .once(visit.once())
         .refused(visit.refused())
         .button("Make organization")
         .cancel("/");
     visit.show(tx, title, &html! { (form.summary()) (head(title, state, None)) (form.render()) })
+}
+
+async fn send(visit: Arc<Visit>) -> Result<Reply> {
+    visit.write_once(ALL, make).await
 }
 
 fn make(visit: &Visit, tx: &WriteTx) -> Result<Reply> {

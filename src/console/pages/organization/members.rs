@@ -254,7 +254,11 @@ fn leaving(visit: &Visit, here: &Here, row: &Row) -> Result<Markup> {
     let path = here.path(&format!("members/{}/remove", row.uuid));
     let danger = parts::Danger {
         title: if is_me { "Leave this organization" } else { "Remove this member" },
-        text: "Their access, roles and API keys end here at once.",
+        text: if is_me {
+            "Your access, roles and API keys end here at once."
+        } else {
+            "Their access, roles and API keys end here at once."
+        },
         path: &path,
         deed: if is_me { "Leave" } else { "Remove member" },
     };
@@ -278,10 +282,15 @@ fn ask(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let name = row.user.full_name();
     let question =
         if is_me { format!("Leave {}?", here.organization.name) } else { format!("Remove {name}?") };
+    let kept = if is_me {
+        "Your account, and what you have made: projects, exports, plugins."
+    } else {
+        "The account, and what the person has made: projects, exports, plugins."
+    };
     let confirm = Confirm {
         question: &question,
         lost: lost(tx, &here, &row)?,
-        kept: vec![html! { "The account, and what the person has made: projects, exports, plugins." }],
+        kept: vec![html! { (kept) }],
         deed: if is_me { "Leave" } else { "Remove member" },
         cancel: &here.path(&format!("members/{}", row.uuid)),
         token: visit.token(),

@@ -141,7 +141,7 @@ fn last_changes(here: &Here, entries: &[Line]) -> Markup {
         let scope = words::scope(&entry.scope);
         let name = entry.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(scope);
         [
-            html! { span.name { (name) } small { (scope) " " (entry.activity) } },
+            html! { span.name { (name) } small { (scope) " " (entry.activity.replace('_', " ")) } },
             html! { (entry.who.as_deref().unwrap_or("The operator")) },
             time(entry.created_at),
         ]

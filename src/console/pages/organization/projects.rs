@@ -1,5 +1,7 @@
 //! The projects of an organization.
 
+use std::sync::Arc;
+
 use maud::{Markup, Render, html};
 use serde_json::json;
 
@@ -22,7 +24,7 @@ use crate::store::{Tx, WriteTx};
 
 pub(super) fn pages() -> Vec<Page> {
     let all = format!("{BASE}/projects");
-    vec![page(&all, session(), HERE, list), page(format!("{all}/new"), session(), HERE, offer).does(make)]
+    vec![page(&all, session(), HERE, list), page(format!("{all}/new"), session(), HERE, offer).works(send)]
 }
 
 fn list(visit: &Visit, tx: &Tx) -> Result<Reply> {
@@ -87,8 +89,12 @@ fn offer(visit: &Visit, tx: &Tx) -> Result<Reply> {
     if here.is(Level::Admin) {
         form = form.fields(projects::FIELDS, &["access_control"]);
     }
-    let form =
-        form.show(json!({"timezone": "UTC"})).refused(visit.refused()).button("Make project").cancel(&list);
+    let form = form
+        .once(visit.once())
+        .show(json!({"timezone": "UTC"}))
+        .refused(visit.refused())
+        .button("Make project")
+        .cancel(&list);
     visit.show(
         tx,
         "Make a project",
@@ -99,6 +105,11 @@ fn offer(visit: &Visit, tx: &Tx) -> Result<Reply> {
             (form.render())
         },
     )
+}
+
+async fn send(visit: Arc<Visit>) -> Result<Reply> {
+    let list = visit.read(|visit, tx| Ok(visit.here(tx)?.path("projects")))?;
+    visit.write_once(&list, make).await
 }
 
 fn make(visit: &Visit, tx: &WriteTx) -> Result<Reply> {

@@ -65,6 +65,7 @@ fn page(visit: &Visit, tx: &Tx, steps: Option<&[Tested]>) -> Result<Reply> {
     let title = format!("New export: {}", kind_name(kind));
     let new = here.path("exports/new");
     let form = draft::form(visit, kind, None, &projects_of(visit, tx, &here)?, steps.is_some())?
+        .once(visit.once())
         .button("Create and run")
         .button_for("Create paused", "what", "paused")
         .button_for("Test", "what", "test")
@@ -106,7 +107,8 @@ fn project(visit: &Visit, tx: &Tx) -> Result<InProject> {
 pub(super) async fn send(visit: Arc<Visit>) -> Result<Reply> {
     sessions::require_recent_login(&visit)?;
     if visit.typed("what") != "test" {
-        return visit.write(create).await;
+        let list = visit.read(|visit, tx| Ok(visit.here(tx)?.path("exports")))?;
+        return visit.write_once(&list, create).await;
     }
     let (id, destination) = visit.read(|visit, tx| {
         let body = complete(visit)?;
