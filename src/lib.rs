@@ -9,6 +9,8 @@ pub mod app;
 pub mod auth;
 pub mod background;
 pub mod backoff;
+pub mod backup;
+pub mod backup_folder;
 pub mod certificates;
 pub mod clock;
 pub mod config;

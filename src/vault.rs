@@ -161,7 +161,8 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-fn key_path(data: &Path) -> PathBuf {
+/// Where the key of a data file lies.
+pub fn key_path(data: &Path) -> PathBuf {
     let mut path = data.as_os_str().to_owned();
     path.push(".key");
     path.into()

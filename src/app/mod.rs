@@ -15,6 +15,7 @@ use crate::api::{Actor, Ctx, Source};
 use crate::auth::blocks;
 use crate::auth::guesses::{Guess, RefusedGuess, Slot};
 use crate::auth::throttle::Throttles;
+use crate::backup_folder::{self, Desk};
 use crate::certificates::Certificates;
 use crate::clock::{Clock, Ids, Time};
 use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
@@ -54,6 +55,8 @@ pub struct App {
     pub work: Arc<Pool>,
     /// How each background task's last run ended.
     pub task_results: TaskResults,
+    /// Who wants a backup, and whether one is being made.
+    pub backups: Arc<Desk>,
     /// Opens the pages for local work, signed in, once.
     pub sign_in_link: SignInLink,
     /// When the process began to serve.
@@ -88,11 +91,17 @@ impl App {
             hash_permits: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
             work: Pool::new(budgets.work),
             task_results: TaskResults::default(),
+            backups: Arc::default(),
             sign_in_link: SignInLink::default(),
             certificates: OnceLock::new(),
             once: Once::default(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }
+    }
+
+    /// Why the server's backups are not as they should be, if they are not.
+    pub fn backups_in_doubt(&self) -> Option<String> {
+        backup_folder::doubt(&self.config.backups, self.started_at, self.clock.now())
     }
 
     /// Runs slow work for a caller, such as hashing a password, on a thread of its own, a few at a time.

@@ -1,5 +1,6 @@
 //! Background tasks: each looks at stored state and acts on it.
 
+mod backups;
 mod certificates;
 mod exports;
 pub mod mailer;
@@ -27,6 +28,9 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
     tasks.spawn(drive(proxy_records::Follower, Arc::clone(app)));
     tasks.spawn(drive(session_cleanup::SessionCleanup, Arc::clone(app)));
     tasks.spawn(drive(exports::Driver::new(app), Arc::clone(app)));
+    if let Some(backups) = backups::Backups::of(&app.config, &app.backups) {
+        tasks.spawn(drive(backups, Arc::clone(app)));
+    }
     tasks.spawn(drive(retention::Retention::default(), Arc::clone(app)));
     tasks
 }

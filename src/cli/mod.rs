@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
 
 mod admin;
+mod backup;
 mod bootstrap;
 mod check;
 mod completions;
@@ -47,6 +48,16 @@ enum Command {
     Upgrade(upgrade::Upgrade),
     /// Asks a server whether it is ready; the exit code is 0 if it is.
     Health(health::Health),
+    /// Copies the data file as it is at one moment, and proves the copy.
+    Backup(backup::Backup),
+    /// Puts a backup into the place of the data file, and keeps what was there.
+    Restore(backup::Restore),
+    /// Writes all rows as lines of JSON, for other machines and versions to come.
+    Export(backup::Export),
+    /// Makes the data file of what `export --all` has written, and keeps what was there.
+    Import(backup::Restore),
+    /// Gives the space that the data file does not use back to the system; no server may hold it.
+    Compact(DataOption),
     /// Prints the route table.
     Routes,
     /// Prints the OpenAPI document as JSON.
@@ -69,6 +80,11 @@ pub(crate) async fn run(cli: Cli) -> CommandResult {
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Check(file) => check::run(file.data).await,
+        Command::Backup(wanted) => backup::back_up(wanted).await,
+        Command::Restore(wanted) => backup::restore(wanted).await,
+        Command::Export(wanted) => backup::export(wanted).await,
+        Command::Import(wanted) => backup::import(wanted).await,
+        Command::Compact(file) => backup::compact(file.data).await,
         Command::Routes => {
             print!("{}", routes::table().print());
             Ok(())

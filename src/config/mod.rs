@@ -1,5 +1,6 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
+mod backups;
 mod exports;
 mod memory;
 mod networks;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
+pub use backups::{Backups, Every, Keep, KeepUnit, Tier};
 pub use exports::Exports;
 pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::{Networks, network_of};
@@ -152,6 +154,9 @@ pub struct Config {
     /// makes one where there is none. Sealed secrets are lost and have to be entered again.
     #[arg(long)]
     pub new_secret_key: bool,
+
+    #[command(flatten)]
+    pub backups: Backups,
 
     #[command(flatten)]
     pub tls: Tls,

@@ -34,13 +34,8 @@ pub async fn ask(
     request: Request,
     settings: impl FnOnce() -> Result<Config, String>,
 ) -> Result<Answer, Failure> {
-    if let Some(mut stream) = connect(data).await? {
-        let said = |cause: serde_json::Error| cause.to_string();
-        let request = serde_json::value::to_raw_value(&request).map_err(said)?;
-        let envelope = Envelope { version: VERSION.into(), request };
-        // A server that closes at once has said why.
-        let _ = say(&mut stream, &envelope).await;
-        return Ok(Answer(Source::Server(BufReader::new(stream))));
+    if let Some(answer) = ask_server(data, &request).await? {
+        return Ok(answer);
     }
     is_there(data)?;
     let place = data.to_owned();
@@ -51,6 +46,20 @@ pub async fn ask(
     let (out, pieces) = pipe();
     let task = tokio::spawn(async move { run(&app, request, &out).await });
     Ok(Answer(Source::Here(pieces, Some(task))))
+}
+
+/// Has the request carried out by the server that holds the data file; `None` where none does.
+///
+/// # Errors
+/// A sentence for the operator: the server cannot be asked.
+pub async fn ask_server(data: &Path, request: &Request) -> Result<Option<Answer>, Failure> {
+    let Some(mut stream) = connect(data).await? else { return Ok(None) };
+    let said = |cause: serde_json::Error| cause.to_string();
+    let request = serde_json::value::to_raw_value(request).map_err(said)?;
+    let envelope = Envelope { version: VERSION.into(), request };
+    // A server that closes at once has said why.
+    let _ = say(&mut stream, &envelope).await;
+    Ok(Some(Answer(Source::Server(BufReader::new(stream)))))
 }
 
 /// The server that answers at the socket, if one does.

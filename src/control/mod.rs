@@ -15,7 +15,7 @@ mod wire;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-pub use client::{Answer, ask};
+pub use client::{Answer, ask, ask_server};
 pub use out::{Gone, Out, Piece, Pieces, pipe};
 pub use place::{is_there, socket_of};
 pub use run::run;
@@ -56,8 +56,10 @@ pub enum Request {
     SetOperator { email: String, is_operator: bool },
     /// Closes a user's account, or opens it again.
     SetActive { email: String, is_active: bool },
-    /// Walks the file: a line for each problem, and one with their number.
+    /// Walks the file: a line with its digest, one for each problem, and one with their number.
     Check,
+    /// All rows of one state, as a stream of bytes: see `backup::RowStream`.
+    Rows,
 }
 
 impl Request {
@@ -77,12 +79,13 @@ impl Request {
             Request::SetOperator { .. } => "set_operator",
             Request::SetActive { .. } => "set_active",
             Request::Check => "check",
+            Request::Rows => "rows",
         }
     }
 
     /// Whether it looks only: then a file that no server holds is opened without a write, and proved by its checksums.
     fn leaves_file_untouched(&self) -> bool {
-        matches!(self, Request::Check)
+        matches!(self, Request::Check | Request::Rows)
     }
 }
 

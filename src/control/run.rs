@@ -1,6 +1,8 @@
 //! Carries requests out, in the server and on a file that no server holds alike.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -8,6 +10,7 @@ use serde_json::json;
 use super::{Failure, Out, Request};
 use crate::admin;
 use crate::app::App;
+use crate::backup::RowStream;
 use crate::error::Error;
 use crate::resources::{integrity, secrets};
 use crate::store::damaged;
@@ -54,6 +57,7 @@ pub async fn run(app: &Arc<App>, request: Request, out: &Out) -> Result<(), Fail
         }
         Request::SetActive { email, is_active } => Ok(admin::set_active(app, email, is_active).await?),
         Request::Check => check(app, out).await,
+        Request::Rows => rows(app, out).await,
     }
 }
 
@@ -82,15 +86,37 @@ async fn check(app: &Arc<App>, out: &Out) -> Result<(), Failure> {
     let walk = tokio::task::spawn_blocking(move || {
         let mut problems = integrity::check(&walked.store)?;
         walked.store.read(|tx| secrets::check(tx, &walked.vault, &mut problems))?;
-        Ok(problems)
+        let contents = walked.store.pin(walked.clock.now())?.contents()?;
+        Ok((contents, problems))
     });
     let outcome =
         walk.await.unwrap_or_else(|cause| Err(Error::internal(format!("the check ended: {cause}"))));
     let shown = app.config.data.display().to_string();
-    let problems = outcome.map_err(|cause| damaged(&shown, &cause.to_string()))?;
+    let (contents, problems) = outcome.map_err(|cause| damaged(&shown, &cause.to_string()))?;
+    out.line(&json!({"digest": contents.digest, "rows": contents.rows})).await?;
     for problem in &problems {
         out.line(&json!({"problem": problem})).await?;
     }
     out.line(&json!({"problems": problems.len()})).await?;
     if problems.is_empty() { Ok(()) } else { Err(format!("{} problems were found", problems.len()).into()) }
+}
+
+/// Streams one state. Where the file fails meanwhile, nobody may hold an old state any longer.
+async fn rows(app: &Arc<App>, out: &Out) -> Result<(), Failure> {
+    const LOOK: Duration = Duration::from_secs(1);
+    let pinned = app.store.pin(app.clock.now()).map_err(|cause| cause.to_string())?;
+    let mut rows = RowStream::new(pinned);
+    while let Some(piece) = rows.next().await? {
+        let mut sending = pin!(out.bytes(piece));
+        loop {
+            tokio::select! {
+                sent = &mut sending => break sent?,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if !app.store.healthy() {
+                return Err("the data file failed while it was copied".into());
+            }
+        }
+    }
+    Ok(())
 }

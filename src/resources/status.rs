@@ -31,10 +31,11 @@ fn routes() -> Vec<Route> {
             .in_any_format()
             .about(
                 "See whether the server can do its work",
-                "503 while writes fail or the secret key is missing.",
+                "503 while writes fail or the secret key is missing; with `strict` also without a recent backup.",
             )
             .queries(&[
                 ("exclude", "A check to leave out: `http`, `database` or `secrets`."),
+                ("strict", "Given: 503 as well where the last good backup is too old, with a sentence."),
                 ("role", "`events`, `web`, `worker` or `decide`; all have the same answer."),
             ]),
         Route::get("/_preflight/", public(), Within::Nothing, read(preflight))
@@ -81,14 +82,18 @@ async fn ready(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     if app.vault.is_locked() {
         checks.push(("secrets", false));
     }
+    let late = app.backups_in_doubt().filter(|_| call.query("strict").is_some());
+    if late.is_some() {
+        checks.push(("backups", false));
+    }
     let left_out = |name: &str| call.query.iter().any(|(known, value)| known == "exclude" && value == name);
     let counted: Vec<_> = checks.into_iter().filter(|(name, _)| !left_out(name)).collect();
     let status = if counted.iter().all(|(_, holds)| *holds) { 200 } else { 503 };
-    let body: Value = counted
-        .into_iter()
-        .map(|(name, holds)| (name.to_owned(), Value::Bool(holds)))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let mut body: serde_json::Map<_, _> =
+        counted.into_iter().map(|(name, holds)| (name.to_owned(), Value::Bool(holds))).collect();
+    if let Some(sentence) = late.filter(|_| body.contains_key("backups")) {
+        body.insert("detail".into(), sentence.into());
+    }
     Reply::json(status, &body)
 }
 

@@ -89,7 +89,7 @@ impl DataFile {
         Ok(DataFile { database: Some(database), medium, disk: Arc::clone(disk), cache_bytes })
     }
 
-    fn database(&self) -> Result<&Database, StoreError> {
+    pub(super) fn database(&self) -> Result<&Database, StoreError> {
         self.database.as_ref().ok_or_else(|| StoreError::record("the data file is closed".into()))
     }
 

@@ -10,6 +10,7 @@ mod codec;
 mod commit;
 #[cfg(test)]
 mod declared_test;
+mod digest;
 mod disk;
 mod file;
 mod guard;
@@ -18,8 +19,12 @@ mod key;
 mod migrate;
 #[cfg(test)]
 mod model_test;
+mod new_file;
 mod parent;
 mod recover;
+mod rows;
+#[cfg(test)]
+mod rows_test;
 mod schema;
 mod snapshot;
 mod table;
@@ -40,10 +45,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use cache::Cacheable;
 pub use check::{Problems, check};
 pub use codec::{Json, Record, decode, encode, serialize_json};
+pub use digest::{Contents, Digester};
 pub use index::{Index, IndexOf, OnConflict};
 pub use key::{Key, hex};
 pub use migrate::{Plan, SCHEMA, plan};
+pub use new_file::{NewFile, compact};
 pub use parent::{Parent, ParentNamed, ParentOf, ParentThrough};
+pub use rows::{ClosedFile, Header, Pinned, Rows, Step};
 pub use table::{AnyTable, Table, TableInfo, by_all_but_uuid, by_uuid};
 pub use tx::{Order, Tx, WriteTx};
 
@@ -83,7 +91,7 @@ enum StoreErrorKind {
 const RETRY_SECONDS: u32 = 5;
 
 impl StoreError {
-    fn record(sentence: String) -> StoreError {
+    pub(crate) fn record(sentence: String) -> StoreError {
         StoreError { kind: StoreErrorKind::Other, sentence }
     }
 
@@ -141,7 +149,8 @@ impl StoreError {
         self.kind == StoreErrorKind::Disk
     }
 
-    fn is_in_use(&self) -> bool {
+    /// Whether another process has the file.
+    pub fn is_in_use(&self) -> bool {
         self.kind == StoreErrorKind::InUse
     }
 

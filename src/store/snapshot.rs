@@ -38,6 +38,10 @@ impl Snapshot {
         Ok(Snapshot { generation, cache, transaction, tables })
     }
 
+    pub(super) fn transaction(&self) -> &ReadTransaction {
+        &self.transaction
+    }
+
     pub(super) fn table(&self, name: &'static str) -> Result<&Rows, StoreError> {
         let cell = self
             .tables

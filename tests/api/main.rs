@@ -11,6 +11,7 @@ mod audit;
 mod audit_accounts;
 mod audit_day;
 mod background_tasks;
+mod backup;
 mod batch_exports;
 mod capture;
 mod capture_clocks;

@@ -5,6 +5,7 @@
 mod admin;
 #[path = "../api/support/archives.rs"]
 mod archives;
+mod backup;
 mod chaos_proxy;
 mod cli;
 mod control;

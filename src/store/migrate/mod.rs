@@ -36,6 +36,8 @@ const APPLICATION: &str = "application";
 const SCHEMA_NUMBER: &str = "schema";
 /// The names of the tables that an older program may pass over, with spaces between.
 const HARMLESS: &str = "harmless_tables";
+/// What a backup says of itself. It is no part of the state, and it is gone once a server has opened the file.
+pub(super) const BACKUP_NOTE: &str = "backup";
 
 /// Brings a file from the schema before `to` up to `to`.
 struct Step {
@@ -82,8 +84,7 @@ fn bring_up_by(
         })?;
         return note_harmless(database, tables);
     }
-    let found = if present.contains(META.info().name) { schema_of(database)? } else { None };
-    let found = found.ok_or_else(|| StoreError::record("this is a redb file, but not one of orgd".into()))?;
+    let found = schema_of(database, &present)?;
     if found > target {
         return Err(StoreError::record(format!(
             "the data file has schema {found} and this orgd knows {target}: use a newer orgd{}",
@@ -105,6 +106,9 @@ fn bring_up_by(
     let ending = || due.iter().flat_map(|step| step.ends).copied();
     create_missing(database, &present, names(tables).chain(ending()))?;
     note_harmless(database, tables)?;
+    if path.is_some() && meta(database)?.get(&META, &BACKUP_NOTE.to_owned())?.is_some() {
+        change(database, [META.info().name].into_iter(), |tx| tx.delete(&META, &BACKUP_NOTE.to_owned()))?;
+    }
     if due.is_empty() {
         return Ok(());
     }
@@ -177,7 +181,18 @@ fn meta(database: &Database) -> Result<Tx, StoreError> {
     Ok(Tx::of(Arc::new(Snapshot::take(database, [META.info().name].into_iter(), 0, Arc::default())?)))
 }
 
-fn schema_of(database: &Database) -> Result<Option<u32>, StoreError> {
+/// The schema of a file, and what it says of itself where it is a backup.
+pub(super) fn identify(database: &Database) -> Result<(u32, Option<String>), StoreError> {
+    let schema = schema_of(database, &present_tables(database)?)?;
+    Ok((schema, meta(database)?.get(&META, &BACKUP_NOTE.to_owned())?))
+}
+
+fn schema_of(database: &Database, present: &HashSet<String>) -> Result<u32, StoreError> {
+    let found = if present.contains(META.info().name) { number_of(database)? } else { None };
+    found.ok_or_else(|| StoreError::record("this is a redb file, but not one of orgd".into()))
+}
+
+fn number_of(database: &Database) -> Result<Option<u32>, StoreError> {
     let tx = meta(database)?;
     let ours = tx.get(&META, &APPLICATION.to_owned())?.is_some_and(|name| name == "orgd");
     let number = tx.get(&META, &SCHEMA_NUMBER.to_owned())?.and_then(|text| text.parse().ok());
@@ -314,6 +329,6 @@ mod tests {
         }];
         assert!(bring_up_by(&database, None, &tables(), 2, &steps).is_err());
         assert_eq!(note(&database), None);
-        assert_eq!(schema_of(&database).unwrap(), Some(1));
+        assert_eq!(number_of(&database).unwrap(), Some(1));
     }
 }

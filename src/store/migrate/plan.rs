@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{ABOUT, META, SCHEMA, STEPS, Step, bring_up, present_tables, schema_of};
+use super::{ABOUT, SCHEMA, STEPS, Step, bring_up, identify};
 use crate::store::file::DataFile;
 use crate::store::schema::Schema;
 use crate::store::table::AnyTable;
@@ -82,14 +82,12 @@ pub fn plan(path: &Path, cache_bytes: usize, tables: Vec<&'static dyn AnyTable>)
     let made = RefCell::new(None);
     let place = Storage::Untouched(path.to_owned());
     let file = DataFile::open(place, cache_bytes, |database, _| {
-        let known = present_tables(database)?.contains(META.info().name);
-        let found = if known { schema_of(database)? } else { None };
+        let (found, _) = identify(database)?;
         let began = Instant::now();
         bring_up(database, None, &schema.tables).map_err(|cause| StoreError {
             sentence: cause.sentence + &way_back(Some(path), SCHEMA),
             ..cause
         })?;
-        let found = found.unwrap_or(SCHEMA);
         let due: Vec<&Step> = STEPS.iter().filter(|step| step.to > found).collect();
         *made.borrow_mut() = Some(Plan { took: began.elapsed(), ..Plan::of(path, found, SCHEMA, &due) });
         Ok(())

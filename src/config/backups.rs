@@ -1,0 +1,111 @@
+//! Backups that the server makes on its own.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+/// Where backups lie, how often one is made, and how long they are kept.
+#[derive(Clone, Args)]
+pub struct Backups {
+    /// Folder for backups, made where there is none. Unset: the server makes none.
+    #[arg(long = "backup-dir", env = "ORGD_BACKUP_DIR", value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+
+    /// How often a backup is made: hours or days, such as `6h` or `1d`.
+    #[arg(long = "backup-every", env = "ORGD_BACKUP_EVERY", default_value = "1d", value_name = "TIME")]
+    pub every: Every,
+
+    /// Which backups are kept: the newest of so many hours, days, weeks, months and years.
+    #[arg(long = "backup-keep", env = "ORGD_BACKUP_KEEP", default_value = "7d,4w,6m", value_name = "TIERS")]
+    pub keep: Keep,
+}
+
+/// A time between two backups, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Every(pub i64);
+
+/// Which backups are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep(pub Vec<Tier>);
+
+/// The newest backups of so many periods are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier {
+    pub count: usize,
+    pub unit: KeepUnit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepUnit {
+    Hours,
+    Days,
+    Weeks,
+    Months,
+    Years,
+}
+
+/// A whole number from 1 on, and the letter after it.
+fn number_and_letter(text: &str) -> Option<(usize, char)> {
+    let text = text.trim();
+    let letter = text.chars().next_back()?;
+    let number =
+        text[..text.len() - letter.len_utf8()].parse().ok().filter(|number| (1..=10_000).contains(number))?;
+    Some((number, letter.to_ascii_lowercase()))
+}
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Every, String> {
+        let seconds = match number_and_letter(text) {
+            Some((number, 'h')) => number * 60 * 60,
+            Some((number, 'd')) => number * 24 * 60 * 60,
+            _ => return Err("hours or days, such as 6h or 1d".into()),
+        };
+        i64::try_from(seconds).map(Every).map_err(|_| "a shorter time".into())
+    }
+}
+
+impl FromStr for Keep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Keep, String> {
+        let tier = |text: &str| {
+            let (count, letter) = number_and_letter(text)?;
+            let unit = match letter {
+                'h' => KeepUnit::Hours,
+                'd' => KeepUnit::Days,
+                'w' => KeepUnit::Weeks,
+                'm' => KeepUnit::Months,
+                'y' => KeepUnit::Years,
+                _ => return None,
+            };
+            Some(Tier { count, unit })
+        };
+        let tiers = text.split(',').map(tier).collect::<Option<Vec<Tier>>>();
+        tiers.map(Keep).ok_or_else(|| {
+            "numbers of hours, days, weeks, months or years between commas, such as 24h,7d,4w,6m,1y".into()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_tiers_are_numbers_with_a_letter() {
+        assert_eq!("6h".parse(), Ok(Every(21_600)));
+        assert_eq!(" 2D".parse(), Ok(Every(172_800)));
+        for wrong in ["", "h", "0h", "1", "1m", "-1h", "1.5h", "1é", "99999h"] {
+            assert!(wrong.parse::<Every>().is_err(), "{wrong}");
+        }
+        let tier = |count, unit| Tier { count, unit };
+        let wanted = vec![tier(7, KeepUnit::Days), tier(4, KeepUnit::Weeks), tier(6, KeepUnit::Months)];
+        assert_eq!("7d, 4W,6m".parse(), Ok(Keep(wanted)));
+        for wrong in ["", "7d,", "7", "d", "0d", "7x"] {
+            assert!(wrong.parse::<Keep>().is_err(), "{wrong}");
+        }
+    }
+}
