@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
-pub use backups::{Backups, Every, Keep, KeepUnit, Tier};
+pub use backups::{BackupS3, Backups, Every, Keep, KeepUnit, Tier};
 pub use exports::Exports;
 pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::{Networks, network_of};
@@ -357,6 +357,7 @@ impl Config {
         let smtp_url = secret("ORGD_SMTP_URL")?;
         self.smtp_url = self.smtp_url.or(smtp_url);
         self.bootstrap = self.bootstrap.with_secrets()?;
+        self.backups = self.backups.with_secrets()?;
         self.exports = self.exports.with_secrets()?;
         self.plugins = self.plugins.with_secrets()?;
         Ok(self)
@@ -368,6 +369,7 @@ impl Config {
     /// A sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
         self.tls.files()?;
+        self.backups.check()?;
         if self.smtp_url.is_some() && self.site_url.is_none() && !self.dev {
             let needs = "--smtp-url needs --site-url (ORGD_SITE_URL): links in mails begin with it, and whoever \
                          sends a request could choose their host otherwise";
