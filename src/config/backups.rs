@@ -7,6 +7,7 @@ use clap::Args;
 
 /// Where backups lie, how often one is made, and how long they are kept.
 #[derive(Clone, Args)]
+#[command(next_help_heading = "Backups")]
 pub struct Backups {
     /// Folder for backups, made where there is none. Unset: the server makes none.
     #[arg(long = "backup-dir", env = "ORGD_BACKUP_DIR", value_name = "FOLDER")]
@@ -87,22 +88,16 @@ impl Backups {
         Ok(self)
     }
 
-    /// Checks settings that depend on each other.
-    ///
-    /// # Errors
-    /// A sentence for the operator.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// What is wrong with settings that depend on each other.
+    pub(super) fn problem(&self) -> Option<String> {
         if self.s3.bucket.is_some() && self.dir.is_none() {
-            return Err("--backup-s3-bucket (ORGD_BACKUP_S3_BUCKET) needs --backup-dir (ORGD_BACKUP_DIR): a backup is \
-                        proved there before it is sent"
-                .into());
+            let needs = "--backup-s3-bucket (ORGD_BACKUP_S3_BUCKET) needs --backup-dir (ORGD_BACKUP_DIR): a backup is \
+                         proved there before it is sent";
+            return Some(needs.to_owned());
         }
-        if self.s3.access_key_id.is_some() != self.s3.secret_access_key.is_some() {
-            return Err(
-                "ORGD_BACKUP_S3_ACCESS_KEY_ID and ORGD_BACKUP_S3_SECRET_ACCESS_KEY belong together".into()
-            );
-        }
-        Ok(())
+        let is_half = self.s3.access_key_id.is_some() != self.s3.secret_access_key.is_some();
+        let belong = "ORGD_BACKUP_S3_ACCESS_KEY_ID and ORGD_BACKUP_S3_SECRET_ACCESS_KEY belong together";
+        is_half.then(|| belong.to_owned())
     }
 }
 

@@ -51,7 +51,7 @@ fn the_operator_makes_proves_and_takes_a_backup() {
     shows(&operator.page(PATH), &["The last good one", "Make one now", &all[0].name, &all[1].name]);
 
     let one = format!("{PATH}/{}", all[0].name);
-    shows(&operator.page(&one), &["Prove that it is whole", "Download", "orgd restore ", "orgd.redb"]);
+    shows(&operator.page(&one), &["Check it", "Download", "orgd restore ", "orgd.redb"]);
     let proof = backup::prove(&all[0].path, true).expect("a whole one");
     let answer = operator.submit(&one, &[]);
     assert_eq!(answer.status, 200, "{}", answer.text());

@@ -60,7 +60,7 @@ fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
             (deed(PATH, visit.token(), "Make one now", "", Look::Primary))
         }
         @if all.is_empty() {
-            (empty("No backup yet", "Each backup of this server is listed here once it was proved.", None))
+            (empty("No backup yet", "Each backup of this server is listed here once it has been checked.", None))
         } @else {
             (list(visit, &all))
         }
@@ -82,7 +82,7 @@ fn list(visit: &Visit, all: &[Kept]) -> Markup {
         ]
     };
     html! {
-        (table("Backups", &["File", "Of", "Size"], paging.cut(all.to_vec()).iter().map(line)))
+        (table("Backups", &["File", "Made", "Size"], paging.cut(all.to_vec()).iter().map(line)))
         (pager(&visit.address(), Shown { total, limit: paging.limit, offset: paging.offset }))
     }
 }
@@ -139,22 +139,22 @@ fn one(visit: &Visit, tx: &Tx, proof: Option<&std::result::Result<Proof, String>
     let kept = named(visit)?;
     let path = format!("{PATH}/{}", kept.name);
     visit.show(tx, &kept.name, &html! {
-        (crumbs(&[("Backups", PATH)]))
-        (head(&kept.name, html! { "Of " (time(kept.taken)) ", " (mebibytes(kept.bytes)) "." }, None))
+        (crumbs(&[(PATH, "Backups")]))
+        (head(&kept.name, html! { "Made " (time(kept.taken)) ", " (mebibytes(kept.bytes)) "." }, None))
         @match proof {
             Some(Ok(proof)) => (proved(proof)),
             Some(Err(sentence)) => (notice(Tone::Bad, html! { p { "It is not whole: " (sentence) } })),
             None => {}
         }
         div.buttons {
-            (deed(&path, visit.token(), "Prove that it is whole", "", Look::Plain))
+            (deed(&path, visit.token(), "Check it", "", Look::Plain))
             a.button href=(format!("{path}/download")) download { "Download" }
         }
         (section("Restore it", html! {
             p { "Stop the server, then at the machine:" }
             (code_block("restore", "command", &restore(&kept.path, &visit.config.data)))
-            p { "It is proved first, swapped in at once, and what is there now is kept under another name. The secret key must be "
-                "the one of then." }
+            p { "It is checked first, then swapped in at once; what is there now is kept under another name. The secret key must be "
+                "the one that was in use at that time." }
         }))
     })
 }
