@@ -11,6 +11,7 @@ use orgd::clock::{Clock, Time};
 use orgd::config::{self, Config, Tls};
 use orgd::control::{Answering, Listening};
 use orgd::store::Storage;
+use orgd::vault::Vault;
 use orgd::{Listeners, logging};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -77,6 +78,8 @@ pub(super) fn checked(config: Config) -> Result<(Config, Option<Arc<Certificates
     let config = config.with_secrets()?;
     let mut problems = config.problems();
     problems.extend(mailer::check(config.smtp_url.as_deref(), &config.mail_from).err());
+    let key = config.exports.secret_key.as_deref().map_or(Ok(()), |text| Vault::of(text).map(drop));
+    problems.extend(key.err().map(|cause| format!("ORGD_SECRET_KEY: {cause}")));
     let certificates = certificates(&config.tls).unwrap_or_else(|problem| {
         problems.push(problem);
         None

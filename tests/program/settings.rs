@@ -164,6 +164,8 @@ fn all_that_is_wrong_is_said_at_once() {
         let lines = words.lines().filter(|line| line.starts_with("orgd: "));
         assert_eq!(lines.count(), 3, "{words}");
     }
+    let key = with(&[("ORGD_SECRET_KEY", "short")], &["config", "check"]);
+    assert!(!key.status.success() && said(&key).starts_with("orgd: ORGD_SECRET_KEY: "), "{}", said(&key));
     let good = run(&["config", "check"]);
     assert!(
         good.status.success() && said(&good) == "a server can start with these settings\n",
@@ -344,4 +346,15 @@ fn a_name_server_is_at_port_53_unless_it_says_otherwise() {
     for value in ["10.0.0.53", "10.0.0.53:5353", "2001:db8::53", "[2001:db8::53]", "[2001:db8::53]:5353"] {
         assert_eq!(shown(&[("ORGD_DNS_SERVER", value)], &[], "ORGD_DNS_SERVER")["value"], value);
     }
+}
+
+#[test]
+fn the_version_names_the_commit_that_was_built() {
+    let mut git = std::process::Command::new("git");
+    let commit =
+        git.args(["rev-parse", "--short=10", "HEAD"]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let Some(commit) = commit.ok().filter(|output| output.status.success()) else { return };
+    let commit = String::from_utf8(commit.stdout).expect("text");
+    let version = format!("orgd {} ({})\n", env!("CARGO_PKG_VERSION"), commit.trim());
+    assert_eq!(said(&run(&["--version"])), version);
 }
