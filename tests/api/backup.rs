@@ -147,7 +147,7 @@ fn each_backup_is_put_into_the_bucket_once() {
     server.until("it was sent", || result(&server).is_some_and(|outcome| outcome.is_ok()));
     let first = backup_folder::list(&folder).expect("a folder").remove(0);
     let key = format!("orgd/{}", first.name);
-    assert_eq!(bucket.keys("kept"), [key.clone()]);
+    assert_eq!(bucket.keys("kept"), std::slice::from_ref(&key));
     assert_eq!(bucket.object("kept", &key), std::fs::read(&first.path).expect("the backup"));
     // The bucket believes no clock that is far ahead.
     server.pass(Duration::from_secs(2));
