@@ -57,7 +57,7 @@ for target; do
     rm -rf "${OUT:?}/$name"
     mkdir "$OUT/$name"
     cp -r "$OUT/stage-$target/." LICENSE README.md CHANGELOG.md "$OUT/$name/"
-    cp dist/deb/orgd.service dist/deb/orgd.socket dist/deb/orgd.sysusers dist/deb/orgd.conf "$OUT/$name/"
+    cp dist/deb/orgd.service dist/deb/orgd.socket dist/orgd.sysusers dist/deb/orgd.conf "$OUT/$name/"
     tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
         -C "$OUT" -cf - "$name" | gzip -9n > "$OUT/$name.tar.gz"
     rm -rf "${OUT:?}/$name"

@@ -230,7 +230,10 @@ const DEMO_EMAIL: &str = "demo@example.com";
 /// is derived from the file's secret, so that it can be shown again though only its hash is stored.
 pub async fn demo(app: &Arc<App>) -> Result<(Bootstrapped, String)> {
     let (empty, secret) = app.store.read(|tx| Ok((users::none_yet(tx)?, status::secret(tx)?)))?;
-    let api_key = format!("phx_{}", derived(&secret, "demo key")?);
+    let given = app.config.bootstrap.api_key.clone();
+    let is_given = given.is_some();
+    let api_key =
+        given.map_or_else(|| Ok(format!("phx_{}", derived(&secret, "demo key")?)), Ok::<_, Error>)?;
     let demo_password = derived(&secret, "demo password")?[..20].to_owned();
     if empty {
         let owner = BootstrapOwner {
@@ -242,8 +245,14 @@ pub async fn demo(app: &Arc<App>) -> Result<(Bootstrapped, String)> {
         };
         return Ok((bootstrap(app, owner).await?, demo_password));
     }
-    let made = app.store.read(|tx| reload_demo(tx, &api_key))?;
+    let made = app.store.read(|tx| reload_demo(tx, &api_key));
+    let made = made.map_err(|cause| if is_given { key_differs() } else { cause })?;
     Ok((made, demo_password))
+}
+
+fn key_differs() -> Error {
+    let detail = "ORGD_BOOTSTRAP_API_KEY is not the key of a demo owner in this data file: start without it, or with another file.";
+    crate::error::invalid_body("invalid_input", detail)
 }
 
 fn reload_demo(tx: &Tx, api_key: &str) -> Result<Bootstrapped> {

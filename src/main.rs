@@ -4,20 +4,21 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Gives free memory back to the system, also while nothing is going on.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let typed = match cli::parse() {
+        Ok(typed) => typed,
+        Err(sentence) => return fail(&sentence),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => return fail(&format!("the runtime could not be started: {cause}")),
     };
-    let outcome = runtime.block_on(cli::run(cli));
+    let outcome = runtime.block_on(cli::run(typed));
     // Work that nobody waits for any more must not hold up the end.
     runtime.shutdown_background();
     match outcome {

@@ -13,7 +13,7 @@ use super::task::Task;
 use crate::api::idn::ascii_address;
 use crate::app::App;
 use crate::clock::Time;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Result;
 use crate::ids::MailId;
 use crate::resources::outbox::{self, Mail, Outgoing, Tried};
@@ -27,12 +27,22 @@ const BATCH: usize = 20;
 const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Checks the mail settings, so that a mistake shows at the start and not with the first invite.
-pub fn check(smtp_url: &str, from: &str) -> std::result::Result<(), String> {
-    transport(smtp_url)?;
-    from.parse::<Mailbox>().map(drop).map_err(|cause| format!("ORGD_MAIL_FROM is not an address: {cause}"))
+pub fn check(smtp_url: Option<&str>, from: &str) -> std::result::Result<(), String> {
+    smtp_url.map_or(Ok(()), |url| transport(url).map(drop))?;
+    let address = from.parse::<Mailbox>().map(drop);
+    address.map_err(|_| {
+        let used = config::used("--mail-from", "ORGD_MAIL_FROM", from);
+        format!("{used}: an address is wanted, such as `orgd <orgd@example.com>`")
+    })
 }
 
 fn transport(url: &str) -> std::result::Result<SmtpTransport, String> {
+    let tls = url
+        .split_once('?')
+        .and_then(|(_, query)| query.split('&').find_map(|pair| pair.strip_prefix("tls=")));
+    if tls.is_some_and(|tls| !["required", "opportunistic"].contains(&tls)) {
+        return Err("ORGD_SMTP_URL: `tls` is `required` or `opportunistic`".into());
+    }
     let builder = SmtpTransport::from_url(url)
         .map_err(|cause| format!("ORGD_SMTP_URL is not the address of a mail server: {cause}"))?;
     Ok(builder.timeout(Some(SMTP_TIMEOUT)).build())
@@ -98,7 +108,7 @@ impl Mailer {
             }
             Err((for_good, cause)) => {
                 warn!(mail = %id, attempt = mail.attempts + 1, for_good, %cause, "a mail could not be sent");
-                if for_good { Tried::Refused } else { Tried::Failed(cause) }
+                if for_good { Tried::Refused(cause) } else { Tried::Failed(cause) }
             }
         };
         let now = app.clock.now();

@@ -13,14 +13,17 @@ mod licenses;
 mod man;
 mod owner;
 mod serve;
+mod settings;
 mod signals;
 mod upgrade;
 
+use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use orgd::app::openapi;
-use orgd::config::Config;
+use orgd::config::{self, Config};
 use orgd::error::Error;
 use orgd::{resources, routes};
 
@@ -30,6 +33,9 @@ use data::DataOption;
 #[derive(Parser)]
 #[command(name = "orgd", version = env!("ORGD_VERSION"), propagate_version = true)]
 pub(crate) struct Cli {
+    /// Takes settings from the NAME=value lines of this file, where neither a flag nor a variable gives them.
+    #[arg(long, global = true, env = "ORGD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -42,6 +48,9 @@ enum Command {
     Bootstrap(bootstrap::Bootstrap),
     /// Helps people who are locked out; by the server that holds the file, if one does.
     Admin(admin::Admin),
+    /// Shows and checks settings, and prints an example of a file with all of them.
+    #[command(subcommand)]
+    Config(settings::Settings),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),
     /// Brings a data file to the schema of this version, or says what that will do.
@@ -73,12 +82,36 @@ enum Command {
 /// A sentence for the operator where the command failed.
 pub(crate) type CommandResult = Result<(), String>;
 
+/// What was typed.
+pub(crate) struct Typed {
+    command: Command,
+    /// The same as clap has it, which knows where values come from.
+    matches: ArgMatches,
+}
+
+/// The command line, with the variables and the file that stand in for flags. Help, and what clap refuses, end the process.
+pub(crate) fn parse() -> Result<Typed, String> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let command = whole_command();
+    config::use_file(settings::file_of(&typed).as_deref(), || config::names(&command))?;
+    let matches = config::fill(command, &typed)?.get_matches_from(typed);
+    let Cli { command, .. } = Cli::from_arg_matches(&matches).unwrap_or_else(|cause| cause.exit());
+    Ok(Typed { command, matches })
+}
+
+/// All commands, before anything stands in for a flag.
+fn whole_command() -> clap::Command {
+    let environment = config::environment_section();
+    Cli::command().mut_subcommand("serve", |serve| serve.after_long_help(environment))
+}
+
 /// Runs the command to its end.
-pub(crate) async fn run(cli: Cli) -> CommandResult {
-    match cli.command {
+pub(crate) async fn run(Typed { command, matches }: Typed) -> CommandResult {
+    match command {
         Command::Serve(config) => serve::run(*config).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
+        Command::Config(command) => settings::run(command, &matches),
         Command::Check(file) => check::run(file.data).await,
         Command::Backup(wanted) => backup::back_up(wanted).await,
         Command::Restore(wanted) => backup::restore(wanted).await,

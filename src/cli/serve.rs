@@ -9,9 +9,10 @@ use orgd::app::App;
 use orgd::background::mailer;
 use orgd::certificates::Certificates;
 use orgd::clock::{Clock, Time};
-use orgd::config::{Config, Tls};
+use orgd::config::{self, Config, Tls};
 use orgd::control::{Answering, Listening};
 use orgd::store::Storage;
+use orgd::vault::Vault;
 use orgd::{Listeners, logging};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -23,13 +24,11 @@ use super::signals::{StopSignals, ignore_signals};
 /// Serves until a signal comes, or the file can't be written any more.
 pub(super) async fn run(config: Config) -> CommandResult {
     let log = logging::start(config.log_format, config.log_level);
-    let certificates = certificates(&config.tls)?;
-    ignore_signals(certificates.clone())?;
-    let config = config.with_secrets()?;
-    if let Some(url) = &config.smtp_url {
-        mailer::check(url, &config.mail_from)?;
+    for doubt in config::doubts(&config::names(&super::whole_command())) {
+        tracing::warn!("{doubt}");
     }
-    config.check()?;
+    let (config, certificates) = checked(config)?;
+    ignore_signals(certificates.clone())?;
     // The port comes first: when it is taken, no file has been made.
     let listeners = listeners(&config).await?;
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
@@ -70,6 +69,23 @@ pub(super) async fn run(config: Config) -> CommandResult {
     }
     tracing::info!("stopped");
     app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
+}
+
+/// The settings with their secrets, and the certificates, where a server could start with them.
+///
+/// # Errors
+/// All that is wrong with them, a sentence each.
+pub(super) fn checked(config: Config) -> Result<(Config, Option<Arc<Certificates>>), String> {
+    let config = config.with_secrets()?;
+    let mut problems = config.problems();
+    problems.extend(mailer::check(config.smtp_url.as_deref(), &config.mail_from).err());
+    let key = config.exports.secret_key.as_deref().map_or(Ok(()), |text| Vault::of(text).map(drop));
+    problems.extend(key.err().map(|cause| format!("ORGD_SECRET_KEY: {cause}")));
+    let certificates = certificates(&config.tls).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    if problems.is_empty() { Ok((config, certificates)) } else { Err(problems.join("\norgd: ")) }
 }
 
 /// The sockets that systemd passes on, or those of the settings.

@@ -6,6 +6,7 @@ use crate::outbound::postgres::Roots;
 
 /// Settings of the event store and of batch exports.
 #[derive(Clone, Args)]
+#[command(next_help_heading = "Events and batch exports")]
 pub struct Exports {
     /// Events are kept for so many days; 0 keeps them for ever.
     #[arg(long, env = "ORGD_EVENTS_DAYS_MAX", default_value_t = 90, value_name = "DAYS")]

@@ -1,7 +1,9 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
 mod backups;
+mod environment;
 mod exports;
+mod fill;
 mod memory;
 mod networks;
 mod plugins;
@@ -15,12 +17,15 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
-pub use backups::{Backups, Every, Keep, KeepUnit, Tier};
+pub use backups::{BackupS3, Backups, Every, Keep, KeepUnit, Tier};
+pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used};
 pub use exports::Exports;
+pub use fill::{environment_section, fill, names};
 pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::{Networks, network_of};
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
+pub use secret::{SECRETS, secrets};
 pub use tls::Tls;
 
 use crate::outbound::AddressPolicy;
@@ -29,130 +34,166 @@ use crate::outbound::AddressPolicy;
 #[derive(Clone, Args)]
 pub struct Config {
     /// Address to listen on; port 0 picks a free one.
-    #[arg(long, env = "ORGD_LISTEN", default_value = "127.0.0.1:8010", value_name = "HOST:PORT")]
+    #[arg(long, help_heading = "Server", env = "ORGD_LISTEN", default_value = "127.0.0.1:8010", value_name = "HOST:PORT", value_parser = place)]
     pub listen: String,
 
     /// The data file; made where there is none.
-    #[arg(long, env = "ORGD_DATA", default_value = "./orgd.redb", value_name = "FILE")]
+    #[arg(
+        long,
+        help_heading = "Server",
+        env = "ORGD_DATA",
+        default_value = "./orgd.redb",
+        value_name = "FILE"
+    )]
     pub data: PathBuf,
 
     /// For local work: makes a demo owner and prints a ready key. Listens on loopback only.
-    #[arg(long, env = "ORGD_DEV")]
+    #[arg(long, help_heading = "Server", env = "ORGD_DEV")]
     pub dev: bool,
 
     /// The address under which people reach this server, such as `https://orgd.example.com`. Links in mails and
     /// answers begin with it, whatever a request says.
-    #[arg(long, env = "ORGD_SITE_URL", value_name = "URL", value_parser = site)]
+    #[arg(long, help_heading = "Server", env = "ORGD_SITE_URL", value_name = "URL", value_parser = site)]
     pub site_url: Option<String>,
 
     /// Lets anybody sign up at any time, not only the first user.
-    #[arg(long, env = "ORGD_OPEN_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, help_heading = "People", env = "ORGD_OPEN_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub open_signup: bool,
 
     /// Limits: `on` throttles keys (480 a minute, 4800 an hour) and the user's own settings; `off` also
     /// switches the log-in lock-out off. Unset: only the lock-out.
-    #[arg(long, env = "ORGD_RATE_LIMIT", value_name = "on|off")]
+    #[arg(long, help_heading = "People", env = "ORGD_RATE_LIMIT", value_name = "on|off")]
     pub rate_limit: Option<Switch>,
 
     /// Seconds after which a session ends that nobody uses.
-    #[arg(long, env = "ORGD_SESSION_IDLE_SECONDS", default_value_t = 3 * 24 * 60 * 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, help_heading = "People", env = "ORGD_SESSION_IDLE_SECONDS", default_value_t = 3 * 24 * 60 * 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..))]
     pub session_idle_seconds: i64,
 
     /// The addresses of the proxies in front, whose X-Forwarded-* and Forwarded headers are believed: networks
     /// and addresses between commas, or `true` for loopback and the private ranges.
-    #[arg(long, env = "ORGD_TRUST_PROXY", default_value = "false", hide_default_value = true, num_args = 0..=1, default_missing_value = "true", value_name = "NETWORKS")]
+    #[arg(long, help_heading = "Server", env = "ORGD_TRUST_PROXY", default_value = "false", hide_default_value = true, num_args = 0..=1, default_missing_value = "true", value_name = "NETWORKS")]
     pub trust_proxy: Networks,
 
     /// Mail server, as smtp://, smtps:// or smtp://…?tls=required, with user and password where needed.
-    #[arg(long, env = "ORGD_SMTP_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(long, help_heading = "Mail", env = "ORGD_SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
 
     /// Sender of mails.
-    #[arg(long, env = "ORGD_MAIL_FROM", default_value = "orgd <orgd@localhost>", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        help_heading = "Mail",
+        env = "ORGD_MAIL_FROM",
+        default_value = "orgd <orgd@localhost>",
+        value_name = "ADDRESS"
+    )]
     pub mail_from: String,
 
     /// Name server to send all DNS questions to; unset: the system's.
-    #[arg(long, env = "ORGD_DNS_SERVER", value_name = "IP:PORT")]
+    #[arg(long, help_heading = "Network", env = "ORGD_DNS_SERVER", value_name = "IP:PORT", value_parser = name_server)]
     pub dns_server: Option<SocketAddr>,
 
     /// What exports and plugins may connect to besides public addresses: networks, addresses and host names
     /// with commas in between (10.0.0.0/8,db.internal:5432,*.example.com), or `any`.
-    #[arg(long, env = "ORGD_OUTBOUND_ALLOW", default_value = "", hide_default_value = true, value_name = "LIST", value_parser = AddressPolicy::parse)]
+    #[arg(long, help_heading = "Network", env = "ORGD_OUTBOUND_ALLOW", default_value = "", hide_default_value = true, value_name = "LIST", value_parser = AddressPolicy::parse)]
     pub outbound_allow: AddressPolicy,
 
     /// The name below which proxy records get their targets.
-    #[arg(long, env = "ORGD_PROXY_BASE_CNAME", default_value = PROXY_BASE_LOCAL, value_name = "NAME", value_parser = host_name)]
+    #[arg(long, help_heading = "Network", env = "ORGD_PROXY_BASE_CNAME", default_value = PROXY_BASE_LOCAL, value_name = "NAME", value_parser = host_name)]
     pub proxy_base_cname: String,
 
     /// Says where TLS for the names of proxy records ends: `external`, in a proxy of yours. Unset: nowhere.
-    #[arg(long, env = "ORGD_PROXY_TLS", value_name = "external")]
+    #[arg(long, help_heading = "Network", env = "ORGD_PROXY_TLS", value_name = "external")]
     pub proxy_tls: Option<ProxyTls>,
 
     /// Believes the address that somebody signs up with: one under a verified domain with
     /// `jit_provisioning_enabled` makes them a member there. Only where strangers can't reach the server.
-    #[arg(long, env = "ORGD_JIT_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, help_heading = "People", env = "ORGD_JIT_SIGNUP", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub jit_signup: bool,
 
     /// Whether the pages for people are served: `on` or `off`.
     #[cfg(feature = "console")]
-    #[arg(long, env = "ORGD_CONSOLE", default_value = "on", value_name = "on|off")]
+    #[arg(long, help_heading = "People", env = "ORGD_CONSOLE", default_value = "on", value_name = "on|off")]
     pub console: Switch,
 
     /// Folder with the scripts of posthog-js, which are then served below /static/; this program brings none.
-    #[arg(long, env = "ORGD_SDK_FOLDER", value_name = "FOLDER")]
+    #[arg(long, help_heading = "Network", env = "ORGD_SDK_FOLDER", value_name = "FOLDER")]
     pub sdk_folder: Option<PathBuf>,
 
     /// Form of the log.
-    #[arg(long, env = "ORGD_LOG_FORMAT", default_value = "text")]
+    #[arg(long, help_heading = "Log", env = "ORGD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
     /// How much is logged.
-    #[arg(long, env = "ORGD_LOG_LEVEL", default_value = "info")]
+    #[arg(long, help_heading = "Log", env = "ORGD_LOG_LEVEL", default_value = "info")]
     pub log_level: LogLevel,
 
     /// The most memory that the process takes, in MiB; every budget is a part of it.
-    #[arg(long, env = "ORGD_MEMORY_MIB", default_value_t = 256, value_name = "MIB", value_parser = memory_mib)]
+    #[arg(long, help_heading = "Memory and limits", env = "ORGD_MEMORY_MIB", default_value_t = 256, value_name = "MIB", value_parser = memory_mib)]
     pub memory_mib: usize,
 
     /// Memory for cached pages of the data file, in MiB. Unset: a twentieth of `--memory-mib`, of
     /// which it is a part in any case.
-    #[arg(long, env = "ORGD_CACHE_MIB", value_name = "MIB")]
+    #[arg(long, help_heading = "Memory and limits", env = "ORGD_CACHE_MIB", value_name = "MIB")]
     pub cache_mib: Option<usize>,
 
     /// Open connections at once; more have to wait.
-    #[arg(long, env = "ORGD_CONNECTIONS_MAX", default_value_t = 4096, value_name = "COUNT", value_parser = positive)]
+    #[arg(long, help_heading = "Memory and limits", env = "ORGD_CONNECTIONS_MAX", default_value_t = 4096, value_name = "COUNT", value_parser = positive)]
     pub connections_max: usize,
 
     /// Open connections of one address (a /64 of IPv6); idle ones make way for newer ones, then more are
     /// refused. The addresses of --trust-proxy are exempt. Unset: a quarter of all.
-    #[arg(long, env = "ORGD_CONNECTIONS_PER_ADDRESS_MAX", value_name = "COUNT", value_parser = positive)]
+    #[arg(long, help_heading = "Memory and limits", env = "ORGD_CONNECTIONS_PER_ADDRESS_MAX", value_name = "COUNT", value_parser = positive)]
     pub connections_per_address_max: Option<usize>,
 
     /// Largest request body, in bytes.
-    #[arg(long, env = "ORGD_BODY_BYTES_MAX", default_value_t = 20 * 1024 * 1024, value_name = "BYTES")]
+    #[arg(long, help_heading = "Memory and limits", env = "ORGD_BODY_BYTES_MAX", default_value_t = 20 * 1024 * 1024, value_name = "BYTES")]
     pub body_bytes_max: usize,
 
     /// Seconds in which a request's head must arrive; also how long a connection stays open on which nothing
     /// happens, and how long a peer may leave an answer unread.
-    #[arg(long, env = "ORGD_HEADER_SECONDS_MAX", default_value_t = 30, value_name = "SECONDS")]
+    #[arg(
+        long,
+        help_heading = "Memory and limits",
+        env = "ORGD_HEADER_SECONDS_MAX",
+        default_value_t = 30,
+        value_name = "SECONDS"
+    )]
     pub header_seconds_max: u64,
 
     /// Seconds in which a request's body must arrive.
-    #[arg(long, env = "ORGD_BODY_SECONDS_MAX", default_value_t = 60, value_name = "SECONDS")]
+    #[arg(
+        long,
+        help_heading = "Memory and limits",
+        env = "ORGD_BODY_SECONDS_MAX",
+        default_value_t = 60,
+        value_name = "SECONDS"
+    )]
     pub body_seconds_max: u64,
 
     /// Seconds that requests under way get to finish when the server stops.
-    #[arg(long, env = "ORGD_DRAIN_SECONDS_MAX", default_value_t = 20, value_name = "SECONDS")]
+    #[arg(
+        long,
+        help_heading = "Server",
+        env = "ORGD_DRAIN_SECONDS_MAX",
+        default_value_t = 20,
+        value_name = "SECONDS"
+    )]
     pub drain_seconds_max: u64,
 
     /// A clock that is more than a day ahead of the data file has to go on for so many hours before
     /// anything is removed for its age; 0 believes any clock.
-    #[arg(long, env = "ORGD_CLOCK_WAIT_HOURS", default_value_t = 24, value_name = "HOURS")]
+    #[arg(
+        long,
+        help_heading = "Memory and limits",
+        env = "ORGD_CLOCK_WAIT_HOURS",
+        default_value_t = 24,
+        value_name = "HOURS"
+    )]
     pub clock_wait_hours: u32,
 
     /// Goes on with another secret key than the one that the secrets in the data file were sealed with, and
     /// makes one where there is none. Sealed secrets are lost and have to be entered again.
-    #[arg(long)]
+    #[arg(long, help_heading = "Server")]
     pub new_secret_key: bool,
 
     #[command(flatten)]
@@ -173,6 +214,7 @@ pub struct Config {
 
 /// The first owner of an empty file, made at the start.
 #[derive(Clone, Args)]
+#[command(next_help_heading = "First owner")]
 pub struct Bootstrap {
     /// E-mail address of the first owner, made when the file is empty.
     #[arg(
@@ -215,7 +257,9 @@ impl Bootstrap {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
+    #[value(aliases = ["true", "yes", "1"])]
     On,
+    #[value(aliases = ["false", "no", "0"])]
     Off,
 }
 
@@ -317,6 +361,30 @@ fn host_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Where to listen: the name may be looked up later, the port must be there.
+fn place(text: &str) -> Result<String, String> {
+    let port = |text: &str| text.parse::<u16>().is_ok();
+    match text.rsplit_once(':') {
+        Some((host, number)) if !host.is_empty() && port(number) => Ok(text.to_owned()),
+        None if port(text) => Err(format!(
+            "HOST:PORT is wanted: 127.0.0.1:{text} for this machine only, 0.0.0.0:{text} for others as well"
+        )),
+        Some(("", number)) if port(number) => Err(format!(
+            "HOST:PORT is wanted: 127.0.0.1:{number} for this machine only, 0.0.0.0:{number} for others as well"
+        )),
+        _ => Err("HOST:PORT is wanted, such as 127.0.0.1:8010".into()),
+    }
+}
+
+/// The address of a name server, at port 53 unless it names another.
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let at_its_port = || bare.parse::<std::net::IpAddr>().map(|address| SocketAddr::new(address, 53));
+    text.parse()
+        .or_else(|_| at_its_port())
+        .map_err(|_| "the address of a name server is wanted, such as 10.0.0.53 or 10.0.0.53:53".into())
+}
+
 fn positive(text: &str) -> Result<usize, String> {
     text.parse::<usize>()
         .ok()
@@ -329,9 +397,11 @@ impl Config {
     ///
     /// # Errors
     /// A variable has a value that its setting can't take.
-    pub fn from_env() -> Result<Config, clap::Error> {
-        let command = Config::augment_args(clap::Command::new("orgd"));
-        Config::from_arg_matches(&command.try_get_matches_from(["orgd"])?)
+    pub fn from_env() -> Result<Config, String> {
+        let command = fill(Config::augment_args(clap::Command::new("orgd")), &[])?;
+        let matches = command.try_get_matches_from(["orgd"]);
+        let config = matches.and_then(|matches| Config::from_arg_matches(&matches));
+        config.map_err(|cause| cause.to_string())
     }
 
     /// Whether the pages for people are served.
@@ -357,23 +427,31 @@ impl Config {
         let smtp_url = secret("ORGD_SMTP_URL")?;
         self.smtp_url = self.smtp_url.or(smtp_url);
         self.bootstrap = self.bootstrap.with_secrets()?;
+        self.backups = self.backups.with_secrets()?;
         self.exports = self.exports.with_secrets()?;
         self.plugins = self.plugins.with_secrets()?;
         Ok(self)
     }
 
-    /// Checks settings that depend on each other.
-    ///
-    /// # Errors
-    /// A sentence for the operator.
-    pub fn check(&self) -> Result<(), String> {
-        self.tls.files()?;
+    /// What is wrong with settings that depend on each other or on the machine: a sentence for the operator each.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if self.smtp_url.is_some() && self.site_url.is_none() && !self.dev {
             let needs = "--smtp-url needs --site-url (ORGD_SITE_URL): links in mails begin with it, and whoever \
                          sends a request could choose their host otherwise";
-            return Err(needs.to_owned());
+            problems.push(needs.to_owned());
         }
-        Ok(())
+        problems.extend(self.backups.problem());
+        let folders = [
+            ("--plugin-local-dir", "ORGD_PLUGIN_LOCAL_DIR", &self.plugins.plugin_local_dir),
+            ("--sdk-folder", "ORGD_SDK_FOLDER", &self.sdk_folder),
+        ];
+        for (flag, name, folder) in folders {
+            let Some(folder) = folder.as_deref().filter(|folder| !folder.is_dir()) else { continue };
+            let shown = folder.to_string_lossy();
+            problems.push(format!("{}: there is no such folder", used(flag, name, &shown)));
+        }
+        problems
     }
 
     /// How many connections one address may have.

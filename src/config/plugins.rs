@@ -14,6 +14,7 @@ const REPOSITORY: &str =
 
 /// Settings of the plugin catalogue.
 #[derive(Clone, Args)]
+#[command(next_help_heading = "Plugins")]
 pub struct Plugins {
     /// Where GitHub's archives are downloaded: GitHub itself, or a mirror of it.
     #[arg(long, env = "ORGD_GITHUB_URL", default_value = GITHUB, value_name = "URL", value_parser = base)]
@@ -31,7 +32,7 @@ pub struct Plugins {
     #[arg(long, env = "ORGD_NPM_REGISTRY_URL", value_name = "URL", value_parser = base)]
     pub npm_registry_url: Option<Url>,
 
-    /// The list of well-known plugins; empty for none.
+    /// The list of well-known plugins; `none` for none.
     #[arg(long, env = "ORGD_PLUGIN_REPOSITORY_URL", default_value = REPOSITORY, value_name = "URL", value_parser = web_or_none)]
     pub plugin_repository_url: String,
 
@@ -103,7 +104,11 @@ fn base(text: &str) -> Result<Url, String> {
 }
 
 fn web_or_none(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Ok(String::new()) } else { web(text).map(String::from) }
+    if text.trim().is_empty() || text.eq_ignore_ascii_case("none") {
+        Ok(String::new())
+    } else {
+        web(text).map(String::from)
+    }
 }
 
 fn access_level(text: &str) -> Result<u8, String> {

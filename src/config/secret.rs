@@ -5,6 +5,20 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::environment::variable;
+
+/// Every secret, and what it is for.
+pub const SECRETS: &[(&str, &str)] = &[
+    ("ORGD_SECRET_KEY", "The key that seals secrets in the data file; without one, <data file>.key"),
+    ("ORGD_SMTP_URL", "The mail server, with its password; also --smtp-url"),
+    ("ORGD_BOOTSTRAP_PASSWORD", "Password of the first owner, made when the file is empty"),
+    ("ORGD_BOOTSTRAP_API_KEY", "The first owner's personal API key; without one, a random one"),
+    ("ORGD_GITHUB_TOKEN", "Token for GitHub, where a plugin's address has none"),
+    ("ORGD_GITLAB_TOKEN", "The same for GitLab"),
+    ("ORGD_NPM_TOKEN", "The same for the npm registry"),
+    ("ORGD_BACKUP_S3_SECRET_ACCESS_KEY", "The key of the bucket for backups; see --backup-s3-access-key-id"),
+];
+
 /// A longer secret is a mistake, in bytes.
 const BYTES_MAX: u64 = 64 * 1024;
 
@@ -15,7 +29,34 @@ const BYTES_MAX: u64 = 64 * 1024;
 /// # Errors
 /// One sentence for the operator: it is given more than once, or a file can't be read.
 pub(super) fn secret(name: &str) -> Result<Option<String>, String> {
-    secret_of(name, |name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    debug_assert!(
+        SECRETS.iter().any(|(known, _)| *known == name),
+        "{name} is missing in the list of secrets"
+    );
+    secret_of(name, |name| variable(name).map(|(value, _)| value))
+}
+
+/// Every secret, and where it comes from if it is set.
+///
+/// # Errors
+/// As reading it has.
+pub fn secrets() -> Result<Vec<(String, Option<String>)>, String> {
+    SECRETS
+        .iter()
+        .map(|(name, _)| {
+            let in_file = format!("{name}_FILE");
+            let origin = match (secret(name)?, super::origin(name), super::origin(&in_file)) {
+                (None, ..) => None,
+                (_, Some(super::Origin::Variable), _) => Some("variable".to_owned()),
+                (_, Some(super::Origin::File(path, line)), _) => {
+                    Some(format!("file {}:{line}", path.display()))
+                }
+                (_, None, Some(_)) => Some(in_file),
+                (_, None, None) => Some("credential".to_owned()),
+            };
+            Ok(((*name).to_owned(), origin))
+        })
+        .collect()
 }
 
 fn secret_of(

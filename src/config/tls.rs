@@ -6,6 +6,7 @@ use clap::Args;
 
 /// The certificate, its key, and who is sent on to HTTPS.
 #[derive(Clone, Args)]
+#[command(next_help_heading = "TLS")]
 pub struct Tls {
     /// Serves HTTPS with the certificates of this PEM file, the server's own first. It and the key are read again
     /// when they change and on SIGHUP.

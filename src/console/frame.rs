@@ -190,7 +190,13 @@ fn navigation<'a>(path: &str, here: Option<&'a Here>, user: &User) -> Vec<Group<
         groups.push(Group { title: &here.organization.name, items: of_organization(path, here) });
     }
     if user.is_staff {
-        let pages = [("Status", "status"), ("Users", "users"), ("Outbox", "outbox"), ("Tasks", "tasks")];
+        let pages = [
+            ("Status", "status"),
+            ("Users", "users"),
+            ("Backups", "backups"),
+            ("Outbox", "outbox"),
+            ("Tasks", "tasks"),
+        ];
         let item = |(label, tail)| {
             let page = format!("/instance/{tail}");
             let is_current = is_at(path, &page);

@@ -486,6 +486,7 @@ said! {
     BackupMade "backup-made" "The backup was made.";
     BackupGood "backup-good" "The backup is complete and undamaged.";
     MailRetried "mail-retried" "The mail is tried again.";
+    BackupBegun "backup-begun" "A backup is being made. It is listed here once it has been checked.";
     MailDropped "mail-dropped" "The mail was dropped.";
 }
 

@@ -468,7 +468,8 @@ pub fn create_with_owner(
 
 /// Every organization has a member.
 fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    for (id, _) in tx.all(&ORGANIZATIONS)? {
+    for row in every(tx)? {
+        let (id, _) = row?;
         if members::count(tx, id)? == 0 {
             problems.push(format!("organization {id} has no member"));
         }

@@ -46,11 +46,29 @@ struct Note {
 
 static NOTES: Table<MailId, Note> = Table::new("outbox_notes").belongs_to(&[&Parent::of(&OUTBOX, |id| *id)]);
 
+/// A mail that was given up, without what it said.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failed {
+    pub to: String,
+    pub subject: String,
+    pub queued_at: Time,
+    pub failed_at: Time,
+    pub tries: u32,
+    /// What the mail server said last.
+    pub error: String,
+}
+
+/// By the identifier of the mail.
+static FAILED: Table<MailId, Failed> = Table::new("outbox_failed").harmless();
+
 pub static RESOURCE: Resource =
-    Resource::inner().tables(&[&OUTBOX, &NOTES]).samples(samples).seals(&[show_sealed]);
+    Resource::inner().tables(&[&OUTBOX, &NOTES, &FAILED]).samples(samples).seals(&[show_sealed]);
 
 /// Mails are given up after this.
 pub const MAIL_SECONDS: i64 = 3 * 24 * 60 * 60;
+/// So long, and so many at most, are failed mails shown to the operator.
+const FAILED_SECONDS: i64 = 7 * 24 * 60 * 60;
+const FAILED_MAX: usize = 1000;
 /// The first retry comes after this, each later one after twice the wait, up to the longest.
 const RETRY: Backoff = Backoff { first: 30.0, factor: 2.0, max: 3600.0 };
 
@@ -246,6 +264,16 @@ pub fn waiting(tx: &Tx) -> Result<Vec<Waiting>> {
     mails.collect()
 }
 
+/// The mails that were given up in the last days, newest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn failed(tx: &Tx) -> Result<Vec<(MailId, Failed)>> {
+    let mut all = tx.all(&FAILED)?;
+    all.sort_by_key(|(_, mail)| std::cmp::Reverse(mail.failed_at));
+    Ok(all)
+}
+
 /// Queues a mail to the calling operator, which shows whether mail arrives.
 ///
 /// # Errors
@@ -266,12 +294,15 @@ pub fn retry(ctx: &Ctx, tx: &WriteTx, id: MailId) -> Result<()> {
     Ok(tx.put(&OUTBOX, &id, &Mail { next_attempt_at: ctx.now, ..mail })?)
 }
 
-/// Gives a mail up. For the operator.
+/// Gives a mail up that waits, or forgets one that was given up. For the operator.
 ///
 /// # Errors
 /// 404 where there is none.
 pub fn remove(ctx: &Ctx, tx: &WriteTx, id: MailId) -> Result<()> {
     users::require_operator(ctx, tx)?;
+    if tx.get(&FAILED, &id)?.is_some() {
+        return Ok(tx.delete(&FAILED, &id)?);
+    }
     tx.get(&OUTBOX, &id)?.ok_or_else(not_found)?;
     Ok(tx.delete(&OUTBOX, &id)?)
 }
@@ -329,8 +360,8 @@ fn show_sealed(tx: &Tx, look: super::secrets::Look<'_>) -> Result<()> {
 #[derive(Clone, Debug)]
 pub enum Tried {
     Sent,
-    /// It is not tried again.
-    Refused,
+    /// Why it is not tried again.
+    Refused(String),
     /// Why it is to be tried again.
     Failed(String),
 }
@@ -343,16 +374,43 @@ pub fn settle(tx: &WriteTx, id: MailId, queued_at: Time, tried: &Tried, now: Tim
         return Ok(());
     };
     let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= trusted_time::of(tx, now)?;
-    let Tried::Failed(cause) = tried else { return Ok(tx.delete(&OUTBOX, &id)?) };
-    if too_old {
-        return Ok(tx.delete(&OUTBOX, &id)?);
-    }
-    mail.next_attempt_at = RETRY.retry_at(now, mail.attempts);
+    let (cause, is_over) = match tried {
+        Tried::Sent => return Ok(tx.delete(&OUTBOX, &id)?),
+        Tried::Refused(cause) => (cause, true),
+        Tried::Failed(cause) => (cause, too_old),
+    };
+    let cause: String = cause.chars().take(ERROR_CHARS_MAX).collect();
     mail.attempts += 1;
+    if is_over {
+        return give_up(tx, id, mail, cause, now);
+    }
+    mail.next_attempt_at = RETRY.retry_at(now, mail.attempts - 1);
     tx.put(&OUTBOX, &id, &mail)?;
     let mut note = tx.get(&NOTES, &id)?.unwrap_or_default();
-    note.last_error = Some(cause.chars().take(ERROR_CHARS_MAX).collect());
+    note.last_error = Some(cause);
     Ok(tx.put(&NOTES, &id, &note)?)
+}
+
+/// Puts a mail with the failed ones, and forgets those that are older than they are of use.
+fn give_up(tx: &WriteTx, id: MailId, mail: Mail, error: String, now: Time) -> Result<()> {
+    tx.delete(&OUTBOX, &id)?;
+    let failed = Failed {
+        to: mail.to,
+        subject: mail.subject,
+        queued_at: mail.created_at,
+        failed_at: now,
+        tries: mail.attempts,
+        error,
+    };
+    tx.put(&FAILED, &id, &failed)?;
+    let all = tx.all(&FAILED)?;
+    let beyond = all.len().saturating_sub(FAILED_MAX);
+    for (place, (old, mail)) in all.into_iter().enumerate() {
+        if place < beyond || mail.failed_at.plus_seconds(FAILED_SECONDS) < now {
+            tx.delete(&FAILED, &old)?;
+        }
+    }
+    Ok(())
 }
 
 fn samples(all: &mut super::samples::Samples) {
@@ -370,5 +428,14 @@ fn samples(all: &mut super::samples::Samples) {
             next_attempt_at: NOW,
         },
     );
+    let failed = Failed {
+        to: text("a@example.com"),
+        subject: text("s"),
+        queued_at: NOW,
+        failed_at: NOW,
+        tries: 3,
+        error: text("550 no"),
+    };
+    all.add(&FAILED, ONE.into(), failed);
     all.add(&NOTES, ONE.into(), Note { token: Some(Sealed::sample()), last_error: Some(text("e")) });
 }

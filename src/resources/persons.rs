@@ -386,7 +386,8 @@ pub fn changed(
 
 /// Every person has a distinct id.
 fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    for (key, _) in tx.all(&PERSONS)? {
+    for row in tx.every(&PERSONS)? {
+        let (key, _) = row?;
         if tx.skip_take(&DISTINCT_IDS, &key, Order::Ascending, 0, 1)?.is_empty() {
             problems.push(format!("person {} has no distinct id", key.1));
         }

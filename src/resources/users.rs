@@ -690,12 +690,7 @@ pub fn by_email(tx: &Tx, email: &str) -> Result<Option<UserId>> {
     Ok(tx.get(&BY_EMAIL, &email.to_lowercase())?)
 }
 
-/// All users, oldest first.
-pub fn all(tx: &Tx) -> Result<Vec<(UserId, User)>> {
-    Ok(tx.all(&USERS)?)
-}
-
-/// The same, each read when the iterator reaches it.
+/// All users, oldest first, each read when the iterator reaches it.
 pub fn every(tx: &Tx) -> Result<impl Iterator<Item = Result<(UserId, User)>> + use<>> {
     Ok(tx.every(&USERS)?.map(|row| Ok(row?)))
 }

@@ -18,8 +18,15 @@ pub fn check(store: &Store, tx: &Tx) -> Result<Problems, StoreError> {
     for table in store.declared() {
         check_table(*table, tx, &mut problems)?;
     }
+    if problems.len() >= PROBLEMS_MAX {
+        problems.truncate(PROBLEMS_MAX);
+        problems.push("there are more: put a good copy in the place of this file".into());
+    }
     Ok(problems)
 }
+
+/// So many problems are listed; a file that is damaged all over would fill the memory otherwise.
+const PROBLEMS_MAX: usize = 10_000;
 
 /// Adds what is wrong with the rows of a table, their indexes and their parents.
 fn check_table(table: &dyn AnyTable, tx: &Tx, problems: &mut Problems) -> Result<(), StoreError> {
@@ -27,6 +34,9 @@ fn check_table(table: &dyn AnyTable, tx: &Tx, problems: &mut Problems) -> Result
     let mut expected = vec![0; indexes.len()];
     for row in tx.every_bytes(name)? {
         let (key, record) = row?;
+        if problems.len() >= PROBLEMS_MAX {
+            return Ok(());
+        }
         let index_rows = table.index_rows(&key, &record).map_err(|failure| failure.in_table(name))?;
         for ((index, row), expected) in indexes.iter().zip(index_rows).zip(&mut expected) {
             let Some((index_key, value)) = row else { continue };
@@ -59,6 +69,9 @@ fn check_counts(store: &Store, tx: &Tx) -> Result<Problems, StoreError> {
         let mut current = (KeyBytes::new(), 0);
         for key in tx.keys(table.name, Vec::new(), Order::Ascending)? {
             let key = key?;
+            if problems.len() >= PROBLEMS_MAX {
+                return Ok(problems);
+            }
             let front = &key[..group(&key).min(key.len())];
             if current.0 != front {
                 let counted = std::mem::replace(&mut current, (front.to_vec(), 0));
@@ -70,6 +83,9 @@ fn check_counts(store: &Store, tx: &Tx) -> Result<Problems, StoreError> {
     }
     for stored in stored_counts(tx)? {
         let (name, front, said) = stored?;
+        if problems.len() >= PROBLEMS_MAX {
+            return Ok(problems);
+        }
         let table = store.tables().iter().find(|table| table.name.as_bytes() == name);
         let first = match table {
             Some(table) => tx.keys(table.name, front, Order::Ascending)?.next().transpose()?,

@@ -174,7 +174,9 @@ fn a_taken_port_is_told_before_a_file_is_made() {
     let address = taken.local_addr().expect("an address").to_string();
     refused(&["serve", "--listen", &address, "--data", shown(&file)], "cannot listen on");
     assert!(!file.exists());
-    refused(&["serve", "--listen", "nonsense", "--data", shown(&file)], "HOST:PORT");
+    let nonsense = run(&["serve", "--listen", "nonsense", "--data", shown(&file)]);
+    let said = String::from_utf8_lossy(&nonsense.stderr);
+    assert!(nonsense.status.code() == Some(2) && said.contains("HOST:PORT is wanted"), "{said}");
 }
 
 #[test]
@@ -197,7 +199,7 @@ fn addresses_are_checked_at_the_start() {
         "valid email address",
     );
     refused(
-        &["serve", "--listen", "127.0.0.1:0", "--data", shown(&file), "--smtp-url", "nonsense"],
+        &["serve", "--listen", "127.0.0.1:0", "--data", shown(&file), "--smtp-url", "nonsense", "--dev"],
         "ORGD_SMTP_URL",
     );
 }

@@ -311,7 +311,7 @@ fn every_flag_of_the_server_is_in_the_tables_of_settings_and_none_besides() {
     let flags: Vec<&str> =
         flag.captures_iter(&help).map(|found| found.get(1).expect("a flag").as_str()).collect();
     let pages = pages();
-    let page = pages.iter().find(|page| page.name == "docs/operations.md").expect("the page");
+    let page = pages.iter().find(|page| page.name == "docs/configuration.md").expect("the page");
     let tables = Regex::new(r"(?m)^\| `(--[a-z-]+)[^|]*\|").expect("a pattern");
     let listed: Vec<&str> =
         tables.captures_iter(&page.text).map(|found| found.get(1).expect("a flag").as_str()).collect();
@@ -322,5 +322,10 @@ fn every_flag_of_the_server_is_in_the_tables_of_settings_and_none_besides() {
     for name in flags.iter().filter(|name| !["--help", "--version"].contains(name)) {
         let variable = format!("ORGD_{}", name.trim_start_matches('-').replace('-', "_").to_uppercase());
         assert!(listed.contains(name) || page.text.contains(&variable), "{name} is in no table");
+    }
+    let secrets = help.split_once("Environment, without a flag:").expect("a section").1;
+    let names = Regex::new(r"(?m)^  (ORGD_\w+)").expect("a pattern");
+    for found in names.captures_iter(secrets) {
+        assert!(page.text.contains(&format!("`{}`", &found[1])), "{} is in no table", &found[1]);
     }
 }

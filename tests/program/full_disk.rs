@@ -131,3 +131,33 @@ fn a_file_that_cannot_be_opened_again_ends_the_process() {
     assert!(last.starts_with("orgd: the data file failed and could not be opened again: "), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains("panicked")), "{lines:#?}");
 }
+
+#[test]
+fn a_backup_and_a_restore_that_find_no_space_leave_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    if !can_mount(folder.path()) {
+        return;
+    }
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let data = elsewhere.path().join("orgd.redb");
+    let data = data.to_str().expect("a path of text");
+    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
+    assert!(made.status.success());
+    let before = fs::read(data).expect("the data file");
+    let full = folder.path().to_str().expect("a path of text");
+    // A file system of 6 MiB with 20 KiB left.
+    let script = format!(
+        "mount -t tmpfs -o size=6m none {full} && head -c 6270976 /dev/zero > {full}/filler && for command in \
+         \"backup {full}/copy.redb --data {data}\" \"export --all {full}/rows --data {data} --json\" \
+         \"restore {data}.copy --data {full}/orgd.redb\"; do $0 $command; echo \"code $?\"; done; ls {full}"
+    );
+    assert!(run(&["backup", &format!("{data}.copy"), "--data", data, "--with-key"]).status.success());
+    let mut command = Command::new("unshare");
+    let output = command.args(["--mount", "sh", "-c", &script]).arg(orgd(&[]).get_program()).output();
+    let output = output.expect("it runs");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.starts_with("code 1\n"), "{said}{errors}");
+    assert!(said.contains("code 1\nfiller\n"), "{said}{errors}");
+    assert!(errors.contains("No space left") && !errors.contains("panicked"), "{errors}");
+    assert_eq!(fs::read(data).expect("the data file"), before);
+}

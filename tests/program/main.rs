@@ -28,6 +28,7 @@ mod receiver;
 #[path = "../api/support/s3.rs"]
 mod s3;
 mod secrets;
+mod settings;
 mod signals;
 mod support;
 #[path = "../api/support/timing.rs"]

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod backups;
 mod domains;
 mod exports;
 mod invites;

@@ -51,28 +51,47 @@ fn an_admin_makes_a_project_and_a_member_only_where_they_may() {
     shows(&org.owner.page(&at(&org, "projects?q=none")), &["Nothing found"]);
 }
 
+/// A form that makes something: its path, what is typed, the list of what there is, and the page that a second sending
+/// leads to.
+struct Maker<'a> {
+    path: String,
+    fields: &'a [(&'a str, &'a str)],
+    list: &'a str,
+    leads_to: &'a str,
+}
+
 #[test]
 fn a_form_that_makes_something_makes_it_once() {
     let server = Server::start();
     let org = server.org();
     let of_exports = org.at("batch_exports/");
     // The organization comes last, for it becomes the current one.
-    let forms: [(String, &[(&str, &str)], &str, &str); 3] = [
-        (
-            at(&org, "exports/new/http"),
-            &[
+    let forms = [
+        Maker {
+            path: at(&org, "exports/new/http"),
+            fields: &[
                 ("name", "Copies"),
                 ("interval", "hour"),
                 ("url", "http://localhost/batch/"),
                 ("token", "phc_there"),
             ],
-            &of_exports,
-            "/exports",
-        ),
-        (at(&org, "projects/new"), &[("name", "Shop"), ("timezone", "UTC")], "/api/projects/", "/projects"),
-        ("/organization/create".into(), &[("name", "Second")], "/api/organizations/", "/organization/switch"),
+            list: &of_exports,
+            leads_to: "/exports",
+        },
+        Maker {
+            path: at(&org, "projects/new"),
+            fields: &[("name", "Shop"), ("timezone", "UTC")],
+            list: "/api/projects/",
+            leads_to: "/projects",
+        },
+        Maker {
+            path: "/organization/create".into(),
+            fields: &[("name", "Second")],
+            list: "/api/organizations/",
+            leads_to: "/organization/switch",
+        },
     ];
-    for (path, fields, list, leads_to) in forms {
+    for Maker { path, fields, list, leads_to } in forms {
         let count = || org.owner.get(list).results().len();
         let once = |page: &str| {
             let (_, rest) = page.split_once("name=\"once\" value=\"").expect("an identifier");

@@ -1,4 +1,4 @@
-//! Mails that wait. Their texts hold links, so they are never shown.
+//! Mails that wait, and those that were given up. Their texts hold links, so they are never shown.
 
 use maud::{Markup, html};
 
@@ -7,11 +7,12 @@ use crate::api::{Paging, Reply};
 use crate::app::session;
 use crate::console::frame::to;
 use crate::console::page::{Page, page};
-use crate::console::parts::{Look, Shown, counted, deed, empty, head, pager, table, time, time_or};
+use crate::console::parts::{Look, Shown, counted, deed, empty, head, pager, section, table, time, time_or};
 use crate::console::visit::Visit;
 use crate::console::words::Said;
 use crate::error::Result;
-use crate::resources::outbox::{self, Waiting};
+use crate::ids::MailId;
+use crate::resources::outbox::{self, Failed, Waiting};
 use crate::resources::users;
 use crate::store::{Tx, WriteTx};
 
@@ -52,6 +53,7 @@ fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
                 paging.cut(all).iter().map(|mail| line(visit, mail))))
             (pager(&visit.address(), Shown { total, limit: paging.limit, offset: paging.offset }))
         }
+        (given_up(visit, tx)?)
     })
 }
 
@@ -70,6 +72,35 @@ fn line(visit: &Visit, mail: &Waiting) -> [Markup; 6] {
             }
         },
     ]
+}
+
+/// So many failed mails are shown.
+const FAILED: usize = 50;
+
+fn given_up(visit: &Visit, tx: &Tx) -> Result<Markup> {
+    let mut all = outbox::failed(tx)?;
+    if all.is_empty() {
+        return Ok(Markup::default());
+    }
+    let count = counted(all.len() as u64, "mail was given up", "mails were given up");
+    all.truncate(FAILED);
+    let line = |(id, mail): &(MailId, Failed)| {
+        let forget = format!("{PATH}/{id}/drop");
+        [
+            html! { span.name { (mail.to) } small { (mail.subject) } },
+            time(mail.failed_at),
+            html! { (mail.tries) },
+            html! { (mail.error) },
+            deed(&forget, visit.token(), "Forget", &mail.to, Look::Plain),
+        ]
+    };
+    Ok(section(
+        "Failed",
+        html! {
+            p { (count) " in the last seven days. Once the cause is mended, do again what sent them." }
+            (table("Failed mails", &["To", "Given up", "Tries", "Why", ""], all.iter().map(line)))
+        },
+    ))
 }
 
 /// What is done by a button of the list has no page of its own.

@@ -49,6 +49,11 @@ fn checks(visit: &Visit, tx: &Tx) -> Result<Vec<Check>> {
             to_do: "A background task fails. The page Tasks says which one, and why.",
         },
         Check {
+            what: "Backups are made",
+            holds: visit.config.backups.dir.is_some() && visit.app.backups_in_doubt().is_none(),
+            to_do: "There is no recent backup. The page Backups says what to do.",
+        },
+        Check {
             what: "Mail is set up",
             holds: outbox::is_on(visit),
             to_do: "No mail server is set. Set ORGD_SMTP_URL and ORGD_SITE_URL, or pass links on yourself.",
@@ -96,7 +101,7 @@ fn server(visit: &Visit) -> Vec<(&'static str, Markup)> {
     ]
 }
 
-fn mebibytes(bytes: u64) -> String {
+pub(super) fn mebibytes(bytes: u64) -> String {
     const MIB: u64 = 1024 * 1024;
     if bytes < MIB {
         format!("{} KiB", grouped(bytes / 1024))
