@@ -81,7 +81,7 @@ pub(crate) struct Typed {
 pub(crate) fn parse() -> Result<Typed, String> {
     let typed: Vec<OsString> = std::env::args_os().collect();
     let command = whole_command();
-    config::use_file(settings::file_of(&typed).as_deref(), &config::names(&command))?;
+    config::use_file(settings::file_of(&typed).as_deref(), || config::names(&command))?;
     let matches = config::fill(command, &typed)?.get_matches_from(typed);
     let Cli { command, .. } = Cli::from_arg_matches(&matches).unwrap_or_else(|cause| cause.exit());
     Ok(Typed { command, matches })
