@@ -1,13 +1,15 @@
 //! The store alone: durable writes by many callers, against plain syncs of the same disk in the same run; and pages of
-//! the audit log of a million entries, against those of a thousand.
+//! the audit log of a million entries, against those of a thousand; and what a backup costs those who write meanwhile.
 //!
-//! `cargo bench --bench store`, or one of the two by name: `-- writes`, `-- audit`.
+//! `cargo bench --bench store`, or one of the three by name: `-- writes`, `-- audit`, `-- backup`.
 
 #![expect(clippy::print_stdout, reason = "the figures are the product")]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
 #[path = "harness/audit_log.rs"]
 mod audit_log;
+#[path = "harness/backup.rs"]
+mod backup;
 #[path = "harness/fsync.rs"]
 mod fsync;
 
@@ -63,7 +65,8 @@ fn timed(what: &str, times: u32, mut work: impl FnMut()) {
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, fn()); 2] = [("writes", durable_writes), ("audit", audit_log::pages)];
+    let parts: [(&str, fn()); 3] =
+        [("writes", durable_writes), ("audit", audit_log::pages), ("backup", backup::meanwhile)];
     for (_, run) in
         parts.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name))
     {

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "backup_folder",
         "certificates",
+        "health",
         "logging",
         "notices",
         "pool",
@@ -54,7 +55,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("maud::", &["console"]),
     ("qrcodegen::", &["console"]),
     ("redb::", &["store"]),
-    ("rustls::", &["certificates", "http", "outbound"]),
+    ("rustls::", &["certificates", "health", "http", "outbound"]),
 ];
 
 struct Source {

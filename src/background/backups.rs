@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use super::exports::BackupStore;
 use super::task::Task;
 use crate::app::App;
 use crate::backup;
@@ -17,12 +18,14 @@ use crate::error::{Error, Result};
 pub(super) struct Backups {
     folder: PathBuf,
     desk: Arc<Desk>,
+    /// The newest backup that is known to be in the bucket.
+    sent: Option<Time>,
 }
 
 impl Backups {
     /// `None` where there is no folder for them.
     pub(super) fn of(config: &Config, desk: &Arc<Desk>) -> Option<Backups> {
-        Some(Backups { folder: config.backups.dir.clone()?, desk: Arc::clone(desk) })
+        Some(Backups { folder: config.backups.dir.clone()?, desk: Arc::clone(desk), sent: None })
     }
 
     async fn make(&self, app: &Arc<App>) -> Result<()> {
@@ -39,6 +42,22 @@ impl Backups {
         if !removed.is_empty() {
             info!(files = removed.len(), "old backups were removed");
         }
+        Ok(())
+    }
+
+    /// Puts the newest backup into the bucket, where there is one.
+    async fn send(&mut self, app: &Arc<App>) -> Result<()> {
+        let settings = &app.config.backups.s3;
+        let Some(bucket) = &settings.bucket else { return Ok(()) };
+        let all = backup_folder::list(&self.folder).map_err(Error::internal)?;
+        let Some(newest) = all.first().filter(|newest| self.sent != Some(newest.taken)) else {
+            return Ok(());
+        };
+        let is_new = BackupStore::new(app, settings).put(&newest.path, &newest.name).await;
+        if is_new.map_err(Error::internal)? {
+            info!(name = newest.name, bucket, "a backup was put into the bucket");
+        }
+        self.sent = Some(newest.taken);
         Ok(())
     }
 }
@@ -58,7 +77,9 @@ impl Task for Backups {
         if self.desk.is_wanted() || is_due {
             self.make(app).await?;
         }
-        Ok(due())
+        let next = due();
+        self.send(app).await?;
+        Ok(next)
     }
 
     async fn woken(&mut self) {

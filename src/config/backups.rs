@@ -20,6 +20,85 @@ pub struct Backups {
     /// Which backups are kept: the newest of so many hours, days, weeks, months and years.
     #[arg(long = "backup-keep", env = "ORGD_BACKUP_KEEP", default_value = "7d,4w,6m", value_name = "TIERS")]
     pub keep: Keep,
+
+    #[command(flatten)]
+    pub s3: BackupS3,
+}
+
+/// A bucket that each backup is put into as well.
+#[derive(Clone, Args)]
+pub struct BackupS3 {
+    /// Bucket that each backup is put into as well; needs --backup-dir. Old ones are removed by rules of the bucket.
+    #[arg(
+        id = "backup_s3_bucket",
+        long = "backup-s3-bucket",
+        env = "ORGD_BACKUP_S3_BUCKET",
+        value_name = "NAME"
+    )]
+    pub bucket: Option<String>,
+
+    /// Address of the server that has the bucket. Unset: Amazon's of the region.
+    #[arg(
+        id = "backup_s3_endpoint",
+        long = "backup-s3-endpoint",
+        env = "ORGD_BACKUP_S3_ENDPOINT",
+        value_name = "URL"
+    )]
+    pub endpoint: Option<String>,
+
+    /// Region of the bucket.
+    #[arg(
+        id = "backup_s3_region",
+        long = "backup-s3-region",
+        env = "ORGD_BACKUP_S3_REGION",
+        default_value = "us-east-1",
+        value_name = "NAME"
+    )]
+    pub region: String,
+
+    /// What the names of backups in the bucket begin with.
+    #[arg(
+        id = "backup_s3_prefix",
+        long = "backup-s3-prefix",
+        env = "ORGD_BACKUP_S3_PREFIX",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
+    pub prefix: String,
+
+    /// Identifier of the key for the bucket.
+    #[arg(
+        id = "backup_s3_access_key_id",
+        long = "backup-s3-access-key-id",
+        env = "ORGD_BACKUP_S3_ACCESS_KEY_ID",
+        value_name = "ID"
+    )]
+    pub access_key_id: Option<String>,
+
+    /// The key itself; no flag, which would show it in the list of processes.
+    #[arg(skip)]
+    pub secret_access_key: Option<String>,
+}
+
+impl Backups {
+    /// Secrets come from the environment or from files only.
+    pub(super) fn with_secrets(mut self) -> Result<Backups, String> {
+        self.s3.secret_access_key = super::secret("ORGD_BACKUP_S3_SECRET_ACCESS_KEY")?;
+        Ok(self)
+    }
+
+    /// What is wrong with settings that depend on each other.
+    pub(super) fn problem(&self) -> Option<String> {
+        if self.s3.bucket.is_some() && self.dir.is_none() {
+            let needs = "--backup-s3-bucket (ORGD_BACKUP_S3_BUCKET) needs --backup-dir (ORGD_BACKUP_DIR): a backup is \
+                         proved there before it is sent";
+            return Some(needs.to_owned());
+        }
+        let is_half = self.s3.access_key_id.is_some() != self.s3.secret_access_key.is_some();
+        let belong = "ORGD_BACKUP_S3_ACCESS_KEY_ID and ORGD_BACKUP_S3_SECRET_ACCESS_KEY belong together";
+        is_half.then(|| belong.to_owned())
+    }
 }
 
 /// A time between two backups, in seconds.

@@ -63,7 +63,7 @@ pub fn is_of_variable(name: &str, value: &str) -> bool {
 ///
 /// # Errors
 /// A sentence for the operator that names the line.
-pub fn use_file(path: Option<&Path>, known: &[String]) -> Result<(), String> {
+pub fn use_file(path: Option<&Path>, known: impl FnOnce() -> Vec<String>) -> Result<(), String> {
     let named = variable(FILE_VARIABLE).map(|(value, _)| PathBuf::from(value));
     let Some(path) = path.map(Path::to_owned).or(named) else { return Ok(()) };
     let shown = path.display();
@@ -74,7 +74,7 @@ pub fn use_file(path: Option<&Path>, known: &[String]) -> Result<(), String> {
     }
     let text =
         fs::read_to_string(&path).map_err(|cause| format!("cannot read the settings in {shown}: {cause}"))?;
-    let values = values_of(&text, known).map_err(|sentence| format!("{shown}, {sentence}"))?;
+    let values = values_of(&text, &known()).map_err(|sentence| format!("{shown}, {sentence}"))?;
     let _ = FILE.set(Settings { path, values });
     Ok(())
 }

@@ -36,18 +36,19 @@ fn variable_of(arg: &Arg) -> Option<String> {
 pub fn fill(command: Command, typed: &[OsString]) -> Result<Command, String> {
     let words: Vec<String> = typed.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     // Whoever needs help gets it whatever is set.
-    let is_help = words.iter().any(|word| ["--help", "-h", "help"].contains(&word.as_str()));
+    let is_help = words.iter().any(|word| ["--help", "-h"].contains(&word.as_str()))
+        || words.get(1).is_some_and(|word| word == "help");
     let mut complaint = None;
-    let filled = fill_all(command, true, &words, &mut complaint);
+    let filled = fill_all(command, &words, &mut complaint);
     complaint.filter(|_| !is_help).map_or(Ok(filled), Err)
 }
 
-fn fill_all(command: Command, is_meant: bool, words: &[String], complaint: &mut Option<String>) -> Command {
+fn fill_all(command: Command, words: &[String], complaint: &mut Option<String>) -> Command {
     let command = command.mut_args(|arg| {
         let arg = by_kind(arg);
         let Some(name) = variable_of(&arg) else { return arg };
         let arg = described(arg, &name);
-        let Some((value, _)) = variable(&name).filter(|_| is_meant && !is_typed(&arg, words)) else {
+        let Some((value, _)) = variable(&name).filter(|_| !is_typed(&arg, words)) else {
             return arg;
         };
         match refusal(&arg, &name, &value) {
@@ -59,8 +60,9 @@ fn fill_all(command: Command, is_meant: bool, words: &[String], complaint: &mut 
         }
     });
     command.mut_subcommands(|below| {
-        let is_meant = is_meant && words.iter().any(|word| word == below.get_name());
-        fill_all(below, is_meant, words, complaint)
+        // The others are not run.
+        let is_meant = words.iter().any(|word| word == below.get_name());
+        if is_meant { fill_all(below, words, complaint) } else { below }
     })
 }
 

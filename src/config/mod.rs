@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
-pub use backups::{Backups, Every, Keep, KeepUnit, Tier};
+pub use backups::{BackupS3, Backups, Every, Keep, KeepUnit, Tier};
 pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used};
 pub use exports::Exports;
 pub use fill::{environment_section, fill, names};
@@ -436,6 +436,7 @@ impl Config {
         self.smtp_url = self.smtp_url.or(smtp_url);
         self.metrics_token = secret("ORGD_METRICS_TOKEN")?;
         self.bootstrap = self.bootstrap.with_secrets()?;
+        self.backups = self.backups.with_secrets()?;
         self.exports = self.exports.with_secrets()?;
         self.plugins = self.plugins.with_secrets()?;
         Ok(self)
@@ -449,6 +450,7 @@ impl Config {
                          sends a request could choose their host otherwise";
             problems.push(needs.to_owned());
         }
+        problems.extend(self.backups.problem());
         let folders = [
             ("--plugin-local-dir", "ORGD_PLUGIN_LOCAL_DIR", &self.plugins.plugin_local_dir),
             ("--sdk-folder", "ORGD_SDK_FOLDER", &self.sdk_folder),

@@ -17,6 +17,7 @@ pub const SECRETS: &[(&str, &str)] = &[
     ("ORGD_GITHUB_TOKEN", "Token for GitHub, where a plugin's address has none"),
     ("ORGD_GITLAB_TOKEN", "The same for GitLab"),
     ("ORGD_NPM_TOKEN", "The same for the npm registry"),
+    ("ORGD_BACKUP_S3_SECRET_ACCESS_KEY", "The key of the bucket for backups; see --backup-s3-access-key-id"),
 ];
 
 /// A longer secret is a mistake, in bytes.

@@ -9,7 +9,7 @@ use orgd::clock::Clock;
 use orgd::store::Storage;
 use serde_json::json;
 
-use super::support::{Person, Server, World};
+use super::support::{Person, S3, Server, World, s3};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -115,4 +115,42 @@ fn a_server_whose_backups_fail_is_not_ready_where_that_is_wanted() {
     server.pass(Duration::from_secs(5 * 60));
     server.until("it is well again", || ready("/_readyz?strict").status == 200);
     assert_eq!(ready("/_readyz?strict").json(200), json!({"http": true, "database": true}));
+}
+
+#[test]
+fn each_backup_is_put_into_the_bucket_once() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (data, folder) = (place.path().join("orgd.redb"), place.path().join("backups"));
+    let bucket = S3::with_bucket("kept");
+    let start = |secret: &str| {
+        Server::open(Storage::File(data.clone()), |config| {
+            config.backups.dir = Some(folder.clone());
+            let s3 = &mut config.backups.s3;
+            s3.bucket = Some("kept".into());
+            s3.endpoint = Some(bucket.url());
+            s3.prefix = "orgd/".into();
+            s3.access_key_id = Some(s3::KEY.into());
+            s3.secret_access_key = Some(secret.into());
+        })
+    };
+    let result =
+        |server: &Server| server.app.task_results.all().get("backups").map(|last| last.outcome.clone());
+    let server = start("another secret than that of the bucket");
+    // The backup itself is good, and tried to be sent again.
+    server.until("it was refused", || result(&server).is_some_and(|outcome| outcome.is_err()));
+    let sentence = result(&server).expect("a result").expect_err("a sentence");
+    assert!(sentence.contains("not in the bucket") && !sentence.contains("another secret"), "{sentence}");
+    assert_eq!((kept(&folder), bucket.keys("kept").len()), (1, 0));
+    drop(server);
+
+    let server = start(s3::SECRET);
+    server.until("it was sent", || result(&server).is_some_and(|outcome| outcome.is_ok()));
+    let first = backup_folder::list(&folder).expect("a folder").remove(0);
+    let key = format!("orgd/{}", first.name);
+    assert_eq!(bucket.keys("kept"), std::slice::from_ref(&key));
+    assert_eq!(bucket.object("kept", &key), std::fs::read(&first.path).expect("the backup"));
+    // The bucket believes no clock that is far ahead.
+    server.pass(Duration::from_secs(2));
+    server.app.backups.want();
+    server.until("the next one is there", || bucket.keys("kept").len() == 2);
 }

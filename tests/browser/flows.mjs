@@ -1,4 +1,5 @@
 // Runs the flows, one after the other, in each kind of browser.
+import * as backups_ from './backups.mjs'
 import * as entry from './entry.mjs'
 import * as exports_ from './exports.mjs'
 import * as invites from './invites.mjs'
@@ -6,7 +7,7 @@ import * as keys from './keys.mjs'
 import * as places from './places.mjs'
 import { KINDS, Stage } from './stage.mjs'
 
-const { first_owner, audit, ...others } = { ...entry, ...keys, ...invites, ...exports_, ...places }
+const { first_owner, audit, ...others } = { ...entry, ...keys, ...invites, ...exports_, ...places, ...backups_ }
 /** The audit log is read at the end, when there is something in it. */
 const IN_ORDER = Object.entries({ first_owner, ...others, audit })
 

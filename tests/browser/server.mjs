@@ -29,10 +29,11 @@ export function routes(program) {
 }
 
 /** A server over a new file, which `stop` ends and whose log is kept until then. */
-export async function serve(program, { address = '127.0.0.1', options = [] } = {}) {
+export async function serve(program, { address = '127.0.0.1', options = [], backups = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'orgd-browser-'))
   const listen = `${address}:${await freePort(address)}`
   const args = ['serve', '--listen', listen, '--site-url', `http://${listen}`, '--data', join(folder, 'orgd.redb'), ...options]
+  if (backups) args.push('--backup-dir', join(folder, 'backups'))
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const server = { base: `http://${listen}`, log: '', folder, program, data: join(folder, 'orgd.redb') }
   const keep = (text) => { server.log += text }

@@ -20,6 +20,7 @@ export class Stage {
     const address = (!kind.isNear && outerAddress()) || '127.0.0.1'
     const server = await serve(program, {
       address,
+      backups: true,
       options: ['--smtp-url', mail.url, '--dns-server', names.address, '--outbound-allow', '127.0.0.0/8'],
     })
     Object.assign(stage, { program, browser, kind, server, mail, names, receiver, visitors: [], isNear: address === '127.0.0.1' })

@@ -14,10 +14,12 @@ mod damage;
 mod docs;
 mod exports;
 mod full_disk;
+mod install;
 mod keys;
 mod log;
 mod metrics;
 mod outbound;
+mod packages;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
 mod postgres;

@@ -14,4 +14,5 @@ mod read;
 mod settings;
 mod turns;
 
+pub(super) use deliver::s3::Store as BackupStore;
 pub(super) use driver::Driver;

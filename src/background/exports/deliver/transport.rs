@@ -15,14 +15,20 @@ use crate::outbound::{SendError, SendRequest, SendResponse};
 /// The connections of one attempt.
 pub(in crate::background::exports) struct Transport {
     app: Arc<App>,
-    seat: Arc<Seat>,
+    /// `None` for what is no attempt at an export.
+    seat: Option<Arc<Seat>>,
     /// Whether the destination has answered in this attempt.
     has_answered: AtomicBool,
 }
 
 impl Transport {
     pub(in crate::background::exports) fn new(app: &Arc<App>, seat: Arc<Seat>) -> Transport {
-        Transport { app: Arc::clone(app), seat, has_answered: AtomicBool::new(false) }
+        Transport { app: Arc::clone(app), seat: Some(seat), has_answered: AtomicBool::new(false) }
+    }
+
+    /// For what waits for no turn among exports.
+    pub(super) fn unseated(app: &Arc<App>) -> Transport {
+        Transport { app: Arc::clone(app), seat: None, has_answered: AtomicBool::new(false) }
     }
 
     /// Sends a request. Before the destination has answered once, it must give a sign of life every few
@@ -77,6 +83,9 @@ impl Transport {
 
     /// Waits until then, and leaves the worker to other attempts meanwhile.
     pub(super) async fn rest_until(&self, due: Time) {
-        self.seat.rest(self.until(due)).await;
+        match &self.seat {
+            Some(seat) => seat.rest(self.until(due)).await,
+            None => self.until(due).await,
+        }
     }
 }

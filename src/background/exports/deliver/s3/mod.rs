@@ -4,10 +4,12 @@
 //! what an earlier one has left.
 
 mod answers;
+mod backup;
 mod names;
 mod target;
 mod upload;
 
+pub(in crate::background) use backup::Store;
 use serde_json::json;
 
 use super::{Delivery, Transport};

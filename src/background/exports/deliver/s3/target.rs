@@ -14,6 +14,7 @@ use crate::background::exports::plan::Plan;
 use crate::backoff::Backoff;
 use crate::outbound::{SendError, SendRequest, SendResponse};
 use crate::resources::batch_exports::bucket::{bucket, is_plain};
+use crate::resources::batch_exports::redact::Redactor;
 
 /// How long the signature of a request is valid: for as long as it may be sent again.
 const SIGNATURE_LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -28,12 +29,14 @@ const WAIT_SECONDS_MAX: i64 = 60;
 
 /// Where the files are put.
 pub(super) struct Target<'a> {
-    plan: &'a Plan,
-    transport: &'a Transport,
+    pub(super) redactor: &'a Redactor,
+    pub(super) transport: &'a Transport,
+    /// Larger files are uploaded in parts of this size, in bytes.
+    pub(super) part_bytes: usize,
     pub(super) bucket: Bucket,
     pub(super) credentials: Option<Credentials>,
     /// Sent with each new file: its encryption.
-    headers: Vec<(&'static str, String)>,
+    pub(super) headers: Vec<(&'static str, String)>,
 }
 
 impl<'a> Target<'a> {
@@ -49,17 +52,13 @@ impl<'a> Target<'a> {
             header("x-amz-server-side-encryption-aws-kms-key-id", "kms_key_id"),
         ];
         Ok(Target {
-            plan,
+            redactor: &plan.redactor,
             transport,
+            part_bytes: plan.sizes.part,
             bucket,
             credentials: keys.map(|(key, secret)| Credentials::new(key, secret)),
             headers: headers.into_iter().flatten().collect(),
         })
-    }
-
-    /// Larger files are uploaded in parts of this size, in bytes.
-    pub(super) fn part_bytes(&self) -> usize {
-        self.plan.sizes.part
     }
 
     /// # Errors
@@ -191,7 +190,7 @@ impl<'a> Target<'a> {
         let text = response.text();
         let shown = match error.and_then(S3Error::known_code) {
             Some(code) if !response.is_public => code.to_owned(),
-            _ => self.plan.redactor.redacted_excerpt(error_text(&text), response.is_public),
+            _ => self.redactor.redacted_excerpt(error_text(&text), response.is_public),
         };
         let region = response.header("x-amz-bucket-region").filter(|region| is_plain(region));
         let is_elsewhere = matches!(response.status, 301 | 307 | 308 | 400);

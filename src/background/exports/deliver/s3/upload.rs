@@ -70,14 +70,15 @@ impl Upload {
         Ok(())
     }
 
-    fn append(&mut self, bytes: &[u8]) {
+    /// Takes bytes that are part of the file as they are.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
         self.written += bytes.len() as u64;
         self.waiting.extend_from_slice(bytes);
     }
 
     /// Sends a part where enough waits for one; false where not.
     pub(super) async fn send_full_part(&mut self, target: &Target<'_>) -> Result<bool> {
-        let part_bytes = target.part_bytes();
+        let part_bytes = target.part_bytes;
         if self.waiting.len() < part_bytes {
             return Ok(false);
         }
