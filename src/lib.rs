@@ -19,6 +19,7 @@ pub mod console;
 pub mod control;
 pub mod dns;
 pub mod error;
+pub mod health;
 mod http;
 pub mod ids;
 pub mod logging;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "error"],
     &["backoff", "dns", "outbound", "store", "vault"],
     &["config", "ids"],
-    &["backup_folder", "certificates", "logging", "notices", "pool", "task_results", "turns"],
+    &["backup_folder", "certificates", "health", "logging", "notices", "pool", "task_results", "turns"],
     &["api"],
     &["auth"],
     &["app"],
@@ -45,7 +45,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("maud::", &["console"]),
     ("qrcodegen::", &["console"]),
     ("redb::", &["store"]),
-    ("rustls::", &["certificates", "http", "outbound"]),
+    ("rustls::", &["certificates", "health", "http", "outbound"]),
 ];
 
 struct Source {

@@ -5,13 +5,17 @@ mod admin;
 mod backup;
 mod bootstrap;
 mod check;
+mod completions;
 mod data;
 mod greeting;
+mod health;
 mod licenses;
+mod man;
 mod owner;
 mod serve;
 mod settings;
 mod signals;
+mod upgrade;
 
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
@@ -49,6 +53,10 @@ enum Command {
     Config(settings::Settings),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),
+    /// Brings a data file to the schema of this version, or says what that will do.
+    Upgrade(upgrade::Upgrade),
+    /// Asks a server whether it is ready; the exit code is 0 if it is.
+    Health(health::Health),
     /// Copies the data file as it is at one moment, and proves the copy.
     Backup(backup::Backup),
     /// Puts a backup into the place of the data file, and keeps what was there.
@@ -65,6 +73,10 @@ enum Command {
     Openapi,
     /// Prints the licences of everything that this program holds.
     Licenses,
+    /// Writes the manual pages into a folder.
+    Man(man::Man),
+    /// Prints what a shell needs to complete commands and flags.
+    Completions(completions::Completions),
 }
 
 /// A sentence for the operator where the command failed.
@@ -112,6 +124,10 @@ pub(crate) async fn run(Typed { command, matches }: Typed) -> CommandResult {
         }
         Command::Openapi => print_json(&openapi::document(&resources::registry::routes())),
         Command::Licenses => licenses::run(),
+        Command::Upgrade(wanted) => upgrade::run(wanted).await,
+        Command::Health(wanted) => health::run(wanted).await,
+        Command::Man(wanted) => man::run(&wanted),
+        Command::Completions(wanted) => completions::run(&wanted),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use listenfd::ListenFd;
 use orgd::admin;
 use orgd::app::App;
 use orgd::background::mailer;
@@ -87,17 +88,37 @@ pub(super) fn checked(config: Config) -> Result<(Config, Option<Arc<Certificates
     if problems.is_empty() { Ok((config, certificates)) } else { Err(problems.join("\norgd: ")) }
 }
 
+/// The sockets that systemd passes on, or those of the settings.
 async fn listeners(config: &Config) -> Result<Listeners, String> {
-    let main = listen("--listen", &config.listen).await?;
+    let mut passed = ListenFd::from_env();
+    let main = match take(&mut passed, 0)? {
+        Some(main) => main,
+        None => listen("--listen", &config.listen).await?,
+    };
     let address = main.local_addr().map_err(|cause| cause.to_string())?;
     if config.dev && !address.ip().is_loopback() {
         return Err(format!("--dev listens on loopback only, not on {}", config.listen));
     }
-    let redirect = match &config.tls.http_redirect_listen {
-        Some(place) => Some(listen("--http-redirect-listen", place).await?),
-        None => None,
+    let redirect = match (take(&mut passed, 1)?, &config.tls.http_redirect_listen) {
+        (Some(_), _) if config.tls.tls_cert.is_none() => {
+            return Err(
+                "systemd passes a second socket on, which would send people on to HTTPS: it needs --tls-cert"
+                    .into(),
+            );
+        }
+        (Some(redirect), _) => Some(redirect),
+        (None, Some(place)) => Some(listen("--http-redirect-listen", place).await?),
+        (None, None) => None,
     };
     Ok(Listeners { main, redirect })
+}
+
+/// The socket at this place among those that systemd passes on.
+fn take(passed: &mut ListenFd, place: usize) -> Result<Option<TcpListener>, String> {
+    let wrong = |cause: std::io::Error| format!("a socket that systemd passes on is no use: {cause}");
+    let Some(socket) = passed.take_tcp_listener(place).map_err(wrong)? else { return Ok(None) };
+    socket.set_nonblocking(true).map_err(wrong)?;
+    TcpListener::from_std(socket).map(Some).map_err(wrong)
 }
 
 async fn listen(flag: &str, place: &str) -> Result<TcpListener, String> {

@@ -48,7 +48,7 @@ pub use codec::{Json, Record, decode, encode, serialize_json};
 pub use digest::{Contents, Digester};
 pub use index::{Index, IndexOf, OnConflict};
 pub use key::{Key, hex};
-pub use migrate::SCHEMA;
+pub use migrate::{Plan, SCHEMA, plan};
 pub use new_file::{NewFile, compact};
 pub use parent::{Parent, ParentNamed, ParentOf, ParentThrough};
 pub use rows::{ClosedFile, Header, Pinned, Rows, Step};

@@ -1,13 +1,15 @@
 //! A file that an earlier version has left, opened by this one.
 //!
 //! `tests/data/schema-2.redb.gz` was made by the last version with schema 2: an owner with a key, a member, an admin
-//! with a second factor, an open invite, an export with a secret, a claimed domain, a private project.
+//! with a second factor, an open invite, an export with a secret, a claimed domain, a private project. The other files
+//! were made by the last version with their schema: an owner with a key, a member, an open invite, a role, a claimed
+//! domain, three projects (one private), an export with a secret and an event. Every later version opens all of them.
 
 use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use orgd::store::Storage;
+use orgd::store::{SCHEMA, Storage};
 use serde_json::json;
 use totp_rs::{Builder, Secret};
 
@@ -19,8 +21,9 @@ const SECRET: &str = "3HWCLABCXTSHII3AB5F6FEE5FTO36OLV";
 const INVITE: &str = "01a217e8-9c7e-722b-a028-015777fe3d1c";
 const EXPORT: &str = "01a217e8-9c82-727b-a8ac-be1b2c1c2559";
 
-fn unpack(into: &Path) {
-    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-2.redb.gz");
+fn unpack(schema: u32, into: &Path) {
+    let name = format!("tests/data/schema-{schema}.redb.gz");
+    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let mut bytes = Vec::new();
     let file = std::fs::File::open(packed).expect("the old file");
     GzDecoder::new(file).read_to_end(&mut bytes).expect("a whole file");
@@ -43,7 +46,7 @@ fn token_of(owner: &Person) -> String {
 fn what_an_older_file_holds_is_still_there_and_as_safe_as_what_is_made_now() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
-    unpack(&file);
+    unpack(2, &file);
     let server = open(&file);
     let owner = Person::unknown(&server, "owner@example.com".into()).holding(KEY);
     let members = owner.get("/api/organizations/@current/members/").json(200);
@@ -78,4 +81,35 @@ fn what_an_older_file_holds_is_still_there_and_as_safe_as_what_is_made_now() {
 
     let server = open(&file);
     assert_eq!(token_of(&owner.moved_to(&server)), token, "tokens are given once");
+}
+
+#[test]
+fn a_file_of_every_earlier_schema_is_brought_up_and_read() {
+    for schema in 1..SCHEMA {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("orgd.redb");
+        unpack(schema, &file);
+        let server = open(&file);
+        assert!(folder.path().join(format!("orgd.redb.schema-{schema}")).exists(), "{schema}");
+        let owner = Person::unknown(&server, "owner@example.com".into()).holding(KEY);
+        let of = |path: &str| owner.get(&format!("/api/organizations/@current/{path}")).json(200);
+        let counts = ["members/", "projects/", "domains/", "invites/", "batch_exports/"];
+        let found = counts.map(|path| of(path)["count"].as_u64().expect("a count"));
+        let wanted = if schema == 2 { [3, 2, 1, 1, 1] } else { [2, 3, 1, 1, 1] };
+        assert_eq!(found, wanted, "{schema}: {counts:?}");
+        let log_in = json!({"email": "member@example.com", "password": PASSWORD});
+        server.anyone().post("/api/login/", log_in).json(200);
+        let made = owner.post("/api/organizations/@current/roles/", json!({"name": "After"}));
+        assert_eq!(made.json(201)["name"], "After", "{schema}");
+        // What was made before is found by what is indexed now, and goes with what it belongs to.
+        let project = of("projects/")["results"][0]["id"].as_u64().expect("an id");
+        let one = format!("/api/organizations/@current/projects/{project}/");
+        assert_eq!(owner.get(&one).json(200)["id"], project);
+        assert_eq!(owner.delete(&one).status, 204, "{schema}");
+        drop(server);
+        let again = open(&file);
+        let owner = owner.moved_to(&again);
+        let left = owner.get("/api/organizations/@current/projects/").json(200);
+        assert_eq!(left["count"], wanted[1] - 1, "{schema}");
+    }
 }

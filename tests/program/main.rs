@@ -14,9 +14,11 @@ mod damage;
 mod docs;
 mod exports;
 mod full_disk;
+mod install;
 mod keys;
 mod log;
 mod outbound;
+mod packages;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]
 mod postgres;

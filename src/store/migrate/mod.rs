@@ -7,6 +7,7 @@
 //! would not delete with their parents. So a program refuses unknown tables, but for those that are declared harmless,
 //! which the file lists.
 
+mod plan;
 mod to_2;
 mod to_3;
 mod to_4;
@@ -14,6 +15,7 @@ mod to_4;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use redb::{Database, ReadableDatabase, TableHandle};
 
@@ -22,6 +24,7 @@ use super::snapshot::{Snapshot, definition};
 use super::table::{Table, TableInfo};
 use super::tx::WriteTx;
 use super::{StoreError, Tx};
+pub use plan::{Plan, plan};
 
 /// The schema that this program reads and writes.
 pub const SCHEMA: u32 = 4;
@@ -48,6 +51,13 @@ const STEPS: &[Step] = &[
     Step { to: 2, ends: &[to_2::MEMBERS], run: to_2::run },
     Step { to: 3, ends: to_3::ENDS, run: to_3::run },
     Step { to: 4, ends: to_4::ENDS, run: to_4::run },
+];
+
+/// What each step changes, for the operator.
+const ABOUT: &[(u32, &str)] = &[
+    (2, "a membership is stored once, and counts of one are not stored"),
+    (3, "invites get tokens of their own; claimed domains and secrets of exports are kept apart"),
+    (4, "the audit log takes over the activity log; keys, exports and organizations get newer fields"),
 ];
 
 pub(super) fn bring_up(
@@ -77,15 +87,18 @@ fn bring_up_by(
     let found = schema_of(database, &present)?;
     if found > target {
         return Err(StoreError::record(format!(
-            "the data file has schema {found} and this orgd knows {target}: use a newer orgd"
+            "the data file has schema {found} and this orgd knows {target}: use a newer orgd{}",
+            plan::way_back(path, target)
         )));
     }
     refuse_unknown(database, &present, tables, steps)?;
     let due: Vec<&Step> = steps.iter().filter(|step| step.to > found && step.to <= target).collect();
+    let began = Instant::now();
     if let (Some(path), false) = (path, due.is_empty()) {
-        let mut copy = path.as_os_str().to_owned();
-        copy.push(format!(".schema-{found}"));
-        std::fs::copy(path, &copy).map_err(|cause| {
+        for sentence in Plan::of(path, found, target, &due).sentences() {
+            tracing::warn!("{sentence}");
+        }
+        keep(path, &plan::copy_of(path, found)).map_err(|cause| {
             StoreError::record(format!("the data file could not be copied before its migration: {cause}"))
         })?;
     }
@@ -104,7 +117,19 @@ fn bring_up_by(
             (step.run)(tx)?;
         }
         tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
-    })
+    })?;
+    if path.is_some() {
+        tracing::warn!("the data file has schema {target} now; it took {} ms", began.elapsed().as_millis());
+    }
+    Ok(())
+}
+
+/// Copies the file, so that a power cut leaves the copy or the file as it was.
+fn keep(path: &Path, copy: &Path) -> std::io::Result<()> {
+    std::fs::copy(path, copy)?;
+    std::fs::File::open(copy)?.sync_all()?;
+    let folder = copy.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
 }
 
 fn names(tables: &[TableInfo]) -> impl Iterator<Item = &'static str> {
@@ -247,6 +272,12 @@ mod tests {
         assert_eq!(note(&database).as_deref(), Some("two three"));
         bring_up_by(&database, None, &tables(), 3, &steps).unwrap();
         assert_eq!(note(&database).as_deref(), Some("two three"));
+    }
+
+    #[test]
+    fn every_step_says_what_it_changes() {
+        let steps: Vec<u32> = STEPS.iter().map(|step| step.to).collect();
+        assert_eq!(steps, ABOUT.iter().map(|(to, _)| *to).collect::<Vec<_>>());
     }
 
     #[test]
