@@ -22,8 +22,8 @@ inside /orgd serve --listen 127.0.0.1:18120 > "$folder/log" 2>&1 &
 serving=$!
 for _ in $(seq 100); do inside /orgd health http://127.0.0.1:18120 2> /dev/null && break; sleep 0.1; done
 curl -sf -H "Authorization: Bearer $key" http://127.0.0.1:18120/api/organizations/@current/members/ | grep -q ada@example.com
-# The process that listens, whatever the engine has put around it.
-pkill -TERM -P "$serving" || kill -TERM "$serving"
+# The program itself, whatever the engine has put around it.
+kill -TERM "$(pgrep -fx '/orgd serve --listen 127.0.0.1:18120')"
 wait "$serving" || true
 grep -q stopped "$folder/log" || { cat "$folder/log"; exit 1; }
 echo "the image was set up, served, was healthy, and stopped"

@@ -35,8 +35,8 @@ const PIECE_BYTES: u64 = 64 * 1024;
 pub(super) fn pages() -> Vec<Page> {
     vec![
         page(PATH, session(), SERVER, show).works(make),
-        page(format!("{PATH}/{{name}}"), session(), SERVER, show_one).works(check),
-        page(format!("{PATH}/{{name}}/download"), session(), SERVER, download),
+        page(format!("{PATH}/{{file}}"), session(), SERVER, show_one).works(check),
+        page(format!("{PATH}/{{file}}/download"), session(), SERVER, download),
     ]
 }
 
@@ -125,7 +125,7 @@ fn show_none(visit: &Visit, tx: &Tx) -> Result<Reply> {
 /// The backup that the path names.
 fn named(visit: &Visit) -> Result<Kept> {
     let folder = visit.config.backups.dir.as_deref().ok_or_else(not_found)?;
-    backup_folder::find(folder, visit.param("name")).ok_or_else(not_found)
+    backup_folder::find(folder, visit.param("file")).ok_or_else(not_found)
 }
 
 fn show_one(visit: &Visit, tx: &Tx) -> Result<Reply> {
