@@ -2,9 +2,8 @@
 # Proves in a clean Debian that a .deb can be lived with: installs it, sets it up by one command, starts it by the line
 # of its unit, fills it, backs it up, destroys the data, restores it, compares the digests, removes it, purges it.
 #
-#   dist/try-deb.sh FILE.deb          as root; needs debootstrap (or mmdebstrap), and systemd-nspawn for the unit
+#   dist/try-deb.sh FILE.deb          as root; needs debootstrap
 #   ROOT=FOLDER dist/try-deb.sh …     uses the clean Debian there, made by debootstrap --variant=minbase (for many runs)
-#   SYSTEMD=1 dist/try-deb.sh …       boots it with systemd in a container and goes by systemctl, where that can run
 set -euo pipefail
 deb=$(realpath "$1")
 folder=$(mktemp -d)

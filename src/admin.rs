@@ -2,6 +2,7 @@
 
 mod accounts;
 mod listed;
+pub mod overview;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

@@ -95,10 +95,14 @@ impl Serialize for Time {
     }
 }
 
-/// Out of records only.
+/// Out of records, and out of text that this program wrote.
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        i64::deserialize(deserializer).map(Time)
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Time);
+        }
+        let text = String::deserialize(deserializer)?;
+        Time::parse(&text).ok_or_else(|| serde::de::Error::custom("a time was expected"))
     }
 }
 

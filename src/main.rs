@@ -14,11 +14,12 @@ fn main() -> ExitCode {
         Ok(typed) => typed,
         Err(sentence) => return fail(&sentence),
     };
+    let sockets = cli::passed_sockets();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => return fail(&format!("the runtime could not be started: {cause}")),
     };
-    let outcome = runtime.block_on(cli::run(typed));
+    let outcome = runtime.block_on(cli::run(typed, sockets));
     // Work that nobody waits for any more must not hold up the end.
     runtime.shutdown_background();
     match outcome {

@@ -16,6 +16,7 @@ mod owner;
 mod serve;
 mod settings;
 mod signals;
+mod status;
 mod upgrade;
 
 use std::ffi::OsString;
@@ -23,12 +24,14 @@ use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use listenfd::ListenFd;
 use orgd::app::openapi;
 use orgd::config::{self, Config};
 use orgd::error::Error;
 use orgd::{resources, routes};
 
 use data::DataOption;
+pub(crate) use serve::passed_sockets;
 
 /// The PostHog-compatible organization management API: one program, one data file.
 #[derive(Parser)]
@@ -52,6 +55,8 @@ enum Command {
     /// Shows and checks settings, and prints an example of a file with all of them.
     #[command(subcommand)]
     Config(settings::Settings),
+    /// Shows the state of the server that holds the data file, or of the file.
+    Status(status::Wanted),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),
     /// Brings a data file to the schema of this version, or says what that will do.
@@ -107,12 +112,13 @@ fn whole_command() -> clap::Command {
 }
 
 /// Runs the command to its end.
-pub(crate) async fn run(Typed { command, matches }: Typed) -> CommandResult {
+pub(crate) async fn run(Typed { command, matches }: Typed, sockets: ListenFd) -> CommandResult {
     match command {
-        Command::Serve(config) => serve::run(*config).await,
+        Command::Serve(config) => serve::run(*config, sockets).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Config(command) => settings::run(command, &matches),
+        Command::Status(wanted) => status::run(wanted).await,
         Command::Check(file) => check::run(file.data).await,
         Command::Backup(wanted) => backup::back_up(wanted).await,
         Command::Restore(wanted) => backup::restore(wanted).await,

@@ -24,7 +24,7 @@ use super::heartbeat;
 use super::signals::{StopSignals, ignore_signals};
 
 /// Serves until a signal comes, or the file can't be written any more.
-pub(super) async fn run(config: Config) -> CommandResult {
+pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
     let log = logging::start(config.log_format, config.log_level);
     for doubt in config::doubts(&config::names(&super::whole_command())) {
         tracing::warn!("{doubt}");
@@ -32,7 +32,7 @@ pub(super) async fn run(config: Config) -> CommandResult {
     let (config, certificates) = checked(config)?;
     ignore_signals(certificates.clone())?;
     // The port comes first: when it is taken, no file has been made.
-    let listeners = listeners(&config).await?;
+    let listeners = listeners(&config, sockets).await?;
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
     let place = Storage::File(config.data.clone());
     let clock = Clock::default();
@@ -94,9 +94,17 @@ pub(super) fn checked(config: Config) -> Result<(Config, Option<Arc<Certificates
     if problems.is_empty() { Ok((config, certificates)) } else { Err(problems.join("\norgd: ")) }
 }
 
+/// The sockets that systemd passes on to this process. Called while there is one thread, for their variables are taken
+/// away.
+pub(crate) fn passed_sockets() -> ListenFd {
+    match std::env::var_os("LISTEN_PID") {
+        Some(_) => ListenFd::from_env(),
+        None => ListenFd::empty(),
+    }
+}
+
 /// The sockets that systemd passes on, or those of the settings.
-async fn listeners(config: &Config) -> Result<Listeners, String> {
-    let mut passed = ListenFd::from_env();
+async fn listeners(config: &Config, mut passed: ListenFd) -> Result<Listeners, String> {
     let main = match take(&mut passed, 0)? {
         Some(main) => main,
         None => listen("--listen", &config.listen).await?,

@@ -56,6 +56,8 @@ pub enum Request {
     SetOperator { email: String, is_operator: bool },
     /// Closes a user's account, or opens it again.
     SetActive { email: String, is_active: bool },
+    /// A line with the state of the server, or of the file.
+    Status,
     /// Walks the file: a line with its digest, one for each problem, and one with their number.
     Check,
     /// All rows of one state, as a stream of bytes: see `backup::RowStream`.
@@ -78,6 +80,7 @@ impl Request {
             Request::MakeOwner { .. } => "make_owner",
             Request::SetOperator { .. } => "set_operator",
             Request::SetActive { .. } => "set_active",
+            Request::Status => "status",
             Request::Check => "check",
             Request::Rows => "rows",
         }
@@ -85,7 +88,7 @@ impl Request {
 
     /// Whether it looks only: then a file that no server holds is opened without a write, and proved by its checksums.
     fn leaves_file_untouched(&self) -> bool {
-        matches!(self, Request::Check | Request::Rows)
+        matches!(self, Request::Check | Request::Rows | Request::Status)
     }
 }
 

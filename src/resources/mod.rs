@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod batch_exports;
 pub mod capture;
+pub mod checks;
 pub mod domains;
 mod elements;
 pub mod environments;

@@ -10,7 +10,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Serving, run};
+use crate::support::{Serving, agent, ask, run};
 
 /// The file of a first owner, Ada of Acme.
 fn place() -> (TempDir, PathBuf) {
@@ -193,4 +193,64 @@ fn a_socket_whose_server_says_nothing_good_is_no_success() {
             assert!(!output.status.success() && said(&output).contains(words), "{answer}: {}", said(&output));
         });
     }
+}
+
+#[test]
+fn the_state_is_shown_of_a_server_and_of_a_file_that_none_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    let made =
+        run(&["bootstrap", "--data", shown(&file), "--email", "ada@example.com", "--organization", "Acme"]);
+    let made: Value = serde_json::from_slice(&made.stdout).expect("one line of JSON");
+    let state = |more: &[&str]| on(&file, &[&["status"], more].concat());
+    let before = fs::read(&file).expect("the file");
+    let closed = state(&[]);
+    assert!(closed.status.success(), "{}", said(&closed));
+    for wanted in
+        [&version(), shown(&file), "none holds the file", "No mail server is set", "0 waiting, 0 failed"]
+    {
+        assert!(said(&closed).contains(wanted), "{wanted} in {}", said(&closed));
+    }
+    assert_eq!(fs::read(&file).expect("the file"), before, "it was only looked at");
+
+    let server = Serving::start(&file, &[]);
+    let open = state(&[]);
+    assert!(open.status.success(), "{}", said(&open));
+    for wanted in ["listens on", " of 256 MiB", "requests under way", "No mail server is set"] {
+        assert!(said(&open).contains(wanted), "{wanted} in {}", said(&open));
+    }
+    let line: Value = serde_json::from_slice(&state(&["--json"]).stdout).expect("one line of JSON");
+    assert_eq!((&line["version"], &line["data"]), (&json!(version()), &json!(shown(&file))));
+    assert!(
+        line["server"]["started_at"].is_string() && line["server"]["resident_bytes"].is_number(),
+        "{line}"
+    );
+    assert_eq!(
+        line["checks"][0],
+        json!({"what": "The data file can be written", "holds": true,
+        "to_do": line["checks"][0]["to_do"]})
+    );
+    // The token of an invite lies sealed.
+    let invites = format!("{}/api/organizations/@current/invites/", server.base);
+    let invite = json!({"target_email": "grace@example.com"});
+    let sent = ask(&agent(), "POST", &invites, made["api_key"].as_str(), &invite).expect("an answer");
+    assert_eq!(sent.0, 201, "{}", sent.1);
+    drop(server);
+
+    // Whoever has lost the key is told, and a script sees it.
+    fs::remove_file(format!("{}.key", shown(&file))).expect("there was a key");
+    let lost = Serving::start(&file, &[]);
+    let open = state(&[]);
+    drop(lost);
+    assert!(
+        !open.status.success() && said(&open).contains("! Sealed secrets cannot be opened."),
+        "{}",
+        said(&open)
+    );
+    let missing = run(&["status", "--data", "/nowhere/orgd.redb"]);
+    assert!(
+        !missing.status.success() && said(&missing).contains("there is no data file at"),
+        "{}",
+        said(&missing)
+    );
 }

@@ -10,60 +10,17 @@ use crate::console::page::{Page, page};
 use crate::console::parts::{Tone, code, counted, facts, grouped, head, notice, section, table, tag, time};
 use crate::console::visit::Visit;
 use crate::error::Result;
-use crate::resources::{outbox, trusted_time, users};
+use crate::resources::checks::{self, Check};
+use crate::resources::users;
 use crate::store::Tx;
 
 pub(super) fn pages() -> Vec<Page> {
     vec![page("/instance/status", session(), SERVER, show)]
 }
 
-/// Something that should be so, whether it is, and what to do where it is not.
-struct Check {
-    what: &'static str,
-    holds: bool,
-    /// Why it is not so, and what to do.
-    to_do: &'static str,
-}
-
-fn checks(visit: &Visit, tx: &Tx) -> Result<Vec<Check>> {
-    let failed = visit.app.task_results.all().values().filter(|result| result.outcome.is_err()).count();
-    Ok(vec![
-        Check {
-            what: "The data file can be written",
-            holds: visit.app.store.healthy(),
-            to_do: "The data file cannot be written. Look for a full or failing disk; the server tries again.",
-        },
-        Check {
-            what: "Sealed secrets can be opened",
-            holds: !visit.app.vault.is_locked(),
-            to_do: "Sealed secrets cannot be opened. Put the key file back that belongs to this data file, and start again.",
-        },
-        Check {
-            what: "The clock is believed",
-            holds: !trusted_time::is_doubted(tx)?,
-            to_do: "The clock is far ahead of the data file, so nothing is removed for its age. Set the clock right.",
-        },
-        Check {
-            what: "Background tasks succeed",
-            holds: failed == 0,
-            to_do: "A background task fails. The page Tasks says which one, and why.",
-        },
-        Check {
-            what: "Backups are made",
-            holds: visit.config.backups.dir.is_some() && visit.app.backups_in_doubt().is_none(),
-            to_do: "There is no recent backup. The page Backups says what to do.",
-        },
-        Check {
-            what: "Mail is set up",
-            holds: outbox::is_on(visit),
-            to_do: "No mail server is set. Set ORGD_SMTP_URL and ORGD_SITE_URL, or pass links on yourself.",
-        },
-    ])
-}
-
 fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
     users::require_operator(visit, tx)?;
-    let checks = checks(visit, tx)?;
+    let checks = checks::all(&visit.app, tx)?;
     let wrong = checks.iter().filter(|check| !check.holds).count() as u64;
     let state = match wrong {
         0 => "All is well.".to_owned(),
