@@ -50,7 +50,7 @@ impl PathRequests {
         made
     }
 
-    /// Counts a request that was answered. `method` is its place in [`METHODS`].
+    /// Counts a request that was answered. `method` is its place in `METHODS`.
     pub fn count(&self, method: usize, status: u16, micros: u64) {
         let methods = self.by_method.get_or_init(|| Box::new(std::array::from_fn(|_| MethodRequests::new())));
         let requests = &methods[method.min(OTHER)];

@@ -6,7 +6,6 @@ use std::time::Duration;
 use orgd::resources::outbox;
 use serde_json::{Value, json};
 
-use crate::console::{Browses, hides, shows};
 use crate::support::smtp::{Manner, Seen, Smtp};
 use crate::support::{Org, PASSWORD, Person, Server, text};
 
@@ -176,7 +175,7 @@ fn a_temporary_refusal_is_tried_again_and_a_final_one_is_not() {
     drop(server);
 
     let smtp = Smtp::start(Manner::Answers(550));
-    let server = Server::with(|config| config.smtp_url = Some(smtp.url()));
+    let server = with_mail(&smtp);
     let org = server.org();
     invite(&org, json!({"target_email": "never@example.com"}));
     while smtp.next_after(|| {}) != Seen::Recipient("never@example.com".into()) {}
@@ -186,17 +185,6 @@ fn a_temporary_refusal_is_tried_again_and_a_final_one_is_not() {
         waiting(&server) == 0
     });
     assert!(gone, "a mail that was refused for good still waits");
-    let page = org.owner.page("/instance/outbox");
-    shows(&page, &["1 mail was given up", "never@example.com", "You are invited to Acme", "550"]);
-    hides(&page, &["/signup/"]);
-    let (front, _) = page.rsplit_once("/drop\"").expect("a form that forgets");
-    let (_, id) = front.rsplit_once('/').expect("its mail");
-    let forget = format!("/instance/outbox/{id}/drop");
-    let stranger = server.org().owner;
-    assert_eq!(stranger.submit(&forget, &[]).status, 403);
-    shows(&org.owner.page("/instance/outbox"), &["never@example.com"]);
-    assert_eq!(org.owner.submit(&forget, &[]).header("location"), "/instance/outbox");
-    hides(&org.owner.page("/instance/outbox"), &["never@example.com"]);
 }
 
 #[test]
@@ -211,7 +199,6 @@ fn a_mail_is_given_up_after_three_days() {
         waiting(&server) == 0
     });
     assert!(gone, "a mail waits for ever");
-    shows(&org.owner.logged_in().page("/instance/outbox"), &["1 mail was given up", "a@example.com", "451"]);
 }
 
 #[test]

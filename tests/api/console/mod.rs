@@ -8,6 +8,7 @@ mod exports;
 mod invites;
 mod keys;
 mod organization;
+mod outbox;
 mod people;
 mod plugins;
 mod project;
