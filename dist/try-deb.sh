@@ -22,7 +22,8 @@ say "a clean Debian"
 if [ -n "${ROOT:-}" ] && [ -d "$ROOT/bin" ]; then
     cp -a "$ROOT" "$root"
 else
-    mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2> /dev/null | head -1)
+    # One of the two kinds of lists is mostly not there.
+    mirror=$({ cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2> /dev/null || true; } | sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' | head -1)
     suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
     debootstrap --variant=minbase "$suite" "$root" "$mirror" > "$folder/debootstrap.log" 2>&1 \
         || { tail -5 "$folder/debootstrap.log"; fail "no clean Debian could be made"; }
