@@ -14,8 +14,9 @@ export async function world(program) {
   const names = await nameServer()
   const receiver = await eventReceiver()
   const server = await serve(program, {
+    backups: true,
     options: ['--dev', '--open-signup', 'true', '--smtp-url', mail.url, '--dns-server', names.address,
-      '--outbound-allow', '127.0.0.0/8', '--plugin-repository-url', ''],
+      '--outbound-allow', '127.0.0.0/8', '--plugin-repository-url', 'none'],
   })
   const people = await settle(server)
   const made = await fill(people, receiver)
