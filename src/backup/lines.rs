@@ -57,19 +57,7 @@ pub fn export(rows: &mut dyn Rows, place: &Place) -> Outcome<Made> {
         return place.judge(|_| Err("the text does not hold what was written to it".to_owned()));
     }
     place.publish()?;
-    Ok(Made {
-        path: place.path().to_owned(),
-        sequence: header.sequence,
-        taken: header.taken(),
-        schema: header.schema,
-        digest: contents.digest,
-        rows: contents.rows,
-        bytes: place.path().metadata().map_or(0, |about| about.len()),
-        seconds: started.elapsed().as_secs_f64(),
-        key: None,
-        problems: Vec::new(),
-        tables: contents.tables,
-    })
+    Ok(Made::at(place, &header, contents, started))
 }
 
 fn write(rows: &mut dyn Rows, part: &Path) -> Outcome<Contents> {

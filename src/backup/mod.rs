@@ -61,6 +61,25 @@ pub struct Made {
     pub tables: std::collections::BTreeMap<String, u64>,
 }
 
+impl Made {
+    /// What has got its name just now, without a key and without a problem.
+    fn at(place: &Place, header: &Header, contents: Contents, started: Instant) -> Made {
+        Made {
+            path: place.path().to_owned(),
+            sequence: header.sequence,
+            taken: header.taken(),
+            schema: header.schema,
+            digest: contents.digest,
+            rows: contents.rows,
+            bytes: place.path().metadata().map_or(0, |about| about.len()),
+            seconds: started.elapsed().as_secs_f64(),
+            key: None,
+            problems: Vec::new(),
+            tables: contents.tables,
+        }
+    }
+}
+
 /// The rows of a file that no server has open.
 ///
 /// # Errors
@@ -112,19 +131,7 @@ pub fn make(rows: &mut dyn Rows, place: &Place, key_of: Option<&Path>) -> Outcom
     // The key first: a backup that is there has all that belongs to it.
     let key = key.map(|text| place.write_beside(".key", &text)).transpose()?;
     place.publish()?;
-    Ok(Made {
-        path: place.path().to_owned(),
-        sequence: header.sequence,
-        taken: header.taken(),
-        schema: header.schema,
-        digest: contents.digest,
-        rows: contents.rows,
-        bytes: place.path().metadata().map_or(0, |about| about.len()),
-        seconds: started.elapsed().as_secs_f64(),
-        key,
-        problems: proof.problems,
-        tables: contents.tables,
-    })
+    Ok(Made { key, problems: proof.problems, ..Made::at(place, &header, contents, started) })
 }
 
 /// The text of the secret key beside a data file.

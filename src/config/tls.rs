@@ -1,4 +1,4 @@
-//! TLS that the server ends by itself.
+//! TLS that ends in the server, without a proxy.
 
 use std::path::{Path, PathBuf};
 

@@ -375,17 +375,13 @@ pub fn settle(tx: &WriteTx, id: MailId, queued_at: Time, tried: &Tried, now: Tim
         return Ok(());
     };
     let too_old = mail.created_at.plus_seconds(MAIL_SECONDS) <= trusted_time::of(tx, now)?;
-    let (counter, is_postponed) = match tried {
-        Tried::Sent => (&metrics::MAILS_SENT, false),
-        Tried::Failed(_) if !too_old => (&metrics::MAILS_POSTPONED, true),
-        Tried::Failed(_) | Tried::Refused(_) => (&metrics::MAILS_REFUSED, false),
+    let (counter, failure) = match tried {
+        Tried::Sent => (&metrics::MAILS_SENT, None),
+        Tried::Failed(cause) if !too_old => (&metrics::MAILS_POSTPONED, Some((cause, false))),
+        Tried::Failed(cause) | Tried::Refused(cause) => (&metrics::MAILS_REFUSED, Some((cause, true))),
     };
     tx.tally(counter, 1);
-    let (cause, is_over) = match tried {
-        Tried::Sent => return Ok(tx.delete(&OUTBOX, &id)?),
-        Tried::Refused(cause) => (cause, true),
-        Tried::Failed(cause) => (cause, !is_postponed),
-    };
+    let Some((cause, is_over)) = failure else { return Ok(tx.delete(&OUTBOX, &id)?) };
     let cause: String = cause.chars().take(ERROR_CHARS_MAX).collect();
     mail.attempts += 1;
     if is_over {

@@ -82,7 +82,7 @@ async fn ready(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     if app.vault.is_locked() {
         checks.push(("secrets", false));
     }
-    let late = app.backups_in_doubt().filter(|_| call.query("strict").is_some());
+    let late = call.query("strict").and_then(|_| app.backups_in_doubt());
     if late.is_some() {
         checks.push(("backups", false));
     }

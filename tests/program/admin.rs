@@ -11,7 +11,7 @@ use crate::support::{Serving, agent, ask, orgd, run};
 
 const PASSWORD: &str = "a-rather-Long-passphrase-7";
 
-/// Ada of Acme, Grace, who is in Acme as well as alone in Grace's, and Bob, who is in no organization but his.
+/// Ada of Acme, Grace, who is in Acme as well as alone in Grace's, and Bob, who is in no organization but their own.
 struct World {
     _folder: TempDir,
     file: PathBuf,
