@@ -35,6 +35,7 @@ pub mod task_results;
 pub mod test_server;
 pub mod turns;
 pub mod vault;
+pub mod yielding_thread;
 
 use std::future::Future;
 use std::sync::Arc;
