@@ -19,6 +19,7 @@ pub mod console;
 pub mod control;
 pub mod dns;
 pub mod error;
+mod forks;
 pub mod health;
 mod http;
 pub mod ids;
@@ -38,6 +39,7 @@ pub mod vault;
 pub mod yielding_thread;
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use app::App;
@@ -45,7 +47,22 @@ pub use http::Listeners;
 
 /// Serves on the listeners until `stop` comes; then requests under way finish and background work ends.
 pub async fn serve(app: Arc<App>, listeners: impl Into<Listeners>, stop: impl Future<Output = ()>) {
+    let mut listeners = listeners.into();
+    let mut stop = pin!(stop);
+    if app.test_server.is_some() {
+        match forks::serve(Arc::clone(&app), listeners, stop.as_mut()).await {
+            Ok(()) => return,
+            Err(returned) => listeners = returned,
+        }
+    }
     let mut tasks = background::start(&app);
-    http::serve(Arc::clone(&app), listeners.into(), stop).await;
+    http::serve(http::Served::One(app), listeners, stop).await;
     tasks.shutdown().await;
+}
+
+/// The server with its newest data, after a reset that of its last one; `app` itself unless it was reset.
+pub async fn newest(app: &Arc<App>) -> Arc<App> {
+    let forks = app.forks.get().and_then(|of| Some((of.kept_by.upgrade()?, &of.id)));
+    let Some((forks, id)) = forks else { return Arc::clone(app) };
+    forks.app(id).await.unwrap_or_else(|_| Arc::clone(app))
 }

@@ -1,6 +1,7 @@
 //! What every request and every background task shares, and the routes that name it.
 
 pub mod about;
+pub mod forks;
 pub mod once;
 pub mod openapi;
 pub mod route;
@@ -31,12 +32,20 @@ use crate::test_server::TestServer;
 use crate::turns::Turns;
 use crate::vault::Vault;
 pub use about::Tag;
+use forks::ForkOf;
 use once::Once;
 pub use route::{Route, async_, public, read, scope, session, signed_in, tagged, write};
 use sign_in_link::SignInLink;
 
 /// Connections that are open, and requests that are under way.
 pub type Traffic = Box<dyn Fn() -> (u64, u64) + Send + Sync>;
+
+/// What a server has that outlives its open data.
+pub struct Outside {
+    pub clock: Arc<Clock>,
+    pub ids: Arc<Ids>,
+    pub test_server: Option<Arc<TestServer>>,
+}
 
 pub struct App {
     pub config: Arc<Config>,
@@ -72,12 +81,26 @@ pub struct App {
     /// Forms of pages that must not be sent twice.
     pub once: Once,
     /// What only a development or test server has; an ordinary one has none.
-    pub test_server: Option<TestServer>,
+    pub test_server: Option<Arc<TestServer>>,
+    /// Who keeps it, where it is one of several servers in one process.
+    pub forks: OnceLock<ForkOf>,
     parse_permits: Semaphore,
 }
 
 impl App {
     pub fn new(config: Config, store: Store, clock: Arc<Clock>, ids: Ids, vault: Vault) -> App {
+        let test_server = TestServer::of(&config).map(Arc::new);
+        let outside = Outside { clock, ids: Arc::new(ids), test_server };
+        App::assemble(Arc::new(config), store, Arc::new(vault), outside)
+    }
+
+    /// Another server beside this one, with the same settings and secret key.
+    pub fn beside(&self, store: Store, outside: Outside) -> App {
+        App::assemble(Arc::clone(&self.config), store, Arc::clone(&self.vault), outside)
+    }
+
+    fn assemble(config: Arc<Config>, store: Store, vault: Arc<Vault>, outside: Outside) -> App {
+        let Outside { clock, ids, test_server } = outside;
         // Half of the cores hash passwords at most, so that log-ins don't slow reads down.
         let budgets = config.budgets();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -85,14 +108,14 @@ impl App {
         let outbound_policy = if config.mode().is_some() { policy.with_loopback() } else { policy };
         App {
             dns: Dns { server: config.dns_server },
-            test_server: TestServer::of(&config),
-            config: Arc::new(config),
+            test_server,
+            config,
             store,
             started_at: clock.now(),
             clock,
             setup_code: ids.letters(b"ABCDEFGHJKMNPQRSTUVWXYZ23456789", 10),
-            ids: Arc::new(ids),
-            vault: Arc::new(vault),
+            ids,
+            vault,
             throttles: Throttles::default(),
             notices: Notices::default(),
             outbound: Outbound::new(outbound_policy),
@@ -105,6 +128,7 @@ impl App {
             certificates: OnceLock::new(),
             traffic: OnceLock::new(),
             once: Once::default(),
+            forks: OnceLock::new(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }
     }

@@ -27,7 +27,7 @@ pub use networks::{Networks, network_of};
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
 pub use secret::{SECRETS, secrets};
-pub use testing::{ClockStart, HashCost, Mode, ReadyForm, Testing};
+pub use testing::{ClockStart, HashCost, Mode, PortRange, ReadyForm, Testing};
 pub use tls::Tls;
 
 use crate::outbound::AddressPolicy;

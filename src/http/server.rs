@@ -1,5 +1,6 @@
 //! Accepting connections, within limits, until the server is stopped.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -8,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, Either};
 use futures_util::{FutureExt, TryFutureExt};
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderName;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,11 +26,13 @@ use tracing::{debug, warn};
 
 use super::forwarded::{self, Door};
 use super::pulse::{ConnectionPlace, Connections, Pulse};
+use super::respond::{self, HttpResponse};
 use super::tls::shake_hands;
 use super::wire::{Begun, Pieces, Socket, WatchedSocket};
-use super::{metrics_door, service};
+use super::{headers, metrics_door, service};
 use crate::app::App;
 use crate::config::HEAD_BYTES_MAX;
+use crate::error::Result;
 use crate::metrics;
 
 /// How long to wait after the system refused a connection, for want of file handles say.
@@ -69,10 +74,68 @@ impl Listeners {
     }
 }
 
+/// Whose requests a listener takes.
+#[derive(Clone)]
+pub(crate) enum Served {
+    /// Those of one server.
+    One(Arc<App>),
+    /// Those of whichever server is chosen, request by request.
+    Chosen(Arc<dyn Choose>),
+}
+
+/// Chooses the server of each request.
+pub(crate) trait Choose: Send + Sync {
+    /// Whose settings and certificates those of the connections are.
+    fn model(&self) -> &Arc<App>;
+
+    /// The server with this value of the header `Orgd-Fork`, where nothing has to be waited for.
+    fn open(&self, fork: Option<&str>) -> Option<Arc<App>>;
+
+    /// # Errors
+    /// There is no such server.
+    fn choose<'a>(&'a self, fork: Option<&'a str>) -> BoxFuture<'a, Result<Arc<App>>>;
+}
+
+const ORGD_FORK: HeaderName = HeaderName::from_static("orgd-fork");
+
+impl Served {
+    /// Whose settings and certificates those of the connections are.
+    fn model(&self) -> &Arc<App> {
+        match self {
+            Served::One(app) => app,
+            Served::Chosen(choose) => choose.model(),
+        }
+    }
+
+    /// Answers a request by the server that it is for.
+    fn answer(
+        &self,
+        from: forwarded::Connection,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = std::result::Result<HttpResponse, Infallible>> + use<> {
+        let choose = match self {
+            Served::One(app) => return Either::Left(service::answer(Arc::clone(app), from, request)),
+            Served::Chosen(choose) => choose,
+        };
+        let fork = headers::text(request.headers().get(ORGD_FORK));
+        if let Some(app) = choose.open(fork) {
+            return Either::Left(service::answer(app, from, request));
+        }
+        let (choose, fork) = (Arc::clone(choose), fork.map(str::to_owned));
+        Either::Right(Box::pin(async move {
+            match choose.choose(fork.as_deref()).await {
+                Ok(app) => service::answer(app, from, request).await,
+                Err(failure) => Ok(respond::error(&failure)),
+            }
+        }))
+    }
+}
+
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
-pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(served: Served, mut listeners: Listeners, stop: impl Future<Output = ()>) {
+    let app = Arc::clone(served.model());
     let port = listeners.main.local_addr().map_or(0, |address| address.port());
-    let served = if app.certificates.get().is_some() { Door::Https } else { Door::Http };
+    let door = if app.certificates.get().is_some() { Door::Https } else { Door::Http };
     let config = &app.config;
     let connections = Connections::new(config.connections_max, config.connections_per_address());
     let counted = Arc::clone(&connections);
@@ -87,7 +150,7 @@ pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Fu
                     // An IPv4 caller on an IPv6 socket is the same caller.
                     let peer = peer.ip().to_canonical();
                     let place = connections.admit(peer, config.trust_proxy.hold(peer)).await;
-                    let door = if is_redirect { Door::Redirect { port } } else { served };
+                    let door = if is_redirect { Door::Redirect { port } } else { door };
                     Ok((stream, forwarded::Connection { peer, door }, place))
                 }
                 Err(cause) => Err(cause),
@@ -100,7 +163,7 @@ pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Fu
         match accepted {
             Ok((stream, from, Some(place))) => {
                 metrics::CONNECTIONS.one();
-                tokio::spawn(connection(Arc::clone(&app), stream, from, place, stopping.subscribe()));
+                tokio::spawn(connection(served.clone(), stream, from, place, stopping.subscribe()));
             }
             Ok((_, from, None)) => {
                 metrics::CONNECTIONS_REFUSED.one();
@@ -124,13 +187,13 @@ pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Fu
 
 /// One connection, from its first byte to its end. It holds its place until then.
 async fn connection(
-    app: Arc<App>,
+    served: Served,
     stream: TcpStream,
     from: forwarded::Connection,
     place: ConnectionPlace,
     mut stopping: watch::Receiver<()>,
 ) {
-    let pulse = &place.pulse;
+    let (app, pulse) = (Arc::clone(served.model()), &place.pulse);
     let _ = stream.set_nodelay(true);
     let idle_time = Duration::from_secs(app.config.header_seconds_max);
     let certificates = app.certificates.get().filter(|_| from.door == Door::Https);
@@ -150,7 +213,7 @@ async fn connection(
     let io = TokioIo::new(Begun::new(first, socket));
     let answer = |request: Request<Incoming>| {
         let running = pulse.request();
-        let answer = Arc::clone(pulse).answering(service::answer(Arc::clone(&app), from, request));
+        let answer = Arc::clone(pulse).answering(served.answer(from, request));
         // Combinators: an async block would hold the future twice, and every connection pays for its size.
         answer.inspect(move |_| drop(running))
     };

@@ -21,6 +21,8 @@ pub struct Frozen {
     lists: Vec<Arc<List>>,
     /// In bytes. What the last list has beyond it is zero.
     len: u64,
+    /// What was written between the copy before and this one.
+    own_bytes: u64,
 }
 
 /// Storage for one open data file. Clones are the same storage, so that whoever keeps one can copy the file while it is
@@ -43,7 +45,7 @@ impl fmt::Debug for Pages {
 impl Frozen {
     /// The file that holds these bytes.
     pub fn of(bytes: &[u8]) -> Frozen {
-        let pages = Frozen { lists: Vec::new(), len: 0 }.open();
+        let pages = Frozen { lists: Vec::new(), len: 0, own_bytes: 0 }.open();
         pages.write().set_len(bytes.len() as u64);
         pages.write().write(0, bytes);
         pages.freeze()
@@ -57,6 +59,11 @@ impl Frozen {
     /// In bytes.
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Memory that this copy holds and the one before does not, in bytes.
+    pub fn own_bytes(&self) -> u64 {
+        self.own_bytes
     }
 
     /// Whether there is nothing yet.
@@ -146,15 +153,15 @@ impl Frozen {
 impl Pages {
     /// Storage for a new file.
     pub fn empty() -> Pages {
-        Frozen { lists: Vec::new(), len: 0 }.open()
+        Frozen { lists: Vec::new(), len: 0, own_bytes: 0 }.open()
     }
 
     /// The bytes as they are now; what was copied for this storage alone is shared from here on.
     pub fn freeze(&self) -> Frozen {
         // Under the lock of writers: a page that is written from now on must find its list shared.
         let bytes = self.write();
-        self.0.own_pages.store(0, Ordering::Relaxed);
-        bytes.clone()
+        let own_bytes = self.0.own_pages.swap(0, Ordering::Relaxed) * PAGE_BYTES as u64;
+        Frozen { own_bytes, ..bytes.clone() }
     }
 
     /// Memory that this storage takes beside what it shares, in bytes.

@@ -16,5 +16,5 @@ pub fn routes() -> Vec<Route> {
 /// # Errors
 /// 404 on an ordinary server, which no request reaches.
 pub fn of(app: &crate::app::App) -> crate::error::Result<&TestServer> {
-    app.test_server.as_ref().ok_or_else(crate::error::not_found)
+    app.test_server.as_deref().ok_or_else(crate::error::not_found)
 }
