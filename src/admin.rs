@@ -1,6 +1,7 @@
 //! What the operator does at the machine itself: opening the file, the first owner, locked-out people.
 
 mod accounts;
+mod files;
 mod listed;
 pub mod overview;
 
@@ -30,6 +31,7 @@ use crate::resources::{
 use crate::store::{Storage, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
 pub use accounts::{Deleted, delete_user, make_owner, set_active, set_operator};
+pub use files::{apply_file, export_file};
 pub use listed::{OrganizationSummary, UserSummary, each_organization, each_user};
 
 const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -192,7 +194,7 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
 /// What the operator's commands run with.
 fn ctx(app: &App) -> Ctx {
     let source = Source { client: Some("orgd admin".into()), ..Source::default() };
-    app.ctx(String::new(), Actor::Operator, source)
+    app.ctx(String::new(), Actor::Operator(None), source)
 }
 
 fn make_first_owner(
