@@ -43,6 +43,8 @@ pub enum Error {
     Busy { retry_after_seconds: u32 },
     /// 503: the server is shutting down, or its store has failed.
     Unavailable(Text),
+    /// 507: what the operator allowed is used up.
+    Full(Text),
     /// 500: our fault. The caller sees a fixed sentence; the cause and the place go to the log.
     Internal { cause: Cause, at: &'static Location<'static> },
 }
@@ -204,6 +206,7 @@ impl Error {
                 Envelope::new(503, SERVER, "busy", detail)
             }
             Error::Unavailable(detail) => Envelope::new(503, SERVER, "unavailable", &**detail),
+            Error::Full(detail) => Envelope::new(507, SERVER, "insufficient_storage", &**detail),
             Error::Internal { .. } => Envelope::new(500, SERVER, "error", "A server error occurred."),
         }
     }

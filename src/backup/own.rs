@@ -7,6 +7,7 @@ use super::{Made, Outcome, Place, make};
 use crate::app::App;
 use crate::backup_folder::name_of;
 use crate::store::{Header, Pinned, Rows, Step, StoreError};
+use crate::yielding_thread;
 
 /// The rows of the open file, until it fails or is closed: it can't go on while somebody reads an old state.
 struct Watched {
@@ -36,7 +37,7 @@ pub async fn make_own(app: &Arc<App>, folder: PathBuf) -> Outcome<Made> {
     let now = app.clock.now();
     let rows = app.store.pin(now).map_err(|cause| cause.to_string())?;
     let rows = Watched { rows, app: Arc::downgrade(app) };
-    let making = tokio::task::spawn_blocking(move || add(rows, &folder));
+    let making = yielding_thread::run("backup", move || add(rows, &folder));
     making.await.map_err(|cause| format!("the backup could not be made: {cause}"))?
 }
 

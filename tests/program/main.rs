@@ -12,6 +12,7 @@ mod control;
 mod crash;
 mod damage;
 mod docs;
+mod exec;
 mod exports;
 mod full_disk;
 mod install;
@@ -33,6 +34,7 @@ mod service_manager;
 mod settings;
 mod signals;
 mod support;
+mod test_server;
 #[path = "../api/support/timing.rs"]
 mod timing;
 mod tls;

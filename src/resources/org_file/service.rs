@@ -184,6 +184,6 @@ async fn hashed(app: &Arc<App>, job: &Job, entry: &UserEntry, text: String) -> R
         return hash.map_err(|error| compare::about(&entry.path, error));
     }
     // In a seed it may be as weak as a test likes it.
-    let ids = Arc::clone(&app.ids);
-    app.run_cpu_bound(job.ctx.peer(), move || password::hash(&ids, &text)).await?
+    let (ids, cost) = (Arc::clone(&app.ids), app.config.hash_cost());
+    app.run_cpu_bound(job.ctx.peer(), move || password::hash(&ids, cost, &text)).await?
 }

@@ -25,7 +25,9 @@ use crate::error::{Result, invalid};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::store::{Index, Json, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub use commands::{Given, create, create_as, create_default, preview, remove, renew_token, update};
+pub use commands::{
+    Given, create, create_as, create_default, pin_token, preview, remove, renew_token, update,
+};
 pub use find::{
     Receiver, by_token, exists, first_visible, ids_of, is_of, is_open_to, is_private, level_in, name, named,
     note_event, receives_organization_entries, require_access, require_access_of, seen, timezone, visible,

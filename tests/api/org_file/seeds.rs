@@ -43,3 +43,27 @@ fn what_a_seed_made_needs_no_change_and_its_export_neither() {
         assert!(!text.contains(secret), "{text}");
     }
 }
+
+#[test]
+fn an_export_makes_the_same_again() {
+    let first = Server::start();
+    first.seed(WHOLE).unwrap();
+    let text = first.export(&Wish::default());
+    let second = Server::start();
+    let text = text
+        .replace("env: ORGD_EXPORT_TO_THE_BUCKET_AWS_ACCESS_KEY_ID", "secret: id")
+        .replace("env: ORGD_EXPORT_TO_THE_BUCKET_AWS_SECRET_ACCESS_KEY", "secret: its secret")
+        .replace("    jit_provisioning_enabled: true\n", "    jit_provisioning_enabled: false\n");
+    second.apply(&text, Options::default()).unwrap_or_else(|cause| panic!("{cause:?}\n{text}"));
+    let plan = second.apply(&text, Options::default()).unwrap();
+    assert_eq!(lines(&plan), [""; 0]);
+    let known = |text: String| {
+        text.replace("# verified", "# not verified")
+            .replace("jit_provisioning_enabled: true", "jit_provisioning_enabled: false")
+            .lines()
+            .filter(|line| !line.contains("has a "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(known(second.export(&Wish::default())), known(first.export(&Wish::default())));
+}
