@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
         file: "    projects: [{name: Site, was: Website, timezone: UTC, settings: {session_replay_config: {ai_config: {opt_in: true}}}}]\n",
         prune: &[],
         wanted: &[
-            "update project Website timezone=\"Europe/Lisbon\">\"UTC\" session_replay_config.ai_config=null>{\"opt_in\":true} name=\"Website\">\"Site\"",
+            "update project Website session_replay_config.ai_config=null>{\"opt_in\":true} name=\"Website\">\"Site\" timezone=\"Europe/Lisbon\">\"UTC\"",
         ],
     },
     Case {
