@@ -9,7 +9,7 @@ use orgd::app::App;
 use orgd::background::mailer;
 use orgd::certificates::Certificates;
 use orgd::clock::{Clock, Time};
-use orgd::config::{self, Config, Tls};
+use orgd::config::{self, Config, Setting, Tls};
 use orgd::control::{Answering, Listening};
 use orgd::service_manager::ServiceManager;
 use orgd::store::Storage;
@@ -24,13 +24,14 @@ use super::heartbeat;
 use super::signals::{StopSignals, ignore_signals};
 
 /// Serves until a signal comes, or the file can't be written any more.
-pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
+pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting>) -> CommandResult {
     let log = logging::start(config.log_format, config.log_level);
     for doubt in config::doubts(&config::names(&super::whole_command())) {
         tracing::warn!("{doubt}");
     }
     let (config, certificates) = checked(config)?;
-    ignore_signals(certificates.clone())?;
+    let manager = Arc::new(ServiceManager::of_environment());
+    ignore_signals(certificates.clone(), Arc::clone(&manager))?;
     // The port comes first: when it is taken, no file has been made.
     let listeners = listeners(&config, sockets).await?;
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
@@ -41,6 +42,7 @@ pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
         tracing::warn!("{sentence}");
     }
     let app = admin::open(config, place, Arc::new(clock)).await?;
+    let _ = app.settings.set(settings.into_iter().map(Setting::redacted).collect());
     let scheme = secure(&app, certificates);
     greet(&app, scheme, address).await?;
     if app.config.trust_proxy.hold_everything() {
@@ -52,8 +54,7 @@ pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
     let mut stops = StopSignals::listen()?;
     announce(&listeners, scheme)?;
     log.now();
-    let manager = Arc::new(ServiceManager::of_environment());
-    manager.say(&format!("READY=1\nSTATUS=Listening on {scheme}://{address}"));
+    manager.say_ready(&format!("Listening on {scheme}://{address}"));
     let _heartbeat = heartbeat::start(&app, &manager);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listeners, async { drop(stopped.await) }));
@@ -114,9 +115,10 @@ async fn listeners(config: &Config, mut passed: ListenFd) -> Result<Listeners, S
         return Err(format!("--dev listens on loopback only, not on {}", config.listen));
     }
     let redirect = match (take(&mut passed, 1)?, &config.tls.http_redirect_listen) {
-        (Some(_), _) if config.tls.tls_cert.is_none() => {
+        (Some(_), _) if !config.tls.is_on() => {
             return Err(
-                "systemd passes a second socket on, which would send people on to HTTPS: it needs --tls-cert"
+                "systemd passes a second socket on, which would send people on to HTTPS: it needs --tls-cert or \
+                 --acme-domain"
                     .into(),
             );
         }
@@ -124,11 +126,8 @@ async fn listeners(config: &Config, mut passed: ListenFd) -> Result<Listeners, S
         (None, Some(place)) => Some(listen("--http-redirect-listen", place).await?),
         (None, None) => None,
     };
-    let metrics = match &config.metrics_listen {
-        Some(place) if place.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(listen("--metrics-listen", &format!("127.0.0.1:{place}")).await?)
-        }
-        Some(place) => Some(listen("--metrics-listen", place).await?),
+    let metrics = match config.metrics_place() {
+        Some(place) => Some(listen("--metrics-listen", &place).await?),
         None => None,
     };
     Ok(Listeners { main, redirect, metrics })
@@ -148,14 +147,20 @@ async fn listen(flag: &str, place: &str) -> Result<TcpListener, String> {
 }
 
 fn certificates(tls: &Tls) -> Result<Option<Arc<Certificates>>, String> {
-    let Some((chain, key)) = tls.files()? else { return Ok(None) };
-    Certificates::load(chain, key).map(|certificates| Some(Arc::new(certificates)))
+    let certificates = match tls.files()? {
+        Some((chain, key)) => Certificates::load(chain, key)?,
+        None if tls.acme.is_on() => Certificates::of_authority(tls.acme.domains.clone())?,
+        None => return Ok(None),
+    };
+    Ok(Some(Arc::new(certificates)))
 }
 
 /// Has connections served over TLS where there is a certificate, and returns the scheme.
 fn secure(app: &App, certificates: Option<Arc<Certificates>>) -> &'static str {
     let Some(certificates) = certificates else { return "http" };
-    if let Some(sentence) = certificates.doubt(app.clock.now()) {
+    // The task that asks an authority says by itself what it lacks.
+    let doubt = certificates.doubt(app.clock.now()).filter(|_| !certificates.is_of_authority());
+    if let Some(sentence) = doubt {
         tracing::warn!("{sentence}");
     }
     let _ = app.certificates.set(certificates);

@@ -25,6 +25,9 @@ pub use server::{Answering, Listening};
 pub const VERSION: &str = env!("ORGD_VERSION");
 /// Longest request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Streams of all rows at once: each keeps an old state of the data file, and with it the pages that the file could use
+/// again.
+pub const STREAMS_MAX: usize = 2;
 /// Requests that are carried out at once.
 pub const REQUESTS_MAX: usize = 8;
 
@@ -58,6 +61,8 @@ pub enum Request {
     SetActive { email: String, is_active: bool },
     /// A line with the state of the server, or of the file.
     Status,
+    /// A line for a report of an error, without names and secrets.
+    Support,
     /// Walks the file: a line with its digest, one for each problem, and one with their number.
     Check,
     /// All rows of one state, as a stream of bytes: see `backup::RowStream`.
@@ -81,6 +86,7 @@ impl Request {
             Request::SetOperator { .. } => "set_operator",
             Request::SetActive { .. } => "set_active",
             Request::Status => "status",
+            Request::Support => "support",
             Request::Check => "check",
             Request::Rows => "rows",
         }
@@ -88,7 +94,7 @@ impl Request {
 
     /// Whether it looks only: then a file that no server holds is opened without a write, and proved by its checksums.
     fn leaves_file_untouched(&self) -> bool {
-        matches!(self, Request::Check | Request::Rows | Request::Status)
+        matches!(self, Request::Check | Request::Rows | Request::Status | Request::Support)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn answer(
 ) -> std::result::Result<HttpResponse, Infallible> {
     let (parts, incoming) = request.into_parts();
     if let Door::Redirect { port } = connection.door {
-        return Ok(redirect::answer(&parts, &app.config, port));
+        return Ok(redirect::answer(&parts, &app, port));
     }
     let headers = RequestHeaders::of(&parts.headers);
     let client = Client::of(&headers, &parts, connection, &app.config);
