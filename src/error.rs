@@ -29,6 +29,8 @@ pub enum Error {
     NotAcceptable,
     /// 408: the body did not arrive in time.
     TooSlow,
+    /// 409: the state is another one than the caller thinks.
+    Conflict { code: &'static str, detail: Text },
     /// 413: the body is larger than the limit.
     TooLarge { bytes_max: usize },
     /// 415
@@ -41,6 +43,8 @@ pub enum Error {
     Busy { retry_after_seconds: u32 },
     /// 503: the server is shutting down, or its store has failed.
     Unavailable(Text),
+    /// 507: what the operator allowed is used up.
+    Full(Text),
     /// 500: our fault. The caller sees a fixed sentence; the cause and the place go to the log.
     Internal { cause: Cause, at: &'static Location<'static> },
 }
@@ -53,6 +57,11 @@ pub fn invalid(attr: impl Into<Text>, code: &'static str, detail: impl Into<Text
 /// 400 for a value that is none of those that there are.
 pub fn invalid_choice(attr: impl Into<Text>, value: &str) -> Error {
     invalid(attr, "invalid_choice", format!("\"{value}\" is not a valid choice."))
+}
+
+/// 400 for an identifier that was given and belongs to something already.
+pub fn id_taken() -> Error {
+    invalid("id", "unique", "This identifier is used already.")
 }
 
 /// 400 for the body as a whole.
@@ -177,6 +186,7 @@ impl Error {
             Error::TooSlow => {
                 Envelope::new(408, REQUEST, "request_timeout", "The request body did not arrive in time.")
             }
+            Error::Conflict { code, detail } => Envelope::new(409, REQUEST, code, &**detail),
             Error::TooLarge { bytes_max } => {
                 let detail = format!("The request body is larger than {bytes_max} bytes.");
                 Envelope::new(413, REQUEST, "request_too_large", detail)
@@ -196,6 +206,7 @@ impl Error {
                 Envelope::new(503, SERVER, "busy", detail)
             }
             Error::Unavailable(detail) => Envelope::new(503, SERVER, "unavailable", &**detail),
+            Error::Full(detail) => Envelope::new(507, SERVER, "insufficient_storage", &**detail),
             Error::Internal { .. } => Envelope::new(500, SERVER, "error", "A server error occurred."),
         }
     }

@@ -34,6 +34,7 @@ pub mod store;
 pub mod task_results;
 pub mod turns;
 pub mod vault;
+pub mod yielding_thread;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -12,10 +12,13 @@ use tokio::sync::mpsc;
 
 use super::Outcome;
 use crate::store::{Header, Rows, Step, StoreError};
+use crate::yielding_thread;
 
 const BEGINNING: &[u8] = b"orgd rows\n\x01";
 /// A piece of the stream, in bytes, unless one row is larger.
 const PIECE_BYTES: usize = 256 * 1024;
+/// Pieces that wait to be taken.
+const PIECES_AHEAD: usize = 1;
 
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -45,17 +48,19 @@ fn put_step(out: &mut Vec<u8>, step: &Step) {
     }
 }
 
-/// A state as pieces of such a stream.
+/// A state as pieces of such a stream, made ahead of who takes them by a thread that gives way to requests.
 pub struct RowStream {
-    rows: Option<Box<dyn Rows + Send>>,
-    piece: Vec<u8>,
+    pieces: mpsc::Receiver<Outcome<Bytes>>,
 }
 
 impl RowStream {
-    pub fn new(rows: impl Rows + Send + 'static) -> RowStream {
-        let mut piece = BEGINNING.to_vec();
-        put_json(&mut piece, rows.header());
-        RowStream { rows: Some(Box::new(rows)), piece }
+    /// # Errors
+    /// There can be no other thread.
+    pub fn new(rows: impl Rows + Send + 'static) -> Outcome<RowStream> {
+        let (made, pieces) = mpsc::channel(PIECES_AHEAD);
+        let started = yielding_thread::start("backup", move || send_all(rows, &made));
+        started.map_err(|cause| format!("the rows can't be read: {cause}"))?;
+        Ok(RowStream { pieces })
     }
 
     /// The next piece; `None` after the end.
@@ -63,16 +68,21 @@ impl RowStream {
     /// # Errors
     /// The rows can't be read; the stream has no end then.
     pub async fn next(&mut self) -> Outcome<Option<Bytes>> {
-        let Some(mut rows) = self.rows.take() else { return Ok(None) };
-        let mut piece = std::mem::take(&mut self.piece);
-        let filling = tokio::task::spawn_blocking(move || {
-            let is_end = fill(&mut *rows, &mut piece)?;
-            Ok::<_, StoreError>((piece, (!is_end).then_some(rows)))
-        });
-        let filled = filling.await.map_err(|cause| format!("the rows could not be read: {cause}"))?;
-        let (piece, rows) = filled.map_err(|cause| cause.to_string())?;
-        self.rows = rows;
-        Ok(Some(piece.into()))
+        self.pieces.recv().await.transpose()
+    }
+}
+
+/// Sends pieces until the end, an error, or until nobody takes them any more.
+fn send_all(mut rows: impl Rows, made: &mpsc::Sender<Outcome<Bytes>>) {
+    let mut piece = BEGINNING.to_vec();
+    put_json(&mut piece, rows.header());
+    loop {
+        let filled = fill(&mut rows, &mut piece);
+        let goes_on = matches!(filled, Ok(false));
+        let piece = filled.map(|_| std::mem::take(&mut piece).into()).map_err(|cause| cause.to_string());
+        if made.blocking_send(piece).is_err() || !goes_on {
+            return;
+        }
     }
 }
 

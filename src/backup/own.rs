@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::backup_folder::{Occasion, name_of};
 use crate::pool::Account;
 use crate::store::{Header, Pinned, Rows, Step, StoreError};
+use crate::yielding_thread;
 
 /// The rows of the open file, until it fails or is closed: it can't go on while somebody reads an old state.
 struct Watched {
@@ -45,7 +46,7 @@ pub async fn make_own(app: &Arc<App>, folder: PathBuf, occasion: Occasion) -> Ou
     let now = app.clock.now();
     let rows = app.store.pin(now).map_err(|cause| cause.to_string())?;
     let rows = Watched { rows, app: Arc::downgrade(app) };
-    let making = tokio::task::spawn_blocking(move || {
+    let making = yielding_thread::run("backup", move || {
         let made = add(rows, &folder, occasion, cache_bytes);
         drop(memory);
         made

@@ -7,7 +7,7 @@ use orgd::backup::{self, FrameReader, Incoming, Made, Place, Restored, Wish};
 use orgd::clock::Clock;
 use orgd::control::{self, Piece, Request, is_there};
 use orgd::store::{self, Rows};
-use orgd::vault;
+use orgd::{vault, yielding_thread};
 use tokio::sync::mpsc;
 
 use super::data::{DataOption, config_of};
@@ -96,10 +96,11 @@ async fn with_rows<T: Send + 'static>(
     tokio::join!(pass_on, working).1
 }
 
+/// Does the work where it slows no server down.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> backup::Outcome<T> + Send + 'static,
 ) -> Result<T, String> {
-    tokio::task::spawn_blocking(work).await.map_err(|cause| format!("it could not be done: {cause}"))?
+    yielding_thread::run("backup", work).await.map_err(|cause| format!("it could not be done: {cause}"))?
 }
 
 pub(super) async fn back_up(wanted: Backup) -> CommandResult {

@@ -14,6 +14,7 @@ use crate::backup::RowStream;
 use crate::error::Error;
 use crate::resources::{integrity, secrets};
 use crate::store::damaged;
+use crate::yielding_thread;
 
 /// Does what the request says, and hands over what comes of it.
 ///
@@ -86,7 +87,7 @@ async fn walked(
 /// Walks one snapshot, on a thread that may wait.
 async fn check(app: &Arc<App>, out: &Out) -> Result<(), Failure> {
     let walked = Arc::clone(app);
-    let walk = tokio::task::spawn_blocking(move || {
+    let walk = yielding_thread::run("check", move || {
         let mut problems = integrity::check(&walked.store)?;
         walked.store.read(|tx| secrets::check(tx, &walked.vault, &mut problems))?;
         let contents = walked.store.pin(walked.clock.now())?.contents()?;
@@ -108,7 +109,7 @@ async fn check(app: &Arc<App>, out: &Out) -> Result<(), Failure> {
 async fn rows(app: &Arc<App>, out: &Out) -> Result<(), Failure> {
     const LOOK: Duration = Duration::from_secs(1);
     let pinned = app.store.pin(app.clock.now()).map_err(|cause| cause.to_string())?;
-    let mut rows = RowStream::new(pinned);
+    let mut rows = RowStream::new(pinned)?;
     while let Some(piece) = rows.next().await? {
         let mut sending = pin!(out.bytes(piece));
         loop {

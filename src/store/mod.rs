@@ -20,6 +20,7 @@ mod migrate;
 #[cfg(test)]
 mod model_test;
 mod new_file;
+mod pages;
 mod parent;
 mod recover;
 mod rows;
@@ -50,6 +51,7 @@ pub use index::{Index, IndexOf, OnConflict};
 pub use key::{Key, hex};
 pub use migrate::{Plan, SCHEMA, plan};
 pub use new_file::{NewFile, compact};
+pub use pages::{Frozen, Pages};
 pub use parent::{Parent, ParentNamed, ParentOf, ParentThrough};
 pub use rows::{ClosedFile, Header, Pinned, Rows, Step};
 pub use table::{AnyTable, Table, TableInfo, by_all_but_uuid, by_uuid};
