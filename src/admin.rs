@@ -1,25 +1,23 @@
 //! What the operator does at the machine itself: opening the file, the first owner, locked-out people.
 
 mod accounts;
+mod demo;
 mod listed;
 mod machine;
 pub mod overview;
+mod serving;
 pub mod support;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
 use serde::Serialize;
 use serde_json::json;
-use sha2::Sha256;
 
 use crate::api::{Actor, Ctx, Input, Level, Source};
 use crate::app::App;
-use crate::auth::{hash, password};
+use crate::auth::password;
 use crate::clock::{Clock, Ids, Time};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -32,7 +30,10 @@ use crate::resources::{
 use crate::store::{Storage, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
 pub use accounts::{Deleted, delete_user, make_owner, set_active, set_operator};
+pub use demo::{Demo, demo};
 pub use listed::{OrganizationSummary, UserSummary, each_organization, each_user};
+use serving::Gate;
+pub use serving::Serving;
 
 const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -41,6 +42,28 @@ const AT_THE_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// # Errors
 /// One sentence for the operator.
 pub async fn open(
+    config: Config,
+    place: Storage,
+    clock: Arc<Clock>,
+) -> std::result::Result<Arc<App>, String> {
+    open_for(None, config, place, clock).await
+}
+
+/// Opens it for a server, unless such a server may not have it.
+///
+/// # Errors
+/// One sentence for the operator; nothing is written to the file then.
+pub async fn open_to_serve(
+    serving: Serving,
+    config: Config,
+    place: Storage,
+    clock: Arc<Clock>,
+) -> std::result::Result<Arc<App>, String> {
+    open_for(Some(serving), config, place, clock).await
+}
+
+async fn open_for(
+    serving: Option<Serving>,
     config: Config,
     place: Storage,
     clock: Arc<Clock>,
@@ -76,7 +99,11 @@ pub async fn open(
     }
     // Nothing but damage makes these fail on a file that could be opened.
     let sentence = |cause: Error| damaged(&shown, &cause.to_string());
-    let ids = Ids::default();
+    let gate = match serving {
+        Some(serving) => Gate::of(&store, &config, serving)?,
+        None => Gate::default(),
+    };
+    let ids = gate.ids();
     let key = KeySource { file, may_make_key, may_change: config.new_secret_key };
     let fit = store.read(|tx| secrets::fit(tx, given.as_ref())).map_err(&sentence)?;
     let vault = key.vault(given, fit, &ids)?;
@@ -94,6 +121,7 @@ pub async fn open(
     let (fresh, now) = (app.ids.bytes::<32>(), app.clock.now());
     let (ids, vault, is_new_key) = (Arc::clone(&app.ids), Arc::clone(&app.vault), app.config.new_secret_key);
     let prepared = app.store.write(move |tx| {
+        gate.pass(tx)?;
         status::prepare(tx, fresh)?;
         probe.as_ref().map_or(Ok(()), |probe| secrets::mark(tx, probe))?;
         invites::prepare(tx, &ids, &vault, is_new_key)?;
@@ -165,14 +193,14 @@ pub struct Bootstrapped {
 /// # Errors
 /// When the file has users already, or a field of the owner breaks a rule, which the error then names.
 pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstrapped> {
-    let ids = Arc::clone(&app.ids);
+    let (ids, cost) = (Arc::clone(&app.ids), app.config.hash_cost());
     let given = owner.password.clone();
     let password_hash = app
         .run_cpu_bound(AT_THE_MACHINE, move || {
             given
                 .map(|given| {
                     password::check_strength(&given)?;
-                    password::hash(&ids, &given)
+                    password::hash(&ids, cost, &given)
                 })
                 .transpose()
         })
@@ -227,73 +255,13 @@ fn first_project(tx: &Tx, organization: OrganizationId, owner: UserId) -> Result
     Ok((first.id, first.api_token.clone()))
 }
 
-const DEMO_EMAIL: &str = "demo@example.com";
-
-/// For local work: the demo owner, made on an empty file and loaded again on a file that has them. Their key
-/// is derived from the file's secret, so that it can be shown again though only its hash is stored.
-pub async fn demo(app: &Arc<App>) -> Result<(Bootstrapped, String)> {
-    let (empty, secret) = app.store.read(|tx| Ok((users::none_yet(tx)?, status::secret(tx)?)))?;
-    let given = app.config.bootstrap.api_key.clone();
-    let is_given = given.is_some();
-    let api_key =
-        given.map_or_else(|| Ok(format!("phx_{}", derived(&secret, "demo key")?)), Ok::<_, Error>)?;
-    let demo_password = derived(&secret, "demo password")?[..20].to_owned();
-    if empty {
-        let owner = BootstrapOwner {
-            email: DEMO_EMAIL.into(),
-            first_name: "Demo".into(),
-            organization: "Demo".into(),
-            password: Some(demo_password.clone()),
-            api_key: Some(api_key),
-        };
-        return Ok((bootstrap(app, owner).await?, demo_password));
-    }
-    let made = app.store.read(|tx| reload_demo(tx, &api_key));
-    let made = made.map_err(|cause| if is_given { key_differs() } else { cause })?;
-    Ok((made, demo_password))
-}
-
-fn key_differs() -> Error {
-    let detail = "ORGD_BOOTSTRAP_API_KEY is not the key of a demo owner in this data file: start without it, or with another file.";
-    crate::error::invalid_body("invalid_input", detail)
-}
-
-fn reload_demo(tx: &Tx, api_key: &str) -> Result<Bootstrapped> {
-    let gone = || {
-        crate::error::invalid_body(
-            "invalid_input",
-            "This data file has users, but no demo owner with their key and organization: start without --dev, or with another file.",
-        )
-    };
-    let user = users::by_email(tx, DEMO_EMAIL)?.ok_or_else(gone)?;
-    api_keys::by_hash(tx, &hash(api_key))?.filter(|key| key.user == user).ok_or_else(gone)?;
-    let organization = users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(gone)?.id;
-    let (project_id, project_api_token) = first_project(tx, organization, user).map_err(|_| gone())?;
-    Ok(Bootstrapped {
-        email: DEMO_EMAIL.into(),
-        user_id: user,
-        organization_id: organization,
-        organization_name: organizations::find(tx, organization)?.name,
-        project_id,
-        project_api_token,
-        api_key: api_key.to_owned(),
-    })
-}
-
-fn derived(secret: &[u8], purpose: &str) -> Result<String> {
-    let mut signer = Hmac::<Sha256>::new_from_slice(secret)
-        .map_err(|cause| Error::internal(format!("the instance's secret is unusable: {cause}")))?;
-    signer.update(purpose.as_bytes());
-    Ok(URL_SAFE_NO_PAD.encode(signer.finalize().into_bytes()).replace(['-', '_'], "x"))
-}
-
 /// Sets a user's password and ends all their sessions.
 pub async fn reset_password(app: &Arc<App>, email: String, new: String) -> Result<()> {
-    let ids = Arc::clone(&app.ids);
+    let (ids, cost) = (Arc::clone(&app.ids), app.config.hash_cost());
     let new_hash = app
         .run_cpu_bound(AT_THE_MACHINE, move || {
             password::check_strength(&new)?;
-            password::hash(&ids, &new)
+            password::hash(&ids, cost, &new)
         })
         .await??;
     let ctx = ctx(app);

@@ -1,11 +1,15 @@
 //! Time and randomness: the only source of either, so that tests can move the one and everything
 //! that happens can be traced to the other.
 
+pub mod duration;
 pub mod iso8601;
+mod pinned;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::Location;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::{Rng, RngCore};
@@ -13,6 +17,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{Month, OffsetDateTime};
 use tokio::sync::Notify;
 use uuid::{ContextV7, Timestamp, Uuid};
+
+use pinned::Streams;
 
 /// A moment in UTC, in microseconds since 1970; records hold that number. On the wire: ISO 8601 with `Z`, six digits of
 /// fraction, none at all where they are zero.
@@ -24,6 +30,9 @@ pub const SECOND_MICROS: i64 = 1_000_000;
 impl Time {
     /// The years from 0 to 9999, which can be shown.
     pub const CALENDAR: std::ops::Range<Time> = Time(-62_167_219_200_000_000)..Time(253_402_300_800_000_000);
+
+    /// The years from 1970 to 8999, which a clock may be set to.
+    pub const SETTABLE: std::ops::Range<Time> = Time(0)..Time(221_845_392_000_000_000);
 
     /// The moment `seconds` after this one.
     pub fn plus_seconds(self, seconds: i64) -> Time {
@@ -106,26 +115,83 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// The wall clock, moved forward by tests.
-#[derive(Default)]
+/// The wall clock, which tests move and stop.
 pub struct Clock {
+    /// Where it stands still, in microseconds since 1970; `RUNS` where it does not.
+    stands_at: AtomicI64,
     ahead_micros: AtomicI64,
     moved: Notify,
+    /// The times that somebody waits for, and how many do.
+    awaited: Mutex<BTreeMap<Time, usize>>,
+}
+
+const RUNS: i64 = i64::MIN;
+
+impl Default for Clock {
+    /// The wall clock as it is.
+    fn default() -> Clock {
+        Clock {
+            stands_at: AtomicI64::new(RUNS),
+            ahead_micros: AtomicI64::new(0),
+            moved: Notify::new(),
+            awaited: Mutex::default(),
+        }
+    }
+}
+
+/// A time that somebody waits for, until this is dropped.
+struct Awaited<'a> {
+    clock: &'a Clock,
+    due: Time,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        let mut all = self.clock.awaited();
+        match all.get_mut(&self.due) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(all.remove(&self.due)),
+        }
+    }
 }
 
 impl Clock {
     /// The time now.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn now(&self) -> Time {
+        match self.stands_at.load(Ordering::Acquire) {
+            RUNS => Time(Clock::wall().0 + self.ahead_micros.load(Ordering::Relaxed)),
+            stands_at => Time(stands_at),
+        }
+    }
+
+    /// The time of the machine, however the clock was moved: for what happens outside, such as a line of the log.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    pub fn wall() -> Time {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-        Time(micros + self.ahead_micros.load(Ordering::Relaxed))
+        Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Whether it stands still.
+    pub fn is_frozen(&self) -> bool {
+        self.stands_at.load(Ordering::Acquire) != RUNS
     }
 
     /// Moves the clock forward for good.
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(0);
-        self.ahead_micros.fetch_add(micros, Ordering::Relaxed);
+        if self.is_frozen() {
+            self.stands_at.fetch_add(micros, Ordering::AcqRel);
+        } else {
+            self.ahead_micros.fetch_add(micros, Ordering::Relaxed);
+        }
+        self.moved.notify_waiters();
+    }
+
+    /// Sets the clock, which stands still there or runs on from there.
+    pub fn set(&self, time: Time, is_frozen: bool) {
+        // Before it runs again, so that nobody sees another time in between.
+        self.ahead_micros.store(time.0.saturating_sub(Clock::wall().0), Ordering::Relaxed);
+        self.stands_at.store(if is_frozen { time.0 } else { RUNS }, Ordering::Release);
         self.moved.notify_waiters();
     }
 
@@ -135,24 +201,42 @@ impl Clock {
         const NAP_MAX: Duration = Duration::from_secs(30);
         let moved = self.moved.notified();
         let left = u64::try_from(due.0.saturating_sub(self.now().0)).unwrap_or(0);
+        let left = Duration::from_micros(left);
+        // One that stands still gets nowhere unless it is moved.
+        let nap = if self.is_frozen() && !left.is_zero() { NAP_MAX } else { left.min(NAP_MAX) };
         // A clock that is moved ends the wait.
-        let _ = tokio::time::timeout(Duration::from_micros(left).min(NAP_MAX), moved).await;
+        let _ = tokio::time::timeout(nap, moved).await;
     }
 
     /// Waits until it is `due`.
     pub async fn reached(&self, due: Time) {
+        *self.awaited().entry(due).or_default() += 1;
+        let _awaited = Awaited { clock: self, due };
         while self.now() < due {
             self.until(due).await;
         }
     }
+
+    /// The first time that somebody waits for.
+    pub fn first_awaited(&self) -> Option<Time> {
+        self.awaited().keys().next().copied()
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, BTreeMap<Time, usize>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Makes identifiers and secrets.
+/// Makes identifiers and secrets: random ones, or those that a number says.
+///
+/// What is drawn for one kind of thing never depends on what was drawn for others: the kind of an identifier is its type,
+/// that of a secret the file that draws it.
 #[derive(Default)]
 pub struct Ids {
     order: Mutex<ContextV7>,
     /// Nobody else's front of identifiers of requests, and how many were made.
     requests: (OnceLock<u64>, AtomicU64),
+    pinned: Option<Streams>,
 }
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -188,17 +272,38 @@ fn base62(bytes: &[u8]) -> String {
     letters.iter().rev().map(|letter| char::from(*letter)).collect()
 }
 
+/// The file below the sources, wherever they were compiled.
+fn kind_of(place: &'static Location<'static>) -> &'static str {
+    let file = place.file();
+    file.rfind("src/").map_or(file, |front| &file[front..])
+}
+
 impl Ids {
+    /// Those of a number. `start` tells starts of the program on one data file apart, so that none repeats what an
+    /// earlier one has drawn.
+    pub fn pinned(number: u64, start: u64) -> Ids {
+        Ids { pinned: Some(Streams::new(number, start)), ..Ids::default() }
+    }
+
     /// Tells requests apart, of this start of the program and of others; cheaper than a UUIDv7.
     pub fn request(&self) -> Uuid {
         let (front, made) = &self.requests;
-        let front = *front.get_or_init(|| u64::from_be_bytes(self.bytes()));
+        let front = *front.get_or_init(|| u64::from_be_bytes(self.bytes_of("request")));
         Uuid::from_u64_pair(front, made.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A UUIDv7. Later calls give greater values, so that new rows land at the end of their table.
+    /// A UUIDv7. Later calls from one file give greater values, so that new rows land at the end of their table.
+    #[track_caller]
     pub fn uuid(&self, now: Time) -> Uuid {
-        let order = self.order.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.uuid_of(kind_of(Location::caller()), now)
+    }
+
+    /// The same, for a kind of thing.
+    pub fn uuid_of(&self, kind: &'static str, now: Time) -> Uuid {
+        if let Some(streams) = &self.pinned {
+            return streams.uuid(kind, now);
+        }
+        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
         let nanos = u32::try_from(now.0.rem_euclid(SECOND_MICROS)).unwrap_or(0) * 1000;
         Uuid::new_v7(Timestamp::from_unix(&*order, seconds, nanos))
@@ -223,20 +328,30 @@ impl Ids {
     }
 
     /// Random bytes fit for secrets.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random values")]
+    #[track_caller]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        self.bytes_of(kind_of(Location::caller()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random values")]
+    fn bytes_of<const N: usize>(&self, kind: &'static str) -> [u8; N] {
         let mut bytes = [0; N];
-        rand::rng().fill_bytes(&mut bytes);
+        match &self.pinned {
+            Some(streams) => streams.fill(kind, &mut bytes),
+            None => rand::rng().fill_bytes(&mut bytes),
+        }
         bytes
     }
 
     /// `N` random bytes written in base 62, without leading zeros: 32 bytes give about 43 letters.
+    #[track_caller]
     pub fn base62<const N: usize>(&self) -> String {
         base62(&self.bytes::<N>())
     }
 
     /// 42 letters in base 62: the time in milliseconds, then 26 random bytes. As with identifiers, later
     /// ones are greater, so that an index of them grows at its end.
+    #[track_caller]
     pub fn ordered_base62(&self, now: Time) -> String {
         let mut bytes = self.bytes::<32>();
         let millis = u64::try_from(now.0 / 1000).unwrap_or(0);
@@ -245,10 +360,17 @@ impl Ids {
     }
 
     /// `length` random letters out of `alphabet`, each as likely as any other.
+    #[track_caller]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random values")]
     pub fn letters(&self, alphabet: &[u8], length: usize) -> String {
-        let mut random = rand::rng();
-        (0..length).map(|_| char::from(alphabet[random.random_range(0..alphabet.len())])).collect()
+        let kind = kind_of(Location::caller());
+        let draw = |random: &mut dyn RngCore| {
+            (0..length).map(|_| char::from(alphabet[random.random_range(0..alphabet.len())])).collect()
+        };
+        match &self.pinned {
+            Some(streams) => draw(&mut streams.random(kind)),
+            None => draw(&mut rand::rng()),
+        }
     }
 }
 

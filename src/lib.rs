@@ -32,6 +32,7 @@ pub mod routes;
 pub mod service_manager;
 pub mod store;
 pub mod task_results;
+pub mod test_server;
 pub mod turns;
 pub mod vault;
 pub mod yielding_thread;

@@ -10,6 +10,9 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = cli::become_command() {
+        return code;
+    }
     let typed = match cli::parse() {
         Ok(typed) => typed,
         Err(sentence) => return fail(&sentence),
@@ -23,7 +26,7 @@ fn main() -> ExitCode {
     // Work that nobody waits for any more must not hold up the end.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(sentence) => fail(&sentence),
     }
 }

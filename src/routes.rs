@@ -111,7 +111,9 @@ impl PathNode {
 
     /// Whether a cache may keep its answers: they are the same for everybody, and nothing is changed there.
     pub fn may_be_stored(&self) -> bool {
-        self.is_public() && self.routes.iter().flatten().all(|route| route.method.is_safe())
+        self.is_public()
+            && !self.is_control()
+            && self.routes.iter().flatten().all(|route| route.method.is_safe())
     }
 
     /// Whether nobody has to be signed in for any of the routes.
@@ -135,6 +137,11 @@ impl PathNode {
     /// How a refusal looks; `None` for the JSON envelope.
     pub fn refuse(&self) -> Option<Refuse> {
         self.routes.iter().flatten().find_map(|route| route.refuse)
+    }
+
+    /// Whether it controls a development or test server.
+    pub fn is_control(&self) -> bool {
+        self.protocol == Protocol::Control
     }
 
     /// Whether events are received there.
@@ -169,9 +176,20 @@ pub fn refuse_unknown() -> Option<Refuse> {
 /// A path's parameters: name and value.
 pub type Params = Vec<(&'static str, String)>;
 
-/// The one table of this program.
+/// The one table of an ordinary server.
 pub fn table() -> &'static Routes {
-    static TABLE: LazyLock<Routes> = LazyLock::new(Routes::new);
+    static TABLE: LazyLock<Routes> = LazyLock::new(|| {
+        let routes = resources::registry::routes();
+        #[cfg(feature = "console")]
+        let routes = routes.into_iter().chain(crate::console::routes()).collect();
+        Routes::of(routes)
+    });
+    &TABLE
+}
+
+/// The paths that only a development or test server has.
+pub fn control_table() -> &'static Routes {
+    static TABLE: LazyLock<Routes> = LazyLock::new(|| Routes::of(resources::test_server::routes()));
     &TABLE
 }
 
@@ -182,17 +200,13 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Joins the routes of all resources.
+    /// Joins routes.
     ///
     /// # Panics
     /// When two routes have the same path and method, or speak differently on one path: the program is wrong then.
-    fn new() -> Routes {
+    fn of(all: Vec<Route>) -> Routes {
         let mut routes = Routes { router: matchit::Router::new(), nodes: Vec::new() };
-        for route in resources::registry::routes() {
-            routes.add(route);
-        }
-        #[cfg(feature = "console")]
-        for route in crate::console::routes() {
+        for route in all {
             routes.add(route);
         }
         for (_, node) in &mut routes.nodes {
@@ -298,6 +312,15 @@ mod tests {
             let is_document = path.starts_with("/api/schema/");
             let is_api = path.starts_with("/api/") && !is_document && !node.is_ingest();
             assert_eq!(node.format() != Format::Own, is_api, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_ordinary_server_has_no_path_that_controls_it() {
+        let is_control = |node: &PathNode| node.is_control() || node.name().starts_with("/_orgd");
+        assert!(!table().nodes.iter().any(|(_, node)| is_control(node)));
+        for (path, node) in &control_table().nodes {
+            assert!(node.is_control() && path.starts_with("/_orgd"), "{path}");
         }
     }
 

@@ -24,6 +24,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["api"],
     &["auth"],
+    &["test_server"],
     &["app"],
     &["resources"],
     &["backup"],

@@ -89,6 +89,6 @@ impl Ctx {
 
     /// A new time-ordered identifier.
     pub fn new_id<T: From<Uuid>>(&self) -> T {
-        self.ids.uuid(self.now).into()
+        self.ids.uuid_of(std::any::type_name::<T>(), self.now).into()
     }
 }

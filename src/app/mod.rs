@@ -27,6 +27,7 @@ use crate::outbound::Outbound;
 use crate::pool::Pool;
 use crate::store::Store;
 use crate::task_results::TaskResults;
+use crate::test_server::TestServer;
 use crate::turns::Turns;
 use crate::vault::Vault;
 pub use about::Tag;
@@ -74,6 +75,8 @@ pub struct App {
     pub traffic: OnceLock<Traffic>,
     /// Forms of pages that must not be sent twice.
     pub once: Once,
+    /// What only a development or test server has; an ordinary one has none.
+    pub test_server: Option<TestServer>,
     parse_permits: Semaphore,
 }
 
@@ -83,9 +86,10 @@ impl App {
         let budgets = config.budgets();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let policy = config.outbound_allow.clone();
-        let outbound_policy = if config.dev { policy.with_loopback() } else { policy };
+        let outbound_policy = if config.mode().is_some() { policy.with_loopback() } else { policy };
         App {
             dns: Dns { server: config.dns_server },
+            test_server: TestServer::of(&config),
             config: Arc::new(config),
             store,
             started_at: clock.now(),

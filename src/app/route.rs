@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::App;
 use super::about::{About, Tag};
 use crate::api::{Call, FieldInfo, Method, Reply, Within};
-use crate::config::{PAGE_BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
+use crate::config::{CONTROL_BODY_BYTES_MAX, PAGE_BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
 use crate::error::{Error, Result};
 use crate::store::{Tx, WriteTx};
 
@@ -34,6 +34,9 @@ pub enum Protocol {
     /// empty text, and the handler gets the body as bytes and says in plain text what is wrong with it. Such a
     /// route is the only one of its path.
     Ingest,
+    /// What controls a development or test server: no credentials are looked for, and the request must come from a
+    /// program, or from a page of this server.
+    Control,
     /// A page for people: only sessions count, a change comes from a page of this site, and what is refused is
     /// answered by a page.
     Page,
@@ -249,6 +252,12 @@ impl Route {
         Route { protocol: Protocol::Page, refuse: Some(refuse), body_bytes_max: PAGE_BODY_BYTES_MAX, ..route }
             .in_any_format()
             .reads_headers(&["cookie", "if-none-match"])
+    }
+
+    /// Controls a development or test server; see [`Protocol::Control`].
+    pub fn control(method: Method, path: impl Into<String>, handler: Handler) -> Route {
+        let route = Route::new(method, path, Needs::Public, Within::Nothing, handler);
+        Route { protocol: Protocol::Control, body_bytes_max: CONTROL_BODY_BYTES_MAX, ..route }.in_any_format()
     }
 
     /// The handler reads these headers, given in lower case.

@@ -6,6 +6,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use super::blocks;
 use crate::api::fields::Checked;
 use crate::clock::Ids;
+use crate::config::HashCost;
 use crate::error::{Error, Result, invalid};
 
 const CHARS_MIN: usize = 8;
@@ -48,9 +49,13 @@ pub fn check_strength(password: &str) -> Result<()> {
     Err(invalid("password", "password_too_weak", detail))
 }
 
-/// Argon2id with 19 MiB, two passes and one lane: the recommendation of OWASP for servers.
-fn params() -> Params {
-    Params::new(19 * 1024, 2, 1, None).expect("the parameters are within Argon2's bounds")
+/// Argon2id with 19 MiB, two passes and one lane: the recommendation of OWASP for servers; or the least that there is.
+fn params(cost: HashCost) -> Params {
+    let (kib, passes) = match cost {
+        HashCost::Full => (19 * 1024, 2),
+        HashCost::Least => (Params::MIN_M_COST, Params::MIN_T_COST),
+    };
+    Params::new(kib, passes, 1, None).expect("the parameters are within Argon2's bounds")
 }
 
 /// The hash itself.
@@ -68,17 +73,17 @@ fn output_of(password: &str, salt: Salt<'_>, params: Params) -> password_hash::R
     })
 }
 
-/// The hash to store.
-pub fn hash(ids: &Ids, password: &str) -> Result<String> {
+/// The hash to store, which says what it cost.
+pub fn hash(ids: &Ids, cost: HashCost, password: &str) -> Result<String> {
     let fail =
         |cause: password_hash::Error| Error::failed("a password could not be hashed", cause.to_string());
     let salt = SaltString::encode_b64(&ids.bytes::<16>()).map_err(fail)?;
     let stored = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(&params()).map_err(fail)?,
+        params: ParamsString::try_from(&params(cost)).map_err(fail)?,
         salt: Some(salt.as_salt()),
-        hash: Some(output_of(password, salt.as_salt(), params()).map_err(fail)?),
+        hash: Some(output_of(password, salt.as_salt(), params(cost)).map_err(fail)?),
     };
     Ok(stored.to_string())
 }
@@ -119,13 +124,13 @@ mod tests {
 
     #[test]
     fn only_the_right_password_opens_a_hash() {
-        let stored = hash(&Ids::default(), "correct horse").unwrap();
+        let stored = hash(&Ids::default(), HashCost::Full, "correct horse").unwrap();
         assert!(verify("correct horse", Some(&stored)));
         assert!(!verify("wrong horse", Some(&stored)));
         assert!(!verify("correct horse", None));
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         // What the library's own functions make and judge is the same.
-        let library = Argon2::new(Algorithm::Argon2id, Version::V0x13, params());
+        let library = Argon2::new(Algorithm::Argon2id, Version::V0x13, params(HashCost::Full));
         let parsed = PasswordHash::new(&stored).unwrap();
         assert!(library.verify_password(b"correct horse", &parsed).is_ok());
         let salt = SaltString::encode_b64(b"sixteen letters.").unwrap();
@@ -134,5 +139,8 @@ mod tests {
         for broken in ["", "$argon2id$", "plain", "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm8"] {
             assert!(!verify("correct horse", Some(broken)), "{broken}");
         }
+        let cheap = hash(&Ids::default(), HashCost::Least, "correct horse").unwrap();
+        assert!(cheap.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{cheap}");
+        assert!(verify("correct horse", Some(&cheap)) && !verify("wrong horse", Some(&cheap)));
     }
 }

@@ -10,6 +10,7 @@ mod own;
 mod place;
 mod proof;
 mod restore;
+mod save;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -26,6 +27,7 @@ pub use own::make_own;
 pub use place::Place;
 pub use proof::{Proof, prove};
 pub use restore::{Restored, Wish, import, restore};
+pub use save::save;
 
 /// One sentence for the operator where it failed.
 pub type Outcome<T> = Result<T, String>;

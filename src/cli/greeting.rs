@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use orgd::admin::{self, BootstrapOwner, Bootstrapped};
+use orgd::admin::{self, BootstrapOwner, Bootstrapped, Demo};
 use orgd::app::App;
 use orgd::config::Config;
 use orgd::resources;
@@ -11,23 +11,45 @@ use orgd::resources;
 use super::owner::{SETTING_NAMES, sentence_by};
 use super::{CommandResult, sentence};
 
-/// Makes who is to be made at the start, and says how to begin.
-pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> CommandResult {
-    if app.config.dev {
-        let (made, password) = admin::demo(app).await.map_err(sentence)?;
+/// Makes who is to be made at the start, and says how to begin, unless standard output is for programs. Returns the demo
+/// owner of a development server.
+pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> Result<Option<Demo>, String> {
+    let is_for_people = app.config.testing.ready.is_none();
+    if app.config.mode().is_some() {
+        let demo = admin::demo(app).await.map_err(sentence)?;
+        if let Some(demo) = demo.as_ref().filter(|_| is_for_people) {
+            greet_developer(app, scheme, address, demo);
+        }
+        return Ok(demo);
+    }
+    greet_operator(app, scheme, address, is_for_people).await?;
+    Ok(None)
+}
+
+fn greet_developer(app: &App, scheme: &str, address: SocketAddr, demo: &Demo) {
+    let Demo { made, password } = demo;
+    if let Some(password) = password {
         println!(
             "Demo owner {} with password {password}, project {} ({})",
             made.email, made.project_id, made.project_api_token
         );
-        println!("API key: {}", made.api_key);
-        if app.config.has_console() {
-            let token = app.ids.base62::<32>();
-            app.sign_in_link.set(&token, made.user_id);
-            println!("Open in a browser, signed in, once:\n  {scheme}://{address}/login/link/{token}");
-        }
-        println!("Or try:\n  {}", example(scheme, address, &made));
-        return Ok(());
     }
+    println!("API key: {}", made.api_key);
+    if app.config.has_console() {
+        let token = app.ids.base62::<32>();
+        app.sign_in_link.set(&token, made.user_id);
+        println!("Open in a browser, signed in, once:\n  {scheme}://{address}/login/link/{token}");
+    }
+    println!("Or try:\n  {}", example(scheme, address, made));
+}
+
+/// Makes the first owner of an empty file where there is to be one, and says how to make them where not.
+async fn greet_operator(
+    app: &Arc<App>,
+    scheme: &str,
+    address: SocketAddr,
+    is_for_people: bool,
+) -> CommandResult {
     let empty = app.store.read(resources::users::none_yet).map_err(sentence)?;
     if !empty {
         return Ok(());
@@ -44,13 +66,19 @@ pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> 
         let has_key = owner.api_key.is_some();
         let made = admin::bootstrap(app, owner).await;
         let made = made.map_err(|cause| sentence_by(&SETTING_NAMES, cause))?;
-        println!(
-            "Bootstrapped the first owner {} of {} ({})",
-            made.email, made.organization_name, made.organization_id
+        say(
+            is_for_people,
+            &format!(
+                "Bootstrapped the first owner {} of {} ({})",
+                made.email, made.organization_name, made.organization_id
+            ),
         );
         if !has_key {
-            println!("API key, shown this once: {}", made.api_key);
+            say(is_for_people, &format!("API key, shown this once: {}", made.api_key));
         }
+        return Ok(());
+    }
+    if !is_for_people {
         return Ok(());
     }
     println!("The data file is empty. Make its first owner from this machine:");
@@ -64,6 +92,16 @@ pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> 
         app.setup_code
     );
     Ok(())
+}
+
+/// Standard output may be for programs.
+#[expect(clippy::print_stderr, reason = "the sentence is for the operator")]
+fn say(is_for_people: bool, sentence: &str) {
+    if is_for_people {
+        println!("{sentence}");
+    } else {
+        eprintln!("{sentence}");
+    }
 }
 
 /// Where a browser reaches the server.

@@ -7,23 +7,27 @@ mod bootstrap;
 mod check;
 mod completions;
 mod data;
+mod exec;
 mod greeting;
 mod health;
 mod heartbeat;
 mod licenses;
 mod man;
+mod memory;
 mod owner;
 mod ports;
+mod ready;
 mod serve;
 mod settings;
 mod signals;
 mod status;
 mod support;
+mod test_defaults;
 mod upgrade;
 
-use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use listenfd::ListenFd;
@@ -33,6 +37,7 @@ use orgd::error::Error;
 use orgd::{resources, routes};
 
 use data::DataOption;
+pub(crate) use exec::become_command;
 pub(crate) use serve::passed_sockets;
 
 /// The PostHog-compatible organization management API: one program, one data file.
@@ -50,6 +55,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Serves the API.
     Serve(Box<Config>),
+    /// Runs a command against a test server of its own, and ends with its exit code.
+    Exec(Box<exec::Exec>),
     /// Makes the first owner, organization, project and key of an empty data file.
     Bootstrap(bootstrap::Bootstrap),
     /// Helps people who are locked out; by the server that holds the file, if one does.
@@ -101,10 +108,12 @@ pub(crate) struct Typed {
 
 /// The command line, with the variables and the file that stand in for flags. Help, and what clap refuses, end the process.
 pub(crate) fn parse() -> Result<Typed, String> {
-    let typed: Vec<OsString> = std::env::args_os().collect();
+    let typed = test_defaults::add(std::env::args_os().collect());
     let command = whole_command();
-    config::use_file(settings::file_of(&typed).as_deref(), || config::names(&command))?;
-    let matches = config::fill(command, &typed)?.get_matches_from(typed);
+    // What follows `--` is for another program.
+    let own = typed.split(|word| word == "--").next().unwrap_or_default();
+    config::use_file(settings::file_of(own).as_deref(), || config::names(&command))?;
+    let matches = config::fill(command, own)?.get_matches_from(&typed);
     let Cli { command, .. } = Cli::from_arg_matches(&matches).unwrap_or_else(|cause| cause.exit());
     Ok(Typed { command, matches })
 }
@@ -115,13 +124,21 @@ fn whole_command() -> clap::Command {
     Cli::command().mut_subcommand("serve", |serve| serve.after_long_help(environment))
 }
 
-/// Runs the command to its end.
-pub(crate) async fn run(Typed { command, matches }: Typed, sockets: ListenFd) -> CommandResult {
+/// Runs the command to its end; returns the exit code.
+pub(crate) async fn run(typed: Typed, sockets: ListenFd) -> Result<ExitCode, String> {
+    match typed.command {
+        Command::Exec(wanted) => exec::run(*wanted).await,
+        command => run_own(command, &typed.matches, sockets).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> CommandResult {
     match command {
-        Command::Serve(config) => serve::run(*config, sockets, settings::all(of_serve(&matches)?)?).await,
+        Command::Exec(_) => Ok(()),
+        Command::Serve(config) => serve::run(*config, sockets, settings::all(of_serve(matches)?)?).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
-        Command::Config(command) => settings::run(command, &matches).await,
+        Command::Config(command) => settings::run(command, matches).await,
         Command::Status(wanted) => status::run(wanted).await,
         Command::Support(wanted) => support::run(wanted).await,
         Command::Check(file) => check::run(file.data).await,

@@ -1,15 +1,16 @@
 //! `orgd serve`.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
 use listenfd::ListenFd;
-use orgd::admin;
+use orgd::admin::{self, Serving};
 use orgd::app::App;
 use orgd::background::mailer;
 use orgd::certificates::Certificates;
 use orgd::clock::{Clock, Time};
-use orgd::config::{self, Config, Setting, Tls};
+use orgd::config::{self, ClockStart, Config, Setting, Tls};
 use orgd::control::{Answering, Listening};
 use orgd::service_manager::ServiceManager;
 use orgd::store::Storage;
@@ -21,6 +22,8 @@ use tokio::sync::oneshot;
 use super::CommandResult;
 use super::greeting::greet;
 use super::heartbeat;
+use super::memory::data_of;
+use super::ready::{self, Ready};
 use super::signals::{StopSignals, ignore_signals};
 
 /// Serves until a signal comes, or the file can't be written any more.
@@ -29,22 +32,19 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     for doubt in config::doubts(&config::names(&super::whole_command())) {
         tracing::warn!("{doubt}");
     }
-    let (config, certificates) = checked(config)?;
+    let (mut config, certificates) = checked(config)?;
     let manager = Arc::new(ServiceManager::of_environment());
     ignore_signals(certificates.clone(), Arc::clone(&manager))?;
+    let closed_input = closed_input(config.testing.exit_with_stdin);
+    ready::forget(config.testing.ready_file.as_deref())?;
     // The port comes first: when it is taken, no file has been made.
     let listeners = listeners(&config, sockets).await?;
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
-    let place = Storage::File(config.data.clone());
-    let clock = Clock::default();
-    let made = Time(0).plus_seconds(env!("ORGD_MADE_SECONDS").parse().unwrap_or(0));
-    if let Some(sentence) = admin::doubt_about(clock.now(), made) {
-        tracing::warn!("{sentence}");
-    }
-    let app = admin::open(config, place, Arc::new(clock)).await?;
+    let (place, saving) = data_of(&mut config)?.open();
+    let app = open(config, place, address).await?;
     let _ = app.settings.set(settings.into_iter().map(Setting::redacted).collect());
     let scheme = secure(&app, certificates);
-    greet(&app, scheme, address).await?;
+    let demo = greet(&app, scheme, address).await?;
     if app.config.trust_proxy.hold_everything() {
         tracing::warn!(
             "--trust-proxy names every address: whoever reaches this server can pose as any other"
@@ -54,6 +54,8 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     let mut stops = StopSignals::listen()?;
     announce(&listeners, scheme)?;
     log.now();
+    let ready = Ready::of(&app, scheme, address, demo);
+    ready.say(app.config.testing.ready, app.config.testing.ready_file.as_deref())?;
     manager.say_ready(&format!("Listening on {scheme}://{address}"));
     let _heartbeat = heartbeat::start(&app, &manager);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -61,6 +63,7 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     tokio::select! {
         () = &mut serving => return Err("the server ended on its own".into()),
         () = stops.next() => tracing::info!("stopping: requests under way may finish; a second signal ends them"),
+        () = closed_input => tracing::info!("stopping: standard input was closed"),
         _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
     }
     log.now();
@@ -74,8 +77,39 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     if let Some(answering) = answering {
         answering.end().await;
     }
+    saving.finish(&app)?;
     tracing::info!("stopped");
     app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
+}
+
+/// Opens the data, if such a server may have it, with the clock that the settings want.
+pub(super) async fn open(config: Config, place: Storage, address: SocketAddr) -> Result<Arc<App>, String> {
+    let clock = Clock::default();
+    let made = Time(0).plus_seconds(env!("ORGD_MADE_SECONDS").parse().unwrap_or(0));
+    if let Some(sentence) = admin::doubt_about(clock.now(), made) {
+        tracing::warn!("{sentence}");
+    }
+    match config.testing.clock {
+        Some(ClockStart::Frozen(time)) => clock.set(time, true),
+        Some(ClockStart::Ahead(seconds)) => clock.set(clock.now().plus_seconds(seconds), false),
+        None => {}
+    }
+    let serving = Serving { is_local: address.ip().is_loopback() };
+    admin::open_to_serve(serving, config, place, Arc::new(clock)).await
+}
+
+/// Ends when standard input is closed; never, where nobody wants to know.
+fn closed_input(is_wanted: bool) -> impl Future<Output = ()> {
+    let (closed, hears) = oneshot::channel::<()>();
+    if is_wanted {
+        // A thread of its own, which ends with the process.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            drop(closed);
+        });
+        return futures_util::future::Either::Left(async { drop(hears.await) });
+    }
+    futures_util::future::Either::Right(std::future::pending())
 }
 
 /// The settings with their secrets, and the certificates, where a server could start with them.
@@ -105,14 +139,18 @@ pub(crate) fn passed_sockets() -> ListenFd {
 }
 
 /// The sockets that systemd passes on, or those of the settings.
-async fn listeners(config: &Config, mut passed: ListenFd) -> Result<Listeners, String> {
+pub(super) async fn listeners(config: &Config, mut passed: ListenFd) -> Result<Listeners, String> {
     let main = match take(&mut passed, 0)? {
         Some(main) => main,
         None => listen("--listen", &config.listen).await?,
     };
     let address = main.local_addr().map_err(|cause| cause.to_string())?;
-    if config.dev && !address.ip().is_loopback() {
-        return Err(format!("--dev listens on loopback only, not on {}", config.listen));
+    let is_exposed = config.testing.exposed && config.testing.in_memory;
+    if config.mode().is_some() && !address.ip().is_loopback() && !is_exposed {
+        return Err(format!(
+            "--dev listens on loopback only, not on {}; with --in-memory, --exposed allows it",
+            config.listen
+        ));
     }
     let redirect = match (take(&mut passed, 1)?, &config.tls.http_redirect_listen) {
         (Some(_), _) if !config.tls.is_on() => {
@@ -156,7 +194,7 @@ fn certificates(tls: &Tls) -> Result<Option<Arc<Certificates>>, String> {
 }
 
 /// Has connections served over TLS where there is a certificate, and returns the scheme.
-fn secure(app: &App, certificates: Option<Arc<Certificates>>) -> &'static str {
+pub(super) fn secure(app: &App, certificates: Option<Arc<Certificates>>) -> &'static str {
     let Some(certificates) = certificates else { return "http" };
     // The task that asks an authority says by itself what it lacks.
     let doubt = certificates.doubt(app.clock.now()).filter(|_| !certificates.is_of_authority());
@@ -182,6 +220,9 @@ fn announce(listeners: &Listeners, scheme: &str) -> CommandResult {
 
 /// Makes the socket for the operator. Without one, the server serves all the same.
 fn answer_operator(app: &Arc<App>) -> Option<Answering> {
+    if app.config.testing.in_memory {
+        return None;
+    }
     match Listening::beside(&app.config.data) {
         Ok(socket) => Some(socket.start(Arc::clone(app))),
         Err(sentence) => {

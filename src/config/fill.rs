@@ -44,11 +44,13 @@ pub fn fill(command: Command, typed: &[OsString]) -> Result<Command, String> {
 }
 
 fn fill_all(command: Command, words: &[String], complaint: &mut Option<String>) -> Command {
+    // A test server takes nothing from the surroundings: they may be those of another server.
+    let reads_variables = !words.iter().any(|word| word == "--test");
     let command = command.mut_args(|arg| {
         let arg = by_kind(arg);
         let Some(name) = variable_of(&arg) else { return arg };
         let arg = described(arg, &name);
-        let Some((value, _)) = variable(&name).filter(|_| !is_typed(&arg, words)) else {
+        let Some((value, _)) = variable(&name).filter(|_| reads_variables && !is_typed(&arg, words)) else {
             return arg;
         };
         match refusal(&arg, &name, &value) {

@@ -10,6 +10,7 @@ mod networks;
 mod plugins;
 mod secret;
 mod setting;
+mod testing;
 mod tls;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
 pub use secret::{SECRETS, secrets};
 pub use setting::Setting;
+pub use testing::{ClockStart, HashCost, Mode, ReadyForm, Testing};
 pub use tls::Tls;
 
 use crate::outbound::AddressPolicy;
@@ -52,8 +54,11 @@ pub struct Config {
     pub data: PathBuf,
 
     /// For local work: makes a demo owner and prints a ready key. Listens on loopback only.
-    #[arg(long, help_heading = "Server", env = "ORGD_DEV")]
+    #[arg(long, help_heading = "Development and tests", env = "ORGD_DEV")]
     pub dev: bool,
+
+    #[command(flatten)]
+    pub testing: Testing,
 
     /// The address under which people reach this server, such as `https://orgd.example.com`. Links in mails and
     /// answers begin with it, whatever a request says.
@@ -326,6 +331,8 @@ pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Largest form of a page, in bytes.
 pub const PAGE_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Largest body of what controls a development or test server, in bytes.
+pub const CONTROL_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Seconds without a byte after which a body is given up.
 pub const BODY_PAUSE_SECONDS_MAX: u64 = 10;
 /// Path and query together, in bytes.
@@ -425,6 +432,25 @@ impl Config {
         has
     }
 
+    /// What the server is besides an ordinary one.
+    pub fn mode(&self) -> Option<Mode> {
+        match (self.testing.test, self.dev) {
+            (true, _) => Some(Mode::Test),
+            (false, true) => Some(Mode::Dev),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether the demo owner's key is one that somebody chose.
+    pub fn has_pinned_key(&self) -> bool {
+        self.testing.api_key.is_some() || self.bootstrap.api_key.is_some()
+    }
+
+    /// What a password costs to hash.
+    pub fn hash_cost(&self) -> HashCost {
+        if self.testing.in_memory { HashCost::Least } else { HashCost::Full }
+    }
+
     /// How much memory each kind of work gets.
     pub fn budgets(&self) -> Budgets {
         Budgets::of(self.memory_mib, self.cache_mib)
@@ -436,8 +462,9 @@ impl Config {
     /// One sentence for the operator: a secret can't be read, or is given twice.
     pub fn with_secrets(mut self) -> Result<Config, String> {
         // A flag may have set it.
-        let smtp_url = secret("ORGD_SMTP_URL")?;
-        self.smtp_url = self.smtp_url.or(smtp_url);
+        if self.smtp_url.is_none() && !self.testing.test {
+            self.smtp_url = secret("ORGD_SMTP_URL")?;
+        }
         self.metrics_token = secret("ORGD_METRICS_TOKEN")?;
         self.bootstrap = self.bootstrap.with_secrets()?;
         self.backups = self.backups.with_secrets()?;
@@ -449,11 +476,15 @@ impl Config {
     /// What is wrong with settings that depend on each other or on the machine: a sentence for the operator each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.smtp_url.is_some() && self.site_url.is_none() && !self.dev {
+        if self.smtp_url.is_some() && self.testing.test {
+            problems.push("--test sends no mail: --smtp-url (ORGD_SMTP_URL) must go".to_owned());
+        }
+        if self.smtp_url.is_some() && self.site_url.is_none() && self.mode().is_none() {
             let needs = "--smtp-url needs --site-url (ORGD_SITE_URL): links in mails begin with it, and whoever \
                          sends a request could choose their host otherwise";
             problems.push(needs.to_owned());
         }
+        problems.extend(self.testing.problems(self.mode().is_some()));
         problems.extend(self.backups.problem());
         let folders = [
             ("--plugin-local-dir", "ORGD_PLUGIN_LOCAL_DIR", &self.plugins.plugin_local_dir),

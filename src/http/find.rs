@@ -48,7 +48,11 @@ pub(super) fn find(request: &RequestHead<'_>) -> Result<Matched> {
         return Err(not_found());
     }
     let path = decode_path(uri.path()).ok_or_else(|| no_path(request, None))?;
-    let (node, params) = routes::table().find(&path).ok_or_else(|| no_path(request, Some(&path)))?;
+    let found = routes::table().find(&path).or_else(|| {
+        request.app.test_server.as_ref()?;
+        routes::control_table().find(&path)
+    });
+    let (node, params) = found.ok_or_else(|| no_path(request, Some(&path)))?;
     if node.is_page() && !request.app.config.has_console() {
         return Err(not_found());
     }

@@ -48,6 +48,8 @@ pub(super) struct Client {
     /// Whether something else than a program on this machine may have sent the request.
     pub(super) is_forwarded: bool,
     pub(super) why: Way,
+    /// Where it came in.
+    pub(super) door: Door,
 }
 
 impl Client {
@@ -89,12 +91,12 @@ impl Client {
             }
             None => [scheme, "://", if host.is_empty() { "localhost" } else { &host }].concat(),
         };
-        Client { address, origin, is_forwarded, why }
+        Client { address, origin, is_forwarded, why, door }
     }
 }
 
 impl Door {
-    fn scheme(self) -> &'static str {
+    pub(super) fn scheme(self) -> &'static str {
         if self == Door::Https { "https" } else { "http" }
     }
 }

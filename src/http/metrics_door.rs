@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::control;
 use super::headers::text;
 use crate::app::App;
 use crate::resources::metrics;
@@ -82,5 +83,8 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    if let Some(server) = &app.test_server {
+        answer.headers_mut().insert(control::ORGD_MODE, control::mode(server));
+    }
     answer
 }

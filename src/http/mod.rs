@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod authorize;
 mod body;
+mod control;
 mod cors;
 mod credentials;
 mod find;

@@ -13,6 +13,7 @@ use super::headers::{RequestHeaders, text};
 use crate::api::Source;
 use crate::app::App;
 use crate::app::route::Refuse;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::logging::{self, Access, SecurityEvent};
@@ -101,7 +102,7 @@ impl RequestLog {
     }
 
     /// Writes the line of the request.
-    pub(super) fn finish(&self, app: &App, method: &str, status: u16) {
+    pub(super) fn finish(&self, method: &str, status: u16) {
         let micros = self.started.elapsed().as_micros();
         let (requests, method_place) = self.counted;
         requests.count(method_place, status, u64::try_from(micros).unwrap_or(u64::MAX));
@@ -117,7 +118,7 @@ impl RequestLog {
             ids: &self.ids,
             request_id: self.id_text(),
             user: self.user,
-            now: || app.clock.now(),
+            now: Clock::wall,
         });
     }
 

@@ -20,7 +20,7 @@ use super::head::RequestHead;
 use super::headers::{RequestHeaders, text};
 use super::request_log::RequestLog;
 use super::respond::{self, HttpResponse, Memory};
-use super::{accept, cors, credentials, redirect};
+use super::{accept, control, cors, credentials, redirect};
 use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
 use crate::app::route::{Handler, Refuse, Refused};
@@ -43,7 +43,9 @@ pub(super) async fn answer(
 ) -> std::result::Result<HttpResponse, Infallible> {
     let (parts, incoming) = request.into_parts();
     if let Door::Redirect { port } = connection.door {
-        return Ok(redirect::answer(&parts, &app, port));
+        let mut answer = redirect::answer(&parts, &app, port);
+        note_mode(&app, &mut answer);
+        return Ok(answer);
     }
     let headers = RequestHeaders::of(&parts.headers);
     let client = Client::of(&headers, &parts, connection, &app.config);
@@ -70,8 +72,16 @@ pub(super) async fn answer(
         Some(_) if request.is_api() => cors::allow(headers),
         _ => {}
     }
-    log.finish(&app, parts.method.as_str(), answer.status().as_u16());
+    note_mode(&app, &mut answer);
+    log.finish(parts.method.as_str(), answer.status().as_u16());
     Ok(answer)
+}
+
+/// Every answer of a development or test server says what it is.
+fn note_mode(app: &App, answer: &mut HttpResponse) {
+    if let Some(server) = &app.test_server {
+        answer.headers_mut().insert(control::ORGD_MODE, control::mode(server));
+    }
 }
 
 /// The answer to a request that was refused, as its route wants it to look.
@@ -115,6 +125,11 @@ async fn handle(
     let matched = matched?;
     log.note_target(&matched);
     let target = matched.target;
+    if target.node.is_control()
+        && let Some(server) = &request.app.test_server
+    {
+        control::judge(server, client.door, request, body)?;
+    }
     let received = read(request, client, matched, body).await?;
     let mut call = authorize(request, received, log)?;
     if target.route.is_some_and(|route| !matches!(route.handler, Handler::Read(_))) {
@@ -158,6 +173,11 @@ async fn read_credential(
         {
             call.body = bytes;
         }
+        return Ok(Received { target, call, credential: Credential::Nothing });
+    }
+    if target.node.is_control() {
+        read_body(request, target, &mut call, body).await?;
+        call.body.value()?;
         return Ok(Received { target, call, credential: Credential::Nothing });
     }
     let header_key = credentials::header_key(text(request.headers.authorization));
@@ -290,7 +310,7 @@ fn options(request: &RequestHead<'_>, node: &PathNode) -> Result<HttpResponse> {
         renders: [&'a str; 1],
         parses: [&'a str; 3],
     }
-    if node.is_ingest() || node.is_page() {
+    if node.is_ingest() || node.is_page() || node.is_control() {
         return Ok(request.reply(Reply::text(200, "text/plain", "")));
     }
     let mut answer = request.reply(Reply::ok(&Options {

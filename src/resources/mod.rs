@@ -14,6 +14,7 @@ pub mod domains;
 mod elements;
 pub mod environments;
 pub mod events;
+pub mod file_mark;
 #[cfg(test)]
 mod golden;
 pub mod integrations;
@@ -41,6 +42,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod signup;
 pub mod status;
+pub mod test_server;
 pub mod trusted_time;
 pub mod two_factor;
 pub mod users;

@@ -469,10 +469,10 @@ async fn prove(app: &Arc<App>, ctx: &Ctx, user: &User, changed: Credentials) -> 
 /// # Errors
 /// 400 for the field `password` where it is weak; 503 where too many wait for a hash.
 pub async fn new_hash(app: &App, ctx: &Ctx, new: String) -> Result<String> {
-    let ids = Arc::clone(&app.ids);
+    let (ids, cost) = (Arc::clone(&app.ids), app.config.hash_cost());
     app.run_cpu_bound(ctx.peer(), move || {
         password::check_strength(&new)?;
-        password::hash(&ids, &new)
+        password::hash(&ids, cost, &new)
     })
     .await?
 }

@@ -33,14 +33,16 @@ mod tx;
 mod writer;
 
 use std::fmt;
-use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use cache::Cacheable;
@@ -268,6 +270,35 @@ impl fmt::Display for Storage {
     }
 }
 
+impl Storage {
+    /// Memory, empty.
+    pub fn memory() -> Storage {
+        Storage::Backend(Box::new(InMemoryBackend::new()))
+    }
+
+    /// A copy in memory of a closed file, which is never written to.
+    ///
+    /// # Errors
+    /// One sentence for the operator: there is no such file, or a server has it.
+    pub fn copy_of(path: &Path) -> std::result::Result<Storage, StoreError> {
+        let shown = path.display().to_string();
+        let cannot = |cause: std::io::Error| StoreError::record(format!("cannot read {shown}: {cause}"));
+        let mut file = File::open(path).map_err(cannot)?;
+        if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return Err(StoreError::in_use().about(&shown, false));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(cannot)?;
+        if bytes.is_empty() {
+            return Err(StoreError::record(format!("{shown} is empty")));
+        }
+        let memory = InMemoryBackend::new();
+        memory.set_len(bytes.len() as u64).map_err(cannot)?;
+        memory.write(0, &bytes).map_err(cannot)?;
+        Ok(Storage::Backend(Box::new(memory)))
+    }
+}
+
 /// The open data file.
 pub struct Store {
     shared: Arc<Shared>,
@@ -287,7 +318,7 @@ impl Store {
         tables: Vec<&'static dyn AnyTable>,
     ) -> std::result::Result<Store, StoreError> {
         let schema = Arc::new(Schema::new(tables));
-        let prepare = |database: &redb::Database, path: Option<&std::path::Path>| {
+        let prepare = |database: &redb::Database, path: Option<&Path>| {
             migrate::bring_up(database, path, &schema.tables)
         };
         let is_proved = matches!(place, Storage::Untouched(_));

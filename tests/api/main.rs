@@ -22,6 +22,7 @@ mod clients;
 mod connections;
 #[cfg(feature = "console")]
 mod console;
+mod control;
 mod cross_site;
 mod damage;
 mod destinations;

@@ -86,7 +86,7 @@ fn dev_mode_listens_on_loopback_only_and_takes_no_foreign_file() {
     refused(&["serve", "--dev", "--listen", "0.0.0.0:0", "--data", shown(&file)], "loopback only");
     assert!(!file.exists());
     bootstrap(&file);
-    refused(&["serve", "--dev", "--listen", "127.0.0.1:0", "--data", shown(&file)], "no demo owner");
+    refused(&["serve", "--dev", "--listen", "127.0.0.1:0", "--data", shown(&file)], "not a development file");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod damage;
 #[expect(dead_code, reason = "the tests of the API use the rest")]
 mod dns;
 mod docs;
+mod exec;
 mod exports;
 mod full_disk;
 mod install;
@@ -38,6 +39,7 @@ mod service_manager;
 mod settings;
 mod signals;
 mod support;
+mod test_server;
 #[path = "../api/support/timing.rs"]
 mod timing;
 mod tls;

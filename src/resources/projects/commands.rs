@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::find::by_token;
 use super::newer;
 use super::settings::{self, Settings};
 use super::wire::Loaded;
@@ -11,7 +12,7 @@ use super::{
     IS_DEMO, NAME, PROJECTS, Project, TIMEZONE,
 };
 use crate::api::{Ctx, Form, InOrganization, InProject, Input, Level};
-use crate::error::{Result, denied};
+use crate::error::{Result, denied, invalid, not_found};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::resources::audit::{self, Change, scope};
 use crate::resources::users::User;
@@ -112,6 +113,22 @@ pub fn renew_token(ctx: &Ctx, tx: &WriteTx, at: InProject) -> Result<Loaded> {
         Change::updated(scope::TEAM, found.id, &found.project.name, vec![change]).in_project(found.id);
     audit::record(ctx, tx, found.organization, change)?;
     Ok(found)
+}
+
+/// Gives the project this token, for the operator of a development server.
+///
+/// # Errors
+/// 404 where the project is gone; 400 where another one has the token.
+pub fn pin_token(ctx: &Ctx, tx: &WriteTx, at: (OrganizationId, ProjectId), token: &str) -> Result<()> {
+    let mut project = tx.get(&PROJECTS, &at)?.ok_or_else(not_found)?;
+    if by_token(tx, token)?.is_some_and(|receiver| receiver.id != at.1) {
+        return Err(invalid("project_token", "unique", "Another project has this token."));
+    }
+    token.clone_into(&mut project.api_token);
+    let change = audit::field_change(scope::TEAM, "api_token", Value::Null, Value::Null, "changed");
+    let change = Change::updated(scope::TEAM, at.1, &project.name, vec![change]).in_project(at.1);
+    audit::record(ctx, tx, at.0, change)?;
+    Ok(tx.put(&PROJECTS, &at, &project)?)
 }
 
 fn is_true(value: &Value) -> bool {

@@ -25,7 +25,7 @@ use crate::error::{Result, invalid};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::store::{Index, Json, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub use commands::{create, create_default, remove, renew_token, update};
+pub use commands::{create, create_default, pin_token, remove, renew_token, update};
 pub use find::{
     Receiver, by_token, exists, first_visible, is_of, is_open_to, is_private, level_in, name, named,
     note_event, receives_organization_entries, require_access, require_access_of, seen, timezone, visible,

@@ -7,9 +7,8 @@ use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use orgd::admin;
+use orgd::admin::{self, Serving};
 use orgd::app::App;
-use orgd::clock::Clock;
 use orgd::config::{Config, Switch};
 use orgd::outbound::AddressPolicy;
 use orgd::resources::integrity;
@@ -69,6 +68,16 @@ impl Server {
         Server::open(Storage::Backend(Box::new(InMemoryBackend::new())), change)
     }
 
+    /// A test server, which is controlled by the paths below `/_orgd/`.
+    pub fn controlled(change: impl FnOnce(&mut Config)) -> Server {
+        Server::with(|config| {
+            config.testing.test = true;
+            config.testing.in_memory = true;
+            config.testing.ids = Some(1);
+            change(config);
+        })
+    }
+
     /// On a file that outlives the server.
     pub fn on_file(path: &Path) -> Server {
         Server::open(Storage::File(path.to_owned()), |_| {})
@@ -92,8 +101,8 @@ impl Server {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.expect("a runtime starts").block_on(async {
-                let app =
-                    admin::open(config, place, Arc::new(Clock::default())).await.expect("the file opens");
+                let opening = admin::open_to_serve(Serving { is_local: true }, config, place, Arc::default());
+                let app = opening.await.expect("the file opens");
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
                 let address = listener.local_addr().expect("the socket has an address");
                 started.send((address, Arc::clone(&app))).expect("the test waits");
