@@ -9,8 +9,8 @@ mod mails;
 mod overview;
 
 use crate::api::Call;
-use crate::app::Route;
-use crate::error::{Result, invalid, invalid_body};
+use crate::app::{App, Route};
+use crate::error::{Result, invalid, invalid_body, not_found};
 use crate::test_server::TestServer;
 
 /// All of them.
@@ -24,8 +24,8 @@ pub fn routes() -> Vec<Route> {
 ///
 /// # Errors
 /// 404 on an ordinary server, which no request reaches.
-pub fn of(app: &crate::app::App) -> crate::error::Result<&TestServer> {
-    app.test_server.as_ref().ok_or_else(crate::error::not_found)
+pub fn of(app: &App) -> Result<&TestServer> {
+    app.test_server.as_ref().ok_or_else(not_found)
 }
 
 /// Looks parameters of the query up, of which there are no others than these.

@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn rules_come_and_leave_and_their_names_are_not_given_again() {
         let rules = faults(&json!([{"match": {"path": "/api/a/"}, "reset": true}]));
-        let draft = |rule: Value| read::one_of(&known(), &rule).unwrap();
+        let draft = |rule: Value| one_of(&known(), &rule).unwrap();
         let added = rules.add(draft(json!({"match": {"path": "/api/b/"}, "reset": true}))).unwrap();
         assert_eq!(added.id, "x2");
         rules.remove("x1").unwrap();
