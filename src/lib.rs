@@ -42,6 +42,7 @@ use std::sync::Arc;
 
 use app::App;
 pub use http::Listeners;
+pub use resources::org_file;
 
 /// Serves on the listeners until `stop` comes; then requests under way finish and background work ends.
 pub async fn serve(app: Arc<App>, listeners: impl Into<Listeners>, stop: impl Future<Output = ()>) {

@@ -53,6 +53,7 @@ mod memory;
 mod moved_projects;
 mod newer_settings;
 mod operator;
+mod org_file;
 mod organizations;
 mod outbound;
 #[cfg(feature = "console")]
