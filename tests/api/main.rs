@@ -53,6 +53,7 @@ mod memory;
 mod moved_projects;
 mod newer_settings;
 mod operator;
+mod org_file;
 mod organizations;
 mod outbound;
 #[cfg(feature = "console")]
@@ -82,6 +83,7 @@ mod settings;
 mod signup;
 mod support;
 mod tenants;
+mod test_server;
 mod test_steps;
 mod turns;
 mod two_factor;
