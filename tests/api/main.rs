@@ -83,6 +83,7 @@ mod settings;
 mod signup;
 mod support;
 mod tenants;
+mod test_server;
 mod test_steps;
 mod turns;
 mod two_factor;
