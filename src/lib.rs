@@ -45,6 +45,9 @@ pub use http::Listeners;
 
 /// Serves on the listeners until `stop` comes; then requests under way finish and background work ends.
 pub async fn serve(app: Arc<App>, listeners: impl Into<Listeners>, stop: impl Future<Output = ()>) {
+    if let Some(server) = &app.test_server {
+        server.clock.begin(|| resources::status::changes_but_own(&app.store));
+    }
     let mut tasks = background::start(&app);
     http::serve(Arc::clone(&app), listeners.into(), stop).await;
     tasks.shutdown().await;

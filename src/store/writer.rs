@@ -181,10 +181,11 @@ impl Writer<'_> {
         }
         // The disk first, then the callers.
         self.send().await;
-        finish(batch.jobs, &committed);
+        // Whoever was answered finds that those who wait for the change have been woken.
         if committed.is_ok() {
             self.shared.wake(&batch.tables);
         }
+        finish(batch.jobs, &committed);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The paths below `/_orgd/`, by which a development or test server is controlled: a file for each part. They stand in a
 //! table of their own, which an ordinary server never looks into, and in no document of the API.
 
+mod clock;
 mod overview;
 
 use crate::app::Route;
@@ -8,7 +9,7 @@ use crate::test_server::TestServer;
 
 /// All of them.
 pub fn routes() -> Vec<Route> {
-    overview::routes()
+    [overview::routes(), clock::routes()].into_iter().flatten().collect()
 }
 
 /// The state that they are about.
