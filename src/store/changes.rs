@@ -15,7 +15,15 @@ impl Changes {
     /// Something has changed.
     pub fn note(&self) {
         // The count first: whoever has run since has seen it.
+        self.count_one();
+        self.wake();
+    }
+
+    pub(super) fn count_one(&self) {
         self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn wake(&self) {
         self.woken.notify_one();
     }
 

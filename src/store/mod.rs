@@ -222,11 +222,11 @@ struct Watch {
 }
 
 impl Shared {
-    /// Wakes those who wait for one of the changed tables.
-    fn wake(&self, changed: &[&'static str]) {
+    /// Runs `tell` for those who wait for one of the changed tables.
+    fn each_watch(&self, changed: &[&'static str], tell: impl Fn(&Changes)) {
         for watch in self.watches.read().unwrap_or_else(PoisonError::into_inner).iter() {
             if watch.tables.iter().any(|table| changed.contains(table)) {
-                watch.changed.note();
+                tell(&watch.changed);
             }
         }
     }
