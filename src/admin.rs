@@ -2,6 +2,7 @@
 
 mod accounts;
 mod demo;
+mod files;
 mod listed;
 pub mod overview;
 mod serving;
@@ -29,6 +30,7 @@ use crate::store::{Storage, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
 pub use accounts::{Deleted, delete_user, make_owner, set_active, set_operator};
 pub use demo::{Demo, demo};
+pub use files::{apply_file, export_file};
 pub use listed::{OrganizationSummary, UserSummary, each_organization, each_user};
 use serving::Gate;
 pub use serving::Serving;
@@ -220,7 +222,7 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
 /// What the operator's commands run with.
 fn ctx(app: &App) -> Ctx {
     let source = Source { client: Some("orgd admin".into()), ..Source::default() };
-    app.ctx(String::new(), Actor::Operator, source)
+    app.ctx(String::new(), Actor::Operator(None), source)
 }
 
 fn make_first_owner(

@@ -9,6 +9,8 @@ use crate::app::Route;
 use crate::app::route::{Format, Needs, Protocol, Refuse, Slash};
 use crate::metrics::PathRequests;
 use crate::resources;
+use crate::test_server::conceal;
+use crate::test_server::paths::KnownPaths;
 
 /// The routes of one path.
 pub struct PathNode {
@@ -109,6 +111,26 @@ impl PathNode {
         text
     }
 
+    /// The path of a request, without the parameters that may open something.
+    pub fn path_without_secrets(&self, path: &str, params: &Params) -> String {
+        // What names a file opens nothing.
+        const OF_FILES: [&str; 2] = ["file", "version"];
+        let mut all = params.iter().zip(&self.logged);
+        let segments = self.name().trim_end_matches('/').split('/').map(|segment| {
+            if !segment.starts_with('{') {
+                return segment;
+            }
+            match all.next() {
+                Some(((_, value), Logged::Id | Logged::IdOrSlug)) => conceal::segment(value),
+                Some(((name, value), Logged::Never)) if OF_FILES.contains(name) => conceal::segment(value),
+                _ => conceal::CONCEALED,
+            }
+        });
+        let shown = segments.collect::<Vec<_>>().join("/");
+        let slash = if path.ends_with('/') { "/" } else { "" };
+        format!("{shown}{slash}")
+    }
+
     /// Whether a cache may keep its answers: they are the same for everybody, and nothing is changed there.
     pub fn may_be_stored(&self) -> bool {
         self.is_public()
@@ -185,6 +207,11 @@ pub fn table() -> &'static Routes {
         Routes::of(routes)
     });
     &TABLE
+}
+
+/// Says which routes there are, for programmes of faults and assertions that name their paths.
+pub fn introduce(paths: &KnownPaths) {
+    paths.know(table().routes().map(|route| (route.method.name(), route.path.clone())));
 }
 
 /// The paths that only a development or test server has.

@@ -83,9 +83,10 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let policy = config.outbound_allow.clone();
         let outbound_policy = if config.mode().is_some() { policy.with_loopback() } else { policy };
+        let test_server = TestServer::of(&config);
         App {
-            dns: Dns { server: config.dns_server },
-            test_server: TestServer::of(&config),
+            dns: Dns { server: config.dns_server, stand_in: test_server.as_ref().map(TestServer::stand_in) },
+            test_server,
             config: Arc::new(config),
             store,
             started_at: clock.now(),

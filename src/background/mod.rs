@@ -19,7 +19,7 @@ use task::drive;
 /// Starts every task; they end when the returned set is dropped.
 pub fn start(app: &Arc<App>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    if let Some(mailer) = mailer::Mailer::of(&app.config) {
+    if let Some(mailer) = mailer::Mailer::of(app) {
         tasks.spawn(drive(mailer, Arc::clone(app)));
     }
     if let Some(certificates) = app.certificates.get() {

@@ -12,6 +12,7 @@ use orgd::certificates::Certificates;
 use orgd::clock::{Clock, Time};
 use orgd::config::{self, ClockStart, Config, Tls};
 use orgd::control::{Answering, Listening};
+use orgd::routes;
 use orgd::service_manager::ServiceManager;
 use orgd::store::Storage;
 use orgd::vault::Vault;
@@ -94,7 +95,23 @@ pub(super) async fn open(config: Config, place: Storage, address: SocketAddr) ->
         None => {}
     }
     let serving = Serving { is_local: address.ip().is_loopback() };
-    admin::open_to_serve(serving, config, place, Arc::new(clock)).await
+    let app = admin::open_to_serve(serving, config, place, Arc::new(clock)).await?;
+    load_faults(&app)?;
+    Ok(app)
+}
+
+/// Lets go wrong what the file of the settings says.
+fn load_faults(app: &App) -> CommandResult {
+    let (Some(server), Some(file)) = (&app.test_server, &app.config.testing.faults) else { return Ok(()) };
+    routes::introduce(&server.paths);
+    let wrong = |cause: String| format!("--faults {}: {cause}", file.display());
+    let text = std::fs::read(file).map_err(|cause| wrong(cause.to_string()))?;
+    let programme = serde_json::from_slice(&text).map_err(|cause| wrong(cause.to_string()))?;
+    server.faults.load(&server.paths, &programme).map_err(|cause| {
+        let place =
+            cause.envelope().attr.map_or_else(String::new, |attr| format!("{}: ", attr.replace("__", ".")));
+        wrong(format!("{place}{cause}"))
+    })
 }
 
 /// Ends when standard input is closed; never, where nobody wants to know.

@@ -124,6 +124,17 @@ pub struct Config {
     #[arg(long, help_heading = "Network", env = "ORGD_SDK_FOLDER", value_name = "FOLDER")]
     pub sdk_folder: Option<PathBuf>,
 
+    /// Constant answers to what SDKs ask besides sending events, such as feature flags, so that they stay silent; `off`:
+    /// 404.
+    #[arg(
+        long,
+        help_heading = "Network",
+        env = "ORGD_SDK_ANSWERS",
+        default_value = "on",
+        value_name = "on|off"
+    )]
+    pub sdk_answers: Switch,
+
     /// Form of the log.
     #[arg(long, help_heading = "Log", env = "ORGD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -442,6 +453,11 @@ impl Config {
         self.testing.api_key.is_some() || self.bootstrap.api_key.is_some()
     }
 
+    /// Whether mails are sent, or in test mode kept for whoever reads them there.
+    pub fn sends_mail(&self) -> bool {
+        self.smtp_url.is_some() || self.mode() == Some(Mode::Test)
+    }
+
     /// What a password costs to hash.
     pub fn hash_cost(&self) -> HashCost {
         if self.testing.in_memory { HashCost::Least } else { HashCost::Full }
@@ -519,7 +535,7 @@ impl fmt::Debug for Config {
             .field("site_url", &self.site_url)
             .field("open_signup", &self.open_signup)
             .field("rate_limit", &self.rate_limit)
-            .field("mail", &self.smtp_url.is_some())
+            .field("mail", &self.sends_mail())
             .finish_non_exhaustive()
     }
 }

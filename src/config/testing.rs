@@ -95,6 +95,10 @@ pub struct Testing {
     #[arg(long, value_name = "NAME")]
     pub control_host: Vec<String>,
 
+    /// Begins with the rules of this file, in JSON, of what is to go wrong.
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+
     /// Prints one line of JSON on standard output as soon as the server accepts connections, and nothing else.
     #[arg(long, value_name = "json")]
     pub ready: Option<ReadyForm>,
@@ -124,6 +128,7 @@ impl Testing {
             ("--project-token", self.project_token.is_some()),
             ("--exposed", self.exposed),
             ("--control-host", !self.control_host.is_empty()),
+            ("--faults", self.faults.is_some()),
         ];
         let in_memory = [
             ("--exposed", self.exposed),

@@ -15,6 +15,7 @@ mod wire;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::resources::org_file::plan::Options;
 pub use client::{Answer, ask, ask_server};
 pub use out::{Gone, Out, Piece, Pieces, pipe};
 pub use place::{is_there, socket_of};
@@ -23,8 +24,8 @@ pub use server::{Answering, Listening};
 
 /// Which program this is; a server of another one is not asked.
 pub const VERSION: &str = env!("ORGD_VERSION");
-/// Longest request, in bytes.
-pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Longest request, in bytes: one with a whole file of an organization.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Requests that are carried out at once.
 pub const REQUESTS_MAX: usize = 8;
 
@@ -58,6 +59,10 @@ pub enum Request {
     SetActive { email: String, is_active: bool },
     /// A line with the state of the server, or of the file.
     Status,
+    /// Compares a file with what is stored, or applies it: a line with the plan.
+    ApplyFile { file: serde_json::Value, options: Options, base: Option<String>, dry_run: bool },
+    /// Organizations as a file: a line with its text.
+    ExportFile { organizations: Vec<String>, without_ids: bool },
     /// Walks the file: a line with its digest, one for each problem, and one with their number.
     Check,
     /// All rows of one state, as a stream of bytes: see `backup::RowStream`.
@@ -81,6 +86,8 @@ impl Request {
             Request::SetOperator { .. } => "set_operator",
             Request::SetActive { .. } => "set_active",
             Request::Status => "status",
+            Request::ApplyFile { .. } => "apply_file",
+            Request::ExportFile { .. } => "export_file",
             Request::Check => "check",
             Request::Rows => "rows",
         }

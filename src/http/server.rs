@@ -114,6 +114,9 @@ pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Fu
         }
     }
     drop(listeners);
+    if let Some(server) = &app.test_server {
+        server.stop();
+    }
     let time = Duration::from_secs(app.config.drain_seconds_max);
     let _ = stopping.send(());
     // Closed once every connection has let go of its end.

@@ -50,7 +50,7 @@ pub fn all(app: &App, tx: &Tx) -> Result<Vec<Check>> {
         ),
         (
             "Mail is set up",
-            app.config.smtp_url.is_some(),
+            app.config.sends_mail(),
             "No mail server is set. Set ORGD_SMTP_URL and ORGD_SITE_URL, or pass links on yourself.",
         ),
     ];

@@ -23,6 +23,7 @@ pub mod last_logins;
 pub mod members;
 pub mod metrics;
 pub mod openapi_doc;
+pub mod org_file;
 pub mod organizations;
 pub mod outbox;
 pub mod persons;

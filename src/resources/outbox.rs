@@ -128,7 +128,7 @@ impl users::User {
 
 /// Whether this server sends mails.
 pub fn is_on(ctx: &Ctx) -> bool {
-    ctx.config.smtp_url.is_some()
+    ctx.config.sends_mail()
 }
 
 /// Queues a mail; does nothing without a mail server.

@@ -108,6 +108,7 @@ static OWN: &[&Resource] = &[
     &status::RESOURCE,
     &whoami::RESOURCE,
     &openapi_doc::RESOURCE,
+    &org_file::RESOURCE,
     &audit::RESOURCE,
     &events::RESOURCE,
     &outbox::RESOURCE,

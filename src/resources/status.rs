@@ -115,7 +115,7 @@ fn preflight(call: &Call, tx: &Tx) -> Result<Reply> {
         "region": null,
         "available_social_auth_providers": {"github": false, "gitlab": false, "google-oauth2": false},
         "can_create_org": call.config.open_signup || !initiated,
-        "email_service_available": call.config.smtp_url.is_some(),
+        "email_service_available": call.config.sends_mail(),
         "slack_service": {"available": false, "client_id": null},
         "data_warehouse_integrations": {"hubspot": {"client_id": ""}, "salesforce": {"client_id": ""}},
         "object_storage": true,

@@ -163,7 +163,7 @@ fn everything_that_waits_happens_in_its_time_and_not_before() {
         row(
             "a mail is sent again",
             Some("mailer"),
-            |config| config.smtp_url = Some(refusing()),
+            |config| to_a_refusing_server(config),
             mail_is_sent_again,
         ),
     ];
@@ -182,10 +182,12 @@ fn everything_that_waits_happens_in_its_time_and_not_before() {
     }
 }
 
-/// The address of a mail server that takes nothing now; it lives as long as the process.
-fn refusing() -> String {
+/// Has mails sent to a server that takes none now and lives as long as the process. A test server would keep them.
+fn to_a_refusing_server(config: &mut Config) {
     let smtp = Box::leak(Box::new(Smtp::start(Manner::Answers(451))));
-    smtp.url()
+    config.testing.test = false;
+    config.dev = true;
+    config.smtp_url = Some(smtp.url());
 }
 
 #[test]

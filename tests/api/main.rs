@@ -54,6 +54,7 @@ mod memory;
 mod moved_projects;
 mod newer_settings;
 mod operator;
+mod org_file;
 mod organizations;
 mod outbound;
 #[cfg(feature = "console")]
@@ -83,6 +84,7 @@ mod settings;
 mod signup;
 mod support;
 mod tenants;
+mod test_server;
 mod test_steps;
 mod turns;
 mod two_factor;

@@ -136,7 +136,7 @@ fn odd_peers_hear_a_sentence() {
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "this is no request"),
         (b"\xff\xfe\n".to_vec(), "this is no request"),
         (format!("{}\n", "[".repeat(60_000)).into_bytes(), "this is no request"),
-        (vec![b'x'; 64 * 1024 + 1], "a line is longer than 65536 bytes"),
+        (vec![b'x'; 16 * 1024 * 1024 + 1], "a line is longer than 16777216 bytes"),
         (request(json!("no_such")), "unknown variant `no_such`"),
         (request(json!({"reset_link": {"email": "a", "more": 1}})), "unknown field `more`"),
         (request(json!({"reset_link": {"email": "nobody@example.com"}})), "No user has this address"),

@@ -1,0 +1,163 @@
+//! The clients that people use, against each action. Those that the machine does not have are passed over, loudly; where
+//! `ORGD_TESTS_NEED_ALL` is set, that fails.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::{fail, forget, requests};
+use crate::support::{Server, Shows};
+
+/// A program that sends one request, given its method, address and key; it prints the status and the seconds of
+/// `Retry-After`, or `failed -`.
+struct Client {
+    name: &'static str,
+    /// Succeeds where the program is there with what it needs.
+    probe: &'static [&'static str],
+    command: &'static [&'static str],
+}
+
+const PYTHON: &str = r"
+import sys, requests
+method, url, key = sys.argv[1:]
+try:
+    body = {'name': 'Ops'} if method == 'POST' else None
+    answer = requests.request(method, url, json=body, headers={'Authorization': 'Bearer ' + key}, timeout=30)
+    print(answer.status_code, answer.headers.get('Retry-After', '-'))
+except requests.exceptions.RequestException:
+    print('failed -')
+";
+
+const NODE: &str = r"
+const [method, url, key] = process.argv.slice(1);
+const body = method === 'POST' ? JSON.stringify({ name: 'Ops' }) : undefined;
+const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' };
+fetch(url, { method, headers, body })
+  .then(async (answer) => { await answer.text(); console.log(answer.status, answer.headers.get('retry-after') ?? '-'); })
+  .catch(() => console.log('failed -'));
+";
+
+const GO: &str = r#"
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+)
+
+func main() {
+	method, url, key := os.Args[1], os.Args[2], os.Args[3]
+	var body io.Reader
+	if method == "POST" {
+		body = strings.NewReader(`{"name":"Ops"}`)
+	}
+	request, _ := http.NewRequest(method, url, body)
+	request.Header.Set("Authorization", "Bearer "+key)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err == nil {
+		_, err = io.ReadAll(answer.Body)
+	}
+	if err != nil {
+		fmt.Println("failed -")
+		return
+	}
+	after := answer.Header.Get("Retry-After")
+	if after == "" {
+		after = "-"
+	}
+	fmt.Println(answer.StatusCode, after)
+}
+"#;
+
+const CURL: &str = r#"
+method=$1 url=$2 key=$3; shift 3
+if [ "$method" = POST ]; then set -- -H 'Content-Type: application/json' -d '{"name":"Ops"}'; fi
+out=$(curl -s -o /dev/null -m 30 -w '%{http_code} %header{retry-after}' -X "$method" "$url" -H "Authorization: Bearer $key" "$@") || out='failed -'
+set -- $out
+echo "$1 ${2:--}"
+"#;
+
+const CLIENTS: [Client; 4] = [
+    Client { name: "curl", probe: &["curl", "--version"], command: &["sh", "-c", CURL, "curl"] },
+    Client {
+        name: "requests",
+        probe: &["python3", "-c", "import requests"],
+        command: &["python3", "-c", PYTHON],
+    },
+    Client { name: "undici", probe: &["node", "-e", "fetch"], command: &["node", "-e", NODE] },
+    Client { name: "net/http", probe: &["go", "version"], command: &["go", "run", GO] },
+];
+
+fn is_there(client: &Client) -> bool {
+    let mut probe = Command::new(client.probe[0]);
+    probe.args(&client.probe[1..]).stdout(Stdio::null()).stderr(Stdio::null());
+    let is_there = probe.status().is_ok_and(|status| status.success());
+    assert!(is_there || std::env::var_os("ORGD_TESTS_NEED_ALL").is_none(), "{} is missing", client.name);
+    if !is_there {
+        eprintln!("SKIPPED: {} is not on this machine", client.name);
+    }
+    is_there
+}
+
+/// What the client makes of one request.
+fn run(client: &Client, server: &Server, [method, path, key]: [&str; 3]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(client.command[0]);
+    for argument in &client.command[1..] {
+        // Go runs files only.
+        if *argument == GO {
+            let file = folder.path().join("main.go");
+            std::fs::write(&file, GO).expect("the file is written");
+            command.arg(file);
+        } else {
+            command.arg(argument);
+        }
+    }
+    command.args([method, &format!("http://{}{path}", server.address), key]);
+    let output = command.output().expect("the client runs");
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert!(!said.is_empty(), "{}: {}", client.name, String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[test]
+fn every_client_meets_every_action() {
+    let server = Server::controlled(|_| {});
+    let org = server.org();
+    let holder = org.owner.key(&["*"]);
+    let Shows::Key(key) = &holder.shows else { panic!("a key is held") };
+    let (roles, template) = (org.at("roles/"), "/api/organizations/{id}/roles/");
+    for client in CLIENTS.iter().filter(|client| is_there(client)) {
+        for (method, action, said, is_carried_out) in [
+            ("GET", json!({"answer": {"status": 429, "headers": {"Retry-After": "2"}}}), "429 2", false),
+            ("GET", json!({"answer": {"status": 502, "text": "bad"}}), "502 -", false),
+            ("GET", json!({"cut_after_bytes": 10}), "failed -", false),
+            ("GET", json!({"cut_after_bytes": 0}), "failed -", false),
+            ("GET", json!({"delay_ms": 5}), "200 -", false),
+            ("GET", json!({"silence_s": 1}), "failed -", false),
+            ("POST", json!({"reset": true}), "failed -", false),
+            ("POST", json!({"reset": true, "after_commit": true}), "failed -", true),
+            ("POST", json!({"cut_after_bytes": 0, "after_commit": true}), "failed -", true),
+            ("POST", json!({"answer": {"status": 503}, "after_commit": true}), "503 5", true),
+        ] {
+            let mut rule = json!({"match": {"method": method, "path": template}});
+            rule.as_object_mut().expect("an object").extend(action.as_object().expect("an object").clone());
+            fail(&server, json!([rule]));
+            forget(&server);
+            assert_eq!(run(client, &server, [method, &roles, key]), said, "{}: {action}", client.name);
+            let sent = requests(&server, "");
+            assert_eq!(sent.len(), 1, "{}: {action}: {sent:#?}", client.name);
+            fail(&server, json!([]));
+            let there: Vec<Value> = holder.get(&roles).results();
+            assert_eq!(there.len(), usize::from(is_carried_out), "{}: {action}", client.name);
+            for role in there {
+                let id = role["id"].as_str().expect("an id");
+                holder.delete(&org.at(&format!("roles/{id}/"))).no_content();
+            }
+        }
+    }
+}
