@@ -247,7 +247,16 @@ fn the_clock_is_moved_by_one_at_a_time() {
         export_to(&org, &format!("http://{}/batch/", silent.local_addr().expect("an address")), json!({}));
     backfill(&org, &export, "10:00", "11:00");
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| server.set_clock(json!({"advance": "1h", "wait_s": 600})));
+        let first = scope.spawn(|| {
+            let mut answer = Value::Null;
+            // The other one may be first.
+            server.until("it moves the clock", || {
+                let first = server.anyone().post("/_orgd/clock", json!({"advance": "1h", "wait_s": 600}));
+                answer = first.value();
+                first.status == 200
+            });
+            answer
+        });
         server.until("the first one moves it", || {
             let second = server.anyone().post("/_orgd/clock", json!({"advance": "1s", "wait_s": 0}));
             second.status == 429 && second.value()["code"] == "clock_is_moving"
