@@ -9,7 +9,7 @@ use super::exports::BackupStore;
 use super::task::Task;
 use crate::app::App;
 use crate::backup;
-use crate::backup_folder::{self, Desk};
+use crate::backup_folder::{self, Desk, Occasion};
 use crate::clock::Time;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -36,8 +36,9 @@ impl Backups {
     }
 
     async fn make(&self, app: &Arc<App>) -> Result<()> {
+        let occasion = if self.desk.is_wanted() { Occasion::ByHand } else { Occasion::Schedule };
         let busy = self.desk.begin();
-        let made = backup::make_own(app, self.folder.clone()).await.map_err(Error::internal)?;
+        let made = backup::make_own(app, self.folder.clone(), occasion).await.map_err(Error::internal)?;
         drop(busy);
         let backup::Made { path, digest, rows, bytes, seconds, problems, .. } = &made;
         info!(path = %path.display(), %digest, rows, bytes, seconds, "a backup was made and proved");

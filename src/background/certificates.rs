@@ -16,7 +16,11 @@ impl Task for Refresher {
     const EVERY_SECONDS: i64 = 5;
 
     async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
-        match self.0.refresh() {
+        let outcome = self.0.refresh();
+        if self.0.take_call() {
+            self.0.answer();
+        }
+        match outcome {
             Ok(false) => return Ok(()),
             Ok(true) => tracing::info!("the certificate was read again: new connections get it"),
             // The certificate in use stays, so the task has done its work.

@@ -15,11 +15,13 @@ mod licenses;
 mod man;
 mod memory;
 mod owner;
+mod ports;
 mod ready;
 mod serve;
 mod settings;
 mod signals;
 mod status;
+mod support;
 mod test_defaults;
 mod upgrade;
 
@@ -64,6 +66,8 @@ enum Command {
     Config(settings::Settings),
     /// Shows the state of the server that holds the data file, or of the file.
     Status(status::Wanted),
+    /// Prints what a report of an error needs, without names, addresses, paths and secrets.
+    Support(support::Wanted),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),
     /// Brings a data file to the schema of this version, or says what that will do.
@@ -131,11 +135,12 @@ pub(crate) async fn run(typed: Typed, sockets: ListenFd) -> Result<ExitCode, Str
 async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> CommandResult {
     match command {
         Command::Exec(_) => Ok(()),
-        Command::Serve(config) => serve::run(*config, sockets).await,
+        Command::Serve(config) => serve::run(*config, sockets, settings::all(of_serve(matches)?)?).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
-        Command::Config(command) => settings::run(command, matches),
+        Command::Config(command) => settings::run(command, matches).await,
         Command::Status(wanted) => status::run(wanted).await,
+        Command::Support(wanted) => support::run(wanted).await,
         Command::Check(file) => check::run(file.data).await,
         Command::Backup(wanted) => backup::back_up(wanted).await,
         Command::Restore(wanted) => backup::restore(wanted).await,
@@ -153,6 +158,11 @@ async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> C
         Command::Man(wanted) => man::run(&wanted),
         Command::Completions(wanted) => completions::run(&wanted),
     }
+}
+
+/// What was typed of the flags of the server.
+fn of_serve(matches: &ArgMatches) -> Result<&ArgMatches, String> {
+    matches.subcommand_matches("serve").ok_or_else(|| "nothing was typed".to_owned())
 }
 
 /// What the operator reads of an error.
