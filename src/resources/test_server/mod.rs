@@ -2,7 +2,7 @@
 //! table of their own, which an ordinary server never looks into, and in no document of the API.
 
 mod dns;
-mod events;
+pub mod events;
 mod faults;
 mod journal;
 mod mails;
