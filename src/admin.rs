@@ -4,8 +4,10 @@ mod accounts;
 mod demo;
 mod files;
 mod listed;
+mod machine;
 pub mod overview;
 mod serving;
+pub mod support;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -282,7 +284,7 @@ fn by_address(tx: &Tx, email: &str) -> Result<UserId> {
 /// # Errors
 /// Nobody has the address.
 pub async fn reset_link(app: &Arc<App>, email: String) -> Result<String> {
-    let ctx = Ctx { origin: format!("http://{}", app.config.listen), ..ctx(app) };
+    let ctx = Ctx { origin: app.own_address(), ..ctx(app) };
     app.store.write(move |tx| users::reset_link(&ctx, tx, by_address(tx, &email)?)).await
 }
 

@@ -6,7 +6,7 @@ pub mod openapi;
 pub mod route;
 pub mod sign_in_link;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
@@ -18,7 +18,7 @@ use crate::auth::throttle::Throttles;
 use crate::backup_folder::{self, Desk};
 use crate::certificates::Certificates;
 use crate::clock::{Clock, Ids, Time};
-use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX};
+use crate::config::{Config, HASHES_WAITING_MAX, INSTALLS_MAX, Setting};
 use crate::dns::Dns;
 use crate::error::{Error, Result};
 use crate::logging::{self, SecurityEvent};
@@ -65,6 +65,10 @@ pub struct App {
     pub sign_in_link: SignInLink,
     /// When the process began to serve.
     pub started_at: Time,
+    /// What a report of an error may show of the settings of a server, which only the command line knows.
+    pub settings: OnceLock<Vec<Setting>>,
+    /// Where the server listens, once it does.
+    pub address: OnceLock<SocketAddr>,
     /// What connections over TLS are shown; none where the server speaks plain HTTP.
     pub certificates: OnceLock<Arc<Certificates>>,
     /// How many connections are open, and how many requests are under way.
@@ -103,11 +107,27 @@ impl App {
             task_results: TaskResults::default(),
             backups: Arc::default(),
             sign_in_link: SignInLink::default(),
+            settings: OnceLock::new(),
+            address: OnceLock::new(),
             certificates: OnceLock::new(),
             traffic: OnceLock::new(),
             once: Once::default(),
             parse_permits: Semaphore::new((cores / 2).max(1)),
         }
+    }
+
+    /// The address that the server listens at, with its scheme; that of the settings until it does.
+    pub fn own_address(&self) -> String {
+        let scheme = if self.config.tls.is_on() { "https" } else { "http" };
+        match self.address.get() {
+            Some(address) => format!("{scheme}://{address}"),
+            None => format!("{scheme}://{}", self.config.listen),
+        }
+    }
+
+    /// Why the certificate is not as it should be, if there should be one and it is not.
+    pub fn certificate_in_doubt(&self) -> Option<String> {
+        self.certificates.get()?.doubt(self.clock.now())
     }
 
     /// Why the server's backups are not as they should be, if they are not.

@@ -1,5 +1,6 @@
 //! Background tasks: each looks at stored state and acts on it.
 
+mod acme;
 mod backups;
 mod certificates;
 mod exports;
@@ -23,7 +24,11 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
         tasks.spawn(drive(mailer, Arc::clone(app)));
     }
     if let Some(certificates) = app.certificates.get() {
-        tasks.spawn(drive(certificates::Refresher(Arc::clone(certificates)), Arc::clone(app)));
+        let certificates = Arc::clone(certificates);
+        match certificates.is_of_authority() {
+            true => tasks.spawn(drive(acme::Renewal::new(app, certificates), Arc::clone(app))),
+            false => tasks.spawn(drive(certificates::Refresher(certificates), Arc::clone(app))),
+        };
     }
     tasks.spawn(drive(proxy_records::Follower, Arc::clone(app)));
     tasks.spawn(drive(session_cleanup::SessionCleanup, Arc::clone(app)));

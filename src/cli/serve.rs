@@ -10,7 +10,7 @@ use orgd::app::App;
 use orgd::background::mailer;
 use orgd::certificates::Certificates;
 use orgd::clock::{Clock, Time};
-use orgd::config::{self, ClockStart, Config, Tls};
+use orgd::config::{self, ClockStart, Config, Setting, Tls};
 use orgd::control::{Answering, Listening};
 use orgd::routes;
 use orgd::service_manager::ServiceManager;
@@ -28,13 +28,14 @@ use super::ready::{self, Ready};
 use super::signals::{StopSignals, ignore_signals};
 
 /// Serves until a signal comes, or the file can't be written any more.
-pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
+pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting>) -> CommandResult {
     let log = logging::start(config.log_format, config.log_level);
     for doubt in config::doubts(&config::names(&super::whole_command())) {
         tracing::warn!("{doubt}");
     }
     let (mut config, certificates) = checked(config)?;
-    ignore_signals(certificates.clone())?;
+    let manager = Arc::new(ServiceManager::of_environment());
+    ignore_signals(certificates.clone(), Arc::clone(&manager))?;
     let closed_input = closed_input(config.testing.exit_with_stdin);
     ready::forget(config.testing.ready_file.as_deref())?;
     // The port comes first: when it is taken, no file has been made.
@@ -42,6 +43,7 @@ pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
     let (place, saving) = data_of(&mut config)?.open();
     let app = open(config, place, address).await?;
+    let _ = app.settings.set(settings.into_iter().map(Setting::redacted).collect());
     let scheme = secure(&app, certificates);
     let demo = greet(&app, scheme, address).await?;
     if app.config.trust_proxy.hold_everything() {
@@ -55,8 +57,7 @@ pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
     log.now();
     let ready = Ready::of(&app, scheme, address, demo);
     ready.say(app.config.testing.ready, app.config.testing.ready_file.as_deref())?;
-    let manager = Arc::new(ServiceManager::of_environment());
-    manager.say(&format!("READY=1\nSTATUS=Listening on {scheme}://{address}"));
+    manager.say_ready(&format!("Listening on {scheme}://{address}"));
     let _heartbeat = heartbeat::start(&app, &manager);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listeners, async { drop(stopped.await) }));
@@ -169,9 +170,10 @@ pub(super) async fn listeners(config: &Config, mut passed: ListenFd) -> Result<L
         ));
     }
     let redirect = match (take(&mut passed, 1)?, &config.tls.http_redirect_listen) {
-        (Some(_), _) if config.tls.tls_cert.is_none() => {
+        (Some(_), _) if !config.tls.is_on() => {
             return Err(
-                "systemd passes a second socket on, which would send people on to HTTPS: it needs --tls-cert"
+                "systemd passes a second socket on, which would send people on to HTTPS: it needs --tls-cert or \
+                 --acme-domain"
                     .into(),
             );
         }
@@ -179,11 +181,8 @@ pub(super) async fn listeners(config: &Config, mut passed: ListenFd) -> Result<L
         (None, Some(place)) => Some(listen("--http-redirect-listen", place).await?),
         (None, None) => None,
     };
-    let metrics = match &config.metrics_listen {
-        Some(place) if place.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(listen("--metrics-listen", &format!("127.0.0.1:{place}")).await?)
-        }
-        Some(place) => Some(listen("--metrics-listen", place).await?),
+    let metrics = match config.metrics_place() {
+        Some(place) => Some(listen("--metrics-listen", &place).await?),
         None => None,
     };
     Ok(Listeners { main, redirect, metrics })
@@ -203,14 +202,20 @@ async fn listen(flag: &str, place: &str) -> Result<TcpListener, String> {
 }
 
 fn certificates(tls: &Tls) -> Result<Option<Arc<Certificates>>, String> {
-    let Some((chain, key)) = tls.files()? else { return Ok(None) };
-    Certificates::load(chain, key).map(|certificates| Some(Arc::new(certificates)))
+    let certificates = match tls.files()? {
+        Some((chain, key)) => Certificates::load(chain, key)?,
+        None if tls.acme.is_on() => Certificates::of_authority(tls.acme.domains.clone())?,
+        None => return Ok(None),
+    };
+    Ok(Some(Arc::new(certificates)))
 }
 
 /// Has connections served over TLS where there is a certificate, and returns the scheme.
 pub(super) fn secure(app: &App, certificates: Option<Arc<Certificates>>) -> &'static str {
     let Some(certificates) = certificates else { return "http" };
-    if let Some(sentence) = certificates.doubt(app.clock.now()) {
+    // The task that asks an authority says by itself what it lacks.
+    let doubt = certificates.doubt(app.clock.now()).filter(|_| !certificates.is_of_authority());
+    if let Some(sentence) = doubt {
         tracing::warn!("{sentence}");
     }
     let _ = app.certificates.set(certificates);

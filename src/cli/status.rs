@@ -91,8 +91,10 @@ fn of_server(server: &Running) -> Vec<(&'static str, String)> {
     ];
     let resident = server.resident_bytes.map_or_else(|| "unknown".to_owned(), size);
     lines.push(("memory", format!("{resident} of {} MiB", server.memory_mib)));
-    if let Some(time) = server.certificate_ends_at {
-        lines.push(("certificate", format!("good until {time}")));
+    match (&server.certificate_in_doubt, server.certificate_ends_at) {
+        (Some(doubt), _) => lines.push(("certificate", format!("! {doubt}"))),
+        (None, Some(time)) => lines.push(("certificate", format!("good until {time}"))),
+        (None, None) => {}
     }
     lines.extend(server.tasks.iter().map(|task| ("task", of_task(server, task))));
     lines

@@ -1,5 +1,6 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
+mod acme;
 mod backups;
 mod environment;
 mod exports;
@@ -8,6 +9,7 @@ mod memory;
 mod networks;
 mod plugins;
 mod secret;
+mod setting;
 mod testing;
 mod tls;
 
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
+pub use acme::Acme;
 pub use backups::{BackupS3, Backups, Every, Keep, KeepUnit, Tier};
 pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used};
 pub use exports::Exports;
@@ -26,7 +29,8 @@ pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::{Networks, network_of};
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
-pub use secret::{SECRETS, secrets};
+pub use secret::{SECRETS, client_key, secrets};
+pub use setting::Setting;
 pub use testing::{ClockStart, HashCost, Mode, ReadyForm, Testing};
 pub use tls::Tls;
 
@@ -508,6 +512,13 @@ impl Config {
             problems.push(format!("{}: there is no such folder", used(flag, name, &shown)));
         }
         problems
+    }
+
+    /// Where metrics are served by themselves: a port alone is on loopback.
+    pub fn metrics_place(&self) -> Option<String> {
+        let place = self.metrics_listen.as_ref()?;
+        let is_port = place.bytes().all(|byte| byte.is_ascii_digit());
+        Some(if is_port { format!("127.0.0.1:{place}") } else { place.clone() })
     }
 
     /// How many connections one address may have.

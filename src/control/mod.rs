@@ -26,6 +26,9 @@ pub use server::{Answering, Listening};
 pub const VERSION: &str = env!("ORGD_VERSION");
 /// Longest request, in bytes: one with a whole file of an organization.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Streams of all rows at once: each keeps an old state of the data file, and with it the pages that the file could use
+/// again.
+pub const STREAMS_MAX: usize = 2;
 /// Requests that are carried out at once.
 pub const REQUESTS_MAX: usize = 8;
 
@@ -59,6 +62,8 @@ pub enum Request {
     SetActive { email: String, is_active: bool },
     /// A line with the state of the server, or of the file.
     Status,
+    /// A line for a report of an error, without names and secrets.
+    Support,
     /// Compares a file with what is stored, or applies it: a line with the plan.
     ApplyFile { file: serde_json::Value, options: Options, base: Option<String>, dry_run: bool },
     /// Organizations as a file: a line with its text.
@@ -86,6 +91,7 @@ impl Request {
             Request::SetOperator { .. } => "set_operator",
             Request::SetActive { .. } => "set_active",
             Request::Status => "status",
+            Request::Support => "support",
             Request::ApplyFile { .. } => "apply_file",
             Request::ExportFile { .. } => "export_file",
             Request::Check => "check",
@@ -95,7 +101,15 @@ impl Request {
 
     /// Whether it looks only: then a file that no server holds is opened without a write, and proved by its checksums.
     fn leaves_file_untouched(&self) -> bool {
-        matches!(self, Request::Check | Request::Rows | Request::Status)
+        matches!(
+            self,
+            Request::Check
+                | Request::Rows
+                | Request::Status
+                | Request::Support
+                | Request::ExportFile { .. }
+                | Request::ApplyFile { dry_run: true, .. }
+        )
     }
 }
 

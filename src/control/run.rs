@@ -60,6 +60,7 @@ pub async fn run(app: &Arc<App>, request: Request, out: &Out) -> Result<(), Fail
         Request::SetActive { email, is_active } => Ok(admin::set_active(app, email, is_active).await?),
         // Only a server has connections.
         Request::Status => Ok(out.line(&admin::overview::status(app, app.traffic.get().is_some())?).await?),
+        Request::Support => Ok(out.line(&admin::support::report(app, app.traffic.get().is_some())?).await?),
         Request::ApplyFile { file, options, base, dry_run } => {
             Ok(out.line(&admin::apply_file(app, &file, options, base, dry_run).await?).await?)
         }

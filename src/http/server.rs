@@ -71,7 +71,9 @@ impl Listeners {
 
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
 pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Future<Output = ()>) {
-    let port = listeners.main.local_addr().map_or(0, |address| address.port());
+    let address = listeners.main.local_addr().ok();
+    address.map(|address| app.address.set(address));
+    let port = address.map_or(0, |address| address.port());
     let served = if app.certificates.get().is_some() { Door::Https } else { Door::Http };
     let config = &app.config;
     let connections = Connections::new(config.connections_max, config.connections_per_address());

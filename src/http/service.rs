@@ -43,7 +43,7 @@ pub(super) async fn answer(
 ) -> std::result::Result<HttpResponse, Broken> {
     let (parts, incoming) = request.into_parts();
     if let Door::Redirect { port } = connection.door {
-        let mut answer = redirect::answer(&parts, &app.config, port);
+        let mut answer = redirect::answer(&parts, &app, port);
         note_mode(&app, &mut answer);
         return Ok(answer);
     }

@@ -3,6 +3,7 @@
 
 pub mod access_controls;
 pub mod account_links;
+pub mod acme;
 pub mod addresses;
 pub mod api_keys;
 pub mod audit;

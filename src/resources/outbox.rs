@@ -265,6 +265,14 @@ pub fn waiting(tx: &Tx) -> Result<Vec<Waiting>> {
     mails.collect()
 }
 
+/// How many mails wait, and how many were given up in the last days. Reads none.
+///
+/// # Errors
+/// None but of the data file.
+pub fn counts(tx: &Tx) -> Result<(u64, u64)> {
+    Ok((tx.len(&OUTBOX.info())?, tx.len(&FAILED.info())?))
+}
+
 /// The mails that were given up in the last days, newest first.
 ///
 /// # Errors

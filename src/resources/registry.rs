@@ -98,6 +98,7 @@ static OWN: &[&Resource] = &[
     &signup::RESOURCE,
     &sessions::RESOURCE,
     &last_logins::RESOURCE,
+    &acme::RESOURCE,
     &reset::RESOURCE,
     &addresses::RESOURCE,
     &account_links::RESOURCE,

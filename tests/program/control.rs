@@ -196,6 +196,15 @@ fn a_socket_whose_server_says_nothing_good_is_no_success() {
 }
 
 #[test]
+fn a_link_begins_with_where_the_server_really_listens() {
+    let (_folder, file) = place();
+    let server = Serving::start(&file, &[]);
+    let link = on(&file, &["admin", "reset-link", "--email", "ada@example.com"]);
+    assert!(said(&link).starts_with(&format!("{}/reset/", server.base)), "{}", said(&link));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn the_state_is_shown_of_a_server_and_of_a_file_that_none_holds() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
@@ -216,7 +225,8 @@ fn the_state_is_shown_of_a_server_and_of_a_file_that_none_holds() {
     let server = Serving::start(&file, &[]);
     let open = state(&[]);
     assert!(open.status.success(), "{}", said(&open));
-    for wanted in ["listens on", " of 256 MiB", "requests under way", "No mail server is set"] {
+    let listens = format!("listens on {}", server.base);
+    for wanted in [listens.as_str(), " of 256 MiB", "requests under way", "No mail server is set"] {
         assert!(said(&open).contains(wanted), "{wanted} in {}", said(&open));
     }
     let line: Value = serde_json::from_slice(&state(&["--json"]).stdout).expect("one line of JSON");

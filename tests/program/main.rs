@@ -2,15 +2,20 @@
 
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+mod acme;
 mod admin;
 #[path = "../api/support/archives.rs"]
 mod archives;
 mod backup;
+mod bug_report;
 mod chaos_proxy;
 mod cli;
 mod control;
 mod crash;
 mod damage;
+#[path = "../api/support/dns.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
+mod dns;
 mod docs;
 mod exec;
 mod exports;
@@ -19,6 +24,7 @@ mod install;
 mod keys;
 mod log;
 mod metrics;
+mod org_file;
 mod outbound;
 mod packages;
 #[path = "../postgres/cluster.rs"]
