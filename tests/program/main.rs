@@ -24,6 +24,7 @@ mod install;
 mod keys;
 mod log;
 mod metrics;
+mod metrics_moved;
 mod outbound;
 mod packages;
 #[path = "../postgres/cluster.rs"]
@@ -38,6 +39,9 @@ mod secrets;
 mod service_manager;
 mod settings;
 mod signals;
+#[path = "../api/support/smtp.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
+mod smtp;
 mod support;
 mod test_server;
 #[path = "../api/support/timing.rs"]
