@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::ids::{InviteId, MailId};
 use crate::resources::invites;
 use crate::resources::outbox::{self, Mail, Outgoing, Tried};
-use crate::store::TableInfo;
+use crate::store::{TableInfo, Tx};
 use crate::test_server::TestServer;
 use crate::test_server::faults::{Action, CannedBody};
 use crate::test_server::mailbox::SentMail;
@@ -88,14 +88,19 @@ impl Task for Mailer {
     }
 
     /// Sends what is due, a batch at most.
-    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
+    async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
         let now = app.clock.now();
-        let (due, next) = app.store.read(|tx| outbox::due(tx, now, BATCH))?;
-        let is_last_batch = due.len() < BATCH;
+        let (due, _) = app.store.read(|tx| outbox::due(tx, now, BATCH))?;
         for (id, mail) in due {
             self.send(app, id, mail).await?;
         }
-        Ok(if is_last_batch { next } else { Some(now) })
+        Ok(())
+    }
+
+    fn next_due(&self, app: &App, tx: &Tx) -> Result<Option<Time>> {
+        let now = app.clock.now();
+        let (due, next) = outbox::due(tx, now, 1)?;
+        Ok(if due.is_empty() { next } else { Some(now) })
     }
 }
 

@@ -205,6 +205,19 @@ pub fn newest_of(
     rows.map(event).filter(is_meant).take(limit).collect()
 }
 
+/// When the oldest event of all arrived, to the millisecond.
+pub fn oldest(tx: &Tx) -> Result<Option<Time>> {
+    let mut oldest = None;
+    for (project, _) in tx.all(&KEPT)? {
+        let (first, last) = ((project, Uuid::nil()), (project, Uuid::max()));
+        if let Some(row) = tx.range(&EVENTS, &first, &last, Order::Ascending)?.next() {
+            let ((_, id), _) = row?;
+            oldest = Some(oldest.map_or(Ids::time_of(id), |known: Time| known.min(Ids::time_of(id))));
+        }
+    }
+    Ok(oldest)
+}
+
 /// How many events of a project are kept.
 pub fn count(tx: &Tx, project: ProjectId) -> Result<u64> {
     Ok(tx.get(&KEPT, &project)?.unwrap_or_default().events)

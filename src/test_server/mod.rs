@@ -2,6 +2,11 @@
 //!
 //! Invariant: an ordinary server has none of it, and a request to one pays no more than a look whether it is there.
 
+mod clock;
+mod tasks;
+
+pub use clock::{ClockControl, Hold};
+pub use tasks::{Resting, TaskBoard, TaskPlace};
 pub mod conceal;
 pub mod dns;
 pub mod faults;
@@ -30,6 +35,8 @@ pub struct TestServer {
     pub mode: Mode,
     /// Further names under which it is controlled.
     pub control_hosts: Vec<String>,
+    pub clock: ClockControl,
+    pub tasks: TaskBoard,
     /// The routes that requests can be for.
     pub paths: KnownPaths,
     pub journal: Journal,
@@ -77,6 +84,8 @@ impl TestServer {
         Some(TestServer {
             mode,
             control_hosts: config.testing.control_host.clone(),
+            clock: ClockControl::default(),
+            tasks: TaskBoard::default(),
             paths: KnownPaths::default(),
             journal: Journal::new(Limits::SERVER),
             faults: Arc::default(),

@@ -19,6 +19,7 @@ mod capture_text;
 mod capture_v1;
 mod cascades;
 mod clients;
+mod clock;
 mod connections;
 #[cfg(feature = "console")]
 mod console;

@@ -25,6 +25,7 @@ mod keys;
 mod log;
 mod metrics;
 mod metrics_moved;
+mod org_file;
 mod outbound;
 mod packages;
 #[path = "../postgres/cluster.rs"]

@@ -13,6 +13,7 @@ use crate::clock::Time;
 use crate::error::Result;
 use crate::metrics;
 use crate::resources::acme::{self, Failure, Kept, Waiting, Wanted};
+use crate::store::Tx;
 
 /// The task.
 pub(super) struct Renewal {
@@ -121,7 +122,7 @@ impl Task for Renewal {
     const EVERY_SECONDS: i64 = 60 * 60;
     const ERROR_BACKOFF_SECONDS: i64 = 60;
 
-    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
+    async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
         let is_called = self.certificates.take_call();
         self.keep(app).await?;
         if self.due(is_called) <= app.clock.now() {
@@ -134,6 +135,10 @@ impl Task for Renewal {
         if let Some(sentence) = self.certificates.doubt(app.clock.now()) {
             warn!("{sentence}");
         }
+        Ok(())
+    }
+
+    fn next_due(&self, _app: &App, _tx: &Tx) -> Result<Option<Time>> {
         Ok(Some(self.due(false)))
     }
 

@@ -1,6 +1,7 @@
 //! The paths below `/_orgd/`, by which a development or test server is controlled: a file for each part. They stand in a
 //! table of their own, which an ordinary server never looks into, and in no document of the API.
 
+mod clock;
 mod dns;
 mod events;
 mod faults;
@@ -15,8 +16,15 @@ use crate::test_server::TestServer;
 
 /// All of them.
 pub fn routes() -> Vec<Route> {
-    let parts =
-        [overview::routes, journal::routes, faults::routes, mails::routes, dns::routes, events::routes];
+    let parts = [
+        overview::routes,
+        clock::routes,
+        journal::routes,
+        faults::routes,
+        mails::routes,
+        dns::routes,
+        events::routes,
+    ];
     parts.into_iter().flat_map(|routes| routes()).collect()
 }
 
