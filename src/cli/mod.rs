@@ -17,6 +17,7 @@ mod memory;
 mod owner;
 mod ports;
 mod ready;
+mod seed;
 mod serve;
 mod settings;
 mod signals;
