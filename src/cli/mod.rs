@@ -14,6 +14,7 @@ mod heartbeat;
 mod licenses;
 mod man;
 mod memory;
+mod org_file;
 mod owner;
 mod ports;
 mod ready;
@@ -23,6 +24,7 @@ mod settings;
 mod signals;
 mod status;
 mod support;
+mod target;
 mod test_defaults;
 mod upgrade;
 
@@ -79,10 +81,19 @@ enum Command {
     Backup(backup::Backup),
     /// Puts a backup into the place of the data file, and keeps what was there.
     Restore(backup::Restore),
-    /// Writes all rows as lines of JSON, for other machines and versions to come.
+    /// Writes organizations into a file that can be planned and applied; or all rows as lines of JSON.
     Export(backup::Export),
     /// Makes the data file of what `export --all` has written, and keeps what was there.
     Import(backup::Restore),
+    /// Compares a file of organizations with what is stored, and says what applying it would do: 0 nothing, 2 something.
+    #[command(visible_alias = "diff")]
+    Plan(org_file::PlanOf),
+    /// Brings organizations to what a file says, in one write or not at all.
+    Apply(org_file::Apply),
+    /// Brings a file of organizations into its one form.
+    Fmt(org_file::Fmt),
+    /// Prints the JSON Schema of a kind of file, for editors.
+    Schema(org_file::Schema),
     /// Gives the space that the data file does not use back to the system; no server may hold it.
     Compact(DataOption),
     /// Prints the route table.
@@ -129,13 +140,14 @@ fn whole_command() -> clap::Command {
 pub(crate) async fn run(typed: Typed, sockets: ListenFd) -> Result<ExitCode, String> {
     match typed.command {
         Command::Exec(wanted) => exec::run(*wanted).await,
+        Command::Plan(wanted) => org_file::plan(wanted).await,
         command => run_own(command, &typed.matches, sockets).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
 async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> CommandResult {
     match command {
-        Command::Exec(_) => Ok(()),
+        Command::Exec(_) | Command::Plan(_) => Ok(()),
         Command::Serve(config) => serve::run(*config, sockets, settings::all(of_serve(matches)?)?).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
@@ -147,6 +159,9 @@ async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> C
         Command::Restore(wanted) => backup::restore(wanted).await,
         Command::Export(wanted) => backup::export(wanted).await,
         Command::Import(wanted) => backup::import(wanted).await,
+        Command::Apply(wanted) => org_file::apply(wanted).await,
+        Command::Fmt(wanted) => org_file::format(&wanted),
+        Command::Schema(wanted) => org_file::schema(&wanted),
         Command::Compact(file) => backup::compact(file.data).await,
         Command::Routes => {
             print!("{}", routes::table().print());

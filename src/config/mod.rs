@@ -29,7 +29,7 @@ pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::{Networks, network_of};
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
-pub use secret::{SECRETS, secrets};
+pub use secret::{SECRETS, client_key, secrets};
 pub use setting::Setting;
 pub use testing::{ClockStart, HashCost, Mode, ReadyForm, Testing};
 pub use tls::Tls;

@@ -101,7 +101,15 @@ impl Request {
 
     /// Whether it looks only: then a file that no server holds is opened without a write, and proved by its checksums.
     fn leaves_file_untouched(&self) -> bool {
-        matches!(self, Request::Check | Request::Rows | Request::Status | Request::Support)
+        matches!(
+            self,
+            Request::Check
+                | Request::Rows
+                | Request::Status
+                | Request::Support
+                | Request::ExportFile { .. }
+                | Request::ApplyFile { dry_run: true, .. }
+        )
     }
 }
 

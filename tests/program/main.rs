@@ -24,6 +24,7 @@ mod install;
 mod keys;
 mod log;
 mod metrics;
+mod org_file;
 mod outbound;
 mod packages;
 #[path = "../postgres/cluster.rs"]

@@ -12,6 +12,11 @@ pub(super) fn comment(text: &str) -> String {
     format!("{COMMENT}{text}")
 }
 
+/// Whether the name stands for a comment.
+pub(super) fn is_comment(name: &str) -> bool {
+    name.starts_with(COMMENT)
+}
+
 /// The value as a file.
 pub(super) fn yaml(value: &Value) -> String {
     let mut out = String::new();

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::document::{Fields, PROJECT};
-use super::emit;
+use super::shape::FILE;
 use super::state::{self, Export, Project, Rules, State};
+use super::{emit, fmt};
 use crate::api::Level;
 use crate::api::{Actor, Ctx};
 use crate::error::{Result, denied};
 use crate::ids::{OrganizationId, UserId};
-use crate::resources::batch_exports::destination::Kind;
 use crate::resources::{members, organizations, two_factor, users};
 use crate::store::Tx;
 
@@ -43,7 +43,7 @@ pub fn export(ctx: &Ctx, tx: &Tx, wish: &Wish) -> Result<String> {
     if matches!(ctx.actor, Actor::Operator(_)) {
         file.insert("users".into(), writer.users(tx, &states)?);
     }
-    Ok(emit::yaml(&Value::Object(file)))
+    Ok(emit::yaml(&fmt::canonical(&Value::Object(file), &FILE)))
 }
 
 fn chosen(ctx: &Ctx, tx: &Tx, wish: &Wish) -> Result<Vec<OrganizationId>> {
@@ -168,7 +168,6 @@ impl Writer {
         for name in &project.secrets {
             settings.insert((*name).into(), self.variable(&["PROJECT", &project.name, name]));
         }
-        settings.sort_keys();
         all.insert("settings".into(), Value::Object(settings));
         all.insert("access".into(), access(&project.access));
         let exports: Vec<Value> = project.exports.iter().map(|export| self.export(export)).collect();
@@ -290,9 +289,4 @@ fn plugin(plugin: &state::Plugin) -> Value {
 fn sorted(mut all: Vec<Value>, by: &str) -> Value {
     all.sort_by_cached_key(|one| one[by].as_str().unwrap_or_default().to_lowercase());
     all.into()
-}
-
-/// Whether a type of destination is known, for whoever reads a file.
-pub fn is_destination(name: &str) -> bool {
-    Kind::named(name).is_some()
 }

@@ -11,6 +11,7 @@ mod document;
 mod emit;
 pub mod export;
 mod fault;
+pub mod fmt;
 mod http;
 mod merge;
 pub mod plan;

@@ -44,7 +44,7 @@ impl Planner<'_> {
                 .collect(),
         };
         // Those who rise come first, so that an owner may give the organization to another one.
-        let rank = |entry: &&MemberEntry| entry.level.map_or(0, |level| 15 - level.number());
+        let rank = |entry: &&MemberEntry| entry.level.map_or(u8::MAX, |level| 15 - level.number());
         let mut sorted: Vec<&MemberEntry> = entries.iter().collect();
         sorted.sort_by_key(rank);
         for entry in sorted {

@@ -89,6 +89,8 @@ pub(super) struct Planner<'a> {
     phases: Vec<(Phase, Step)>,
     /// Its slug.
     organization: String,
+    /// People who cannot be made.
+    unmade: HashSet<String>,
 }
 
 /// An organization of the file, and what is stored of it. Of a new one, that is its first owner.
@@ -123,6 +125,7 @@ pub(super) fn plan(ctx: &Ctx, tx: &Tx, wanted: &Wanted<'_>) -> Result<Planned> {
         steps: Vec::new(),
         phases: Vec::new(),
         organization: String::new(),
+        unmade: HashSet::new(),
     };
     planner.people()?;
     for (entry, state) in wanted.document.organizations.iter().zip(found) {

@@ -33,7 +33,9 @@ impl Planner<'_> {
     /// Whether the file makes this person.
     pub(super) fn is_in_users(&self, email: &str) -> bool {
         let all = &self.wanted.document.users;
-        self.wanted.may.make_people && all.iter().any(|user| user.email.eq_ignore_ascii_case(email))
+        self.wanted.may.make_people
+            && !self.unmade.contains(&email.to_lowercase())
+            && all.iter().any(|user| user.email.eq_ignore_ascii_case(email))
     }
 
     pub(super) fn people(&mut self) -> Result<()> {
@@ -69,6 +71,7 @@ impl Planner<'_> {
                 Some(text) => *value = text.into(),
                 None => {
                     self.missing("user", &entry.email, &entry.path, value);
+                    self.unmade.insert(entry.email.to_lowercase());
                     return Ok(());
                 }
             }
@@ -130,6 +133,9 @@ impl Planner<'_> {
                 Some(id) => api_keys::of_user(self.tx, id)?,
                 None => Vec::new(),
             };
+            if self.unmade.contains(&user.email.to_lowercase()) {
+                continue;
+            }
             for key in &user.keys {
                 if known.iter().any(|(_, known)| known.label == key.label) {
                     continue;

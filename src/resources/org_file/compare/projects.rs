@@ -37,9 +37,10 @@ impl Planner<'_> {
                     self.exports(here, entry, ProjectRef::Known(project.id), Some(project))?;
                 }
                 Match::New => {
-                    self.add_project(entry, place)?;
-                    self.access(here, entry, ProjectRef::New(place), None);
-                    self.exports(here, entry, ProjectRef::New(place), None)?;
+                    if self.add_project(entry, place)? {
+                        self.access(here, entry, ProjectRef::New(place), None);
+                        self.exports(here, entry, ProjectRef::New(place), None)?;
+                    }
                 }
             }
         }
@@ -54,7 +55,8 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn add_project(&mut self, entry: &ProjectEntry, place: usize) -> Result<()> {
+    /// Gives back whether it can be made.
+    fn add_project(&mut self, entry: &ProjectEntry, place: usize) -> Result<bool> {
         if let (Some(id), false) = (entry.id, self.wanted.may.make_people) {
             return Err(wrong(&below(&entry.path, "id"), format!("there is no project {id}")));
         }
@@ -67,14 +69,14 @@ impl Planner<'_> {
         if let Some((name, place)) = missing.into_iter().next() {
             let reason = format!("`{name}` is in {place}, which is not set");
             self.block("project", &entry.name, &entry.path, reason);
-            return Ok(());
+            return Ok(false);
         }
         let change = self.change(Action::Add, "project", &entry.name);
         change.fields = shown(&fields, is_secret);
         fields.insert("name".into(), entry.name.clone().into());
         let given = projects::Given { id: entry.id, api_token: entry.api_token.clone() };
         self.step(Phase::Projects, &entry.path, Deed::AddProject { place, given, fields });
-        Ok(())
+        Ok(true)
     }
 
     fn change_project(&mut self, here: &Here<'_>, entry: &ProjectEntry, project: &Project) -> Result<()> {
