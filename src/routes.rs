@@ -216,7 +216,12 @@ pub fn introduce(paths: &KnownPaths) {
 
 /// The paths that only a development or test server has.
 pub fn control_table() -> &'static Routes {
-    static TABLE: LazyLock<Routes> = LazyLock::new(|| Routes::of(resources::test_server::routes()));
+    static TABLE: LazyLock<Routes> = LazyLock::new(|| {
+        let routes = resources::test_server::routes();
+        #[cfg(feature = "console")]
+        let routes = routes.into_iter().chain(crate::console::dev_routes()).collect();
+        Routes::of(routes)
+    });
     &TABLE
 }
 
@@ -344,10 +349,11 @@ mod tests {
 
     #[test]
     fn an_ordinary_server_has_no_path_that_controls_it() {
-        let is_control = |node: &PathNode| node.is_control() || node.name().starts_with("/_orgd");
+        let is_one = |path: &str| path.starts_with("/_orgd") || path == "/dev" || path.starts_with("/dev/");
+        let is_control = |node: &PathNode| node.is_control() || is_one(node.name());
         assert!(!table().nodes.iter().any(|(_, node)| is_control(node)));
         for (path, node) in &control_table().nodes {
-            assert!(node.is_control() && path.starts_with("/_orgd"), "{path}");
+            assert!(node.is_control() && is_one(path), "{path}");
         }
     }
 

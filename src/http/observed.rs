@@ -26,8 +26,9 @@ use crate::test_server::conceal;
 use crate::test_server::faults::{Action, Fired, Plan};
 use crate::test_server::journal::Arrival;
 
-/// All paths that begin so control the server, those that there are none of included.
-const CONTROL: &str = "/_orgd";
+/// What begins so controls the server, whether there is such a path or not, or is loaded by pages beside what people do
+/// there.
+const NOT_OBSERVED: [&str; 2] = ["/_orgd", "/_static/"];
 /// Longer texts are cut, in bytes.
 const TEXT_BYTES_MAX: usize = 2048;
 /// Headers that are kept: what a client says of the body, of its retries, and nothing that opens anything.
@@ -81,10 +82,11 @@ impl Observed {
     pub(super) fn arrive(request: &RequestHead<'_>) -> Option<Box<Observed>> {
         let server = request.app.test_server.as_ref()?;
         let parts = request.parts;
-        if parts.uri.path().starts_with(CONTROL) {
+        let matched = find(request).ok();
+        let is_control = matched.as_ref().is_some_and(|matched| matched.target.node.is_control());
+        if is_control || NOT_OBSERVED.iter().any(|front| parts.uri.path().starts_with(front)) {
             return None;
         }
-        let matched = find(request).ok();
         let key = label_of_key(request);
         let row = matched.as_ref().map(|matched| matched.target.node.name());
         let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy();

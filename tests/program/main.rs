@@ -19,6 +19,7 @@ mod dns;
 mod docs;
 mod exec;
 mod exports;
+mod faults_file;
 mod full_disk;
 mod install;
 mod keys;

@@ -27,14 +27,15 @@ pub(super) fn routes() -> Vec<Route> {
     )]
 }
 
+/// An event as it is shown.
 #[derive(Serialize)]
-struct Shown {
-    uuid: Uuid,
-    event: String,
-    distinct_id: String,
-    timestamp: Time,
-    project_id: ProjectId,
-    properties: Json,
+pub struct Shown {
+    pub uuid: Uuid,
+    pub event: String,
+    pub distinct_id: String,
+    pub timestamp: Time,
+    pub project_id: ProjectId,
+    pub properties: Json,
 }
 
 #[derive(Serialize)]
@@ -44,11 +45,11 @@ struct Listed {
 }
 
 /// Which events are meant.
-struct Wanted<'a> {
-    token: Option<&'a str>,
-    event: Option<&'a str>,
-    distinct_id: Option<&'a str>,
-    limit: usize,
+pub struct Wanted<'a> {
+    pub token: Option<&'a str>,
+    pub event: Option<&'a str>,
+    pub distinct_id: Option<&'a str>,
+    pub limit: usize,
 }
 
 async fn list(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
@@ -71,7 +72,11 @@ async fn list(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     Reply::ok(&Listed { events, unknown_token: server.events.unknown() })
 }
 
-fn find(tx: &Tx, wanted: &Wanted<'_>) -> Result<Vec<Shown>> {
+/// The events that are meant, newest last.
+///
+/// # Errors
+/// 400 for the token of no project.
+pub fn find(tx: &Tx, wanted: &Wanted<'_>) -> Result<Vec<Shown>> {
     let projects = match wanted.token {
         None => events::projects(tx)?,
         Some(token) => {

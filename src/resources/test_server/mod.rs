@@ -3,7 +3,7 @@
 
 mod clock;
 mod dns;
-mod events;
+pub mod events;
 mod faults;
 mod journal;
 mod mails;

@@ -106,7 +106,7 @@ pub struct Shown {
     pub left: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
-    rule: Value,
+    pub rule: Value,
 }
 
 /// All rules of a server.
