@@ -499,3 +499,16 @@ fn a_development_file_is_seeded_once_and_has_the_same_key_again() {
     assert_eq!((second.text("api_key"), &second.line["seed"]), (key, &Value::Null), "after {seeded}");
     assert_eq!(second.get("/api/organizations/@current/").1["name"], "Acme");
 }
+
+#[test]
+fn the_log_keeps_the_time_of_the_machine() {
+    let (_folder, data) = folder_and_file();
+    let mut server = Serving::start(&data, &["--dev", "--clock", "2040-01-01T00:00:00Z"]);
+    let log = server.log.take().expect("a log").into_inner().expect("no panic");
+    let url = format!("{}/_orgd/clock", server.base);
+    let shown = ask(&agent(), "GET", &url, None, &Value::Null).expect("an answer");
+    assert_eq!(shown, (200, json!({"now": "2040-01-01T00:00:00Z", "frozen": true})));
+    let line = log.iter().find(|line| line.contains("path=\"/_orgd/clock\"")).expect("a line");
+    assert!(line.starts_with("20") && !line.starts_with("2040"), "{line}");
+    assert_eq!(server.stop(), Some(0), "it drains and ends by the machine's clock");
+}
