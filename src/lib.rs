@@ -47,7 +47,6 @@ pub use resources::org_file;
 /// Serves on the listeners until `stop` comes; then requests under way finish and background work ends.
 pub async fn serve(app: Arc<App>, listeners: impl Into<Listeners>, stop: impl Future<Output = ()>) {
     if let Some(server) = &app.test_server {
-        server.clock.begin(|| resources::status::changes_but_own(&app.store));
         routes::introduce(&server.paths);
     }
     let mut tasks = background::start(&app);

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use orgd::admin;
 use orgd::config::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::memory::data_of;
 use super::ready::{self, Ready};
-use super::{sentence, serve};
+use super::{seed, serve};
 
 /// Takes the flags of serve; those of `serve --test` are on.
 #[derive(clap::Args)]
@@ -90,10 +89,11 @@ pub(super) async fn run(wanted: Exec) -> Result<ExitCode, String> {
     let mut signals = hear()?;
     let listeners = serve::listeners(&config, listenfd::ListenFd::empty()).await?;
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
+    seed::prepare(&mut config)?;
     let (place, saving) = data_of(&mut config)?.open();
     let app = serve::open(config, place, address).await?;
-    let demo = admin::demo(&app).await.map_err(sentence)?;
-    let ready = Ready::of(&app, serve::secure(&app, certificates), address, demo);
+    let begun = seed::begin(&app).await?;
+    let ready = Ready::of(&app, serve::secure(&app, certificates), address, begun);
     ready.say(app.config.testing.ready, app.config.testing.ready_file.as_deref())?;
     let serving = tokio::spawn(orgd::serve(Arc::clone(&app), listeners, std::future::pending()));
     let mut variables: Vec<(String, String)> =

@@ -18,6 +18,7 @@ mod org_file;
 mod owner;
 mod ports;
 mod ready;
+mod seed;
 mod serve;
 mod settings;
 mod signals;

@@ -25,6 +25,7 @@ use super::greeting::greet;
 use super::heartbeat;
 use super::memory::data_of;
 use super::ready::{self, Ready};
+use super::seed;
 use super::signals::{StopSignals, ignore_signals};
 
 /// Serves until a signal comes, or the file can't be written any more.
@@ -41,11 +42,12 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     // The port comes first: when it is taken, no file has been made.
     let listeners = listeners(&config, sockets).await?;
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
+    seed::prepare(&mut config)?;
     let (place, saving) = data_of(&mut config)?.open();
     let app = open(config, place, address).await?;
     let _ = app.settings.set(settings.into_iter().map(Setting::redacted).collect());
     let scheme = secure(&app, certificates);
-    let demo = greet(&app, scheme, address).await?;
+    let begun = greet(&app, scheme, address).await?;
     if app.config.trust_proxy.hold_everything() {
         tracing::warn!(
             "--trust-proxy names every address: whoever reaches this server can pose as any other"
@@ -55,7 +57,7 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     let mut stops = StopSignals::listen()?;
     announce(&listeners, scheme)?;
     log.now();
-    let ready = Ready::of(&app, scheme, address, demo);
+    let ready = Ready::of(&app, scheme, address, begun);
     ready.say(app.config.testing.ready, app.config.testing.ready_file.as_deref())?;
     manager.say_ready(&format!("Listening on {scheme}://{address}"));
     let _heartbeat = heartbeat::start(&app, &manager);

@@ -70,6 +70,10 @@ pub struct Testing {
     #[arg(long, value_name = "FILE")]
     pub save_on_exit: Option<PathBuf>,
 
+    /// Makes what this file says of organizations and people, in place of the demo owner; see docs/organization-file.md.
+    #[arg(long, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
+
     /// Makes every identifier, token and secret a function of this number, of what it is for, and of how many of them
     /// were made before.
     #[arg(long, value_name = "NUMBER")]
@@ -113,6 +117,17 @@ pub struct Testing {
 }
 
 impl Testing {
+    /// Takes the clock that a seed wants, unless the command line has one.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn take_clock(&mut self, wanted: &str) -> Result<(), String> {
+        if self.clock.is_none() {
+            self.clock = Some(clock_start(wanted).map_err(|sentence| format!("seed: clock: {sentence}"))?);
+        }
+        Ok(())
+    }
+
     /// Whether secrets or times can be foretold.
     pub fn is_predictable(&self) -> bool {
         self.ids.is_some() || self.clock.is_some() || self.api_key.is_some() || self.project_token.is_some()
@@ -122,6 +137,7 @@ impl Testing {
     pub(super) fn problems(&self, is_dev: bool) -> Vec<String> {
         let for_dev = [
             ("--in-memory", self.in_memory),
+            ("--seed", self.seed.is_some()),
             ("--ids", self.ids.is_some()),
             ("--clock", self.clock.is_some()),
             ("--api-key", self.api_key.is_some()),

@@ -141,10 +141,12 @@ async fn handle(
     let matched = matched?;
     log.note_target(&matched);
     let target = matched.target;
-    if target.node.is_control()
-        && let Some(server) = &request.app.test_server
-    {
-        control::judge(server, client.door, request, body)?;
+    if let Some(server) = &request.app.test_server {
+        if target.node.is_control() {
+            control::judge(server, client.door, request, body)?;
+        } else if !request.parts.method.is_safe() {
+            server.clock.note_write();
+        }
     }
     let received = read(request, client, matched, body).await?;
     let mut call = authorize(request, received, log)?;

@@ -9,7 +9,7 @@ use super::{Resource, users};
 use crate::api::{Call, Ctx, Reply, Within};
 use crate::app::{App, Route, Tag, async_, public, read, tagged};
 use crate::error::{Error, Result};
-use crate::store::{Changes, Store, Table, Tx, WriteTx};
+use crate::store::{Table, Tx, WriteTx};
 
 pub static RESOURCE: Resource = Resource::of(routes).tables(&[&INSTANCE]).samples(samples);
 
@@ -168,13 +168,6 @@ pub fn prepare(tx: &WriteTx, fresh: [u8; 32]) -> Result<()> {
 pub fn secret(tx: &Tx) -> Result<Vec<u8>> {
     let secret = tx.get(&INSTANCE, &SECRET.to_owned())?;
     secret.ok_or_else(|| Error::internal("the data file has no secret"))
-}
-
-/// Is noted after every commit that changes more than what the server keeps of itself.
-pub fn changes_but_own(store: &Store) -> Arc<Changes> {
-    let others: Vec<_> =
-        store.tables().iter().filter(|table| table.name != INSTANCE.info().name).copied().collect();
-    store.watch(&others)
 }
 
 fn samples(all: &mut super::samples::Samples) {

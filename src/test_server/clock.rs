@@ -1,17 +1,12 @@
 //! Who may move the clock, and whether it may still be set back.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-
-use crate::store::Changes;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The hands on one server's clock.
 #[derive(Default)]
 pub struct ClockControl {
     is_held: AtomicBool,
-    /// Commits that changed data, and how many there were when the server began to serve.
-    writes: OnceLock<Arc<Changes>>,
-    before: AtomicU64,
+    has_written: AtomicBool,
 }
 
 /// The right to move the clock, until it is dropped.
@@ -29,14 +24,13 @@ impl ClockControl {
         (!self.is_held.swap(true, Ordering::AcqRel)).then_some(Hold(self))
     }
 
-    /// From here on, what is written counts. Only the first call names what is counted.
-    pub fn begin(&self, writes: impl FnOnce() -> Arc<Changes>) {
-        let writes = self.writes.get_or_init(writes);
-        self.before.store(writes.count(), Ordering::Release);
+    /// A request may change something by this clock.
+    pub fn note_write(&self) {
+        self.has_written.store(true, Ordering::Release);
     }
 
-    /// Whether anything was written since the server began to serve.
+    /// Whether one may have.
     pub fn has_written(&self) -> bool {
-        self.writes.get().is_some_and(|writes| writes.count() > self.before.load(Ordering::Acquire))
+        self.has_written.load(Ordering::Acquire)
     }
 }

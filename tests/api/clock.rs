@@ -160,12 +160,7 @@ fn everything_that_waits_happens_in_its_time_and_not_before() {
             event_is_removed,
         ),
         row("a proxy is looked at", Some("proxy_records"), |_| {}, proxy_is_looked_at),
-        row(
-            "a mail is sent again",
-            Some("mailer"),
-            |config| to_a_refusing_server(config),
-            mail_is_sent_again,
-        ),
+        row("a mail is sent again", Some("mailer"), to_a_refusing_server, mail_is_sent_again),
     ];
     for Row { name, task, change, set_up } in rows {
         let server = frozen(change);

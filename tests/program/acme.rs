@@ -22,13 +22,13 @@ const NAME: &str = "orgd.example";
 const OTHER: &str = "www.orgd.example";
 
 /// A port that nobody has just now.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("the socket has an address").port()
 }
 
 /// A certificate for loopback and its key, as PEM.
-fn pair() -> (String, String) {
+pub fn pair() -> (String, String) {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let params = CertificateParams::new(names).expect("names");
     let key = KeyPair::generate().expect("a key");
@@ -370,15 +370,15 @@ fn who_is_not_led_here_reads_why_and_a_new_name_is_asked_for_at_once() {
 }
 
 /// An authority that answers what it is told to, and counts the requests to its `/new-account`.
-struct Refusing {
-    directory: String,
-    ca: PathBuf,
+pub struct Refusing {
+    pub directory: String,
+    pub ca: PathBuf,
     asked: Arc<AtomicUsize>,
     _folder: TempDir,
 }
 
 impl Refusing {
-    fn start(answer: &'static str) -> Refusing {
+    pub fn start(answer: &'static str) -> Refusing {
         let folder = tempfile::tempdir().expect("a folder");
         let (chain, key) = pair();
         let ca = folder.path().join("ca.pem");

@@ -19,11 +19,13 @@ mod dns;
 mod docs;
 mod exec;
 mod exports;
+mod faults_file;
 mod full_disk;
 mod install;
 mod keys;
 mod log;
 mod metrics;
+mod metrics_moved;
 mod org_file;
 mod outbound;
 mod packages;
@@ -39,6 +41,9 @@ mod secrets;
 mod service_manager;
 mod settings;
 mod signals;
+#[path = "../api/support/smtp.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
+mod smtp;
 mod support;
 mod test_server;
 #[path = "../api/support/timing.rs"]

@@ -50,7 +50,7 @@ impl Watched {
     }
 }
 
-fn get(url: &str, token: Option<&str>) -> (u16, String) {
+pub fn get(url: &str, token: Option<&str>) -> (u16, String) {
     let mut request = agent().get(url);
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
@@ -59,7 +59,7 @@ fn get(url: &str, token: Option<&str>) -> (u16, String) {
     (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
 }
 
-fn numbers(text: &str) -> BTreeMap<String, f64> {
+pub fn numbers(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let number = |line: &str| {
         let (name, value) = line.rsplit_once(' ').expect("a name and a value");

@@ -28,6 +28,19 @@ pub struct Seeded {
     pub clock: Option<Value>,
 }
 
+/// The clock that a seed wants, where it wants one. What is wrong with the rest is said when it is made.
+///
+/// # Errors
+/// It is no text.
+pub fn clock_of(text: &str) -> Result<Option<String>, String> {
+    let Ok(read) = document::read(&[text]) else { return Ok(None) };
+    match read.value.get("clock") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(clock)) => Ok(Some(clock.clone())),
+        Some(_) => Err("seed: clock: a time is wanted, such as 2026-01-01T00:00:00Z".to_owned()),
+    }
+}
+
 /// Makes what the text of a seed says, all of it or nothing. References to variables and files are followed.
 ///
 /// # Errors

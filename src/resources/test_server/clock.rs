@@ -116,7 +116,7 @@ fn time_of(app: &App, server: &TestServer, text: &str) -> Result<Time> {
     })?;
     if time < app.clock.now() && server.clock.has_written() {
         let detail =
-            "Time does not run backwards: something was written by this clock. Begin with another server."
+            "Time does not run backwards: something was sent to be written by this clock. Begin with another server."
                 .into();
         return Err(Error::Conflict { code: "time_runs_forward", detail });
     }

@@ -1,6 +1,7 @@
 //! The clients that people use, against each action. Those that the machine does not have are passed over, loudly; where
-//! `ORGD_TESTS_NEED_ALL` is set, that fails.
+//! `ORGD_TESTS_NEED_ALL` is set, that fails, but for Go, which no other test needs and is large.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
@@ -99,9 +100,11 @@ fn is_there(client: &Client) -> bool {
     let mut probe = Command::new(client.probe[0]);
     probe.args(&client.probe[1..]).stdout(Stdio::null()).stderr(Stdio::null());
     let is_there = probe.status().is_ok_and(|status| status.success());
-    assert!(is_there || std::env::var_os("ORGD_TESTS_NEED_ALL").is_none(), "{} is missing", client.name);
+    let must = std::env::var_os("ORGD_TESTS_NEED_ALL").is_some() && client.probe[0] != "go";
+    assert!(is_there || !must, "{} is missing", client.name);
     if !is_there {
-        eprintln!("SKIPPED: {} is not on this machine", client.name);
+        // Past the harness, which shows nothing of what passes.
+        let _ = writeln!(std::io::stderr(), "NOT TESTED: faults against {}, which is not here", client.name);
     }
     is_there
 }
