@@ -28,7 +28,7 @@ impl Planner<'_> {
         state: Option<&Project>,
     ) -> Result<()> {
         let known = state.map(|project| project.exports.as_slice()).unwrap_or_default();
-        let stored: Vec<_> = known.iter().map(|export| (export.id, export.name.clone())).collect();
+        let stored: Vec<_> = known.iter().map(|export| (export.id, export.name.to_lowercase())).collect();
         let mut kept = HashSet::new();
         for export in entry.exports.iter().flatten() {
             let named = (export.name.as_str(), export.was.as_deref());

@@ -453,7 +453,7 @@ pub(super) enum Match {
     Known(usize),
 }
 
-/// Finds what an entry means among the names of what is stored.
+/// Finds what an entry means among the names of what is stored, which are given in small letters.
 ///
 /// # Errors
 /// 400 where an identifier is unknown, or two have the name.
@@ -474,8 +474,8 @@ pub(super) fn meant<I: PartialEq>(
         };
     }
     for name in [Some(name), was].into_iter().flatten() {
-        let mut same =
-            stored.iter().enumerate().filter(|(_, (_, known))| known.to_lowercase() == name.to_lowercase());
+        let lower = name.to_lowercase();
+        let mut same = stored.iter().enumerate().filter(|(_, (_, known))| *known == lower);
         match (same.next(), same.next()) {
             (Some((place, _)), None) => return Ok(Match::Known(place)),
             (Some(_), Some(_)) => {

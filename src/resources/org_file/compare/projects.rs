@@ -21,7 +21,8 @@ fn is_secret(name: &str) -> bool {
 
 impl Planner<'_> {
     pub(super) fn projects(&mut self, here: &Here<'_>) -> Result<()> {
-        let stored: Vec<_> = here.state.projects.iter().map(|one| (one.id, one.name.clone())).collect();
+        let stored: Vec<_> =
+            here.state.projects.iter().map(|one| (one.id, one.name.to_lowercase())).collect();
         let entries = here.entry.projects.as_deref();
         let mut kept = HashSet::new();
         for (place, entry) in entries.unwrap_or_default().iter().enumerate() {

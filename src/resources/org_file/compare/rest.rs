@@ -17,7 +17,8 @@ use crate::resources::{domains, plugins};
 
 impl Planner<'_> {
     pub(super) fn domains(&mut self, here: &Here<'_>) -> Result<()> {
-        let stored: Vec<_> = here.state.domains.iter().map(|one| (one.id, one.domain.clone())).collect();
+        let stored: Vec<_> =
+            here.state.domains.iter().map(|one| (one.id, one.domain.to_lowercase())).collect();
         let entries = here.entry.domains.as_deref();
         let mut kept = HashSet::new();
         for entry in entries.unwrap_or_default() {
@@ -102,7 +103,8 @@ impl Planner<'_> {
     }
 
     pub(super) fn proxies(&mut self, here: &Here<'_>) -> Result<()> {
-        let stored: Vec<_> = here.state.proxies.iter().map(|one| (one.id, one.domain.clone())).collect();
+        let stored: Vec<_> =
+            here.state.proxies.iter().map(|one| (one.id, one.domain.to_lowercase())).collect();
         let entries = here.entry.proxies.as_deref();
         let mut kept = HashSet::new();
         for entry in entries.unwrap_or_default() {

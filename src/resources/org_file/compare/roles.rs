@@ -15,7 +15,8 @@ use crate::resources::roles;
 
 impl Planner<'_> {
     pub(super) fn roles(&mut self, here: &mut Here<'_>) -> Result<()> {
-        let stored: Vec<_> = here.state.roles.iter().map(|role| (role.id, role.name.clone())).collect();
+        let stored: Vec<_> =
+            here.state.roles.iter().map(|role| (role.id, role.name.to_lowercase())).collect();
         here.roles = stored.iter().map(|(_, name)| name.to_lowercase()).collect();
         let entries = here.entry.roles.as_deref();
         let mut kept = HashSet::new();
@@ -83,7 +84,8 @@ impl Planner<'_> {
 
     /// The members of each role are all that are given.
     pub(super) fn role_members(&mut self, here: &Here<'_>) -> Result<()> {
-        let stored: Vec<_> = here.state.roles.iter().map(|role| (role.id, role.name.clone())).collect();
+        let stored: Vec<_> =
+            here.state.roles.iter().map(|role| (role.id, role.name.to_lowercase())).collect();
         for entry in here.entry.roles.iter().flatten() {
             let Some(members) = &entry.members else { continue };
             let role = match self.meant_role(entry, &stored)? {
