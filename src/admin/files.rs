@@ -27,7 +27,7 @@ pub async fn apply_file(
         ctx: ctx(app),
         document: Arc::new(read_value(file)?),
         options,
-        may: May { make_people: true, say_all: false },
+        may: May::on(app, true),
         base: base.filter(|_| !is_trial),
         is_silent: false,
     };

@@ -29,19 +29,21 @@ pub struct Disk {
 /// Looks at the machine.
 pub(super) fn machine() -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let groups = groups(&read("/proc/self/cgroup"));
-    let least = |name: &str, number: fn(&str) -> Option<f64>| {
-        let found = groups.iter().filter_map(|group| number(&fs::read_to_string(group.join(name)).ok()?));
+    let cgroup = read("/proc/self/cgroup");
+    let least = |files: Vec<PathBuf>, number: fn(&str) -> Option<f64>| {
+        let found = files.iter().filter_map(|file| number(&fs::read_to_string(file).ok()?));
         found.min_by(f64::total_cmp)
     };
+    let memory_files =
+        [of_groups(&cgroup, "", "memory.max"), of_groups(&cgroup, "memory", "memory.limit_in_bytes")];
     Machine {
         system: system(&read("/etc/os-release")),
         kernel: kernel(&read("/proc/sys/kernel/osrelease")),
         architecture: std::env::consts::ARCH,
         cores: std::thread::available_parallelism().ok().map(std::num::NonZero::get),
         memory_bytes: memory(&read("/proc/meminfo")),
-        cgroup_memory_bytes: least("memory.max", bytes).map(|bytes| bytes as u64),
-        cgroup_cores: least("cpu.max", cores),
+        cgroup_memory_bytes: least(memory_files.concat(), bytes).map(|bytes| bytes as u64),
+        cgroup_cores: least(of_groups(&cgroup, "", "cpu.max"), cores),
     }
 }
 
@@ -87,15 +89,23 @@ fn memory(meminfo: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// The folders of the control group (of the second version) and of all above it.
-fn groups(cgroup: &str) -> Vec<PathBuf> {
-    let Some(own) = cgroup.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
-    let root = Path::new("/sys/fs/cgroup");
-    root.join(own).ancestors().take_while(|path| path.starts_with(root)).map(Path::to_owned).collect()
+/// The files of this name of the control group that the process is in, and of all above it: of the second version, or of a
+/// controller of the first.
+fn of_groups(cgroup: &str, controller: &str, file: &str) -> Vec<PathBuf> {
+    let own = cgroup.lines().find_map(|line| {
+        let (_, line) = line.split_once(':')?;
+        line.strip_prefix(controller)?.strip_prefix(":/")
+    });
+    let Some(own) = own else { return Vec::new() };
+    let root = Path::new("/sys/fs/cgroup").join(controller);
+    let place = root.join(own);
+    place.ancestors().take_while(|path| path.starts_with(&root)).map(|path| path.join(file)).collect()
 }
 
+/// The first version has a number for what has no limit.
 fn bytes(text: &str) -> Option<f64> {
-    text.trim().parse().ok()
+    const NONE: f64 = 1e18;
+    text.trim().parse().ok().filter(|bytes| *bytes < NONE)
 }
 
 /// Processor time in each period, by the length of the period.
@@ -141,10 +151,19 @@ mod tests {
         assert_eq!(memory("MemTotal:        2048 kB\nMemFree: 1 kB\n"), Some(2 * 1024 * 1024));
         assert_eq!(memory("MemTotal:"), None);
         assert_eq!((bytes("1048576\n"), bytes("max\n"), bytes("")), (Some(1_048_576.0), None, None));
+        assert_eq!(bytes("9223372036854771712\n"), None);
         assert_eq!((cores("150000 100000\n"), cores("max 100000\n"), cores("1 0")), (Some(1.5), None, None));
-        let found = groups("1:name=x:/y\n0::/a/b\n");
-        assert_eq!(found, ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"].map(PathBuf::from));
-        assert!(groups("1:memory:/y\n").is_empty());
+        let cgroup = "4:memory:/c\n1:name=x:/y\n0::/a/b\n";
+        let paths = |texts: &[&str]| texts.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(
+            of_groups(cgroup, "", "m"),
+            paths(&["/sys/fs/cgroup/a/b/m", "/sys/fs/cgroup/a/m", "/sys/fs/cgroup/m"])
+        );
+        assert_eq!(
+            of_groups(cgroup, "memory", "m"),
+            paths(&["/sys/fs/cgroup/memory/c/m", "/sys/fs/cgroup/memory/m"])
+        );
+        assert!(of_groups("1:name=x:/y\n", "memory", "m").is_empty());
         assert!(machine().cores.is_some());
     }
 

@@ -105,7 +105,7 @@ async fn post(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         ctx: call.ctx.clone(),
         document: Arc::new(document::read_value(&file)?),
         options,
-        may: May::default(),
+        may: May::on(&app, false),
         base: base.filter(|_| !is_trial),
         is_silent: false,
     };

@@ -155,7 +155,7 @@ const CASES: &[Case] = &[
         what: "plugins of source",
         file: "    plugins: [{name: P, plugin_type: source}]\n",
         prune: &[],
-        wanted: &["add plugin P plugin_type=->\"source\" name=->\"P\""],
+        wanted: &["add plugin P name=->\"P\" plugin_type=->\"source\""],
     },
 ];
 

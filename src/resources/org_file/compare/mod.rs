@@ -18,6 +18,8 @@ use super::fault::below;
 use super::plan::{Action, Blocked, Change, FORMAT, FieldChange, Options, Plan, differences, given};
 use super::state::{self, Member, State};
 use crate::api::{Actor, Ctx, InOrganization, Input, Level};
+use crate::app::App;
+use crate::config::Mode;
 use crate::error::{Error, Result, denied, invalid};
 use crate::ids::{OrganizationId, UserId};
 use crate::resources::{members as memberships, organizations, users};
@@ -28,8 +30,15 @@ use crate::store::Tx;
 pub struct May {
     /// Make people and choose identifiers: at the machine only.
     pub make_people: bool,
-    /// Say secrets in the file itself, and that a domain is proved: in seeds of test servers.
+    /// Say secrets in the file itself, and that a domain is proved: on test servers.
     pub say_all: bool,
+}
+
+impl May {
+    /// What whoever applies a file to this server may do: over the network, or at the machine.
+    pub fn on(app: &App, is_at_machine: bool) -> May {
+        May { make_people: is_at_machine, say_all: app.config.mode() == Some(Mode::Test) }
+    }
 }
 
 /// What is to be planned.
@@ -132,9 +141,9 @@ pub(super) fn plan(ctx: &Ctx, tx: &Tx, wanted: &Wanted<'_>) -> Result<Planned> {
         planner.organization(entry, state)?;
     }
     planner.keys()?;
-    if !wanted.document.test_server.is_empty() && !wanted.may.say_all {
+    if !wanted.document.test_server.is_empty() {
         let names: Vec<&str> = wanted.document.test_server.keys().map(String::as_str).collect();
-        planner.note(format!("{} are for test servers, and left out here", names.join(", ")));
+        planner.note(format!("{} are for seeds of test servers, and left out here", names.join(", ")));
     }
     planner.plan.sum_up();
     Ok(Planned { plan: planner.plan, steps: planner.steps })
