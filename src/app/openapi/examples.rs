@@ -42,6 +42,7 @@ const VALUES: &[(&str, &str)] = &[
     ("effective_membership_level", "8"),
     ("email", r#""grace@example.com""#),
     ("feature_flags_access_level", "37"),
+    ("file", r#"{"orgd": 1, "organizations": [{"slug": "acme", "name": "Acme"}]}"#),
     ("finished_at", r#""2026-01-15T10:30:02.000000Z""#),
     ("first_name", r#""Grace""#),
     ("format", r#""csv""#),
