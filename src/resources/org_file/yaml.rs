@@ -376,7 +376,7 @@ mod tests {
     fn words_mean_what_yaml_1_2_says() {
         let text = "[no, yes, on, True, ~, null, '', 007, -0, 0x1F, 0o17, 1e3, .5, 1., +2, 1.2.3, 2026-01-01, !!str 7, \"8\"]";
         let wanted =
-            r#"["no","yes","on",true,null,null,"",7,-0,31,15,1e3,0.5,1,2,"1.2.3","2026-01-01","7","8"]"#;
+            r#"["no","yes","on",true,null,null,"",7,-0,31,15,1e+3,0.5,1,2,"1.2.3","2026-01-01","7","8"]"#;
         assert_eq!(value(text).to_string(), wanted);
     }
 
