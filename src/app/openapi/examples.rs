@@ -72,6 +72,7 @@ const VALUES: &[(&str, &str)] = &[
         r#"{"type": "projects", "projects": [{"id": 1, "name": "Website"}]}"#,
     ),
     ("organization API key.id", r#""7Qz0Lr4Nc1""#),
+    ("organization file.format", "1"),
     ("organization_name", r#""Acme""#),
     ("otpauth_url", r#""otpauth://totp/orgd:grace@example.com?secret=JBSWY3DPEHPK3PXP&issuer=orgd""#),
     ("password", r#""a-long-Passphrase""#),
