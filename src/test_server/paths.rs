@@ -214,6 +214,16 @@ impl fmt::Display for Glob {
     }
 }
 
+/// Three paths, each with GET and POST, for unit tests of what matches paths.
+#[cfg(test)]
+pub(super) fn few_paths() -> KnownPaths {
+    let known = KnownPaths::default();
+    let paths = ["/api/a/", "/api/a/{id}/", "/api/b/"];
+    let all = paths.iter().flat_map(|path| ["GET", "POST"].map(|method| (method, (*path).to_owned())));
+    known.know(all);
+    known
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

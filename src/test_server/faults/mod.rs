@@ -275,14 +275,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn known() -> KnownPaths {
-        let known = KnownPaths::default();
-        let paths = ["/api/a/", "/api/a/{id}/", "/api/b/"];
-        let all = paths.iter().flat_map(|path| ["GET", "POST"].map(|method| (method, (*path).to_owned())));
-        known.know(all);
-        known
-    }
+    use crate::test_server::paths::few_paths as known;
 
     fn faults(rules: &Value) -> Faults {
         let faults = Faults::default();

@@ -339,14 +339,7 @@ mod tests {
     use super::super::tests::arrival;
     use super::super::{Content, Journal, Limits};
     use super::*;
-
-    fn known() -> KnownPaths {
-        let known = KnownPaths::default();
-        let paths = ["/api/a/", "/api/a/{id}/", "/api/b/"];
-        let all = paths.iter().flat_map(|path| ["GET", "POST"].map(|method| (method, (*path).to_owned())));
-        known.know(all);
-        known
-    }
+    use crate::test_server::paths::few_paths as known;
 
     fn journal() -> Journal {
         let journal = Journal::new(Limits::SERVER);
