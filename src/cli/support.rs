@@ -4,7 +4,7 @@ use orgd::config::Setting;
 use orgd::control::Request;
 use serde_json::Value;
 
-use super::data::{DataOption, ask_lines};
+use super::data::{DataOption, ask_line};
 use super::{CommandResult, print_json, settings};
 
 #[derive(clap::Args)]
@@ -18,13 +18,7 @@ pub(super) struct Wanted {
 
 /// Prints the report of the server that holds the file or, where none does, of the file and of the settings here.
 pub(super) async fn run(Wanted { file, json }: Wanted) -> CommandResult {
-    let mut found = None;
-    let take = |line: Value| {
-        found = Some(line);
-        Ok(())
-    };
-    ask_lines(&file.data, Request::Support, take).await?;
-    let mut report = found.ok_or("the answer is empty")?;
+    let mut report = ask_line(&file.data, Request::Support).await?;
     if report["settings"].is_null() {
         let here: Vec<Setting> = settings::of_environment()?.into_iter().map(Setting::redacted).collect();
         report["settings"] = serde_json::to_value(here).map_err(|cause| cause.to_string())?;
