@@ -2,9 +2,12 @@
 
 mod accounts;
 mod demo;
+mod files;
 mod listed;
+mod machine;
 pub mod overview;
 mod serving;
+pub mod support;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -29,6 +32,7 @@ use crate::store::{Storage, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
 pub use accounts::{Deleted, delete_user, make_owner, set_active, set_operator};
 pub use demo::{Demo, demo};
+pub use files::{apply_file, export_file};
 pub use listed::{OrganizationSummary, UserSummary, each_organization, each_user};
 use serving::Gate;
 pub use serving::Serving;
@@ -220,7 +224,7 @@ pub async fn bootstrap(app: &Arc<App>, owner: BootstrapOwner) -> Result<Bootstra
 /// What the operator's commands run with.
 fn ctx(app: &App) -> Ctx {
     let source = Source { client: Some("orgd admin".into()), ..Source::default() };
-    app.ctx(String::new(), Actor::Operator, source)
+    app.ctx(String::new(), Actor::Operator(None), source)
 }
 
 fn make_first_owner(
@@ -280,7 +284,7 @@ fn by_address(tx: &Tx, email: &str) -> Result<UserId> {
 /// # Errors
 /// Nobody has the address.
 pub async fn reset_link(app: &Arc<App>, email: String) -> Result<String> {
-    let ctx = Ctx { origin: format!("http://{}", app.config.listen), ..ctx(app) };
+    let ctx = Ctx { origin: app.own_address(), ..ctx(app) };
     app.store.write(move |tx| users::reset_link(&ctx, tx, by_address(tx, &email)?)).await
 }
 

@@ -14,6 +14,18 @@ type Outcome<T> = Result<T, String>;
 
 const BEGINNING: &str = "orgd-";
 const ENDING: &str = ".redb";
+/// What stands before the ending of one that somebody wanted.
+const BY_HAND: &str = "-by-hand";
+/// For so long, none is removed that somebody wanted.
+const BY_HAND_SECONDS: i64 = 7 * 24 * 60 * 60;
+
+/// Why a backup is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    Schedule,
+    /// Somebody wanted it.
+    ByHand,
+}
 
 /// A backup in the folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,18 +33,24 @@ pub struct Kept {
     pub name: String,
     pub path: PathBuf,
     pub taken: Time,
+    pub occasion: Occasion,
     pub bytes: u64,
 }
 
 /// The name of a backup of this moment.
-pub fn name_of(taken: Time) -> String {
+pub fn name_of(taken: Time, occasion: Occasion) -> String {
     let seconds = Time(0).plus_seconds(taken.unix_seconds());
-    format!("{BEGINNING}{}{ENDING}", stamp(seconds))
+    let word = if occasion == Occasion::ByHand { BY_HAND } else { "" };
+    format!("{BEGINNING}{}{word}{ENDING}", stamp(seconds))
 }
 
-/// The moment in a backup's name; `None` for all other files.
-fn taken(name: &str) -> Option<Time> {
+/// What a backup's name says of it; `None` for all other files.
+fn read_name(name: &str) -> Option<(Time, Occasion)> {
     let text = name.strip_prefix(BEGINNING)?.strip_suffix(ENDING)?;
+    let (text, occasion) = match text.strip_suffix(BY_HAND) {
+        Some(text) => (text, Occasion::ByHand),
+        None => (text, Occasion::Schedule),
+    };
     let part = |range: std::ops::Range<usize>| text.get(range);
     let time = format!(
         "{}-{}-{}T{}:{}:{}Z",
@@ -43,7 +61,8 @@ fn taken(name: &str) -> Option<Time> {
         part(11..13)?,
         part(13..15)?
     );
-    Time::parse(&time).filter(|time| name_of(*time) == name)
+    let time = Time::parse(&time).filter(|time| name_of(*time, occasion) == name)?;
+    Some((time, occasion))
 }
 
 /// The backups in the folder, the newest first.
@@ -56,10 +75,10 @@ pub fn list(folder: &Path) -> Outcome<Vec<Kept>> {
     for entry in std::fs::read_dir(folder).map_err(cannot)? {
         let entry = entry.map_err(cannot)?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let Some(taken) = taken(&name) else { continue };
+        let Some((taken, occasion)) = read_name(&name) else { continue };
         // One that is removed meanwhile is none.
         let Some(about) = entry.metadata().ok().filter(std::fs::Metadata::is_file) else { continue };
-        found.push(Kept { name, path: entry.path(), taken, bytes: about.len() });
+        found.push(Kept { name, path: entry.path(), taken, occasion, bytes: about.len() });
     }
     found.sort_by_key(|kept| std::cmp::Reverse(kept.taken));
     Ok(found)
@@ -144,14 +163,22 @@ pub fn find(folder: &Path, name: &str) -> Option<Kept> {
     list(folder).ok()?.into_iter().find(|kept| kept.name == name)
 }
 
-/// Removes the backups that are kept no longer, and says which.
+/// Removes the backups that are kept no longer, and says which. Those that somebody wanted are kept for a week, and
+/// then by the same tiers as the others, but apart from them: neither takes the place of the other.
 ///
 /// # Errors
 /// One sentence for the operator.
 pub fn thin_out(folder: &Path, keep: &Keep) -> Outcome<Vec<String>> {
     let all = list(folder)?;
+    let newest = all.first().map(|kept| kept.taken);
+    let (by_hand, scheduled): (Vec<Kept>, Vec<Kept>) =
+        all.into_iter().partition(|kept| kept.occasion == Occasion::ByHand);
+    let is_recent =
+        |kept: &Kept| newest.is_some_and(|newest| newest < kept.taken.plus_seconds(BY_HAND_SECONDS));
+    let over = by_hand.iter().filter(|kept| !is_recent(kept) && !is_kept(&by_hand, kept, keep));
+    let over = over.chain(scheduled.iter().filter(|kept| !is_kept(&scheduled, kept, keep)));
     let mut removed = Vec::new();
-    for kept in all.iter().filter(|kept| !is_kept(&all, kept, keep)) {
+    for kept in over {
         std::fs::remove_file(&kept.path)
             .map_err(|cause| format!("cannot remove {}: {cause}", kept.path.display()))?;
         removed.push(kept.name.clone());
@@ -203,14 +230,21 @@ mod tests {
 
     fn kept(time: &str) -> Kept {
         let taken = Time::parse(time).unwrap();
-        Kept { name: name_of(taken), path: PathBuf::new(), taken, bytes: 0 }
+        let occasion = Occasion::Schedule;
+        Kept { name: name_of(taken, occasion), path: PathBuf::new(), taken, occasion, bytes: 0 }
     }
 
     #[test]
     fn a_name_says_when_and_others_are_none() {
-        let name = name_of(Time::parse("2026-11-27T00:50:12.5Z").unwrap());
-        assert_eq!(name, "orgd-20261127T005012Z.redb");
-        assert_eq!(taken(&name), Time::parse("2026-11-27T00:50:12Z"));
+        let second = Time::parse("2026-11-27T00:50:12Z").unwrap();
+        for (occasion, wanted) in [
+            (Occasion::Schedule, "orgd-20261127T005012Z.redb"),
+            (Occasion::ByHand, "orgd-20261127T005012Z-by-hand.redb"),
+        ] {
+            let name = name_of(Time::parse("2026-11-27T00:50:12.5Z").unwrap(), occasion);
+            assert_eq!(name, wanted);
+            assert_eq!(read_name(&name), Some((second, occasion)));
+        }
         for other in [
             "orgd-20261127T005012Z.redb.part",
             "orgd-20261127T005012Z.redb.key",
@@ -219,10 +253,42 @@ mod tests {
             "orgd-20261127x005012Z.redb",
             "orgd-2026é127T005012Z.redb",
             "orgd-.redb",
+            "orgd-by-hand.redb",
+            "orgd-20261127T005012Z-by-hand-by-hand.redb",
+            "orgd-20261127T005012Z-by-foot.redb",
             "orgd.redb",
         ] {
-            assert_eq!(taken(other), None, "{other}");
+            assert_eq!(read_name(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn neither_kind_of_backup_takes_the_place_of_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |time: &str| Time::parse(&format!("2026-11-{time}:00Z")).unwrap();
+        let (day, hand) = (Occasion::Schedule, Occasion::ByHand);
+        let all = [
+            ("27T13:00", day, true),
+            ("27T12:00", hand, true),
+            ("27T11:00", hand, true),
+            ("27T10:00", day, false),
+            ("26T10:00", day, true),
+            // A week before the newest of all, and a second more.
+            ("20T13:01", hand, true),
+            ("20T13:00", hand, false),
+            ("10T13:00", hand, false),
+            ("09T13:00", day, false),
+        ];
+        for (time, occasion, _) in all {
+            std::fs::write(folder.path().join(name_of(at(time), occasion)), "x").unwrap();
+        }
+        let removed = thin_out(folder.path(), &"2d".parse().unwrap()).unwrap();
+        let wanted: Vec<String> =
+            all.iter().filter(|one| !one.2).map(|(time, occasion, _)| name_of(at(time), *occasion)).collect();
+        let mut sorted = removed.clone();
+        sorted.sort();
+        sorted.reverse();
+        assert_eq!(sorted, wanted);
     }
 
     #[test]

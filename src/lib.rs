@@ -44,25 +44,28 @@ use std::sync::Arc;
 
 use app::App;
 pub use http::Listeners;
+pub use resources::org_file;
 
-/// Serves on the listeners until `stop` comes; then requests under way finish and background work ends.
-pub async fn serve(app: Arc<App>, listeners: impl Into<Listeners>, stop: impl Future<Output = ()>) {
-    let mut listeners = listeners.into();
-    let mut stop = pin!(stop);
-    if app.test_server.is_some() {
-        match forks::serve(Arc::clone(&app), listeners, stop.as_mut()).await {
-            Ok(()) => return,
-            Err(returned) => listeners = returned,
-        }
+/// Serves on the listeners until `stop` comes; then requests under way finish and background work ends. Returns the server
+/// with its newest data: after a reset that is another one.
+pub async fn serve(
+    app: Arc<App>,
+    listeners: impl Into<Listeners>,
+    stop: impl Future<Output = ()>,
+) -> Arc<App> {
+    if let Some(server) = &app.test_server {
+        routes::introduce(&server.paths);
     }
+    let mut stop = pin!(stop);
+    let listeners = match app.test_server {
+        None => listeners.into(),
+        Some(_) => match forks::serve(&app, listeners.into(), stop.as_mut()).await {
+            Ok(newest) => return newest,
+            Err(returned) => returned,
+        },
+    };
     let mut tasks = background::start(&app);
-    http::serve(http::Served::One(app), listeners, stop).await;
+    http::serve(http::Served::One(Arc::clone(&app)), listeners, stop).await;
     tasks.shutdown().await;
-}
-
-/// The server with its newest data, after a reset that of its last one; `app` itself unless it was reset.
-pub async fn newest(app: &Arc<App>) -> Arc<App> {
-    let forks = app.forks.get().and_then(|of| Some((of.kept_by.upgrade()?, &of.id)));
-    let Some((forks, id)) = forks else { return Arc::clone(app) };
-    forks.app(id).await.unwrap_or_else(|_| Arc::clone(app))
+    app
 }

@@ -2,6 +2,7 @@
 //! does not pay for a system call of its own.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -203,6 +204,26 @@ pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
     lines.push(text.as_bytes());
 }
 
+/// Places in the sources that warnings are counted of; there are not many more.
+const PLACES_MAX: usize = 200;
+
+/// How often each place in the sources has warned, or said that something failed.
+static WARNED: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// How often each place in the sources has warned, or said that something failed, since the process began. Nothing of
+/// what was said is among it.
+pub fn warned() -> BTreeMap<String, u64> {
+    WARNED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn note_place(about: &tracing::Metadata<'_>) {
+    let place = format!("{} {}:{}", about.level(), about.target(), about.line().unwrap_or_default());
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    if warned.len() < PLACES_MAX || warned.contains_key(&place) {
+        *warned.entry(place).or_default() += 1;
+    }
+}
+
 /// Writes what waits when it is dropped.
 pub struct Flush(Arc<Lines>);
 
@@ -272,10 +293,14 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 
     fn make_writer_for(&'a self, about: &tracing::Metadata<'_>) -> LineWriter<'a> {
-        match *about.level() {
-            tracing::Level::ERROR => metrics::ERRORS.one(),
-            tracing::Level::WARN if about.target() != "security" => metrics::WARNINGS.one(),
-            _ => {}
+        let counter = match *about.level() {
+            tracing::Level::ERROR => Some(&metrics::ERRORS),
+            tracing::Level::WARN if about.target() != "security" => Some(&metrics::WARNINGS),
+            _ => None,
+        };
+        if let Some(counter) = counter {
+            counter.one();
+            note_place(about);
         }
         self.make_writer()
     }

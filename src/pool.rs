@@ -45,6 +45,8 @@ pub enum Account {
     Exports,
     /// Plugins that are got from elsewhere.
     Installs,
+    /// Backups that the server makes.
+    Backups,
 }
 
 impl Account {
@@ -57,6 +59,7 @@ impl Account {
         match self {
             Account::Address(_) | Account::Installs => all / 4 * 3,
             Account::Exports => all / 3 * 2,
+            Account::Backups => all / 4,
         }
     }
 }

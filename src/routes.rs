@@ -9,6 +9,8 @@ use crate::app::Route;
 use crate::app::route::{Format, Needs, Protocol, Refuse, Slash};
 use crate::metrics::PathRequests;
 use crate::resources;
+use crate::test_server::conceal;
+use crate::test_server::paths::KnownPaths;
 
 /// The routes of one path.
 pub struct PathNode {
@@ -109,6 +111,26 @@ impl PathNode {
         text
     }
 
+    /// The path of a request, without the parameters that may open something.
+    pub fn path_without_secrets(&self, path: &str, params: &Params) -> String {
+        // What names a file opens nothing.
+        const OF_FILES: [&str; 2] = ["file", "version"];
+        let mut all = params.iter().zip(&self.logged);
+        let segments = self.name().trim_end_matches('/').split('/').map(|segment| {
+            if !segment.starts_with('{') {
+                return segment;
+            }
+            match all.next() {
+                Some(((_, value), Logged::Id | Logged::IdOrSlug)) => conceal::segment(value),
+                Some(((name, value), Logged::Never)) if OF_FILES.contains(name) => conceal::segment(value),
+                _ => conceal::CONCEALED,
+            }
+        });
+        let shown = segments.collect::<Vec<_>>().join("/");
+        let slash = if path.ends_with('/') { "/" } else { "" };
+        format!("{shown}{slash}")
+    }
+
     /// Whether a cache may keep its answers: they are the same for everybody, and nothing is changed there.
     pub fn may_be_stored(&self) -> bool {
         self.is_public()
@@ -187,9 +209,19 @@ pub fn table() -> &'static Routes {
     &TABLE
 }
 
+/// Says which routes there are, for programmes of faults and assertions that name their paths.
+pub fn introduce(paths: &KnownPaths) {
+    paths.know(table().routes().map(|route| (route.method.name(), route.path.clone())));
+}
+
 /// The paths that only a development or test server has.
 pub fn control_table() -> &'static Routes {
-    static TABLE: LazyLock<Routes> = LazyLock::new(|| Routes::of(resources::test_server::routes()));
+    static TABLE: LazyLock<Routes> = LazyLock::new(|| {
+        let routes = resources::test_server::routes();
+        #[cfg(feature = "console")]
+        let routes = routes.into_iter().chain(crate::console::dev_routes()).collect();
+        Routes::of(routes)
+    });
     &TABLE
 }
 
@@ -317,10 +349,11 @@ mod tests {
 
     #[test]
     fn an_ordinary_server_has_no_path_that_controls_it() {
-        let is_control = |node: &PathNode| node.is_control() || node.name().starts_with("/_orgd");
+        let is_one = |path: &str| path.starts_with("/_orgd") || path == "/dev" || path.starts_with("/dev/");
+        let is_control = |node: &PathNode| node.is_control() || is_one(node.name());
         assert!(!table().nodes.iter().any(|(_, node)| is_control(node)));
         for (path, node) in &control_table().nodes {
-            assert!(node.is_control() && path.starts_with("/_orgd"), "{path}");
+            assert!(node.is_control() && is_one(path), "{path}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Who started the process and listens to it, if anybody does.
@@ -12,6 +13,8 @@ use std::time::Duration;
 pub struct ServiceManager {
     socket: Option<UnixDatagram>,
     watchdog: Option<Duration>,
+    /// Whether it was told that the server is ready.
+    is_ready: AtomicBool,
 }
 
 impl ServiceManager {
@@ -26,12 +29,36 @@ impl ServiceManager {
             }
         });
         let watchdog = socket.as_ref().and_then(|_| watchdog(variable, std::process::id()));
-        ServiceManager { socket, watchdog }
+        ServiceManager { socket, watchdog, is_ready: AtomicBool::new(false) }
     }
 
     /// How soon it must hear of the process again, where it restarts one that says nothing.
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
+    }
+
+    /// Says that settings are being read again; `say_reloaded` says when that is over. systemd wants to know when it began, in
+    /// microseconds since the machine did.
+    pub fn say_reloading(&self) {
+        if !self.is_ready.load(Ordering::Acquire) {
+            return;
+        }
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
+    /// Says that what was being read again has been read. A server that is not ready yet says so later.
+    pub fn say_reloaded(&self) {
+        if self.is_ready.load(Ordering::Acquire) {
+            self.say("READY=1");
+        }
+    }
+
+    /// Says that the server is ready.
+    pub fn say_ready(&self, status: &str) {
+        self.is_ready.store(true, Ordering::Release);
+        self.say(&format!("READY=1\nSTATUS={status}"));
     }
 
     /// Says lines such as `READY=1`. Where they do not arrive, there is nothing to be done about it.

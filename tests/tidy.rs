@@ -52,6 +52,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cookie::", &["auth", "http"]),
     ("hyper::", &["http", "outbound"]),
     ("hyper_util::", &["http", "outbound"]),
+    ("instant_acme::", &["background", "outbound"]),
     ("lettre::", &["background"]),
     ("matchit::", &["routes"]),
     ("maud::", &["console"]),

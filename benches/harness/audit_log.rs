@@ -122,7 +122,7 @@ async fn fill(app: &Arc<App>, organization: OrganizationId, entries: u32) -> Str
     let mut middle = app.clock.now();
     for first in (0..entries).step_by(AT_ONCE as usize) {
         app.clock.advance(Duration::from_secs(60));
-        let ctx = app.ctx(String::new(), Actor::Operator, Source::default());
+        let ctx = app.ctx(String::new(), Actor::Operator(None), Source::default());
         if first <= entries / 2 {
             middle = ctx.now;
         }

@@ -42,6 +42,8 @@ pub struct Running {
     pub resident_bytes: Option<u64>,
     pub memory_mib: usize,
     pub certificate_ends_at: Option<Time>,
+    /// Why the certificate is not as it should be.
+    pub certificate_in_doubt: Option<String>,
     pub tasks: Vec<TaskState>,
 }
 
@@ -63,7 +65,8 @@ pub fn status(app: &App, is_running: bool) -> Result<Status> {
     let now = app.clock.now();
     let config = &app.config;
     let (checks, waiting, failed) = app.store.read(|tx| {
-        Ok((checks::all(app, tx)?, outbox::waiting(tx)?.len() as u64, outbox::failed(tx)?.len() as u64))
+        let (waiting, failed) = outbox::counts(tx)?;
+        Ok((checks::all(app, tx)?, waiting, failed))
     })?;
     Ok(Status {
         version: env!("ORGD_VERSION").into(),
@@ -95,13 +98,14 @@ fn running(app: &App, now: Time) -> Running {
     Running {
         started_at: app.started_at,
         now,
-        listen: app.config.listen.clone(),
+        listen: app.own_address(),
         connections_open,
         requests_in_flight,
         writes_waiting: app.store.waiting_writes() as u64,
         resident_bytes: process().resident_bytes,
         memory_mib: app.config.memory_mib,
         certificate_ends_at: app.certificates.get().and_then(|certificates| certificates.ends_at()),
+        certificate_in_doubt: app.certificate_in_doubt(),
         tasks: tasks.collect(),
     }
 }

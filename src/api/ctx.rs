@@ -45,8 +45,9 @@ pub enum Actor {
     /// A stranger.
     Nobody,
     User(Caller),
-    /// The operator at the machine, who may do everything.
-    Operator,
+    /// The operator at the machine, who may do everything. What has to be somebody's becomes this user's; there is
+    /// nobody where commands need none.
+    Operator(Option<UserId>),
 }
 
 impl Actor {
@@ -54,7 +55,7 @@ impl Actor {
     pub fn caller(&self) -> Option<&Caller> {
         match self {
             Actor::User(caller) => Some(caller),
-            Actor::Nobody | Actor::Operator => None,
+            Actor::Nobody | Actor::Operator(_) => None,
         }
     }
 }
@@ -74,12 +75,20 @@ impl Ctx {
         self.actor.caller().ok_or_else(unauthenticated)
     }
 
-    /// The calling user.
+    /// The calling user, or the one in whose name the operator makes things.
     ///
     /// # Errors
     /// As for `caller`.
     pub fn user(&self) -> Result<UserId> {
-        Ok(self.caller()?.user)
+        match self.actor {
+            Actor::Operator(Some(user)) => Ok(user),
+            _ => Ok(self.caller()?.user),
+        }
+    }
+
+    /// Whether the user is who calls.
+    pub fn is_caller(&self, user: UserId) -> bool {
+        self.actor.caller().is_some_and(|caller| caller.user == user)
     }
 
     /// The caller's address; that of this machine where the operator acts at it.

@@ -4,7 +4,7 @@
 //! Texts and codes are those of Django REST framework, which PostHog's clients know. Only the first
 //! error is shown, in the order of the list.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{idn, json};
@@ -137,6 +137,23 @@ pub enum Checked {
     Texts(Vec<Option<String>>),
     Integers(Vec<i64>),
     Json(Value),
+}
+
+impl Checked {
+    /// The same as JSON.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Checked::Null => Value::Null,
+            Checked::Text(text) => json!(text),
+            Checked::Boolean(value) => json!(value),
+            Checked::Integer(value) => json!(value),
+            Checked::Uuid(value) => json!(value),
+            Checked::Time(value) => json!(value),
+            Checked::Texts(items) => json!(items),
+            Checked::Integers(items) => json!(items),
+            Checked::Json(value) => value.clone(),
+        }
+    }
 }
 
 /// The values of `body`, each checked by its field. `partial` lets required fields be absent; `from_form` says that
@@ -555,8 +572,6 @@ pub fn python_str(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::api::form::{Field, Form};
 

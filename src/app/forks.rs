@@ -1,4 +1,4 @@
-//! What the paths for snapshots and forks ask of whoever keeps the servers of one process.
+//! What the paths for snapshots and forks want of whoever keeps the servers of one process.
 //!
 //! A fork is a whole server of its own that began as a copy: data, clock, identifiers, faults, names. A snapshot is what a
 //! fork begins with.
@@ -6,14 +6,14 @@
 use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
-use serde::Serialize;
 
 use super::App;
+use crate::clock::Time;
 use crate::error::Result;
 
-/// The server that is there from the start.
+/// The server that was started.
 pub const MAIN: &str = "main";
-/// What `MAIN` was when it began to serve, its seed included.
+/// The snapshot of what it was when it began to serve, its seed included.
 pub const START: &str = "start";
 
 /// Which server of the process this is.
@@ -22,51 +22,67 @@ pub struct ForkOf {
     pub kept_by: Weak<dyn Forks>,
 }
 
+impl ForkOf {
+    /// Whether it is another one than the server that was started.
+    pub fn is_fork(&self) -> bool {
+        self.id != MAIN
+    }
+}
+
 /// A fork that is wanted.
 pub struct WantedFork {
-    /// The snapshot that it begins with; `None` for what the server that is asked holds now.
+    /// The snapshot that it begins with; `None` for what the server is now.
     pub of: Option<String>,
-    /// How long it is there, in seconds.
+    /// How long it is there, in seconds of the machine.
     pub ttl_seconds: u32,
 }
 
-#[derive(Serialize)]
 pub struct ShownSnapshot {
     pub name: String,
+    /// The size of its data.
     pub bytes: u64,
 }
 
-#[derive(Serialize)]
 pub struct ShownFork {
     pub id: String,
     /// `None` for what was never a snapshot.
     pub of: Option<String>,
     pub port: u16,
-    /// Memory that it shares with no other, in bytes.
+    /// When it ends, by the clock of the machine.
+    pub expires_at: Time,
+    /// The memory of the data that differs from what it began with.
     pub own_bytes: u64,
     /// Whether its data is open; a request opens it.
-    pub open: bool,
+    pub is_open: bool,
 }
 
 /// All that there is.
-#[derive(Serialize)]
 pub struct ShownForks {
     pub snapshots: Vec<ShownSnapshot>,
     pub forks: Vec<ShownFork>,
+    /// The memory that they hold, and may hold.
+    pub bytes: u64,
+    pub bytes_max: u64,
 }
 
 /// Who keeps the servers of a process.
 pub trait Forks: Send + Sync {
     fn list(&self) -> ShownForks;
 
-    /// Keeps what a server holds now, in place of a snapshot of that name.
+    /// Keeps what a server is now, in place of a snapshot of that name.
     ///
     /// # Errors
-    /// There is no such server, or no room.
+    /// There is no such server, the name is none that a snapshot may have, or there is no memory.
     fn snapshot(&self, of: &str, name: &str) -> Result<ShownSnapshot>;
 
+    /// Forgets a snapshot; what began with it stays.
+    ///
     /// # Errors
-    /// There is no such snapshot, no room, or no port.
+    /// There is none, or it is that of the start.
+    fn delete_snapshot(&self, name: &str) -> Result<()>;
+
+    /// # Errors
+    /// There is no such snapshot, no memory, or no port.
     fn fork<'a>(&'a self, from: &'a str, wanted: WantedFork) -> BoxFuture<'a, Result<ShownFork>>;
 
     /// Ends a fork, and all that it does. With `is_checked` its data is walked first.
@@ -81,9 +97,6 @@ pub trait Forks: Send + Sync {
     /// There is no such server or snapshot.
     fn reset<'a>(&'a self, id: &'a str, to: Option<&'a str>) -> BoxFuture<'a, Result<()>>;
 
-    /// The server's data, opened if need be.
-    ///
-    /// # Errors
-    /// There is no such server.
-    fn app<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Arc<App>>>;
+    /// The server that was started, with its newest data.
+    fn newest(&self) -> Option<Arc<App>>;
 }

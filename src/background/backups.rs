@@ -9,10 +9,11 @@ use super::exports::BackupStore;
 use super::task::Task;
 use crate::app::App;
 use crate::backup;
-use crate::backup_folder::{self, Desk};
+use crate::backup_folder::{self, Desk, Occasion};
 use crate::clock::Time;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::store::Tx;
 
 /// The task of all backups of the server.
 pub(super) struct Backups {
@@ -28,9 +29,16 @@ impl Backups {
         Some(Backups { folder: config.backups.dir.clone()?, desk: Arc::clone(desk), sent: None })
     }
 
+    /// When the next one is due; `None` where there is none yet.
+    fn due(&self, app: &App) -> Option<Time> {
+        let last = backup_folder::last_good(&self.folder, app.clock.now())?;
+        Some(last.plus_seconds(app.config.backups.every.0))
+    }
+
     async fn make(&self, app: &Arc<App>) -> Result<()> {
+        let occasion = if self.desk.is_wanted() { Occasion::ByHand } else { Occasion::Schedule };
         let busy = self.desk.begin();
-        let made = backup::make_own(app, self.folder.clone()).await.map_err(Error::internal)?;
+        let made = backup::make_own(app, self.folder.clone(), occasion).await.map_err(Error::internal)?;
         drop(busy);
         let backup::Made { path, digest, rows, bytes, seconds, problems, .. } = &made;
         info!(path = %path.display(), %digest, rows, bytes, seconds, "a backup was made and proved");
@@ -67,19 +75,16 @@ impl Task for Backups {
     const EVERY_SECONDS: i64 = 60 * 60;
     const ERROR_BACKOFF_SECONDS: i64 = 5 * 60;
 
-    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
-        let every = app.config.backups.every.0;
-        let due = || {
-            let last = backup_folder::last_good(&self.folder, app.clock.now());
-            last.map(|last| last.plus_seconds(every))
-        };
-        let is_due = due().is_none_or(|due| due <= app.clock.now());
+    async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
+        let is_due = self.due(app).is_none_or(|due| due <= app.clock.now());
         if self.desk.is_wanted() || is_due {
             self.make(app).await?;
         }
-        let next = due();
-        self.send(app).await?;
-        Ok(next)
+        self.send(app).await
+    }
+
+    fn next_due(&self, app: &App, _tx: &Tx) -> Result<Option<Time>> {
+        Ok(self.due(app))
     }
 
     async fn woken(&mut self) {

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::certificates::Certificates;
 use crate::clock::Time;
 use crate::error::Result;
+use crate::store::Tx;
 
 pub(super) struct Refresher(pub(super) Arc<Certificates>);
 
@@ -14,9 +15,13 @@ impl Task for Refresher {
     const NAME: &'static str = "certificate";
     const EVERY_SECONDS: i64 = 5;
 
-    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
-        match self.0.refresh() {
-            Ok(false) => return Ok(None),
+    async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
+        let outcome = self.0.refresh();
+        if self.0.take_call() {
+            self.0.answer();
+        }
+        match outcome {
+            Ok(false) => return Ok(()),
             Ok(true) => tracing::info!("the certificate was read again: new connections get it"),
             // The certificate in use stays, so the task has done its work.
             Err(sentence) => {
@@ -26,6 +31,11 @@ impl Task for Refresher {
         if let Some(sentence) = self.0.doubt(app.clock.now()) {
             tracing::warn!("{sentence}");
         }
+        Ok(())
+    }
+
+    /// Files change when they change.
+    fn next_due(&self, _app: &App, _tx: &Tx) -> Result<Option<Time>> {
         Ok(None)
     }
 

@@ -13,11 +13,15 @@ use super::task::Task;
 use crate::api::idn::ascii_address;
 use crate::app::App;
 use crate::clock::Time;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Mode};
 use crate::error::Result;
-use crate::ids::MailId;
+use crate::ids::{InviteId, MailId};
+use crate::resources::invites;
 use crate::resources::outbox::{self, Mail, Outgoing, Tried};
-use crate::store::TableInfo;
+use crate::store::{TableInfo, Tx};
+use crate::test_server::TestServer;
+use crate::test_server::faults::{Action, CannedBody};
+use crate::test_server::mailbox::SentMail;
 
 type SmtpTransport = AsyncSmtpTransport<Tokio1Executor>;
 
@@ -50,14 +54,27 @@ fn transport(url: &str) -> std::result::Result<SmtpTransport, String> {
 
 /// The task.
 pub(super) struct Mailer {
-    transport: SmtpTransport,
+    transport: Transport,
     from: Mailbox,
 }
 
+/// Where mails go.
+enum Transport {
+    Smtp(Box<SmtpTransport>),
+    /// No further: a test server keeps them for whoever reads them there.
+    Kept,
+}
+
 impl Mailer {
-    /// `None` where no mail server is set.
-    pub(super) fn of(config: &Config) -> Option<Mailer> {
-        let transport = transport(config.smtp_url.as_deref()?).ok()?;
+    /// `None` where no mail is sent.
+    pub(super) fn of(app: &App) -> Option<Mailer> {
+        let config: &Config = &app.config;
+        let transport = match config.smtp_url.as_deref() {
+            // Whatever is set, no mail leaves a test server.
+            _ if config.mode() == Some(Mode::Test) => Transport::Kept,
+            Some(url) => Transport::Smtp(Box::new(transport(url).ok()?)),
+            None => return None,
+        };
         Some(Mailer { transport, from: config.mail_from.parse().ok()? })
     }
 }
@@ -71,14 +88,19 @@ impl Task for Mailer {
     }
 
     /// Sends what is due, a batch at most.
-    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
+    async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
         let now = app.clock.now();
-        let (due, next) = app.store.read(|tx| outbox::due(tx, now, BATCH))?;
-        let is_last_batch = due.len() < BATCH;
+        let (due, _) = app.store.read(|tx| outbox::due(tx, now, BATCH))?;
         for (id, mail) in due {
             self.send(app, id, mail).await?;
         }
-        Ok(if is_last_batch { next } else { Some(now) })
+        Ok(())
+    }
+
+    fn next_due(&self, app: &App, tx: &Tx) -> Result<Option<Time>> {
+        let now = app.clock.now();
+        let (due, next) = outbox::due(tx, now, 1)?;
+        Ok(if due.is_empty() { next } else { Some(now) })
     }
 }
 
@@ -88,18 +110,11 @@ impl Mailer {
         let mut queued_at = mail.created_at;
         let outcome = match app.store.read(|tx| outbox::outgoing(tx, &app.vault, id))? {
             Outgoing::Gone => return Ok(()),
-            Outgoing::Unreadable => Err("its link was sealed with another secret key".to_owned()),
+            Outgoing::Unreadable => Err((true, "its link was sealed with another secret key".to_owned())),
             Outgoing::Ready(mail) => {
                 queued_at = mail.created_at;
-                message(&self.from, id, &mail)
+                self.deliver(app, id, &mail).await
             }
-        };
-        let outcome = match outcome {
-            Ok(message) => self.transport.send(message).await.map(drop).map_err(|cause| {
-                let for_good = cause.is_permanent() && !is_about_the_sender(&cause);
-                (for_good, cause.to_string())
-            }),
-            Err(cause) => Err((true, cause)),
         };
         let tried = match outcome {
             Ok(()) => {
@@ -112,7 +127,54 @@ impl Mailer {
             }
         };
         let now = app.clock.now();
-        app.store.write(move |tx| outbox::settle(tx, id, queued_at, &tried, now)).await
+        let settled = app.store.write(move |tx| outbox::settle(tx, id, queued_at, &tried, now)).await;
+        if let Some(server) = &app.test_server {
+            server.mailbox.tried();
+        }
+        settled
+    }
+
+    /// Hands the mail over; or why not, and whether that is for good.
+    async fn deliver(&self, app: &App, id: MailId, mail: &Mail) -> std::result::Result<(), (bool, String)> {
+        let message = message(&self.from, id, mail).map_err(|cause| (true, cause))?;
+        if let Some(server) = &app.test_server {
+            staged(server, &mail.to).await?;
+        }
+        if let Transport::Smtp(transport) = &self.transport {
+            transport.send(message).await.map_err(|cause| {
+                let for_good = cause.is_permanent() && !is_about_the_sender(&cause);
+                (for_good, cause.to_string())
+            })?;
+        }
+        if let Some(server) = &app.test_server {
+            let invite = InviteId(id.0);
+            let is_invite = app.store.read(|tx| invites::of_mail(tx, &mail.to, invite));
+            let invite = is_invite.ok().flatten().map(|_| invite);
+            let parts = [mail.text.as_str(), &mail.html];
+            server.mailbox.keep(SentMail::new(app.clock.now(), &mail.to, &mail.subject, parts, invite));
+        }
+        Ok(())
+    }
+}
+
+/// What goes wrong with a mail on a test server, where a rule says so.
+async fn staged(server: &TestServer, to: &str) -> std::result::Result<(), (bool, String)> {
+    let Some(fired) = server.faults.meet_mail(to) else { return Ok(()) };
+    server.pause(fired.plan.delay).await;
+    match fired.plan.action {
+        None | Some(Action::Cut(_)) => Ok(()),
+        Some(Action::Answer(answer)) => {
+            let said = match &answer.body {
+                Some(CannedBody::Json(text) | CannedBody::Text(text)) => text.as_str(),
+                None => "as a rule says",
+            };
+            Err((answer.status >= 500, format!("{} {said}", answer.status)))
+        }
+        Some(Action::Reset) => Err((false, "the connection was reset".to_owned())),
+        Some(Action::Silence(time)) => {
+            server.pause(time.min(SMTP_TIMEOUT)).await;
+            Err((false, "the mail server did not answer".to_owned()))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::{PROXY_BASE_LOCAL, ProxyTls};
 use crate::dns::Dns;
 use crate::error::Result;
 use crate::resources::proxy_records::{self, Finding, ProxyRecord, Status};
-use crate::store::TableInfo;
+use crate::store::{TableInfo, Tx};
 
 /// Names that are checked at the same time.
 const BATCH: u64 = 20;
@@ -28,8 +28,12 @@ impl Task for Follower {
         vec![proxy_records::DUE.info()]
     }
 
-    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
-        check_due(app).await
+    async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
+        check_due(app).await.map(drop)
+    }
+
+    fn next_due(&self, app: &App, tx: &Tx) -> Result<Option<Time>> {
+        Ok(proxy_records::due(tx, app.clock.now(), 1)?.1)
     }
 }
 

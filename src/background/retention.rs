@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::task::{Task, remove_in_steps};
+use super::task::{Task, removal_due, remove_in_steps};
 use crate::app::App;
 use crate::clock::Time;
 use crate::config::Exports;
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::metrics;
 use crate::resources::events::{self, Limits};
 use crate::resources::trusted_time::{self, Ahead};
+use crate::store::Tx;
 
 /// The task.
 #[derive(Default)]
@@ -24,7 +25,7 @@ impl Task for Retention {
     const EVERY_SECONDS: i64 = 60;
 
     /// Looks at the clock first: nothing is removed by a time that is not trusted.
-    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
+    async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
         let now = app.clock.now();
         let looked = self.look_at_clock(app, now).await;
         let keep = Keep::of(&app.config.exports);
@@ -35,7 +36,15 @@ impl Task for Retention {
         let kept = app.store.read(events::totals)?;
         metrics::EVENTS_KEPT.set(kept.events);
         metrics::EVENTS_KEPT_BYTES.set(kept.bytes);
-        looked.map(|()| None)
+        looked
+    }
+
+    fn next_due(&self, app: &App, tx: &Tx) -> Result<Option<Time>> {
+        let days = Keep::of(&app.config.exports).days_max;
+        let oldest = if days > 0 { events::oldest(tx)? } else { None };
+        // The end of a day is a part of it.
+        let end = oldest.map(|oldest| Time(oldest.0 + 1).plus_seconds(days * 24 * 60 * 60));
+        Ok(removal_due(end, app.clock.now()))
     }
 }
 

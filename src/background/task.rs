@@ -12,8 +12,9 @@ use crate::app::App;
 use crate::clock::{Clock, Time};
 use crate::error::{Error, Result};
 use crate::resources::Swept;
-use crate::store::{TableInfo, WriteTx};
+use crate::store::{Changes, TableInfo, Tx, WriteTx};
 use crate::task_results::TaskResult;
+use crate::test_server::{Resting, TaskPlace};
 
 /// Work that is done again and again for as long as the server runs.
 pub(super) trait Task: Send + 'static {
@@ -29,8 +30,22 @@ pub(super) trait Task: Send + 'static {
         Vec::new()
     }
 
-    /// Does what is due, and says when something will be due next, if that is known.
-    fn run(&mut self, app: &Arc<App>) -> impl Future<Output = Result<Option<Time>>> + Send;
+    /// Does what is due.
+    fn turn(&mut self, app: &Arc<App>) -> impl Future<Output = Result<()>> + Send;
+
+    /// When something will be due after a turn, if that is known. There is no default: the clock of a test server is
+    /// advanced from one such time to the next.
+    fn next_due(&self, app: &App, tx: &Tx) -> Result<Option<Time>>;
+
+    /// How much of its work is under way outside of its turns.
+    fn under_way(&self) -> usize {
+        0
+    }
+
+    /// What calls for a turn besides tables, as `woken` hears it.
+    fn wakers(&self) -> Vec<Arc<Changes>> {
+        Vec::new()
+    }
 
     /// Ends when something other than a table or the clock calls for the next run.
     fn woken(&mut self) -> impl Future<Output = ()> + Send {
@@ -67,13 +82,23 @@ impl Period {
 
 /// A task of any type, so that the loop is compiled once.
 trait AnyTask: Send {
-    fn run<'a>(&'a mut self, app: &'a Arc<App>) -> BoxFuture<'a, Result<Option<Time>>>;
+    fn turn<'a>(&'a mut self, app: &'a Arc<App>) -> BoxFuture<'a, Result<()>>;
+    fn next_due(&self, app: &App, tx: &Tx) -> Result<Option<Time>>;
+    fn under_way(&self) -> usize;
     fn woken(&mut self) -> BoxFuture<'_, ()>;
 }
 
 impl<T: Task> AnyTask for T {
-    fn run<'a>(&'a mut self, app: &'a Arc<App>) -> BoxFuture<'a, Result<Option<Time>>> {
-        Box::pin(Task::run(self, app))
+    fn turn<'a>(&'a mut self, app: &'a Arc<App>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(Task::turn(self, app))
+    }
+
+    fn next_due(&self, app: &App, tx: &Tx) -> Result<Option<Time>> {
+        Task::next_due(self, app, tx)
+    }
+
+    fn under_way(&self) -> usize {
+        Task::under_way(self)
     }
 
     fn woken(&mut self) -> BoxFuture<'_, ()> {
@@ -83,36 +108,68 @@ impl<T: Task> AnyTask for T {
 
 /// Runs the task as long as the server runs.
 pub(super) fn drive<T: Task>(task: T, app: Arc<App>) -> impl Future<Output = ()> + Send + use<T> {
-    drive_any(Box::new(task), Period::of::<T>(), T::wakes_on(), app)
+    let changed = app.store.watch(&T::wakes_on());
+    let wakers: Vec<_> = [Arc::clone(&changed)].into_iter().chain(Task::wakers(&task)).collect();
+    // At once, so that nobody who looks at the board finds it without the task.
+    let place = app.test_server.as_ref().map(|server| server.tasks.register(T::NAME, wakers.clone()));
+    drive_any(Box::new(task), Period::of::<T>(), Wakers { changed, all: wakers, place }, app)
 }
 
-async fn drive_any(mut task: Box<dyn AnyTask>, period: Period, wakes_on: Vec<TableInfo>, app: Arc<App>) {
-    let changed = app.store.watch(&wakes_on);
+/// What wakes a task.
+struct Wakers {
+    /// A commit that changes one of its tables.
+    changed: Arc<Changes>,
+    all: Vec<Arc<Changes>>,
+    /// Where a test server sees what the task is at.
+    place: Option<TaskPlace>,
+}
+
+async fn drive_any(mut task: Box<dyn AnyTask>, period: Period, wakers: Wakers, app: Arc<App>) {
     loop {
         // What is done outside while its end cannot be stored would be done again.
         app.store.healed().await;
+        let heeded: Vec<u64> = wakers.all.iter().map(|waker| waker.count()).collect();
+        let board = app.test_server.as_ref().map(|server| &server.tasks).zip(wakers.place);
+        if let Some((board, place)) = board {
+            board.begin(place);
+        }
         let started_at = app.clock.now();
-        let due = run_once(&mut *task, period, &app, started_at).await;
+        let Planned { wakes_at, next_due } = run_once(&mut *task, period, &app, started_at).await;
+        if let Some((board, place)) = board {
+            let under_way = task.under_way();
+            board.rest(place, Resting { began_at: started_at, wakes_at, next_due, under_way, heeded });
+        }
         tokio::select! {
-            () = changed.notified() => {}
+            () = wakers.changed.noted() => {}
             () = task.woken() => {}
-            () = wait(&app.clock, started_at, due) => {}
+            () = wait(&app.clock, started_at, wakes_at) => {}
         }
     }
 }
 
-/// Runs the task once and keeps the result; returns when the next run is due.
-async fn run_once(task: &mut dyn AnyTask, period: Period, app: &Arc<App>, started_at: Time) -> Time {
+/// When a task has its next turn.
+struct Planned {
+    wakes_at: Time,
+    /// When something is due, if that is known.
+    next_due: Option<Time>,
+}
+
+/// Runs the task once and keeps the result.
+async fn run_once(task: &mut dyn AnyTask, period: Period, app: &Arc<App>, started_at: Time) -> Planned {
     let stopwatch = Instant::now();
-    let result = AssertUnwindSafe(task.run(app)).catch_unwind().await;
+    let result = AssertUnwindSafe(task.turn(app)).catch_unwind().await;
     let result = result.unwrap_or_else(|_| Err(Error::internal("the task panicked")));
+    let result = result.and_then(|()| app.store.read(|tx| task.next_due(app, tx)));
     if let Err(cause) = &result {
         error!(task = period.name, %cause, "a background task failed");
     }
-    let due = period.next_run(result.as_ref().ok().copied(), started_at, app.clock.now());
+    let next = result.as_ref().ok().copied();
+    let wakes_at = period.next_run(next, started_at, app.clock.now());
+    // What has failed is tried again when its back-off is over.
+    let next_due = next.unwrap_or(Some(wakes_at));
     let outcome = result.map(drop).map_err(|cause| cause.to_string());
     app.task_results.record(period.name, TaskResult { started_at, took: stopwatch.elapsed(), outcome });
-    due
+    Planned { wakes_at, next_due }
 }
 
 /// Waits until `due`, or until the clock was set back to before `started_at`.
@@ -122,6 +179,12 @@ async fn wait(clock: &Clock, started_at: Time, due: Time) {
         clock.until(due).await;
         now = clock.now();
     }
+}
+
+/// When what ends then is removed. What has ended and is there still waits for the clock to be trusted.
+pub(super) fn removal_due(end: Option<Time>, now: Time) -> Option<Time> {
+    const PATIENCE_SECONDS: i64 = 60 * 60;
+    end.map(|end| if end > now { end } else { now.plus_seconds(PATIENCE_SECONDS) })
 }
 
 /// Removes until a step says that nothing more is left. Each step is a write of its own, so that requests
@@ -160,7 +223,11 @@ mod tests {
         const EVERY_SECONDS: i64 = 3600;
         const ERROR_BACKOFF_SECONDS: i64 = 600;
 
-        async fn run(&mut self, _: &Arc<App>) -> Result<Option<Time>> {
+        async fn turn(&mut self, _: &Arc<App>) -> Result<()> {
+            Ok(())
+        }
+
+        fn next_due(&self, _: &App, _: &Tx) -> Result<Option<Time>> {
             Ok(None)
         }
     }

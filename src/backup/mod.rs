@@ -87,12 +87,12 @@ impl Made {
 /// # Errors
 /// One sentence for the operator: there is no such file, it is in use, damaged, or of a newer program.
 pub fn closed(path: &Path, now: Time) -> Outcome<Pinned> {
-    let mut file = open_closed(path)?;
+    let mut file = open_closed(path, CACHE_BYTES)?;
     file.prove().map_err(|cause| cause.to_string())?;
     file.rows(now).map_err(|cause| cause.to_string())
 }
 
-fn open_closed(path: &Path) -> Outcome<ClosedFile> {
+fn open_closed(path: &Path, cache_bytes: usize) -> Outcome<ClosedFile> {
     let shown = path.display();
     match path.metadata() {
         Err(_) => return Err(format!("there is no file at {shown}")),
@@ -100,7 +100,7 @@ fn open_closed(path: &Path) -> Outcome<ClosedFile> {
         Ok(about) if about.len() == 0 => return Err(format!("{shown} is empty")),
         Ok(_) => {}
     }
-    let file = ClosedFile::open(path, CACHE_BYTES).map_err(|cause| cause.to_string())?;
+    let file = ClosedFile::open(path, cache_bytes).map_err(|cause| cause.to_string())?;
     if file.schema() > SCHEMA {
         let schema = file.schema();
         return Err(format!("{shown} has schema {schema} and this orgd knows {SCHEMA}: use a newer orgd"));
@@ -114,11 +114,21 @@ fn open_closed(path: &Path) -> Outcome<ClosedFile> {
 /// # Errors
 /// One sentence for the operator; nothing has the name then that had it not before.
 pub fn make(rows: &mut dyn Rows, place: &Place, key_of: Option<&Path>) -> Outcome<Made> {
+    make_within(rows, place, key_of, CACHE_BYTES)
+}
+
+/// The same, with so much memory for pages, in bytes.
+fn make_within(
+    rows: &mut dyn Rows,
+    place: &Place,
+    key_of: Option<&Path>,
+    cache_bytes: usize,
+) -> Outcome<Made> {
     let started = Instant::now();
     let key = key_of.map(read_key).transpose()?;
     let header = rows.header().clone();
     let contents = place.fill(|part| {
-        let mut file = NewFile::create(part).map_err(|cause| cause.to_string())?;
+        let mut file = NewFile::create_within(part, cache_bytes).map_err(|cause| cause.to_string())?;
         let contents = file.fill(rows).map_err(|cause| cause.to_string())?;
         let note = Note { header: header.clone(), contents };
         let text = serde_json::to_string(&note).map_err(|cause| cause.to_string())?;
@@ -126,7 +136,7 @@ pub fn make(rows: &mut dyn Rows, place: &Place, key_of: Option<&Path>) -> Outcom
         Ok(note.contents)
     })?;
     let proof = place.judge(|part| {
-        let proof = prove(part, header.schema == SCHEMA)?;
+        let proof = proof::prove_within(part, header.schema == SCHEMA, cache_bytes)?;
         proof.equals(&contents)?;
         Ok(proof)
     })?;

@@ -39,8 +39,13 @@ impl Proof {
 /// # Errors
 /// One sentence for the operator.
 pub fn prove(path: &Path, walks: bool) -> Outcome<Proof> {
+    prove_within(path, walks, CACHE_BYTES)
+}
+
+/// The same, with so much memory for pages, in bytes.
+pub(super) fn prove_within(path: &Path, walks: bool, cache_bytes: usize) -> Outcome<Proof> {
     let shown = path.display().to_string();
-    let mut file = open_closed(path)?;
+    let mut file = open_closed(path, cache_bytes)?;
     file.prove().map_err(|cause| cause.to_string())?;
     let note = file.note().map(serde_json::from_str::<Note>).transpose();
     let note = note.map_err(|cause| format!("{shown} says nothing readable of itself: {cause}"))?;
@@ -55,14 +60,19 @@ pub fn prove(path: &Path, walks: bool) -> Outcome<Proof> {
         })?;
     }
     if walks {
-        proof.problems =
-            with_store(path, |store| integrity::check(store).map_err(|cause| cause.to_string()))?;
+        proof.problems = with_store(path, cache_bytes, |store| {
+            integrity::check(store).map_err(|cause| cause.to_string())
+        })?;
     }
     Ok(proof)
 }
 
 /// Opens a closed file as a server would, and writes nothing to it.
-pub(super) fn with_store<T>(path: &Path, look: impl FnOnce(&Store) -> Outcome<T>) -> Outcome<T> {
-    let store = Store::open(Storage::Untouched(path.to_owned()), CACHE_BYTES, registry::tables());
+pub(super) fn with_store<T>(
+    path: &Path,
+    cache_bytes: usize,
+    look: impl FnOnce(&Store) -> Outcome<T>,
+) -> Outcome<T> {
+    let store = Store::open(Storage::Untouched(path.to_owned()), cache_bytes, registry::tables());
     look(&store.map_err(|cause| cause.to_string())?)
 }

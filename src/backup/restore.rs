@@ -172,7 +172,7 @@ fn fitting_key(
     }
     let used = wish.secret_key.as_ref().or(there.as_ref()).or(came.as_ref());
     let vault = used.map(|text| Vault::of(text)).transpose()?;
-    let fit = proof::with_store(part, |store| {
+    let fit = proof::with_store(part, CACHE_BYTES, |store| {
         store.read(|tx| secrets::fit(tx, vault.as_ref())).map_err(|cause| cause.to_string())
     })?;
     if fit == Fit::Differs && !wish.without_key {

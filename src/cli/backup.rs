@@ -11,6 +11,7 @@ use orgd::{vault, yielding_thread};
 use tokio::sync::mpsc;
 
 use super::data::{DataOption, config_of};
+use super::org_file::{self, ToFile};
 use super::{CommandResult, print_json};
 
 /// Pieces of a stream that wait to be taken.
@@ -49,19 +50,22 @@ pub(super) struct Restore {
 
 #[derive(Args)]
 pub(super) struct Export {
-    /// The file to be made.
-    to: PathBuf,
+    /// The file to be made, with --all.
+    #[arg(required_unless_present = "file", requires = "all")]
+    to: Option<PathBuf>,
     #[command(flatten)]
     file: DataOption,
     /// All rows of all tables, one JSON object in a line.
-    #[arg(long, required = true)]
+    #[arg(long, conflicts_with = "file", requires = "to")]
     all: bool,
-    /// Replaces the file where there is one.
-    #[arg(long)]
+    /// Replaces the file where there is one. With --all.
+    #[arg(long, requires = "all")]
     replace: bool,
-    /// Prints one JSON object.
-    #[arg(long)]
+    /// Prints one JSON object. With --all.
+    #[arg(long, requires = "all")]
     json: bool,
+    #[command(flatten)]
+    organizations: ToFile,
 }
 
 /// Runs `work` over all rows of the data file: those that its server streams or, where none holds it, of the file
@@ -190,7 +194,9 @@ fn print_restored(done: &Restored, json: bool) -> CommandResult {
 }
 
 pub(super) async fn export(wanted: Export) -> CommandResult {
-    let Export { to, file: DataOption { data }, all: _, replace, json } = wanted;
+    let Export { to, file, all, replace, json, organizations } = wanted;
+    let Some(to) = to.filter(|_| all) else { return org_file::export(organizations, file).await };
+    let data = file.data;
     is_there(&data)?;
     let place = Place::new(&to, replace, Some(&data))?;
     let made = with_rows(&data, move |rows| backup::export(rows, &place)).await?;

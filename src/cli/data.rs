@@ -50,3 +50,14 @@ pub(super) async fn ask_lines(
     }
     Ok(())
 }
+
+/// The same, for a request that is answered by one line.
+pub(super) async fn ask_line(data: &Path, request: Request) -> Result<Value, String> {
+    let mut found = None;
+    let take = |line: Value| {
+        found = Some(line);
+        Ok(())
+    };
+    ask_lines(data, request, take).await?;
+    found.ok_or_else(|| "the answer is empty".to_owned())
+}

@@ -5,16 +5,14 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use orgd::admin;
 use orgd::config::Config;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::memory::data_of;
 use super::ready::{self, Ready};
-use super::{sentence, serve};
+use super::{seed, serve};
 
 /// Takes the flags of serve; those of `serve --test` are on.
 #[derive(clap::Args)]
@@ -90,10 +88,11 @@ pub(super) async fn run(wanted: Exec) -> Result<ExitCode, String> {
     let mut signals = hear()?;
     let listeners = serve::listeners(&config, listenfd::ListenFd::empty()).await?;
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
+    seed::prepare(&mut config)?;
     let (place, saving) = data_of(&mut config)?.open();
     let app = serve::open(config, place, address).await?;
-    let demo = admin::demo(&app).await.map_err(sentence)?;
-    let ready = Ready::of(&app, serve::secure(&app, certificates), address, demo);
+    let begun = seed::begin(&app).await?;
+    let ready = Ready::of(&app, serve::secure(&app, certificates), address, begun);
     ready.say(app.config.testing.ready, app.config.testing.ready_file.as_deref())?;
     let serving = tokio::spawn(orgd::serve(Arc::clone(&app), listeners, std::future::pending()));
     let mut variables: Vec<(String, String)> =
@@ -105,9 +104,10 @@ pub(super) async fn run(wanted: Exec) -> Result<ExitCode, String> {
     }
     let child = start(&command, variables)?;
     let status = attend(child, &mut signals).await?;
+    let newest = app.newest();
     serving.abort();
     let _ = serving.await;
-    saving.finish(&app)?;
+    saving.finish(&newest)?;
     log.now();
     Ok(code_of(status))
 }
@@ -116,12 +116,12 @@ pub(super) async fn run(wanted: Exec) -> Result<ExitCode, String> {
 fn hear() -> Result<mpsc::UnboundedReceiver<Signal>, String> {
     let (sender, received) = mpsc::unbounded_channel();
     for (kind, name) in [
-        (SignalKind::interrupt(), Signal::SIGINT),
-        (SignalKind::quit(), Signal::SIGQUIT),
-        (SignalKind::terminate(), Signal::SIGTERM),
-        (SignalKind::hangup(), Signal::SIGHUP),
-        (SignalKind::user_defined1(), Signal::SIGUSR1),
-        (SignalKind::user_defined2(), Signal::SIGUSR2),
+        (SignalKind::interrupt(), Signal::INT),
+        (SignalKind::quit(), Signal::QUIT),
+        (SignalKind::terminate(), Signal::TERM),
+        (SignalKind::hangup(), Signal::HUP),
+        (SignalKind::user_defined1(), Signal::USR1),
+        (SignalKind::user_defined2(), Signal::USR2),
     ] {
         let mut stream = signal(kind).map_err(|cause| format!("signals can't be heard: {cause}"))?;
         let sender = sender.clone();
@@ -151,7 +151,7 @@ async fn attend(
     mut child: Child,
     signals: &mut mpsc::UnboundedReceiver<Signal>,
 ) -> Result<ExitStatus, String> {
-    let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(|cause| cause.to_string())?;
+    let pid = Pid::from_child(&child);
     let mut waiting = tokio::task::spawn_blocking(move || child.wait());
     loop {
         tokio::select! {
@@ -162,7 +162,7 @@ async fn attend(
             }
             Some(received) = signals.recv() => {
                 if !has_reached(received) {
-                    let _ = kill(pid, received);
+                    let _ = kill_process(pid, received);
                 }
             }
         }
@@ -171,11 +171,11 @@ async fn attend(
 
 /// Whether the terminal has sent the signal to the command as well, as it does with those of its keys.
 fn has_reached(received: Signal) -> bool {
-    let is_of_keys = [Signal::SIGINT, Signal::SIGQUIT].contains(&received);
+    let is_of_keys = [Signal::INT, Signal::QUIT].contains(&received);
     let terminal = || std::fs::File::open("/dev/tty").ok();
     is_of_keys
-        && terminal().and_then(|terminal| nix::unistd::tcgetpgrp(&terminal).ok())
-            == Some(nix::unistd::getpgrp())
+        && terminal().and_then(|terminal| rustix::termios::tcgetpgrp(&terminal).ok())
+            == Some(rustix::process::getpgrp())
 }
 
 /// The command's exit code; 128 and the number of the signal that ended it.
@@ -198,15 +198,21 @@ pub(crate) fn become_command() -> Option<ExitCode> {
     }
     let (parent, command) = (words.next()?, words.next()?);
     #[cfg(target_os = "linux")]
-    let tied = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
+    let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
     #[cfg(not(target_os = "linux"))]
     let tied = true;
     // It may have ended before the system knew.
-    if !tied || OsString::from(nix::unistd::getppid().to_string()) != parent {
+    if !tied || !is_parent(&parent) {
         return Some(ExitCode::FAILURE);
     }
     let cause = Command::new(&command).args(words).exec();
     eprintln!("orgd: cannot run {}: {cause}", command.display());
     let is_missing = cause.kind() == std::io::ErrorKind::NotFound;
     Some(ExitCode::from(if is_missing { 127 } else { 126 }))
+}
+
+/// Whether the process with this number started this one, and is still there.
+fn is_parent(number: &OsString) -> bool {
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_pid().to_string());
+    parent.is_some_and(|parent| *number == *parent)
 }

@@ -9,21 +9,22 @@ use orgd::config::Config;
 use orgd::resources;
 
 use super::owner::{SETTING_NAMES, sentence_by};
+use super::seed::{self, Begun};
 use super::{CommandResult, sentence};
 
-/// Makes who is to be made at the start, and says how to begin, unless standard output is for programs. Returns the demo
-/// owner of a development server.
-pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> Result<Option<Demo>, String> {
+/// Makes who is to be made at the start, and says how to begin, unless standard output is for programs. Returns what a
+/// development server begins with.
+pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> Result<Begun, String> {
     let is_for_people = app.config.testing.ready.is_none();
     if app.config.mode().is_some() {
-        let demo = admin::demo(app).await.map_err(sentence)?;
-        if let Some(demo) = demo.as_ref().filter(|_| is_for_people) {
+        let begun = seed::begin(app).await?;
+        if let Some(demo) = begun.demo.as_ref().filter(|_| is_for_people) {
             greet_developer(app, scheme, address, demo);
         }
-        return Ok(demo);
+        return Ok(begun);
     }
     greet_operator(app, scheme, address, is_for_people).await?;
-    Ok(None)
+    Ok(Begun { demo: None, seeded: None })
 }
 
 fn greet_developer(app: &App, scheme: &str, address: SocketAddr, demo: &Demo) {

@@ -29,7 +29,7 @@ pub(super) async fn run(wanted: Health) -> CommandResult {
 
 /// Where a server with these settings is reached from its own machine.
 fn address(config: &Config) -> String {
-    let scheme = if config.tls.tls_cert.is_some() { "https" } else { "http" };
+    let scheme = if config.tls.is_on() { "https" } else { "http" };
     let here = |address: SocketAddr| match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
         IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),

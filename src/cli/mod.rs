@@ -14,12 +14,17 @@ mod heartbeat;
 mod licenses;
 mod man;
 mod memory;
+mod org_file;
 mod owner;
+mod ports;
 mod ready;
+mod seed;
 mod serve;
 mod settings;
 mod signals;
 mod status;
+mod support;
+mod target;
 mod test_defaults;
 mod upgrade;
 
@@ -64,6 +69,8 @@ enum Command {
     Config(settings::Settings),
     /// Shows the state of the server that holds the data file, or of the file.
     Status(status::Wanted),
+    /// Prints what a report of an error needs, without names, addresses, paths and secrets.
+    Support(support::Wanted),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),
     /// Brings a data file to the schema of this version, or says what that will do.
@@ -74,10 +81,19 @@ enum Command {
     Backup(backup::Backup),
     /// Puts a backup into the place of the data file, and keeps what was there.
     Restore(backup::Restore),
-    /// Writes all rows as lines of JSON, for other machines and versions to come.
+    /// Writes organizations into a file that can be planned and applied; or all rows as lines of JSON.
     Export(backup::Export),
     /// Makes the data file of what `export --all` has written, and keeps what was there.
     Import(backup::Restore),
+    /// Compares a file of organizations with what is stored, and says what applying it would do: 0 nothing, 2 something.
+    #[command(visible_alias = "diff")]
+    Plan(org_file::PlanOf),
+    /// Brings organizations to what a file says, in one write or not at all.
+    Apply(org_file::Apply),
+    /// Brings a file of organizations into its one form.
+    Fmt(org_file::Fmt),
+    /// Prints the JSON Schema of a kind of file, for editors.
+    Schema(org_file::Schema),
     /// Gives the space that the data file does not use back to the system; no server may hold it.
     Compact(DataOption),
     /// Prints the route table.
@@ -124,23 +140,28 @@ fn whole_command() -> clap::Command {
 pub(crate) async fn run(typed: Typed, sockets: ListenFd) -> Result<ExitCode, String> {
     match typed.command {
         Command::Exec(wanted) => exec::run(*wanted).await,
+        Command::Plan(wanted) => org_file::plan(wanted).await,
         command => run_own(command, &typed.matches, sockets).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
 async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> CommandResult {
     match command {
-        Command::Exec(_) => Ok(()),
-        Command::Serve(config) => serve::run(*config, sockets).await,
+        Command::Exec(_) | Command::Plan(_) => Ok(()),
+        Command::Serve(config) => serve::run(*config, sockets, settings::all(of_serve(matches)?)?).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
-        Command::Config(command) => settings::run(command, matches),
+        Command::Config(command) => settings::run(command, matches).await,
         Command::Status(wanted) => status::run(wanted).await,
+        Command::Support(wanted) => support::run(wanted).await,
         Command::Check(file) => check::run(file.data).await,
         Command::Backup(wanted) => backup::back_up(wanted).await,
         Command::Restore(wanted) => backup::restore(wanted).await,
         Command::Export(wanted) => backup::export(wanted).await,
         Command::Import(wanted) => backup::import(wanted).await,
+        Command::Apply(wanted) => org_file::apply(wanted).await,
+        Command::Fmt(wanted) => org_file::format(&wanted),
+        Command::Schema(wanted) => org_file::schema(&wanted),
         Command::Compact(file) => backup::compact(file.data).await,
         Command::Routes => {
             print!("{}", routes::table().print());
@@ -153,6 +174,11 @@ async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> C
         Command::Man(wanted) => man::run(&wanted),
         Command::Completions(wanted) => completions::run(&wanted),
     }
+}
+
+/// What was typed of the flags of the server.
+fn of_serve(matches: &ArgMatches) -> Result<&ArgMatches, String> {
+    matches.subcommand_matches("serve").ok_or_else(|| "nothing was typed".to_owned())
 }
 
 /// What the operator reads of an error.

@@ -9,9 +9,11 @@ use orgd::admin::Demo;
 use orgd::app::App;
 use orgd::config::ReadyForm;
 use orgd::ids::{OrganizationId, ProjectId, UserId};
+use orgd::resources::org_file::Seeded;
 use serde::Serialize;
 
 use super::CommandResult;
+use super::seed::Begun;
 
 /// What others need to use the server.
 #[derive(Serialize)]
@@ -31,12 +33,16 @@ pub(super) struct Ready {
     pub(super) organization_id: Option<OrganizationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) project: Option<Project>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<Seeded>,
 }
 
 #[derive(Serialize)]
 struct Owner {
     email: String,
-    password: String,
+    /// `None` where somebody else has chosen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
     id: UserId,
 }
 
@@ -47,7 +53,7 @@ pub(super) struct Project {
 }
 
 impl Ready {
-    pub(super) fn of(app: &App, scheme: &str, address: SocketAddr, demo: Option<Demo>) -> Ready {
+    pub(super) fn of(app: &App, scheme: &str, address: SocketAddr, begun: Begun) -> Ready {
         let url = format!("{scheme}://{}", here(address));
         let control = app.test_server.as_ref().map(|_| format!("{url}/_orgd/"));
         let ready = Ready {
@@ -60,11 +66,12 @@ impl Ready {
             owner: None,
             organization_id: None,
             project: None,
+            seed: begun.seeded,
         };
-        let Some(Demo { made, password }) = demo else { return ready };
+        let Some(Demo { made, password }) = begun.demo else { return ready };
         Ready {
             api_key: Some(made.api_key),
-            owner: password.map(|password| Owner { email: made.email, password, id: made.user_id }),
+            owner: Some(Owner { email: made.email, password, id: made.user_id }),
             organization_id: Some(made.organization_id),
             project: Some(Project { id: made.project_id, api_token: made.project_api_token }),
             ..ready

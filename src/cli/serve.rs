@@ -10,8 +10,9 @@ use orgd::app::App;
 use orgd::background::mailer;
 use orgd::certificates::Certificates;
 use orgd::clock::{Clock, Time};
-use orgd::config::{self, ClockStart, Config, Tls};
+use orgd::config::{self, ClockStart, Config, Setting, Tls};
 use orgd::control::{Answering, Listening};
+use orgd::routes;
 use orgd::service_manager::ServiceManager;
 use orgd::store::Storage;
 use orgd::vault::Vault;
@@ -24,25 +25,29 @@ use super::greeting::greet;
 use super::heartbeat;
 use super::memory::data_of;
 use super::ready::{self, Ready};
+use super::seed;
 use super::signals::{StopSignals, ignore_signals};
 
 /// Serves until a signal comes, or the file can't be written any more.
-pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
+pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting>) -> CommandResult {
     let log = logging::start(config.log_format, config.log_level);
     for doubt in config::doubts(&config::names(&super::whole_command())) {
         tracing::warn!("{doubt}");
     }
     let (mut config, certificates) = checked(config)?;
-    ignore_signals(certificates.clone())?;
+    let manager = Arc::new(ServiceManager::of_environment());
+    ignore_signals(certificates.clone(), Arc::clone(&manager))?;
     let closed_input = closed_input(config.testing.exit_with_stdin);
     ready::forget(config.testing.ready_file.as_deref())?;
     // The port comes first: when it is taken, no file has been made.
     let listeners = listeners(&config, sockets).await?;
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
+    seed::prepare(&mut config)?;
     let (place, saving) = data_of(&mut config)?.open();
     let app = open(config, place, address).await?;
+    let _ = app.settings.set(settings.into_iter().map(Setting::redacted).collect());
     let scheme = secure(&app, certificates);
-    let demo = greet(&app, scheme, address).await?;
+    let begun = greet(&app, scheme, address).await?;
     if app.config.trust_proxy.hold_everything() {
         tracing::warn!(
             "--trust-proxy names every address: whoever reaches this server can pose as any other"
@@ -52,15 +57,14 @@ pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
     let mut stops = StopSignals::listen()?;
     announce(&listeners, scheme)?;
     log.now();
-    let ready = Ready::of(&app, scheme, address, demo);
+    let ready = Ready::of(&app, scheme, address, begun);
     ready.say(app.config.testing.ready, app.config.testing.ready_file.as_deref())?;
-    let manager = Arc::new(ServiceManager::of_environment());
-    manager.say(&format!("READY=1\nSTATUS=Listening on {scheme}://{address}"));
+    manager.say_ready(&format!("Listening on {scheme}://{address}"));
     let _heartbeat = heartbeat::start(&app, &manager);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listeners, async { drop(stopped.await) }));
     tokio::select! {
-        () = &mut serving => return Err("the server ended on its own".into()),
+        _ = &mut serving => return Err("the server ended on its own".into()),
         () = stops.next() => tracing::info!("stopping: requests under way may finish; a second signal ends them"),
         () = closed_input => tracing::info!("stopping: standard input was closed"),
         _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
@@ -69,14 +73,14 @@ pub(super) async fn run(config: Config, sockets: ListenFd) -> CommandResult {
     manager.say("STOPPING=1\nSTATUS=Requests under way finish");
     drop(stop);
     answering.as_mut().map(Answering::stop);
-    tokio::select! {
-        () = &mut serving => {}
+    let newest = tokio::select! {
+        newest = &mut serving => newest,
         () = stops.next() => return Err("a second signal came; requests under way were cut off".into()),
-    }
+    };
     if let Some(answering) = answering {
         answering.end().await;
     }
-    saving.finish(&app)?;
+    saving.finish(&newest)?;
     tracing::info!("stopped");
     app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
 }
@@ -94,7 +98,23 @@ pub(super) async fn open(config: Config, place: Storage, address: SocketAddr) ->
         None => {}
     }
     let serving = Serving { is_local: address.ip().is_loopback() };
-    admin::open_to_serve(serving, config, place, Arc::new(clock)).await
+    let app = admin::open_to_serve(serving, config, place, Arc::new(clock)).await?;
+    load_faults(&app)?;
+    Ok(app)
+}
+
+/// Lets go wrong what the file of the settings says.
+fn load_faults(app: &App) -> CommandResult {
+    let (Some(server), Some(file)) = (&app.test_server, &app.config.testing.faults) else { return Ok(()) };
+    routes::introduce(&server.paths);
+    let wrong = |cause: String| format!("--faults {}: {cause}", file.display());
+    let text = std::fs::read(file).map_err(|cause| wrong(cause.to_string()))?;
+    let programme = serde_json::from_slice(&text).map_err(|cause| wrong(cause.to_string()))?;
+    server.faults.load(&server.paths, &programme).map_err(|cause| {
+        let place =
+            cause.envelope().attr.map_or_else(String::new, |attr| format!("{}: ", attr.replace("__", ".")));
+        wrong(format!("{place}{cause}"))
+    })
 }
 
 /// Ends when standard input is closed; never, where nobody wants to know.
@@ -152,9 +172,10 @@ pub(super) async fn listeners(config: &Config, mut passed: ListenFd) -> Result<L
         ));
     }
     let redirect = match (take(&mut passed, 1)?, &config.tls.http_redirect_listen) {
-        (Some(_), _) if config.tls.tls_cert.is_none() => {
+        (Some(_), _) if !config.tls.is_on() => {
             return Err(
-                "systemd passes a second socket on, which would send people on to HTTPS: it needs --tls-cert"
+                "systemd passes a second socket on, which would send people on to HTTPS: it needs --tls-cert or \
+                 --acme-domain"
                     .into(),
             );
         }
@@ -162,11 +183,8 @@ pub(super) async fn listeners(config: &Config, mut passed: ListenFd) -> Result<L
         (None, Some(place)) => Some(listen("--http-redirect-listen", place).await?),
         (None, None) => None,
     };
-    let metrics = match &config.metrics_listen {
-        Some(place) if place.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(listen("--metrics-listen", &format!("127.0.0.1:{place}")).await?)
-        }
-        Some(place) => Some(listen("--metrics-listen", place).await?),
+    let metrics = match config.metrics_place() {
+        Some(place) => Some(listen("--metrics-listen", &place).await?),
         None => None,
     };
     Ok(Listeners { main, redirect, metrics })
@@ -186,14 +204,20 @@ async fn listen(flag: &str, place: &str) -> Result<TcpListener, String> {
 }
 
 fn certificates(tls: &Tls) -> Result<Option<Arc<Certificates>>, String> {
-    let Some((chain, key)) = tls.files()? else { return Ok(None) };
-    Certificates::load(chain, key).map(|certificates| Some(Arc::new(certificates)))
+    let certificates = match tls.files()? {
+        Some((chain, key)) => Certificates::load(chain, key)?,
+        None if tls.acme.is_on() => Certificates::of_authority(tls.acme.domains.clone())?,
+        None => return Ok(None),
+    };
+    Ok(Some(Arc::new(certificates)))
 }
 
 /// Has connections served over TLS where there is a certificate, and returns the scheme.
 pub(super) fn secure(app: &App, certificates: Option<Arc<Certificates>>) -> &'static str {
     let Some(certificates) = certificates else { return "http" };
-    if let Some(sentence) = certificates.doubt(app.clock.now()) {
+    // The task that asks an authority says by itself what it lacks.
+    let doubt = certificates.doubt(app.clock.now()).filter(|_| !certificates.is_of_authority());
+    if let Some(sentence) = doubt {
         tracing::warn!("{sentence}");
     }
     let _ = app.certificates.set(certificates);

@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::ValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, CommandFactory, Subcommand};
-use orgd::config::{self, Config, Origin};
-use serde::Serialize;
+use clap::{Arg, ArgMatches, CommandFactory, Subcommand, value_parser};
+use orgd::config::{self, Config, Every, Keep, Origin, Setting};
 
-use super::{Cli, CommandResult, print_json, serve};
+use super::{Cli, CommandResult, ports, print_json, serve};
 
 #[derive(Subcommand)]
 pub(super) enum Settings {
@@ -27,10 +27,10 @@ pub(super) enum Settings {
 }
 
 /// Runs one of them.
-pub(super) fn run(command: Settings, matches: &ArgMatches) -> CommandResult {
+pub(super) async fn run(command: Settings, matches: &ArgMatches) -> CommandResult {
     match command {
         Settings::Show { json, .. } => show(json, matches),
-        Settings::Check(config) => check(*config),
+        Settings::Check(config) => check(*config).await,
         Settings::Example => {
             print!("{}", example());
             Ok(())
@@ -52,11 +52,14 @@ pub(super) fn file_of(typed: &[OsString]) -> Option<PathBuf> {
     None
 }
 
-fn check(config: Config) -> CommandResult {
+async fn check(config: Config) -> CommandResult {
     for doubt in config::doubts(&config::names(&super::whole_command())) {
         println!("warning: {doubt}");
     }
-    serve::checked(config)?;
+    let (config, _) = serve::checked(config)?;
+    for note in ports::look(&config).await? {
+        println!("note: {note}");
+    }
     println!("a server can start with these settings");
     Ok(())
 }
@@ -80,27 +83,9 @@ fn flags() -> Vec<Arg> {
     all
 }
 
-#[derive(Serialize)]
-struct Shown {
-    /// The variable, or the flag where there is none.
-    name: String,
-    /// `None`: unset.
-    value: Option<String>,
-    /// `flag`, `variable`, `file` with the line, `credential` or `default`.
-    from: String,
-}
-
 fn show(json: bool, matches: &ArgMatches) -> CommandResult {
     let matches = matches.subcommand_matches("config").and_then(|below| below.subcommand_matches("show"));
-    let matches = matches.ok_or("nothing was typed")?;
-    let mut all: Vec<Shown> = flags().iter().map(|flag| shown(flag, matches)).collect();
-    for (name, origin) in config::secrets()? {
-        all.retain(|one| one.name != name || one.value.is_some());
-        if all.iter().all(|one| one.name != name) {
-            let value = origin.is_some().then(|| "set".to_owned());
-            all.push(Shown { name, value, from: origin.unwrap_or_else(|| "default".into()) });
-        }
-    }
+    let all = all(matches.ok_or("nothing was typed")?)?;
     let width = all.iter().map(|one| one.name.len()).max().unwrap_or_default();
     for one in &all {
         if json {
@@ -113,7 +98,52 @@ fn show(json: bool, matches: &ArgMatches) -> CommandResult {
     Ok(())
 }
 
-fn shown(flag: &Arg, matches: &ArgMatches) -> Shown {
+/// Every setting of a server, as these matches of its flags have it; secrets are `set` or unset.
+///
+/// # Errors
+/// A secret cannot be read.
+pub(super) fn all(matches: &ArgMatches) -> Result<Vec<Setting>, String> {
+    let mut all: Vec<Setting> = flags().iter().map(|flag| shown(flag, matches)).collect();
+    for (name, origin) in config::secrets()? {
+        all.retain(|one| one.name != name || one.value.is_some());
+        if all.iter().all(|one| one.name != name) {
+            let value = origin.is_some().then(|| "set".to_owned());
+            let from = origin.unwrap_or_else(|| "default".into());
+            all.push(Setting { name, value, from, is_plain: false });
+        }
+    }
+    Ok(all)
+}
+
+/// Every setting of a server that would be started with the variables and the file alone.
+///
+/// # Errors
+/// A variable has a value that its setting can't take, or a secret cannot be read.
+pub(super) fn of_environment() -> Result<Vec<Setting>, String> {
+    let typed = ["orgd", "serve"].map(OsString::from);
+    let matches = config::fill(super::whole_command(), &typed)?.try_get_matches_from(typed);
+    let matches = matches.map_err(|cause| cause.to_string())?;
+    all(matches.subcommand_matches("serve").ok_or("nothing was typed")?)
+}
+
+/// Whether the setting can hold nothing but a number, a boolean or a choice.
+fn is_plain(flag: &Arg) -> bool {
+    let of_numbers: [ValueParser; 9] = [
+        ValueParser::bool(),
+        value_parser!(u8).into(),
+        value_parser!(u16).into(),
+        value_parser!(u32).into(),
+        value_parser!(u64).into(),
+        value_parser!(i64).into(),
+        ValueParser::new(str::parse::<usize>),
+        value_parser!(Every).into(),
+        value_parser!(Keep).into(),
+    ];
+    let own = flag.get_value_parser().type_id();
+    !flag.get_possible_values().is_empty() || of_numbers.iter().any(|parser| parser.type_id() == own)
+}
+
+fn shown(flag: &Arg, matches: &ArgMatches) -> Setting {
     let id = flag.get_id().as_str();
     let variable = flag.get_env().map(|name| name.to_string_lossy().into_owned());
     let name = variable.clone().unwrap_or_else(|| format!("--{}", flag.get_long().unwrap_or_default()));
@@ -129,7 +159,7 @@ fn shown(flag: &Arg, matches: &ArgMatches) -> Shown {
         Some(Origin::File(path, line)) => format!("file {}:{line}", path.display()),
         None => "default".to_owned(),
     };
-    Shown { name, value, from }
+    Setting { name, value, from, is_plain: is_plain(flag) }
 }
 
 /// A file with every setting as a comment.

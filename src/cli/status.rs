@@ -3,10 +3,9 @@
 use orgd::admin::overview::{Running, Status, TaskState};
 use orgd::clock::Time;
 use orgd::control::Request;
-use serde_json::Value;
 
 use super::CommandResult;
-use super::data::{DataOption, ask_lines};
+use super::data::{DataOption, ask_line};
 use super::print_json;
 
 #[derive(clap::Args)]
@@ -20,16 +19,11 @@ pub(super) struct Wanted {
 
 /// Prints the state. Fails where something needs the operator, so that scripts see it.
 pub(super) async fn run(Wanted { file, json }: Wanted) -> CommandResult {
-    let mut found = None;
-    let take = |line: Value| {
-        if json {
-            print_json(&line)?;
-        }
-        found = Some(serde_json::from_value::<Status>(line).map_err(|cause| cause.to_string())?);
-        Ok(())
-    };
-    ask_lines(&file.data, Request::Status, take).await?;
-    let status = found.ok_or("the answer is empty")?;
+    let line = ask_line(&file.data, Request::Status).await?;
+    if json {
+        print_json(&line)?;
+    }
+    let status: Status = serde_json::from_value(line).map_err(|cause| cause.to_string())?;
     if !json {
         print(&status);
     }
@@ -91,8 +85,10 @@ fn of_server(server: &Running) -> Vec<(&'static str, String)> {
     ];
     let resident = server.resident_bytes.map_or_else(|| "unknown".to_owned(), size);
     lines.push(("memory", format!("{resident} of {} MiB", server.memory_mib)));
-    if let Some(time) = server.certificate_ends_at {
-        lines.push(("certificate", format!("good until {time}")));
+    match (&server.certificate_in_doubt, server.certificate_ends_at) {
+        (Some(doubt), _) => lines.push(("certificate", format!("! {doubt}"))),
+        (None, Some(time)) => lines.push(("certificate", format!("good until {time}"))),
+        (None, None) => {}
     }
     lines.extend(server.tasks.iter().map(|task| ("task", of_task(server, task))));
     lines

@@ -1,5 +1,6 @@
 //! Every setting, from a flag or its `ORGD_*` variable, read once at the start.
 
+mod acme;
 mod backups;
 mod environment;
 mod exports;
@@ -8,6 +9,7 @@ mod memory;
 mod networks;
 mod plugins;
 mod secret;
+mod setting;
 mod testing;
 mod tls;
 
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, ValueEnum};
 use url::Url;
 
+pub use acme::Acme;
 pub use backups::{BackupS3, Backups, Every, Keep, KeepUnit, Tier};
 pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used};
 pub use exports::Exports;
@@ -26,7 +29,8 @@ pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
 pub use networks::{Networks, network_of};
 pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
-pub use secret::{SECRETS, secrets};
+pub use secret::{SECRETS, client_key, secrets};
+pub use setting::Setting;
 pub use testing::{ClockStart, HashCost, Mode, PortRange, ReadyForm, Testing};
 pub use tls::Tls;
 
@@ -123,6 +127,17 @@ pub struct Config {
     /// Folder with the scripts of posthog-js, which are then served below /static/; this program brings none.
     #[arg(long, help_heading = "Network", env = "ORGD_SDK_FOLDER", value_name = "FOLDER")]
     pub sdk_folder: Option<PathBuf>,
+
+    /// Constant answers to what SDKs ask besides sending events, such as feature flags, so that they stay silent; `off`:
+    /// 404.
+    #[arg(
+        long,
+        help_heading = "Network",
+        env = "ORGD_SDK_ANSWERS",
+        default_value = "on",
+        value_name = "on|off"
+    )]
+    pub sdk_answers: Switch,
 
     /// Form of the log.
     #[arg(long, help_heading = "Log", env = "ORGD_LOG_FORMAT", default_value = "text")]
@@ -442,6 +457,11 @@ impl Config {
         self.testing.api_key.is_some() || self.bootstrap.api_key.is_some()
     }
 
+    /// Whether mails are sent, or in test mode kept for whoever reads them there.
+    pub fn sends_mail(&self) -> bool {
+        self.smtp_url.is_some() || self.mode() == Some(Mode::Test)
+    }
+
     /// What a password costs to hash.
     pub fn hash_cost(&self) -> HashCost {
         if self.testing.in_memory { HashCost::Least } else { HashCost::Full }
@@ -494,6 +514,13 @@ impl Config {
         problems
     }
 
+    /// Where metrics are served by themselves: a port alone is on loopback.
+    pub fn metrics_place(&self) -> Option<String> {
+        let place = self.metrics_listen.as_ref()?;
+        let is_port = place.bytes().all(|byte| byte.is_ascii_digit());
+        Some(if is_port { format!("127.0.0.1:{place}") } else { place.clone() })
+    }
+
     /// How many connections one address may have.
     pub fn connections_per_address(&self) -> usize {
         self.connections_per_address_max.unwrap_or(self.connections_max / 4).max(1)
@@ -519,7 +546,7 @@ impl fmt::Debug for Config {
             .field("site_url", &self.site_url)
             .field("open_signup", &self.open_signup)
             .field("rate_limit", &self.rate_limit)
-            .field("mail", &self.smtp_url.is_some())
+            .field("mail", &self.sends_mail())
             .finish_non_exhaustive()
     }
 }

@@ -37,6 +37,14 @@ pub(super) fn secret(name: &str) -> Result<Option<String>, String> {
     secret_of(name, |name| variable(name).map(|(value, _)| value))
 }
 
+/// The key that a client shows to a server.
+///
+/// # Errors
+/// One sentence for the operator: it is given more than once, or a file can't be read.
+pub fn client_key() -> Result<Option<String>, String> {
+    secret_of("ORGD_KEY", |name| variable(name).map(|(value, _)| value))
+}
+
 /// Every secret, and where it comes from if it is set.
 ///
 /// # Errors

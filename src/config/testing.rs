@@ -92,6 +92,10 @@ pub struct Testing {
     #[arg(long, value_name = "FILE")]
     pub save_on_exit: Option<PathBuf>,
 
+    /// Makes what this file says of organizations and people, in place of the demo owner; see docs/organization-file.md.
+    #[arg(long, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
+
     /// Makes every identifier, token and secret a function of this number, of what it is for, and of how many of them
     /// were made before.
     #[arg(long, value_name = "NUMBER")]
@@ -125,6 +129,10 @@ pub struct Testing {
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     pub forks_mib: u64,
 
+    /// Begins with the rules of this file, in JSON, of what is to go wrong.
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+
     /// Prints one line of JSON on standard output as soon as the server accepts connections, and nothing else.
     #[arg(long, value_name = "json")]
     pub ready: Option<ReadyForm>,
@@ -139,6 +147,17 @@ pub struct Testing {
 }
 
 impl Testing {
+    /// Takes the clock that a seed wants, unless the command line has one.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn take_clock(&mut self, wanted: &str) -> Result<(), String> {
+        if self.clock.is_none() {
+            self.clock = Some(clock_start(wanted).map_err(|sentence| format!("seed: clock: {sentence}"))?);
+        }
+        Ok(())
+    }
+
     /// Whether secrets or times can be foretold.
     pub fn is_predictable(&self) -> bool {
         self.ids.is_some() || self.clock.is_some() || self.api_key.is_some() || self.project_token.is_some()
@@ -148,12 +167,14 @@ impl Testing {
     pub(super) fn problems(&self, is_dev: bool) -> Vec<String> {
         let for_dev = [
             ("--in-memory", self.in_memory),
+            ("--seed", self.seed.is_some()),
             ("--ids", self.ids.is_some()),
             ("--clock", self.clock.is_some()),
             ("--api-key", self.api_key.is_some()),
             ("--project-token", self.project_token.is_some()),
             ("--exposed", self.exposed),
             ("--control-host", !self.control_host.is_empty()),
+            ("--faults", self.faults.is_some()),
         ];
         let in_memory = [
             ("--exposed", self.exposed),

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use maud::Markup;
 
 use super::layout::{self, Frame, Group, Item, Person, Theme};
+use super::pages::dev;
 use super::visit::Visit;
 use super::words::Said;
 use crate::api::{InOrganization, Level, Place, Reply};
@@ -108,6 +109,13 @@ impl Visit {
     /// A page without anything around it, for people who need not be signed in.
     pub(super) fn show_bare(&self, title: &str, body: &Markup) -> Reply {
         self.answer(self.frame(title).bare(body))
+    }
+
+    /// A page of a development or test server, for whoever reaches it.
+    pub(super) fn show_dev(&self, title: &str, body: &Markup) -> Reply {
+        let group = Group { title: "Test server", items: dev::items(&self.path) };
+        let frame = Frame { navigation: vec![group], bar: Some(dev::BAR), ..self.frame(title) };
+        self.answer(frame.page(body))
     }
 
     /// The same for a page whose address opens something.

@@ -22,6 +22,11 @@ use crate::app::Route;
 
 pub use refusal::page as refuse;
 
+/// The pages that only a development or test server has.
+pub fn dev_routes() -> Vec<Route> {
+    pages::dev::routes()
+}
+
 /// The routes of all pages and of what they load.
 pub fn routes() -> Vec<Route> {
     let pages = pages::all().into_iter().flat_map(page::Page::into_routes);

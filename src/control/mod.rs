@@ -15,6 +15,7 @@ mod wire;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::resources::org_file::plan::Options;
 pub use client::{Answer, ask, ask_server};
 pub use out::{Gone, Out, Piece, Pieces, pipe};
 pub use place::{is_there, socket_of};
@@ -23,8 +24,11 @@ pub use server::{Answering, Listening};
 
 /// Which program this is; a server of another one is not asked.
 pub const VERSION: &str = env!("ORGD_VERSION");
-/// Longest request, in bytes.
-pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Longest request, in bytes: one with a whole file of an organization.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Streams of all rows at once: each keeps an old state of the data file, and with it the pages that the file could use
+/// again.
+pub const STREAMS_MAX: usize = 2;
 /// Requests that are carried out at once.
 pub const REQUESTS_MAX: usize = 8;
 
@@ -58,6 +62,12 @@ pub enum Request {
     SetActive { email: String, is_active: bool },
     /// A line with the state of the server, or of the file.
     Status,
+    /// A line for a report of an error, without names and secrets.
+    Support,
+    /// Compares a file with what is stored, or applies it: a line with the plan.
+    ApplyFile { file: serde_json::Value, options: Options, base: Option<String>, dry_run: bool },
+    /// Organizations as a file: a line with its text.
+    ExportFile { organizations: Vec<String>, without_ids: bool },
     /// Walks the file: a line with its digest, one for each problem, and one with their number.
     Check,
     /// All rows of one state, as a stream of bytes: see `backup::RowStream`.
@@ -81,6 +91,9 @@ impl Request {
             Request::SetOperator { .. } => "set_operator",
             Request::SetActive { .. } => "set_active",
             Request::Status => "status",
+            Request::Support => "support",
+            Request::ApplyFile { .. } => "apply_file",
+            Request::ExportFile { .. } => "export_file",
             Request::Check => "check",
             Request::Rows => "rows",
         }
@@ -88,7 +101,15 @@ impl Request {
 
     /// Whether it looks only: then a file that no server holds is opened without a write, and proved by its checksums.
     fn leaves_file_untouched(&self) -> bool {
-        matches!(self, Request::Check | Request::Rows | Request::Status)
+        matches!(
+            self,
+            Request::Check
+                | Request::Rows
+                | Request::Status
+                | Request::Support
+                | Request::ExportFile { .. }
+                | Request::ApplyFile { dry_run: true, .. }
+        )
     }
 }
 

@@ -12,6 +12,7 @@ use crate::admin;
 use crate::app::App;
 use crate::backup::RowStream;
 use crate::error::Error;
+use crate::resources::org_file::export::Wish;
 use crate::resources::{integrity, secrets};
 use crate::store::damaged;
 use crate::yielding_thread;
@@ -59,6 +60,14 @@ pub async fn run(app: &Arc<App>, request: Request, out: &Out) -> Result<(), Fail
         Request::SetActive { email, is_active } => Ok(admin::set_active(app, email, is_active).await?),
         // Only a server has connections.
         Request::Status => Ok(out.line(&admin::overview::status(app, app.traffic.get().is_some())?).await?),
+        Request::Support => Ok(out.line(&admin::support::report(app, app.traffic.get().is_some())?).await?),
+        Request::ApplyFile { file, options, base, dry_run } => {
+            Ok(out.line(&admin::apply_file(app, &file, options, base, dry_run).await?).await?)
+        }
+        Request::ExportFile { organizations, without_ids } => {
+            let wish = Wish { organizations, without_ids };
+            Ok(out.line(&json!({"file": admin::export_file(app, &wish)?})).await?)
+        }
         Request::Check => check(app, out).await,
         Request::Rows => rows(app, out).await,
     }

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::place::reach;
 use super::wire::{Envelope, Said, read_line, say, send};
-use super::{Failure, REQUEST_BYTES_MAX, REQUESTS_MAX, Request, VERSION, pipe, run, socket_of};
+use super::{Failure, REQUEST_BYTES_MAX, REQUESTS_MAX, Request, STREAMS_MAX, VERSION, pipe, run, socket_of};
 use crate::app::App;
 
 /// How long a request may take to arrive.
@@ -77,6 +77,7 @@ impl Listening {
         let door = Arc::new(Door {
             app,
             permits: Semaphore::new(REQUESTS_MAX),
+            streams: Semaphore::new(STREAMS_MAX),
             silent: Mutex::default(),
             own_uid: self.own_uid,
         });
@@ -142,6 +143,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 struct Door {
     app: Arc<App>,
     permits: Semaphore,
+    streams: Semaphore,
     /// Those whose request has not arrived, oldest first.
     silent: Mutex<Vec<AbortHandle>>,
     own_uid: u32,
@@ -195,6 +197,9 @@ async fn answer(
     let request = read(&line)?;
     let busy = || format!("{REQUESTS_MAX} requests are under way: try again when one has ended");
     let _permit = door.permits.try_acquire().map_err(|_| busy())?;
+    let is_stream = matches!(request, Request::Rows);
+    let full = |_| format!("{STREAMS_MAX} backups or exports are being made: try again when one has ended");
+    let _stream = is_stream.then(|| door.streams.try_acquire()).transpose().map_err(full)?;
     tracing::info!(request = request.name(), "the operator asks");
     let (out, mut pieces) = pipe();
     let work = async {

@@ -1,196 +1,220 @@
-//! One server of the process: what it holds as long as it is there, and its data while that is open.
+//! One server of the process: what it has as long as it is there, and its data while that is open.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::app::forks::{ForkOf, ShownFork};
-use crate::app::{App, Outside};
+use super::Forks;
+use super::beginning::{Beginning, State};
+use crate::app::forks::{self, ForkOf, MAIN, ShownFork};
+use crate::app::{App, Traffic};
 use crate::background;
-use crate::clock::{Clock, Ids};
+use crate::clock::Time;
 use crate::error::{Error, Result};
-use crate::resources::registry;
-use crate::store::{Frozen, Pages, Storage, Store};
-use crate::test_server::TestServer;
+use crate::test_server::journal::Limits;
 
-/// Pages of an open fork that are kept beside its memory, in bytes.
-const CACHE_BYTES: usize = 256 * 1024;
-/// How long a fork that is to be closed may take to finish what is under way.
-const CLOSE_TIME: Duration = Duration::from_millis(200);
+/// Pages that an open fork keeps beside its data, in bytes.
+const FORK_CACHE_BYTES: usize = 256 * 1024;
+/// How long whoever looks at a fork that is to be closed may take.
+const CLOSE_TIME: Duration = Duration::from_millis(50);
 
-/// What a fork begins with.
-pub(super) struct Beginning {
-    pub(super) data: Frozen,
-    clock: Clock,
-    ids: Ids,
-    test_server: TestServer,
-}
-
-impl Beginning {
-    /// What the server holds now. The data first: identifiers that were drawn since are only passed over.
-    pub(super) fn of(state: &State) -> Beginning {
-        let data = state.pages.freeze();
-        let (clock, ids) = (state.clock.copy(), state.ids.copy());
-        Beginning { data, clock, ids, test_server: state.test_server.copy() }
-    }
-
-    pub(super) fn open(&self) -> State {
-        State {
-            pages: self.data.open(),
-            clock: Arc::new(self.clock.copy()),
-            ids: Arc::new(self.ids.copy()),
-            test_server: Arc::new(self.test_server.copy()),
-        }
-    }
-}
-
-/// What outlives the open data.
-#[derive(Clone)]
-pub(super) struct State {
-    pages: Pages,
-    clock: Arc<Clock>,
-    ids: Arc<Ids>,
-    test_server: Arc<TestServer>,
-}
-
-impl State {
-    /// That of an open server in memory; `None` for any other.
-    pub(super) fn of(app: &App) -> Option<State> {
-        Some(State {
-            pages: app.store.pages()?.clone(),
-            clock: Arc::clone(&app.clock),
-            ids: Arc::clone(&app.ids),
-            test_server: Arc::clone(app.test_server.as_ref()?),
-        })
-    }
-
-    /// Opens the data, with the settings and the secret key of `model`.
-    fn open(&self, model: &App) -> Result<App> {
-        let place = Storage::Memory(self.pages.clone());
-        let store = Store::open(place, CACHE_BYTES, registry::tables())
-            .map_err(|cause| Error::internal(cause.to_string()))?;
-        let outside = Outside {
-            clock: Arc::clone(&self.clock),
-            ids: Arc::clone(&self.ids),
-            test_server: Some(Arc::clone(&self.test_server)),
-        };
-        Ok(model.beside(store, outside))
-    }
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A server whose data is open, and what works on it.
 struct Running {
     app: Arc<App>,
     tasks: Mutex<JoinSet<()>>,
+    /// How many have the server while no request is under way.
+    holders: usize,
 }
 
 impl Running {
     fn start(app: Arc<App>) -> Arc<Running> {
+        if let Some(server) = &app.test_server {
+            server.tasks.clear();
+        }
         let tasks = Mutex::new(background::start(&app));
-        Arc::new(Running { app, tasks })
+        let holders = Arc::strong_count(&app);
+        Arc::new(Running { app, tasks, holders })
     }
 
     async fn end_tasks(&self) {
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         tasks.shutdown().await;
     }
+
+    fn is_used(&self) -> bool {
+        Arc::strong_count(&self.app) > self.holders
+    }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Lets a listener end, and learns that it has.
+pub(super) struct Listening {
+    /// Ends it when dropped.
+    pub(super) stop: oneshot::Sender<()>,
+    pub(super) closed: oneshot::Receiver<()>,
+}
+
+/// When a fork ends.
+#[derive(Clone, Copy)]
+pub(super) struct Expiry {
+    pub(super) at: Instant,
+    pub(super) shown: Time,
 }
 
 pub(super) struct Member {
     pub(super) id: String,
     /// The snapshot that it began with.
-    pub(super) of: Option<String>,
-    pub(super) port: u16,
+    of: Option<String>,
+    pub(super) address: SocketAddr,
     pub(super) beginning: Arc<Beginning>,
+    /// `None`: with the process.
+    expiry: Option<Expiry>,
+    /// Whose settings it has.
+    model: Arc<App>,
+    kept_by: Weak<Forks>,
     state: Mutex<State>,
     running: ArcSwapOption<Running>,
-    /// Held by whoever opens, closes or resets it: its data is open once at the most.
-    turn: tokio::sync::Mutex<()>,
-    /// In milliseconds since `born`.
+    /// Whether it is over. Held by whoever opens, closes or resets it, so that its data is open once at the most.
+    turn: tokio::sync::Mutex<bool>,
+    /// In microseconds since `born`.
     used_at: AtomicU64,
     born: Instant,
-    /// Ends its listener when it is dropped.
-    listening: Mutex<Option<oneshot::Sender<()>>>,
+    listening: Mutex<Option<Listening>>,
+    traffic: OnceLock<Traffic>,
+}
+
+/// What a fork is besides its data.
+pub(super) struct Named {
+    pub(super) id: String,
+    pub(super) of: Option<String>,
+    pub(super) address: SocketAddr,
 }
 
 impl Member {
-    pub(super) fn new(
-        (id, of): (String, Option<String>),
-        port: u16,
-        beginning: Arc<Beginning>,
+    /// The server that was started.
+    pub(super) fn main(
+        model: &Arc<App>,
+        kept_by: Weak<Forks>,
+        address: SocketAddr,
         state: State,
+        beginning: Arc<Beginning>,
     ) -> Member {
         Member {
-            id,
-            of,
-            port,
+            id: MAIN.to_owned(),
+            of: None,
+            address,
             beginning,
+            expiry: None,
+            model: Arc::clone(model),
+            kept_by,
             state: Mutex::new(state),
             running: ArcSwapOption::empty(),
-            turn: tokio::sync::Mutex::default(),
+            turn: tokio::sync::Mutex::new(false),
             used_at: AtomicU64::new(0),
             born: Instant::now(),
             listening: Mutex::default(),
+            traffic: OnceLock::new(),
         }
+    }
+
+    /// A fork beside `self`, closed until its first request.
+    pub(super) fn fork(
+        &self,
+        named: Named,
+        beginning: Arc<Beginning>,
+        expiry: Expiry,
+        listening: Listening,
+    ) -> Member {
+        let state = beginning.open(Limits::FORK);
+        let (model, kept_by) = (&self.model, Weak::clone(&self.kept_by));
+        let member = Member::main(model, kept_by, named.address, state, beginning);
+        Member {
+            id: named.id,
+            of: named.of,
+            expiry: Some(expiry),
+            listening: Mutex::new(Some(listening)),
+            ..member
+        }
+    }
+
+    fn is_main(&self) -> bool {
+        self.id == MAIN
     }
 
     pub(super) fn state(&self) -> State {
         lock(&self.state).clone()
     }
 
-    pub(super) fn listens(&self, stop: oneshot::Sender<()>) {
-        *lock(&self.listening) = Some(stop);
+    /// Is given what counts its connections, once.
+    pub(super) fn counts_by(&self, traffic: Traffic) {
+        if let Some(app) = self.open_app() {
+            let _ = app.traffic.set(Arc::clone(&traffic));
+        }
+        let _ = self.traffic.set(traffic);
     }
 
     /// Begins to serve with data that is open already.
     pub(super) fn run(&self, app: Arc<App>) {
+        self.touch();
         self.running.store(Some(Running::start(app)));
     }
 
-    /// The data, where it is open.
+    /// The server, where its data is open.
     pub(super) fn open_app(&self) -> Option<Arc<App>> {
         let app = self.running.load().as_ref().map(|running| Arc::clone(&running.app))?;
+        if self.is_expired() {
+            return None;
+        }
         self.touch();
         Some(app)
     }
 
-    /// The data, opened if need be.
-    pub(super) async fn app(&self, model: &App, of: impl Fn() -> ForkOf) -> Result<Arc<App>> {
+    /// The server, whose data is opened if need be.
+    pub(super) async fn app(&self) -> Result<Arc<App>> {
         if let Some(app) = self.open_app() {
             return Ok(app);
         }
-        let _turn = self.turn.lock().await;
+        let is_over = self.turn.lock().await;
         if let Some(app) = self.open_app() {
             return Ok(app);
         }
-        let app = self.opened(&self.state(), model, of)?;
+        if *is_over || self.is_expired() {
+            return Err(no_fork(&self.id));
+        }
+        let app = self.opened(&self.state())?;
         self.run(Arc::clone(&app));
-        self.touch();
         Ok(app)
     }
 
-    fn opened(&self, state: &State, model: &App, of: impl Fn() -> ForkOf) -> Result<Arc<App>> {
-        let app = state.open(model)?;
-        let _ = app.forks.set(of());
+    fn opened(&self, state: &State) -> Result<Arc<App>> {
+        let cache = if self.is_main() { self.model.config.budgets().cache } else { FORK_CACHE_BYTES };
+        let mut app = state.open(&self.model, cache)?;
+        app.traffic = self.traffic.clone();
+        let _ = app.address.set(self.address);
+        let kept_by: Weak<dyn forks::Forks> = Weak::clone(&self.kept_by) as Weak<dyn forks::Forks>;
+        let _ = app.forks.set(ForkOf { id: self.id.clone(), kept_by });
         Ok(Arc::new(app))
     }
 
     /// Goes back to a beginning. Whoever has the old data keeps it to their end.
-    pub(super) async fn reset(&self, to: &Beginning, model: &App, of: impl Fn() -> ForkOf) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        let state = to.open();
-        let app = self.opened(&state, model, of)?;
+    pub(super) async fn reset(&self, to: &Beginning) -> Result<()> {
+        let is_over = self.turn.lock().await;
+        if *is_over {
+            return Err(no_fork(&self.id));
+        }
+        let state = to.open(if self.is_main() { Limits::SERVER } else { Limits::FORK });
+        let app = self.opened(&state)?;
         let old = self.running.swap(Some(Running::start(app)));
         let old_state = std::mem::replace(&mut *lock(&self.state), state);
-        old_state.test_server.stop();
+        old_state.stop();
         if let Some(old) = old {
             old.end_tasks().await;
             let_go(old);
@@ -198,15 +222,32 @@ impl Member {
         Ok(())
     }
 
-    /// Ends all that it does.
+    /// Ends all that it does, for good.
     pub(super) async fn end(&self) {
-        let _turn = self.turn.lock().await;
-        drop(lock(&self.listening).take());
-        self.state().test_server.stop();
+        let mut is_over = self.turn.lock().await;
+        *is_over = true;
+        let listening = lock(&self.listening).take();
+        if let Some(Listening { stop, closed }) = listening {
+            drop(stop);
+            let _ = closed.await;
+        }
+        self.stop_waiting();
         if let Some(running) = self.running.swap(None) {
             running.end_tasks().await;
             let_go(running);
         }
+    }
+
+    /// Accepts no connection any more.
+    pub(super) fn stop_listening(&self) {
+        if let Some(Listening { stop, .. }) = lock(&self.listening).take() {
+            drop(stop);
+        }
+    }
+
+    /// Ends what waits there for something else.
+    pub(super) fn stop_waiting(&self) {
+        self.state().stop();
     }
 
     /// Ends what works on the data, which stays as it is.
@@ -217,42 +258,34 @@ impl Member {
         }
     }
 
-    /// Closes the data where nobody has used it for so long; it is opened again by the next request.
-    pub(super) async fn close_idle(&self, time: Duration) {
-        let Ok(_turn) = self.turn.try_lock() else { return };
-        if self.idle_time() < time {
-            return;
+    /// Closes the data unless it is in use; the next request opens it again. Says whether it did.
+    pub(super) async fn close(&self) -> bool {
+        let Ok(_turn) = self.turn.try_lock() else { return false };
+        if self.running.load().as_ref().is_none_or(|running| running.is_used()) || self.state().is_busy() {
+            return false;
         }
-        let Some(mut running) = self.running.swap(None) else { return };
+        let Some(running) = self.running.swap(None) else { return false };
         running.end_tasks().await;
-        let since = Instant::now();
-        loop {
-            match Arc::try_unwrap(running) {
-                Ok(last) if Arc::strong_count(&last.app) == 1 => {
-                    // Closing the file takes the thread for a moment.
-                    let _ = tokio::task::spawn_blocking(move || drop(last)).await;
-                    return;
-                }
-                Ok(last) => running = Arc::new(last),
-                Err(shared) => running = shared,
+        match alone(running).await {
+            Ok(last) => {
+                // Waits for the threads of the file.
+                let _ = tokio::task::spawn_blocking(move || drop(last)).await;
+                true
             }
-            if since.elapsed() > CLOSE_TIME {
-                // A request has it still.
-                self.run(Arc::clone(&running.app));
-                return;
+            Err(shared) => {
+                self.run(Arc::clone(&shared.app));
+                false
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
     /// How long nobody has used it.
     pub(super) fn idle_time(&self) -> Duration {
-        let used_at = Duration::from_millis(self.used_at.load(Ordering::Relaxed));
-        self.born.elapsed().saturating_sub(used_at)
+        self.born.elapsed().saturating_sub(Duration::from_micros(self.used_at.load(Ordering::Relaxed)))
     }
 
     fn touch(&self) {
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.used_at.store(now, Ordering::Relaxed);
     }
 
@@ -260,22 +293,46 @@ impl Member {
         self.running.load().is_some()
     }
 
-    pub(super) fn own_bytes(&self) -> u64 {
-        lock(&self.state).pages.own_bytes()
+    pub(super) fn is_expired(&self) -> bool {
+        self.expiry.is_some_and(|expiry| expiry.at <= Instant::now())
     }
 
     pub(super) fn shown(&self) -> ShownFork {
         ShownFork {
             id: self.id.clone(),
             of: self.of.clone(),
-            port: self.port,
-            own_bytes: self.own_bytes(),
-            open: self.is_open(),
+            port: self.address.port(),
+            expires_at: self.expiry.map_or(Time(i64::MAX), |expiry| expiry.shown),
+            own_bytes: lock(&self.state).pages.bytes_beside(&self.beginning.data),
+            is_open: self.is_open(),
         }
     }
 }
 
-/// Forgets it on a thread that may wait for its writer.
+/// 404 for a name that no fork has.
+pub(super) fn no_fork(id: &str) -> Error {
+    const LETTERS_MAX: usize = 40;
+    let shown: String = id.chars().take(LETTERS_MAX).collect();
+    Error::NotFound(format!("There is no fork \"{shown}\": it was deleted, its time is over, or it never was.").into())
+}
+
+/// What nobody else has, after a moment for those who look.
+async fn alone(mut running: Arc<Running>) -> std::result::Result<Running, Arc<Running>> {
+    let since = Instant::now();
+    loop {
+        running = match Arc::try_unwrap(running) {
+            Ok(last) if Arc::strong_count(&last.app) == 1 => return Ok(last),
+            Ok(last) => Arc::new(last),
+            Err(shared) => shared,
+        };
+        if since.elapsed() > CLOSE_TIME {
+            return Err(running);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Forgets it on a thread that may wait for those of the file.
 fn let_go(running: Arc<Running>) {
     drop(tokio::task::spawn_blocking(move || drop(running)));
 }

@@ -1,13 +1,17 @@
 //! Request bodies: read within limits, then JSON, form or multipart.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
+use super::body_copy::BodyCopy;
 use super::pulse::{self, waiting};
 use super::respond::Memory;
 use crate::api::call::{Body, BodyFault};
@@ -32,15 +36,23 @@ const FORM_FIELD_BYTES: usize = 300;
 /// The body of one request. It is read once: before the caller is known where their key may be in it, else after
 /// they were let in.
 pub(super) struct RequestBody {
-    incoming: Incoming,
+    incoming: ReadBody,
     is_taken: bool,
     /// The memory of what was parsed.
     share: Option<Share>,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming) -> RequestBody {
-        RequestBody { incoming, is_taken: false, share: None }
+    /// `copy` takes what is read.
+    pub(super) fn new(incoming: Incoming, copy: Option<BodyCopy>) -> RequestBody {
+        RequestBody { incoming: ReadBody::new(incoming, copy), is_taken: false, share: None }
+    }
+
+    /// Reads what there is of it for a request that has to wait, up to some size and time; it can be read all the same
+    /// afterwards.
+    pub(super) async fn preload(&mut self) {
+        const TIME_MAX: Duration = Duration::from_secs(5);
+        let _ = timeout(TIME_MAX, waiting(self.incoming.preload())).await;
     }
 
     /// Whether there is one that nobody has read.
@@ -98,6 +110,95 @@ impl RequestBody {
         }
         drop(self.share);
         Box::pin(discard(self.incoming)).await
+    }
+}
+
+/// A body as it comes. A development or test server keeps something of it.
+struct ReadBody {
+    incoming: Incoming,
+    kept: Option<Box<Kept>>,
+}
+
+struct Kept {
+    copy: BodyCopy,
+    /// What was read already, and is read again.
+    begun: VecDeque<Bytes>,
+}
+
+impl ReadBody {
+    fn new(incoming: Incoming, copy: Option<BodyCopy>) -> ReadBody {
+        let kept = copy.map(|mut copy| {
+            if incoming.is_end_stream() {
+                copy.end();
+            }
+            Box::new(Kept { copy, begun: VecDeque::new() })
+        });
+        ReadBody { incoming, kept }
+    }
+
+    fn poll_incoming(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(context);
+        let Some(kept) = &mut self.kept else { return polled };
+        if let Poll::Ready(frame) = &polled {
+            if let Some(Ok(frame)) = frame
+                && let Some(data) = frame.data_ref()
+            {
+                kept.copy.take(data);
+            }
+            if frame.is_none() || self.incoming.is_end_stream() {
+                kept.copy.end();
+            }
+        }
+        polled
+    }
+
+    async fn preload(&mut self) {
+        const BYTES_MAX: usize = 1024 * 1024;
+        let mut read = 0;
+        while read < BYTES_MAX && !self.incoming.is_end_stream() {
+            let frame = std::future::poll_fn(|context| self.poll_incoming(context)).await;
+            let Some(Ok(frame)) = frame else { return };
+            if let (Some(kept), Ok(data)) = (&mut self.kept, frame.into_data()) {
+                read += data.len();
+                kept.begun.push_back(data);
+            }
+        }
+    }
+}
+
+impl hyper::body::Body for ReadBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(kept) = &mut self.kept
+            && let Some(data) = kept.begun.pop_front()
+        {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        self.poll_incoming(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream() && self.kept.as_ref().is_none_or(|kept| kept.begun.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let begun =
+            self.kept.as_ref().map_or(0, |kept| kept.begun.iter().map(Bytes::len).sum::<usize>()) as u64;
+        let left = self.incoming.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(left.lower() + begun);
+        if let Some(upper) = left.upper() {
+            hint.set_upper(upper + begun);
+        }
+        hint
     }
 }
 
@@ -195,7 +296,7 @@ where
 }
 
 /// Whether the rest of a body could be read in good time.
-async fn discard(mut body: Incoming) -> bool {
+async fn discard(mut body: ReadBody) -> bool {
     const BYTES_MAX: u64 = 1024 * 1024;
     const TIME_MAX: Duration = Duration::from_secs(1);
     let reading = async {

@@ -8,7 +8,8 @@ use crate::api::Call;
 use crate::auth::{Credential, Csrf, FoundIn, cookies, hash};
 use crate::error::Result;
 
-const KEY_FIELD: &str = "personal_api_key";
+/// The field of a body, or of the query, that may hold a key.
+pub(super) const KEY_FIELD: &str = "personal_api_key";
 
 /// The key in the `Authorization` header. Another scheme counts as no key.
 pub(super) fn header_key(authorization: Option<&str>) -> Option<Credential> {

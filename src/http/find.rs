@@ -53,7 +53,8 @@ pub(super) fn find(request: &RequestHead<'_>) -> Result<Matched> {
         routes::control_table().find(&path)
     });
     let (node, params) = found.ok_or_else(|| no_path(request, Some(&path)))?;
-    if node.is_page() && !request.app.config.has_console() {
+    let is_page = node.is_page() || (node.is_control() && node.refuse().is_some());
+    if is_page && !request.app.config.has_console() {
         return Err(not_found());
     }
     let method = method_of(&request.parts.method);

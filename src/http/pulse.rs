@@ -30,6 +30,8 @@ pub(super) struct Pulse {
     is_dismissed: AtomicBool,
     /// Whether it was dismissed even if its peer only keeps a request or an answer waiting.
     is_urgent: AtomicBool,
+    /// Whether the connection is to end by a reset.
+    is_to_reset: AtomicBool,
 }
 
 impl Pulse {
@@ -43,6 +45,7 @@ impl Pulse {
             unwanted: Notify::new(),
             is_dismissed: AtomicBool::new(false),
             is_urgent: AtomicBool::new(false),
+            is_to_reset: AtomicBool::new(false),
         })
     }
 
@@ -61,6 +64,16 @@ impl Pulse {
 
     pub(super) fn stall(&self, is_stalled: bool) {
         self.is_stalled.store(is_stalled, Ordering::Relaxed);
+    }
+
+    /// Whether bytes of an answer wait for the peer to read.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection is to end by a reset.
+    pub(super) fn is_to_reset(&self) -> bool {
+        self.is_to_reset.load(Ordering::Relaxed)
     }
 
     /// Whether it can be closed without cutting anything off.
@@ -118,6 +131,16 @@ pub(super) async fn waiting<T>(coming: impl Future<Output = T>) -> T {
         Waiting(pulse)
     });
     coming.await
+}
+
+/// The connection whose request is being answered.
+pub(super) fn current() -> Option<Arc<Pulse>> {
+    CURRENT.try_with(Arc::clone).ok()
+}
+
+/// The connection whose request is being answered ends by a reset, once it ends.
+pub(super) fn reset() {
+    let _ = CURRENT.try_with(|pulse| pulse.is_to_reset.store(true, Ordering::Relaxed));
 }
 
 /// The request that is being answered went forward.

@@ -69,7 +69,7 @@ pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> Ht
     let Some(body) = held(body, memory) else {
         return error(&Error::Busy { retry_after_seconds: RETRY_SECONDS });
     };
-    let mut answer = Response::new(AnswerBody { whole: body, rest: reply.rest });
+    let mut answer = Response::new(AnswerBody::new(body, reply.rest));
     *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     if !empty {

@@ -1,6 +1,6 @@
 //! Accepting connections, within limits, until the server is stopped.
 
-use std::convert::Infallible;
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either};
 use futures_util::{FutureExt, TryFutureExt};
-use hyper::Request;
+use hyper::{HeaderMap, Request};
 use hyper::body::Incoming;
 use hyper::header::HeaderName;
 use hyper::server::conn::{http1, http2};
@@ -26,11 +26,12 @@ use tracing::{debug, warn};
 
 use super::forwarded::{self, Door};
 use super::pulse::{ConnectionPlace, Connections, Pulse};
-use super::respond::{self, HttpResponse};
+use super::observed::Broken;
+use super::respond::HttpResponse;
 use super::tls::shake_hands;
 use super::wire::{Begun, Pieces, Socket, WatchedSocket};
-use super::{headers, metrics_door, service};
-use crate::app::App;
+use super::{metrics_door, service};
+use crate::app::{App, Traffic};
 use crate::config::HEAD_BYTES_MAX;
 use crate::error::Result;
 use crate::metrics;
@@ -85,8 +86,11 @@ pub(crate) enum Served {
 
 /// Chooses the server of each request.
 pub(crate) trait Choose: Send + Sync {
-    /// Whose settings and certificates those of the connections are.
+    /// Whose settings and certificates are those of the connections.
     fn model(&self) -> &Arc<App>;
+
+    /// Learns where it is reached, and what counts its connections.
+    fn listens(&self, address: Option<SocketAddr>, traffic: Traffic);
 
     /// The server with this value of the header `Orgd-Fork`, where nothing has to be waited for.
     fn open(&self, fork: Option<&str>) -> Option<Arc<App>>;
@@ -94,16 +98,45 @@ pub(crate) trait Choose: Send + Sync {
     /// # Errors
     /// There is no such server.
     fn choose<'a>(&'a self, fork: Option<&'a str>) -> BoxFuture<'a, Result<Arc<App>>>;
+
+    /// No connection is accepted any more: whatever waits for something else ends.
+    fn closed(&self);
 }
 
 const ORGD_FORK: HeaderName = HeaderName::from_static("orgd-fork");
 
+/// Which server a request names. What is no text, or several, is the name of none.
+fn named_fork(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut all = headers.get_all(ORGD_FORK).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let first = all.next()?;
+    Some(all.fold(first, |names, name| names + ", " + name))
+}
+
 impl Served {
-    /// Whose settings and certificates those of the connections are.
+    /// Whose settings and certificates are those of the connections.
     fn model(&self) -> &Arc<App> {
         match self {
             Served::One(app) => app,
             Served::Chosen(choose) => choose.model(),
+        }
+    }
+
+    fn listens(&self, address: Option<SocketAddr>, traffic: Traffic) {
+        match self {
+            Served::One(app) => {
+                address.map(|address| app.address.set(address));
+                let _ = app.traffic.set(traffic);
+            }
+            Served::Chosen(choose) => choose.listens(address, traffic),
+        }
+    }
+
+    fn closed(&self) {
+        match self {
+            Served::One(app) => {
+                let _ = app.test_server.as_ref().inspect(|server| server.stop());
+            }
+            Served::Chosen(choose) => choose.closed(),
         }
     }
 
@@ -112,20 +145,20 @@ impl Served {
         &self,
         from: forwarded::Connection,
         request: Request<Incoming>,
-    ) -> impl Future<Output = std::result::Result<HttpResponse, Infallible>> + use<> {
+    ) -> impl Future<Output = std::result::Result<HttpResponse, Broken>> + use<> {
         let choose = match self {
             Served::One(app) => return Either::Left(service::answer(Arc::clone(app), from, request)),
             Served::Chosen(choose) => choose,
         };
-        let fork = headers::text(request.headers().get(ORGD_FORK));
-        if let Some(app) = choose.open(fork) {
+        let fork = named_fork(request.headers());
+        if let Some(app) = choose.open(fork.as_deref()) {
             return Either::Left(service::answer(app, from, request));
         }
-        let (choose, fork) = (Arc::clone(choose), fork.map(str::to_owned));
+        let (choose, fork) = (Arc::clone(choose), fork.map(Cow::into_owned));
         Either::Right(Box::pin(async move {
             match choose.choose(fork.as_deref()).await {
                 Ok(app) => service::answer(app, from, request).await,
-                Err(failure) => Ok(respond::error(&failure)),
+                Err(failure) => Ok(service::refuse_unserved(choose.model(), from, request, &failure).await),
             }
         }))
     }
@@ -134,12 +167,13 @@ impl Served {
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
 pub(crate) async fn serve(served: Served, mut listeners: Listeners, stop: impl Future<Output = ()>) {
     let app = Arc::clone(served.model());
-    let port = listeners.main.local_addr().map_or(0, |address| address.port());
+    let address = listeners.main.local_addr().ok();
+    let port = address.map_or(0, |address| address.port());
     let door = if app.certificates.get().is_some() { Door::Https } else { Door::Http };
     let config = &app.config;
     let connections = Connections::new(config.connections_max, config.connections_per_address());
     let counted = Arc::clone(&connections);
-    let _ = app.traffic.set(Box::new(move || counted.traffic()));
+    served.listens(address, Arc::new(move || counted.traffic()));
     let _metrics = metrics_door::open(&app, listeners.metrics.take());
     let (stopping, _) = watch::channel(());
     let mut stop = pin!(stop);
@@ -177,6 +211,7 @@ pub(crate) async fn serve(served: Served, mut listeners: Listeners, stop: impl F
         }
     }
     drop(listeners);
+    served.closed();
     let time = Duration::from_secs(app.config.drain_seconds_max);
     let _ = stopping.send(());
     // Closed once every connection has let go of its end.

@@ -1,6 +1,5 @@
 //! The journey of one request: find its route, read it, authorize its caller, run the handler; then answer and log.
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use super::find::{Matched, RequestTarget, check_format, find};
 use super::forwarded::{self, Client, Connection, Door};
 use super::head::RequestHead;
 use super::headers::{RequestHeaders, text};
+use super::observed::{Broken, Observed};
 use super::request_log::RequestLog;
 use super::respond::{self, HttpResponse, Memory};
 use super::{accept, control, cors, credentials, redirect};
@@ -33,17 +33,17 @@ use crate::routes::{self, PathNode};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Answers one request. Never fails and never panics.
+/// Answers one request. Never panics, and fails only where a rule of a test server says so.
 ///
 /// What seldom happens is boxed: every request pays for the size of its journey, which is moved about.
 pub(super) async fn answer(
     app: Arc<App>,
     connection: Connection,
     request: Request<Incoming>,
-) -> std::result::Result<HttpResponse, Infallible> {
+) -> std::result::Result<HttpResponse, Broken> {
     let (parts, incoming) = request.into_parts();
     if let Door::Redirect { port } = connection.door {
-        let mut answer = redirect::answer(&parts, &app.config, port);
+        let mut answer = redirect::answer(&parts, &app, port);
         note_mode(&app, &mut answer);
         return Ok(answer);
     }
@@ -52,13 +52,26 @@ pub(super) async fn answer(
     let is_https = client.origin.starts_with("https:");
     let mut log = RequestLog::start(&headers, &client, &app);
     let request = RequestHead { app: &app, parts: &parts, headers, account: Account::of(client.address) };
-    let mut body = RequestBody::new(incoming);
-    let handling = AssertUnwindSafe(handle(&request, client, &mut body, &mut log)).catch_unwind();
-    let outcome = handling.await.unwrap_or_else(|_| Err(Error::internal("a handler panicked")));
-    let mut answer = outcome.unwrap_or_else(|failure| {
-        log.note_error(&failure);
-        refuse(&request, &log, &failure)
-    });
+    let mut observed = Observed::arrive(&request);
+    let mut body = RequestBody::new(incoming, observed.as_ref().map(|observed| observed.copy(&request)));
+    let spoilt = match &mut observed {
+        None => None,
+        Some(observed) => Box::pin(observed.before(&request, &mut body)).await?,
+    };
+    let mut answer = match spoilt {
+        Some(answer) => {
+            let _ = find(&request).inspect(|matched| log.note_target(matched));
+            answer
+        }
+        None => {
+            let handling = AssertUnwindSafe(handle(&request, client, &mut body, &mut log)).catch_unwind();
+            let outcome = handling.await.unwrap_or_else(|_| Err(Error::internal("a handler panicked")));
+            outcome.unwrap_or_else(|failure| {
+                log.note_error(&failure);
+                refuse(&request, &log, &failure)
+            })
+        }
+    };
     let is_at_end = body.finish().await;
     let may_be_stored = log.may_be_stored && log.user.is_none() && answer.status().is_success();
     let headers = answer.headers_mut();
@@ -74,7 +87,28 @@ pub(super) async fn answer(
     }
     note_mode(&app, &mut answer);
     log.finish(parts.method.as_str(), answer.status().as_u16());
-    Ok(answer)
+    match observed {
+        None => Ok(answer),
+        Some(observed) => Box::pin(observed.after(answer, &parts)).await,
+    }
+}
+
+/// Answers a request that is for none of the servers of a process.
+pub(super) async fn refuse_unserved(
+    app: &App,
+    connection: Connection,
+    request: Request<Incoming>,
+    failure: &Error,
+) -> HttpResponse {
+    let (parts, incoming) = request.into_parts();
+    let mut answer = respond::error(failure);
+    let is_at_end = RequestBody::new(incoming, None).finish().await;
+    if parts.version <= Version::HTTP_11 && !is_at_end {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    respond::protect(answer.headers_mut(), false, connection.door == Door::Https);
+    note_mode(app, &mut answer);
+    answer
 }
 
 /// Every answer of a development or test server says what it is.
@@ -125,10 +159,12 @@ async fn handle(
     let matched = matched?;
     log.note_target(&matched);
     let target = matched.target;
-    if target.node.is_control()
-        && let Some(server) = &request.app.test_server
-    {
-        control::judge(server, client.door, request, body)?;
+    if let Some(server) = &request.app.test_server {
+        if target.node.is_control() {
+            control::judge(server, client.door, request, body)?;
+        } else if !request.parts.method.is_safe() {
+            server.clock.note_write();
+        }
     }
     let received = read(request, client, matched, body).await?;
     let mut call = authorize(request, received, log)?;

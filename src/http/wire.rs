@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -87,6 +87,15 @@ impl WatchedSocket {
         match alarm.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for WatchedSocket {
+    fn drop(&mut self) {
+        if self.pulse.as_ref().is_some_and(|pulse| pulse.is_to_reset()) {
+            // Closed so, it tells the peer of a reset and not of an end.
+            let _ = self.stream.set_zero_linger();
         }
     }
 }
@@ -259,9 +268,9 @@ impl Body for Pieces {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let piece = self.left.next(PIECE_BYTES);
+        let piece = ready!(self.left.poll_next(context, PIECE_BYTES));
         if piece.is_some() {
             self.pulse.beat();
         }

@@ -40,6 +40,9 @@ pub static MAILS_SENT: Counter = Counter::new();
 pub static MAILS_POSTPONED: Counter = Counter::new();
 pub static MAILS_REFUSED: Counter = Counter::new();
 
+pub static CERTIFICATES_ISSUED: Counter = Counter::new();
+pub static CERTIFICATES_REFUSED: Counter = Counter::new();
+
 pub static PASSWORDS_WRONG: Counter = Counter::new();
 pub static SECOND_STEPS_WRONG: Counter = Counter::new();
 pub static LOCKED_OUT: Counter = Counter::new();
@@ -49,7 +52,7 @@ pub static PERMISSIONS_REFUSED: Counter = Counter::new();
 pub static WARNINGS: Counter = Counter::new();
 pub static ERRORS: Counter = Counter::new();
 
-static FAMILIES: [CounterFamily; 12] = [
+static FAMILIES: [CounterFamily; 13] = [
     CounterFamily {
         name: "orgd_http_connections_total",
         help: "Connections that were accepted.",
@@ -114,6 +117,12 @@ static FAMILIES: [CounterFamily; 12] = [
         help: "Attempts to send a mail: sent, postponed to another attempt, or refused for good.",
         label: Some("outcome"),
         series: &[("sent", &MAILS_SENT), ("postponed", &MAILS_POSTPONED), ("refused", &MAILS_REFUSED)],
+    },
+    CounterFamily {
+        name: "orgd_acme_orders_total",
+        help: "Certificates that the authority was asked for: issued, or failed.",
+        label: Some("outcome"),
+        series: &[("issued", &CERTIFICATES_ISSUED), ("failed", &CERTIFICATES_REFUSED)],
     },
     CounterFamily {
         name: "orgd_security_events_total",

@@ -39,6 +39,11 @@ pub(super) struct SharedClient {
 }
 
 impl SharedClient {
+    /// Trusts these root certificates instead of the system's, where no connection was made before.
+    pub(super) fn trust(&self, roots: RootCertStore) {
+        let _ = self.tls.set(tls(roots));
+    }
+
     /// Trusts the system's root certificates.
     pub(super) fn tls(&self) -> &ClientConfig {
         self.tls.get_or_init(|| tls(system_roots()))

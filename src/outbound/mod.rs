@@ -5,6 +5,7 @@
 //! was allowed; no connection is opened to an address that the policy does not allow; credentials go to no
 //! other host than the one they were meant for, and into no message.
 
+pub mod acme;
 mod connect;
 mod policy;
 pub mod postgres;
@@ -16,7 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Response, Uri};
-use rustls::CertificateError;
+use rustls::{CertificateError, RootCertStore};
 use url::Url;
 
 use connect::SharedClient;
@@ -66,6 +67,16 @@ impl Outbound {
     /// Connects to what the policy allows.
     pub fn new(policy: AddressPolicy) -> Outbound {
         Outbound { policy, shared: SharedClient::default() }
+    }
+
+    /// A client for the server that a setting of the operator names, which may be anywhere. Its certificate is checked
+    /// against `roots`.
+    pub fn to_own(policy: &AddressPolicy, host: &str, roots: &postgres::Roots) -> Outbound {
+        let own = Outbound::new(policy.with_host(host));
+        if let postgres::Roots::These(roots) = roots {
+            own.shared.trust(RootCertStore::clone(roots));
+        }
+        own
     }
 
     /// Gets what the request names, following redirects.

@@ -450,6 +450,14 @@ impl Cacheable for KeyAccess {
     }
 }
 
+/// What its owner calls a key; `None` where there is no such key.
+///
+/// # Errors
+/// None but of the data file.
+pub fn label_of(tx: &Tx, hash: &[u8; 32]) -> Result<Option<String>> {
+    Ok(by_hash(tx, hash)?.map(|key| key.label))
+}
+
 /// Notes that a key was used; at most once an hour for each key.
 pub fn touch(tx: &WriteTx, hash: &[u8; 32], now: Time) -> Result<()> {
     if let Some(mut key) = by_hash(tx, hash)? {

@@ -137,6 +137,9 @@ fn unknown_token(app: &App, call: &Call, request: &Request) -> Outcome<()> {
 }
 
 fn note_unknown_token(app: &App, call: &Call, token: &str) {
+    if let Some(server) = &app.test_server {
+        server.events.of_nobody();
+    }
     if !app.notices.is_due(&format!("token {token}"), call.now) {
         return;
     }

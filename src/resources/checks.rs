@@ -44,13 +44,18 @@ pub fn all(app: &App, tx: &Tx) -> Result<Vec<Check>> {
             "A background task fails. The list of tasks says which one, and why.",
         ),
         (
+            "The certificate of HTTPS is good",
+            app.certificate_in_doubt().is_none(),
+            "The certificate of HTTPS is missing, has ended or ends soon. `orgd status` and the log say why.",
+        ),
+        (
             "Backups are made",
             app.config.backups.dir.is_some() && app.backups_in_doubt().is_none(),
             "There is no recent backup. Set ORGD_BACKUP_DIR, or make one with `orgd backup`.",
         ),
         (
             "Mail is set up",
-            app.config.smtp_url.is_some(),
+            app.config.sends_mail(),
             "No mail server is set. Set ORGD_SMTP_URL and ORGD_SITE_URL, or pass links on yourself.",
         ),
     ];

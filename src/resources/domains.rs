@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::audit::{self, Change, scope as audited};
 use super::{Resource, organizations, places, sessions};
@@ -130,6 +130,9 @@ pub const FIELDS: &[FieldInfo] = &[
     SAML_ACS_URL.info(),
     SAML_X509_CERT.info(),
 ];
+
+/// Settings that a domain may have before it is verified.
+pub const STANDS_UNPROVED: &[&str] = &["saml_entity_id", "saml_acs_url", "saml_x509_cert"];
 
 #[derive(Serialize)]
 struct Wire<'a> {
@@ -259,6 +262,20 @@ impl Domain {
 /// 403 below admin, and for a session whose password was given long ago; 400 for wrong fields, for no domain name, and for one that this organization claims or another
 /// has verified.
 pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(DomainId, Domain)> {
+    create_as(ctx, tx, at, ctx.new_id(), input)
+}
+
+/// The same with an identifier that is given.
+///
+/// # Errors
+/// As for `create`.
+pub fn create_as(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    id: DomainId,
+    input: Input<'_>,
+) -> Result<(DomainId, Domain)> {
     let organization = at.require(Level::Admin)?;
     sessions::require_recent_login(ctx)?;
     let mut form = input.form(FIELDS)?;
@@ -283,7 +300,6 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     if !is_domain(&domain.domain) {
         return Err(invalid("domain", "invalid_input", "Please enter a valid domain or subdomain name."));
     }
-    let id = ctx.new_id();
     tx.insert(&DOMAINS, &(organization, id), &domain)?;
     audit::record(ctx, tx, organization, Change::created(audited::DOMAIN, id, &domain.domain))?;
     Ok((id, domain))
@@ -300,6 +316,42 @@ fn taken() -> Error {
 /// 403 below admin, and for a session whose password was given long ago; 404 where the organization has no such domain; 400 for wrong fields, and for what only a
 /// verified domain may say.
 pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId, input: Input<'_>) -> Result<Domain> {
+    let [before, domain] = changed(ctx, tx, at, id, input)?;
+    tx.replace(&DOMAINS, &(at.id, id), &before, &domain)?;
+    audit::record(ctx, tx, at.id, updated(id, &before, &domain)?)?;
+    Ok(domain)
+}
+
+/// All that can be set, by field: as it is, and as the input would make it.
+///
+/// # Errors
+/// As for `update`.
+pub fn preview(
+    ctx: &Ctx,
+    tx: &Tx,
+    at: InOrganization,
+    id: DomainId,
+    input: Input<'_>,
+) -> Result<[Map<String, Value>; 2]> {
+    let [before, after] = changed(ctx, tx, at, id, input)?;
+    Ok([state_of(&before), state_of(&after)])
+}
+
+/// All that can be set, by field.
+pub fn state_of(domain: &Domain) -> Map<String, Value> {
+    let pairs: [(&str, Value); 6] = [
+        ("domain", domain.domain.clone().into()),
+        ("jit_provisioning_enabled", domain.jit_provisioning_enabled.into()),
+        ("sso_enforcement", domain.sso_enforcement.clone().into()),
+        ("saml_entity_id", domain.saml_entity_id.clone().into()),
+        ("saml_acs_url", domain.saml_acs_url.clone().into()),
+        ("saml_x509_cert", domain.saml_x509_cert.clone().into()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The domain as it is, and as the input would make it.
+fn changed(ctx: &Ctx, tx: &Tx, at: InOrganization, id: DomainId, input: Input<'_>) -> Result<[Domain; 2]> {
     let organization = at.require(Level::Admin)?;
     sessions::require_recent_login(ctx)?;
     let before = get(tx, organization, id)?;
@@ -318,9 +370,7 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: DomainId, input: 
     form.set(SSO_ENFORCEMENT, &mut domain.sso_enforcement);
     form.ignore(DOMAIN);
     fill_saml(&mut domain, form);
-    tx.replace(&DOMAINS, &(organization, id), &before, &domain)?;
-    audit::record(ctx, tx, organization, updated(id, &before, &domain)?)?;
-    Ok(domain)
+    Ok([before, domain])
 }
 
 fn fill_saml(domain: &mut Domain, mut form: crate::api::Form) {
@@ -437,6 +487,15 @@ pub fn admits(tx: &Tx, organization: OrganizationId, email: &str) -> Result<bool
 pub fn provisions(tx: &Tx, email: &str) -> Result<Option<OrganizationId>> {
     let Some((organization, id)) = verified_above(tx, email)? else { return Ok(None) };
     Ok(get(tx, organization, id)?.jit_provisioning_enabled.then_some(organization))
+}
+
+/// All domains of an organization, by name.
+///
+/// # Errors
+/// None but of the data file.
+pub fn all_of(tx: &Tx, organization: OrganizationId) -> Result<Vec<(DomainId, Domain)>> {
+    let all = tx.scan(&IN_ORDER, &organization, Order::Ascending)?.into_iter();
+    all.map(|(_, id)| Ok((id, get(tx, organization, id)?))).collect()
 }
 
 /// Takes a name from all organizations that claim it, and gives their claims. For the operator.

@@ -176,18 +176,46 @@ pub fn totals(tx: &Tx) -> Result<StoredTotals> {
     }))
 }
 
-/// The events of a project that arrived last, the newest first.
+/// The projects that have kept events.
 ///
 /// # Errors
 /// None but of the data file.
-pub fn newest_of(tx: &Tx, project: ProjectId, limit: usize) -> Result<Vec<(Uuid, Event)>> {
+pub fn projects(tx: &Tx) -> Result<Vec<ProjectId>> {
+    Ok(tx.all(&KEPT)?.into_iter().map(|(project, _)| project).collect())
+}
+
+/// The events of a project that arrived last and are meant, the newest first, of the last hundred thousand.
+///
+/// # Errors
+/// None but of the data file.
+pub fn newest_of(
+    tx: &Tx,
+    project: ProjectId,
+    limit: usize,
+    is_meant: impl Fn(&Event) -> bool,
+) -> Result<Vec<(Uuid, Event)>> {
+    const LOOKED_AT_MAX: usize = 100_000;
     let (first, last) = ((project, Uuid::nil()), (project, Uuid::max()));
-    let rows = tx.range(&EVENTS, &first, &last, Order::Descending)?.take(limit);
+    let rows = tx.range(&EVENTS, &first, &last, Order::Descending)?.take(LOOKED_AT_MAX);
     let event = |row: std::result::Result<((ProjectId, Uuid), Event), _>| {
         let ((_, id), event) = row?;
         Ok((id, event))
     };
-    rows.map(event).collect()
+    let is_meant = |row: &Result<(Uuid, Event)>| row.as_ref().map_or(true, |(_, event)| is_meant(event));
+    rows.map(event).filter(is_meant).take(limit).collect()
+}
+
+/// When the oldest event of all arrived, to the millisecond.
+pub fn oldest(tx: &Tx) -> Result<Option<Time>> {
+    let mut oldest = None;
+    for (project, _) in tx.all(&KEPT)? {
+        let (first, last) = ((project, Uuid::nil()), (project, Uuid::max()));
+        if let Some(row) = tx.range(&EVENTS, &first, &last, Order::Ascending)?.next() {
+            let ((_, id), _) = row?;
+            oldest = Some(oldest.map_or(Ids::time_of(id), |known: Time| known.min(Ids::time_of(id))));
+        }
+    }
+    Ok(oldest)
 }
 
 /// How many events of a project are kept.

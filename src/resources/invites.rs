@@ -334,6 +334,16 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: InviteId) -> Resu
     end(ctx, tx, &Loaded { organization: at.id, id, invite }, End::TakenBack)
 }
 
+/// The open invites of an organization, the oldest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn open_of(tx: &Tx, organization: OrganizationId, now: Time) -> Result<Vec<(InviteId, Invite)>> {
+    let mut all = tx.scan(&INVITES, &organization, Order::Ascending)?;
+    all.retain(|(_, invite)| !invite.is_expired(now));
+    Ok(all.into_iter().map(|((_, id), invite)| (id, invite)).collect())
+}
+
 /// Queues the mails of all open invites of an address once more. Nobody learns whether there are any.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 
 pub mod access_controls;
 pub mod account_links;
+pub mod acme;
 pub mod addresses;
 pub mod api_keys;
 pub mod audit;
@@ -23,6 +24,7 @@ pub mod last_logins;
 pub mod members;
 pub mod metrics;
 pub mod openapi_doc;
+pub mod org_file;
 pub mod organizations;
 pub mod outbox;
 pub mod persons;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
 use super::audit::{self, Change, scope as scopes};
 use super::{Resource, members, projects, users};
@@ -17,15 +18,15 @@ use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;
 use crate::clock::Time;
-use crate::error::{Error, Result, forbidden, not_found};
+use crate::error::{Error, Result, forbidden, id_taken, invalid, not_found};
 use crate::ids::{OrganizationId, UserId};
-use crate::store::{Index, Problems, Table, Tx, WriteTx};
+use crate::store::{Index, OnConflict, Problems, Table, Tx, WriteTx};
 
 pub use settings::{
     Settings, admits_address, can_invite, default_role, demands_second_factor, let_in, may_create_projects,
     may_give_up_domain, may_invite, on_role_removed, shows_all_members,
 };
-use slugs::free_slug;
+use slugs::{free_slug, is_slug};
 
 pub static RESOURCE: Resource =
     Resource::of(routes).tables(&[&ORGANIZATIONS]).samples(samples).checks(&[check]);
@@ -326,12 +327,38 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, owner: UserId, input: Input<'_>) -> Resul
 /// # Errors
 /// 403 below admin; 400 for wrong fields, a default role that is not there, and settings that shut the actor out.
 pub fn update(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<()> {
+    let [before, organization] = changed(ctx, tx, at, input)?;
+    store(ctx, tx, at.id, &before, organization)
+}
+
+/// The organization as it is, and as the input would make it.
+fn changed(ctx: &Ctx, tx: &Tx, at: InOrganization, input: Input<'_>) -> Result<[Organization; 2]> {
     let id = at.require(Level::Admin)?;
     let before = find(tx, id)?;
     let mut organization = before.clone();
     fill(&mut organization, input.form(FIELDS)?);
     organization.settings.check(ctx, tx, Some(id), &before.settings)?;
-    store(ctx, tx, id, &before, organization)
+    Ok([before, organization])
+}
+
+/// All that can be set, by field: as it is, and as the input would make it.
+///
+/// # Errors
+/// As for `update`.
+pub fn preview(ctx: &Ctx, tx: &Tx, at: InOrganization, input: Input<'_>) -> Result<[Map<String, Value>; 2]> {
+    let [before, after] = changed(ctx, tx, at, input)?;
+    Ok([state_of(&before)?, state_of(&after)?])
+}
+
+/// All that can be set, by field.
+///
+/// # Errors
+/// None: it is JSON.
+pub fn state_of(organization: &Organization) -> Result<Map<String, Value>> {
+    match serde_json::to_value(Logged::of(organization))? {
+        Value::Object(all) => Ok(all),
+        _ => Ok(Map::new()),
+    }
 }
 
 /// Stores a changed organization, and writes down what of it changed.
@@ -455,14 +482,70 @@ pub fn create_with_owner(
 ) -> Result<OrganizationId> {
     let id = ctx.new_id();
     organization.slug = free_slug(ctx, tx, &organization.name)?;
-    organization.plugins_access_level = ctx.config.plugins.plugins_access_level;
-    tx.insert(&ORGANIZATIONS, &id, &organization)?;
-    let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
-    audit::record_by(ctx, tx, Some(owner), id, change)?;
-    members::join(ctx, tx, id, owner, Level::Owner)?;
+    insert(ctx, tx, owner, id, organization)?;
     let user = users::find(tx, owner)?;
     let project = projects::create_default(ctx, tx, id, &user)?;
     users::make_current(tx, owner, user, Some(id), Some(project))?;
+    Ok(id)
+}
+
+/// Stores a new organization with its first owner.
+fn insert(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    owner: UserId,
+    id: OrganizationId,
+    mut organization: Organization,
+) -> Result<()> {
+    organization.plugins_access_level = ctx.config.plugins.plugins_access_level;
+    tx.insert(&ORGANIZATIONS, &id, &organization).on_conflict(&BY_SLUG, slug_taken)?;
+    let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
+    audit::record_by(ctx, tx, Some(owner), id, change)?;
+    members::join(ctx, tx, id, owner, Level::Owner).map(drop)
+}
+
+fn slug_taken() -> Error {
+    invalid("slug", "unique", "Another organization has this slug.")
+}
+
+/// What is given of a new organization.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    pub id: Option<OrganizationId>,
+    pub slug: Option<String>,
+}
+
+/// Makes an organization with its first owner and without a project, under an identifier and a slug that may be given.
+///
+/// # Errors
+/// As for `create`; 400 for what is given and taken, and for what is no slug.
+pub fn found(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    owner: UserId,
+    given: Given,
+    input: Input<'_>,
+) -> Result<OrganizationId> {
+    if let Some(caller) = ctx.actor.caller() {
+        auth::unlimited(&caller.via, "makes no organization")?;
+    }
+    let mut organization = Organization::new("", ctx.now);
+    fill(&mut organization, input.form(FIELDS)?);
+    organization.settings.check(ctx, tx, None, &Settings::default())?;
+    organization.slug = match given.slug {
+        Some(slug) if is_slug(&slug) => slug,
+        Some(_) => {
+            let detail =
+                "Enter a slug of small letters, digits, hyphens and underscores, of 48 letters at most.";
+            return Err(invalid("slug", "invalid_input", detail));
+        }
+        None => free_slug(ctx, tx, &organization.name)?,
+    };
+    let id = given.id.unwrap_or_else(|| ctx.new_id());
+    if tx.has(&ORGANIZATIONS, &id)? {
+        return Err(id_taken());
+    }
+    insert(ctx, tx, owner, id, organization)?;
     Ok(id)
 }
 

@@ -128,7 +128,7 @@ impl users::User {
 
 /// Whether this server sends mails.
 pub fn is_on(ctx: &Ctx) -> bool {
-    ctx.config.smtp_url.is_some()
+    ctx.config.sends_mail()
 }
 
 /// Queues a mail; does nothing without a mail server.
@@ -263,6 +263,14 @@ pub fn waiting(tx: &Tx) -> Result<Vec<Waiting>> {
         })
     });
     mails.collect()
+}
+
+/// How many mails wait, and how many were given up in the last days. Reads none.
+///
+/// # Errors
+/// None but of the data file.
+pub fn counts(tx: &Tx) -> Result<(u64, u64)> {
+    Ok((tx.len(&OUTBOX.info())?, tx.len(&FAILED.info())?))
 }
 
 /// The mails that were given up in the last days, newest first.

@@ -280,6 +280,20 @@ pub fn create(
     at: InOrganization,
     input: Input<'_>,
 ) -> Result<(ProxyRecordId, ProxyRecord)> {
+    create_as(ctx, tx, at, ctx.new_id(), input)
+}
+
+/// The same with an identifier that is given.
+///
+/// # Errors
+/// As for `create`.
+pub fn create_as(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    id: ProxyRecordId,
+    input: Input<'_>,
+) -> Result<(ProxyRecordId, ProxyRecord)> {
     let organization = at.require(Level::Admin)?;
     sessions::require_recent_login(ctx)?;
     let domain = input.form(FIELDS)?.only(DOMAIN).unwrap_or_default();
@@ -289,7 +303,6 @@ pub fn create(
         let detail = format!("Maximum of {RECORDS_MAX} proxy records per organization.");
         return Err(invalid_body("invalid_input", detail));
     }
-    let id = ctx.new_id();
     let record = ProxyRecord {
         target_cname: target_cname(&ctx.config, organization, &domain),
         domain,
@@ -536,6 +549,16 @@ pub fn settle(
     }
     let record = after_look(looked_at.clone(), finding, tls_ends_elsewhere, now);
     Ok(tx.replace(&RECORDS, &(*organization, *id), looked_at, &record)?)
+}
+
+/// All records of an organization but those that are being deleted, the oldest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn all_of(tx: &Tx, organization: OrganizationId) -> Result<Vec<(ProxyRecordId, ProxyRecord)>> {
+    let mut all = tx.scan(&RECORDS, &organization, Order::Ascending)?;
+    all.retain(|(_, record)| record.status != Status::Deleting);
+    Ok(all.into_iter().map(|((_, id), record)| (id, record)).collect())
 }
 
 /// A record of an organization.

@@ -220,6 +220,11 @@ pub fn remove(ctx: &Ctx, tx: &WriteTx, at: InOrganization, key: Key) -> Result<(
     batch_exports::authors::pause_all_lost(ctx, tx, organization)
 }
 
+/// The membership of a user in a role.
+pub fn of_user(tx: &Tx, organization: OrganizationId, role: RoleId, user: UserId) -> Result<Option<Key>> {
+    Ok(tx.get(&BY_USER, &(organization, user, role))?.map(|id| (role, id)))
+}
+
 fn find(tx: &Tx, organization: OrganizationId, key: Key) -> Result<(Key, RoleMembership)> {
     if !roles::exists(tx, organization, key.0)? {
         return Err(not_found());

@@ -224,6 +224,20 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
 /// # Errors
 /// 403 below admin; 400 for wrong fields, or a name that another role has.
 pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<(RoleId, Role)> {
+    create_as(ctx, tx, at, ctx.new_id(), input)
+}
+
+/// The same with an identifier that is given.
+///
+/// # Errors
+/// As for `create`.
+pub fn create_as(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    id: RoleId,
+    input: Input<'_>,
+) -> Result<(RoleId, Role)> {
     let organization = require_admin(at)?;
     let mut role = Role {
         name: String::new(),
@@ -235,7 +249,6 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     form.set(NAME, &mut role.name);
     form.ignore(FEATURE_FLAGS_ACCESS_LEVEL);
     form.finish();
-    let id = ctx.new_id();
     tx.insert(&ROLES, &(organization, id), &role).on_conflict(&BY_NAME, taken)?;
     audit::record(ctx, tx, organization, Change::created(scopes::ROLE, id, &role.name))?;
     Ok((id, role))
@@ -310,11 +323,13 @@ fn taken() -> Error {
     invalid("name", "unique", "There is already a role with this name.")
 }
 
-fn find(tx: &Tx, organization: OrganizationId, id: RoleId) -> Result<Role> {
+/// A role of an organization, or 404.
+pub fn find(tx: &Tx, organization: OrganizationId, id: RoleId) -> Result<Role> {
     tx.get(&ROLES, &(organization, id))?.ok_or_else(not_found)
 }
 
-fn by_name(tx: &Tx, organization: OrganizationId, name: &str) -> Result<Option<(RoleId, Role)>> {
+/// The role of this name, whatever its case.
+pub fn by_name(tx: &Tx, organization: OrganizationId, name: &str) -> Result<Option<(RoleId, Role)>> {
     let Some(id) = tx.get(&BY_NAME, &(organization, name.to_lowercase()))? else { return Ok(None) };
     Ok(tx.get(&ROLES, &(organization, id))?.map(|role| (id, role)))
 }

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::{Resource, projects};
 use crate::api::{Call, Reply};
+use crate::app::route::Handler;
 use crate::app::{Route, Tag, async_, read, tagged};
+use crate::config::{Config, Switch};
 use crate::error::{Result, not_found};
 use crate::store::Tx;
 
@@ -72,7 +74,29 @@ fn routes() -> Vec<Route> {
             )
             .called("static_version_retrieve"),
     ]);
-    tagged(TAG, routes)
+    tagged(TAG, routes.into_iter().map(where_on).collect())
+}
+
+/// The route answers unless the operator has switched these answers off.
+fn where_on(mut route: Route) -> Route {
+    route.handler = match route.handler {
+        Handler::Read(run) => read(move |call, tx| {
+            check_on(&call.config)?;
+            run(call, tx)
+        }),
+        Handler::Async(run) => async_(move |app, call| {
+            let answering = check_on(&app.config).map(|()| run(app, call));
+            async move { answering?.await }
+        }),
+        writing @ Handler::Write(_) => writing,
+    };
+    route
+}
+
+/// # Errors
+/// 404 where the answers are off.
+fn check_on(config: &Config) -> Result<()> {
+    if config.sdk_answers == Switch::On { Ok(()) } else { Err(not_found()) }
 }
 
 /// No flags, for any version of the protocol.

@@ -391,6 +391,16 @@ pub fn sweep(tx: &WriteTx, now: Time) -> Result<Swept> {
     Ok(Swept { rows: removed, is_more: removed == AT_ONCE })
 }
 
+/// When the oldest session is over.
+pub fn first_end(tx: &Tx) -> Result<Option<Time>> {
+    for ((_, hash), ()) in tx.first(&BY_AGE, 1)? {
+        if let Some(session) = tx.get(&SESSIONS, &hash)? {
+            return Ok(Some(session.created_at.plus_seconds(SESSION_SECONDS)));
+        }
+    }
+    Ok(None)
+}
+
 /// A user with a second factor has no session that began without it.
 fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     for (_, session) in tx.all(&SESSIONS)? {

@@ -22,7 +22,7 @@ pub use enter::{
     Newcomer, join, join_as_newcomer, judge_setup_code, look_up, may_sign_up, shows_setup_code, sign_up,
     usable,
 };
-pub use people::{accept, create, create_invited, operator_user};
+pub use people::{accept, admit, create, create_invited, operator_user, operator_user_as};
 
 pub static RESOURCE: Resource = Resource::of(routes);
 

@@ -31,11 +31,12 @@ fn routes() -> Vec<Route> {
             .in_any_format()
             .about(
                 "See whether the server can do its work",
-                "503 while writes fail or the secret key is missing; with `strict` also without a recent backup.",
+                "503 while writes fail or the secret key is missing; with `strict` also without a recent backup or a good \
+                 certificate.",
             )
             .queries(&[
                 ("exclude", "A check to leave out: `http`, `database` or `secrets`."),
-                ("strict", "Given: 503 as well where the last good backup is too old, with a sentence."),
+                ("strict", "Given: 503 as well where the last good backup is too old or the certificate ends soon, with a sentence."),
                 ("role", "`events`, `web`, `worker` or `decide`; all have the same answer."),
             ]),
         Route::get("/_preflight/", public(), Within::Nothing, read(preflight))
@@ -82,17 +83,27 @@ async fn ready(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
     if app.vault.is_locked() {
         checks.push(("secrets", false));
     }
-    let late = call.query("strict").and_then(|_| app.backups_in_doubt());
-    if late.is_some() {
-        checks.push(("backups", false));
+    let is_strict = call.query("strict").is_some();
+    let mut doubts = Vec::new();
+    if is_strict {
+        doubts.extend(app.backups_in_doubt().map(|sentence| ("backups", sentence)));
+        let certificate = app.certificate_in_doubt().is_some();
+        let sentence = "The certificate is missing, has ended or ends soon.";
+        doubts.extend(certificate.then(|| ("certificate", sentence.to_owned())));
     }
+    checks.extend(doubts.iter().map(|(name, _)| (*name, false)));
     let left_out = |name: &str| call.query.iter().any(|(known, value)| known == "exclude" && value == name);
     let counted: Vec<_> = checks.into_iter().filter(|(name, _)| !left_out(name)).collect();
     let status = if counted.iter().all(|(_, holds)| *holds) { 200 } else { 503 };
     let mut body: serde_json::Map<_, _> =
         counted.into_iter().map(|(name, holds)| (name.to_owned(), Value::Bool(holds))).collect();
-    if let Some(sentence) = late.filter(|_| body.contains_key("backups")) {
-        body.insert("detail".into(), sentence.into());
+    let said: Vec<String> = doubts
+        .into_iter()
+        .filter(|(name, _)| body.contains_key(*name))
+        .map(|(_, sentence)| sentence)
+        .collect();
+    if !said.is_empty() {
+        body.insert("detail".into(), said.join(" ").into());
     }
     Reply::json(status, &body)
 }
@@ -115,7 +126,7 @@ fn preflight(call: &Call, tx: &Tx) -> Result<Reply> {
         "region": null,
         "available_social_auth_providers": {"github": false, "gitlab": false, "google-oauth2": false},
         "can_create_org": call.config.open_signup || !initiated,
-        "email_service_available": call.config.smtp_url.is_some(),
+        "email_service_available": call.config.sends_mail(),
         "slack_service": {"available": false, "client_id": null},
         "data_warehouse_integrations": {"hubspot": {"client_id": ""}, "salesforce": {"client_id": ""}},
         "object_storage": true,

@@ -94,6 +94,28 @@ pub fn look(tx: &WriteTx, now: Time, wait_seconds: i64) -> Result<Option<Ahead>>
     }))
 }
 
+/// The clock goes from one time to the other in steps, as on a test server whose clock is advanced: where it was believed
+/// before, it still is.
+///
+/// # Errors
+/// None but of the data file.
+pub fn pass(tx: &WriteTx, from: Time, to: Time) -> Result<()> {
+    match known(tx)? {
+        Some(Known { latest, doubt: None }) if latest.plus_seconds(FAR) >= from && latest < to => {
+            put(tx, Known { latest: to, doubt: None })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The clock is believed, whatever it says: there is nothing yet that could be too old.
+///
+/// # Errors
+/// None but of the data file.
+pub fn begin(tx: &WriteTx, now: Time) -> Result<()> {
+    put(tx, Known { latest: now, doubt: None })
+}
+
 /// Whether the clock is far ahead of what is known, and not believed yet.
 ///
 /// # Errors

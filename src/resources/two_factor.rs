@@ -428,6 +428,26 @@ pub fn is_enabled(tx: &Tx, user: UserId) -> Result<bool> {
     Ok(tx.has(&DEVICES, &user)?)
 }
 
+/// Gives a user a second factor with this secret, in base 32, where they have none: for people whom the operator makes.
+///
+/// # Errors
+/// 400 for what is no secret of 20 bytes.
+pub fn set_up(ctx: &Ctx, tx: &WriteTx, user: UserId, secret: &str) -> Result<()> {
+    let wrong = || {
+        let detail = "Enter a secret of 20 bytes in base 32: 32 letters from A to Z and digits from 2 to 7.";
+        crate::error::invalid("totp", "invalid_input", detail)
+    };
+    let secret = Secret::try_from_base32(secret).map_err(|_| wrong())?;
+    let key: Key = secret.as_bytes().try_into().map_err(|_| wrong())?;
+    if is_enabled(tx, user)? {
+        return Ok(());
+    }
+    let secret = Stored::seal(&ctx.vault, &ctx.ids, user, key)?;
+    let device = Device { secret, confirmed_at: ctx.now, last_step: 0, recovery_codes: Vec::new() };
+    tx.put(&DEVICES, &user, &device)?;
+    users::record(ctx, tx, user, &Happening::SecondFactor { is_enabled: true })
+}
+
 /// Takes the second factor from a user who has lost it, and ends all their sessions: the operator's help.
 ///
 /// # Errors

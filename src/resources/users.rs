@@ -10,8 +10,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::outbox::{self, Letter, Occurred};
 use super::{Resource, addresses, members, organizations, places, projects, sessions, two_factor};
@@ -528,6 +528,43 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, input: Input<'_>, proved: Option<Proved>)
     replace(tx, *uuid, &before, &user)?;
     entries::credentials(ctx, tx, Some(*uuid), *uuid, (&before, &user))?;
     Ok(user)
+}
+
+/// What the operator says of a person.
+pub const OF_PERSON: &[FieldInfo] = &[FIRST_NAME.info(), LAST_NAME.info(), ROLE_AT_ORGANIZATION.info()];
+
+/// The same of a user, by field.
+pub fn person_of(user: &User) -> Map<String, Value> {
+    let pairs: [(&str, Value); 3] = [
+        (FIRST_NAME.name(), user.first_name.clone().into()),
+        (LAST_NAME.name(), user.last_name.clone().into()),
+        (ROLE_AT_ORGANIZATION.name(), user.role_at_organization.clone().into()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The user as the input would make them.
+///
+/// # Errors
+/// 404 for nobody; 400 for wrong fields.
+pub fn described(tx: &Tx, uuid: UserId, input: Input<'_>) -> Result<User> {
+    let mut user = find(tx, uuid)?;
+    let mut form = input.form(OF_PERSON)?;
+    form.set(FIRST_NAME, &mut user.first_name);
+    form.set(LAST_NAME, &mut user.last_name);
+    form.set(ROLE_AT_ORGANIZATION, &mut user.role_at_organization);
+    form.finish();
+    Ok(user)
+}
+
+/// Changes what the operator says of a person.
+///
+/// # Errors
+/// 403 for whoever is not the operator; else as for `described`.
+pub fn describe(ctx: &Ctx, tx: &WriteTx, uuid: UserId, input: Input<'_>) -> Result<()> {
+    require_operator(ctx, tx)?;
+    let before = find(tx, uuid)?;
+    replace(tx, uuid, &before, &described(tx, uuid, input)?)
 }
 
 /// Gives a user another password, and ends all their sessions: the operator's help.

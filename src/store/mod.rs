@@ -5,6 +5,7 @@
 //! nothing; readers never wait for writers.
 
 mod cache;
+mod changes;
 mod check;
 mod codec;
 mod commit;
@@ -45,6 +46,7 @@ use redb::StorageBackend;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use cache::Cacheable;
+pub use changes::Changes;
 pub use check::{Problems, check};
 pub use codec::{Json, Record, decode, encode, serialize_json};
 pub use digest::{Contents, Digester};
@@ -215,15 +217,15 @@ struct Shared {
 /// Somebody who waits for commits that change one of these tables.
 struct Watch {
     tables: Vec<&'static str>,
-    changed: Arc<Notify>,
+    changed: Arc<Changes>,
 }
 
 impl Shared {
-    /// Wakes those who wait for one of the changed tables.
-    fn wake(&self, changed: &[&'static str]) {
+    /// Runs `tell` for those who wait for one of the changed tables.
+    fn each_watch(&self, changed: &[&'static str], tell: impl Fn(&Changes)) {
         for watch in self.watches.read().unwrap_or_else(PoisonError::into_inner).iter() {
             if watch.tables.iter().any(|table| changed.contains(table)) {
-                watch.changed.notify_one();
+                tell(&watch.changed);
             }
         }
     }
@@ -380,8 +382,8 @@ impl Store {
     }
 
     /// Is notified after every commit, from now on, that changes one of the tables.
-    pub fn watch(&self, tables: &[TableInfo]) -> Arc<Notify> {
-        let changed = Arc::new(Notify::new());
+    pub fn watch(&self, tables: &[TableInfo]) -> Arc<Changes> {
+        let changed = Arc::<Changes>::default();
         let watch =
             Watch { tables: tables.iter().map(|table| table.name).collect(), changed: Arc::clone(&changed) };
         self.shared.watches.write().unwrap_or_else(PoisonError::into_inner).push(watch);

@@ -48,6 +48,14 @@ impl NewFile {
     /// # Errors
     /// One sentence for the operator.
     pub fn create(path: &Path) -> Result<NewFile, StoreError> {
+        NewFile::create_within(path, CACHE_BYTES)
+    }
+
+    /// The same, with so much memory for its pages, in bytes.
+    ///
+    /// # Errors
+    /// One sentence for the operator.
+    pub fn create_within(path: &Path, cache_bytes: usize) -> Result<NewFile, StoreError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
         #[cfg(unix)]
@@ -58,7 +66,7 @@ impl NewFile {
         let database = writing(path, || {
             let backend = FileBackend::new(file).map_err(StoreError::storage)?;
             let mut builder = Database::builder();
-            builder.set_cache_size(CACHE_BYTES);
+            builder.set_cache_size(cache_bytes);
             builder.create_with_backend(backend).map_err(StoreError::storage)
         })?;
         Ok(NewFile {

@@ -753,6 +753,15 @@ impl WriteTx {
         Ok(number)
     }
 
+    /// Numbers up to this one are not given out any more.
+    pub fn skip_ids(&self, sequence: &str, last: u32) -> Result<(), StoreError> {
+        let name = sequence.to_owned();
+        if self.get(&SEQUENCES, &name)?.unwrap_or(0) < last {
+            self.put(&SEQUENCES, &name, &last)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn stage(&self, table: &'static str, key: KeyBytes, value: Option<Vec<u8>>) {
         let layers = &mut *self.tx.layers.borrow_mut();
         layers.bytes += CHANGE_BYTES + 2 * key.len() + value.as_ref().map_or(0, Vec::len);

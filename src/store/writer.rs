@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::changes::Changes;
 use super::commit::{Committed, Committer, Report};
 use super::file::DataFile;
 use super::guard::guarded;
@@ -181,9 +182,13 @@ impl Writer<'_> {
         }
         // The disk first, then the callers.
         self.send().await;
+        // Whoever was answered finds that those who wait for the change have something to do.
+        if committed.is_ok() {
+            self.shared.each_watch(&batch.tables, Changes::count_one);
+        }
         finish(batch.jobs, &committed);
         if committed.is_ok() {
-            self.shared.wake(&batch.tables);
+            self.shared.each_watch(&batch.tables, Changes::wake);
         }
     }
 }

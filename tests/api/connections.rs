@@ -10,28 +10,28 @@ use orgd::config::Config;
 use crate::support::Server;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const SETTINGS: u8 = 4;
+pub const SETTINGS: u8 = 4;
 const PING: u8 = 6;
-const HEADERS: u8 = 1;
+pub const HEADERS: u8 = 1;
 
 fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address).expect("the server listens")
 }
 
 /// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a small frame").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// Settings that let answers hold so many bytes before the client must read.
-fn hello(window: u32) -> Vec<u8> {
+pub fn hello(window: u32) -> Vec<u8> {
     let initial_window = [&[0, 4][..], &window.to_be_bytes()].concat();
     [PREFACE, &frame(SETTINGS, 0, 0, &initial_window), &frame(SETTINGS, 1, 0, &[])].concat()
 }
 
 /// `GET` of a path, without a name that needs compression.
-fn get(stream: u32, path: &str) -> Vec<u8> {
+pub fn get(stream: u32, path: &str) -> Vec<u8> {
     let length = u8::try_from(path.len()).expect("a short path");
     let block = [&[0x82, 0x86, 0x04, length], path.as_bytes(), &[0x41, 1, b'x']].concat();
     frame(HEADERS, 0b101, stream, &block)

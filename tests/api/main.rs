@@ -19,6 +19,7 @@ mod capture_text;
 mod capture_v1;
 mod cascades;
 mod clients;
+mod clock;
 mod connections;
 #[cfg(feature = "console")]
 mod console;
@@ -53,6 +54,7 @@ mod memory;
 mod moved_projects;
 mod newer_settings;
 mod operator;
+mod org_file;
 mod organizations;
 mod outbound;
 #[cfg(feature = "console")]
@@ -82,6 +84,7 @@ mod settings;
 mod signup;
 mod support;
 mod tenants;
+mod test_server;
 mod test_steps;
 mod turns;
 mod two_factor;

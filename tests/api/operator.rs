@@ -81,7 +81,7 @@ fn a_deactivated_user_gets_in_nowhere_until_they_are_activated() {
     let token = org.token_of(&text(&invite["id"]));
     let victim = id(&admin);
     let set = |is_active: bool| {
-        run(&server, Actor::Operator, move |ctx, tx| match is_active {
+        run(&server, Actor::Operator(None), move |ctx, tx| match is_active {
             true => users::activate(ctx, tx, victim),
             false => users::deactivate(ctx, tx, victim),
         })
@@ -97,7 +97,7 @@ fn a_deactivated_user_gets_in_nowhere_until_they_are_activated() {
         log_in(&admin, password).invalid(None, "invalid_credentials", wrong);
     }
     server.anyone().get(&format!("/api/signup/{token}/")).json(400);
-    let link = run(&server, Actor::Operator, move |ctx, tx| users::reset_link(ctx, tx, victim));
+    let link = run(&server, Actor::Operator(None), move |ctx, tx| users::reset_link(ctx, tx, victim));
     assert_eq!(link.map_err(|cause| cause.status()), Err(400));
     set(false);
     set(true);
@@ -116,11 +116,12 @@ fn somebody_of_the_staff_stays() {
     let member = org.member(&server);
     let (first, second) = (id(&org.owner), id(&member));
     let set = |user, is_staff| {
-        let outcome = run(&server, Actor::Operator, move |ctx, tx| users::set_staff(ctx, tx, user, is_staff));
+        let outcome =
+            run(&server, Actor::Operator(None), move |ctx, tx| users::set_staff(ctx, tx, user, is_staff));
         outcome.map_err(|cause| cause.status())
     };
     let deactivate = |user| {
-        let outcome = run(&server, Actor::Operator, move |ctx, tx| users::deactivate(ctx, tx, user));
+        let outcome = run(&server, Actor::Operator(None), move |ctx, tx| users::deactivate(ctx, tx, user));
         outcome.map_err(|cause| cause.status())
     };
     assert_eq!((set(first, false), deactivate(first)), (Err(400), Err(400)));
@@ -142,7 +143,7 @@ fn users_are_found_by_name_and_address() {
         let found = server.app.store.read(|tx| users::find_users(&ctx, tx, search, paging));
         found.map(|(total, page)| (total, page.into_iter().map(|one| one.user.email).collect::<Vec<_>>()))
     };
-    let of = |search: &str| find(Actor::Operator, search).expect("the file can be read");
+    let of = |search: &str| find(Actor::Operator(None), search).expect("the file can be read");
     assert_eq!(of(""), (3, vec![org.owner.email.clone(), member.email.clone()]));
     assert_eq!(of(&stranger.email.to_uppercase()), (1, vec![stranger.email.clone()]));
     assert_eq!(of("SAM"), (1, vec![member.email.clone()]));
@@ -157,9 +158,11 @@ fn sessions_and_second_factor_are_taken_and_it_is_written_down() {
     let member = org.member(&server);
     enroll(&server, &member);
     let user = id(&member);
-    run(&server, Actor::Operator, move |ctx, tx| users::end_sessions(ctx, tx, user)).expect("it is known");
+    run(&server, Actor::Operator(None), move |ctx, tx| users::end_sessions(ctx, tx, user))
+        .expect("it is known");
     member.get("/api/users/@me/").unauthenticated();
-    let removed = run(&server, Actor::Operator, move |ctx, tx| users::remove_second_factor(ctx, tx, user));
+    let removed =
+        run(&server, Actor::Operator(None), move |ctx, tx| users::remove_second_factor(ctx, tx, user));
     removed.expect("it is known");
     log_in(&member, PASSWORD).json(200);
     server.pass(Duration::from_secs(1));
@@ -168,6 +171,6 @@ fn sessions_and_second_factor_are_taken_and_it_is_written_down() {
         assert!(said.iter().any(|said| said == line), "{line} in {said:?}");
     }
     let nobody = UserId(uuid::Uuid::nil());
-    let missing = run(&server, Actor::Operator, move |ctx, tx| users::end_sessions(ctx, tx, nobody));
+    let missing = run(&server, Actor::Operator(None), move |ctx, tx| users::end_sessions(ctx, tx, nobody));
     assert_eq!(missing.map_err(|cause| cause.status()), Err(404));
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Mutex;
@@ -100,6 +102,51 @@ fn shown(path: &Path) -> &str {
 
 fn said(output: &Output) -> String {
     [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
+}
+
+/// A reader who has begun to take all rows from the server, and has stopped.
+fn stalled(data: &Path) -> BufReader<UnixStream> {
+    let version = run(&["--version"]);
+    let version = String::from_utf8_lossy(&version.stdout).trim().trim_start_matches("orgd ").to_owned();
+    let mut stream = UnixStream::connect(format!("{}.sock", shown(data))).expect("a server answers");
+    let request = json!({"version": version, "request": "rows"});
+    stream.write_all(format!("{request}\n").as_bytes()).expect("the server reads");
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("an answer");
+    assert!(line.contains("bytes"), "{line}");
+    reader
+}
+
+#[test]
+fn readers_of_all_rows_are_few_for_each_keeps_an_old_state() {
+    let place = Place::new();
+    let server = Serving::start(&place.data, &[]);
+    // More than waits in sockets and pipes, so that a reader who stops is waited for.
+    let (_, project) =
+        ask(&agent(), "GET", &format!("{}/api/projects/1/", server.base), Some(KEY), &Value::Null)
+            .expect("an answer");
+    for number in 0..8 {
+        let events: Vec<Value> = (0..8)
+            .map(|event| json!({"event": "e", "distinct_id": format!("{number} {event}"), "properties": {"fill": "x".repeat(100_000)}}))
+            .collect();
+        let batch = json!({"api_key": project["api_token"], "batch": events});
+        let url = format!("{}/batch/", server.base);
+        assert_eq!(ask(&agent(), "POST", &url, None, &batch).expect("an answer").0, 200);
+    }
+    let held = [stalled(&place.data), stalled(&place.data)];
+    let to = place.path("third.redb");
+    refused(
+        &["backup", shown(&to), "--data", shown(&place.data)],
+        "2 backups or exports are being made: try again when one has ended",
+    );
+    // Others are answered; and when one has gone, its place is free.
+    assert!(run(&["status", "--data", shown(&place.data)]).status.success());
+    drop(held);
+    until("a backup can be made", || {
+        run(&["backup", shown(&to), "--data", shown(&place.data)]).status.success()
+    });
+    assert_eq!(server.stop(), Some(0));
 }
 
 /// Runs a command that must succeed, and reads its JSON.

@@ -136,7 +136,7 @@ fn odd_peers_hear_a_sentence() {
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "this is no request"),
         (b"\xff\xfe\n".to_vec(), "this is no request"),
         (format!("{}\n", "[".repeat(60_000)).into_bytes(), "this is no request"),
-        (vec![b'x'; 64 * 1024 + 1], "a line is longer than 65536 bytes"),
+        (vec![b'x'; 16 * 1024 * 1024 + 1], "a line is longer than 16777216 bytes"),
         (request(json!("no_such")), "unknown variant `no_such`"),
         (request(json!({"reset_link": {"email": "a", "more": 1}})), "unknown field `more`"),
         (request(json!({"reset_link": {"email": "nobody@example.com"}})), "No user has this address"),
@@ -196,6 +196,15 @@ fn a_socket_whose_server_says_nothing_good_is_no_success() {
 }
 
 #[test]
+fn a_link_begins_with_where_the_server_really_listens() {
+    let (_folder, file) = place();
+    let server = Serving::start(&file, &[]);
+    let link = on(&file, &["admin", "reset-link", "--email", "ada@example.com"]);
+    assert!(said(&link).starts_with(&format!("{}/reset/", server.base)), "{}", said(&link));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn the_state_is_shown_of_a_server_and_of_a_file_that_none_holds() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
@@ -216,7 +225,8 @@ fn the_state_is_shown_of_a_server_and_of_a_file_that_none_holds() {
     let server = Serving::start(&file, &[]);
     let open = state(&[]);
     assert!(open.status.success(), "{}", said(&open));
-    for wanted in ["listens on", " of 256 MiB", "requests under way", "No mail server is set"] {
+    let listens = format!("listens on {}", server.base);
+    for wanted in [listens.as_str(), " of 256 MiB", "requests under way", "No mail server is set"] {
         assert!(said(&open).contains(wanted), "{wanted} in {}", said(&open));
     }
     let line: Value = serde_json::from_slice(&state(&["--json"]).stdout).expect("one line of JSON");

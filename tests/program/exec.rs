@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -115,6 +115,8 @@ struct Running {
     out: BufReader<ChildStdout>,
     pid: u32,
     url: String,
+    /// What the command reads from; it would end otherwise.
+    _held: ChildStdin,
 }
 
 impl Running {
@@ -123,12 +125,13 @@ impl Running {
         let mut command = exec(&[], &["bash", "-c", &script]);
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = spawned.expect("the program starts");
+        let held = child.stdin.take().expect("a pipe");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         out.read_line(&mut line).expect("text");
         let (pid, url) = line.trim().split_once(' ').unwrap_or_else(|| panic!("{line:?}"));
         let (pid, url) = (pid.parse().expect("a number"), url.to_owned());
-        Running { child, out, pid, url }
+        Running { child, out, pid, url, _held: held }
     }
 
     fn signal(&self, name: &str, pid: u32) {
@@ -159,7 +162,7 @@ fn is_alive(pid: u32) -> bool {
 
 #[test]
 fn signals_are_passed_on() {
-    for name in ["TERM", "INT", "HUP", "USR1", "USR2"] {
+    for name in ["TERM", "INT", "HUP", "USR1", "USR2", "QUIT"] {
         let mut running = Running::start(&format!("trap 'echo heard; exit 9' {name}"));
         assert!(is_alive(running.pid));
         running.signal(name, running.child.id());

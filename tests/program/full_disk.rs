@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use crate::support::{Serving, agent, ask, orgd, run, until};
 
-const KEY: &str = "phx_a_key_of_the_first_owner";
+pub const KEY: &str = "phx_a_key_of_the_first_owner";
 
 /// A shell line that mounts a file system of 6 MiB at `$0` and becomes the program.
 const MOUNT: &str = r#"mount -t tmpfs -o size=6m none "$0" && exec "$@""#;
 
 /// Whether this machine lets us mount; says so where it does not.
-fn can_mount(folder: &Path) -> bool {
+pub fn can_mount(folder: &Path) -> bool {
     let output =
         Command::new("unshare").args(["--mount", "sh", "-c", MOUNT]).arg(folder).arg("true").output();
     let is_there = output.is_ok_and(|output| output.status.success());
@@ -25,13 +25,13 @@ fn can_mount(folder: &Path) -> bool {
         let reason =
             "no file system can be mounted here (root and unshare are needed): a full disk is not tested";
         assert!(std::env::var_os("ORGD_TESTS_NEED_ALL").is_none(), "{reason}");
-        eprintln!("{reason}");
+        let _ = writeln!(std::io::stderr(), "NOT TESTED: {reason}");
     }
     is_there
 }
 
 /// A server on the small file system, and the folder as it is seen from here.
-fn serve(folder: &Path) -> (Serving, PathBuf) {
+pub fn serve(folder: &Path) -> (Serving, PathBuf) {
     let data = folder.join("orgd.redb");
     let server = orgd(&["serve", "--listen", "127.0.0.1:0", "--data"]);
     let mut command = Command::new("unshare");
@@ -41,6 +41,7 @@ fn serve(folder: &Path) -> (Serving, PathBuf) {
         command.env_remove(name);
     }
     command.env("ORGD_BOOTSTRAP_EMAIL", "ada@example.com").env("ORGD_BOOTSTRAP_API_KEY", KEY);
+    command.env("ORGD_METRICS_LISTEN", "127.0.0.1:0");
     let server = Serving::of(&mut command);
     let root = PathBuf::from(format!("/proc/{}/root", server.child.id()));
     let inside = root.join(folder.strip_prefix("/").expect("an absolute path"));
@@ -48,7 +49,7 @@ fn serve(folder: &Path) -> (Serving, PathBuf) {
 }
 
 /// Takes all the space that is left.
-fn fill(path: &Path) {
+pub fn fill(path: &Path) {
     let mut file = File::create(path).expect("a file");
     for size in [64 * 1024, 4096] {
         while file.write_all(&vec![1; size]).is_ok() {}

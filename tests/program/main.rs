@@ -2,23 +2,31 @@
 
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
 
+mod acme;
 mod admin;
 #[path = "../api/support/archives.rs"]
 mod archives;
 mod backup;
+mod bug_report;
 mod chaos_proxy;
 mod cli;
 mod control;
 mod crash;
 mod damage;
+#[path = "../api/support/dns.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
+mod dns;
 mod docs;
 mod exec;
 mod exports;
+mod faults_file;
 mod full_disk;
 mod install;
 mod keys;
 mod log;
 mod metrics;
+mod metrics_moved;
+mod org_file;
 mod outbound;
 mod packages;
 #[path = "../postgres/cluster.rs"]
@@ -33,6 +41,9 @@ mod secrets;
 mod service_manager;
 mod settings;
 mod signals;
+#[path = "../api/support/smtp.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
+mod smtp;
 mod support;
 mod test_server;
 #[path = "../api/support/timing.rs"]

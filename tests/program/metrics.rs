@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Serving, agent, ask, orgd, until};
+use crate::support::{Serving, agent, ask, orgd, program, until};
 
 const KEY: &str = "phx_for-the-test-of-metrics-only-0123456789";
 const PASSWORD: &str = "change-this-Passphrase";
@@ -50,7 +50,7 @@ impl Watched {
     }
 }
 
-fn get(url: &str, token: Option<&str>) -> (u16, String) {
+pub fn get(url: &str, token: Option<&str>) -> (u16, String) {
     let mut request = agent().get(url);
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
@@ -59,7 +59,7 @@ fn get(url: &str, token: Option<&str>) -> (u16, String) {
     (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
 }
 
-fn numbers(text: &str) -> BTreeMap<String, f64> {
+pub fn numbers(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let number = |line: &str| {
         let (name, value) = line.rsplit_once(' ').expect("a name and a value");
@@ -68,19 +68,9 @@ fn numbers(text: &str) -> BTreeMap<String, f64> {
     lines.map(number).collect()
 }
 
-/// `promtool`, where the machine has it; `.ci/run` puts it below target/.
-fn promtool() -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/prometheus/usr/bin/promtool");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("promtool"));
-    let found = found.chain([own]).find(|program| program.is_file());
-    assert!(found.is_some() || std::env::var_os("ORGD_TESTS_NEED_ALL").is_none(), "promtool is missing");
-    found
-}
-
 /// Has `promtool check` read the text.
 fn check(what: &[&str], text: &str) {
-    let Some(program) = promtool() else { return };
+    let Some(program) = program("promtool", "prometheus") else { return };
     let mut child = Command::new(program)
         .arg("check")
         .args(what)

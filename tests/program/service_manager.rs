@@ -36,11 +36,20 @@ fn a_manager_hears_of_the_start_of_life_and_of_the_end() {
         for _ in 0..3 {
             assert_eq!(next(&socket), "WATCHDOG=1");
         }
+        let heard = || {
+            let mut said = next(&socket);
+            while said == "WATCHDOG=1" {
+                said = next(&socket);
+            }
+            said
+        };
+        server.signal("HUP");
+        let said = heard();
+        let micros = said.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").map(str::parse::<u64>);
+        assert!(micros.is_some_and(|micros| micros.is_ok_and(|micros| micros > 0)), "{said}");
+        assert_eq!(heard(), "READY=1");
         server.signal("TERM");
-        let mut said = next(&socket);
-        while said == "WATCHDOG=1" {
-            said = next(&socket);
-        }
+        let said = heard();
         assert!(said.starts_with("STOPPING=1\nSTATUS="), "{said}");
         assert_eq!(server.wait(), Some(0));
     }

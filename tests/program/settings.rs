@@ -175,6 +175,43 @@ fn all_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
+fn a_check_of_settings_tries_the_ports_and_lets_them_go() {
+    let (_folder, file) = place();
+    let data = file.to_str().expect("a path of text");
+    let check = |more: &[&str]| run(&[&["config", "check", "--data", data][..], more].concat());
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = other.local_addr().expect("the socket has an address").to_string();
+    for (flags, words) in [
+        (vec!["--listen", &taken], "--listen (ORGD_LISTEN): no server could listen at"),
+        (
+            vec!["--listen", "127.0.0.1:0", "--metrics-listen", &taken],
+            "--metrics-listen (ORGD_METRICS_LISTEN): no server",
+        ),
+        (vec!["--listen", "192.0.2.7:1"], "no server could listen at 192.0.2.7:1"),
+        (vec!["--listen", "nowhere.invalid:1"], "no server could listen at nowhere.invalid:1"),
+    ] {
+        let output = check(&flags);
+        assert!(!output.status.success() && said(&output).contains(words), "{}", said(&output));
+    }
+    drop(other);
+    // What was tried is free again, for two who look at once as well.
+    for _ in 0..2 {
+        let output = check(&["--listen", &taken]);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert!(!file.exists());
+    let server = Serving::start(&file, &[]);
+    let own = server.base.trim_start_matches("http://").to_owned();
+    let output = check(&["--listen", &own]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(
+        said(&output)
+            .contains("note: --listen (ORGD_LISTEN): the server that holds the data file listens at")
+    );
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn a_mistyped_variable_is_warned_of_and_others_are_not() {
     let (_folder, file) = place();
     let mistakes = [

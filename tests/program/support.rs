@@ -1,7 +1,7 @@
 //! The program itself, as a process.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -107,6 +107,22 @@ pub fn ask(agent: &Agent, method: &str, url: &str, key: Option<&str>, body: &Val
 pub fn agent() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
     config.allow_non_standard_methods(true).build().new_agent()
+}
+
+/// A program that tests need and not every machine has; `.ci/run` puts it below target/tools, out of the package. Where it
+/// is missing, that is said past the harness, which shows nothing of what passes; where all must run, it fails.
+pub fn program(name: &str, package: &str) -> Option<PathBuf> {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools").join(package).join("usr/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).chain([tools]).map(|folder| folder.join(name));
+    let found = found.into_iter().find(|program| program.is_file());
+    let must = std::env::var_os("ORGD_TESTS_NEED_ALL").is_some();
+    assert!(found.is_some() || !must, "{name} is missing, of the package {package}");
+    if found.is_none() {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let _ = writeln!(std::io::stderr(), "NOT TESTED: {test} needs {name}, of Debian's package {package}");
+    }
+    found
 }
 
 /// Waits for what background tasks do.

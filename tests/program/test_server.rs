@@ -328,7 +328,7 @@ fn a_copy_of_anybodys_file_is_nobodys_and_has_no_key_but_their_own() {
     assert_eq!(server.line["organization_id"], made["organization_id"]);
     assert_eq!(
         (server.get("/api/users/@me/").1["email"].clone(), &server.line["owner"]),
-        (json!("ada@example.com"), &Value::Null)
+        (json!("ada@example.com"), &json!({"email": "ada@example.com", "id": made["user_id"]}))
     );
     drop(server);
     assert_eq!(Serving::start(&data, &[]).stop(), Some(0), "the file itself is as it was");
@@ -370,4 +370,145 @@ fn a_save_that_is_killed_leaves_the_old_file_or_the_new_one() {
         assert!(found == known || found == known + 1, "round {round}: {found} after {known}");
         known = found;
     }
+}
+
+/// The answer to one request, but for the date: what is said of it, and the body.
+fn answer_to(server: &Ready, method: &str, path: &str, body: &Value) -> String {
+    let request = ureq::http::Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", server.text("url")))
+        // The port is another one each time.
+        .header("host", "orgd")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {}", server.text("api_key")));
+    let mut answer = agent().run(request.body(body.to_string()).expect("a request")).expect("an answer");
+    let text = answer.body_mut().read_to_string().expect("text");
+    let headers = answer.headers().iter().filter(|(name, _)| *name != "date");
+    let headers: Vec<String> = headers.map(|(name, value)| format!("{name}: {value:?}")).collect();
+    format!("{method} {path} {} {headers:?} {text}", answer.status())
+}
+
+/// Two hundred calls: things are made, changed, listed and removed, and some of it goes wrong.
+fn two_hundred_calls(server: &Ready) -> Vec<String> {
+    let at = "/api/organizations/@current";
+    let call = |method: &str, path: String, body: Value| answer_to(server, method, &path, &body);
+    let mut said =
+        vec![server.text("api_key"), server.line["owner"].to_string(), server.line["project"].to_string()];
+    for number in 0..20 {
+        let invite = json!({"target_email": format!("grace{number}@example.com"), "level": 8});
+        let event =
+            json!({"api_key": server.line["project"]["api_token"], "event": "seen", "distinct_id": "d"});
+        said.extend([
+            call("POST", format!("{at}/roles/"), json!({"name": format!("Role {number}")})),
+            call("POST", format!("{at}/roles/"), json!({"name": format!("Role {number}")})),
+            call("POST", format!("{at}/projects/"), json!({"name": format!("Project {number}")})),
+            call("POST", format!("{at}/invites/"), invite),
+            call("POST", format!("{at}/domains/"), json!({"domain": format!("d{number}.example.com")})),
+            call("GET", format!("{at}/invites/?limit=3"), Value::Null),
+            call("PATCH", "/api/projects/1/".into(), json!({"name": format!("Renamed {number}")})),
+            call("POST", "/e/".into(), event),
+            call("GET", format!("{at}/projects/"), Value::Null),
+            call("GET", format!("/api/nothing/{number}/"), Value::Null),
+        ]);
+    }
+    said.push(call("GET", format!("{at}/activity_log/"), Value::Null));
+    said
+}
+
+#[test]
+fn two_runs_give_the_same_answers_to_the_last_byte() {
+    let run = |ids: &str| {
+        let server = Ready::test(&["--clock", "2026-01-01T00:00:00Z", "--ids", ids]);
+        let said = two_hundred_calls(&server);
+        assert!(said.len() > 200);
+        said
+    };
+    let (one, other) = (run("1"), run("1"));
+    for (one, other) in one.iter().zip(&other) {
+        assert_eq!(one, other);
+    }
+    let with_others = run("2");
+    assert_ne!(one[0], with_others[0], "another number has other secrets");
+    assert!(one.iter().any(|said| said.contains(" 201 ")) && one.iter().any(|said| said.contains(" 400 ")));
+}
+
+const SEED: &str = "\
+orgd: 1
+clock: 2026-03-01T12:00:00Z
+dns: {e.example.com: {TXT: [hello]}}
+organizations:
+  - name: Acme
+    slug: acme
+    members:
+      - {email: ada@example.com, level: owner}
+      - {email: grace@example.com, level: member}
+    projects: [{name: Website}]
+users:
+  - {email: ada@example.com, first_name: Ada, password: a-long-Passphrase-7}
+  - {email: grace@example.com, first_name: Grace}
+";
+
+#[test]
+fn a_seed_is_what_a_server_begins_with_all_of_it_or_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("org.yaml");
+    fs::write(&seed, SEED).expect("it can be written");
+    let server = Ready::test(&["--seed", shown(&seed)]);
+    assert_eq!(server.line["seed"], json!({"organizations": 1, "users": 2}));
+    assert_eq!(server.line["owner"]["email"], "ada@example.com");
+    let (status, organization) = server.get("/api/organizations/@current/");
+    assert_eq!((status, &organization["name"]), (200, &json!("Acme")));
+    assert_eq!(
+        (&organization["id"], &organization["created_at"]),
+        (&server.line["organization_id"], &json!("2026-03-01T12:00:00Z"))
+    );
+    let (_, members) = server.get("/api/organizations/@current/members/");
+    assert_eq!(members["count"], 2, "nobody but those of the seed: {members}");
+    assert_eq!(server.get("/_orgd/clock").1, json!({"now": "2026-03-01T12:00:00Z", "frozen": true}));
+    assert_eq!(server.get("/_orgd/dns/").1["e.example.com"]["TXT"], json!(["hello"]));
+    let log_in = json!({"email": "ada@example.com", "password": "a-long-Passphrase-7"});
+    let url = format!("{}/api/login/", server.text("url"));
+    assert_eq!(ask(&agent(), "POST", &url, None, &log_in).expect("an answer").0, 200);
+    drop(server);
+    for (from, to, words) in [
+        ("slug: acme", "slgu: acme", "slgu"),
+        ("clock: 2026-03-01T12:00:00Z", "clock: yesterday", "seed: clock"),
+        ("email: ada@example.com, level", "email: nobody@example.com, level", "level: owner"),
+    ] {
+        fs::write(&seed, SEED.replace(from, to)).expect("it can be written");
+        let said = refusal(&mut orgd(&["serve", "--test", "--seed", shown(&seed)]));
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_development_file_is_seeded_once_and_has_the_same_key_again() {
+    let (folder, data) = folder_and_file();
+    let seed = folder.path().join("org.yaml");
+    fs::write(&seed, SEED).expect("it can be written");
+    let serve = || {
+        let mut command =
+            orgd(&["serve", "--dev", "--listen", "127.0.0.1:0", "--ready", "json", "--seed", shown(&seed)]);
+        Ready::of(command.arg("--data").arg(&data))
+    };
+    let first = serve();
+    let (key, seeded) = (first.text("api_key"), first.line["seed"].clone());
+    assert_eq!(first.get("/api/organizations/@current/").1["name"], "Acme");
+    first.stop();
+    let second = serve();
+    assert_eq!((second.text("api_key"), &second.line["seed"]), (key, &Value::Null), "after {seeded}");
+    assert_eq!(second.get("/api/organizations/@current/").1["name"], "Acme");
+}
+
+#[test]
+fn the_log_keeps_the_time_of_the_machine() {
+    let (_folder, data) = folder_and_file();
+    let mut server = Serving::start(&data, &["--dev", "--clock", "2040-01-01T00:00:00Z"]);
+    let log = server.log.take().expect("a log").into_inner().expect("no panic");
+    let url = format!("{}/_orgd/clock", server.base);
+    let shown = ask(&agent(), "GET", &url, None, &Value::Null).expect("an answer");
+    assert_eq!(shown, (200, json!({"now": "2040-01-01T00:00:00Z", "frozen": true})));
+    let line = log.iter().find(|line| line.contains("path=\"/_orgd/clock\"")).expect("a line");
+    assert!(line.starts_with("20") && !line.starts_with("2040"), "{line}");
+    assert_eq!(server.stop(), Some(0), "it drains and ends by the machine's clock");
 }

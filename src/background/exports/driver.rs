@@ -17,7 +17,7 @@ use crate::ids::{OrganizationId, RunId};
 use crate::resources::batch_exports::runs::{self, Open};
 use crate::resources::batch_exports::{self, backfills, schedule};
 use crate::resources::events::EventIds;
-use crate::store::TableInfo;
+use crate::store::{Changes, TableInfo, Tx};
 
 /// An attempt that is running.
 struct Running {
@@ -30,8 +30,6 @@ struct Running {
 /// What there is to do.
 struct Work {
     open: Vec<Open>,
-    /// When the next run will be made.
-    next: Option<Time>,
     /// Whether several organizations have exports.
     is_shared: bool,
 }
@@ -43,7 +41,9 @@ pub(in crate::background) struct Driver {
     running: HashMap<RunId, Running>,
     turns: WorkerTurns,
     /// An attempt has given up its worker, or wants one again.
-    seats_changed: Arc<Notify>,
+    seats_changed: Arc<Changes>,
+    /// The time of the last look: what is due later has not been seen to.
+    looked_at: Time,
 }
 
 impl Task for Driver {
@@ -55,19 +55,35 @@ impl Task for Driver {
         batch_exports::work().into()
     }
 
-    async fn run(&mut self, app: &Arc<App>) -> Result<Option<Time>> {
+    async fn turn(&mut self, app: &Arc<App>) -> Result<()> {
         let now = app.clock.now();
-        let Work { open, next, is_shared } = look(app).await?;
+        let Work { open, is_shared } = look(app, now).await?;
         self.end(&open);
         self.start(&open, now, is_shared);
-        let later = open.iter().map(|run| run.next_attempt_at).filter(|time| *time > now);
-        Ok(later.chain(next).min())
+        self.looked_at = now;
+        Ok(())
+    }
+
+    fn next_due(&self, _app: &App, tx: &Tx) -> Result<Option<Time>> {
+        let open = runs::all_open(tx)?;
+        let later = open.iter().map(|run| run.next_attempt_at).filter(|time| *time > self.looked_at);
+        Ok(later.chain(schedule::next_due(tx, self.looked_at)?).min())
+    }
+
+    /// The attempts that do something; one that rests waits for the clock.
+    fn under_way(&self) -> usize {
+        let is_busy = |attempt: &&Running| attempt.seat.holds_a_worker() || attempt.seat.waits();
+        self.running.values().filter(is_busy).count()
+    }
+
+    fn wakers(&self) -> Vec<Arc<Changes>> {
+        vec![Arc::clone(&self.seats_changed)]
     }
 
     /// Besides commits, an attempt that ends or gives up its worker starts the next run.
     async fn woken(&mut self) {
         tokio::select! {
-            () = self.seats_changed.notified() => {}
+            () = self.seats_changed.noted() => {}
             Some(ended) = self.attempts.join_next() => {
                 if let Ok(id) = ended {
                     self.running.remove(&id);
@@ -78,8 +94,7 @@ impl Task for Driver {
 }
 
 /// Brings the file up to now, where something is due, and returns what there is to do.
-async fn look(app: &Arc<App>) -> Result<Work> {
-    let now = app.clock.now();
+async fn look(app: &Arc<App>, now: Time) -> Result<Work> {
     if app.store.read(|tx| schedule::is_due(tx, now))? {
         let event_ids = EventIds { clock: Arc::clone(&app.clock), ids: Arc::clone(&app.ids) };
         let write = app.store.write(move |tx| {
@@ -88,13 +103,7 @@ async fn look(app: &Arc<App>) -> Result<Work> {
         });
         write.await?;
     }
-    app.store.read(|tx| {
-        Ok(Work {
-            open: runs::all_open(tx)?,
-            next: schedule::next_due(tx, now)?,
-            is_shared: schedule::are_shared(tx)?,
-        })
-    })
+    app.store.read(|tx| Ok(Work { open: runs::all_open(tx)?, is_shared: schedule::are_shared(tx)? }))
 }
 
 impl Driver {
@@ -105,6 +114,7 @@ impl Driver {
             running: HashMap::new(),
             turns: WorkerTurns::new(app.config.exports.export_workers),
             seats_changed: Arc::default(),
+            looked_at: Time(i64::MIN),
         }
     }
 

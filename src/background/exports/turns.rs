@@ -5,8 +5,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::ids::OrganizationId;
 use tokio::sync::Notify;
+
+use crate::ids::OrganizationId;
+use crate::store::Changes;
 
 /// How many organizations are remembered though they have nothing to do.
 const REMEMBERED_MAX: usize = 10_000;
@@ -68,23 +70,23 @@ pub(super) struct Seat {
     phase: Mutex<Phase>,
     /// The attempt has a worker again.
     resumed: Notify,
-    /// Notified when the phase changes.
-    changed: Arc<Notify>,
+    /// Noted when the phase changes.
+    changed: Arc<Changes>,
 }
 
 impl Seat {
     /// With a worker.
-    pub(super) fn new(changed: Arc<Notify>) -> Seat {
+    pub(super) fn new(changed: Arc<Changes>) -> Seat {
         Seat { phase: Mutex::new(Phase::Working), resumed: Notify::new(), changed }
     }
 
     /// Leaves the worker to others for as long as the pause lasts, and returns when there is one again.
     pub(super) async fn rest(&self, pause: impl Future<Output = ()>) {
         *self.phase() = Phase::Resting;
-        self.changed.notify_one();
+        self.changed.note();
         pause.await;
         *self.phase() = Phase::Waiting;
-        self.changed.notify_one();
+        self.changed.note();
         self.resumed.notified().await;
     }
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod days;
+pub(super) mod dev;
 mod files;
 mod instance;
 mod login;

@@ -253,6 +253,31 @@ pub fn rule_for(tx: &Tx, at: InProject, subject: Subject) -> Result<Option<Strin
     Ok(tx.get(&ENTRIES, &key)?.map(|entry| entry.access_level))
 }
 
+/// A rule of a project.
+pub struct Set {
+    /// The kind of things that it is about.
+    pub resource: String,
+    pub subject: Subject,
+    pub access_level: String,
+}
+
+/// The rules of a project, but for those of single objects.
+///
+/// # Errors
+/// None but of the data file.
+pub fn all_of(tx: &Tx, organization: OrganizationId, project: ProjectId) -> Result<Vec<Set>> {
+    let mut all = tx.scan(&ENTRIES, &(organization, project), Order::Ascending)?;
+    all.retain(|((_, id, ((kind, object), _)), _)| {
+        object.is_empty() || (kind == PROJECT && *object == id.to_string())
+    });
+    let set = |((_, _, ((resource, _), _)), entry): (EntryKey, AccessControl)| Set {
+        resource,
+        subject: entry.subject,
+        access_level: entry.access_level,
+    };
+    Ok(all.into_iter().map(set).collect())
+}
+
 /// What an address sets rules of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {

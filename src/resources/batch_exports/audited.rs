@@ -1,7 +1,7 @@
 //! What the audit log says of exports.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{BatchExport, Model, hogql};
 use crate::api::{Ctx, InProject};
@@ -41,6 +41,28 @@ fn state(export: &BatchExport) -> State<'_> {
         offset_day: export.offset_day,
         offset_hour: export.offset_hour,
     }
+}
+
+/// All that can be set and is shown, by field.
+pub fn settable(export: &BatchExport) -> Map<String, Value> {
+    let pairs: [(&str, Value); 12] = [
+        ("name", export.name.clone().into()),
+        ("model", export.model.map(Model::name).into()),
+        (
+            "destination",
+            json!({"type": export.destination.kind.name(), "config": export.destination.config.value()}),
+        ),
+        ("interval", export.interval.name().into()),
+        ("paused", export.paused.into()),
+        ("start_at", export.start_at.map(|time| time.to_string()).into()),
+        ("end_at", export.end_at.map(|time| time.to_string()).into()),
+        ("hogql_query", export.schema.as_ref().and_then(hogql::query_of).into()),
+        ("filters", export.filters.as_ref().map_or(Value::Null, Json::value)),
+        ("timezone", export.timezone.clone().into()),
+        ("offset_day", export.offset_day.into()),
+        ("offset_hour", export.offset_hour.into()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn write(

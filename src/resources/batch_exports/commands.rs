@@ -7,8 +7,10 @@ use super::hogql::Fault;
 use super::interval::{Interval, UTC};
 use super::schedule::{set_paused, unpause_automatically};
 use super::{BatchExport, EXPORTS, Model, audited, find};
+use serde_json::{Map, Value};
+
 use crate::api::{Ctx, Field, FieldInfo, InOrganization, InProject, Input};
-use crate::error::{Result, denied, invalid, invalid_body, not_found};
+use crate::error::{Result, denied, id_taken, invalid, invalid_body, not_found};
 use crate::ids::BatchExportId;
 use crate::resources::{projects, users};
 use crate::store::{Tx, WriteTx};
@@ -23,7 +25,24 @@ pub fn create(
     at: InProject,
     input: Input<'_>,
 ) -> Result<(BatchExportId, BatchExport)> {
-    let (id, export) = drafted(ctx, at, input)?;
+    create_as(ctx, tx, at, ctx.new_id(), input)
+}
+
+/// The same with an identifier that is given.
+///
+/// # Errors
+/// As for `create`.
+pub fn create_as(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InProject,
+    id: BatchExportId,
+    input: Input<'_>,
+) -> Result<(BatchExportId, BatchExport)> {
+    if super::get(tx, id)?.is_some() {
+        return Err(id_taken());
+    }
+    let (id, export) = drafted(ctx, at, id, input)?;
     tx.insert(&EXPORTS, &(at.organization, id), &export)?;
     audited::created(ctx, tx, at, id, &export)?;
     Ok((id, export))
@@ -33,8 +52,12 @@ pub fn create(
 ///
 /// # Errors
 /// As for `create`.
-pub(super) fn drafted(ctx: &Ctx, at: InProject, input: Input<'_>) -> Result<(BatchExportId, BatchExport)> {
-    let id = ctx.new_id();
+pub(super) fn drafted(
+    ctx: &Ctx,
+    at: InProject,
+    id: BatchExportId,
+    input: Input<'_>,
+) -> Result<(BatchExportId, BatchExport)> {
     let mut sent = Sent::read(ctx, id, None, input)?;
     let (Some(name), Some(destination), Some(interval)) =
         (sent.name.take(), sent.destination.take(), sent.interval)
@@ -96,6 +119,47 @@ pub fn update(
     id: BatchExportId,
     input: Input<'_>,
 ) -> Result<BatchExport> {
+    let [before, mut export] = changed(ctx, tx, at, id, input)?;
+    export.last_updated_at = ctx.now;
+    if is_another_order(ctx, id, &before, &export) {
+        export.author = Some(ctx.user()?);
+    }
+    set_next_run(ctx, &before, &mut export);
+    tx.replace(&EXPORTS, &(at.organization, id), &before, &export)?;
+    audited::changed(ctx, tx, at, id, (&before, &export))?;
+    Ok(export)
+}
+
+/// What an input would change of an export.
+pub struct Preview {
+    /// All that is shown, by field: as it is, and as the input would make it.
+    pub shown: [Map<String, Value>; 2],
+    /// Whether what is not shown would be another.
+    pub has_other_secrets: bool,
+}
+
+/// What an input would change.
+///
+/// # Errors
+/// As for `update`.
+pub fn preview(ctx: &Ctx, tx: &Tx, at: InProject, id: BatchExportId, input: Input<'_>) -> Result<Preview> {
+    let [before, after] = changed(ctx, tx, at, id, input)?;
+    let opened = |export: &BatchExport| export.destination.open(&ctx.vault, id);
+    let hidden = |export: &BatchExport| -> Map<String, Value> {
+        opened(export).into_iter().filter(|(name, _)| export.destination.kind.hides(name)).collect()
+    };
+    let has_other_secrets = hidden(&before) != hidden(&after);
+    Ok(Preview { shown: [audited::settable(&before), audited::settable(&after)], has_other_secrets })
+}
+
+/// The export as it is, and as the input would make it.
+fn changed(
+    ctx: &Ctx,
+    tx: &Tx,
+    at: InProject,
+    id: BatchExportId,
+    input: Input<'_>,
+) -> Result<[BatchExport; 2]> {
     let before = find(tx, at, id)?;
     let mut sent = Sent::read(ctx, id, Some(&before.destination), input)?;
     let mut export = before.clone();
@@ -111,14 +175,7 @@ pub fn update(
     export.filters = sent.filters.take().unwrap_or(export.filters);
     set_offsets(&mut export, sent)?;
     check_whole(ctx, Some(&before), &export)?;
-    export.last_updated_at = ctx.now;
-    if is_another_order(ctx, id, &before, &export) {
-        export.author = Some(ctx.user()?);
-    }
-    set_next_run(ctx, &before, &mut export);
-    tx.replace(&EXPORTS, &(at.organization, id), &before, &export)?;
-    audited::changed(ctx, tx, at, id, (&before, &export))?;
-    Ok(export)
+    Ok([before, export])
 }
 
 /// Intervals that are still to be caught up on stay due, as long as they mean the same.

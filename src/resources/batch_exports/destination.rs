@@ -290,6 +290,11 @@ impl Kind {
         self.setting(name).is_some_and(|setting| setting.shown != Shown::Always)
     }
 
+    /// Whether what is stored under this name opens something.
+    pub fn is_secret(self, name: &str) -> bool {
+        self.setting(name).is_some_and(|setting| setting.shown == Shown::Secret)
+    }
+
     fn setting(self, name: &str) -> Option<&'static Setting> {
         self.own_settings().chain(COMMON).find(|setting| setting.name == name)
     }
@@ -328,6 +333,12 @@ impl Destination {
     ) -> bool {
         let opened = |destination: &Destination| vault.open(export.0.as_bytes(), &destination.sealed);
         opened(self) != opened(other)
+    }
+
+    /// The names under which something is stored that is not shown.
+    pub fn hidden_names(&self, vault: &Vault, export: BatchExportId) -> Vec<String> {
+        let is_hidden = |name: &String| self.kind.hides(name);
+        self.open(vault, export).into_iter().map(|(name, _)| name).filter(is_hidden).collect()
     }
 
     /// The texts that must never be shown.

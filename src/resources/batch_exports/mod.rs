@@ -38,6 +38,7 @@ use crate::store::{Index, Json, Order, ParentNamed, Problems, Table, TableInfo, 
 use destination::Destination;
 use interval::{Calendar, Interval};
 
+pub use audited::settable;
 pub use backfill_handlers::{Progress, progress};
 pub use form::FIELDS;
 pub use handlers::{find_page, project_of_export};
@@ -157,6 +158,15 @@ pub fn count_by(tx: &Tx, organization: OrganizationId, author: UserId) -> Result
 pub fn find(tx: &Tx, at: InProject, id: BatchExportId) -> Result<BatchExport> {
     let export = tx.get(&EXPORTS, &(at.organization, id))?;
     export.filter(|export| export.project == at.id).ok_or_else(not_found)
+}
+
+/// All exports of an organization, the oldest first.
+///
+/// # Errors
+/// None but of the data file.
+pub fn all_of(tx: &Tx, organization: OrganizationId) -> Result<Vec<(BatchExportId, BatchExport)>> {
+    let all = tx.scan(&EXPORTS, &organization, Order::Ascending)?;
+    Ok(all.into_iter().map(|((_, id), export)| (id, export)).collect())
 }
 
 /// An export with its organization.

@@ -152,7 +152,7 @@ pub fn draft_to_test(
     input: Input<'_>,
 ) -> Result<(BatchExportId, Destination)> {
     let Some(id) = stored else {
-        let (id, export) = commands::drafted(ctx, at, Input { is_partial: false, ..input })?;
+        let (id, export) = commands::drafted(ctx, at, ctx.new_id(), Input { is_partial: false, ..input })?;
         return Ok((id, export.destination));
     };
     let before = find(tx, at, id)?.destination;

@@ -30,6 +30,9 @@ pub(super) async fn store(app: &Arc<App>, token: &Arc<str>, events: Vec<Captured
             Err(other) => return Err(other),
         }
     }
+    if let Some(server) = &app.test_server {
+        server.events.stored();
+    }
     Ok(done)
 }
 

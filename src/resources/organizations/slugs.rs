@@ -25,6 +25,11 @@ pub(super) fn free_slug(ctx: &Ctx, tx: &Tx, name: &str) -> Result<String> {
     Err(denied("No free slug was found for this name; try another name."))
 }
 
+/// Whether the text can be the slug of an organization.
+pub(super) fn is_slug(text: &str) -> bool {
+    !text.is_empty() && slug(text) == text
+}
+
 /// Django's slug: ASCII letters, digits, `_` and single hyphens.
 fn slug(name: &str) -> String {
     let mut slug = String::new();

@@ -2,7 +2,7 @@
 //! here runs inside of one.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::form::{
     CAPABILITIES, CONFIG_SCHEMA, DESCRIPTION, FIELDS, ICON, IS_GLOBAL, METRICS, NAME, NEW, PLUGIN_TYPE,
@@ -67,6 +67,67 @@ pub(super) fn url_to_fetch(
 ) -> Result<Option<String>> {
     let Draft { plugin, url } = Draft::of(ctx, tx, at, input)?;
     Ok(if is_source(&plugin) { None } else { url })
+}
+
+/// Installs a plugin of what was sent, or of what was fetched from its address.
+///
+/// # Errors
+/// As for a request.
+pub fn put_in(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    input: Input<'_>,
+    fetched: Option<&super::Fetched>,
+) -> Result<PluginId> {
+    Ok(install(ctx, tx, at, input, fetched.map(|fetched| &*fetched.0))?.id)
+}
+
+/// All that can be set of a plugin, by field.
+pub fn settable(plugin: &Plugin) -> Map<String, Value> {
+    let json = |json: &Option<Json>| json.as_ref().map_or(Value::Null, Json::value);
+    let pairs: [(&str, Value); 10] = [
+        ("plugin_type", plugin.plugin_type.clone().into()),
+        ("name", plugin.name.clone().into()),
+        ("description", plugin.description.clone().into()),
+        ("icon", plugin.icon.clone().into()),
+        ("config_schema", plugin.config_schema.value()),
+        ("tag", plugin.tag.clone().into()),
+        ("is_global", plugin.is_global.into()),
+        ("capabilities", plugin.capabilities.value()),
+        ("metrics", json(&plugin.metrics)),
+        ("public_jobs", json(&plugin.public_jobs)),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The same as it is, and as the input would make it.
+///
+/// # Errors
+/// As for `update`.
+pub fn preview(
+    tx: &Tx,
+    at: InOrganization,
+    id: PluginId,
+    input: Input<'_>,
+) -> Result<[Map<String, Value>; 2]> {
+    let level = require_access(tx, at, INSTALL)?;
+    let found = find_to_change(tx, at, id, &VIEWS[0])?;
+    let mut after = found.plugin.clone();
+    let form = input.form(FIELDS)?;
+    if form.has(IS_GLOBAL) {
+        may_be_global(at, level)?;
+    }
+    fill(&mut after, form);
+    Ok([settable(&found.plugin), settable(&after)])
+}
+
+/// Changes what is stored of a plugin, whichever view it is in.
+///
+/// # Errors
+/// As for `update`.
+pub fn change(ctx: &Ctx, tx: &WriteTx, at: InOrganization, id: PluginId, input: Input<'_>) -> Result<()> {
+    update(ctx, tx, at, (id, &VIEWS[0]), input).map(drop)
 }
 
 /// Changes what is stored; nothing is fetched, and the activity log says nothing of it.

@@ -28,13 +28,14 @@ use super::audit::{Change, scope};
 use super::integrity::expect;
 use super::secrets::Look;
 use super::{Resource, organizations};
-use crate::api::{Call, InOrganization, Level};
+use crate::api::{Call, Ctx, InOrganization, Level};
 use crate::app::App;
 use crate::clock::{Ids, Time};
 use crate::error::{Error, Result, denied, invalid_body, not_found};
 use crate::ids::{OrganizationId, PluginId};
 use crate::store::{Index, Json, Order, Parent, Problems, Table, Tx, WriteTx};
 use crate::vault::Vault;
+pub use commands::{preview, put_in, settable};
 pub use form::NEW;
 use views::View;
 
@@ -148,6 +149,27 @@ pub fn seen_in(tx: &Tx, at: InOrganization) -> Result<Vec<Seen>> {
 pub fn seen(tx: &Tx, at: InOrganization, id: PluginId) -> Result<Seen> {
     require_access(tx, at, CONFIG)?;
     Ok(Seen::of(find(tx, at.id, id, &views::VIEWS[0])?, at.id))
+}
+
+/// The plugins that an organization has installed itself, by number.
+///
+/// # Errors
+/// None but of the data file.
+pub fn own_of(tx: &Tx, organization: OrganizationId) -> Result<Vec<(PluginId, Plugin)>> {
+    let own = tx.scan(&PLUGINS, &organization, Order::Ascending)?;
+    Ok(own.into_iter().map(|((_, id), plugin)| (id, plugin)).collect())
+}
+
+/// What is installed from elsewhere, once it was fetched.
+#[derive(Clone)]
+pub struct Fetched(Arc<package::Package>);
+
+/// Fetches the plugin that an address names, as far as the actor may see it.
+///
+/// # Errors
+/// 400 where the address holds no plugin; 429 and 503 where many are fetched.
+pub async fn fetch(app: &Arc<App>, ctx: &Ctx, url: &str) -> Result<Fetched> {
+    Ok(Fetched(Arc::new(install::fetch(app, ctx, url).await?)))
 }
 
 /// The source of an own plugin, where the organization may look at it.

@@ -8,16 +8,16 @@ use super::newer;
 use super::settings::{self, Settings};
 use super::wire::Loaded;
 use super::{
-    ACCESS_CONTROL, COMPLETED_SNIPPET_ONBOARDING, DETAILS, Details, FIELDS, HAS_COMPLETED_ONBOARDING_FOR,
-    IS_DEMO, NAME, PROJECTS, Project, TIMEZONE,
+    ACCESS_CONTROL, BY_TOKEN, COMPLETED_SNIPPET_ONBOARDING, DETAILS, Details, FIELDS,
+    HAS_COMPLETED_ONBOARDING_FOR, IS_DEMO, NAME, PROJECTS, Project, TIMEZONE,
 };
 use crate::api::{Ctx, Form, InOrganization, InProject, Input, Level};
-use crate::error::{Result, denied, invalid, not_found};
+use crate::error::{Error, Result, denied, id_taken, invalid, not_found};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::resources::audit::{self, Change, scope};
 use crate::resources::users::User;
 use crate::resources::{batch_exports, members, organizations, users};
-use crate::store::{Json, Order, Tx, WriteTx};
+use crate::store::{Json, OnConflict, Order, Tx, WriteTx};
 
 /// How many members' addresses are looked at for the filter that leaves their own visits out.
 const FILTERED_MEMBERS_MAX: u64 = 100;
@@ -29,6 +29,27 @@ const DEFAULT_NAME: &str = "Default project";
 /// # Errors
 /// 403 for whoever may not, and for a second demo project; 400 for wrong fields.
 pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> Result<Loaded> {
+    create_as(ctx, tx, at, Given::default(), input)
+}
+
+/// What is given of a new project.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    pub id: Option<ProjectId>,
+    pub api_token: Option<String>,
+}
+
+/// The same with a number and a token that may be given.
+///
+/// # Errors
+/// As for `create`; 400 for what is given and taken.
+pub fn create_as(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    at: InOrganization,
+    given: Given,
+    input: Input<'_>,
+) -> Result<Loaded> {
     let InOrganization { id: organization, level } = at;
     let wants_demo = input.value.as_ref().is_ok_and(|body| body.get("is_demo").is_some_and(is_true));
     if !wants_demo {
@@ -42,11 +63,15 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
         ));
     }
     settings::check_dashboard(&form, true)?;
-    let id = ProjectId(tx.next_id("projects")?);
+    let id = new_number(tx, given.id)?;
     let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
     let (mut project, mut details) = blank(ctx, &first_members, wants_demo);
     details.settings.anonymize_ips = organizations::find(tx, organization)?.settings.default_anonymize_ips;
     fill(&mut project, &mut details, form)?;
+    if let Some(token) = given.api_token {
+        is_token(&token)?;
+        project.api_token = token;
+    }
     insert(tx, organization, id, &project, &details)?;
     // A limited key chooses nothing for its user.
     if let Some(caller) = ctx.actor.caller().filter(|caller| caller.via.limited_key().is_none()) {
@@ -57,12 +82,56 @@ pub fn create(ctx: &Ctx, tx: &WriteTx, at: InOrganization, input: Input<'_>) -> 
     Ok(Loaded { organization, id, level, project, details })
 }
 
+/// The next number, or one that is given and that no project has had.
+fn new_number(tx: &WriteTx, given: Option<ProjectId>) -> Result<ProjectId> {
+    let Some(id) = given else { return Ok(ProjectId(tx.next_id("projects")?)) };
+    if id.0 == 0 || super::exists(tx, id)? {
+        return Err(id_taken());
+    }
+    tx.skip_ids("projects", id.0)?;
+    Ok(id)
+}
+
+fn is_token(token: &str) -> Result<()> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if (8..=200).contains(&token.len()) && token.bytes().all(is_plain) {
+        return Ok(());
+    }
+    let detail = "Enter a token of 8 to 200 letters, digits, hyphens and underscores.";
+    Err(invalid("api_token", "invalid_input", detail))
+}
+
+fn token_taken() -> Error {
+    invalid("api_token", "unique", "Another project has this token.")
+}
+
+/// All that can be set, by field and with secrets: as it is, and as the input would make it.
+///
+/// # Errors
+/// As for `update`.
+pub fn preview(ctx: &Ctx, tx: &Tx, at: InProject, input: Input<'_>) -> Result<[Map<String, Value>; 2]> {
+    let [before, after] = changed(ctx, tx, at, input)?;
+    Ok([state(&before)?, state(&after)?])
+}
+
 /// Changes settings. For members of the project; who sees it, and whether it is a demo, is for admins of the
 /// organization.
 ///
 /// # Errors
 /// 403 for these; 404 where the project is gone; 400 for wrong fields.
 pub fn update(ctx: &Ctx, tx: &WriteTx, at: InProject, input: Input<'_>) -> Result<Loaded> {
+    let [before, mut found] = changed(ctx, tx, at, input)?;
+    found.details.updated_at = ctx.now;
+    store(tx, &found)?;
+    if found.project.access_control != before.project.access_control {
+        batch_exports::authors::pause_all_lost(ctx, tx, found.organization)?;
+    }
+    write_down(ctx, tx, &before, &found)?;
+    Ok(found)
+}
+
+/// The project as it is, and as the input would make it.
+fn changed(ctx: &Ctx, tx: &Tx, at: InProject, input: Input<'_>) -> Result<[Loaded; 2]> {
     let mut found = Loaded::find(tx, at)?;
     let form = input.form(FIELDS)?;
     // Being an admin of the project alone is not enough.
@@ -76,13 +145,7 @@ pub fn update(ctx: &Ctx, tx: &WriteTx, at: InProject, input: Input<'_>) -> Resul
     if found.project.is_demo != before.project.is_demo {
         level.require(Level::Admin)?;
     }
-    found.details.updated_at = ctx.now;
-    store(tx, &found)?;
-    if found.project.access_control != before.project.access_control {
-        batch_exports::authors::pause_all_lost(ctx, tx, found.organization)?;
-    }
-    write_down(ctx, tx, &before, &found)?;
-    Ok(found)
+    Ok([before, found])
 }
 
 /// Deletes a project with everything that belongs to it. For admins of the project.
@@ -241,7 +304,7 @@ fn insert(
     project: &Project,
     details: &Details,
 ) -> Result<()> {
-    tx.insert(&PROJECTS, &(organization, id), project)?;
+    tx.insert(&PROJECTS, &(organization, id), project).on_conflict(&BY_TOKEN, token_taken)?;
     Ok(tx.put(&DETAILS, &id, details)?)
 }
 

@@ -143,6 +143,12 @@ pub fn seen(tx: &Tx, id: ProjectId, user: UserId) -> Result<Option<Short>> {
     Ok(level.map(|_| short(((organization, id), project))))
 }
 
+/// All projects of an organization, by number.
+pub fn ids_of(tx: &Tx, organization: OrganizationId) -> Result<Vec<ProjectId>> {
+    let all = tx.scan(&PROJECTS, &organization, Order::Ascending)?;
+    Ok(all.into_iter().map(|((_, id), _)| id).collect())
+}
+
 /// Whether there is such a project.
 pub fn exists(tx: &Tx, id: ProjectId) -> Result<bool> {
     Ok(tx.has(&BY_NUMBER, &id)?)

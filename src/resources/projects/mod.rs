@@ -25,9 +25,11 @@ use crate::error::{Result, invalid};
 use crate::ids::{OrganizationId, ProjectId};
 use crate::store::{Index, Json, Parent, Table, Tx, WriteTx, by_uuid};
 
-pub use commands::{create, create_default, pin_token, remove, renew_token, update};
+pub use commands::{
+    Given, create, create_as, create_default, pin_token, preview, remove, renew_token, update,
+};
 pub use find::{
-    Receiver, by_token, exists, first_visible, is_of, is_open_to, is_private, level_in, name, named,
+    Receiver, by_token, exists, first_visible, ids_of, is_of, is_open_to, is_private, level_in, name, named,
     note_event, receives_organization_entries, require_access, require_access_of, seen, timezone, visible,
     visible_in,
 };
@@ -35,9 +37,10 @@ pub use moving::change_organization;
 use newer::NEWER;
 pub use onboarding::{add_product_intent, complete_product_onboarding};
 pub use secret_tokens::{by_secret_token, delete_secret_token_backup, rotate_secret_token};
+pub use settings::SECRETS as SECRET_SETTINGS;
 pub(super) use settings::is_timezone;
 use settings::{SETTINGS, Settings};
-pub use shown::{SecretTokens, secret_tokens_of, settings_of, timezones};
+pub use shown::{SecretTokens, secret_tokens_of, settings_of, timezones, token_and_secrets_of};
 pub use wire::{Loaded, Short};
 
 pub static RESOURCE: Resource = Resource::of(routes)
@@ -212,6 +215,9 @@ const NAME: Field<String> = Field::text("name", 200);
 const COMPLETED_SNIPPET_ONBOARDING: Field<bool> = Field::boolean("completed_snippet_onboarding");
 const IS_DEMO: Field<bool> = Field::boolean("is_demo");
 const TIMEZONE: Field<String> = Field::text_choice("timezone", is_timezone);
+/// Fields that stand for themselves in a file.
+pub const TIMEZONE_INFO: FieldInfo = TIMEZONE.info();
+pub const IS_DEMO_INFO: FieldInfo = IS_DEMO.info();
 const ACCESS_CONTROL: Field<bool> = Field::boolean("access_control")
     .described("Whether the project is private: open to those only who are given access.");
 const HAS_COMPLETED_ONBOARDING_FOR: Field<Option<Json>> =

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::fields::{Checked, FREE_BYTES_MAX, bytes_of};
+use crate::api::fields::{FREE_BYTES_MAX, bytes_of};
 use crate::api::{Field, FieldInfo, Form};
 use crate::error::{Result, invalid};
 use crate::store::Json;
@@ -37,7 +37,7 @@ macro_rules! newer {
         fn fill_all(stored: &mut Map<String, Value>, form: &mut Form) -> Result<()> {
             $(
                 if let Some(sent) = form.peek(NEWER.$name) {
-                    keep(stored, stringify!($name), Keeps::$keeps, as_json(sent))?;
+                    keep(stored, stringify!($name), Keeps::$keeps, sent.to_json())?;
                 }
                 form.ignore(NEWER.$name);
             )*
@@ -141,20 +141,6 @@ fn keep(stored: &mut Map<String, Value>, name: &'static str, keeps: Keeps, sent:
     }
     stored.insert(name.to_owned(), merged);
     Ok(())
-}
-
-fn as_json(checked: &Checked) -> Value {
-    match checked {
-        Checked::Null => Value::Null,
-        Checked::Text(text) => json!(text),
-        Checked::Boolean(value) => json!(value),
-        Checked::Integer(value) => json!(value),
-        Checked::Uuid(value) => json!(value),
-        Checked::Time(value) => json!(value),
-        Checked::Texts(items) => json!(items),
-        Checked::Integers(items) => json!(items),
-        Checked::Json(value) => value.clone(),
-    }
 }
 
 fn is_business_model(text: &str) -> bool {

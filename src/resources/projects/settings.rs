@@ -10,7 +10,7 @@ use crate::resources::users::User;
 use crate::store::Json;
 
 /// What only those see who may change it, and the log never holds.
-pub(super) const SECRETS: &[&str] = &["slack_incoming_webhook"];
+pub const SECRETS: &[&str] = &["slack_incoming_webhook"];
 
 /// Sunday or Monday.
 const WEEK_DAYS: &[i64] = &[0, 1];

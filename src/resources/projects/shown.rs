@@ -19,6 +19,17 @@ pub fn settings_of(tx: &Tx, at: InProject) -> Result<Value> {
     Ok(Value::Object(all))
 }
 
+/// The token that events are sent with, and the settings that are secret and set.
+///
+/// # Errors
+/// 404 where the project is gone.
+pub fn token_and_secrets_of(tx: &Tx, at: InProject) -> Result<(String, Vec<&'static str>)> {
+    let found = Loaded::find(tx, at)?;
+    let all = commands::state(&found)?;
+    let is_set = |name: &&str| all.get(*name).is_some_and(|value| !value.is_null() && value != "");
+    Ok((found.project.api_token, settings::SECRETS.iter().copied().filter(is_set).collect()))
+}
+
 /// The secret tokens of a project, as far as the instance's key opens them.
 pub struct SecretTokens {
     pub current: Option<String>,

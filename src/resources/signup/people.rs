@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api::fields::is_email;
 use crate::api::{Ctx, Form, Input, Level};
-use crate::error::{Result, invalid};
+use crate::error::{Result, id_taken, invalid};
 use crate::ids::{MembershipId, OrganizationId, UserId};
 use crate::resources::invites::{self, Loaded};
 use crate::resources::organizations::{self, NAME_CHARS_MAX, Organization};
@@ -108,8 +108,19 @@ fn enter(
             users::tell(ctx, tx, &member, &letter)?;
         }
     }
+    admit(ctx, tx, organization, user, level)
+}
+
+/// The same without a mail to the others.
+pub fn admit(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: OrganizationId,
+    user: UserId,
+    level: Level,
+) -> Result<MembershipId> {
     let membership = members::join(ctx, tx, organization, user, level)?;
-    if let Some(role) = record.settings.default_role_id {
+    if let Some(role) = organizations::default_role(tx, organization)? {
         role_memberships::insert(ctx, tx, organization, role, user)?;
     }
     let record = users::find(tx, user)?;
@@ -165,8 +176,26 @@ pub fn operator_user(
     first_name: &str,
     hash: Option<String>,
 ) -> Result<(UserId, User)> {
+    operator_user_as(ctx, tx, ctx.new_id(), email, first_name, hash)
+}
+
+/// The same with an identifier that is given.
+///
+/// # Errors
+/// As for `operator_user`; 400 for an identifier that is taken.
+pub fn operator_user_as(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    uuid: UserId,
+    email: &str,
+    first_name: &str,
+    hash: Option<String>,
+) -> Result<(UserId, User)> {
     if !is_email(email) {
         return Err(invalid("email", "invalid_input", "Enter a valid email address."));
+    }
+    if users::get(tx, uuid)?.is_some() {
+        return Err(id_taken());
     }
     let mut user = blank_user(ctx, tx, email)?;
     let named = json!({"first_name": first_name});
@@ -174,7 +203,6 @@ pub fn operator_user(
     user.first_name = form.only(FIRST_NAME).unwrap_or_default();
     user.password_hash = hash;
     user.is_staff = users::none_yet(tx)?;
-    let uuid = ctx.new_id();
     users::insert(tx, uuid, &user)?;
     Ok((uuid, user))
 }

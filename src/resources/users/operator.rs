@@ -20,7 +20,7 @@ pub(super) static DEACTIVATED: Table<UserId, Time> =
 /// 401 for a stranger; 403 for others.
 pub fn require_operator(ctx: &Ctx, tx: &Tx) -> Result<()> {
     match &ctx.actor {
-        Actor::Operator => Ok(()),
+        Actor::Operator(_) => Ok(()),
         Actor::Nobody => Err(crate::error::unauthenticated()),
         Actor::User(caller) => {
             let is_session = matches!(caller.via, Via::Session { .. });

@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod backups;
+mod dev;
 mod domains;
 mod exports;
 mod invites;

@@ -103,7 +103,7 @@ fn offer(visit: &Visit, tx: &Tx) -> Result<Reply> {
     organizations::may_invite(tx, here.at)?;
     let levels = LEVELS.iter().filter_map(|number| Level::of(*number)).filter(|level| here.is(*level));
     let choices: Vec<_> = levels.map(|level| (level.number().to_string(), words::level(level))).collect();
-    let sends_mail = visit.config.smtp_url.is_some();
+    let sends_mail = visit.config.sends_mail();
     let mut form = Form::new(Some(visit.token()))
         .control(Control::new(ADDRESSES).first())
         .field(invites::FIELDS, "level", |control| control.choices(choices))
@@ -248,7 +248,7 @@ fn actions<'a>(visit: &'a Visit, tx: &Tx, here: &Here, invite: &Invite) -> Resul
         return Ok(None);
     }
     let mut form = Form::new(Some(visit.token())).refused(visit.refused());
-    if visit.config.smtp_url.is_some() && !invite.is_expired(visit.now) {
+    if visit.config.sends_mail() && !invite.is_expired(visit.now) {
         form = form.button_for("Send again", "what", "send");
     }
     Ok(Some(form.button_for("Renew", "what", "renew")))

@@ -28,7 +28,7 @@ fn show(visit: &Visit, tx: &Tx) -> Result<Reply> {
     let here = Here::of(visit, tx)?;
     let name = &here.project.name;
     let days = events::daily(tx, &[here.at.id], visit.now, days::DAYS)?;
-    let newest = events::newest_of(tx, here.at.id, EVENTS)?;
+    let newest = events::newest_of(tx, here.at.id, EVENTS, |_| true)?;
     let kept = events::count(tx, here.at.id)?;
     visit.show(
         tx,
