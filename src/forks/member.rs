@@ -313,7 +313,9 @@ impl Member {
 pub(super) fn no_fork(id: &str) -> Error {
     const LETTERS_MAX: usize = 40;
     let shown: String = id.chars().take(LETTERS_MAX).collect();
-    Error::NotFound(format!("There is no fork \"{shown}\": it was deleted, its time is over, or it never was.").into())
+    Error::NotFound(
+        format!("There is no fork \"{shown}\": it was deleted, its time is over, or it never was.").into(),
+    )
 }
 
 /// What nobody else has, after a moment for those who look.

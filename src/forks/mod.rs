@@ -232,8 +232,7 @@ impl Forks {
 
     /// Ends all that any of them does.
     async fn end_all(&self) {
-        let forks: Vec<Arc<Member>> =
-            std::mem::take(&mut self.all().forks).into_values().collect();
+        let forks: Vec<Arc<Member>> = std::mem::take(&mut self.all().forks).into_values().collect();
         for member in forks {
             member.end().await;
         }

@@ -53,6 +53,8 @@ impl Ports {
             let address = listener.local_addr()?;
             Ok((listener, address))
         };
-        bind.await.map_err(|cause: std::io::Error| Error::Unavailable(format!("No port can be had: {cause}").into()))
+        bind.await.map_err(|cause: std::io::Error| {
+            Error::Unavailable(format!("No port can be had: {cause}").into())
+        })
     }
 }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either};
 use futures_util::{FutureExt, TryFutureExt};
-use hyper::{HeaderMap, Request};
 use hyper::body::Incoming;
 use hyper::header::HeaderName;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::{HeaderMap, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::AsyncReadExt;
@@ -25,15 +25,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::forwarded::{self, Door};
-use super::pulse::{ConnectionPlace, Connections, Pulse};
 use super::observed::Broken;
+use super::pulse::{ConnectionPlace, Connections, Pulse};
 use super::respond::HttpResponse;
 use super::tls::shake_hands;
 use super::wire::{Begun, Pieces, Socket, WatchedSocket};
 use super::{metrics_door, service};
 use crate::app::{App, Traffic};
 use crate::config::HEAD_BYTES_MAX;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics;
 
 /// How long to wait after the system refused a connection, for want of file handles say.
@@ -146,21 +146,35 @@ impl Served {
         from: forwarded::Connection,
         request: Request<Incoming>,
     ) -> impl Future<Output = std::result::Result<HttpResponse, Broken>> + use<> {
-        let choose = match self {
-            Served::One(app) => return Either::Left(service::answer(Arc::clone(app), from, request)),
-            Served::Chosen(choose) => choose,
+        let open = match self {
+            // An ordinary server knows nothing of the header.
+            Served::One(app) if app.test_server.is_none() => Some(Arc::clone(app)),
+            Served::One(app) => Some(Arc::clone(app)).filter(|_| named_fork(request.headers()).is_none()),
+            Served::Chosen(choose) => choose.open(named_fork(request.headers()).as_deref()),
         };
-        let fork = named_fork(request.headers());
-        if let Some(app) = choose.open(fork.as_deref()) {
+        if let Some(app) = open {
             return Either::Left(service::answer(app, from, request));
         }
-        let (choose, fork) = (Arc::clone(choose), fork.map(Cow::into_owned));
+        let served = self.clone();
         Either::Right(Box::pin(async move {
-            match choose.choose(fork.as_deref()).await {
+            let fork = named_fork(request.headers()).map(Cow::into_owned);
+            match served.choose(fork.as_deref()).await {
                 Ok(app) => service::answer(app, from, request).await,
-                Err(failure) => Ok(service::refuse_unserved(choose.model(), from, request, &failure).await),
+                Err(failure) => Ok(service::refuse_unserved(served.model(), from, request, &failure).await),
             }
         }))
+    }
+
+    /// # Errors
+    /// There is no such server.
+    async fn choose(&self, fork: Option<&str>) -> Result<Arc<App>> {
+        match (self, fork) {
+            (Served::One(app), None) => Ok(Arc::clone(app)),
+            (Served::One(_), Some(_)) => {
+                Err(Error::NotFound("There are no forks: this server's data is in a file.".into()))
+            }
+            (Served::Chosen(choose), fork) => choose.choose(fork).await,
+        }
     }
 }
 

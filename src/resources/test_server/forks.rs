@@ -52,7 +52,9 @@ fn keeper(app: &App) -> Result<(Arc<dyn Forks>, &str)> {
     let kept = app.forks.get().and_then(|of| Some((of.kept_by.upgrade()?, of.id.as_str())));
     kept.ok_or_else(|| Error::Conflict {
         code: "not_in_memory",
-        detail: "The data of this server is in a file: snapshots, forks and reset need --in-memory, or --test.".into(),
+        detail:
+            "The data of this server is in a file: snapshots, forks and reset need --in-memory, or --test."
+                .into(),
     })
 }
 
@@ -86,7 +88,13 @@ struct Snapshot {
 impl Overseen {
     pub(super) fn of(app: &App, call: &Call) -> Overseen {
         let Ok((keeper, id)) = keeper(app) else {
-            return Overseen { fork: None, forks: None, snapshots: None, forks_bytes: None, forks_bytes_max: None };
+            return Overseen {
+                fork: None,
+                forks: None,
+                snapshots: None,
+                forks_bytes: None,
+                forks_bytes_max: None,
+            };
         };
         let ShownForks { snapshots, forks, bytes, bytes_max } = keeper.list();
         Overseen {
