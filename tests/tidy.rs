@@ -32,6 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "background", "routes"],
     &["control"],
     &["http"],
+    &["client"],
     &["lib"],
     &["cli"],
     &["main"],

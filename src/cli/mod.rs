@@ -5,6 +5,8 @@ mod admin;
 mod backup;
 mod bootstrap;
 mod check;
+#[cfg(feature = "client")]
+mod client;
 mod completions;
 mod data;
 mod exec;
@@ -106,6 +108,9 @@ enum Command {
     Man(man::Man),
     /// Prints what a shell needs to complete commands and flags.
     Completions(completions::Completions),
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Client(client::Client),
 }
 
 /// A sentence for the operator where the command failed.
@@ -141,6 +146,8 @@ pub(crate) async fn run(typed: Typed, sockets: ListenFd) -> Result<ExitCode, Str
     match typed.command {
         Command::Exec(wanted) => exec::run(*wanted).await,
         Command::Plan(wanted) => org_file::plan(wanted).await,
+        #[cfg(feature = "client")]
+        Command::Client(wanted) => Ok(client::run(wanted).await),
         command => run_own(command, &typed.matches, sockets).await.map(|()| ExitCode::SUCCESS),
     }
 }
@@ -148,6 +155,8 @@ pub(crate) async fn run(typed: Typed, sockets: ListenFd) -> Result<ExitCode, Str
 async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> CommandResult {
     match command {
         Command::Exec(_) | Command::Plan(_) => Ok(()),
+        #[cfg(feature = "client")]
+        Command::Client(_) => Ok(()),
         Command::Serve(config) => serve::run(*config, sockets, settings::all(of_serve(matches)?)?).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
