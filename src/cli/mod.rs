@@ -1,5 +1,7 @@
 //! The command line: one file for each command, which says what it takes and does it.
-#![expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
+
+#[macro_use]
+mod output;
 
 mod admin;
 mod backup;
@@ -43,6 +45,7 @@ use orgd::{resources, routes};
 
 use data::DataOption;
 pub(crate) use exec::become_command;
+pub(crate) use output::complain;
 pub(crate) use serve::passed_sockets;
 
 /// The PostHog-compatible organization management API: one program, one data file.
@@ -173,7 +176,7 @@ async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> C
         Command::Schema(wanted) => org_file::schema(&wanted),
         Command::Compact(file) => backup::compact(file.data).await,
         Command::Routes => {
-            print!("{}", routes::table().print());
+            show!("{}", routes::table().print());
             Ok(())
         }
         Command::Openapi => print_json(&openapi::document(&resources::registry::routes())),
@@ -196,13 +199,13 @@ fn sentence(cause: Error) -> String {
 }
 
 fn print_json(value: &impl serde::Serialize) -> CommandResult {
-    println!("{}", serde_json::to_string(value).map_err(|cause| cause.to_string())?);
+    say!("{}", serde_json::to_string(value).map_err(|cause| cause.to_string())?);
     Ok(())
 }
 
 fn read_line() -> Result<String, String> {
     if std::io::stdin().is_terminal() {
-        println!("Password:");
+        say!("Password:");
     }
     let mut line = String::new();
     std::io::stdin()

@@ -1,7 +1,7 @@
 //! `orgd plan`, `orgd apply`, `orgd export -f`, `orgd fmt` and `orgd schema`: an organization in a file.
 
 use std::fs;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -243,7 +243,7 @@ pub(super) async fn plan(wanted: PlanOf) -> Result<ExitCode, String> {
     if wanted.json {
         print_json(&named(&plan, &target)?)?;
     } else {
-        print!("{}", show::text(&plan, &target.to_string()));
+        show!("{}", show::text(&plan, &target.to_string()));
     }
     Ok(if plan.is_empty() || wanted.exit_zero { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
 }
@@ -282,7 +282,7 @@ pub(super) async fn apply(wanted: Apply) -> CommandResult {
         return Err("what is stored has changed since the plan was made: plan again".into());
     }
     if !wanted.json {
-        print!("{}", show::text(&plan, &target.to_string()));
+        show!("{}", show::text(&plan, &target.to_string()));
     }
     if !plan.blocked.is_empty() && !options.skip_blocked {
         return Err(format!(
@@ -305,7 +305,7 @@ pub(super) async fn apply(wanted: Apply) -> CommandResult {
         true => print_json(&named(&plan, &target)?),
         false if plan.changes.is_empty() => Ok(()),
         false => {
-            println!("Done.");
+            say!("Done.");
             Ok(())
         }
     }
@@ -318,8 +318,7 @@ fn confirm(yes: bool) -> CommandResult {
     if !std::io::stdin().is_terminal() {
         return Err("nothing was done: --yes is wanted where nobody can be asked".into());
     }
-    print!("Apply? [y/N] ");
-    std::io::stdout().flush().map_err(|cause| cause.to_string())?;
+    show!("Apply? [y/N] ");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(|cause| cause.to_string())?;
     match line.trim().to_lowercase().as_str() {
@@ -355,7 +354,7 @@ pub(super) async fn export(wanted: ToFile, file: DataOption) -> CommandResult {
         text = serde_json::to_string_pretty(&read.value).map_err(|cause| cause.to_string())? + "\n";
     }
     if to == Path::new("-") {
-        print!("{text}");
+        show!("{text}");
         return Ok(());
     }
     fs::write(&to, text).map_err(|cause| format!("cannot write {}: {cause}", to.display()))
@@ -377,7 +376,7 @@ pub(super) fn format(wanted: &Fmt) -> CommandResult {
         };
     }
     if !wanted.write || wanted.file == Path::new("-") {
-        print!("{formatted}");
+        show!("{formatted}");
         return Ok(());
     }
     if text == formatted {
@@ -389,6 +388,6 @@ pub(super) fn format(wanted: &Fmt) -> CommandResult {
 /// Prints a JSON Schema.
 pub(super) fn schema(_: &Schema) -> CommandResult {
     let text = serde_json::to_string_pretty(&schema::document()).map_err(|cause| cause.to_string())?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }
