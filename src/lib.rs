@@ -12,6 +12,7 @@ pub mod backoff;
 pub mod backup;
 pub mod backup_folder;
 pub mod certificates;
+pub mod client;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "console")]

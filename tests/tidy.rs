@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "background", "routes"],
     &["control"],
     &["http"],
-    &["forks"],
+    &["forks", "client"],
     &["lib"],
     &["cli"],
     &["main"],

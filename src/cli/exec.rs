@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::memory::data_of;
+use super::output::complain;
 use super::ready::{self, Ready};
 use super::{seed, serve};
 
@@ -190,7 +191,6 @@ const CHILD: &str = "--exec-child";
 
 /// Becomes the command where this process was started for that, in which the system ends it together with the server;
 /// an exit code where there is no such command. `None` for every other process.
-#[expect(clippy::print_stderr, reason = "the sentence is for whoever typed the command")]
 pub(crate) fn become_command() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     if words.next()? != CHILD {
@@ -206,7 +206,7 @@ pub(crate) fn become_command() -> Option<ExitCode> {
         return Some(ExitCode::FAILURE);
     }
     let cause = Command::new(&command).args(words).exec();
-    eprintln!("orgd: cannot run {}: {cause}", command.display());
+    complain(&format!("orgd: cannot run {}: {cause}", command.display()));
     let is_missing = cause.kind() == std::io::ErrorKind::NotFound;
     Some(ExitCode::from(if is_missing { 127 } else { 126 }))
 }

@@ -22,7 +22,7 @@ use url::Url;
 
 pub use acme::Acme;
 pub use backups::{BackupS3, Backups, Every, Keep, KeepUnit, Tier};
-pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used};
+pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used, value};
 pub use exports::Exports;
 pub use fill::{environment_section, fill, names};
 pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};

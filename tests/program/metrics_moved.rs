@@ -170,12 +170,16 @@ fn queues() -> BTreeSet<String> {
     seen
 }
 
+/// How many files and sockets a process may have open in [`sockets`].
+const OPEN_FILES: usize = 48;
+
 /// The system gives no more sockets.
 fn sockets() -> BTreeSet<String> {
     let (_folder, data) = folder();
     let own = serve(&data, &[]);
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 48 && exec \"$@\"", "sh"]).arg(own.get_program()).args(own.get_args());
+    command.args(["-c", &format!("ulimit -n {OPEN_FILES} && exec \"$@\""), "sh"]);
+    command.arg(own.get_program()).args(own.get_args());
     for (name, value) in own.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -185,11 +189,15 @@ fn sockets() -> BTreeSet<String> {
     let watched = Watched::of(&mut command);
     let before = watched.numbers();
     let place = watched.server.base.trim_start_matches("http://").to_owned();
-    // Those that the system takes wait for the server, which has no socket for them.
-    let held: Vec<_> = (0..64).map(|_| TcpStream::connect(&place)).collect();
-    let refused = "orgd_http_connections_refused_total{reason=\"system\"}";
-    drop(held);
-    watched.reaches(refused, 1.0);
+    let open = format!("/proc/{}/fd", watched.server.child.id());
+    // The system takes all of them at once, the server one after the other until it has no socket left. Its numbers can
+    // only be read when some are given back, which may be before it asked for one more: then it is tried again.
+    until("the system refused a socket", || {
+        let held: Vec<_> = (0..2 * OPEN_FILES).map(|_| TcpStream::connect(&place)).collect();
+        until("no socket is left", || fs::read_dir(&open).map_or(true, |open| open.count() >= OPEN_FILES));
+        drop(held);
+        watched.one("orgd_http_connections_refused_total{reason=\"system\"}") >= 1.0
+    });
     changed(&before, &watched.numbers())
 }
 
