@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "background", "routes"],
     &["control"],
     &["http"],
-    &["client"],
+    &["forks", "client"],
     &["lib"],
     &["cli"],
     &["main"],

@@ -31,7 +31,7 @@ pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
 pub use secret::{SECRETS, client_key, secrets};
 pub use setting::Setting;
-pub use testing::{ClockStart, HashCost, Mode, ReadyForm, Testing};
+pub use testing::{ClockStart, HashCost, Mode, PortRange, ReadyForm, Testing};
 pub use tls::Tls;
 
 use crate::outbound::AddressPolicy;
