@@ -47,7 +47,9 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
         return;
     };
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        assert!(object.contains_key(name), "{at}: {name} is missing in {value}");
+        // Settings of projects that are null until somebody sets them are left out until then.
+        let may_be_missing = resolved(document, &properties[name])["nullable"] == true;
+        assert!(may_be_missing || object.contains_key(name), "{at}: {name} is missing in {value}");
     }
     for (name, inner) in object {
         let known = properties.get(name).unwrap_or_else(|| panic!("{at}: {name} is not in the document"));
