@@ -9,12 +9,12 @@ use super::World;
 use crate::support::program;
 
 impl World {
-    /// What a terminal of this width shows while the command runs, to which this is typed.
+    /// What a terminal of this width shows while the command runs; the text is typed when the prompt is there.
     fn at_terminal(
         &self,
         columns: usize,
         command: &str,
-        typed: &str,
+        typed: Option<(&str, &str)>,
         more: &[(&str, &str)],
     ) -> Option<String> {
         let script = program("script", "bsdutils")?;
