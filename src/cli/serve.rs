@@ -64,7 +64,7 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listeners, async { drop(stopped.await) }));
     tokio::select! {
-        () = &mut serving => return Err("the server ended on its own".into()),
+        _ = &mut serving => return Err("the server ended on its own".into()),
         () = stops.next() => tracing::info!("stopping: requests under way may finish; a second signal ends them"),
         () = closed_input => tracing::info!("stopping: standard input was closed"),
         _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
@@ -73,14 +73,14 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     manager.say("STOPPING=1\nSTATUS=Requests under way finish");
     drop(stop);
     answering.as_mut().map(Answering::stop);
-    tokio::select! {
-        () = &mut serving => {}
+    let newest = tokio::select! {
+        newest = &mut serving => newest,
         () = stops.next() => return Err("a second signal came; requests under way were cut off".into()),
-    }
+    };
     if let Some(answering) = answering {
         answering.end().await;
     }
-    saving.finish(&app)?;
+    saving.finish(&newest)?;
     tracing::info!("stopped");
     app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
 }

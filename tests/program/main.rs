@@ -28,6 +28,7 @@ mod metrics;
 mod metrics_moved;
 mod org_file;
 mod outbound;
+mod output;
 mod packages;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Serving, agent, ask, orgd, run};
+use crate::support::{Serving, agent, ask, orgd, run, unpack};
 
 /// A server that says in JSON that it is ready.
 struct Ready {
@@ -164,6 +164,32 @@ fn a_development_file_is_never_served_to_others() {
     let said = refusal(&mut orgd(&["serve", "--listen", "0.0.0.0:0", "--data", shown(&data)]));
     assert!(said.contains("only be served on loopback"), "{said}");
     assert_eq!(Serving::start(&data, &["--dev"]).stop(), Some(0), "it is a development file still");
+}
+
+/// The secret key of `dev-schema-3`, and the key of its demo owner, which follows from it.
+const OLD: (&str, &str) =
+    ("GaGfgUwaJF58G795vmWLTAfwbwUr0ZjjZvIPFQRYZxJ", "phx_1JJspzJxlXXpOBHoxWDbFX2O7MWxQaNzRlL1AkxYRnQ");
+
+#[test]
+fn a_development_file_of_a_program_that_did_not_mark_it_is_one() {
+    for more in [&["--dev"][..], &[]] {
+        let (folder, data) = folder_and_file();
+        unpack("dev-schema-3", &data);
+        let key = folder.path().join("orgd.redb.key");
+        fs::write(&key, OLD.0).expect("written");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("its owner may");
+        let said = refusal(&mut orgd(&["serve", "--listen", "0.0.0.0:0", "--data", shown(&data)]));
+        assert!(said.contains("only be served on loopback"), "{said}");
+        let server = Serving::start(&data, more);
+        let warned = server.said.iter().any(|line| line.contains("made with --dev"));
+        assert_eq!(warned, more.is_empty(), "{:?}", server.said);
+        let own = format!("{}/api/organizations/@current/", server.base);
+        let answer = ask(&agent(), "GET", &own, Some(OLD.1), &Value::Null).expect("an answer");
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        let control = ask(&agent(), "GET", &format!("{}/_orgd/", server.base), None, &Value::Null);
+        assert_eq!(control.expect("an answer").0, if more.is_empty() { 404 } else { 200 });
+        assert_eq!(server.stop(), Some(0));
+    }
 }
 
 #[test]
