@@ -21,7 +21,7 @@ export PYTHONPATH=$PWD/packages/python/src PYTHONDONTWRITEBYTECODE=1 ORGD_NODE=$
 client() {
     local name=$1 started=$SECONDS
     shift
-    timeout 170 "$orgd" exec "$@" > "$work/$name" || {
+    timeout 300 "$orgd" exec "$@" > "$work/$name" || {
         local code=$?
         cat "$work/$name" >&2
         echo "$name has ended with $code" >&2

@@ -441,7 +441,8 @@ impl Config {
     #[cfg(feature = "testing")]
     pub fn of_words<'a>(words: impl Iterator<Item = &'a str>) -> Result<Config, String> {
         let words: Vec<std::ffi::OsString> = words.map(Into::into).collect();
-        let matches = fill(Config::augment_args(clap::Command::new("orgd")), &words)?.try_get_matches_from(words);
+        let matches =
+            fill(Config::augment_args(clap::Command::new("orgd")), &words)?.try_get_matches_from(words);
         let config = matches.and_then(|matches| Config::from_arg_matches(&matches));
         config.map_err(|cause| cause.to_string())
     }

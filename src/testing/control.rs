@@ -35,7 +35,13 @@ impl Control {
     }
 
     /// Sends a request of HTTP/1.0, whose answer ends with its connection.
-    pub(super) fn send(self, method: &str, path: &str, key: Option<&str>, body: &str) -> Result<(u16, String)> {
+    pub(super) fn send(
+        self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: &str,
+    ) -> Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.0)?;
         stream.set_read_timeout(Some(TIME))?;
         let key = key.map_or_else(String::new, |key| format!("Authorization: Bearer {key}\r\n"));

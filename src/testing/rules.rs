@@ -127,10 +127,9 @@ impl Expect {
 /// `POST /path/` and `/path/` as the server wants them.
 fn route_of(route: &str) -> Map<String, Value> {
     match route.split_once(' ') {
-        Some((method, path)) => Map::from_iter([
-            ("method".to_owned(), json!(method)),
-            ("path".to_owned(), json!(path.trim())),
-        ]),
+        Some((method, path)) => {
+            Map::from_iter([("method".to_owned(), json!(method)), ("path".to_owned(), json!(path.trim()))])
+        }
         None => Map::from_iter([("path".to_owned(), json!(route))]),
     }
 }
