@@ -165,9 +165,10 @@ impl App {
         }
     }
 
-    /// The same server with its newest data, which after a reset is another one's.
+    /// The server that was started, with its newest data: after a reset that is another one. A fork itself.
     pub fn newest(self: &Arc<App>) -> Arc<App> {
-        let newest = self.forks.get().and_then(|of| of.kept_by.upgrade()?.newest());
+        let main = self.forks.get().filter(|of| !of.is_fork());
+        let newest = main.and_then(|of| of.kept_by.upgrade()?.newest());
         newest.unwrap_or_else(|| Arc::clone(self))
     }
 

@@ -322,6 +322,9 @@ impl forks::Forks for Forks {
                 Some(name) => self.beginning(name)?,
                 None => Arc::clone(&member.beginning),
             };
+            if !member.is_open() {
+                self.make_way().await;
+            }
             member.reset(&beginning).await
         }
         .boxed()
