@@ -32,8 +32,9 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "background", "routes"],
     &["control"],
     &["http"],
-    &["client"],
+    &["forks", "client"],
     &["lib"],
+    &["testing"],
     &["cli"],
     &["main"],
 ];

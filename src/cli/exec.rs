@@ -105,9 +105,10 @@ pub(super) async fn run(wanted: Exec) -> Result<ExitCode, String> {
     }
     let child = start(&command, variables)?;
     let status = attend(child, &mut signals).await?;
+    let newest = app.newest();
     serving.abort();
     let _ = serving.await;
-    saving.finish(&app)?;
+    saving.finish(&newest)?;
     log.now();
     Ok(code_of(status))
 }

@@ -31,7 +31,7 @@ pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
 pub use secret::{SECRETS, client_key, secrets};
 pub use setting::Setting;
-pub use testing::{ClockStart, HashCost, Mode, ReadyForm, Testing};
+pub use testing::{ClockStart, HashCost, Mode, PortRange, ReadyForm, Testing};
 pub use tls::Tls;
 
 use crate::outbound::AddressPolicy;
@@ -430,6 +430,19 @@ impl Config {
     pub fn from_env() -> Result<Config, String> {
         let command = fill(Config::augment_args(clap::Command::new("orgd")), &[])?;
         let matches = command.try_get_matches_from(["orgd"]);
+        let config = matches.and_then(|matches| Config::from_arg_matches(&matches));
+        config.map_err(|cause| cause.to_string())
+    }
+
+    /// The settings that words of a command line make, with `--test` among them: then no variable stands in for a flag.
+    ///
+    /// # Errors
+    /// What is wrong with a word.
+    #[cfg(feature = "testing")]
+    pub fn of_words<'a>(words: impl Iterator<Item = &'a str>) -> Result<Config, String> {
+        let words: Vec<std::ffi::OsString> = words.map(Into::into).collect();
+        let matches =
+            fill(Config::augment_args(clap::Command::new("orgd")), &words)?.try_get_matches_from(words);
         let config = matches.and_then(|matches| Config::from_arg_matches(&matches));
         config.map_err(|cause| cause.to_string())
     }

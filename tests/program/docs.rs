@@ -25,7 +25,7 @@ use crate::postgres::{self, PASSWORD, Postgres};
 use crate::s3::{self, S3};
 use crate::support::{Serving, orgd, run};
 
-const SHOWN_ONLY: &[&str] = &["hcl", "ini", "json", "nginx", "python", "text", "yaml"];
+const SHOWN_ONLY: &[&str] = &["go", "hcl", "ini", "js", "json", "nginx", "python", "text", "yaml"];
 /// Where the servers of the pages listen.
 const SERVER: &str = "127.0.0.1:8010";
 const BUCKETS: &str = "127.0.0.1:9000";

@@ -22,6 +22,7 @@ mod docs;
 mod exec;
 mod exports;
 mod faults_file;
+mod forks;
 mod full_disk;
 mod install;
 mod keys;

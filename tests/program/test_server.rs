@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use crate::support::{Serving, agent, ask, orgd, run, unpack};
 
 /// A server that says in JSON that it is ready.
-struct Ready {
-    child: Child,
+pub struct Ready {
+    pub child: Child,
     line: Value,
     rest: BufReader<ChildStdout>,
 }
@@ -28,21 +28,21 @@ impl Ready {
         Ready { child, line, rest }
     }
 
-    fn test(more: &[&str]) -> Ready {
+    pub fn test(more: &[&str]) -> Ready {
         Ready::of(orgd(&["serve", "--test"]).args(more))
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         self.line[name].as_str().unwrap_or_else(|| panic!("{name}: {}", self.line)).to_owned()
     }
 
-    fn get(&self, path: &str) -> (u16, Value) {
+    pub fn get(&self, path: &str) -> (u16, Value) {
         let key = self.line["api_key"].as_str();
         ask(&agent(), "GET", &format!("{}{path}", self.text("url")), key, &Value::Null).expect("an answer")
     }
 
     /// Ends it; what else it printed on standard output.
-    fn stop(mut self) -> String {
+    pub fn stop(mut self) -> String {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").arg(&pid).status().expect("kill runs").success());
         let mut rest = String::new();
@@ -71,7 +71,7 @@ fn shown(path: &Path) -> &str {
 
 /// What the program says when it refuses to serve.
 #[track_caller]
-fn refusal(command: &mut Command) -> String {
+pub fn refusal(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().expect("the program runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
