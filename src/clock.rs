@@ -195,6 +195,15 @@ impl Clock {
         self.moved.notify_waiters();
     }
 
+    /// Another clock that shows the same time and is moved on its own.
+    pub fn copy(&self) -> Clock {
+        Clock {
+            stands_at: AtomicI64::new(self.stands_at.load(Ordering::Acquire)),
+            ahead_micros: AtomicI64::new(self.ahead_micros.load(Ordering::Relaxed)),
+            ..Clock::default()
+        }
+    }
+
     /// Waits until the time `due`, however the clock gets there. Comes back early now and then, so that a
     /// clock that the system has set is noticed: look at the time again.
     pub async fn until(&self, due: Time) {
@@ -283,6 +292,11 @@ impl Ids {
     /// earlier one has drawn.
     pub fn pinned(number: u64, start: u64) -> Ids {
         Ids { pinned: Some(Streams::new(number, start)), ..Ids::default() }
+    }
+
+    /// What draws the same from here on, where what is drawn can be foretold.
+    pub fn copy(&self) -> Ids {
+        Ids { pinned: self.pinned.as_ref().map(Streams::copy), ..Ids::default() }
     }
 
     /// Tells requests apart, of this start of the program and of others; cheaper than a UUIDv7.

@@ -12,6 +12,7 @@ pub mod backoff;
 pub mod backup;
 pub mod backup_folder;
 pub mod certificates;
+pub mod client;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "console")]
@@ -19,6 +20,7 @@ pub mod console;
 pub mod control;
 pub mod dns;
 pub mod error;
+mod forks;
 pub mod health;
 mod http;
 pub mod ids;
@@ -38,18 +40,33 @@ pub mod vault;
 pub mod yielding_thread;
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use app::App;
 pub use http::Listeners;
 pub use resources::org_file;
 
-/// Serves on the listeners until `stop` comes; then requests under way finish and background work ends.
-pub async fn serve(app: Arc<App>, listeners: impl Into<Listeners>, stop: impl Future<Output = ()>) {
+/// Serves on the listeners until `stop` comes; then requests under way finish and background work ends. Returns the server
+/// with its newest data: after a reset that is another one.
+pub async fn serve(
+    app: Arc<App>,
+    listeners: impl Into<Listeners>,
+    stop: impl Future<Output = ()>,
+) -> Arc<App> {
     if let Some(server) = &app.test_server {
         routes::introduce(&server.paths);
     }
+    let mut stop = pin!(stop);
+    let listeners = match app.test_server {
+        None => listeners.into(),
+        Some(_) => match forks::serve(&app, listeners.into(), stop.as_mut()).await {
+            Ok(newest) => return newest,
+            Err(returned) => returned,
+        },
+    };
     let mut tasks = background::start(&app);
-    http::serve(Arc::clone(&app), listeners.into(), stop).await;
+    http::serve(http::Served::One(Arc::clone(&app)), listeners, stop).await;
     tasks.shutdown().await;
+    app
 }

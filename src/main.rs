@@ -31,8 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the sentence is for the operator")]
 fn fail(sentence: &str) -> ExitCode {
-    eprintln!("orgd: {sentence}");
+    cli::complain(&format!("orgd: {sentence}"));
     ExitCode::FAILURE
 }

@@ -32,6 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "background", "routes"],
     &["control"],
     &["http"],
+    &["forks", "client"],
     &["lib"],
     &["cli"],
     &["main"],

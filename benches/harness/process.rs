@@ -36,6 +36,13 @@ impl Process {
         Process::of(command)
     }
 
+    /// A test server with more settings, in memory.
+    pub fn test(more: &[&str]) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_orgd"));
+        command.args(["serve", "--test", "--log-level", "info"]).args(more);
+        Process::of(command)
+    }
+
     /// Whether it still runs.
     pub fn lives(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|ended| ended.is_none())

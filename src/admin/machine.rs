@@ -22,8 +22,8 @@ pub struct Machine {
 #[derive(Debug, Serialize)]
 pub struct Disk {
     pub file_system: Option<String>,
-    pub bytes: Option<u64>,
-    pub free_bytes: Option<u64>,
+    pub disk_bytes: Option<u64>,
+    pub disk_free_bytes: Option<u64>,
 }
 
 /// Looks at the machine.
@@ -57,8 +57,8 @@ pub(super) fn disk(file: &Path) -> Disk {
     };
     Disk {
         file_system: file_system(&mounts, &file),
-        bytes: bytes(|about| about.f_blocks),
-        free_bytes: bytes(|about| about.f_bavail),
+        disk_bytes: bytes(|about| about.f_blocks),
+        disk_free_bytes: bytes(|about| about.f_bavail),
     }
 }
 
@@ -177,6 +177,6 @@ mod tests {
         assert_eq!(on("/database/orgd.redb").as_deref(), Some("ext4"));
         assert_eq!(on("/data of/ada/orgd.redb").as_deref(), Some("fuse.sshfs"));
         assert_eq!(file_system("", Path::new("/orgd.redb")), None);
-        assert!(disk(Path::new("/")).free_bytes.is_some());
+        assert!(disk(Path::new("/")).disk_free_bytes.is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! What every request and every background task shares, and the routes that name it.
 
 pub mod about;
+pub mod forks;
 pub mod once;
 pub mod openapi;
 pub mod route;
@@ -31,12 +32,24 @@ use crate::test_server::TestServer;
 use crate::turns::Turns;
 use crate::vault::Vault;
 pub use about::Tag;
+use forks::ForkOf;
 use once::Once;
 pub use route::{Route, async_, public, read, scope, session, signed_in, tagged, write};
 use sign_in_link::SignInLink;
 
 /// Connections that are open, and requests that are under way.
-pub type Traffic = Box<dyn Fn() -> (u64, u64) + Send + Sync>;
+pub type Traffic = Arc<dyn Fn() -> (u64, u64) + Send + Sync>;
+
+/// What a server has of its own and keeps while its data is closed.
+#[derive(Clone)]
+pub struct Kept {
+    pub clock: Arc<Clock>,
+    pub ids: Arc<Ids>,
+    pub throttles: Arc<Throttles>,
+    pub test_server: Option<Arc<TestServer>>,
+    /// When it began to serve.
+    pub started_at: Time,
+}
 
 pub struct App {
     pub config: Arc<Config>,
@@ -44,13 +57,13 @@ pub struct App {
     pub clock: Arc<Clock>,
     pub ids: Arc<Ids>,
     pub vault: Arc<Vault>,
-    pub throttles: Throttles,
+    pub throttles: Arc<Throttles>,
     /// What the log says once a minute at most.
     pub notices: Notices,
     pub dns: Dns,
     /// Lets the first user of an empty file sign up from anywhere; known to the log only.
     pub setup_code: String,
-    pub outbound: Outbound,
+    pub outbound: Arc<Outbound>,
     /// Permits to get plugins from elsewhere; each may cost some memory.
     pub installs: Arc<Semaphore>,
     /// Permits to hash a password; each costs 19 MiB while it lasts.
@@ -62,8 +75,8 @@ pub struct App {
     /// Who wants a backup, and whether one is being made.
     pub backups: Arc<Desk>,
     /// Opens the pages for local work, signed in, once.
-    pub sign_in_link: SignInLink,
-    /// When the process began to serve.
+    pub sign_in_link: Arc<SignInLink>,
+    /// When it began to serve.
     pub started_at: Time,
     /// What a report of an error may show of the settings of a server, which only the command line knows.
     pub settings: OnceLock<Vec<Setting>>,
@@ -76,8 +89,10 @@ pub struct App {
     /// Forms of pages that must not be sent twice.
     pub once: Once,
     /// What only a development or test server has; an ordinary one has none.
-    pub test_server: Option<TestServer>,
-    parse_permits: Semaphore,
+    pub test_server: Option<Arc<TestServer>>,
+    /// Who keeps it, where it is one of several servers in one process.
+    pub forks: OnceLock<ForkOf>,
+    parse_permits: Arc<Semaphore>,
 }
 
 impl App {
@@ -87,9 +102,9 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let policy = config.outbound_allow.clone();
         let outbound_policy = if config.mode().is_some() { policy.with_loopback() } else { policy };
-        let test_server = TestServer::of(&config);
+        let test_server = TestServer::of(&config).map(Arc::new);
         App {
-            dns: Dns { server: config.dns_server, stand_in: test_server.as_ref().map(TestServer::stand_in) },
+            dns: dns(&config, test_server.as_deref()),
             test_server,
             config: Arc::new(config),
             store,
@@ -98,22 +113,68 @@ impl App {
             setup_code: ids.letters(b"ABCDEFGHJKMNPQRSTUVWXYZ23456789", 10),
             ids: Arc::new(ids),
             vault: Arc::new(vault),
-            throttles: Throttles::default(),
+            throttles: Arc::default(),
             notices: Notices::default(),
-            outbound: Outbound::new(outbound_policy),
+            outbound: Arc::new(Outbound::new(outbound_policy)),
             installs: Arc::new(Semaphore::new(INSTALLS_MAX)),
             hash_permits: Turns::new((cores / 2).clamp(1, budgets.hashes_at_once), HASHES_WAITING_MAX),
             work: Pool::new(budgets.work),
             task_results: TaskResults::default(),
             backups: Arc::default(),
-            sign_in_link: SignInLink::default(),
+            sign_in_link: Arc::default(),
             settings: OnceLock::new(),
             address: OnceLock::new(),
             certificates: OnceLock::new(),
             traffic: OnceLock::new(),
             once: Once::default(),
-            parse_permits: Semaphore::new((cores / 2).max(1)),
+            forks: OnceLock::new(),
+            parse_permits: Arc::new(Semaphore::new((cores / 2).max(1))),
         }
+    }
+
+    /// Another server in the same process: with data of its own, and with the settings, the secret key and the share of the
+    /// machine that this one has.
+    pub fn beside(&self, store: Store, kept: Kept) -> App {
+        let Kept { clock, ids, throttles, test_server, started_at } = kept;
+        App {
+            dns: dns(&self.config, test_server.as_deref()),
+            test_server,
+            config: Arc::clone(&self.config),
+            store,
+            started_at,
+            clock,
+            setup_code: self.setup_code.clone(),
+            ids,
+            vault: Arc::clone(&self.vault),
+            throttles,
+            notices: Notices::default(),
+            outbound: Arc::clone(&self.outbound),
+            installs: Arc::clone(&self.installs),
+            hash_permits: Arc::clone(&self.hash_permits),
+            work: Arc::clone(&self.work),
+            task_results: TaskResults::default(),
+            backups: Arc::default(),
+            sign_in_link: Arc::clone(&self.sign_in_link),
+            settings: self.settings.clone(),
+            address: OnceLock::new(),
+            certificates: self.certificates.clone(),
+            traffic: self.traffic.clone(),
+            once: Once::default(),
+            forks: OnceLock::new(),
+            parse_permits: Arc::clone(&self.parse_permits),
+        }
+    }
+
+    /// The server that was started, with its newest data: after a reset that is another one. A fork itself.
+    pub fn newest(self: &Arc<App>) -> Arc<App> {
+        let main = self.forks.get().filter(|of| !of.is_fork());
+        let newest = main.and_then(|of| of.kept_by.upgrade()?.newest());
+        newest.unwrap_or_else(|| Arc::clone(self))
+    }
+
+    /// Whether it is a fork of the server that was started, which alone does what a process does once.
+    pub fn is_fork(&self) -> bool {
+        self.forks.get().is_some_and(ForkOf::is_fork)
     }
 
     /// The address that the server listens at, with its scheme; that of the settings until it does.
@@ -217,4 +278,8 @@ async fn run_on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|cause| Error::failed("work beside the requests ended", cause))
+}
+
+fn dns(config: &Config, test_server: Option<&TestServer>) -> Dns {
+    Dns { server: config.dns_server, stand_in: test_server.map(TestServer::stand_in) }
 }

@@ -23,7 +23,9 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
     if let Some(mailer) = mailer::Mailer::of(app) {
         tasks.spawn(drive(mailer, Arc::clone(app)));
     }
-    if let Some(certificates) = app.certificates.get() {
+    // Once for the process.
+    let is_fork = app.is_fork();
+    if let Some(certificates) = app.certificates.get().filter(|_| !is_fork) {
         let certificates = Arc::clone(certificates);
         match certificates.is_of_authority() {
             true => tasks.spawn(drive(acme::Renewal::new(app, certificates), Arc::clone(app))),
@@ -33,7 +35,7 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
     tasks.spawn(drive(proxy_records::Follower, Arc::clone(app)));
     tasks.spawn(drive(session_cleanup::SessionCleanup, Arc::clone(app)));
     tasks.spawn(drive(exports::Driver::new(app), Arc::clone(app)));
-    if let Some(backups) = backups::Backups::of(&app.config, &app.backups) {
+    if let Some(backups) = backups::Backups::of(&app.config, &app.backups).filter(|_| !is_fork) {
         tasks.spawn(drive(backups, Arc::clone(app)));
     }
     tasks.spawn(drive(retention::Retention::default(), Arc::clone(app)));

@@ -132,7 +132,7 @@ pub(super) async fn run(Admin { data, json, command }: Admin) -> CommandResult {
 fn print_for_people(line: &Value) -> CommandResult {
     match line.as_object().map(|fields| fields.iter().collect::<Vec<_>>()).as_deref() {
         Some([(_, Value::String(text))]) => {
-            println!("{text}");
+            say!("{text}");
             Ok(())
         }
         _ => print_json(line),

@@ -118,28 +118,22 @@ pub(super) async fn back_up(wanted: Backup) -> CommandResult {
     }
     print_made(&made);
     match &made.key {
-        Some(key) => println!("the secret key lies beside it: {}", key.display()),
-        None => println!("{}", about_key(&data)),
+        Some(key) => say!("the secret key lies beside it: {}", key.display()),
+        None => say!("{}", about_key(&data)),
     }
     Ok(())
 }
 
 fn print_made(made: &Made) {
-    println!(
-        "{} is whole: {} rows, {} bytes, {:.1} s",
-        made.path.display(),
-        made.rows,
-        made.bytes,
-        made.seconds
-    );
-    println!("sequence {}, of {}", made.sequence, made.taken);
-    println!("digest {}", made.digest);
+    say!("{} is whole: {} rows, {} bytes, {:.1} s", made.path.display(), made.rows, made.bytes, made.seconds);
+    say!("sequence {}, of {}", made.sequence, made.taken);
+    say!("digest {}", made.digest);
     print_problems(&made.problems);
 }
 
 fn print_problems(problems: &[String]) {
     if !problems.is_empty() {
-        println!("the data itself has {} problems, which `orgd check` lists", problems.len());
+        say!("the data itself has {} problems, which `orgd check` lists", problems.len());
     }
 }
 
@@ -178,16 +172,16 @@ fn print_restored(done: &Restored, json: bool) -> CommandResult {
     if json {
         return print_json(done);
     }
-    println!("{} is restored and whole: {} rows, {:.1} s", done.path.display(), done.rows, done.seconds);
-    println!("digest {}", done.digest);
+    say!("{} is restored and whole: {} rows, {:.1} s", done.path.display(), done.rows, done.seconds);
+    say!("digest {}", done.digest);
     if let Some(kept) = &done.kept {
-        println!("what was there before is kept: {}", kept.display());
+        say!("what was there before is kept: {}", kept.display());
     }
     if let Some(key) = &done.key {
-        println!("the secret key came along: {}", key.display());
+        say!("the secret key came along: {}", key.display());
     }
     if done.lost_secrets {
-        println!("its secrets can't be read without their key: see `orgd check`");
+        say!("its secrets can't be read without their key: see `orgd check`");
     }
     print_problems(&done.problems);
     Ok(())
@@ -204,7 +198,7 @@ pub(super) async fn export(wanted: Export) -> CommandResult {
         return print_json(&made);
     }
     print_made(&made);
-    println!("{}", about_key(&data));
+    say!("{}", about_key(&data));
     Ok(())
 }
 
@@ -222,6 +216,6 @@ pub(super) async fn compact(data: PathBuf) -> CommandResult {
         })
     });
     compacted.await?;
-    println!("{} has {} bytes now, {before} before", data.display(), bytes(&data));
+    say!("{} has {} bytes now, {before} before", data.display(), bytes(&data));
     Ok(())
 }

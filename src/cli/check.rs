@@ -24,17 +24,15 @@ async fn walk(data: PathBuf) -> Result<(), Failure> {
     while let Some(piece) = answer.next().await? {
         let Piece::Line(line) = piece else { continue };
         if let Some(digest) = line["digest"].as_str().filter(|_| answer.is_of_server()) {
-            println!("digest {digest}, {} rows", line["rows"]);
+            say!("digest {digest}, {} rows", line["rows"]);
         }
         if let Some(problem) = line["problem"].as_str() {
-            println!("{problem}");
+            say!("{problem}");
         }
     }
-    println!("no problems found");
+    say!("no problems found");
     if answer.is_of_server() {
-        println!(
-            "The server holds the file: its checksums can be proved on a backup, or when it has stopped."
-        );
+        say!("The server holds the file: its checksums can be proved on a backup, or when it has stopped.");
     }
     Ok(())
 }
@@ -45,6 +43,6 @@ async fn print_digest(data: &Path) {
     let proof = tokio::task::spawn_blocking(move || backup::prove(&data, false)).await;
     // What is wrong with it is said by the check.
     if let Ok(Ok(backup::Proof { contents, .. })) = proof {
-        println!("digest {}, {} rows", contents.digest, contents.rows);
+        say!("digest {}, {} rows", contents.digest, contents.rows);
     }
 }

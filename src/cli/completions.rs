@@ -1,7 +1,5 @@
 //! `orgd completions`.
 
-use std::io::Write;
-
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::{Generator, Shell};
 
@@ -30,5 +28,6 @@ pub(super) fn run(wanted: &Completions) -> CommandResult {
     program.build();
     let mut text = Vec::new();
     shell.try_generate(&program, &mut text).map_err(|cause| cause.to_string())?;
-    std::io::stdout().write_all(&text).map_err(|cause| cause.to_string())
+    show!("{}", String::from_utf8(text).map_err(|cause| cause.to_string())?);
+    Ok(())
 }

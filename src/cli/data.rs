@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use orgd::admin;
 use orgd::app::App;
 use orgd::config::Config;
 use orgd::control::{self, Answer, Failure, Piece, Request};
 use orgd::store::Storage;
+use orgd::{admin, client};
 use serde_json::Value;
 
 use super::CommandResult;
@@ -21,8 +21,7 @@ pub(super) struct DataOption {
 
 /// The settings that the environment gives.
 pub(super) fn config_of(data: PathBuf) -> Result<Config, String> {
-    let config = Config::from_env().map_err(|cause| cause.to_string())?.with_secrets()?;
-    Ok(Config { data, ..config })
+    client::settings_of(data)
 }
 
 /// Opens the data file with them.

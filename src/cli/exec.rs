@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::memory::data_of;
+use super::output::complain;
 use super::ready::{self, Ready};
 use super::{seed, serve};
 
@@ -104,9 +105,10 @@ pub(super) async fn run(wanted: Exec) -> Result<ExitCode, String> {
     }
     let child = start(&command, variables)?;
     let status = attend(child, &mut signals).await?;
+    let newest = app.newest();
     serving.abort();
     let _ = serving.await;
-    saving.finish(&app)?;
+    saving.finish(&newest)?;
     log.now();
     Ok(code_of(status))
 }
@@ -189,7 +191,6 @@ const CHILD: &str = "--exec-child";
 
 /// Becomes the command where this process was started for that, in which the system ends it together with the server;
 /// an exit code where there is no such command. `None` for every other process.
-#[expect(clippy::print_stderr, reason = "the sentence is for whoever typed the command")]
 pub(crate) fn become_command() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     if words.next()? != CHILD {
@@ -205,7 +206,7 @@ pub(crate) fn become_command() -> Option<ExitCode> {
         return Some(ExitCode::FAILURE);
     }
     let cause = Command::new(&command).args(words).exec();
-    eprintln!("orgd: cannot run {}: {cause}", command.display());
+    complain(&format!("orgd: cannot run {}: {cause}", command.display()));
     let is_missing = cause.kind() == std::io::ErrorKind::NotFound;
     Some(ExitCode::from(if is_missing { 127 } else { 126 }))
 }

@@ -8,6 +8,7 @@ use orgd::app::App;
 use orgd::config::Config;
 use orgd::resources;
 
+use super::output::complain;
 use super::owner::{SETTING_NAMES, sentence_by};
 use super::seed::{self, Begun};
 use super::{CommandResult, sentence};
@@ -30,18 +31,20 @@ pub(super) async fn greet(app: &Arc<App>, scheme: &str, address: SocketAddr) -> 
 fn greet_developer(app: &App, scheme: &str, address: SocketAddr, demo: &Demo) {
     let Demo { made, password } = demo;
     if let Some(password) = password {
-        println!(
+        say!(
             "Demo owner {} with password {password}, project {} ({})",
-            made.email, made.project_id, made.project_api_token
+            made.email,
+            made.project_id,
+            made.project_api_token
         );
     }
-    println!("API key: {}", made.api_key);
+    say!("API key: {}", made.api_key);
     if app.config.has_console() {
         let token = app.ids.base62::<32>();
         app.sign_in_link.set(&token, made.user_id);
-        println!("Open in a browser, signed in, once:\n  {scheme}://{address}/login/link/{token}");
+        say!("Open in a browser, signed in, once:\n  {scheme}://{address}/login/link/{token}");
     }
-    println!("Or try:\n  {}", example(scheme, address, made));
+    say!("Or try:\n  {}", example(scheme, address, made));
 }
 
 /// Makes the first owner of an empty file where there is to be one, and says how to make them where not.
@@ -67,7 +70,7 @@ async fn greet_operator(
         let has_key = owner.api_key.is_some();
         let made = admin::bootstrap(app, owner).await;
         let made = made.map_err(|cause| sentence_by(&SETTING_NAMES, cause))?;
-        say(
+        announce(
             is_for_people,
             &format!(
                 "Bootstrapped the first owner {} of {} ({})",
@@ -75,33 +78,29 @@ async fn greet_operator(
             ),
         );
         if !has_key {
-            say(is_for_people, &format!("API key, shown this once: {}", made.api_key));
+            announce(is_for_people, &format!("API key, shown this once: {}", made.api_key));
         }
         return Ok(());
     }
     if !is_for_people {
         return Ok(());
     }
-    println!("The data file is empty. Make its first owner from this machine:");
+    say!("The data file is empty. Make its first owner from this machine:");
     if app.config.has_console() {
-        println!("  {}/setup", address_for_people(&app.config, scheme, address));
-        println!("or with");
+        say!("  {}/setup", address_for_people(&app.config, scheme, address));
+        say!("or with");
     }
-    println!("  {}", sign_up_example(scheme, address));
-    println!(
-        "From elsewhere, type the set-up code, or send it in the header X-Setup-Code: {}",
-        app.setup_code
-    );
+    say!("  {}", sign_up_example(scheme, address));
+    say!("From elsewhere, type the set-up code, or send it in the header X-Setup-Code: {}", app.setup_code);
     Ok(())
 }
 
 /// Standard output may be for programs.
-#[expect(clippy::print_stderr, reason = "the sentence is for the operator")]
-fn say(is_for_people: bool, sentence: &str) {
+fn announce(is_for_people: bool, sentence: &str) {
     if is_for_people {
-        println!("{sentence}");
+        say!("{sentence}");
     } else {
-        eprintln!("{sentence}");
+        complain(sentence);
     }
 }
 

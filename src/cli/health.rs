@@ -20,7 +20,7 @@ pub(super) async fn run(wanted: Health) -> CommandResult {
     };
     match health::ask(&url).await? {
         200 => {
-            println!("ready");
+            say!("ready");
             Ok(())
         }
         status => Err(format!("{url} is not ready: it answers {status}")),

@@ -1,13 +1,15 @@
 //! `orgd licenses`.
 
+use std::io::Read;
+
 use super::CommandResult;
 
 /// Prints the licences.
 pub(super) fn run() -> CommandResult {
     // Bootstrapped by .ci/licenses.
-    let mut text = flate2::read::GzDecoder::new(&include_bytes!("../licenses.txt.gz")[..]);
-    let printed = std::io::copy(&mut text, &mut std::io::stdout().lock());
-    // Who reads the beginning only has closed the pipe.
-    let cause = printed.err().filter(|cause| cause.kind() != std::io::ErrorKind::BrokenPipe);
-    cause.map_or(Ok(()), |cause| Err(cause.to_string()))
+    let mut packed = flate2::read::GzDecoder::new(&include_bytes!("../licenses.txt.gz")[..]);
+    let mut text = String::new();
+    packed.read_to_string(&mut text).map_err(|cause| cause.to_string())?;
+    show!("{text}");
+    Ok(())
 }

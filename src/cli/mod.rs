@@ -1,10 +1,14 @@
 //! The command line: one file for each command, which says what it takes and does it.
-#![expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
+
+#[macro_use]
+mod output;
 
 mod admin;
 mod backup;
 mod bootstrap;
 mod check;
+#[cfg(feature = "client")]
+mod client;
 mod completions;
 mod data;
 mod exec;
@@ -41,6 +45,7 @@ use orgd::{resources, routes};
 
 use data::DataOption;
 pub(crate) use exec::become_command;
+pub(crate) use output::complain;
 pub(crate) use serve::passed_sockets;
 
 /// The PostHog-compatible organization management API: one program, one data file.
@@ -106,6 +111,9 @@ enum Command {
     Man(man::Man),
     /// Prints what a shell needs to complete commands and flags.
     Completions(completions::Completions),
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Client(client::Client),
 }
 
 /// A sentence for the operator where the command failed.
@@ -141,6 +149,8 @@ pub(crate) async fn run(typed: Typed, sockets: ListenFd) -> Result<ExitCode, Str
     match typed.command {
         Command::Exec(wanted) => exec::run(*wanted).await,
         Command::Plan(wanted) => org_file::plan(wanted).await,
+        #[cfg(feature = "client")]
+        Command::Client(wanted) => Ok(client::run(wanted).await),
         command => run_own(command, &typed.matches, sockets).await.map(|()| ExitCode::SUCCESS),
     }
 }
@@ -148,6 +158,8 @@ pub(crate) async fn run(typed: Typed, sockets: ListenFd) -> Result<ExitCode, Str
 async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> CommandResult {
     match command {
         Command::Exec(_) | Command::Plan(_) => Ok(()),
+        #[cfg(feature = "client")]
+        Command::Client(_) => Ok(()),
         Command::Serve(config) => serve::run(*config, sockets, settings::all(of_serve(matches)?)?).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Admin(command) => admin::run(command).await,
@@ -164,7 +176,7 @@ async fn run_own(command: Command, matches: &ArgMatches, sockets: ListenFd) -> C
         Command::Schema(wanted) => org_file::schema(&wanted),
         Command::Compact(file) => backup::compact(file.data).await,
         Command::Routes => {
-            print!("{}", routes::table().print());
+            show!("{}", routes::table().print());
             Ok(())
         }
         Command::Openapi => print_json(&openapi::document(&resources::registry::routes())),
@@ -187,13 +199,13 @@ fn sentence(cause: Error) -> String {
 }
 
 fn print_json(value: &impl serde::Serialize) -> CommandResult {
-    println!("{}", serde_json::to_string(value).map_err(|cause| cause.to_string())?);
+    say!("{}", serde_json::to_string(value).map_err(|cause| cause.to_string())?);
     Ok(())
 }
 
 fn read_line() -> Result<String, String> {
     if std::io::stdin().is_terminal() {
-        println!("Password:");
+        say!("Password:");
     }
     let mut line = String::new();
     std::io::stdin()

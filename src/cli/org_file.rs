@@ -1,11 +1,12 @@
 //! `orgd plan`, `orgd apply`, `orgd export -f`, `orgd fmt` and `orgd schema`: an organization in a file.
 
 use std::fs;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use orgd::client::Choice;
 use orgd::config::is_of_variable;
 use orgd::org_file::export::Wish;
 use orgd::org_file::plan::{Options, Plan, REMOVALS_MAX};
@@ -13,7 +14,7 @@ use orgd::org_file::{self, Fault, Places, fmt, references, schema, show};
 use serde_json::{Value, json};
 
 use super::data::DataOption;
-use super::target::{Target, Trouble};
+use super::target::{Target, Trouble, one_sentence};
 use super::{CommandResult, print_json};
 
 /// Exit code of a plan that changes something.
@@ -26,22 +27,42 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub(super) struct Where {
     #[command(flatten)]
     file: DataOption,
+    #[command(flatten)]
+    server: OfServer,
+}
+
+/// A server, by its address or by a profile.
+#[derive(Args)]
+pub(super) struct OfServer {
     /// A server, such as https://orgd.example.com, with ORGD_KEY or ORGD_KEY_FILE: a key of an owner with scope `*`.
     #[arg(long, env = "ORGD_URL", value_name = "URL")]
     url: Option<String>,
+    /// A server and its key, as `orgd auth login` has stored them.
+    #[arg(long, env = "ORGD_PROFILE", value_name = "NAME")]
+    profile: Option<String>,
+    /// Sends the key and secrets over http, where others on the way can read them.
+    #[arg(long)]
+    allow_http: bool,
 }
 
 impl Where {
     fn target(self) -> Result<Target, String> {
-        let is_of_environment = |url: &String| is_of_variable("ORGD_URL", url);
+        let OfServer { url, profile, allow_http } = self.server;
+        let typed = |name, value: &Option<String>| value.clone().filter(|value| !is_of_variable(name, value));
+        let is_set = url.is_some() || profile.is_some();
+        let (url, profile) = (typed("ORGD_URL", &url), typed("ORGD_PROFILE", &profile));
         let data = self.file.data.to_string_lossy().into_owned();
         let is_data_typed = data != "./orgd.redb" && !is_of_variable("ORGD_DATA", &data);
-        match self.url {
-            Some(url) if is_data_typed && !is_of_environment(&url) => {
-                Err(format!("--data and --url are both given: {url} or {data}, one of them must go"))
+        match url.as_ref().or(profile.as_ref()) {
+            Some(server) if is_data_typed => {
+                let flag = if url.is_some() { "--url" } else { "--profile" };
+                Err(format!("--data and {flag} are both given: {server} or {data}, one of them must go"))
             }
-            Some(url) if !is_data_typed => Target::url(&url),
-            _ => Ok(Target::Data(self.file.data)),
+            _ if is_data_typed || !is_set => Ok(Target::Data(self.file.data)),
+            _ => {
+                let choice = Choice { url, profile, allow_http, ..Choice::default() };
+                choice.target().map(Target::Server).map_err(one_sentence)
+            }
         }
     }
 }
@@ -143,9 +164,8 @@ pub(super) struct ToFile {
     /// Leaves identifiers and tokens out: a template. With --file.
     #[arg(long, requires = "file")]
     no_ids: bool,
-    /// A server, as for `orgd plan`. With --file.
-    #[arg(long, env = "ORGD_URL", value_name = "URL")]
-    url: Option<String>,
+    #[command(flatten)]
+    server: OfServer,
 }
 
 /// A file that was read by the client.
@@ -223,7 +243,7 @@ pub(super) async fn plan(wanted: PlanOf) -> Result<ExitCode, String> {
     if wanted.json {
         print_json(&named(&plan, &target)?)?;
     } else {
-        print!("{}", show::text(&plan, &target.to_string()));
+        show!("{}", show::text(&plan, &target.to_string()));
     }
     Ok(if plan.is_empty() || wanted.exit_zero { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
 }
@@ -262,7 +282,7 @@ pub(super) async fn apply(wanted: Apply) -> CommandResult {
         return Err("what is stored has changed since the plan was made: plan again".into());
     }
     if !wanted.json {
-        print!("{}", show::text(&plan, &target.to_string()));
+        show!("{}", show::text(&plan, &target.to_string()));
     }
     if !plan.blocked.is_empty() && !options.skip_blocked {
         return Err(format!(
@@ -285,7 +305,7 @@ pub(super) async fn apply(wanted: Apply) -> CommandResult {
         true => print_json(&named(&plan, &target)?),
         false if plan.changes.is_empty() => Ok(()),
         false => {
-            println!("Done.");
+            say!("Done.");
             Ok(())
         }
     }
@@ -298,8 +318,7 @@ fn confirm(yes: bool) -> CommandResult {
     if !std::io::stdin().is_terminal() {
         return Err("nothing was done: --yes is wanted where nobody can be asked".into());
     }
-    print!("Apply? [y/N] ");
-    std::io::stdout().flush().map_err(|cause| cause.to_string())?;
+    show!("Apply? [y/N] ");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(|cause| cause.to_string())?;
     match line.trim().to_lowercase().as_str() {
@@ -325,9 +344,9 @@ fn of_plan(path: &Path, target: &Target) -> Result<(Loaded, Options, String), St
 
 /// Writes organizations into a file.
 pub(super) async fn export(wanted: ToFile, file: DataOption) -> CommandResult {
-    let ToFile { file: to, org, no_ids, url } = wanted;
+    let ToFile { file: to, org, no_ids, server } = wanted;
     let to = to.ok_or("--file FILE or --all TO is wanted")?;
-    let target = Where { file, url }.target()?;
+    let target = Where { file, server }.target()?;
     let wish = Wish { organizations: org, without_ids: no_ids };
     let mut text = target.export(&wish).await.map_err(|trouble| trouble.sentence)?;
     if to.extension().is_some_and(|ending| ending == "json") {
@@ -335,7 +354,7 @@ pub(super) async fn export(wanted: ToFile, file: DataOption) -> CommandResult {
         text = serde_json::to_string_pretty(&read.value).map_err(|cause| cause.to_string())? + "\n";
     }
     if to == Path::new("-") {
-        print!("{text}");
+        show!("{text}");
         return Ok(());
     }
     fs::write(&to, text).map_err(|cause| format!("cannot write {}: {cause}", to.display()))
@@ -357,7 +376,7 @@ pub(super) fn format(wanted: &Fmt) -> CommandResult {
         };
     }
     if !wanted.write || wanted.file == Path::new("-") {
-        print!("{formatted}");
+        show!("{formatted}");
         return Ok(());
     }
     if text == formatted {
@@ -369,6 +388,6 @@ pub(super) fn format(wanted: &Fmt) -> CommandResult {
 /// Prints a JSON Schema.
 pub(super) fn schema(_: &Schema) -> CommandResult {
     let text = serde_json::to_string_pretty(&schema::document()).map_err(|cause| cause.to_string())?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

@@ -41,6 +41,9 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     ready::forget(config.testing.ready_file.as_deref())?;
     // The port comes first: when it is taken, no file has been made.
     let listeners = listeners(&config, sockets).await?;
+    if config.testing.in_memory {
+        allow_files();
+    }
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
     seed::prepare(&mut config)?;
     let (place, saving) = data_of(&mut config)?.open();
@@ -64,7 +67,7 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(orgd::serve(Arc::clone(&app), listeners, async { drop(stopped.await) }));
     tokio::select! {
-        () = &mut serving => return Err("the server ended on its own".into()),
+        _ = &mut serving => return Err("the server ended on its own".into()),
         () = stops.next() => tracing::info!("stopping: requests under way may finish; a second signal ends them"),
         () = closed_input => tracing::info!("stopping: standard input was closed"),
         _ = app.store.gave_up() => tracing::error!("stopping: the data file can't be written any more"),
@@ -73,16 +76,23 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     manager.say("STOPPING=1\nSTATUS=Requests under way finish");
     drop(stop);
     answering.as_mut().map(Answering::stop);
-    tokio::select! {
-        () = &mut serving => {}
+    let newest = tokio::select! {
+        newest = &mut serving => newest,
         () = stops.next() => return Err("a second signal came; requests under way were cut off".into()),
-    }
+    };
     if let Some(answering) = answering {
         answering.end().await;
     }
-    saving.finish(&app)?;
+    saving.finish(&newest)?;
     tracing::info!("stopped");
     app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
+}
+
+/// Lets the process have as many open files as the system allows: each fork has a port of its own.
+fn allow_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Opens the data, if such a server may have it, with the clock that the settings want.

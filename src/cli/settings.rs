@@ -32,7 +32,7 @@ pub(super) async fn run(command: Settings, matches: &ArgMatches) -> CommandResul
         Settings::Show { json, .. } => show(json, matches),
         Settings::Check(config) => check(*config).await,
         Settings::Example => {
-            print!("{}", example());
+            show!("{}", example());
             Ok(())
         }
     }
@@ -54,13 +54,13 @@ pub(super) fn file_of(typed: &[OsString]) -> Option<PathBuf> {
 
 async fn check(config: Config) -> CommandResult {
     for doubt in config::doubts(&config::names(&super::whole_command())) {
-        println!("warning: {doubt}");
+        say!("warning: {doubt}");
     }
     let (config, _) = serve::checked(config)?;
     for note in ports::look(&config).await? {
-        println!("note: {note}");
+        say!("note: {note}");
     }
-    println!("a server can start with these settings");
+    say!("a server can start with these settings");
     Ok(())
 }
 
@@ -93,7 +93,7 @@ fn show(json: bool, matches: &ArgMatches) -> CommandResult {
             continue;
         }
         let value = one.value.as_deref().unwrap_or("(unset)");
-        println!("{:width$}  {value}  ({})", one.name, one.from);
+        say!("{:width$}  {value}  ({})", one.name, one.from);
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ fn print(status: &Status) {
         lines.push(("check", if check.holds { check.what.clone() } else { format!("! {}", check.to_do) }));
     }
     for (name, value) in lines {
-        println!("{name:<12} {value}");
+        say!("{name:<12} {value}");
     }
 }
 

@@ -26,9 +26,9 @@ pub(super) async fn run(Wanted { file, json }: Wanted) -> CommandResult {
     if json {
         return print_json(&report);
     }
-    println!("No names, addresses, paths or secrets are in this. Read it before you send it.");
+    say!("No names, addresses, paths or secrets are in this. Read it before you send it.");
     for (heading, part) in report.as_object().into_iter().flatten() {
-        println!("\n{heading}");
+        say!("\n{heading}");
         print(part, 1);
     }
     Ok(())
@@ -42,15 +42,15 @@ fn print(part: &Value, depth: usize) {
             let width = fields.keys().map(String::len).max().unwrap_or_default();
             for (name, value) in fields {
                 if value.is_object() || value.as_array().is_some_and(|all| all.iter().any(Value::is_object)) {
-                    println!("{space}{name}");
+                    say!("{space}{name}");
                     print(value, depth + 1);
                 } else {
-                    println!("{space}{name:width$}  {}", in_words(value));
+                    say!("{space}{name:width$}  {}", in_words(value));
                 }
             }
         }
-        Value::Array(all) => all.iter().for_each(|one| println!("{space}{}", in_words(one))),
-        one => println!("{space}{}", in_words(one)),
+        Value::Array(all) => all.iter().for_each(|one| say!("{space}{}", in_words(one))),
+        one => say!("{space}{}", in_words(one)),
     }
 }
 

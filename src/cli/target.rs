@@ -2,28 +2,20 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use orgd::config;
+use orgd::api::Method;
+use orgd::client::{self, Ask};
 use orgd::control::{Failure, Request};
 use orgd::org_file::export::Wish;
 use orgd::org_file::plan::{Options, Plan};
-use orgd::outbound::{AddressPolicy, Outbound, SendError, SendRequest};
 use serde_json::{Value, json};
-use tokio::sync::watch;
-use url::{Host, Url};
 
 use super::data::ask_lines;
-
-/// How long a server may take.
-const TIME_MAX: Duration = Duration::from_secs(120);
-/// Largest answer, in bytes.
-const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A place with organizations.
 pub(super) enum Target {
     Data(PathBuf),
-    Url { base: Url, key: String },
+    Server(client::Target),
 }
 
 /// What a target refuses: a sentence, and what of the file it is about.
@@ -44,36 +36,28 @@ impl From<Failure> for Trouble {
     }
 }
 
+impl From<client::Failure> for Trouble {
+    fn from(failure: client::Failure) -> Trouble {
+        one_sentence(failure).into()
+    }
+}
+
+/// The sentence, with what to do.
+pub(super) fn one_sentence(failure: client::Failure) -> String {
+    let client::Failure { sentence, advice, .. } = failure;
+    advice.map_or_else(|| sentence.clone(), |advice| format!("{sentence}: {advice}"))
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Data(path) => write!(out, "{}", path.display()),
-            Target::Url { base, .. } => out.write_str(base.as_str().trim_end_matches('/')),
+            Target::Server(server) => write!(out, "{server}"),
         }
     }
 }
 
 impl Target {
-    /// A server, with the key of the environment. The key and secrets travel in the open to this machine only.
-    pub(super) fn url(text: &str) -> Result<Target, String> {
-        let odd = || format!("{text}: an address is wanted, such as https://orgd.example.com");
-        let base = Url::parse(text).map_err(|_| odd())?;
-        let is_here = match base.host().ok_or_else(odd)? {
-            Host::Ipv4(ip) => ip.is_loopback(),
-            Host::Ipv6(ip) => ip.is_loopback(),
-            Host::Domain(name) => name == "localhost",
-        };
-        if base.scheme() != "https" && !(base.scheme() == "http" && is_here) {
-            return Err(format!("{text}: keys and secrets travel over https only, but to this machine"));
-        }
-        if base.query().is_some() || !base.username().is_empty() || base.password().is_some() {
-            return Err(odd());
-        }
-        let key = config::client_key()?;
-        let key = key.ok_or("ORGD_KEY (or ORGD_KEY_FILE) is wanted: a key of an owner with scope `*`")?;
-        Ok(Target::Url { base, key })
-    }
-
     /// Plans the file, or applies it.
     pub(super) async fn apply(
         &self,
@@ -92,12 +76,12 @@ impl Target {
                 };
                 self.ask(data, request).await?
             }
-            Target::Url { .. } => {
+            Target::Server(server) => {
                 let mut body = json!(options);
                 body["file"] = file.clone();
                 body["base"] = base.into();
-                let tail = if dry_run { "api/orgd/apply/?dry_run=true" } else { "api/orgd/apply/" };
-                self.send("POST", tail, Some(&body)).await?
+                let tail = if dry_run { "/api/orgd/apply/?dry_run=true" } else { "/api/orgd/apply/" };
+                send(server, Method::Post, tail.to_owned(), Some(body)).await?
             }
         };
         serde_json::from_value(answer).map_err(|cause| format!("the plan is odd: {cause}").into())
@@ -110,7 +94,7 @@ impl Target {
                 let Wish { organizations, without_ids } = wish.clone();
                 self.ask(data, Request::ExportFile { organizations, without_ids }).await?
             }
-            Target::Url { .. } => {
+            Target::Server(server) => {
                 let mut query = form_urlencoded::Serializer::new(String::new());
                 for name in &wish.organizations {
                     query.append_pair("organization", name);
@@ -118,7 +102,8 @@ impl Target {
                 if wish.without_ids {
                     query.append_pair("without_ids", "true");
                 }
-                self.send("GET", &format!("api/orgd/export/?{}", query.finish()), None).await?
+                let target = format!("/api/orgd/export/?{}", query.finish());
+                send(server, Method::Get, target, None).await?
             }
         };
         let text = answer["file"].as_str().map(str::to_owned);
@@ -134,32 +119,20 @@ impl Target {
         .await?;
         Ok(answer)
     }
+}
 
-    async fn send(&self, method: &'static str, tail: &str, body: Option<&Value>) -> Result<Value, Trouble> {
-        let Target::Url { base, key } = self else { return Ok(Value::Null) };
-        let whole = format!("{}/{tail}", base.as_str().trim_end_matches('/'));
-        let url = Url::parse(&whole).map_err(|cause| format!("{self}: {cause}"))?;
-        let mut headers =
-            vec![("authorization", format!("Bearer {key}")), ("accept", "application/json".into())];
-        headers.extend(body.map(|_| ("content-type", "application/json".to_owned())));
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request =
-            SendRequest { method, url, headers, body: body.into(), time_max: TIME_MAX, bytes_max: BYTES_MAX };
-        let policy = AddressPolicy::parse("0.0.0.0/0,::/0")?;
-        let (progress, _steps) = watch::channel(());
-        let answer = Outbound::new(policy).send(request, progress).await.map_err(|cause| match cause {
-            SendError::Refused(refused) => refused.to_string(),
-            SendError::Unusable(text)
-            | SendError::Unreachable(text)
-            | SendError::Broken(text)
-            | SendError::Late(text) => text,
-        })?;
-        let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if answer.status == 200 && answer.is_whole {
-            return Ok(value);
-        }
-        let detail = value["detail"].as_str().map(str::to_owned);
-        let detail = detail.unwrap_or_else(|| format!("{self} answers {}", answer.status));
-        Err(Trouble { sentence: detail, field: value["attr"].as_str().map(str::to_owned) })
+async fn send(
+    server: &client::Target,
+    method: Method,
+    target: String,
+    body: Option<Value>,
+) -> Result<Value, Trouble> {
+    let answer = server.send(Ask { method, target, body }).await?;
+    let json = answer.json.as_ref();
+    if answer.status == 200 {
+        return Ok(json.cloned().unwrap_or_default());
     }
+    let text = |name: &str| json.and_then(|json| json[name].as_str()).map(str::to_owned);
+    let sentence = text("detail").unwrap_or_else(|| server.refusal(&answer).sentence);
+    Err(Trouble { sentence, field: text("attr") })
 }

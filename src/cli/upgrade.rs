@@ -26,22 +26,22 @@ pub(super) async fn run(wanted: Upgrade) -> CommandResult {
     let cache_bytes = config_of(file.clone())?.budgets().cache;
     let plan = plan(&file, cache_bytes, registry::tables()).map_err(|cause| cause.to_string())?;
     for sentence in plan.sentences() {
-        println!("{sentence}");
+        say!("{sentence}");
     }
     if plan.steps.is_empty() {
         return Ok(());
     }
     let millis = plan.took.as_millis();
     if check {
-        println!(
+        say!(
             "done in memory, it took {millis} ms; at the next start, or by `orgd upgrade`, it takes about as long"
         );
-        println!(
+        say!(
             "and the time to copy the file. To go back: put that copy in its place and start the older version"
         );
         return Ok(());
     }
     drop(open(Storage::File(file.clone()), file).await?);
-    println!("done");
+    say!("done");
     Ok(())
 }

@@ -33,6 +33,11 @@ impl Streams {
         Streams { key, start, drawn: Mutex::default() }
     }
 
+    pub(super) fn copy(&self) -> Streams {
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Streams { key: self.key, start: self.start, drawn: Mutex::new(drawn) }
+    }
+
     /// The place of the next draw of this kind, and a millisecond that is never before that of an earlier one.
     fn next(&self, kind: &'static str, millis: u64) -> Drawn {
         let mut all = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::secret::SECRETS;
+use super::secret::{CLIENT_KEY, SECRETS};
 
 /// What every variable of the program begins with.
 const PREFIX: &str = "ORGD_";
@@ -41,6 +41,11 @@ pub(super) fn variable(name: &str) -> Option<(OsString, Origin)> {
     let Settings { path, values } = FILE.get()?;
     let (line, value) = values.get(name)?;
     Some((value.into(), Origin::File(path.clone(), *line)))
+}
+
+/// What a variable is set to, if it is text.
+pub fn value(name: &str) -> Option<String> {
+    variable(name)?.0.into_string().ok()
 }
 
 /// Where a variable is set, if it is.
@@ -140,7 +145,8 @@ fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
 
 /// The names of the secrets, which no flag has, and those of the files that they may come from.
 pub(super) fn secret_names() -> impl Iterator<Item = String> {
-    SECRETS.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("{name}_FILE")])
+    let names = SECRETS.iter().map(|(name, _)| *name).chain([CLIENT_KEY]);
+    names.flat_map(|name| [name.to_owned(), format!("{name}_FILE")])
 }
 
 #[cfg(test)]

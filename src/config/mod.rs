@@ -22,7 +22,7 @@ use url::Url;
 
 pub use acme::Acme;
 pub use backups::{BackupS3, Backups, Every, Keep, KeepUnit, Tier};
-pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used};
+pub use environment::{Origin, doubts, is_of_variable, origin, use_file, used, value};
 pub use exports::Exports;
 pub use fill::{environment_section, fill, names};
 pub use memory::{Budgets, HASH_BYTES, MEMORY_MIB_MIN};
@@ -31,7 +31,7 @@ pub use plugins::{Plugins, is_of_operator};
 use secret::secret;
 pub use secret::{SECRETS, client_key, secrets};
 pub use setting::Setting;
-pub use testing::{ClockStart, HashCost, Mode, ReadyForm, Testing};
+pub use testing::{ClockStart, HashCost, Mode, PortRange, ReadyForm, Testing};
 pub use tls::Tls;
 
 use crate::outbound::AddressPolicy;

@@ -23,6 +23,9 @@ pub const SECRETS: &[(&str, &str)] = &[
 /// A longer secret is a mistake, in bytes.
 const BYTES_MAX: u64 = 64 * 1024;
 
+/// The variable with the key that a client shows to a server.
+pub(super) const CLIENT_KEY: &str = "ORGD_KEY";
+
 /// The secret of a variable such as `ORGD_SECRET_KEY`: its value; the text of the file that
 /// `ORGD_SECRET_KEY_FILE` names; or that of `orgd.secret_key` in systemd's `CREDENTIALS_DIRECTORY`. An empty
 /// variable is as good as none.
@@ -42,7 +45,7 @@ pub(super) fn secret(name: &str) -> Result<Option<String>, String> {
 /// # Errors
 /// One sentence for the operator: it is given more than once, or a file can't be read.
 pub fn client_key() -> Result<Option<String>, String> {
-    secret_of("ORGD_KEY", |name| variable(name).map(|(value, _)| value))
+    secret_of(CLIENT_KEY, |name| variable(name).map(|(value, _)| value))
 }
 
 /// Every secret, and where it comes from if it is set.

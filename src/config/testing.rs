@@ -49,6 +49,28 @@ pub enum ClockStart {
     Ahead(i64),
 }
 
+/// Ports from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// All of them, in order.
+    pub fn all(self) -> impl Iterator<Item = u16> {
+        self.first..=self.last
+    }
+}
+
+fn port_range(text: &str) -> Result<PortRange, String> {
+    let read = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    match read {
+        Some((first, last)) if 0 < first && first <= last => Ok(PortRange { first, last }),
+        _ => Err("FIRST-LAST is wanted, such as 8011-8074".to_owned()),
+    }
+}
+
 /// Settings of servers that tests run against. None of them has a variable: nobody can set them by accident.
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Development and tests")]
@@ -99,6 +121,14 @@ pub struct Testing {
     #[arg(long, value_name = "NAME")]
     pub control_host: Vec<String>,
 
+    /// The ports of forks, such as 8011-8074, where a container publishes them; any that is free unless given.
+    #[arg(long, value_name = "FIRST-LAST", value_parser = port_range)]
+    pub fork_ports: Option<PortRange>,
+
+    /// The memory that forks and snapshots may hold, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub forks_mib: u64,
+
     /// Begins with the rules of this file, in JSON, of what is to go wrong.
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
@@ -148,6 +178,7 @@ impl Testing {
         ];
         let in_memory = [
             ("--exposed", self.exposed),
+            ("--fork-ports", self.fork_ports.is_some()),
             ("--from", self.from.is_some()),
             ("--save-on-exit", self.save_on_exit.is_some()),
         ];

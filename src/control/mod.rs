@@ -5,6 +5,7 @@
 //! values, a line each, and bytes. Invariant: only the user that the server runs as and root are answered, and nothing
 //! that is said here is written to the log.
 
+mod call;
 mod client;
 mod out;
 mod place;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::resources::org_file::plan::Options;
+pub use call::{ApiAnswer, ApiCall};
 pub use client::{Answer, ask, ask_server};
 pub use out::{Gone, Out, Piece, Pieces, pipe};
 pub use place::{is_there, socket_of};
@@ -70,6 +72,8 @@ pub enum Request {
     ExportFile { organizations: Vec<String>, without_ids: bool },
     /// Walks the file: a line with its digest, one for each problem, and one with their number.
     Check,
+    /// A request to the API, carried out as the operator: a line with its answer, be it good or a refusal.
+    Api(ApiCall),
     /// All rows of one state, as a stream of bytes: see `backup::RowStream`.
     Rows,
 }
@@ -95,6 +99,7 @@ impl Request {
             Request::ApplyFile { .. } => "apply_file",
             Request::ExportFile { .. } => "export_file",
             Request::Check => "check",
+            Request::Api(_) => "api",
             Request::Rows => "rows",
         }
     }
@@ -109,6 +114,7 @@ impl Request {
                 | Request::Support
                 | Request::ExportFile { .. }
                 | Request::ApplyFile { dry_run: true, .. }
+        ) || matches!(self, Request::Api(call) if call.is_safe()
         )
     }
 }

@@ -68,6 +68,7 @@ pub async fn run(app: &Arc<App>, request: Request, out: &Out) -> Result<(), Fail
             let wish = Wish { organizations, without_ids };
             Ok(out.line(&json!({"file": admin::export_file(app, &wish)?})).await?)
         }
+        Request::Api(call) => Ok(out.line(&call.answer(app).await?).await?),
         Request::Check => check(app, out).await,
         Request::Rows => rows(app, out).await,
     }

@@ -59,7 +59,7 @@ async fn accept(app: Arc<App>, listener: TcpListener) {
 
 async fn serve(app: Arc<App>, stream: TcpStream) {
     let service = service_fn(|request| {
-        let answer = answer(&app, &request);
+        let answer = answer(&app.newest(), &request);
         async { Ok::<_, Infallible>(answer) }
     });
     let mut builder = http1::Builder::new();

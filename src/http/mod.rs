@@ -28,4 +28,4 @@ mod tls;
 mod wire;
 
 pub use server::Listeners;
-pub(crate) use server::serve;
+pub(crate) use server::{Choose, Served, serve};

@@ -115,7 +115,7 @@ impl Observed {
     }
 
     fn server(&self) -> Option<&TestServer> {
-        self.app.test_server.as_ref()
+        self.app.test_server.as_deref()
     }
 
     async fn pause(&self, time: Duration) {

@@ -1,5 +1,6 @@
 //! Accepting connections, within limits, until the server is stopped.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -8,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, Either};
 use futures_util::{FutureExt, TryFutureExt};
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderName;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::{HeaderMap, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::AsyncReadExt;
@@ -22,12 +25,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::forwarded::{self, Door};
+use super::observed::Broken;
 use super::pulse::{ConnectionPlace, Connections, Pulse};
+use super::respond::HttpResponse;
 use super::tls::shake_hands;
 use super::wire::{Begun, Pieces, Socket, WatchedSocket};
 use super::{metrics_door, service};
-use crate::app::App;
+use crate::app::{App, Traffic};
 use crate::config::HEAD_BYTES_MAX;
+use crate::error::{Error, Result};
 use crate::metrics;
 
 /// How long to wait after the system refused a connection, for want of file handles say.
@@ -69,16 +75,119 @@ impl Listeners {
     }
 }
 
+/// Whose requests a listener takes.
+#[derive(Clone)]
+pub(crate) enum Served {
+    /// Those of one server.
+    One(Arc<App>),
+    /// Those of whichever server is chosen, request by request.
+    Chosen(Arc<dyn Choose>),
+}
+
+/// Chooses the server of each request.
+pub(crate) trait Choose: Send + Sync {
+    /// Whose settings and certificates are those of the connections.
+    fn model(&self) -> &Arc<App>;
+
+    /// Learns where it is reached, and what counts its connections.
+    fn listens(&self, address: Option<SocketAddr>, traffic: Traffic);
+
+    /// The server with this value of the header `Orgd-Fork`, where nothing has to be waited for.
+    fn open(&self, fork: Option<&str>) -> Option<Arc<App>>;
+
+    /// # Errors
+    /// There is no such server.
+    fn choose<'a>(&'a self, fork: Option<&'a str>) -> BoxFuture<'a, Result<Arc<App>>>;
+
+    /// No connection is accepted any more: whatever waits for something else ends.
+    fn closed(&self);
+}
+
+const ORGD_FORK: HeaderName = HeaderName::from_static("orgd-fork");
+
+/// Which server a request names. What is no text, or several, is the name of none.
+fn named_fork(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut all = headers.get_all(ORGD_FORK).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let first = all.next()?;
+    Some(all.fold(first, |names, name| names + ", " + name))
+}
+
+impl Served {
+    /// Whose settings and certificates are those of the connections.
+    fn model(&self) -> &Arc<App> {
+        match self {
+            Served::One(app) => app,
+            Served::Chosen(choose) => choose.model(),
+        }
+    }
+
+    fn listens(&self, address: Option<SocketAddr>, traffic: Traffic) {
+        match self {
+            Served::One(app) => {
+                address.map(|address| app.address.set(address));
+                let _ = app.traffic.set(traffic);
+            }
+            Served::Chosen(choose) => choose.listens(address, traffic),
+        }
+    }
+
+    fn closed(&self) {
+        match self {
+            Served::One(app) => {
+                let _ = app.test_server.as_ref().inspect(|server| server.stop());
+            }
+            Served::Chosen(choose) => choose.closed(),
+        }
+    }
+
+    /// Answers a request by the server that it is for.
+    fn answer(
+        &self,
+        from: forwarded::Connection,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = std::result::Result<HttpResponse, Broken>> + use<> {
+        let open = match self {
+            // An ordinary server knows nothing of the header.
+            Served::One(app) if app.test_server.is_none() => Some(Arc::clone(app)),
+            Served::One(app) => Some(Arc::clone(app)).filter(|_| named_fork(request.headers()).is_none()),
+            Served::Chosen(choose) => choose.open(named_fork(request.headers()).as_deref()),
+        };
+        if let Some(app) = open {
+            return Either::Left(service::answer(app, from, request));
+        }
+        let served = self.clone();
+        Either::Right(Box::pin(async move {
+            let fork = named_fork(request.headers()).map(Cow::into_owned);
+            match served.choose(fork.as_deref()).await {
+                Ok(app) => service::answer(app, from, request).await,
+                Err(failure) => Ok(service::refuse_unserved(served.model(), from, request, &failure).await),
+            }
+        }))
+    }
+
+    /// # Errors
+    /// There is no such server.
+    async fn choose(&self, fork: Option<&str>) -> Result<Arc<App>> {
+        match (self, fork) {
+            (Served::One(app), None) => Ok(Arc::clone(app)),
+            (Served::One(_), Some(_)) => {
+                Err(Error::NotFound("There are no forks: this server's data is in a file.".into()))
+            }
+            (Served::Chosen(choose), fork) => choose.choose(fork).await,
+        }
+    }
+}
+
 /// Serves until `stop` comes, then lets requests under way finish, within the drain time.
-pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(served: Served, mut listeners: Listeners, stop: impl Future<Output = ()>) {
+    let app = Arc::clone(served.model());
     let address = listeners.main.local_addr().ok();
-    address.map(|address| app.address.set(address));
     let port = address.map_or(0, |address| address.port());
-    let served = if app.certificates.get().is_some() { Door::Https } else { Door::Http };
+    let door = if app.certificates.get().is_some() { Door::Https } else { Door::Http };
     let config = &app.config;
     let connections = Connections::new(config.connections_max, config.connections_per_address());
     let counted = Arc::clone(&connections);
-    let _ = app.traffic.set(Box::new(move || counted.traffic()));
+    served.listens(address, Arc::new(move || counted.traffic()));
     let _metrics = metrics_door::open(&app, listeners.metrics.take());
     let (stopping, _) = watch::channel(());
     let mut stop = pin!(stop);
@@ -89,7 +198,7 @@ pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Fu
                     // An IPv4 caller on an IPv6 socket is the same caller.
                     let peer = peer.ip().to_canonical();
                     let place = connections.admit(peer, config.trust_proxy.hold(peer)).await;
-                    let door = if is_redirect { Door::Redirect { port } } else { served };
+                    let door = if is_redirect { Door::Redirect { port } } else { door };
                     Ok((stream, forwarded::Connection { peer, door }, place))
                 }
                 Err(cause) => Err(cause),
@@ -102,7 +211,7 @@ pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Fu
         match accepted {
             Ok((stream, from, Some(place))) => {
                 metrics::CONNECTIONS.one();
-                tokio::spawn(connection(Arc::clone(&app), stream, from, place, stopping.subscribe()));
+                tokio::spawn(connection(served.clone(), stream, from, place, stopping.subscribe()));
             }
             Ok((_, from, None)) => {
                 metrics::CONNECTIONS_REFUSED.one();
@@ -116,9 +225,7 @@ pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Fu
         }
     }
     drop(listeners);
-    if let Some(server) = &app.test_server {
-        server.stop();
-    }
+    served.closed();
     let time = Duration::from_secs(app.config.drain_seconds_max);
     let _ = stopping.send(());
     // Closed once every connection has let go of its end.
@@ -129,13 +236,13 @@ pub(crate) async fn serve(app: Arc<App>, mut listeners: Listeners, stop: impl Fu
 
 /// One connection, from its first byte to its end. It holds its place until then.
 async fn connection(
-    app: Arc<App>,
+    served: Served,
     stream: TcpStream,
     from: forwarded::Connection,
     place: ConnectionPlace,
     mut stopping: watch::Receiver<()>,
 ) {
-    let pulse = &place.pulse;
+    let (app, pulse) = (Arc::clone(served.model()), &place.pulse);
     let _ = stream.set_nodelay(true);
     let idle_time = Duration::from_secs(app.config.header_seconds_max);
     let certificates = app.certificates.get().filter(|_| from.door == Door::Https);
@@ -155,7 +262,7 @@ async fn connection(
     let io = TokioIo::new(Begun::new(first, socket));
     let answer = |request: Request<Incoming>| {
         let running = pulse.request();
-        let answer = Arc::clone(pulse).answering(service::answer(Arc::clone(&app), from, request));
+        let answer = Arc::clone(pulse).answering(served.answer(from, request));
         // Combinators: an async block would hold the future twice, and every connection pays for its size.
         answer.inspect(move |_| drop(running))
     };

@@ -93,6 +93,24 @@ pub(super) async fn answer(
     }
 }
 
+/// Answers a request that is for none of the servers of a process.
+pub(super) async fn refuse_unserved(
+    app: &App,
+    connection: Connection,
+    request: Request<Incoming>,
+    failure: &Error,
+) -> HttpResponse {
+    let (parts, incoming) = request.into_parts();
+    let mut answer = respond::error(failure);
+    let is_at_end = RequestBody::new(incoming, None).finish().await;
+    if parts.version <= Version::HTTP_11 && !is_at_end {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    respond::protect(answer.headers_mut(), false, connection.door == Door::Https);
+    note_mode(app, &mut answer);
+    answer
+}
+
 /// Every answer of a development or test server says what it is.
 fn note_mode(app: &App, answer: &mut HttpResponse) {
     if let Some(server) = &app.test_server {

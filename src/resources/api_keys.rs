@@ -15,7 +15,7 @@ use super::{Resource, members, projects, sessions, users};
 use crate::api::call::parse_uuid;
 use crate::api::caller::{KeyAccess, Via};
 use crate::api::fields::{Checked, python_str};
-use crate::api::{Call, Ctx, Field, FieldInfo, Form, Input, Reply, Within};
+use crate::api::{Actor, Call, Ctx, Field, FieldInfo, Form, Input, Reply, Within};
 use crate::app::{Route, Tag, read, signed_in, tagged, write};
 use crate::auth::{hash, scopes};
 use crate::clock::Time;
@@ -229,8 +229,11 @@ fn post_roll(call: &Call, tx: &WriteTx) -> Result<Reply> {
     Reply::ok(&wire(&key, users::find(tx, key.user)?.number, Some(&value)))
 }
 
-/// The calling user, where they come by session.
+/// The calling user, where they come by session, or the one in whose name the operator acts.
 fn require_session(ctx: &Ctx) -> Result<UserId> {
+    if let Actor::Operator(Some(user)) = ctx.actor {
+        return Ok(user);
+    }
     let caller = ctx.caller()?;
     match caller.via {
         Via::Session { .. } => Ok(caller.user),

@@ -15,7 +15,9 @@ use super::audit::{self, Change, scope as scopes};
 use super::{Resource, members, projects, users};
 use crate::api::call::parse_uuid;
 use crate::api::caller::Via;
-use crate::api::{Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level, Paging, Reply, Within};
+use crate::api::{
+    Actor, Call, Ctx, Field, FieldInfo, Form, InOrganization, Input, Level, Paging, Reply, Within,
+};
 use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::auth;
 use crate::clock::Time;
@@ -264,6 +266,9 @@ pub fn basics_of(tx: &Tx, user: UserId) -> Result<Vec<Basic>> {
 fn list(call: &Call, tx: &Tx) -> Result<Reply> {
     let user = call.user()?;
     let paging = Paging::of(call);
+    if matches!(call.actor, Actor::Operator(_)) {
+        return list_every(call, tx, user, paging);
+    }
     let allowed = match &call.caller()?.via {
         Via::Key(key) => key.organizations.as_slice(),
         Via::Session { .. } => &[],
@@ -283,6 +288,14 @@ fn list(call: &Call, tx: &Tx) -> Result<Reply> {
         .map(|InOrganization { id, level }| json(tx, id, user, level))
         .collect::<Result<Vec<_>>>()?;
     paging.reply(call, total, &rows.iter().map(|row| &***row).collect::<Vec<&RawValue>>())
+}
+
+/// All of the instance, as an owner sees them.
+fn list_every(call: &Call, tx: &Tx, user: UserId, paging: Paging) -> Result<Reply> {
+    let all = every(tx)?.map(|row| row.map(|(id, _)| id)).collect::<Result<Vec<_>>>()?;
+    let total = all.len() as u64;
+    let page = paging.cut(all).into_iter().map(|id| wire(tx, id, user, Level::Owner));
+    paging.reply(call, total, &page.collect::<Result<Vec<_>>>()?)
 }
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {

@@ -42,6 +42,7 @@ impl DataFile {
         let (base, path, untouched) = match place {
             Storage::File(path) => (open_file(&path)?, Some(path), false),
             Storage::Untouched(path) => (open_file(&path)?, Some(path), true),
+            Storage::Memory(pages) => (Box::new(pages) as Box<dyn StorageBackend>, None, false),
             Storage::Backend(base) => (base, None, false),
         };
         let disk = Disk::new(base);

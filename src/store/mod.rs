@@ -45,7 +45,6 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use redb::StorageBackend;
-use redb::backends::InMemoryBackend;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use cache::Cacheable;
@@ -261,7 +260,9 @@ pub enum Storage {
     File(PathBuf),
     /// A file that is only looked at: what is written stays in memory and is forgotten.
     Untouched(PathBuf),
-    /// Any redb storage: memory, or one that fails on purpose.
+    /// Memory, which can be copied while it is open.
+    Memory(Pages),
+    /// Any other redb storage, such as one that fails on purpose.
     Backend(Box<dyn StorageBackend>),
 }
 
@@ -269,6 +270,7 @@ impl fmt::Display for Storage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Storage::File(path) | Storage::Untouched(path) => path.display().fmt(out),
+            Storage::Memory(_) => out.write_str("the data in memory"),
             Storage::Backend(_) => out.write_str("the storage"),
         }
     }
@@ -277,7 +279,7 @@ impl fmt::Display for Storage {
 impl Storage {
     /// Memory, empty.
     pub fn memory() -> Storage {
-        Storage::Backend(Box::new(InMemoryBackend::new()))
+        Storage::Memory(Pages::empty())
     }
 
     /// A copy in memory of a closed file, which is never written to.
@@ -296,16 +298,15 @@ impl Storage {
         if bytes.is_empty() {
             return Err(StoreError::record(format!("{shown} is empty")));
         }
-        let memory = InMemoryBackend::new();
-        memory.set_len(bytes.len() as u64).map_err(cannot)?;
-        memory.write(0, &bytes).map_err(cannot)?;
-        Ok(Storage::Backend(Box::new(memory)))
+        Ok(Storage::Memory(Frozen::of(&bytes).open()))
     }
 }
 
 /// The open data file.
 pub struct Store {
     shared: Arc<Shared>,
+    /// What it lies in, where that is memory.
+    pages: Option<Pages>,
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -326,6 +327,10 @@ impl Store {
             migrate::bring_up(database, path, &schema.tables)
         };
         let is_proved = matches!(place, Storage::Untouched(_));
+        let pages = match &place {
+            Storage::Memory(pages) => Some(pages.clone()),
+            _ => None,
+        };
         let shown = place.to_string();
         let mut file = DataFile::open(place, cache_bytes, prepare)?;
         if is_proved {
@@ -354,7 +359,7 @@ impl Store {
             .map_err(|cause| {
                 StoreError::record(format!("the writer thread could not be started: {cause}"))
             })?;
-        Ok(Store { shared, queue: Some(queue), writer: Some(writer) })
+        Ok(Store { shared, pages, queue: Some(queue), writer: Some(writer) })
     }
 
     /// Runs `work` on the newest committed state. Never waits for a writer.
@@ -426,6 +431,11 @@ impl Store {
     /// Why the file has failed for good, if it has.
     pub fn given_up(&self) -> Option<&str> {
         self.shared.given_up.get().map(String::as_str)
+    }
+
+    /// The memory that it lies in; `None` for a file.
+    pub fn pages(&self) -> Option<&Pages> {
+        self.pages.as_ref()
     }
 
     /// All tables, for checks.

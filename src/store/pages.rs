@@ -12,8 +12,36 @@ const PAGE_BYTES: usize = 4096;
 const PAGES_LISTED: usize = 256;
 const LIST_BYTES: usize = PAGE_BYTES * PAGES_LISTED;
 
-type Page = [u8; PAGE_BYTES];
 type List = [Arc<Page>; PAGES_LISTED];
+
+#[derive(Clone)]
+struct Page {
+    bytes: [u8; PAGE_BYTES],
+    /// Counts it for as long as it is there.
+    _counted: Counted,
+}
+
+/// One more page of a file and its copies.
+struct Counted(Arc<AtomicU64>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicU64>) -> Counted {
+        count.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(count))
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Counted {
+        Counted::new(&self.0)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// The bytes of a file at one moment. Clones share them.
 #[derive(Clone)]
@@ -21,29 +49,25 @@ pub struct Frozen {
     lists: Vec<Arc<List>>,
     /// In bytes. What the last list has beyond it is zero.
     len: u64,
+    /// How many pages this file and all copies of it have.
+    count: Arc<AtomicU64>,
 }
 
 /// Storage for one open data file. Clones are the same storage, so that whoever keeps one can copy the file while it is
 /// open: a copy is as good as a file after the process was killed, with every commit that was acknowledged.
 #[derive(Clone)]
-pub struct Pages(Arc<Shared>);
-
-struct Shared {
-    bytes: RwLock<Frozen>,
-    /// Pages that were made or copied here.
-    own_pages: AtomicU64,
-}
+pub struct Pages(Arc<RwLock<Frozen>>);
 
 impl fmt::Debug for Pages {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Pages").field("own_bytes", &self.own_bytes()).finish_non_exhaustive()
+        out.debug_struct("Pages").field("len", &self.read().len).finish_non_exhaustive()
     }
 }
 
 impl Frozen {
     /// The file that holds these bytes.
     pub fn of(bytes: &[u8]) -> Frozen {
-        let pages = Frozen { lists: Vec::new(), len: 0 }.open();
+        let pages = Pages::empty();
         pages.write().set_len(bytes.len() as u64);
         pages.write().write(0, bytes);
         pages.freeze()
@@ -51,12 +75,24 @@ impl Frozen {
 
     /// Storage that begins with these bytes and goes its own way from here on.
     pub fn open(&self) -> Pages {
-        Pages(Arc::new(Shared { bytes: RwLock::new(self.clone()), own_pages: AtomicU64::new(0) }))
+        Pages(Arc::new(RwLock::new(self.clone())))
     }
 
     /// In bytes.
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// The memory of what differs from `base`, of which this is a copy, in bytes.
+    pub fn bytes_beside(&self, base: &Frozen) -> u64 {
+        let differing = |(number, list): (usize, &Arc<List>)| match base.lists.get(number) {
+            Some(other) if Arc::ptr_eq(list, other) => 0,
+            Some(other) => {
+                list.iter().zip(other.iter()).filter(|(one, other)| !Arc::ptr_eq(one, other)).count()
+            }
+            None => list.len(),
+        };
+        self.lists.iter().enumerate().map(differing).sum::<usize>() as u64 * PAGE_BYTES as u64
     }
 
     /// Whether there is nothing yet.
@@ -72,7 +108,7 @@ impl Frozen {
         let mut left = usize::try_from(self.len).unwrap_or(usize::MAX);
         for page in self.lists.iter().flat_map(|list| list.iter()) {
             let taken = left.min(PAGE_BYTES);
-            out.write_all(&page[..taken])?;
+            out.write_all(&page.bytes[..taken])?;
             left -= taken;
         }
         Ok(())
@@ -96,25 +132,22 @@ impl Frozen {
         while !out.is_empty() {
             let (list, page, start) = Frozen::place(offset);
             let (part, rest) = out.split_at_mut(out.len().min(PAGE_BYTES - start));
-            part.copy_from_slice(&self.lists[list][page][start..start + part.len()]);
+            part.copy_from_slice(&self.lists[list][page].bytes[start..start + part.len()]);
             offset += part.len() as u64;
             out = rest;
         }
     }
 
-    /// Writes within the length, and returns how many pages were shared until now.
-    fn write(&mut self, mut offset: u64, mut data: &[u8]) -> u64 {
-        let mut copied = 0;
+    /// Writes within the length.
+    fn write(&mut self, mut offset: u64, mut data: &[u8]) {
         while !data.is_empty() {
             let (list, page, start) = Frozen::place(offset);
             let (part, rest) = data.split_at(data.len().min(PAGE_BYTES - start));
             let page = &mut Arc::make_mut(&mut self.lists[list])[page];
-            copied += u64::from(Arc::strong_count(page) > 1);
-            Arc::make_mut(page)[start..start + part.len()].copy_from_slice(part);
+            Arc::make_mut(page).bytes[start..start + part.len()].copy_from_slice(part);
             offset += part.len() as u64;
             data = rest;
         }
-        copied
     }
 
     /// New bytes are zero.
@@ -124,7 +157,7 @@ impl Frozen {
             self.lists.truncate(lists);
             self.clear(len, self.len.min(lists as u64 * LIST_BYTES as u64));
         } else if lists > self.lists.len() {
-            let zero = Arc::new([0; PAGE_BYTES]);
+            let zero = Arc::new(Page { bytes: [0; PAGE_BYTES], _counted: Counted::new(&self.count) });
             let empty: Arc<List> = Arc::new(std::array::from_fn(|_| Arc::clone(&zero)));
             self.lists.resize(lists, empty);
         }
@@ -146,28 +179,35 @@ impl Frozen {
 impl Pages {
     /// Storage for a new file.
     pub fn empty() -> Pages {
-        Frozen { lists: Vec::new(), len: 0 }.open()
+        Frozen { lists: Vec::new(), len: 0, count: Arc::default() }.open()
     }
 
-    /// The bytes as they are now; what was copied for this storage alone is shared from here on.
+    /// The bytes as they are now.
     pub fn freeze(&self) -> Frozen {
-        // Under the lock of writers: a page that is written from now on must find its list shared.
-        let bytes = self.write();
-        self.0.own_pages.store(0, Ordering::Relaxed);
-        bytes.clone()
+        self.read().clone()
     }
 
-    /// Memory that this storage takes beside what it shares, in bytes.
-    pub fn own_bytes(&self) -> u64 {
-        self.0.own_pages.load(Ordering::Relaxed) * PAGE_BYTES as u64
+    /// In bytes.
+    pub fn bytes(&self) -> u64 {
+        self.read().len
+    }
+
+    /// The memory of this file and all copies of it, together, in bytes.
+    pub fn bytes_of_all(&self) -> u64 {
+        self.read().count.load(Ordering::Relaxed) * PAGE_BYTES as u64
+    }
+
+    /// The memory of what differs from `base`, of which this is a copy, in bytes.
+    pub fn bytes_beside(&self, base: &Frozen) -> u64 {
+        self.read().bytes_beside(base)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Frozen> {
-        self.0.bytes.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Frozen> {
-        self.0.bytes.write().unwrap_or_else(PoisonError::into_inner)
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,8 +235,7 @@ impl StorageBackend for Pages {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut bytes = self.write();
         bytes.check(offset, data.len())?;
-        let copied = bytes.write(offset, data);
-        self.0.own_pages.fetch_add(copied, Ordering::Relaxed);
+        bytes.write(offset, data);
         Ok(())
     }
 }
@@ -262,16 +301,23 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_written_takes_memory_of_its_own() {
+    fn only_what_was_written_takes_memory_and_what_nobody_has_any_more_takes_none() {
+        const PAGE: u64 = PAGE_BYTES as u64;
         let base = Frozen::of(&[7; 100 * PAGE_BYTES]);
         let pages = base.open();
-        assert_eq!(pages.own_bytes(), 0);
+        let of_all = pages.bytes_of_all();
+        assert_eq!(pages.bytes_beside(&base), 0);
         for _ in 0..3 {
-            StorageBackend::write(&pages, PAGE_BYTES as u64 - 1, &[1, 2]).unwrap();
-            assert_eq!(pages.own_bytes(), 2 * PAGE_BYTES as u64);
+            StorageBackend::write(&pages, PAGE - 1, &[1, 2]).unwrap();
+            assert_eq!((pages.bytes_beside(&base), pages.bytes_of_all() - of_all), (2 * PAGE, 2 * PAGE));
         }
-        pages.freeze();
-        assert_eq!(pages.own_bytes(), 0);
+        let copy = pages.freeze();
+        StorageBackend::write(&pages, 0, &[3]).unwrap();
+        assert_eq!((pages.bytes_beside(&copy), pages.bytes_of_all() - of_all), (PAGE, 3 * PAGE));
+        drop(copy);
+        assert_eq!(pages.bytes_of_all() - of_all, 2 * PAGE);
         assert!(all(&base) == [7; 100 * PAGE_BYTES]);
+        drop((pages, base.clone()));
+        assert_eq!(base.open().bytes_of_all(), of_all);
     }
 }

@@ -56,6 +56,11 @@ impl DnsTable {
         Ok(())
     }
 
+    /// The same table, to be changed on its own.
+    pub fn copy(&self) -> DnsTable {
+        DnsTable(Mutex::new(self.lock().clone()))
+    }
+
     /// Empties the table.
     pub fn empty(&self) {
         self.lock().clear();

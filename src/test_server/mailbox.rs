@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::journal::Limits;
 use super::waiting::Signal;
 use crate::clock::Time;
 use crate::ids::InviteId;
 
-/// How many mails are kept, and how many bytes of them.
+/// How many mails are kept.
 const MAILS_MAX: usize = 1000;
-const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A mail that went out.
 #[derive(Clone, Debug, Serialize)]
@@ -63,8 +63,8 @@ fn links(text: &str) -> Vec<String> {
 }
 
 /// The mails that were kept.
-#[derive(Default)]
 pub struct Mailbox {
+    bytes_max: usize,
     kept: Mutex<Kept>,
     signal: Signal,
 }
@@ -78,6 +78,11 @@ struct Kept {
 }
 
 impl Mailbox {
+    /// An empty one, with as many bytes as the journal of such a server.
+    pub fn new(limits: Limits) -> Mailbox {
+        Mailbox { bytes_max: limits.bytes_max, kept: Mutex::default(), signal: Signal::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,7 +94,7 @@ impl Mailbox {
         kept.bytes += mail.bytes();
         let mail = SentMail { n: kept.last, ..mail };
         kept.mails.push_back(mail);
-        while kept.mails.len() > MAILS_MAX || kept.bytes > BYTES_MAX {
+        while kept.mails.len() > MAILS_MAX || kept.bytes > self.bytes_max {
             let Some(oldest) = kept.mails.pop_front() else { break };
             kept.bytes -= oldest.bytes();
             kept.dropped += 1;
@@ -115,6 +120,17 @@ impl Mailbox {
         *kept = Kept { last: kept.last, ..Kept::default() };
     }
 
+    /// How many went out, since the last `empty`.
+    pub fn count(&self) -> u64 {
+        let kept = self.lock();
+        kept.mails.len() as u64 + kept.dropped
+    }
+
+    /// The memory of what is kept, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Changes with each mail.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.signal.changes()
@@ -131,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_newest_mails_are_kept_and_numbers_go_on() {
-        let mailbox = Mailbox::default();
+        let mailbox = Mailbox::new(Limits::SERVER);
         for number in 0..MAILS_MAX + 2 {
             mailbox.keep(mail(&format!("{number}@example.com"), "Go to\n\nhttp://a/b\n\nor https://c, now"));
         }

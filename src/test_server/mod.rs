@@ -38,7 +38,7 @@ pub struct TestServer {
     pub clock: ClockControl,
     pub tasks: TaskBoard,
     /// The routes that requests can be for.
-    pub paths: KnownPaths,
+    pub paths: Arc<KnownPaths>,
     pub journal: Journal,
     pub faults: Arc<Faults>,
     pub dns: Arc<DnsTable>,
@@ -86,14 +86,31 @@ impl TestServer {
             control_hosts: config.testing.control_host.clone(),
             clock: ClockControl::default(),
             tasks: TaskBoard::default(),
-            paths: KnownPaths::default(),
+            paths: Arc::default(),
             journal: Journal::new(Limits::SERVER),
             faults: Arc::default(),
             dns: Arc::default(),
-            mailbox: Mailbox::default(),
+            mailbox: Mailbox::new(Limits::SERVER),
             events: CapturedEvents::default(),
             stopping: watch::Sender::new(false),
         })
+    }
+
+    /// Another one that was given the same to do, and has seen nothing yet. Its journal is bounded by `limits`.
+    pub fn copy(&self, limits: Limits) -> TestServer {
+        TestServer {
+            mode: self.mode,
+            control_hosts: self.control_hosts.clone(),
+            clock: ClockControl::default(),
+            tasks: TaskBoard::default(),
+            paths: Arc::clone(&self.paths),
+            journal: Journal::new(limits),
+            faults: Arc::new(self.faults.copy()),
+            dns: Arc::new(self.dns.copy()),
+            mailbox: Mailbox::new(limits),
+            events: CapturedEvents::default(),
+            stopping: watch::Sender::new(false),
+        }
     }
 
     /// What answers when this server asks the DNS.

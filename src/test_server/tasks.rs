@@ -56,6 +56,11 @@ impl Posted {
 }
 
 impl TaskBoard {
+    /// Forgets the tasks of a server whose data was closed.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// A place for a task, which begins with a turn.
     pub fn register(&self, name: &'static str, wakers: Vec<Arc<Changes>>) -> TaskPlace {
         let mut tasks = self.lock();

@@ -1,13 +1,10 @@
 //! What packages and containers use: manual pages, completions, the health check, sockets of systemd, upgrades.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
-use flate2::read::GzDecoder;
-
-use crate::support::{Serving, agent, orgd, run};
+use crate::support::{Serving, agent, orgd, run, unpack};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -86,20 +83,12 @@ os.execv(sys.argv[1], sys.argv[1:])";
     assert_eq!(server.stop(), Some(0));
 }
 
-fn unpack(schema: u32, into: &Path) {
-    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/schema-{schema}.redb.gz"));
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(packed).expect("the old file");
-    GzDecoder::new(file).read_to_end(&mut bytes).expect("a whole file");
-    std::fs::write(into, bytes).expect("a file");
-}
-
 #[test]
 fn an_upgrade_says_first_what_it_will_do_and_then_does_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
     let shown = file.display().to_string();
-    unpack(2, &file);
+    unpack("schema-2", &file);
     let before = std::fs::read(&file).expect("the file");
     let output = run(&["upgrade", "--check", &shown]);
     let said = text(&output.stdout);
@@ -112,7 +101,7 @@ fn an_upgrade_says_first_what_it_will_do_and_then_does_it() {
 
     // A start does the same and says so.
     let again = folder.path().join("again.redb");
-    unpack(2, &again);
+    unpack("schema-2", &again);
     let server = Serving::start(&again, &[]);
     let lines = server.said.join("\n");
     assert!(

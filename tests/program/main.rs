@@ -20,6 +20,7 @@ mod docs;
 mod exec;
 mod exports;
 mod faults_file;
+mod forks;
 mod full_disk;
 mod install;
 mod keys;
@@ -28,6 +29,7 @@ mod metrics;
 mod metrics_moved;
 mod org_file;
 mod outbound;
+mod output;
 mod packages;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "the tests of the API use the rest")]

@@ -103,6 +103,14 @@ pub fn ask(agent: &Agent, method: &str, url: &str, key: Option<&str>, body: &Val
     Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
 }
 
+/// Makes a data file of one below `tests/data/`, by its name there.
+pub fn unpack(name: &str, into: &Path) {
+    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{name}.redb.gz"));
+    let file = std::fs::File::open(packed).expect("the old file");
+    let mut data = std::fs::File::create(into).expect("a file");
+    std::io::copy(&mut flate2::read::GzDecoder::new(file), &mut data).expect("a whole file");
+}
+
 /// A client of its own.
 pub fn agent() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);

@@ -9,11 +9,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Serving, agent, ask, orgd, run};
+use crate::support::{Serving, agent, ask, orgd, run, unpack};
 
 /// A server that says in JSON that it is ready.
-struct Ready {
-    child: Child,
+pub struct Ready {
+    pub child: Child,
     line: Value,
     rest: BufReader<ChildStdout>,
 }
@@ -28,21 +28,21 @@ impl Ready {
         Ready { child, line, rest }
     }
 
-    fn test(more: &[&str]) -> Ready {
+    pub fn test(more: &[&str]) -> Ready {
         Ready::of(orgd(&["serve", "--test"]).args(more))
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         self.line[name].as_str().unwrap_or_else(|| panic!("{name}: {}", self.line)).to_owned()
     }
 
-    fn get(&self, path: &str) -> (u16, Value) {
+    pub fn get(&self, path: &str) -> (u16, Value) {
         let key = self.line["api_key"].as_str();
         ask(&agent(), "GET", &format!("{}{path}", self.text("url")), key, &Value::Null).expect("an answer")
     }
 
     /// Ends it; what else it printed on standard output.
-    fn stop(mut self) -> String {
+    pub fn stop(mut self) -> String {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").arg(&pid).status().expect("kill runs").success());
         let mut rest = String::new();
@@ -71,7 +71,7 @@ fn shown(path: &Path) -> &str {
 
 /// What the program says when it refuses to serve.
 #[track_caller]
-fn refusal(command: &mut Command) -> String {
+pub fn refusal(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().expect("the program runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -164,6 +164,32 @@ fn a_development_file_is_never_served_to_others() {
     let said = refusal(&mut orgd(&["serve", "--listen", "0.0.0.0:0", "--data", shown(&data)]));
     assert!(said.contains("only be served on loopback"), "{said}");
     assert_eq!(Serving::start(&data, &["--dev"]).stop(), Some(0), "it is a development file still");
+}
+
+/// The secret key of `dev-schema-3`, and the key of its demo owner, which follows from it.
+const OLD: (&str, &str) =
+    ("GaGfgUwaJF58G795vmWLTAfwbwUr0ZjjZvIPFQRYZxJ", "phx_1JJspzJxlXXpOBHoxWDbFX2O7MWxQaNzRlL1AkxYRnQ");
+
+#[test]
+fn a_development_file_of_a_program_that_did_not_mark_it_is_one() {
+    for more in [&["--dev"][..], &[]] {
+        let (folder, data) = folder_and_file();
+        unpack("dev-schema-3", &data);
+        let key = folder.path().join("orgd.redb.key");
+        fs::write(&key, OLD.0).expect("written");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("its owner may");
+        let said = refusal(&mut orgd(&["serve", "--listen", "0.0.0.0:0", "--data", shown(&data)]));
+        assert!(said.contains("only be served on loopback"), "{said}");
+        let server = Serving::start(&data, more);
+        let warned = server.said.iter().any(|line| line.contains("made with --dev"));
+        assert_eq!(warned, more.is_empty(), "{:?}", server.said);
+        let own = format!("{}/api/organizations/@current/", server.base);
+        let answer = ask(&agent(), "GET", &own, Some(OLD.1), &Value::Null).expect("an answer");
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        let control = ask(&agent(), "GET", &format!("{}/_orgd/", server.base), None, &Value::Null);
+        assert_eq!(control.expect("an answer").0, if more.is_empty() { 404 } else { 200 });
+        assert_eq!(server.stop(), Some(0));
+    }
 }
 
 #[test]

@@ -7,29 +7,54 @@ use super::effective::{Named, level_word};
 use super::kinds::PROJECT;
 use super::{AccessControl, Subject};
 use crate::api::call::parse_uuid;
-use crate::api::{Call, Field, FieldInfo, Level, Reply, Within};
+use crate::api::{Call, Field, FieldInfo, InOrganization, InProject, Level, Reply, Within};
 use crate::app::{Route, read, scope};
 use crate::clock::Time;
 use crate::error::{Result, denied, invalid, not_found};
 use crate::ids::{MembershipId, OrganizationId, ProjectId, RoleId, UserId};
+use crate::resources::members::{self, Visible};
 use crate::resources::projects::{self, Short};
 use crate::resources::{roles, users};
 use crate::store::Tx;
 
-pub(super) fn route() -> Route {
+pub(super) fn routes() -> Vec<Route> {
+    const QUERIES: &[(&str, &str)] = &[
+        ("user", "The UUID or the e-mail address of a member, or `@me`."),
+        ("project", "The number of a project."),
+    ];
     let organization = Within::Organization("organization_id");
     let path = "/api/organizations/{organization_id}/access_explain/";
-    Route::get(path, scope("access_control:read"), organization, read(explain))
-        .responds(200, FIELDS)
-        .queries(&[
-            ("user", "The UUID of a member, or `@me`."),
-            ("project", "The number of a project."),
-        ])
-        .about(
-            "Explain somebody's access",
-            "Every rule about this person and this project, in the order in which they are looked at, and which \
-             of them decides. For admins, and for everybody about themselves.",
-        )
+    let (anywhere, of_query) = ("/api/orgd/access/", Within::ProjectBy(project_of_query));
+    vec![
+        Route::get(path, scope("access_control:read"), organization, read(explain))
+            .responds(200, FIELDS)
+            .queries(QUERIES)
+            .about(
+                "Explain somebody's access",
+                "Every rule about this person and this project, in the order in which they are looked at, and \
+                 which of them decides. For admins, and for everybody about themselves.",
+            ),
+        Route::get(anywhere, scope("access_control:read"), of_query, read(explain_in_project))
+            .responds(200, FIELDS)
+            .queries(QUERIES)
+            .about(
+                "Explain somebody's access to a project",
+                "The same, in the organization that the project belongs to.",
+            )
+            .called("orgd_access"),
+    ]
+}
+
+/// The project that the query names, where the caller sees it.
+fn project_of_query(tx: &Tx, call: &Call) -> Result<InProject> {
+    let id = project_number(call)?;
+    projects::require_access(tx, &id.to_string(), call.user()?)
+}
+
+fn explain_in_project(call: &Call, tx: &Tx) -> Result<Reply> {
+    let organization = call.place.in_project()?.organization;
+    let level = members::find(tx, organization, call.user()?)?.level;
+    explain_in(call, tx, InOrganization { id: organization, level })
 }
 
 const RULE: &[FieldInfo] = &[
@@ -85,19 +110,13 @@ struct Brief {
 }
 
 fn explain(call: &Call, tx: &Tx) -> Result<Reply> {
-    let at = call.place.in_organization()?;
+    explain_in(call, tx, call.place.in_organization()?)
+}
+
+fn explain_in(call: &Call, tx: &Tx, at: InOrganization) -> Result<Reply> {
     let caller = call.user()?;
-    let user = match required(call, "user")? {
-        "@me" => caller,
-        text => parse_uuid(text)
-            .map(UserId)
-            .ok_or_else(|| invalid("user", "invalid_input", "Must be a valid UUID."))?,
-    };
-    let project = required(call, "project")?;
-    let project = project
-        .parse()
-        .map(ProjectId)
-        .map_err(|_| invalid("project", "invalid_input", "A valid integer is required."))?;
+    let user = user_of_query(call, tx, at)?;
+    let project = project_number(call)?;
     if user != caller && at.level < Level::Admin {
         return Err(denied("You can only see an explanation of your own access, unless you are an admin."));
     }
@@ -106,6 +125,28 @@ fn explain(call: &Call, tx: &Tx) -> Result<Reply> {
     let project = project.ok_or_else(not_found)?;
     let person = Person::load(tx, at.id, user)?;
     Reply::ok(&Explanation::load(tx, at.id, user, person, project)?.answer(tx)?)
+}
+
+/// The person whom the query names. Somebody whom the caller does not see is as unknown as an address that nobody has.
+fn user_of_query(call: &Call, tx: &Tx, at: InOrganization) -> Result<UserId> {
+    let caller = call.user()?;
+    match required(call, "user")? {
+        "@me" => Ok(caller),
+        address if address.contains('@') => {
+            let visible = Visible::of(tx, at, caller)?;
+            let user = users::by_email(tx, address)?.filter(|user| visible.has(*user));
+            let user = user.ok_or_else(not_found)?;
+            members::level_of(tx, at.id, user)?.map(|_| user).ok_or_else(not_found)
+        }
+        text => parse_uuid(text)
+            .map(UserId)
+            .ok_or_else(|| invalid("user", "invalid_input", "Must be a valid UUID.")),
+    }
+}
+
+fn project_number(call: &Call) -> Result<ProjectId> {
+    let number = required(call, "project")?.parse().map(ProjectId);
+    number.map_err(|_| invalid("project", "invalid_input", "A valid integer is required."))
 }
 
 fn required<'a>(call: &'a Call, name: &'static str) -> Result<&'a str> {

@@ -39,7 +39,7 @@ fn routes() -> Vec<Route> {
     };
 
     let of_organization = Within::ProjectOf { organization: "organization_id", project: "id" };
-    let mut routes = vec![explain::route()];
+    let mut routes = explain::routes();
     for (project, within) in [
         ("/api/projects/{id}/", Within::Project("id")),
         ("/api/environments/{id}/", Within::Project("id")),

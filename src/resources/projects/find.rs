@@ -131,6 +131,11 @@ pub fn named(tx: &Tx, name: &str, user: UserId) -> Result<Option<(OrganizationId
     Ok(tx.get(&BY_NUMBER, &id)?.map(|organization| (organization, id)))
 }
 
+/// The organization that has this project.
+pub fn organization_of(tx: &Tx, id: ProjectId) -> Result<Option<OrganizationId>> {
+    Ok(tx.get(&BY_NUMBER, &id)?)
+}
+
 /// Whether the organization has this project.
 pub fn is_of(tx: &Tx, organization: OrganizationId, id: ProjectId) -> Result<bool> {
     Ok(tx.has(&PROJECTS, &(organization, id))?)

@@ -30,8 +30,8 @@ pub use commands::{
 };
 pub use find::{
     Receiver, by_token, exists, first_visible, ids_of, is_of, is_open_to, is_private, level_in, name, named,
-    note_event, receives_organization_entries, require_access, require_access_of, seen, timezone, visible,
-    visible_in,
+    note_event, organization_of, receives_organization_entries, require_access, require_access_of, seen,
+    timezone, visible, visible_in,
 };
 pub use moving::change_organization;
 use newer::NEWER;

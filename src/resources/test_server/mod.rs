@@ -5,6 +5,7 @@ mod clock;
 mod dns;
 pub mod events;
 mod faults;
+mod forks;
 mod journal;
 mod mails;
 mod overview;
@@ -21,6 +22,7 @@ pub fn routes() -> Vec<Route> {
         clock::routes,
         journal::routes,
         faults::routes,
+        forks::routes,
         mails::routes,
         dns::routes,
         events::routes,
@@ -33,7 +35,7 @@ pub fn routes() -> Vec<Route> {
 /// # Errors
 /// 404 on an ordinary server, which no request reaches.
 pub fn of(app: &App) -> Result<&TestServer> {
-    app.test_server.as_ref().ok_or_else(not_found)
+    app.test_server.as_deref().ok_or_else(not_found)
 }
 
 /// Looks parameters of the query up, of which there are no others than these.

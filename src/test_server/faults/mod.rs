@@ -156,6 +156,15 @@ impl Faults {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same rules, which have met nothing yet.
+    pub fn copy(&self) -> Faults {
+        let rules = self.lock();
+        let anew = |rule: &Rule| Rule { id: rule.id.clone(), draft: rule.draft.clone(), seen: 0, fired: 0 };
+        let list: Vec<Rule> = rules.list.iter().map(anew).collect();
+        let count = AtomicUsize::new(list.len());
+        Faults { rules: Mutex::new(Rules { list, last: rules.last }), count }
+    }
+
     /// Puts rules in place of all that there were.
     pub fn replace(&self, drafts: Vec<Draft>) {
         let mut rules = self.lock();
@@ -190,6 +199,11 @@ impl Faults {
         rules.list.remove(place);
         self.count.store(rules.list.len(), Ordering::Release);
         Ok(())
+    }
+
+    /// How often any of them has fired.
+    pub fn fired_in_all(&self) -> u64 {
+        self.lock().list.iter().map(|rule| rule.fired).sum()
     }
 
     pub fn shown(&self) -> Vec<Shown> {

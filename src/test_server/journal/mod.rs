@@ -73,6 +73,17 @@ impl Journal {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many requests there were, and how many of them for paths that no route has; since the last `empty`.
+    pub fn counts(&self) -> (u64, u64) {
+        let kept = self.lock();
+        (kept.entries.len() as u64 + kept.dropped, kept.unknown)
+    }
+
+    /// The memory of what is kept, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Enters a request. Gives its number.
     pub fn arrive(&self, arrival: Arrival) -> u64 {
         let mut kept = self.lock();

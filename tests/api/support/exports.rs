@@ -70,12 +70,12 @@ pub fn last_run(server: &Server, org: &Org, export: &Value) -> Value {
     run
 }
 
-/// The newest run, when it is over; a second passes at each look at it.
+/// The newest run, when it is over; a quarter of a minute passes at each look at it.
 #[track_caller]
 pub fn run_in_time(server: &Server, org: &Org, export: &Value) -> Value {
     let mut run = Value::Null;
     server.until("a run is over", || {
-        server.pass(Duration::from_secs(1));
+        server.pass(Duration::from_secs(15));
         run = latest(org, export);
         run["finished_at"].is_string()
     });

@@ -52,7 +52,7 @@ pub struct Server {
     pub app: Arc<App>,
     pub(super) agent: Agent,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Arc<App>>>,
     /// Makes addresses of people differ.
     people: AtomicU32,
 }
@@ -70,7 +70,7 @@ impl Server {
 
     /// A test server, which is controlled by the paths below `/_orgd/`.
     pub fn controlled(change: impl FnOnce(&mut Config)) -> Server {
-        Server::with(|config| {
+        Server::open(Storage::memory(), |config| {
             config.testing.test = true;
             config.testing.in_memory = true;
             config.testing.ids = Some(1);
@@ -106,8 +106,8 @@ impl Server {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
                 let address = listener.local_addr().expect("the socket has an address");
                 started.send((address, Arc::clone(&app))).expect("the test waits");
-                orgd::serve(app, listener, async { drop(stopped.await) }).await;
-            });
+                orgd::serve(app, listener, async { drop(stopped.await) }).await
+            })
         });
         let (address, app) = running.recv().expect("the server starts");
         Server {
@@ -193,10 +193,12 @@ impl Server {
         Org::sign_up(self, self.somebody("stranger"), "Elsewhere").owner
     }
 
-    fn stop(&mut self) {
+    /// Ends it; what it was at the end.
+    fn stop(&mut self) -> Arc<App> {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the server does not panic");
+        match self.thread.take() {
+            Some(thread) => thread.join().expect("the server does not panic"),
+            None => Arc::clone(&self.app),
         }
     }
 }
@@ -206,8 +208,8 @@ impl Drop for Server {
         if std::thread::panicking() {
             return;
         }
-        self.stop();
-        let problems = integrity::check(&self.app.store).expect("the file can be read");
+        let app = self.stop();
+        let problems = integrity::check(&app.store).expect("the file can be read");
         assert!(problems.is_empty(), "the data file is not whole: {problems:#?}");
     }
 }

@@ -4,6 +4,7 @@ mod captured;
 mod clients;
 mod dns;
 mod faults;
+mod forks;
 mod journal;
 mod mails;
 mod raw;
