@@ -78,6 +78,8 @@ mod reset;
 mod role_memberships;
 mod roles;
 mod runs;
+#[cfg(feature = "testing")]
+mod rust_fixture;
 mod s3_answers;
 mod sdk;
 mod sessions;
