@@ -137,6 +137,7 @@ impl<'a> Reader<'a> {
                 shell.env_remove(name);
             }
         }
+        shell.env_remove("XDG_CONFIG_HOME");
         shell.current_dir(self.folder.path()).env("HOME", self.folder.path()).env("no_proxy", "127.0.0.1");
         shell.env("PATH", std::env::join_paths(path).expect("a path"));
         shell
