@@ -13,6 +13,7 @@ mod audit_day;
 mod background_tasks;
 mod backup;
 mod batch_exports;
+mod cached_answers;
 mod capture;
 mod capture_clocks;
 mod capture_text;
