@@ -137,7 +137,7 @@ async fn memory() {
     server.kill();
     let answer = seeded.folder.path().join("answer");
     std::fs::write(&answer, "{}").expect("a file");
-    let receiver = Process::baseline(&answer, "bytes");
+    let receiver = Process::baseline(&answer);
     let bucket = S3::with_bucket("events");
     let to_bucket = |more: Value| {
         let mut config = json!({

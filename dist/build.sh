@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds what is given away: for each target a static program (musl), a tarball with manual pages, completions and the
-# systemd units, a .deb and the context of the container image; then a list of what is in it (CycloneDX) and SHA256SUMS.
+# systemd units, a .deb, the contexts of the container images, a wheel and npm packages; then a list of what is in it (CycloneDX) and SHA256SUMS.
 #
 #   dist/build.sh [TARGET …]          both targets unless some are named
 #   PROFILE=dist-fast dist/build.sh   quicker to build, for trying this out
 #   OUT=FOLDER                        target/dist unless set
 #
-# Needs the Rust toolchain, and on Debian: python3-venv, dpkg-dev, qemu-user (pages and completions are printed by the
+# Needs the Rust toolchain, and on Debian: python3-venv, npm, dpkg-dev, qemu-user (pages and completions are printed by the
 # program itself; that of another machine runs under it). The rest is installed below target/tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,8 +35,12 @@ if ! command -v zig > /dev/null && ! python3 -c 'import ziglang' 2> /dev/null; t
     python3 -c 'import ziglang' 2> /dev/null || pip install --quiet ziglang
 fi
 
+[ -x "$tools/wheel/bin/python" ] || python3 -m venv "$tools/wheel"
+"$tools/wheel/bin/python" -c 'import hatchling' 2> /dev/null || "$tools/wheel/bin/pip" install --quiet 'hatchling>=1.26,<2'
+
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 mkdir -p "$OUT"
+OUT=$(realpath "$OUT")
 
 # How a program of this target is run here.
 runner() {
@@ -64,8 +68,13 @@ for target; do
 
     dist/deb.sh "$OUT/stage-$target" "$target" "$OUT"
     dist/image.sh "$program" "$OUT/image-${target%%-*}"
+    dist/image.sh "$program" "$OUT/image-test-${target%%-*}" --test
+    (cd packages/python && WHEEL_PROGRAM=$(realpath "../../$program") "$tools/wheel/bin/python" -m hatchling build --target wheel --directory "$OUT")
+    packages/node/pack.sh "$program" "$OUT"
+    # What cargo-binstall looks for.
+    ln -f "$OUT/$name.tar.gz" "$OUT/orgd-$target.tar.gz"
 done
 
 cargo cyclonedx --quiet --format json --target "$1" --override-filename orgd.cdx
 mv orgd.cdx.json "$OUT/orgd-$version.cdx.json"
-(cd "$OUT" && sha256sum -- *.tar.gz *.deb *.cdx.json > SHA256SUMS && cat SHA256SUMS)
+(cd "$OUT" && sha256sum -- *.tar.gz *.tgz *.whl *.deb *.cdx.json > SHA256SUMS && cat SHA256SUMS)

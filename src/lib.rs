@@ -35,6 +35,8 @@ pub mod service_manager;
 pub mod store;
 pub mod task_results;
 pub mod test_server;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod turns;
 pub mod vault;
 pub mod yielding_thread;

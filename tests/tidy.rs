@@ -34,6 +34,7 @@ const LAYERS: &[&[&str]] = &[
     &["http"],
     &["forks", "client"],
     &["lib"],
+    &["testing"],
     &["cli"],
     &["main"],
 ];

@@ -48,10 +48,17 @@ impl Process {
         self.child.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
-    /// This very program as a bare server.
-    pub fn baseline(answers: &Path, kind: &str) -> Process {
+    /// This very program as a bare server that answers what the file holds.
+    pub fn baseline(answer: &Path) -> Process {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("--baseline").arg(kind).arg(answers);
+        command.arg("--baseline").arg(answer);
+        Process::of(command)
+    }
+
+    /// This very program as a plain server on a new file.
+    pub fn plain(data: &Path) -> Process {
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.arg("--plain").arg(data);
         Process::of(command)
     }
 

@@ -88,6 +88,25 @@ pub fn join(server: &Process, seeded: &Seeded, people: usize) -> Member {
     Member { key: text(&made["value"]) }
 }
 
+/// Makes roles in the owner's organization, each with a member in it.
+pub fn make_roles(server: &Process, seeded: &Seeded, roles: usize) {
+    let agent = ureq::Agent::new_with_defaults();
+    let bearer = format!("Bearer {}", seeded.key);
+    let headers = [("authorization", bearer.as_str())];
+    let all = format!("http://{}/api/organizations/{}/", server.address, seeded.organization);
+    let mut members =
+        agent.get(format!("{all}members/")).header("authorization", &bearer).call().expect("an answer");
+    let members = members.body_mut().read_to_string().expect("text");
+    let members: Value = serde_json::from_str(&members).expect("JSON");
+    for number in 0..roles {
+        let name = json!({"name": format!("Role {number}")});
+        let made = post_json(&agent, &format!("{all}roles/"), &headers, &name).0;
+        let role = format!("{all}roles/{}/role_memberships/", made["id"].as_str().expect("text"));
+        let user = json!({"user_uuid": members["results"][number]["user"]["uuid"]});
+        post_json(&agent, &role, &headers, &user);
+    }
+}
+
 /// The JSON of the answer, and the cookies that it sets.
 fn post_json(agent: &ureq::Agent, url: &str, headers: &[(&str, &str)], body: &Value) -> (Value, Vec<String>) {
     let mut request = agent.post(url).header("content-type", "application/json");

@@ -1,7 +1,9 @@
 //! What a handler answers with.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::error::Result;
@@ -11,10 +13,12 @@ use crate::error::Result;
 pub struct Reply {
     pub status: u16,
     pub content_type: &'static str,
-    pub body: Vec<u8>,
+    pub body: Bytes,
     pub headers: Vec<(&'static str, String)>,
     /// What follows the body, read while it is sent.
     pub rest: Option<Rest>,
+    /// Where the compressed body is kept, for one that is sent again and again.
+    pub gzipped: Option<Arc<OnceLock<Bytes>>>,
 }
 
 /// The further pieces of a body.
@@ -57,18 +61,22 @@ impl Reply {
 
     /// 204.
     pub fn no_content() -> Result<Reply> {
-        Ok(Reply { status: 204, content_type: JSON, body: Vec::new(), headers: Vec::new(), rest: None })
+        Ok(Reply::of(204, JSON, Vec::new()))
     }
 
     pub fn json(status: u16, body: &impl Serialize) -> Result<Reply> {
         let mut bytes = Vec::with_capacity(1024);
         serde_json::to_writer(&mut bytes, body)?;
-        Ok(Reply { status, content_type: JSON, body: bytes, headers: Vec::new(), rest: None })
+        Ok(Reply::of(status, JSON, bytes))
     }
 
     /// Text of another media type.
     pub fn text(status: u16, content_type: &'static str, body: impl Into<String>) -> Reply {
-        Reply { status, content_type, body: body.into().into_bytes(), headers: Vec::new(), rest: None }
+        Reply::of(status, content_type, body.into().into_bytes())
+    }
+
+    fn of(status: u16, content_type: &'static str, body: Vec<u8>) -> Reply {
+        Reply { status, content_type, body: body.into(), headers: Vec::new(), rest: None, gzipped: None }
     }
 
     /// Sends more after the body.

@@ -142,6 +142,16 @@ pub enum Format {
     Own,
 }
 
+/// Whether the answers of a route that reads are cached, until a row changes that they were made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cached {
+    Never,
+    /// They don't depend on time.
+    WhileUnchanged,
+    /// They depend on the second in which they are given.
+    ForTheSecond,
+}
+
 /// One route.
 pub struct Route {
     pub method: Method,
@@ -157,6 +167,7 @@ pub struct Route {
     /// Whether a session may call that lacks the second factor which the caller's organizations demand.
     pub is_open_without_second_factor: bool,
     pub handler: Handler,
+    pub cached: Cached,
     /// The fields of the body.
     pub accepts: Option<&'static [FieldInfo]>,
     /// Whether the body is an array of what it accepts.
@@ -196,6 +207,7 @@ impl Route {
             // Where nobody has to be signed in, nothing can be demanded of the caller.
             is_open_without_second_factor: needs == Needs::Public,
             handler,
+            cached: Cached::Never,
             accepts: None,
             accepts_list: false,
             body_bytes_max,
@@ -263,6 +275,19 @@ impl Route {
     /// The handler reads these headers, given in lower case.
     pub fn reads_headers(mut self, names: &'static [&'static str]) -> Route {
         self.reads_headers = names;
+        self
+    }
+
+    /// Keeps answers as long as nothing changes of what they were made of. The handler sees no time, and nothing of the
+    /// connection and the headers but the caller's program; see `http/answers.rs`.
+    pub fn cached(mut self) -> Route {
+        self.cached = Cached::WhileUnchanged;
+        self
+    }
+
+    /// The same for a second at most; the handler sees its beginning.
+    pub fn cached_for_the_second(mut self) -> Route {
+        self.cached = Cached::ForTheSecond;
         self
     }
 

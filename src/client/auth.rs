@@ -77,8 +77,8 @@ async fn typed(host: &Host, is_piped: bool) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage("--key-stdin is wanted where nobody can type a key"));
     }
-    let _ = write!(io::stderr(), "Key for {host}: ");
     let hidden = Hidden::begin();
+    let _ = write!(io::stderr(), "Key for {host}: ");
     let reading = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         io::stdin().lock().take(KEY_BYTES_MAX).read_line(&mut line).map(|_| line)

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::nouns::LEVELS;
-use super::{Failure, Given};
+use super::{Failure, Given, Kind};
 use crate::clock::{Clock, duration};
 
 /// Longest file, in bytes.
@@ -36,6 +36,21 @@ impl Given {
             all.insert(name.to_owned(), value);
         }
         Ok(all)
+    }
+
+    /// Refuses values that none of their kind can be, before anything is sent.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub(super) fn check_values(&self) -> Result<(), Failure> {
+        for take in self.verb.takes {
+            match (take.kind, self.value(take.name)) {
+                (Kind::Level, Some(text)) => drop(level(text)?),
+                (Kind::Since, Some(text)) => drop(since(text)?),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The body that the file of `--input` holds.

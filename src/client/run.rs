@@ -48,6 +48,7 @@ impl Request<'_> {
         // What was typed is judged before anything is sent.
         let further = self.given.further_fields()?;
         let input = self.given.input()?;
+        self.given.check_values()?;
         let mut places = Places::of(target, self.given);
         let parts = self.parts(&mut places).await?;
         let path = places.fill(self.path).await?;

@@ -434,6 +434,19 @@ impl Config {
         config.map_err(|cause| cause.to_string())
     }
 
+    /// The settings that words of a command line make, with `--test` among them: then no variable stands in for a flag.
+    ///
+    /// # Errors
+    /// What is wrong with a word.
+    #[cfg(feature = "testing")]
+    pub fn of_words<'a>(words: impl Iterator<Item = &'a str>) -> Result<Config, String> {
+        let words: Vec<std::ffi::OsString> = words.map(Into::into).collect();
+        let matches =
+            fill(Config::augment_args(clap::Command::new("orgd")), &words)?.try_get_matches_from(words);
+        let config = matches.and_then(|matches| Config::from_arg_matches(&matches));
+        config.map_err(|cause| cause.to_string())
+    }
+
     /// Whether the pages for people are served.
     pub fn has_console(&self) -> bool {
         #[cfg(feature = "console")]

@@ -195,7 +195,8 @@ fn decoded(path: &str) -> Option<String> {
 impl ApiAnswer {
     /// What a line of the socket can hold.
     fn of(reply: Reply) -> std::result::Result<ApiAnswer, Failure> {
-        let Reply { status, mut body, mut rest, .. } = reply;
+        let Reply { status, body, mut rest, .. } = reply;
+        let mut body = Vec::from(body);
         while let Some(piece) = rest.as_mut().map_or(Ok(None), Rest::piece)? {
             body.extend_from_slice(&piece);
             if body.len() > TEXT_BYTES_MAX {

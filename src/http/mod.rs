@@ -2,6 +2,7 @@
 
 mod accept;
 mod answer;
+mod answers;
 mod authorize;
 mod body;
 mod body_copy;

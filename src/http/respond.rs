@@ -64,7 +64,11 @@ pub(super) fn reply(reply: Reply, request: &HeaderMap, memory: Memory<'_>) -> Ht
     let large = reply.body.len() >= GZIP_BYTES_MIN;
     let compress =
         reply.rest.is_none() && large && reply.body.len() <= GZIP_BYTES_MAX && accepts_gzip(request);
-    let body = if compress { gzip(&reply.body) } else { reply.body };
+    let body = match (compress, reply.gzipped) {
+        (false, _) => reply.body,
+        (true, None) => gzip(&reply.body),
+        (true, Some(kept)) => kept.get_or_init(|| gzip(&reply.body)).clone(),
+    };
     let empty = body.is_empty() && reply.rest.is_none();
     let Some(body) = held(body, memory) else {
         return error(&Error::Busy { retry_after_seconds: RETRY_SECONDS });
@@ -98,16 +102,16 @@ fn invite_back(answer: &mut HttpResponse) {
 }
 
 /// The bytes with their share of the memory for answers; `None` where there is none.
-fn held(bytes: Vec<u8>, memory: Memory<'_>) -> Option<Bytes> {
+fn held(bytes: Bytes, memory: Memory<'_>) -> Option<Bytes> {
     if bytes.len() < POOLED_BYTES_MIN {
-        return Some(Bytes::from(bytes));
+        return Some(bytes);
     }
     let share = memory.pool.take_now(memory.account, bytes.len())?;
     Some(Bytes::from_owner(Held { bytes, _share: share }))
 }
 
 struct Held {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     _share: Share,
 }
 
@@ -122,11 +126,11 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
     accept::choices(accepted).any(|choice| choice.name == "gzip" && choice.is_wanted)
 }
 
-fn gzip(body: &[u8]) -> Vec<u8> {
+fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     // Writing to memory does not fail.
     let _ = encoder.write_all(body);
-    encoder.finish().unwrap_or_default()
+    encoder.finish().unwrap_or_default().into()
 }
 
 /// The answer to a request that was refused.

@@ -20,10 +20,10 @@ use super::headers::{RequestHeaders, text};
 use super::observed::{Broken, Observed};
 use super::request_log::RequestLog;
 use super::respond::{self, HttpResponse, Memory};
-use super::{accept, control, cors, credentials, redirect};
+use super::{accept, answers, control, cors, credentials, redirect};
 use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
-use crate::app::route::{Handler, Refuse, Refused};
+use crate::app::route::{Cached, Handler, Refuse, Refused};
 use crate::app::{App, Route};
 use crate::auth::Credential;
 use crate::error::{Error, Result};
@@ -325,7 +325,10 @@ async fn run_handler(
             if is_late {
                 call.place = places::again(tx, &call)?;
             }
-            run(&call, tx)
+            match route.cached {
+                Cached::Never => run(&call, tx),
+                Cached::WhileUnchanged | Cached::ForTheSecond => answers::answer(tx, route, call, run),
+            }
         }),
         Handler::Async(run) => run(Arc::clone(app), Arc::from(call)).await,
         Handler::Write(run) => {

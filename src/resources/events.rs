@@ -39,7 +39,7 @@ pub static RESOURCE: Resource =
 
 /// By project and arrival.
 pub(super) static EVENTS: Table<(ProjectId, Uuid), Event> =
-    Table::new("events").indexed(&[&BY_UUID, &BY_TIME]);
+    Table::new("events").busy().indexed(&[&BY_UUID, &BY_TIME]);
 /// By project and the event's own time.
 static BY_TIME: Index<(ProjectId, Uuid), Event, (ProjectId, Time, Uuid), ()> =
     Index::new("events_by_time", |(project, id), event| Some(((*project, event.timestamp, *id), ())));
@@ -47,7 +47,7 @@ static BY_TIME: Index<(ProjectId, Uuid), Event, (ProjectId, Time, Uuid), ()> =
 static BY_UUID: Index<(ProjectId, Uuid), Event, UuidKey, Uuid> =
     Index::new("events_by_uuid", |(project, id), event| Some((event.uuid_key(*project)?, *id)));
 /// What each project keeps.
-pub(super) static KEPT: Table<ProjectId, StoredTotals> = Table::new("events_kept");
+pub(super) static KEPT: Table<ProjectId, StoredTotals> = Table::new("events_kept").busy();
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

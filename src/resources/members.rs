@@ -45,6 +45,7 @@ fn routes() -> Vec<Route> {
     let organization = Within::Organization("organization_id");
     let routes = vec![
         Route::get(all, scope("organization_member:read"), organization, read(listed::list))
+            .cached()
             .responds_page(FIELDS)
             .about(
                 "List members",
@@ -118,8 +119,7 @@ pub(super) static BY_JOINING: Index<
 > = Index::new("members_by_joining", |(user, organization): &(UserId, OrganizationId), member: &Member| {
     Some(((*organization, member.id), *user))
 })
-.counted(by_uuid)
-.cached();
+.counted(by_uuid);
 
 const LEVEL: Field<u8> = Field::choice("level", LEVELS).described("1 member, 8 admin, 15 owner.");
 pub const FIELDS: &[FieldInfo] = &[

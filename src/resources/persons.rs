@@ -38,13 +38,14 @@ pub static RESOURCE: Resource =
     Resource::inner().tables(&[&PERSONS, &MAPPINGS]).samples(samples).checks(&[check]);
 
 /// By project.
-pub(super) static PERSONS: Table<(ProjectId, PersonId), Person> = Table::new("persons").indexed(&[&BY_TOUCH]);
+pub(super) static PERSONS: Table<(ProjectId, PersonId), Person> =
+    Table::new("persons").busy().indexed(&[&BY_TOUCH]);
 /// By project and the time of the last change.
 static BY_TOUCH: Index<(ProjectId, PersonId), Person, (ProjectId, Time, PersonId), ()> =
     Index::new("persons_by_touch", |(project, id), person| Some(((*project, person.touched_at, *id), ())));
 /// By project and distinct id.
 pub(super) static MAPPINGS: Table<(ProjectId, String), Mapping> =
-    Table::new("persons_by_distinct_id").indexed(&[&DISTINCT_IDS]).belongs_to(&[&ParentThrough {
+    Table::new("persons_by_distinct_id").busy().indexed(&[&DISTINCT_IDS]).belongs_to(&[&ParentThrough {
         table: &PERSONS,
         front: |person| *person,
         index: &DISTINCT_IDS,

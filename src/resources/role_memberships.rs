@@ -24,6 +24,7 @@ fn routes() -> Vec<Route> {
     let organization = Within::Organization("organization_id");
     let routes = vec![
         Route::get(all, scope("organization:read"), organization, read(list))
+            .cached()
             .responds_page(FIELDS)
             .about("List the members of a role", "In the order in which they joined it."),
         Route::post(all, scope("organization:write"), organization, write(post))

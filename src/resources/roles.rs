@@ -28,6 +28,7 @@ fn routes() -> Vec<Route> {
     let organization = Within::Organization("organization_id");
     let routes = vec![
         Route::get(all, scope("organization:read"), organization, read(list))
+            .cached()
             .responds_page(FIELDS)
             .about("List roles", "With their members.")
             .queries(&[("name", "Only the role with exactly this name.")]),
@@ -39,6 +40,7 @@ fn routes() -> Vec<Route> {
                 "From admin level on. A name is unique in its organization, whatever its case.",
             ),
         Route::get(one, scope("organization:read"), organization, read(show))
+            .cached()
             .responds(200, FIELDS)
             .about("Retrieve a role", "With its members."),
         Route::put(one, scope("organization:write"), organization, write(patch))

@@ -41,6 +41,7 @@ fn routes() -> Vec<Route> {
     let one = "/api/users/{uuid}/";
     let routes = vec![
         Route::get(one, scope("user:read"), Within::Nothing, read(show))
+            .cached()
             .without_second_factor()
             .responds(200, ME)
             .about(

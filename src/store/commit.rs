@@ -1,13 +1,11 @@
 //! Commits: makes what a batch of writes has changed durable, and lets readers see it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use redb::Database;
 use tokio::sync::mpsc;
 
-use super::cache::Group;
 use super::file::DataFile;
 use super::snapshot::definition;
 use super::tx::Staged;
@@ -71,21 +69,17 @@ impl Committer<'_> {
         self.file.commit(batch)?;
         let shared = self.shared;
         let generation = shared.newest.load().generation + 1;
-        let snapshot = self.file.snapshot(shared, generation)?;
-        for group in changed_groups(shared, batch) {
-            shared.cache.changed(generation, group);
+        // Before anybody can see the changes, however the rest ends.
+        for table in shared.schema.tables.iter().filter(|table| !table.busy) {
+            for key in batch.tables.get(table.name).into_iter().flatten().map(|(key, _)| key) {
+                shared.cache.generations.changed(generation, table.name, key);
+            }
         }
+        let snapshot = self.file.snapshot(shared, generation)?;
         shared.newest.store(Arc::new(snapshot));
         batch.tallies.iter().for_each(|(counter, by)| counter.add(*by));
         Ok(())
     }
-}
-
-/// The groups that the batch changes and whose answers may be cached.
-fn changed_groups(shared: &Shared, batch: &Staged) -> HashSet<Group> {
-    let cached = shared.schema.tables.iter().filter(|table| table.cached);
-    let changes = cached.filter_map(|table| batch.tables.get(table.name));
-    changes.flat_map(|changes| changes.keys()).filter_map(|key| key.first_chunk().copied()).collect()
 }
 
 /// Writes the changes in one durable transaction; a failure leaves none of them.

@@ -104,8 +104,12 @@ impl DataFile {
     }
 
     pub(super) fn snapshot(&self, shared: &Shared, generation: u64) -> Result<Snapshot, StoreError> {
-        let names = shared.schema.tables.iter().map(|table| table.name);
-        Snapshot::take(self.database()?, names, generation, Arc::clone(&shared.cache))
+        Snapshot::of(
+            self.database()?,
+            shared.schema.tables.iter().copied(),
+            generation,
+            Arc::clone(&shared.cache),
+        )
     }
 
     pub(super) fn first_snapshot(
@@ -113,7 +117,7 @@ impl DataFile {
         tables: &[TableInfo],
         cache: Arc<Cache>,
     ) -> Result<Snapshot, StoreError> {
-        Snapshot::take(self.database()?, tables.iter().map(|table| table.name), 0, cache)
+        Snapshot::of(self.database()?, tables.iter().copied(), 0, cache)
     }
 
     /// Leaves the file at its last good commit, as far as the disk lets us.

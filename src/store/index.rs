@@ -36,12 +36,6 @@ impl<K: Key, V: Record, I: Key, T: Record> Index<K, V, I, T> {
         self.table = self.table.counted(group);
         self
     }
-
-    /// See `Table::cached`.
-    pub const fn cached(mut self) -> Index<K, V, I, T> {
-        self.table = self.table.cached();
-        self
-    }
 }
 
 impl<K, V, I, T> Deref for Index<K, V, I, T> {

@@ -22,7 +22,9 @@ mod migrate;
 mod model_test;
 mod new_file;
 mod pages;
+mod paging;
 mod parent;
+mod reads;
 mod recover;
 mod rows;
 #[cfg(test)]

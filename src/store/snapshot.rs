@@ -9,6 +9,8 @@ use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefi
 
 use super::StoreError;
 use super::cache::Cache;
+use super::reads::{Look, Reads};
+use super::table::TableInfo;
 
 pub(super) type Bytes = &'static [u8];
 pub(super) type Rows = ReadOnlyTable<Bytes, Bytes>;
@@ -23,18 +25,35 @@ pub(super) struct Snapshot {
     pub(super) generation: u64,
     pub(super) cache: Arc<Cache>,
     transaction: ReadTransaction,
-    tables: HashMap<&'static str, OnceLock<Rows>, FixedState>,
+    tables: HashMap<&'static str, OpenTable, FixedState>,
+}
+
+/// A table, once it was opened.
+struct OpenTable {
+    is_busy: bool,
+    rows: OnceLock<Rows>,
 }
 
 impl Snapshot {
+    /// With tables that are known by name alone.
     pub(super) fn take(
         database: &Database,
         names: impl Iterator<Item = &'static str>,
         generation: u64,
         cache: Arc<Cache>,
     ) -> Result<Snapshot, StoreError> {
+        Snapshot::of(database, names.map(TableInfo::plain), generation, cache)
+    }
+
+    pub(super) fn of(
+        database: &Database,
+        tables: impl Iterator<Item = TableInfo>,
+        generation: u64,
+        cache: Arc<Cache>,
+    ) -> Result<Snapshot, StoreError> {
         let transaction = database.begin_read().map_err(StoreError::storage)?;
-        let tables = names.map(|name| (name, OnceLock::new())).collect();
+        let open = |table: TableInfo| (table.name, OpenTable { is_busy: table.busy, rows: OnceLock::new() });
+        let tables = tables.map(open).collect();
         Ok(Snapshot { generation, cache, transaction, tables })
     }
 
@@ -42,15 +61,26 @@ impl Snapshot {
         &self.transaction
     }
 
-    pub(super) fn table(&self, name: &'static str) -> Result<&Rows, StoreError> {
-        let cell = self
+    /// The rows of a table, for a reader who notes in `reads` what of them they look at.
+    pub(super) fn table(
+        &self,
+        name: &'static str,
+        look: Look<'_>,
+        reads: Option<&mut Reads>,
+    ) -> Result<&Rows, StoreError> {
+        let table = self
             .tables
             .get(name)
             .ok_or_else(|| StoreError::record(format!("table {name} is missing from the list of tables")))?;
-        if let Some(table) = cell.get() {
-            return Ok(table);
+        match reads {
+            None => {}
+            Some(reads) if table.is_busy => reads.note_unknown(),
+            Some(reads) => reads.note(name, look),
         }
-        let table = self.transaction.open_table(definition(name)).map_err(StoreError::storage)?;
-        Ok(cell.get_or_init(|| table))
+        if let Some(rows) = table.rows.get() {
+            return Ok(rows);
+        }
+        let rows = self.transaction.open_table(definition(name)).map_err(StoreError::storage)?;
+        Ok(table.rows.get_or_init(|| rows))
     }
 }

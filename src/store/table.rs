@@ -28,20 +28,21 @@ pub struct TableInfo {
     pub(super) group: Option<fn(&[u8]) -> usize>,
     /// Whether writing a key that another row has is a conflict.
     pub(super) unique: bool,
-    /// Whether what is made of its rows is cached, by the front of their keys.
-    pub(super) cached: bool,
+    /// Whether nothing that is made of its rows is cached.
+    pub(super) busy: bool,
     /// Whether a program that does not know the table may write to the file.
     pub(super) harmless: bool,
 }
 
+impl TableInfo {
+    pub(super) const fn plain(name: &'static str) -> TableInfo {
+        TableInfo { name, group: None, unique: false, busy: false, harmless: false }
+    }
+}
+
 impl<K: Key, V: Record> Table<K, V> {
     pub const fn new(name: &'static str) -> Table<K, V> {
-        Table {
-            info: TableInfo { name, group: None, unique: false, cached: false, harmless: false },
-            indexes: &[],
-            parents: &[],
-            types: PhantomData,
-        }
+        Table { info: TableInfo::plain(name), indexes: &[], parents: &[], types: PhantomData }
     }
 
     /// Keeps a count of the rows under each key front, `group` bytes long, so that no list has to
@@ -51,10 +52,10 @@ impl<K: Key, V: Record> Table<K, V> {
         self
     }
 
-    /// Makes what was cached under the sixteen bytes at the front of a key be forgotten when the row
-    /// changes; see `Tx::cached`.
-    pub const fn cached(mut self) -> Table<K, V> {
-        self.info.cached = true;
+    /// Nothing that is made of its rows, or those of its indexes, is cached, so that commits need not note their changes: for tables that grow
+    /// all the time.
+    pub const fn busy(mut self) -> Table<K, V> {
+        self.info.busy = true;
         self
     }
 
@@ -123,7 +124,8 @@ impl<K: Key, V: Record> AnyTable for Table<K, V> {
     }
 
     fn indexes(&self) -> Vec<TableInfo> {
-        self.indexes.iter().map(|index| index.info()).collect()
+        let busy = self.info.busy;
+        self.indexes.iter().map(|index| TableInfo { busy, ..index.info() }).collect()
     }
 
     fn index_rows(&self, key: &[u8], record: &[u8]) -> Result<Vec<Option<IndexRow>>, StoreError> {

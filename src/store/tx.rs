@@ -12,15 +12,16 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use foldhash::fast::FixedState;
-use redb::ReadableTableMetadata;
+use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::StoreError;
-use super::cache::{Cacheable, Group};
+use super::cache::Cacheable;
 use super::codec::{Record, decode, encode, encode_into};
 use super::index::follow;
 use super::key::Key;
+use super::reads::{Look, Reads};
 use super::schema::Schema;
-use super::snapshot::Snapshot;
+use super::snapshot::{Rows, Snapshot};
 use super::table::{AnyTable, Table, TableInfo};
 use crate::metrics::Counter;
 
@@ -112,6 +113,8 @@ pub struct Tx {
     snapshot: Guard<Arc<Snapshot>>,
     layers: RefCell<Layers>,
     writing: bool,
+    /// What was looked at for the value that is being made to be cached, if one is.
+    reads: RefCell<Option<Reads>>,
 }
 
 /// What a write sees over the committed state, from below: what is on its way to the disk, its batch.
@@ -129,6 +132,8 @@ struct Layers {
     tallies: Vec<Tally>,
     /// A buffer for the record that is being written.
     record: Vec<u8>,
+    /// The last committed key of each table that somebody wanted to know it of; `None` for an empty one.
+    last_keys: HashMap<&'static str, Option<KeyBytes>, FixedState>,
 }
 
 impl Layers {
@@ -139,7 +144,7 @@ impl Layers {
 
 impl Tx {
     pub(super) fn read(snapshot: Guard<Arc<Snapshot>>) -> Tx {
-        Tx { snapshot, layers: RefCell::default(), writing: false }
+        Tx { snapshot, layers: RefCell::default(), writing: false, reads: RefCell::default() }
     }
 
     pub(super) fn of(snapshot: Arc<Snapshot>) -> Tx {
@@ -165,19 +170,33 @@ impl Tx {
     fn look_up(&self, table: &'static str, key: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
         if self.writing {
             let layers = self.layers.borrow();
-            let mut staged = layers.ascending().rev();
-            if let Some(staged) = staged.find_map(|layer| layer.get(table, key)) {
+            let staged = layers.ascending().rev().find_map(|layer| layer.get(table, key));
+            if let Some(staged) = staged {
                 return staged.as_deref().map_or(Ok(()), visit);
             }
+            drop(layers);
+            if self.is_beyond(table, key)? {
+                return Ok(());
+            }
         }
-        match self.snapshot.table(table)?.get(key).map_err(StoreError::storage)? {
+        match self.committed(table, Look::Key(key))?.get(key).map_err(StoreError::storage)? {
             Some(guard) => visit(guard.value()),
             None => Ok(()),
         }
     }
 
+    /// The committed rows of a table: the only way to them, so that no look at them passes unnoted.
+    pub(super) fn committed(&self, table: &'static str, look: Look<'_>) -> Result<&Rows, StoreError> {
+        self.snapshot.table(table, look, self.reads.borrow_mut().as_mut())
+    }
+
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing
+    }
+
     /// Counts the commits since the start: what was read at the same count is the same.
     pub fn generation(&self) -> u64 {
+        self.reads.borrow_mut().as_mut().map(Reads::note_unknown);
         self.snapshot.generation
     }
 
@@ -195,10 +214,42 @@ impl Tx {
         Ok(self.get_bytes(table, key, |_| Ok(()))?.is_some())
     }
 
+    /// Whether the front lies behind all committed keys of the table, so that none begins with it. Most of what a write
+    /// makes has a time-ordered identifier, and needs no look-up to know that it is new.
+    fn is_beyond(&self, table: &'static str, front: &[u8]) -> Result<bool, StoreError> {
+        let last_keys = &mut self.layers.borrow_mut().last_keys;
+        if let Some(last) = last_keys.get(table) {
+            return Ok(last.as_deref().is_none_or(|last| last < front));
+        }
+        let last = self.committed(table, Look::Table)?.last().map_err(StoreError::storage)?;
+        let last = last.map(|(key, _)| key.value().to_vec());
+        let is_beyond = last.as_deref().is_none_or(|last| last < front);
+        last_keys.insert(table, last);
+        Ok(is_beyond)
+    }
+
+    /// What the counter of a front says, if there is one.
+    fn counter(&self, table: &'static str, front: &[u8]) -> Result<Option<u64>, StoreError> {
+        let key = count_key(table, front);
+        if self.writing {
+            let layers = self.layers.borrow();
+            if let Some(staged) = layers.ascending().rev().find_map(|layer| layer.get(COUNTS.info.name, &key))
+            {
+                return staged.as_deref().map(decode).transpose();
+            }
+            drop(layers);
+            // No rows, no counter.
+            if self.is_beyond(table, front)? {
+                return Ok(None);
+            }
+        }
+        self.get_bytes(COUNTS.info.name, &key, decode)
+    }
+
     /// How many rows stand under a counted front.
     pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, StoreError> {
         let (name, front) = (table.info.name, front.key_bytes());
-        match self.get_bytes(COUNTS.info.name, &count_key(name, &front), decode)? {
+        match self.counter(name, &front)? {
             Some(count) => Ok(count),
             None => Ok(self.any_under(name, &front)?.map_or(0, |_| 1)),
         }
@@ -218,8 +269,13 @@ impl Tx {
                 }
                 None => {}
             }
+            drop(layers);
+            if self.is_beyond(table, front)? {
+                return Ok(None);
+            }
         }
-        let mut rows = self.snapshot.table(table)?.range(front..).map_err(StoreError::storage)?;
+        let committed = self.committed(table, Look::Front(front))?;
+        let mut rows = committed.range(front..).map_err(StoreError::storage)?;
         let row = rows.next().transpose().map_err(StoreError::storage)?;
         Ok(row.filter(|(key, _)| key.value().starts_with(front)).map(|(key, _)| key.value().to_vec()))
     }
@@ -234,24 +290,45 @@ impl Tx {
         self.skip_take(table, front, order, 0, usize::MAX)
     }
 
-    /// What `make` computes from the group's rows in tables declared `cached`, and from nothing else: taken from the
-    /// cache where none of them has changed. The tag distinguishes several values of one group.
+    /// What `make` computes from rows, and from nothing else that is not in the key: taken from the cache where none of the
+    /// rows has changed. `what` says what it is; the same key may have other values beside.
+    ///
+    /// # Errors
+    /// Those of `make`, which are not cached.
     pub fn cached<M: Cacheable>(
         &self,
-        group: Group,
-        tag: u8,
+        what: &'static str,
+        key: &[u8],
         make: impl FnOnce() -> crate::error::Result<M>,
     ) -> crate::error::Result<Arc<M>> {
         if self.writing {
             return make().map(Arc::new);
         }
+        let key = [what.as_bytes(), &[0], key].concat();
         let Snapshot { generation, cache, .. } = &**self.snapshot;
-        if let Some(cached) = cache.get(*generation, &group, tag) {
-            return Ok(cached);
+        if let Some((value, places)) = cache.get(*generation, &key) {
+            if let Some(reads) = &mut *self.reads.borrow_mut() {
+                reads.note_all(&places);
+            }
+            return Ok(value);
         }
-        let cached = Arc::new(make()?);
-        cache.put(*generation, group, tag, Arc::clone(&cached));
-        Ok(cached)
+        let (made, reads) = self.noting(make);
+        let value = Arc::new(made?);
+        if let Some(places) = reads.places() {
+            cache.put(*generation, &key, Arc::clone(&value), places);
+        }
+        Ok(value)
+    }
+
+    /// Runs `make`, and says what it has looked at.
+    fn noting<M>(&self, make: impl FnOnce() -> M) -> (M, Reads) {
+        let around = self.reads.replace(Some(Reads::default()));
+        let made = make();
+        let reads = self.reads.replace(around).unwrap_or_default();
+        if let Some(around) = &mut *self.reads.borrow_mut() {
+            around.merge(&reads);
+        }
+        (made, reads)
     }
 
     /// Every row of the table, in key order, read when the iterator reaches it.
@@ -292,7 +369,7 @@ impl Tx {
 
     /// How many committed rows the table has. Walks none.
     pub fn len(&self, table: &TableInfo) -> Result<u64, StoreError> {
-        self.snapshot.table(table.name)?.len().map_err(StoreError::storage)
+        self.committed(table.name, Look::Table)?.len().map_err(StoreError::storage)
     }
 
     /// Every row of the table, in key order.
@@ -325,30 +402,6 @@ impl Tx {
         Ok(self.read_rows(table, Vec::new(), Order::Descending, 0, 1)?.pop())
     }
 
-    /// `limit` rows of a counted front, from the `offset`-th on. Walks keys from the nearer end, so
-    /// that the last page of a long list costs what the first one does.
-    pub fn page<K: Key, V: Record>(
-        &self,
-        table: &Table<K, V>,
-        front: &impl Key,
-        order: Order,
-        offset: u64,
-        limit: u64,
-    ) -> Result<(u64, Vec<(K, V)>), StoreError> {
-        let total = self.count(table, front)?;
-        let last = offset.saturating_add(limit).min(total);
-        let wanted = usize::try_from(last.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let after_it = total - last;
-        let rows = if after_it < offset {
-            let mut rows = self.skip_take(table, front, order.reverse(), after_it, wanted)?;
-            rows.reverse();
-            rows
-        } else {
-            self.skip_take(table, front, order, offset, wanted)?
-        };
-        Ok((total, rows))
-    }
-
     /// Of the rows whose key begins with `front`, so many after the first `skip`.
     pub fn skip_take<K: Key, V: Record>(
         &self,
@@ -370,8 +423,16 @@ impl Tx {
         skip: usize,
         wanted: usize,
     ) -> Result<Vec<(K, V)>, StoreError> {
+        Tx::read_some(self.rows(table.info.name, front, order)?, skip, wanted)
+    }
+
+    /// Of these rows so many after the first `skip`.
+    pub(super) fn read_some<K: Key, V: Record>(
+        rows: RowIter,
+        skip: usize,
+        wanted: usize,
+    ) -> Result<Vec<(K, V)>, StoreError> {
         let mut read = Vec::new();
-        let rows = self.rows(table.info.name, front, order)?;
         visit_rows(rows, skip, wanted, &mut |key, record| {
             read.push((key_of(key)?, decode(record)?));
             Ok(())
@@ -388,40 +449,37 @@ impl Tx {
         to: &T,
         order: Order,
     ) -> Result<impl Iterator<Item = Result<(K, V), StoreError>> + use<K, V, F, T>, StoreError> {
-        let rows = self.rows_between(table.info.name, from.key_bytes(), Some(to.key_bytes()), order)?;
+        let (from, end) = (from.key_bytes(), to.key_bytes());
+        let committed = self.committed(table.info.name, Look::Between(&from, &end))?;
+        let rows = self.rows_between(committed, table.info.name, &from, Some(&end), order)?;
         Ok(rows.map(|row| typed(row?)))
     }
 
     fn rows(&self, table: &'static str, front: Vec<u8>, order: Order) -> Result<RowIter, StoreError> {
-        let end = after(&front);
-        self.rows_between(table, front, end, order)
+        let committed = self.committed(table, Look::Front(&front))?;
+        self.rows_between(committed, table, &front, after(&front).as_deref(), order)
     }
 
-    fn rows_between(
+    pub(super) fn rows_between(
         &self,
+        committed: &Rows,
         table: &'static str,
-        from: Vec<u8>,
-        end: Option<Vec<u8>>,
+        from: &[u8],
+        end: Option<&[u8]>,
         order: Order,
     ) -> Result<RowIter, StoreError> {
-        if end.as_ref().is_some_and(|end| *end < from) {
+        if end.is_some_and(|end| end < from) {
             return Err(StoreError::record("a range ends before it begins".into()));
         }
-        let upper = match &end {
-            Some(end) => Bound::Excluded(end.as_slice()),
-            None => Bound::Unbounded,
-        };
-        let committed = self
-            .snapshot
-            .table(table)?
-            .range::<&[u8]>((Bound::Included(from.as_slice()), upper))
-            .map_err(StoreError::storage)?;
+        let upper = end.map_or(Bound::Unbounded, Bound::Excluded);
+        let committed =
+            committed.range::<&[u8]>((Bound::Included(from), upper)).map_err(StoreError::storage)?;
         let mut staged = Changes::new();
         if self.writing {
             let layers = self.layers.borrow();
             for layer in layers.ascending() {
                 let Some(changes) = layer.tables.get(table) else { continue };
-                let inside = changes.range::<[u8], _>((Bound::Included(from.as_slice()), upper));
+                let inside = changes.range::<[u8], _>((Bound::Included(from), upper));
                 staged.extend(inside.map(|(key, value)| (key.clone(), value.clone())));
             }
         }
@@ -444,7 +502,7 @@ impl Order {
 }
 
 /// The first key after all that begin with `front`.
-fn after(front: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn after(front: &[u8]) -> Option<Vec<u8>> {
     let mut end = front.to_vec();
     while let Some(last) = end.pop() {
         if last < 0xff {
@@ -456,7 +514,7 @@ fn after(front: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A row as it lies in the file: bytes are copied only for rows that somebody looks at.
-enum Row {
+pub(super) enum Row {
     Committed(redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, &'static [u8]>),
     Staged(KeyBytes, Vec<u8>),
 }
@@ -469,7 +527,7 @@ impl Row {
         }
     }
 
-    fn into_key(self) -> KeyBytes {
+    pub(super) fn into_key(self) -> KeyBytes {
         match self {
             Row::Committed(key, _) => key.value().to_vec(),
             Row::Staged(key, _) => key,
@@ -502,7 +560,7 @@ fn typed<K: Key, V: Record>(row: Row) -> Result<(K, V), StoreError> {
 }
 
 /// Committed rows with staged changes laid over them, in one order.
-struct RowIter {
+pub(super) struct RowIter {
     committed: redb::Range<'static, &'static [u8], &'static [u8]>,
     waiting: Option<Row>,
     staged: Peekable<std::vec::IntoIter<(KeyBytes, Option<Vec<u8>>)>>,
@@ -572,7 +630,8 @@ impl Deref for WriteTx {
 
 impl WriteTx {
     pub(super) fn new(snapshot: Arc<Snapshot>, schema: Arc<Schema>) -> WriteTx {
-        let tx = Tx { snapshot: Guard::from_inner(snapshot), layers: RefCell::default(), writing: true };
+        let snapshot = Guard::from_inner(snapshot);
+        let tx = Tx { snapshot, layers: RefCell::default(), writing: true, reads: RefCell::default() };
         WriteTx { tx, schema }
     }
 
@@ -691,13 +750,13 @@ impl WriteTx {
     ) -> Result<(), StoreError> {
         if let Some(group) = info.group {
             let front = &key[..group(&key).min(key.len())];
-            let counter = count_key(info.name, front);
-            let others = match self.tx.get_bytes(COUNTS.info.name, &counter, decode::<u64>)? {
+            let others = match self.tx.counter(info.name, front)? {
                 Some(_) if self.tx.has_bytes(info.name, &key)? => None,
                 Some(rows) => Some(rows),
                 None => self.tx.any_under(info.name, front)?.filter(|only| *only != key).map(|_| 1),
             };
             if let Some(others) = others {
+                let counter = count_key(info.name, front);
                 self.stage(COUNTS.info.name, counter, Some(encode(&(others + 1))?));
             }
         }
@@ -817,12 +876,15 @@ impl WriteTx {
     /// Goes on over a state that holds what was on its way to the disk.
     pub(super) fn advance_to(&mut self, snapshot: Arc<Snapshot>) {
         self.tx.snapshot = Guard::from_inner(snapshot);
-        self.tx.layers.get_mut().in_flight = None;
+        let layers = self.tx.layers.get_mut();
+        layers.in_flight = None;
+        layers.last_keys.clear();
     }
 
     /// Goes on over the same state in another snapshot.
     pub(super) fn move_to(&mut self, snapshot: Arc<Snapshot>) {
         self.tx.snapshot = Guard::from_inner(snapshot);
+        self.tx.layers.get_mut().last_keys.clear();
     }
 }
 

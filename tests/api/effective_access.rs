@@ -487,6 +487,52 @@ fn an_explanation_is_for_admins_and_oneself() {
 }
 
 #[test]
+fn an_explanation_needs_no_organization_and_takes_an_address() {
+    let server = Server::start();
+    let org = server.org();
+    let (member, other, stranger) = (org.member(&server), org.member(&server), server.org());
+    let ask = |caller: &Person, user: &str, project: u64| {
+        caller.get(&format!("/api/orgd/access/?user={user}&project={project}"))
+    };
+    // The same as the other route says.
+    let wanted = explain(&org, &org.owner, &member).json(200);
+    for user in [member.uuid.clone(), member.email.clone(), member.email.to_uppercase()] {
+        assert_eq!(ask(&org.owner, &user, org.project).json(200), wanted, "{user}");
+    }
+    assert_eq!(ask(&member, "@me", org.project).json(200), wanted);
+    assert_eq!(ask(&member, &member.email, org.project).json(200), wanted);
+    let denied = "You can only see an explanation of your own access, unless you are an admin.";
+    ask(&member, &other.email, org.project).denied(denied);
+    // A stranger learns nothing, of the project and of people.
+    for user in ["@me", &member.email, "nobody@example.com"] {
+        ask(&stranger.owner, user, org.project).not_found();
+    }
+    ask(&org.owner, "nobody@example.com", org.project).not_found();
+    ask(&org.owner, &stranger.owner.email, org.project).not_found();
+    ask(&org.owner, "@me", stranger.project).not_found();
+    // Somebody whom a member does not see is as unknown as nobody.
+    let hidden = json!({"members_can_see_org_members": false});
+    org.owner.patch(&org.at(""), hidden).json(200);
+    ask(&member, &other.email, org.project).not_found();
+    ask(&member, &member.email, org.project).json(200);
+    set(&org, Some("none"), json!({"organization_member": membership(&org, &member)}));
+    ask(&member, "@me", org.project).not_found();
+    assert_eq!(ask(&org.owner, &member.email, org.project).json(200)["access_level"], "none");
+    org.owner.get("/api/orgd/access/?user=@me").invalid("project", "required", "This field is required.");
+    org.owner.get("/api/orgd/access/?project=x&user=@me").invalid(
+        "project",
+        "invalid_input",
+        "A valid integer is required.",
+    );
+    let narrow = org.owner.key(&["project:read"]);
+    ask(&narrow, "@me", org.project).denied("API key missing required scope 'access_control:read'");
+    let other = org.owner.post("/api/organizations/", json!({"name": "Other"})).json(201);
+    let limited = json!({"scopes": ["access_control:read"], "scoped_organizations": [other["id"]]});
+    ask(&org.owner.key_of(limited), "@me", org.project)
+        .denied(&format!("API key does not have access to the requested organization: ID {}.", org.id));
+}
+
+#[test]
 fn the_log_of_a_project_is_closed_by_a_rule_for_it() {
     let server = Server::start();
     let org = server.org();

@@ -13,6 +13,7 @@ mod audit_day;
 mod background_tasks;
 mod backup;
 mod batch_exports;
+mod cached_answers;
 mod capture;
 mod capture_clocks;
 mod capture_text;
@@ -77,6 +78,8 @@ mod reset;
 mod role_memberships;
 mod roles;
 mod runs;
+#[cfg(feature = "testing")]
+mod rust_fixture;
 mod s3_answers;
 mod sdk;
 mod sessions;

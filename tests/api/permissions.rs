@@ -113,6 +113,14 @@ impl People {
     }
 }
 
+/// The route whose query names its project.
+const PLACE_IN_QUERY: &str = "/api/orgd/access/";
+
+fn query(route: &Route, world: &World) -> String {
+    let names_project = route.path == PLACE_IN_QUERY;
+    if names_project { format!("?user=@me&project={}", world.org.project) } else { String::new() }
+}
+
 /// The status that this caller gets, in a new world; `None` where the path has no values.
 fn status_for(people: &People, route: &'static Route, name: &str, person: &Person) -> Option<u16> {
     // Leaving, and signing up as somebody else, would end the session that the other routes need.
@@ -120,7 +128,7 @@ fn status_for(people: &People, route: &'static Route, name: &str, person: &Perso
     let has_session = name != "anonymous" && !name.contains('-');
     let person = if ends_session && has_session { person.logged_in() } else { person.clone() };
     let world = people.world();
-    let path = world.fill(&route.path)?.path();
+    let path = world.fill(&route.path)?.path() + &query(route, &world);
     let body = world.body(route);
     if name != EXCLUDED {
         return Some(person.call(route.method.name(), &path, &body).status);
@@ -222,7 +230,8 @@ fn what_names_an_organization_or_a_project_belongs_to_it() {
     for route in api_routes().filter(|route| route.within.is_somewhere()) {
         assert!(route.needs != Needs::Public, "{} {} needs a caller", route.method.name(), route.path);
         let is_of_project = ["/projects/{", "/environments/{", "/batch_exports/{"];
-        let names_project = is_of_project.iter().any(|named| route.path.contains(named));
+        let names_project =
+            route.path == PLACE_IN_QUERY || is_of_project.iter().any(|named| route.path.contains(named));
         assert_eq!(route.within.is_project(), names_project, "{} {}", route.method.name(), route.path);
     }
     compare("placeless.txt", &placeless);

@@ -25,7 +25,7 @@ use crate::postgres::{self, PASSWORD, Postgres};
 use crate::s3::{self, S3};
 use crate::support::{Serving, orgd, run};
 
-const SHOWN_ONLY: &[&str] = &["hcl", "ini", "json", "nginx", "python", "text", "yaml"];
+const SHOWN_ONLY: &[&str] = &["go", "hcl", "ini", "js", "json", "nginx", "python", "text", "yaml"];
 /// Where the servers of the pages listen.
 const SERVER: &str = "127.0.0.1:8010";
 const BUCKETS: &str = "127.0.0.1:9000";
@@ -137,6 +137,7 @@ impl<'a> Reader<'a> {
                 shell.env_remove(name);
             }
         }
+        shell.env_remove("XDG_CONFIG_HOME");
         shell.current_dir(self.folder.path()).env("HOME", self.folder.path()).env("no_proxy", "127.0.0.1");
         shell.env("PATH", std::env::join_paths(path).expect("a path"));
         shell

@@ -10,6 +10,8 @@ mod backup;
 mod bug_report;
 mod chaos_proxy;
 mod cli;
+#[cfg(feature = "client")]
+mod client;
 mod control;
 mod crash;
 mod damage;

@@ -1,5 +1,7 @@
 //! The style sheet, the script and the icon. Their addresses hold their hash, so browsers may keep them for good.
 
+use bytes::Bytes;
+
 use crate::api::{Call, Method, Reply, Within};
 use crate::app::{Route, public, read};
 use crate::console::{assets, refusal};
@@ -15,7 +17,7 @@ fn show(call: &Call, _tx: &Tx) -> Result<Reply> {
     let asset = assets::find(call.param("file")).ok_or_else(not_found)?;
     let etag = asset.etag();
     let is_known = call.header("if-none-match") == Some(&etag);
-    let (status, body) = if is_known { (304, Vec::new()) } else { (200, asset.bytes.to_vec()) };
+    let (status, body) = if is_known { (304, Bytes::new()) } else { (200, Bytes::from_static(asset.bytes)) };
     Ok(Reply { body, ..Reply::text(status, asset.content_type, "") }
         .with("cache-control", "public, max-age=31536000, immutable")
         .with("etag", etag))

@@ -84,6 +84,7 @@ type ItemKey = (OrganizationId, (String, String), Uuid);
 
 /// By organization and time.
 pub(super) static ENTRIES: Table<EntryKey, Entry> = Table::new("audit")
+    .busy()
     .counted(by_all_but_uuid)
     .indexed(&[&BY_PROJECT, &BY_SCOPE, &BY_ITEM])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
@@ -190,14 +191,14 @@ pub fn record_by(
     if change.is_empty() {
         return Ok(());
     }
-    let detail = json!({
-        "changes": change.changes,
-        "context": change.context,
-        "name": change.name,
-        "short_id": null,
-        "trigger": null,
-        "type": null,
-    });
+    let detail = Detail {
+        changes: change.changes,
+        context: change.context,
+        name: change.name,
+        short_id: (),
+        trigger: (),
+        kind: (),
+    };
     let entry = Entry {
         user,
         key: used_key(&ctx.actor),
@@ -212,6 +213,18 @@ pub fn record_by(
         created_at: ctx.now,
     };
     Ok(tx.insert(&ENTRIES, &(organization, ctx.new_id()), &entry)?)
+}
+
+/// What is kept of a change, in the order of the names.
+#[derive(Serialize)]
+struct Detail {
+    changes: Option<Vec<Value>>,
+    context: Value,
+    name: Option<String>,
+    short_id: (),
+    trigger: (),
+    #[serde(rename = "type")]
+    kind: (),
 }
 
 fn used_key(actor: &Actor) -> Option<UsedKey> {

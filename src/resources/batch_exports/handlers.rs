@@ -99,7 +99,7 @@ pub fn find_page(ctx: &Ctx, tx: &Tx, place: Place, paging: Paging) -> Result<(u6
     }
     let at = place.in_organization()?;
     if at.level >= Level::Admin {
-        return Ok(tx.page(&EXPORTS, &at.id, Order::Descending, paging.offset, paging.limit)?);
+        return tx.page(&EXPORTS, &at.id, Order::Descending, paging.offset, paging.limit);
     }
     let seen = projects::visible_in(tx, at.id, ctx.user()?, at.level)?;
     let seen: HashSet<ProjectId> = seen.into_iter().map(|project| project.id).collect();

@@ -48,6 +48,7 @@ pub struct Entry {
 
 /// By export and time.
 pub(super) static LOGS: Table<(BatchExportId, Uuid), Entry> = Table::new("batch_export_logs")
+    .busy()
     .counted(by_uuid)
     .belongs_to(&[&Parent::of(&super::EXPORTS, |(_, export)| *export)]);
 

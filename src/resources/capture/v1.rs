@@ -123,7 +123,7 @@ impl Results {
 
     fn reply(mut self) -> Result<Reply> {
         self.body.extend_from_slice(b"}}");
-        let reply = Reply { status: 200, content_type: JSON, body: self.body, ..Reply::no_content()? };
+        let reply = Reply { status: 200, content_type: JSON, body: self.body.into(), ..Reply::no_content()? };
         Ok(if self.is_to_retry { reply.with("retry-after", "1") } else { reply })
     }
 }

@@ -162,11 +162,8 @@ impl Cacheable for Gate {
     }
 }
 
-/// Levels are the tags of other values of the group.
-const GATE: u8 = 0;
-
 fn gate(tx: &Tx, id: OrganizationId) -> Result<Arc<Gate>> {
-    tx.cached(id.0.into_bytes(), GATE, || {
+    tx.cached("gate", id.0.as_bytes(), || {
         let organization = find(tx, id)?;
         Ok(Gate {
             demands_second_factor: organization.enforce_2fa == Some(true),

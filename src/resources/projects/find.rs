@@ -8,12 +8,25 @@ use crate::api::{InProject, Level};
 use crate::error::{Result, invalid_body, not_found};
 use crate::ids::{OrganizationId, ProjectId, UserId};
 use crate::resources::{access_controls, members, organizations, users};
-use crate::store::{Order, Tx, WriteTx};
+use crate::store::{Cacheable, Order, Tx, WriteTx};
 
 /// The project that a path names, by number or as the user's current one: 404 where they do not see it.
 pub fn require_access(tx: &Tx, name: &str, user: UserId) -> Result<InProject> {
-    let (organization, id) = of_path(tx, name, user)?;
-    require_access_to_known(tx, (organization, id), name, user)
+    let key = [user.0.as_bytes().as_slice(), name.as_bytes()].concat();
+    let at = tx.cached("project", &key, || {
+        let found = of_path(tx, name, user)?;
+        Ok(Access(require_access_to_known(tx, found, name, user)?))
+    })?;
+    Ok(at.0)
+}
+
+/// What access control has decided for a user.
+struct Access(InProject);
+
+impl Cacheable for Access {
+    fn bytes(&self) -> usize {
+        size_of::<Access>()
+    }
 }
 
 /// The same, and 404 where the organization that the path names has no such project.

@@ -60,6 +60,7 @@ fn routes() -> Vec<Route> {
     let organization = Within::Organization("organization_id");
     let mut rows = vec![
         Route::get(all, scope("project:read"), Within::OrganizationBy(listed), read(list))
+            .cached()
             .responds_page(SHORT)
             .queries(SEARCH)
             .about("List an organization's projects", "Those that the caller sees, in short form."),
@@ -74,6 +75,7 @@ fn routes() -> Vec<Route> {
     ];
     rows.push(
         Route::get("/api/projects/", scope("project:read"), Within::OrganizationBy(current), read(list))
+            .cached()
             .responds_page(SHORT)
             .queries(SEARCH)
             .about("List the current organization's projects", "Those that the caller sees, in short form."),
@@ -90,6 +92,7 @@ fn routes_of_one(one: &str, within: Within) -> Vec<Route> {
     let (reads, writes) = (scope("project:read"), scope("project:write"));
     vec![
         Route::get(at(""), reads, within, read(show))
+            .cached_for_the_second()
             .responds(200, FIELDS)
             .about("Retrieve a project", "With all its settings."),
         Route::put(at(""), writes, within, write(patch)).accepts(FIELDS).responds(200, FIELDS).about(
@@ -185,7 +188,6 @@ pub struct Details {
 /// By organization and number.
 pub(super) static PROJECTS: Table<(OrganizationId, ProjectId), Project> = Table::new("projects")
     .counted(by_uuid)
-    .cached()
     .indexed(&[&BY_NUMBER, &BY_TOKEN])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 /// What the list of projects does not show.

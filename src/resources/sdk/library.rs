@@ -27,7 +27,7 @@ async fn of_file(app: &Arc<App>, file: String) -> Result<Reply> {
     };
     let bytes = app.run_blocking(move || script(&folder, &file)).await?;
     let Some(body) = bytes else { return Ok(absent()) };
-    let reply = Reply { status: 200, content_type: JAVASCRIPT, body, ..Reply::no_content()? };
+    let reply = Reply { status: 200, content_type: JAVASCRIPT, body: body.into(), ..Reply::no_content()? };
     Ok(reply.with("cache-control", CACHED))
 }
 
