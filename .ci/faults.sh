@@ -30,17 +30,24 @@ client() {
     echo "$name: $(wc -l < "$work/$name") runs in $((SECONDS - started)) s"
 }
 
-client terraform -- python3 .ci/faults/terraform.py
+# Most of their time is waiting: they run beside each other. beside NAME FLAG… -- COMMAND…
+running=()
+beside() {
+    client "$@" &
+    running+=($!)
+}
+
+beside terraform -- python3 .ci/faults/terraform.py
 if "$folder/python/bin/python" -c 'import posthog' 2> /dev/null; then
-    client posthog-python -- "$folder/python/bin/python" .ci/faults/posthog_python.py
+    beside posthog-python -- "$folder/python/bin/python" .ci/faults/posthog_python.py
 else
     skip posthog-python ".ci/sdks.sh has not installed it"
 fi
 if [ -d "$folder/node_modules/posthog-node" ]; then
     cp .ci/faults/*.mjs "$folder/"
-    client posthog-node -- node "$folder/posthog_node.mjs"
+    beside posthog-node -- node "$folder/posthog_node.mjs"
     if find_chromium; then
-        client posthog-js --sdk-folder "$folder/node_modules/posthog-js/dist" -- node "$folder/posthog_js.mjs" "$chromium"
+        beside posthog-js --sdk-folder "$folder/node_modules/posthog-js/dist" -- node "$folder/posthog_js.mjs" "$chromium"
     else
         skip posthog-js "$why"
     fi
@@ -49,10 +56,11 @@ else
 fi
 cli=$PWD/target/clients/node_modules/@posthog/cli/lib/posthog-api-cli.mjs
 if [ -f "$cli" ]; then
-    client posthog-cli -- python3 .ci/faults/cli.py "$cli"
+    beside posthog-cli -- python3 .ci/faults/cli.py "$cli"
 else
     skip "@posthog/cli" ".ci/clients.sh has not installed it"
 fi
+for one in "${running[@]}"; do wait "$one"; done
 
 # In the table, lines of clients that were skipped are left out of the comparison.
 cat "$work"/* > "$work/found"

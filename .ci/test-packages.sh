@@ -61,7 +61,7 @@ test_python() {
         touch "$folder/python.done"
     fi
     rm -rf "$folder/dist"
-    (cd packages/python && ORGD_BINARY=$program "$offline" "$tools/bin/python" -m hatchling build --target wheel --directory "$folder/dist")
+    (cd packages/python && WHEEL_PROGRAM=$program "$offline" "$tools/bin/python" -m hatchling build --target wheel --directory "$folder/dist")
     # Checked for the oldest Python that mypy still knows.
     quietly mypy.log "$tools/bin/python" -m mypy --strict --python-version 3.10 \
         --disable-error-code maybe-unrecognized-str-typeform packages/python/src/orgd

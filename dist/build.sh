@@ -69,7 +69,7 @@ for target; do
     dist/deb.sh "$OUT/stage-$target" "$target" "$OUT"
     dist/image.sh "$program" "$OUT/image-${target%%-*}"
     dist/image.sh "$program" "$OUT/image-test-${target%%-*}" --test
-    (cd packages/python && ORGD_BINARY=$(realpath "../../$program") "$tools/wheel/bin/python" -m hatchling build --target wheel --directory "$OUT")
+    (cd packages/python && WHEEL_PROGRAM=$(realpath "../../$program") "$tools/wheel/bin/python" -m hatchling build --target wheel --directory "$OUT")
     packages/node/pack.sh "$program" "$OUT"
     # What cargo-binstall looks for.
     ln -f "$OUT/$name.tar.gz" "$OUT/orgd-$target.tar.gz"

@@ -5,7 +5,7 @@ import { eventsOutcome, tryAll } from './steps.mjs'
 
 const [chromium] = process.argv.slice(2)
 // posthog-js repeats after 3 to 6 seconds.
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 25_000
 const MARKERS = [0, 1, 2, 3, 4, 5]
 
 const site = createServer((request, response) => {

@@ -35,8 +35,8 @@ class Provider:
             try:
                 connection.request(method, path, text, self.headers)
                 answer = connection.getresponse()
-            except OSError as cause:
-                may_repeat, failed = method in REPEATED, Failed(f"{method}: {type(cause).__name__}")
+            except OSError:
+                may_repeat, failed = method in REPEATED, Failed(f"{method}: the connection broke")
             else:
                 if answer.status < 300:
                     return self.read(method, answer)

@@ -396,6 +396,11 @@ impl Route {
         self.protocol == Protocol::Page
     }
 
+    /// Whether it is what a form on a page of a development or test server does.
+    pub fn is_control_form(&self) -> bool {
+        self.protocol == Protocol::Control && self.method == Method::Post && self.refuse.is_some()
+    }
+
     /// The names of the path's parameters.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))

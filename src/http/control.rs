@@ -27,12 +27,13 @@ pub(super) fn mode(server: &TestServer) -> HeaderValue {
 ///
 /// # Errors
 /// 403 where it names a host that others may lead here, comes from a page of another origin, or came by way of a proxy;
-/// 415 where its body is no JSON.
+/// 415 where its body is no JSON. `is_form`: it is the form of a page, which says that it comes from ours.
 pub(super) fn judge(
     server: &TestServer,
     door: Door,
     request: &RequestHead<'_>,
     body: &RequestBody,
+    is_form: bool,
 ) -> Result<()> {
     let host = requested_host(&request.headers, request.parts);
     if !is_ours(host, &server.control_hosts) {
@@ -54,7 +55,25 @@ pub(super) fn judge(
     if !headers.get_all(SEC_FETCH_SITE).iter().all(is_own_site) {
         return Err(denied("Control paths cannot be called by pages of another site."));
     }
-    check_media(request, body)
+    if is_form { check_form(request) } else { check_media(request, body) }
+}
+
+/// The form of a page: its browser says that it stood on a page of ours.
+fn check_form(request: &RequestHead<'_>) -> Result<()> {
+    let headers = &request.parts.headers;
+    let is_said = match headers.get(SEC_FETCH_SITE) {
+        Some(site) => site == "same-origin",
+        None => headers.contains_key(ORIGIN),
+    };
+    if !is_said {
+        return Err(denied(
+            "CSRF Failed: the form of a page comes from that page; programs use the paths below /_orgd/.",
+        ));
+    }
+    match text(request.headers.content_type) {
+        Some(media) if bare(media).eq_ignore_ascii_case("application/x-www-form-urlencoded") => Ok(()),
+        media => Err(Error::UnsupportedMedia(media.unwrap_or_default().to_owned())),
+    }
 }
 
 /// A body is JSON and says so: what a form can send without being asked never is.
@@ -69,8 +88,12 @@ fn check_media(request: &RequestHead<'_>, body: &RequestBody) -> Result<()> {
 }
 
 fn is_json(media: &str) -> bool {
-    let bare = media.split(';').next().unwrap_or_default().trim();
-    bare.eq_ignore_ascii_case(JSON)
+    bare(media).eq_ignore_ascii_case(JSON)
+}
+
+/// Without parameters.
+fn bare(media: &str) -> &str {
+    media.split(';').next().unwrap_or_default().trim()
 }
 
 /// Whether no name server of others can lead a browser here under this host.

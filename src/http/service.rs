@@ -161,7 +161,8 @@ async fn handle(
     let target = matched.target;
     if let Some(server) = &request.app.test_server {
         if target.node.is_control() {
-            control::judge(server, client.door, request, body)?;
+            let is_form = target.route.is_some_and(Route::is_control_form);
+            control::judge(server, client.door, request, body, is_form)?;
         } else if !request.parts.method.is_safe() {
             server.clock.note_write();
         }

@@ -1,12 +1,14 @@
 //! The files below `dist/`: what they name is there.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use regex::Regex;
 use serde_yaml_ng::Value;
 
-use crate::support::run;
+use crate::support::{orgd, run};
 
 fn dist() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dist")
@@ -24,7 +26,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_setting_that_is_named_exists() {
     let help = String::from_utf8(run(&["serve", "--help"]).stdout).expect("text");
-    let sources = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = files(&root.join("src/config"));
+    // The variables of whoever uses a server.
+    sources.push(root.join("src/cli/ready.rs"));
     let sources: String = sources.iter().map(|path| read(path)).collect();
     let name = Regex::new(r"ORGD_[A-Z_0-9]+").expect("an expression");
     let known: BTreeSet<&str> =
@@ -35,6 +40,43 @@ fn every_setting_that_is_named_exists() {
         for found in name.find_iter(&text) {
             assert!(known.contains(found.as_str()), "{}: {}", path.display(), found.as_str());
         }
+    }
+}
+
+/// What the image of a test server runs, with a key as the snippets for compose and Actions give it, is reached with theirs.
+#[test]
+fn the_test_image_and_its_snippets_fit() {
+    let folder = dist().join("test");
+    let containerfile = read(&folder.join("Containerfile"));
+    let entry = containerfile.lines().find_map(|line| line.strip_prefix("ENTRYPOINT ")).expect("an entry");
+    let words: Vec<String> = serde_json::from_str(entry).expect("a list");
+    let address = words.iter().position(|word| word == "0.0.0.0:8010").expect("all addresses");
+    let mut words = words;
+    words[address] = "0.0.0.0:0".into();
+    let yaml = |name: &str| -> Value { serde_yaml_ng::from_str(&read(&folder.join(name))).expect("YAML") };
+    let (compose, actions) = (yaml("compose.yaml"), yaml("actions.yml"));
+    let (compose, job) = (&compose["services"], &actions["jobs"]["tests"]);
+    let snippets = [
+        (&compose["orgd"]["environment"], &compose["tests"]["environment"]),
+        (&job["services"]["orgd"]["env"], &job["env"]),
+    ];
+    for (server, tests) in snippets {
+        assert_eq!(tests["ORGD_URL"], "http://orgd:8010");
+        let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+        let mut command = orgd(&[&words[..], &["--exit-with-stdin"]].concat());
+        for (name, value) in server.as_mapping().expect("variables") {
+            command.env(name.as_str().expect("a name"), value.as_str().expect("text"));
+        }
+        let mut serving =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut line = String::new();
+        let out = serving.stdout.take().expect("a pipe");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        let ready: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(ready["event"], "ready");
+        assert_eq!(ready["api_key"].as_str(), tests["ORGD_KEY"].as_str());
+        drop(serving.stdin.take());
+        assert!(serving.wait().expect("it ends").success());
     }
 }
 

@@ -35,37 +35,44 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-#[derive(Deserialize)]
+/// How the clock is to be moved.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
-    set: Option<String>,
-    frozen: Option<bool>,
-    advance: Option<String>,
-    wait_s: Option<u64>,
+pub struct Wanted {
+    pub set: Option<String>,
+    pub frozen: Option<bool>,
+    pub advance: Option<String>,
+    pub wait_s: Option<u64>,
 }
 
 /// What an advance did.
 #[derive(Serialize)]
-struct Advanced {
+pub struct Advanced {
     #[serde(flatten)]
     clock: ShownClock,
     /// Whether nothing is due or under way any more, and the clock is where it was to go.
-    settled: bool,
+    pub settled: bool,
     /// The tasks that had something to do on the way.
-    fired: Vec<Fired>,
+    pub fired: Vec<Fired>,
     /// What is still under way where it is not settled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    open: Vec<String>,
+    pub open: Vec<String>,
 }
 
 /// A task that was due.
 #[derive(Serialize)]
-struct Fired {
-    what: &'static str,
+pub struct Fired {
+    pub what: &'static str,
     /// The last time.
-    at: Time,
+    pub at: Time,
     /// At how many times.
-    count: u64,
+    pub count: u64,
+}
+
+/// What became of the clock.
+pub enum Moved {
+    Set,
+    Advanced(Advanced),
 }
 
 async fn show(app: Arc<App>, _call: Arc<Call>) -> Result<Reply> {
@@ -73,8 +80,18 @@ async fn show(app: Arc<App>, _call: Arc<Call>) -> Result<Reply> {
 }
 
 async fn change(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
-    let server = of(&app)?;
-    let wanted = read(&call)?;
+    match move_clock(&app, read(&call)?).await? {
+        Moved::Set => Reply::ok(&ShownClock::of(&app)),
+        Moved::Advanced(advanced) => Reply::ok(&advanced),
+    }
+}
+
+/// Moves the clock of a development or test server.
+///
+/// # Errors
+/// 400 for what no clock can do, 409 where time would run backwards, 429 where somebody else moves it.
+pub async fn move_clock(app: &Arc<App>, wanted: Wanted) -> Result<Moved> {
+    let server = of(app)?;
     let wait = wait_of(&wanted)?;
     let Some(_hold) = server.clock.hold() else {
         let detail = "The clock is being moved by another request.".into();
@@ -87,8 +104,8 @@ async fn change(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         (None, None) if wanted.frozen.is_none() => {
             return Err(invalid_body("required", "`set`, `advance` or `frozen` is wanted."));
         }
-        (_, Some(by)) => return advance(&app, server, &wanted, by, wait).await,
-        (Some(time), None) => Some(time_of(&app, server, time)?),
+        (_, Some(by)) => return advance(app, server, &wanted, by, wait).await.map(Moved::Advanced),
+        (Some(time), None) => Some(time_of(app, server, time)?),
         (None, None) => None,
     };
     app.store.write(|tx| file_mark::put(tx, Mark::Predictable)).await?;
@@ -99,8 +116,8 @@ async fn change(app: Arc<App>, call: Arc<Call>) -> Result<Reply> {
         app.store.write(move |tx| trusted_time::begin(tx, time)).await?;
     }
     app.clock.set(time, is_frozen);
-    settle(&app, server, wait).await;
-    Reply::ok(&ShownClock::of(&app))
+    settle(app, server, wait).await;
+    Ok(Moved::Set)
 }
 
 fn read(call: &Call) -> Result<Wanted> {
@@ -138,7 +155,7 @@ async fn advance(
     wanted: &Wanted,
     by: &str,
     wait: Duration,
-) -> Result<Reply> {
+) -> Result<Advanced> {
     let seconds = duration::seconds(by).filter(|seconds| *seconds <= ADVANCE_SECONDS_MAX);
     let target = seconds.map(|seconds| app.clock.now().plus_seconds(seconds));
     let target = target.filter(|target| Time::SETTABLE.contains(target)).ok_or_else(|| {
@@ -155,12 +172,7 @@ async fn advance(
     let mut way = Way { app, server, wait, fired: BTreeMap::new() };
     let open = way.go(target).await?;
     let fired = way.fired.into_iter().map(|(what, (at, count))| Fired { what, at, count });
-    Reply::ok(&Advanced {
-        clock: ShownClock::of(app),
-        settled: open.is_empty(),
-        fired: fired.collect(),
-        open,
-    })
+    Ok(Advanced { clock: ShownClock::of(app), settled: open.is_empty(), fired: fired.collect(), open })
 }
 
 /// An advance under way.

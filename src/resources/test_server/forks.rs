@@ -13,7 +13,7 @@ use crate::clock::Time;
 use crate::error::{Error, Result, invalid, invalid_body};
 
 /// How long a fork is there unless it is said, and at most.
-const TTL_SECONDS: u32 = 60 * 60;
+pub const TTL_SECONDS: u32 = 60 * 60;
 const TTL_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -48,7 +48,7 @@ pub(super) fn routes() -> Vec<Route> {
 ///
 /// # Errors
 /// 409 where its data is in a file.
-fn keeper(app: &App) -> Result<(Arc<dyn Forks>, &str)> {
+pub fn keeper(app: &App) -> Result<(Arc<dyn Forks>, &str)> {
     let kept = app.forks.get().and_then(|of| Some((of.kept_by.upgrade()?, of.id.as_str())));
     kept.ok_or_else(|| Error::Conflict {
         code: "not_in_memory",

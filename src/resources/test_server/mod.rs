@@ -1,11 +1,11 @@
 //! The paths below `/_orgd/`, by which a development or test server is controlled: a file for each part. They stand in a
 //! table of their own, which an ordinary server never looks into, and in no document of the API.
 
-mod clock;
+pub mod clock;
 mod dns;
 pub mod events;
 mod faults;
-mod forks;
+pub mod forks;
 mod journal;
 mod mails;
 mod overview;

@@ -33,7 +33,7 @@ struct Overview {
 }
 
 #[derive(Serialize)]
-pub(super) struct ShownClock {
+pub(crate) struct ShownClock {
     pub(super) now: Time,
     pub(super) frozen: bool,
 }

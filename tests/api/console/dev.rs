@@ -1,9 +1,10 @@
 //! Pages of a test server: what was called, what was sent, what goes wrong.
 
 use serde_json::json;
+use ureq::http::Method;
 
-use super::{Browses, hides, shows};
-use crate::support::{Server, text};
+use super::{Browses, Fields, hides, shows};
+use crate::support::{Answer, Person, Server, text};
 
 #[test]
 fn the_pages_show_what_the_control_paths_say() {
@@ -80,4 +81,123 @@ fn the_pages_are_reached_as_the_control_paths_are_and_on_no_other_server() {
             assert_eq!(other.anyone().open(page).status, 404, "{page}");
         }
     }
+}
+
+/// Sends the form of a page of the test server, as a browser does.
+fn send(person: &Person, path: &str, fields: Fields<'_>) -> Answer {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
+    person.send(Method::POST, path, body, &headers)
+}
+
+#[track_caller]
+fn done(answer: &Answer, path: &str) {
+    assert_eq!((answer.status, answer.header("location").as_str()), (303, path), "{}", answer.text());
+}
+
+#[test]
+fn the_clock_is_moved_on_its_page() {
+    let server = Server::controlled(|_| {});
+    let anyone = server.anyone();
+    let now = || anyone.get("/_orgd/clock").json(200);
+    done(&send(&anyone, "/dev/clock", &[("set", "2026-01-01T00:00:00Z")]), "/dev/clock");
+    done(&send(&anyone, "/dev/clock?then=freeze", &[]), "/dev/clock");
+    assert_eq!(now()["frozen"], true);
+    shows(&anyone.page("/dev/clock"), &["It stands still", "Advance", "Let it run"]);
+    done(&send(&anyone, "/dev/clock", &[("set", "2026-01-01T00:00:00Z")]), "/dev/clock");
+    let org = server.org();
+    org.owner.post(&org.at("proxy_records/"), json!({"domain": "e.example.com"})).json(201);
+    let page = send(&anyone, "/dev/clock", &[("advance", "2h")]);
+    assert_eq!(page.status, 200, "{}", page.text());
+    shows(&page.text(), &["What was due", "proxy_records"]);
+    assert_eq!(now(), json!({"now": "2026-01-01T02:00:00Z", "frozen": true}));
+    for (fields, words) in [
+        (&[("advance", "soon")][..], "A duration of up to 100 years"),
+        (&[("set", "<yesterday>")], "A time from 1970"),
+        (&[], "is wanted"),
+    ] {
+        let page = send(&anyone, "/dev/clock", fields);
+        assert_eq!(page.status, 422, "{fields:?}: {}", page.text());
+        shows(&page.text(), &[words]);
+        hides(&page.text(), &["<yesterday>"]);
+    }
+    assert_eq!(send(&anyone, "/dev/clock", &[("set", "2025-01-01T00:00:00Z")]).status, 409);
+    assert_eq!(now()["now"], "2026-01-01T02:00:00Z");
+    done(&send(&anyone, "/dev/clock?then=run", &[]), "/dev/clock");
+    assert_eq!(now()["frozen"], false);
+}
+
+#[test]
+fn rules_snapshots_and_forks_are_handled_on_their_pages() {
+    let server = Server::controlled(|_| {});
+    let anyone = server.anyone();
+    let rule = json!({"match": {"path": "/api/projects/"}, "reset": true});
+    anyone.put("/_orgd/faults/", json!({"faults": [rule, rule, rule]})).json(200);
+    shows(&anyone.page("/dev/faults"), &["/dev/faults/x2/remove", "Remove all rules"]);
+    done(&send(&anyone, "/dev/faults/x2/remove", &[]), "/dev/faults");
+    assert_eq!(send(&anyone, "/dev/faults/x2/remove", &[]).status, 404);
+    assert_eq!(anyone.get("/_orgd/faults/").json(200)["faults"].as_array().map(Vec::len), Some(2));
+    done(&send(&anyone, "/dev/faults/all/remove", &[]), "/dev/faults");
+    assert_eq!(anyone.get("/_orgd/faults/").json(200), json!({"faults": []}));
+    done(&send(&anyone, "/dev/data", &[("name", "seeded")]), "/dev/data");
+    let org = server.org();
+    done(&send(&anyone, "/dev/data/fork", &[]), "/dev/data");
+    shows(&anyone.page("/dev/data"), &["2 snapshots, 1 fork", "This is <code>main", "seeded", "f1"]);
+    for name in ["", "a b", "start", "<i>"] {
+        let page = send(&anyone, "/dev/data", &[("name", name)]);
+        assert_eq!(page.status, 422, "{name}: {}", page.text());
+        hides(&page.text(), &["<i>"]);
+    }
+    done(&send(&anyone, "/dev/data/reset/seeded", &[]), "/dev/data");
+    assert_eq!(org.owner.get("/api/users/@me/").status, 401);
+    done(&send(&anyone, "/dev/data/forks/f1/delete", &[]), "/dev/data");
+    done(&send(&anyone, "/dev/data/snapshots/seeded/delete", &[]), "/dev/data");
+    for missing in ["reset/seeded", "forks/f1/delete", "snapshots/seeded/delete"] {
+        assert_eq!(send(&anyone, &format!("/dev/data/{missing}"), &[]).status, 404, "{missing}");
+    }
+    let file = Server::open(
+        orgd::store::Storage::Backend(Box::new(redb::backends::InMemoryBackend::new())),
+        |config| config.testing.test = true,
+    );
+    shows(&file.anyone().page("/dev/data"), &["--in-memory"]);
+    assert_eq!(send(&file.anyone(), "/dev/data/fork", &[]).status, 409);
+}
+
+#[test]
+fn only_a_page_of_this_server_sends_its_forms() {
+    let server = Server::controlled(|_| {});
+    let anyone = server.anyone();
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let own = format!("http://{}", server.address);
+    let paths =
+        ["/dev/clock?then=freeze", "/dev/faults/all/remove", "/dev/data/fork", "/dev/data/reset/start"];
+    for (headers, status) in [
+        (vec![form], 403),
+        (vec![form, ("sec-fetch-site", "none")], 403),
+        (vec![form, ("sec-fetch-site", "same-site")], 403),
+        (vec![form, ("sec-fetch-site", "cross-site")], 403),
+        (vec![form, ("origin", "null")], 403),
+        (vec![form, ("origin", "http://evil.example")], 403),
+        (vec![form, ("sec-fetch-site", "same-origin"), ("origin", "http://evil.example")], 403),
+        (vec![form, ("origin", &own), ("x-forwarded-for", "10.0.0.1")], 403),
+        (vec![("content-type", "application/json"), ("origin", &own)], 415),
+        (vec![("content-type", "text/plain"), ("origin", &own)], 415),
+        (vec![form, ("origin", &own)], 303),
+    ] {
+        for path in paths {
+            let answer = anyone.send(Method::POST, path, "", &headers);
+            assert_eq!(answer.status, status, "{path} {headers:?}: {}", answer.text());
+        }
+        if status != 303 {
+            assert_eq!(anyone.get("/_orgd/clock").json(200)["frozen"], false, "{headers:?}");
+            assert_eq!(anyone.get("/_orgd/forks/").json(200), json!({"forks": []}), "{headers:?}");
+        }
+    }
+    for path in ["/dev/clock", "/dev/data"] {
+        assert_eq!(anyone.send(Method::GET, path, "", &[("host", "evil.example")]).status, 403, "{path}");
+        assert_eq!(Server::start().anyone().open(path).status, 404, "{path}");
+    }
+    // What programs use takes no form still.
+    let answer = anyone.send(Method::POST, "/_orgd/reset", "", &[form, ("origin", &own)]);
+    assert_eq!(answer.status, 415);
 }

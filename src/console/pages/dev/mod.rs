@@ -1,6 +1,8 @@
 //! Pages of a development or test server: what was called, what was sent, what goes wrong. They show what the paths below
 //! `/_orgd/` say, and are reached as these are: without signing in, and from no other site.
 
+mod clock;
+mod data;
 mod events;
 mod faults;
 mod mails;
@@ -15,7 +17,7 @@ use crate::console::frame::to;
 use crate::console::layout::Item;
 use crate::console::refusal;
 use crate::console::visit::Visit;
-use crate::error::{Result, not_found};
+use crate::error::{Error, Result, not_found};
 use crate::test_server::TestServer;
 
 /// What every one of them says.
@@ -30,8 +32,35 @@ pub(in crate::console) fn routes() -> Vec<Route> {
         route("/dev/mail/", mails::list),
         route("/dev/mail/{n}/", mails::show),
         route("/dev/events/", events::list),
+        route("/dev/clock/", clock::show),
+        form("/dev/clock/", clock::post),
         route("/dev/faults/", faults::list),
+        form("/dev/faults/{id}/remove/", faults::remove),
+        route("/dev/data/", data::show),
+        form("/dev/data/", data::keep),
+        form("/dev/data/fork/", data::fork),
+        form("/dev/data/reset/{name}/", data::reset),
+        form("/dev/data/snapshots/{name}/delete/", data::delete_snapshot),
+        form("/dev/data/forks/{id}/delete/", data::delete_fork),
     ]
+}
+
+/// What a form does.
+fn form<F>(path: &str, work: fn(Arc<Visit>) -> F) -> Route
+where
+    F: Future<Output = Result<Reply>> + Send + 'static,
+{
+    let handler = async_(move |app: Arc<App>, call: Arc<Call>| work(Arc::new(Visit::new(app, call))));
+    let route = Route::control(Method::Post, path, handler).reads_headers(&["cookie"]);
+    Route { refuse: Some(refusal::page), ..route }
+}
+
+/// The page again, where what was typed is not taken.
+fn again(error: Error, show: impl FnOnce(Error) -> Result<Reply>) -> Result<Reply> {
+    match error {
+        Error::Invalid { .. } => Ok(Reply { status: 422, ..show(error)? }),
+        other => Err(other),
+    }
 }
 
 fn route(path: &str, show: fn(&Visit, &TestServer) -> Result<Reply>) -> Route {
@@ -45,7 +74,14 @@ fn route(path: &str, show: fn(&Visit, &TestServer) -> Result<Reply>) -> Route {
 
 /// The pages, for their navigation.
 pub(in crate::console) fn items(path: &str) -> Vec<Item<'static>> {
-    let pages = [("Requests", "requests"), ("Mail", "mail"), ("Events", "events"), ("Faults", "faults")];
+    let pages = [
+        ("Requests", "requests"),
+        ("Mail", "mail"),
+        ("Events", "events"),
+        ("Clock", "clock"),
+        ("Faults", "faults"),
+        ("Data", "data"),
+    ];
     let item = |(label, tail)| {
         let page = format!("/dev/{tail}");
         let is_current = path.starts_with(&page);
