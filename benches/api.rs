@@ -32,13 +32,19 @@ struct Cost {
 }
 
 async fn cost(server: &Process, clients: usize, total: u64, bytes: Vec<u8>) -> Cost {
-    load(&server.address, clients, total / 10, 200, {
-        let bytes = bytes.clone();
-        move |_| bytes.clone()
-    })
-    .await;
+    cost_of(server, clients, total, move |_| bytes.clone()).await
+}
+
+/// The same for requests that differ.
+async fn cost_of(
+    server: &Process,
+    clients: usize,
+    total: u64,
+    make: impl Fn(u64) -> Vec<u8> + Clone + Send + Sync + 'static,
+) -> Cost {
+    load(&server.address, clients, total / 10, 200, make.clone()).await;
     let before = server.cpu_seconds();
-    let run = load(&server.address, clients, total, 200, move |_| bytes.clone()).await;
+    let run = load(&server.address, clients, total, 200, make).await;
     let cpu_micros = (server.cpu_seconds() - before) * 1e6 / total as f64;
     Cost { run, cpu_micros }
 }
@@ -184,10 +190,17 @@ async fn growth() {
     let (a, b) =
         (cost(&few, CLIENTS, READS, small.one()).await, cost(&many, CLIENTS, READS, large.one()).await);
     print_ratio("GET organization of 100,000 against 1,000: CPU", b.cpu_micros / a.cpu_micros, "");
-    let page = |offset: u64| large.get(&format!("/api/organizations/?limit=100&offset={offset}"));
-    let first = cost(&many, 1, 400, page(0)).await;
-    for (what, offset) in [("last page", 99_900), ("middle page", 50_000)] {
-        let there = cost(&many, 1, 400, page(offset)).await;
+    // Another page each time, so that none was kept.
+    let key = large.key.clone();
+    let page = |offset: u64| {
+        let key = key.clone();
+        move |number| {
+            request("GET", &format!("/api/organizations/?limit=100&offset={}", offset + number), &key, "")
+        }
+    };
+    let first = cost_of(&many, 1, 400, page(0)).await;
+    for (what, offset) in [("last page", 99_400), ("middle page", 49_000)] {
+        let there = cost_of(&many, 1, 400, page(offset)).await;
         let more = format!("{:.0} us against {:.0} us", there.cpu_micros, first.cpu_micros);
         print_ratio(
             &format!("{what} of a list of 100,000 against the first: CPU"),
