@@ -16,7 +16,8 @@ type List = [Arc<Page>; PAGES_LISTED];
 
 #[derive(Clone)]
 struct Page {
-    bytes: [u8; PAGE_BYTES],
+    /// By themselves: with counters beside them they would take the allocator's next larger size, a quarter more.
+    bytes: Box<[u8; PAGE_BYTES]>,
     /// Counts it for as long as it is there.
     _counted: Counted,
 }
@@ -157,7 +158,8 @@ impl Frozen {
             self.lists.truncate(lists);
             self.clear(len, self.len.min(lists as u64 * LIST_BYTES as u64));
         } else if lists > self.lists.len() {
-            let zero = Arc::new(Page { bytes: [0; PAGE_BYTES], _counted: Counted::new(&self.count) });
+            let zero =
+                Arc::new(Page { bytes: Box::new([0; PAGE_BYTES]), _counted: Counted::new(&self.count) });
             let empty: Arc<List> = Arc::new(std::array::from_fn(|_| Arc::clone(&zero)));
             self.lists.resize(lists, empty);
         }
