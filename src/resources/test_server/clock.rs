@@ -23,7 +23,7 @@ const WAIT_SECONDS: u64 = 10;
 const WAIT_SECONDS_MAX: u64 = 600;
 
 pub(super) fn routes() -> Vec<Route> {
-    let path = "/_orgd/clock";
+    let path = "/_orgd/clock/";
     vec![
         Route::control(Method::Get, path, async_(show))
             .about("See the clock", "The time of the server, and whether it stands still."),
