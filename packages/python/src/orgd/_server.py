@@ -18,6 +18,9 @@ from ._binary import find_binary
 
 __all__ = ["Advance", "Clock", "Event", "Fault", "Mail", "OrgdError", "Owner", "Refused", "Request", "Server"]
 
+# pytest shows the test's own line and what the server says, not how that came here.
+__tracebackhide__ = True
+
 # Nothing of it may hang for ever; the server itself waits for a minute at the most.
 _TIMEOUT_S = 90
 _STOP_S = 30
