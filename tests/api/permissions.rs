@@ -12,7 +12,7 @@ use orgd::app::route::Needs;
 use serde_json::{Value, json};
 
 use crate::support::walk::{api_routes, compare, named, only_named_are_uncovered, walk};
-use crate::support::{Person, Server, World};
+use crate::support::{PLACE_IN_QUERY, Person, Server, World};
 
 /// The name of what is closed to a member.
 const SECRET: &str = "Salaries-4711";
@@ -113,14 +113,6 @@ impl People {
     }
 }
 
-/// The route whose query names its project.
-const PLACE_IN_QUERY: &str = "/api/orgd/access/";
-
-fn query(route: &Route, world: &World) -> String {
-    let names_project = route.path == PLACE_IN_QUERY;
-    if names_project { format!("?user=@me&project={}", world.org.project) } else { String::new() }
-}
-
 /// The status that this caller gets, in a new world; `None` where the path has no values.
 fn status_for(people: &People, route: &'static Route, name: &str, person: &Person) -> Option<u16> {
     // Leaving, and signing up as somebody else, would end the session that the other routes need.
@@ -128,7 +120,7 @@ fn status_for(people: &People, route: &'static Route, name: &str, person: &Perso
     let has_session = name != "anonymous" && !name.contains('-');
     let person = if ends_session && has_session { person.logged_in() } else { person.clone() };
     let world = people.world();
-    let path = world.fill(&route.path)?.path() + &query(route, &world);
+    let path = world.fill(&route.path)?.path() + &world.query(route);
     let body = world.body(route);
     if name != EXCLUDED {
         return Some(person.call(route.method.name(), &path, &body).status);

@@ -86,7 +86,8 @@ fn who_is_shown_out_while_the_body_is_on_its_way_does_nothing() {
 fn lets_in(server: &Server, world: &World, route: &'static Route) -> Option<String> {
     let Some(path) = world.fill(&route.path) else { return Some("a parameter has no value".into()) };
     let admin = world.org.admin(server);
-    let waiting = Halfway::send(&admin.key(&["*"]), route.method.name(), &path.path());
+    let waiting =
+        Halfway::send(&admin.key(&["*"]), route.method.name(), &(path.path() + &world.query(route)));
     world.org.owner.delete(&world.org.at(&format!("members/{}/", admin.uuid))).no_content();
     let before = server.rows();
     let status = waiting.go_on();

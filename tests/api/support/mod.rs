@@ -25,4 +25,4 @@ pub use people::{Org, PASSWORD, Person, Shows, text};
 pub use receiver::{Receiver, Reply, SILENCE, reply};
 pub use s3::S3;
 pub use server::{Rows, Server};
-pub use world::{Filled, World};
+pub use world::{Filled, PLACE_IN_QUERY, World};

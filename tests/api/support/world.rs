@@ -24,6 +24,9 @@ fn everything() -> Value {
     json!({"methods": ["processEvent", "onEvent"], "scheduled_tasks": ["runEveryDay"]})
 }
 
+/// The route whose query names its project.
+pub const PLACE_IN_QUERY: &str = "/api/orgd/access/";
+
 /// One organization with its owner, a member, and one of everything.
 pub struct World {
     pub org: Org,
@@ -98,6 +101,12 @@ impl World {
             self.org.owner.call(route.method.name(), &filled.path(), &self.body(route));
         }
         self.quiet_export();
+    }
+
+    /// What a route wants behind its path: one names its project in the query.
+    pub fn query(&self, route: &Route) -> String {
+        let names_project = route.path == PLACE_IN_QUERY;
+        if names_project { format!("?user=@me&project={}", self.org.project) } else { String::new() }
     }
 
     /// The path with a real value for each parameter; `None` where one cannot be made.
