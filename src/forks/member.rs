@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::test_server::journal::Limits;
 
 /// Pages that an open fork keeps beside its data, in bytes.
-const FORK_CACHE_BYTES: usize = 256 * 1024;
+const FORK_CACHE_BYTES: usize = 64 * 1024;
 /// How long whoever looks at a fork that is to be closed may take.
 const CLOSE_TIME: Duration = Duration::from_millis(50);
 
