@@ -1,5 +1,7 @@
 //! The keys that reach an organization, as its administrators see them.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::{Browses, at, hides, shows};
@@ -60,4 +62,46 @@ fn keys_that_nobody_uses_are_found() {
     let owner = org.owner.logged_in();
     let page = owner.page(&at(&org, "keys?used=unused"));
     shows(&page, &["1 key reaches this organization", "Never", "Unused for 90 days"]);
+}
+
+/// The values of the attribute in the page, of elements that have the other attribute as well.
+fn values(page: &str, with: &str, name: &str) -> BTreeSet<String> {
+    let elements = page.split('<').filter(|element| element.contains(with));
+    let value = |element: &str| {
+        element.split_once(&format!("{name}=\""))?.1.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    elements.filter_map(value).collect()
+}
+
+#[test]
+fn whatever_the_form_of_a_new_key_offers_can_be_had() {
+    const NEW: &str = "/settings/api-keys/new";
+    let server = Server::start();
+    let org = server.org();
+    let owner = org.owner.logged_in();
+    let page = owner.page(NEW);
+    let select =
+        page.split_once("name=\"preset\"").expect("presets").1.split_once("</select>").expect("an end").0;
+    let presets = values(select, "option", "value");
+    assert!(presets.len() > 3 && presets.contains("chosen"), "{presets:?}");
+    let buttons = values(&page, "type=\"radio\"", "name");
+    assert!(buttons.len() > 8, "{buttons:?}");
+    let all: Vec<(&str, &str)> = buttons.iter().map(|button| (button.as_str(), "write")).collect();
+    for preset in &presets {
+        let mut fields = vec![("label", preset.as_str()), ("preset", preset)];
+        fields.extend(all.iter().filter(|_| preset == "chosen"));
+        let made = owner.submit(NEW, &fields);
+        assert_eq!(made.status, 200, "{preset}: {}", made.text());
+        shows(&made.text(), &["phx_"]);
+    }
+    let keys = owner.get("/api/personal_api_keys/").json(200);
+    let of = |label: &str| {
+        keys.as_array().expect("keys").iter().find(|key| key["label"] == label).expect("a key")["scopes"]
+            .clone()
+    };
+    assert_eq!(of("all"), json!(["*"]));
+    let scopes: BTreeSet<String> = of("chosen").as_array().expect("scopes").iter().map(text).collect();
+    let wanted: BTreeSet<String> =
+        buttons.iter().map(|button| format!("{}:write", button.trim_start_matches("scope_"))).collect();
+    assert_eq!(scopes, wanted);
 }

@@ -47,7 +47,8 @@ fn objects() -> &'static [&'static str] {
     OBJECTS.get_or_init(|| {
         let needs = registry::routes().into_iter().map(|route| route.needs);
         let objects = needs.filter_map(|needs| match needs {
-            Needs::Scope(scope) => scope.split(':').next(),
+            // `*` is all objects at once, and no row of its own.
+            Needs::Scope(scope) => scope.split_once(':').map(|(object, _)| object),
             _ => None,
         });
         objects.collect::<BTreeSet<_>>().into_iter().collect()
