@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use orgd::app::Route;
+use orgd::routes;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -197,4 +199,48 @@ fn control_paths_look_for_no_credentials() {
     same(shown(&[("accept", "text/html")], "/_orgd/?personal_api_key=phx_nothing"));
     let (_, answer) = sent(&server, "GET /_orgd/ HTTP/1.1", &["host: HOST"], "");
     assert!(answer.contains("cache-control: no-store"), "{answer}");
+}
+
+/// Every route by which a test server is controlled, pages included: its method, and a path that leads to it.
+fn every_route() -> Vec<(&'static Route, String)> {
+    let filled = |segment: &str| if segment.starts_with('{') { "1".to_owned() } else { segment.to_owned() };
+    let path = |route: &Route| route.path.split('/').map(filled).collect::<Vec<_>>().join("/");
+    let all: Vec<_> = routes::control_table().routes().map(|route| (route, path(route))).collect();
+    assert!(all.len() > 20, "{}", all.len());
+    all
+}
+
+#[test]
+fn no_route_that_controls_a_test_server_is_reached_from_elsewhere_or_is_there_on_another() {
+    let (server, ordinary) = (Server::controlled(|_| {}), Server::start());
+    let owner = ordinary.org().owner;
+    for (route, path) in every_route() {
+        let first = format!("{} {path} HTTP/1.1", route.method.name());
+        for lines in [
+            &["host: evil.example"][..],
+            &["host: HOST", "origin: http://evil.example"],
+            &["host: HOST", "sec-fetch-site: cross-site"],
+            &["host: HOST", "x-forwarded-for: 203.0.113.7"],
+        ] {
+            let (status, text) =
+                sent(&server, &first, &[lines, &["content-type: application/json"]].concat(), "{}");
+            assert_eq!(status, 403, "{first} {lines:?}: {text}");
+        }
+        assert_eq!(owner.call(route.method.name(), &path, &json!({})).status, 404, "{first}");
+    }
+}
+
+#[test]
+fn a_wrong_body_for_any_route_that_controls_a_test_server_is_its_senders_fault() {
+    let server = Server::controlled(|_| {});
+    let changing = |(route, _): &(&Route, String)| ["POST", "PUT", "PATCH"].contains(&route.method.name());
+    for (route, path) in every_route().into_iter().filter(changing) {
+        let first = format!("{} {path} HTTP/1.1", route.method.name());
+        for body in ["{", "[7]", "null", "7", "\"x\"", "{\"no_such_field\": 1}", "[[[[]]]]"] {
+            let lines = ["host: HOST", "content-type: application/json"];
+            let (status, text) = sent(&server, &first, &lines, body);
+            assert!((400..500).contains(&status), "{first} {body}: {text}");
+        }
+    }
+    server.anyone().get("/_readyz").json(200);
 }
