@@ -43,10 +43,39 @@ async fn cost_of(
     make: impl Fn(u64) -> Vec<u8> + Clone + Send + Sync + 'static,
 ) -> Cost {
     load(&server.address, clients, total / 10, 200, make.clone()).await;
+    measured(server, clients, total, 200, make).await
+}
+
+/// What a load costs whose answers have this status.
+async fn measured(
+    server: &Process,
+    clients: usize,
+    total: u64,
+    wanted: u16,
+    make: impl Fn(u64) -> Vec<u8> + Clone + Send + Sync + 'static,
+) -> Cost {
     let before = server.cpu_seconds();
-    let run = load(&server.address, clients, total, 200, make).await;
+    let run = load(&server.address, clients, total, wanted, make).await;
     let cpu_micros = (server.cpu_seconds() - before) * 1e6 / total as f64;
     Cost { run, cpu_micros }
+}
+
+/// Prints the middle one of what the same load has cost here and elsewhere.
+fn print_middle(what: &str, mut pairs: Vec<(Cost, Cost)>) {
+    let ratio = |(mine, theirs): &(Cost, Cost)| mine.cpu_micros / theirs.cpu_micros;
+    pairs.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+    let pair = &pairs[pairs.len() / 2];
+    let (mine, theirs) = pair;
+    let more = format!(
+        "{:.1} us against {:.1} us; {:.2}x its requests/s; {:.0}/s, p50 {} us, p99 {} us",
+        mine.cpu_micros,
+        theirs.cpu_micros,
+        mine.run.per_second() / theirs.run.per_second(),
+        mine.run.per_second(),
+        mine.run.percentile(50).as_micros(),
+        mine.run.percentile(99).as_micros(),
+    );
+    print_ratio(what, ratio(pair), &more);
 }
 
 /// The body that the server answers with, in a file for the bare server.
@@ -65,23 +94,12 @@ async fn compare(what: &str, ours: &Process, key: &str, path: &str, total: u64, 
     body_of(ours, path, key, &answer);
     let baseline = Process::baseline(&answer);
     let bytes = request("GET", path, key, "");
-    let mut runs = Vec::new();
+    let mut pairs = Vec::new();
     for _ in 0..3 {
         let mine = cost(ours, CLIENTS, total, bytes.clone()).await;
-        let theirs = cost(&baseline, CLIENTS, total, bytes.clone()).await;
-        runs.push((mine.cpu_micros / theirs.cpu_micros, mine, theirs));
+        pairs.push((mine, cost(&baseline, CLIENTS, total, bytes.clone()).await));
     }
-    runs.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (cpu, mine, theirs) = &runs[1];
-    let more = format!(
-        "{:.1} us against {:.1} us; {:.2}x its requests/s; {:.0}/s, p99 {} us",
-        mine.cpu_micros,
-        theirs.cpu_micros,
-        mine.run.per_second() / theirs.run.per_second(),
-        mine.run.per_second(),
-        mine.run.percentile(99).as_micros(),
-    );
-    print_ratio(&format!("{what}: CPU against bare hyper"), *cpu, &more);
+    print_middle(&format!("{what}: CPU against bare hyper"), pairs);
 }
 
 async fn reads() {
@@ -126,37 +144,18 @@ async fn reads() {
 async fn posts(seeded: &Seeded, ours: &Process) {
     let plain = Process::plain(&seeded.folder.path().join("plain.redb"));
     for (clients, total) in [(1, 1_500), (8, 8_000), (64, 30_000)] {
-        let mut runs = Vec::new();
+        let mut pairs = Vec::new();
         for _ in 0..3 {
             let mine = post_cost(ours, &seeded.key, clients, total).await;
-            let theirs = post_cost(&plain, &seeded.key, clients, total).await;
-            runs.push((mine.cpu_micros / theirs.cpu_micros, mine, theirs));
+            pairs.push((mine, post_cost(&plain, &seeded.key, clients, total).await));
         }
-        runs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (cpu, mine, theirs) = &runs[1];
-        let more = format!(
-            "{:.1} us against {:.1} us; {:.2}x its requests/s; {:.0}/s, p50 {} us, p99 {} us",
-            mine.cpu_micros,
-            theirs.cpu_micros,
-            mine.run.per_second() / theirs.run.per_second(),
-            mine.run.per_second(),
-            mine.run.percentile(50).as_micros(),
-            mine.run.percentile(99).as_micros(),
-        );
-        print_ratio(
-            &format!("POST organization, {clients} connections: CPU against plain redb"),
-            *cpu,
-            &more,
-        );
+        print_middle(&format!("POST organization, {clients} connections: CPU against plain redb"), pairs);
     }
 }
 
 async fn post_cost(server: &Process, key: &str, clients: usize, total: u64) -> Cost {
     let key = key.to_owned();
-    let before = server.cpu_seconds();
-    let run = load(&server.address, clients, total, 201, move |number| post(&key, number)).await;
-    let cpu_micros = (server.cpu_seconds() - before) * 1e6 / total as f64;
-    Cost { run, cpu_micros }
+    measured(server, clients, total, 201, move |number| post(&key, number)).await
 }
 
 async fn writes() {
