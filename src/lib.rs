@@ -32,6 +32,7 @@ pub mod pool;
 pub mod resources;
 pub mod routes;
 pub mod service_manager;
+pub mod standard_output;
 pub mod store;
 pub mod task_results;
 pub mod test_server;

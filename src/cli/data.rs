@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use orgd::app::App;
 use orgd::config::Config;
-use orgd::control::{self, Answer, Failure, Piece, Request};
+use orgd::control::{self, Answer, Failure, Request};
 use orgd::store::Storage;
 use orgd::{admin, client};
 use serde_json::Value;
@@ -17,6 +17,16 @@ pub(super) struct DataOption {
     /// The data file.
     #[arg(long, env = "ORGD_DATA", default_value = "./orgd.redb", value_name = "FILE")]
     pub(super) data: PathBuf,
+}
+
+/// What a command takes that shows something of the data file.
+#[derive(clap::Args)]
+pub(super) struct Wanted {
+    #[command(flatten)]
+    pub(super) file: DataOption,
+    /// Prints it as one line of JSON, for programs.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The settings that the environment gives.
@@ -41,22 +51,13 @@ pub(super) async fn ask_lines(
     mut take: impl FnMut(Value) -> CommandResult,
 ) -> Result<(), Failure> {
     let mut answer = ask(data, request).await?;
-    while let Some(piece) = answer.next().await? {
-        match piece {
-            Piece::Line(line) => take(line)?,
-            Piece::Bytes(_) => return Err("the answer holds bytes where lines were expected".into()),
-        }
+    while let Some(line) = answer.next_line().await? {
+        take(line)?;
     }
     Ok(())
 }
 
 /// The same, for a request that is answered by one line.
-pub(super) async fn ask_line(data: &Path, request: Request) -> Result<Value, String> {
-    let mut found = None;
-    let take = |line: Value| {
-        found = Some(line);
-        Ok(())
-    };
-    ask_lines(data, request, take).await?;
-    found.ok_or_else(|| "the answer is empty".to_owned())
+pub(super) async fn ask_line(data: &Path, request: Request) -> Result<Value, Failure> {
+    ask(data, request).await?.line().await
 }

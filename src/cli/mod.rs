@@ -73,9 +73,9 @@ enum Command {
     #[command(subcommand)]
     Config(settings::Settings),
     /// Shows the state of the server that holds the data file, or of the file.
-    Status(status::Wanted),
+    Status(data::Wanted),
     /// Prints what a report of an error needs, without names, addresses, paths and secrets.
-    Support(support::Wanted),
+    Support(data::Wanted),
     /// Walks the data file and says what is wrong with it.
     Check(DataOption),
     /// Brings a data file to the schema of this version, or says what that will do.

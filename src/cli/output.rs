@@ -1,8 +1,10 @@
-//! What a command prints. A reader who wants no more (`orgd check | head -1`) is no error; a full disk is.
+//! Printing, as commands do it.
 
 use std::fmt::Arguments;
-use std::io::{self, ErrorKind, Write};
 use std::process;
+
+use orgd::standard_output;
+pub(crate) use orgd::standard_output::complain;
 
 /// Prints to standard output, like `print!`.
 macro_rules! show {
@@ -16,16 +18,8 @@ macro_rules! say {
 
 /// Prints now, and ends the program where standard output cannot be written.
 pub(super) fn print(text: Arguments<'_>) {
-    let mut out = io::stdout().lock();
-    let printed = out.write_fmt(text).and_then(|()| out.flush());
-    if let Some(cause) = printed.err().filter(|cause| cause.kind() != ErrorKind::BrokenPipe) {
+    if let Err(cause) = standard_output::print(text) {
         complain(&format!("orgd: standard output cannot be written: {cause}"));
         process::exit(1);
     }
-}
-
-/// Prints a sentence to standard error, if anybody reads it.
-pub(crate) fn complain(sentence: &str) {
-    // There is nowhere left to say that this failed.
-    let _ = writeln!(io::stderr(), "{sentence}");
 }

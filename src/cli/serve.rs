@@ -225,7 +225,7 @@ fn certificates(tls: &Tls) -> Result<Option<Arc<Certificates>>, String> {
 /// Has connections served over TLS where there is a certificate, and returns the scheme.
 pub(super) fn secure(app: &App, certificates: Option<Arc<Certificates>>) -> &'static str {
     let Some(certificates) = certificates else { return "http" };
-    // The task that asks an authority says by itself what it lacks.
+    // The task that asks an authority says what it lacks.
     let doubt = certificates.doubt(app.clock.now()).filter(|_| !certificates.is_of_authority());
     if let Some(sentence) = doubt {
         tracing::warn!("{sentence}");

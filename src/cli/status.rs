@@ -5,17 +5,8 @@ use orgd::clock::Time;
 use orgd::control::Request;
 
 use super::CommandResult;
-use super::data::{DataOption, ask_line};
+use super::data::{Wanted, ask_line};
 use super::print_json;
-
-#[derive(clap::Args)]
-pub(super) struct Wanted {
-    #[command(flatten)]
-    file: DataOption,
-    /// Prints it as one line of JSON, for programs.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Prints the state. Fails where something needs the operator, so that scripts see it.
 pub(super) async fn run(Wanted { file, json }: Wanted) -> CommandResult {

@@ -4,17 +4,8 @@ use orgd::config::Setting;
 use orgd::control::Request;
 use serde_json::Value;
 
-use super::data::{DataOption, ask_line};
+use super::data::{Wanted, ask_line};
 use super::{CommandResult, print_json, settings};
-
-#[derive(clap::Args)]
-pub(super) struct Wanted {
-    #[command(flatten)]
-    file: DataOption,
-    /// Prints it as one line of JSON, for programs.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Prints the report of the server that holds the file or, where none does, of the file and of the settings here.
 pub(super) async fn run(Wanted { file, json }: Wanted) -> CommandResult {

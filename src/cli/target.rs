@@ -1,4 +1,4 @@
-//! Where organizations are that a file is about: a data file, by its server or by itself, or a server somewhere.
+//! Where organizations are that a file is about: a data file, by its server or opened here, or a server somewhere.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use orgd::org_file::export::Wish;
 use orgd::org_file::plan::{Options, Plan};
 use serde_json::{Value, json};
 
-use super::data::ask_lines;
+use super::data::ask_line;
 
 /// A place with organizations.
 pub(super) enum Target {
@@ -74,7 +74,7 @@ impl Target {
                     base: base.map(str::to_owned),
                     dry_run,
                 };
-                self.ask(data, request).await?
+                ask_line(data, request).await?
             }
             Target::Server(server) => {
                 let mut body = json!(options);
@@ -92,7 +92,7 @@ impl Target {
         let answer = match self {
             Target::Data(data) => {
                 let Wish { organizations, without_ids } = wish.clone();
-                self.ask(data, Request::ExportFile { organizations, without_ids }).await?
+                ask_line(data, Request::ExportFile { organizations, without_ids }).await?
             }
             Target::Server(server) => {
                 let mut query = form_urlencoded::Serializer::new(String::new());
@@ -108,16 +108,6 @@ impl Target {
         };
         let text = answer["file"].as_str().map(str::to_owned);
         text.ok_or_else(|| "the answer holds no file".to_owned().into())
-    }
-
-    async fn ask(&self, data: &std::path::Path, request: Request) -> Result<Value, Trouble> {
-        let mut answer = Value::Null;
-        ask_lines(data, request, |line| {
-            answer = line;
-            Ok(())
-        })
-        .await?;
-        Ok(answer)
     }
 }
 

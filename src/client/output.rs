@@ -1,11 +1,12 @@
 //! What is written where: results to standard output, as a table, as lines or as JSON; the rest to standard error.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use serde_json::Value;
 
 use super::nouns::Column;
 use super::{Failure, table, text};
+use crate::standard_output;
 
 /// Width of a terminal that does not say how wide it is.
 const COLUMNS: usize = 80;
@@ -106,12 +107,8 @@ impl Screen {
     }
 
     fn write(&self, shown: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        match out.write_all(shown.as_bytes()).and_then(|()| out.flush()) {
-            // Whoever reads has enough.
-            Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(|cause| format!("the result can't be written: {cause}").into()),
-        }
+        let written = standard_output::print(format_args!("{shown}"));
+        written.map_err(|cause| format!("the result can't be written: {cause}").into())
     }
 }
 
@@ -126,7 +123,7 @@ fn label(title: &str) -> String {
 
 /// Writes a line to standard error, where somebody may have closed it.
 pub(super) fn say(said: &str) {
-    let _ = writeln!(io::stderr(), "{}", text::lines(said));
+    standard_output::complain(&text::lines(said));
 }
 
 /// Says why a command did not do what was wanted.

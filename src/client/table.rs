@@ -31,11 +31,11 @@ pub(super) fn fitted(titles: &[&str], rows: &[Vec<String>], columns: usize, bold
 /// The widths, the widest made narrower until all fit.
 fn shrunk(mut widths: Vec<usize>, columns: usize) -> Vec<usize> {
     let gaps = GAP * widths.len().saturating_sub(1);
-    let room = columns.saturating_sub(gaps);
+    let available = columns.saturating_sub(gaps);
     loop {
         let total: usize = widths.iter().sum();
         let Some(widest) = widths.iter_mut().max_by_key(|width| **width) else { return widths };
-        if total <= room || *widest <= NARROWEST {
+        if total <= available || *widest <= NARROWEST {
             return widths;
         }
         *widest -= 1;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{Failure, Host, Profiles};
 use crate::api::Method;
 use crate::config::{self, Config};
-use crate::control::{self, ApiAnswer, ApiCall, Piece, Request};
+use crate::control::{self, ApiAnswer, ApiCall, Request};
 use crate::outbound::{AddressPolicy, Outbound, SendError, SendRequest, SendResponse, shown};
 
 /// How long a server may take.
@@ -31,6 +31,7 @@ pub enum Target {
 pub struct Server {
     pub host: Host,
     key: String,
+    outbound: Box<Outbound>,
     /// The profile that both are from.
     pub profile: Option<String>,
     /// The organization that is meant where none is named.
@@ -150,7 +151,9 @@ impl Server {
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Failure::no_key("the key is no key: it has letters that no key has, or none"));
         }
-        Ok(Server { host, key, profile: None, organization: None })
+        // Whoever types the address may reach it.
+        let outbound = Box::new(Outbound::new(AddressPolicy::parse("any")?));
+        Ok(Server { host, key, outbound, profile: None, organization: None })
     }
 
     async fn send(&self, ask: &Ask) -> Result<Answer, Failure> {
@@ -169,10 +172,8 @@ impl Server {
             time_max: TIME_MAX,
             bytes_max: BYTES_MAX,
         };
-        // Whoever types the address may reach it.
-        let outbound = Outbound::new(AddressPolicy::parse("any")?);
         let (progress, _steps) = watch::channel(());
-        let answer = outbound.send(request, progress).await.map_err(|cause| match cause {
+        let answer = self.outbound.send(request, progress).await.map_err(|cause| match cause {
             SendError::Refused(refused) => refused.to_string(),
             SendError::Unusable(text)
             | SendError::Unreachable(text)
@@ -266,14 +267,7 @@ impl Target {
 
 async fn at_the_machine(data: &Path, call: ApiCall) -> Result<Answer, Failure> {
     let settings = || settings_of(data.to_owned());
-    let mut answer = control::ask(data, Request::Api(call), settings).await?;
-    let mut found = None;
-    while let Some(piece) = answer.next().await? {
-        if let Piece::Line(line) = piece {
-            found = Some(line);
-        }
-    }
-    let line = found.ok_or_else(|| "the answer is empty".to_owned())?;
+    let line = control::ask(data, Request::Api(call), settings).await?.line().await?;
     let ApiAnswer { status, json, text } =
         serde_json::from_value(line).map_err(|cause| format!("the answer is odd: {cause}"))?;
     Ok(Answer { status, json, text, leads_to: None })

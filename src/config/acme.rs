@@ -1,4 +1,4 @@
-//! Certificates that the server gets by itself, from an authority that speaks ACME.
+//! Certificates that the server gets automatically, from an authority that speaks ACME.
 
 use clap::Args;
 use url::Url;
@@ -37,7 +37,7 @@ pub struct Acme {
 }
 
 impl Acme {
-    /// Whether the server gets its certificate by itself.
+    /// Whether the server gets its certificate automatically.
     pub fn is_on(&self) -> bool {
         !self.domains.is_empty()
     }

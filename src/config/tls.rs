@@ -28,7 +28,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// The files of the certificate and of its key; `None` where the server gets one by itself, or speaks plain HTTP.
+    /// The files of the certificate and of its key; `None` where the server gets one automatically, or speaks plain HTTP.
     ///
     /// # Errors
     /// A sentence for the operator where settings are missing that the others need.

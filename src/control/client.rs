@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
@@ -85,6 +86,30 @@ impl Answer {
     /// Whether a server carries the request out.
     pub fn is_of_server(&self) -> bool {
         matches!(self.0, Source::Server(_))
+    }
+
+    /// The line that answers a request which is answered by one.
+    ///
+    /// # Errors
+    /// Those of `next_line`; there is none.
+    pub async fn line(mut self) -> Result<Value, Failure> {
+        let mut found = None;
+        while let Some(line) = self.next_line().await? {
+            found = Some(line);
+        }
+        found.ok_or_else(|| "the answer is empty".into())
+    }
+
+    /// The next piece of an answer that has lines only; `None` once the request was carried out.
+    ///
+    /// # Errors
+    /// Those of `next`; the piece is no line.
+    pub async fn next_line(&mut self) -> Result<Option<Value>, Failure> {
+        match self.next().await? {
+            None => Ok(None),
+            Some(Piece::Line(line)) => Ok(Some(line)),
+            Some(Piece::Bytes(_)) => Err("the answer holds bytes where lines were expected".into()),
+        }
     }
 
     /// The next piece; `None` once the request was carried out.

@@ -31,7 +31,7 @@ struct Posted {
 pub struct Resting {
     /// When its turn began. A clock that is set to before that calls for another one.
     pub began_at: Time,
-    /// When it runs again by itself, at the latest.
+    /// When it runs again at the latest, if nothing wakes it.
     pub wakes_at: Time,
     /// When something will be due.
     pub next_due: Option<Time>,
