@@ -1,7 +1,9 @@
 //! The clients that people use, against each action. Those that the machine does not have are passed over, loudly; where
-//! `ORGD_TESTS_NEED_ALL` is set, that fails, but for Go, which no other test needs and is large.
+//! `ORGD_TESTS_NEED_ALL` is set, that fails, but for Go, which no other test needs: `.ci/run` demands it by
+//! `ORGD_TESTS_NEED_GO`, once `.ci/test-packages.sh` has fetched it.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
@@ -18,7 +20,14 @@ struct Client {
     name: &'static str,
     /// Succeeds where the program is there with what it needs.
     probe: &'static [&'static str],
-    command: &'static [&'static str],
+    does: Does,
+}
+
+enum Does {
+    /// Runs these words.
+    Run(&'static [&'static str]),
+    /// Runs what this source in Go is compiled to.
+    Compile(&'static str),
 }
 
 const PYTHON: &str = r"
@@ -86,22 +95,25 @@ echo "$1 ${2:--}"
 "#;
 
 const CLIENTS: [Client; 4] = [
-    Client { name: "curl", probe: &["curl", "--version"], command: &["sh", "-c", CURL, "curl"] },
+    Client { name: "curl", probe: &["curl", "--version"], does: Does::Run(&["sh", "-c", CURL, "curl"]) },
     Client {
         name: "requests",
         probe: &["python3", "-c", "import requests"],
-        command: &["python3", "-c", PYTHON],
+        does: Does::Run(&["python3", "-c", PYTHON]),
     },
-    Client { name: "undici", probe: &["node", "-e", "fetch"], command: &["node", "-e", NODE] },
-    Client { name: "net/http", probe: &["go", "version"], command: &["go", "run", GO] },
+    Client { name: "undici", probe: &["node", "-e", "fetch"], does: Does::Run(&["node", "-e", NODE]) },
+    Client { name: "net/http", probe: &["go", "version"], does: Does::Compile(GO) },
 ];
 
 fn is_there(client: &Client) -> bool {
     let mut probe = Command::new(client.probe[0]);
     probe.args(&client.probe[1..]).stdout(Stdio::null()).stderr(Stdio::null());
     let is_there = probe.status().is_ok_and(|status| status.success());
-    let must = std::env::var_os("ORGD_TESTS_NEED_ALL").is_some() && client.probe[0] != "go";
-    assert!(is_there || !must, "{} is missing", client.name);
+    let demanded_by = match client.does {
+        Does::Run(_) => "ORGD_TESTS_NEED_ALL",
+        Does::Compile(_) => "ORGD_TESTS_NEED_GO",
+    };
+    assert!(is_there || std::env::var_os(demanded_by).is_none(), "{} is missing", client.name);
     if !is_there {
         // Past the harness, which shows nothing of what passes.
         let _ = writeln!(std::io::stderr(), "NOT TESTED: faults against {}, which is not here", client.name);
@@ -109,24 +121,29 @@ fn is_there(client: &Client) -> bool {
     is_there
 }
 
-/// What the client makes of one request.
-fn run(client: &Client, server: &Server, [method, path, key]: [&str; 3]) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut command = Command::new(client.command[0]);
-    for argument in &client.command[1..] {
-        // Go runs files only.
-        if *argument == GO {
-            let file = folder.path().join("main.go");
-            std::fs::write(&file, GO).expect("the file is written");
-            command.arg(file);
-        } else {
-            command.arg(argument);
-        }
+impl Client {
+    /// The words that run it; what has to be compiled for them lies in the folder.
+    fn words(&self, folder: &Path) -> Vec<PathBuf> {
+        let source = match self.does {
+            Does::Run(words) => return words.iter().map(PathBuf::from).collect(),
+            Does::Compile(source) => source,
+        };
+        let (file, program) = (folder.join("main.go"), folder.join("client"));
+        std::fs::write(&file, source).expect("the file is written");
+        let built =
+            Command::new("go").args(["build", "-o"]).args([&program, &file]).output().expect("go runs");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        vec![program]
     }
-    command.args([method, &format!("http://{}{path}", server.address), key]);
+}
+
+/// What the client makes of one request.
+fn run(words: &[PathBuf], server: &Server, [method, path, key]: [&str; 3]) -> String {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).args([method, &format!("http://{}{path}", server.address), key]);
     let output = command.output().expect("the client runs");
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    assert!(!said.is_empty(), "{}: {}", client.name, String::from_utf8_lossy(&output.stderr));
+    assert!(!said.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     said
 }
 
@@ -137,7 +154,9 @@ fn every_client_meets_every_action() {
     let holder = org.owner.key(&["*"]);
     let Shows::Key(key) = &holder.shows else { panic!("a key is held") };
     let (roles, template) = (org.at("roles/"), "/api/organizations/{id}/roles/");
+    let folder = tempfile::tempdir().expect("a folder");
     for client in CLIENTS.iter().filter(|client| is_there(client)) {
+        let words = client.words(folder.path());
         for (method, action, said, is_carried_out) in [
             ("GET", json!({"answer": {"status": 429, "headers": {"Retry-After": "2"}}}), "429 2", false),
             ("GET", json!({"answer": {"status": 502, "text": "bad"}}), "502 -", false),
@@ -154,7 +173,7 @@ fn every_client_meets_every_action() {
             rule.as_object_mut().expect("an object").extend(action.as_object().expect("an object").clone());
             fail(&server, json!([rule]));
             forget(&server);
-            assert_eq!(run(client, &server, [method, &roles, key]), said, "{}: {action}", client.name);
+            assert_eq!(run(&words, &server, [method, &roles, key]), said, "{}: {action}", client.name);
             let sent = requests(&server, "");
             assert_eq!(sent.len(), 1, "{}: {action}: {sent:#?}", client.name);
             fail(&server, json!([]));
