@@ -1,4 +1,7 @@
 // What steps.py does, for clients in JavaScript.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+
 const { Server } = await import(process.env.ORGD_NODE)
 
 const FAULTS = {
@@ -10,8 +13,21 @@ const FAULTS = {
 }
 const base = await Server.at(process.env.ORGD_URL)
 
+/** The line of a server that is spoilt. */
+async function judged(client, run, kind) {
+  const server = await base.fork('start')
+  const between = spawn('python3', [process.env.ORGD_SPOIL, kind, server.url], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [own, [address]] = [server.url, await once(between.stdout, 'data')]
+  server.url = String(address).trim()
+  const outcome = await run(server)
+  server.url = own
+  between.stdin.end()
+  await server.stop()
+  return `${client} | a server that ${kind === 'twice' ? 'stores twice' : 'loses some'} | - | ${outcome}`
+}
+
 /** Runs `run` without a fault to learn its requests, then with each fault at each of them; prints what became of it. */
-export async function tryAll(client, run, { workers = 8, only = () => true } = {}) {
+export async function tryAll(client, run, { workers = 8, only = () => true, spoilt = ['twice', 'lost'] } = {}) {
   const first = await base.fork('start')
   console.log(`${client} | no fault | - | ${await run(first)}`)
   const seen = {}
@@ -35,10 +51,11 @@ export async function tryAll(client, run, { workers = 8, only = () => true } = {
       let outcome = await run(server)
       if ((await fault.fired()) !== 1) outcome = `THE FAULT DID NOT COME: ${outcome}`
       await server.stop()
-      lines[at] = `${client} | ${route}${seen[route] > 1 ? ` #${before + 1}` : ''} | ${name} | ${outcome}`
+      lines[at] = `${client} | ${route}${steps.some(([one, number]) => one === route && number > 0) ? ` #${before + 1}` : ''} | ${name} | ${outcome}`
     }
   }
   await Promise.all(Array.from({ length: workers }, work))
+  lines.push(...(await Promise.all(spoilt.map((kind) => judged(client, run, kind)))))
   for (const line of lines) console.log(line)
 }
 

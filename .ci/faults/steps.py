@@ -1,12 +1,16 @@
 """Runs a client once without a fault to learn its requests, then again with each fault at each of them, and says what
 became of it. It runs under `orgd exec`; each run has a server of its own.
 
-A line for each: client | request | fault | what became of it. `expected.txt` has them all.
+A line for each: client | request | fault | what became of it. `expected.txt` has them all. Two lines more try the
+judge: that of a server which stores twice must say so, and that of one which loses something (`spoil.py`).
 """
 
 import collections
 import concurrent.futures
 import os
+import pathlib
+import subprocess
+import sys
 
 import orgd
 
@@ -34,7 +38,19 @@ def steps_of(requests, only=lambda request: True):
         seen[route] += 1
 
 
-def try_all(client, run, workers=8, only=lambda request: True):
+def judged(client, run, kind):
+    """The line of a server that is spoilt."""
+    words = [sys.executable, pathlib.Path(__file__).with_name("spoil.py"), kind]
+    with base.fork("start") as server:
+        between = subprocess.Popen([*words, server.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        own, server.url = server.url, between.stdout.readline().strip()
+        outcome = run(server)
+        server.url = own
+        between.communicate()
+    return f"{client} | a server that {'stores twice' if kind == 'twice' else 'loses some'} | - | {outcome}"
+
+
+def try_all(client, run, workers=8, only=lambda request: True, spoilt=("twice", "lost"), faults=FAULTS):
     """`run` gets a server, and says in few words what became of what it wrote there."""
     with base.fork("start") as server:
         clean = run(server)
@@ -44,15 +60,17 @@ def try_all(client, run, workers=8, only=lambda request: True):
     def attempt(step, name):
         route, before = step
         with base.fork("start") as server:
-            fault = server.fail(route, skip=before, times=1, **FAULTS[name])
+            fault = server.fail(route, **{"skip": before, "times": 1, **faults[name]})
             outcome = run(server)
-            if fault.fired != 1:
+            if fault.fired != faults[name].get("times", 1):
                 outcome = f"THE FAULT DID NOT COME: {outcome}"
             number = f" #{before + 1}" if (route, 1) in steps else ""
             return f"{client} | {route}{number} | {name} | {outcome}"
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for line in pool.map(lambda pair: attempt(*pair), [(step, name) for step in steps for name in FAULTS]):
+        for line in pool.map(lambda pair: attempt(*pair), [(step, name) for step in steps for name in faults]):
+            print(line, flush=True)
+        for line in pool.map(lambda kind: judged(client, run, kind), spoilt):
             print(line, flush=True)
 
 

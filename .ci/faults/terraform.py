@@ -8,7 +8,7 @@ import json
 import time
 import urllib.parse
 
-from steps import try_all
+from steps import FAULTS, try_all
 
 REPEATED = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"}
 ORGANIZATION = "/api/organizations/@current/"
@@ -158,4 +158,6 @@ def run_with_owner(server):
     return run(server)
 
 
-try_all("terraform", run_with_owner, workers=12, only=lambda request: request.agent.startswith("posthog/terraform"))
+# As often as it repeats.
+THRICE = {"429 three times": {"status": 429, "retry_after": 1, "times": 3}}
+try_all("terraform", run_with_owner, workers=12, faults={**FAULTS, **THRICE}, only=lambda request: request.agent.startswith("posthog/terraform"))
