@@ -66,9 +66,17 @@ impl<'a> Places<'a> {
         self.known.iter().any(|(known, _)| *known == name)
     }
 
-    async fn know_organization(&mut self) -> Result<(), Failure> {
-        if self.knows("organization_id") {
-            return Ok(());
+    /// The organization or the project that a command is about where none is named.
+    ///
+    /// # Errors
+    /// The one that is chosen elsewhere can't be found.
+    pub(super) async fn current(&mut self, named: &Named) -> Result<String, Failure> {
+        if named.list == PROJECT.list { self.project().await } else { self.know_organization().await }
+    }
+
+    async fn know_organization(&mut self) -> Result<String, Failure> {
+        if let Some((_, known)) = self.known.iter().find(|(name, _)| *name == "organization_id") {
+            return Ok(known.clone());
         }
         let of_profile = match self.target {
             Target::Server(server) => server.organization.as_deref(),
@@ -79,8 +87,8 @@ impl<'a> Places<'a> {
             true => wanted.to_owned(),
             false => self.in_list(&ORGANIZATION, ORGANIZATION.list, wanted).await?.id,
         };
-        self.put("organization_id", organization);
-        Ok(())
+        self.put("organization_id", organization.clone());
+        Ok(organization)
     }
 
     async fn project(&mut self) -> Result<String, Failure> {

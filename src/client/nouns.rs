@@ -69,6 +69,8 @@ pub struct Take {
     pub part: Part,
     pub is_flag: bool,
     pub is_required: bool,
+    /// Whether it is the current organization or project where none is given.
+    pub or_current: bool,
 }
 
 /// What a value is.
@@ -99,11 +101,15 @@ pub enum Part {
 
 impl Take {
     const fn new(name: &'static str, kind: Kind, part: Part, help: &'static str) -> Take {
-        Take { name, help, kind, part, is_flag: false, is_required: true }
+        Take { name, help, kind, part, is_flag: false, is_required: true, or_current: false }
     }
 
     const fn flag(self) -> Take {
         Take { is_flag: true, is_required: false, ..self }
+    }
+
+    const fn or_current(self) -> Take {
+        Take { is_required: false, or_current: true, ..self }
     }
 
     const fn required(self) -> Take {

@@ -78,7 +78,14 @@ impl Request<'_> {
         let mut parts = Parts::default();
         let verb = self.given.verb;
         for take in verb.takes {
-            let Some(text) = self.given.value(take.name) else { continue };
+            let Some(text) = self.given.value(take.name) else {
+                if let (true, Kind::Object(named), Part::Path(name)) = (take.or_current, take.kind, take.part)
+                {
+                    let current = places.current(named).await?;
+                    places.put(name, current);
+                }
+                continue;
+            };
             let value = match take.kind {
                 Kind::Object(named) => {
                     let needs_name = verb.asks.is_some() || matches!(verb.shows, Shows::Done(_));

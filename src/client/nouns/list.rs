@@ -100,6 +100,8 @@ const AUTH: &[Verb] = &[
 
 const WHICH_ORG: Take =
     Take::new("ORG", Kind::Object(&ORGANIZATION), Part::Path("id"), "Its slug, name or id");
+const ORG_OR_CURRENT: Take =
+    Take { help: "Its slug, name or id; the current one unless it is given", ..WHICH_ORG }.or_current();
 const ORG_LINES: &[Column] = &[
     NAME,
     column("SLUG", "/slug"),
@@ -118,8 +120,8 @@ const ORG: &[Verb] = &[
         Shows::List(ORG_LINES),
         "orgd org list",
     ),
-    Verb::new("view", "Shows an organization.", get(ONE_ORG), Shows::One(ORG_LINES), "orgd org view acme")
-        .takes(&[WHICH_ORG]),
+    Verb::new("view", "Shows an organization.", get(ONE_ORG), Shows::One(ORG_LINES), "orgd org view")
+        .takes(&[ORG_OR_CURRENT]),
     Verb::new(
         "create",
         "Makes an organization, which is yours.",
@@ -136,7 +138,7 @@ const ORG: &[Verb] = &[
         Shows::One(ORG_LINES),
         "orgd org edit acme -F members_can_invite=false",
     )
-    .takes(&[WHICH_ORG, NEW_NAME.flag()])
+    .takes(&[ORG_OR_CURRENT, NEW_NAME.flag()])
     .takes_fields(),
     Verb::new(
         "delete",
@@ -151,6 +153,8 @@ const ORG: &[Verb] = &[
 
 const WHICH_PROJECT: Take =
     Take::new("PROJECT", Kind::Object(&PROJECT), Part::Path("id"), "Its name or number");
+const PROJECT_OR_CURRENT: Take =
+    Take { help: "Its name or number; the current one unless it is given", ..WHICH_PROJECT }.or_current();
 const PROJECT_LINES: &[Column] = &[
     ID,
     NAME,
@@ -177,7 +181,7 @@ const PROJECTS: &[Verb] = &[
         Shows::One(PROJECT_LINES),
         "orgd project view Website",
     )
-    .takes(&[WHICH_PROJECT]),
+    .takes(&[PROJECT_OR_CURRENT]),
     Verb::new(
         "create",
         "Makes a project.",
@@ -197,7 +201,7 @@ const PROJECTS: &[Verb] = &[
         Shows::One(PROJECT_LINES),
         "orgd project edit Website -F surveys_opt_in=true",
     )
-    .takes(&[WHICH_PROJECT, NEW_NAME.flag()])
+    .takes(&[PROJECT_OR_CURRENT, NEW_NAME.flag()])
     .takes_fields(),
     Verb::new(
         "reset-token",

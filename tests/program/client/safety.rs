@@ -65,7 +65,9 @@ fn what_was_mistyped_ends_with_two() {
     for arguments in [
         &["org"] as &[&str],
         &["org", "frobnicate"],
-        &["org", "view"],
+        &["org", "delete", "--yes"],
+        &["project", "delete", "--yes"],
+        &["project", "reset-token", "--yes"],
         &["org", "list", "--limit", "many"],
         &["member", "edit", "grace@example.com"],
         &["member", "edit", "grace@example.com", "--level", "boss"],
