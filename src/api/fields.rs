@@ -68,6 +68,8 @@ pub struct FieldInfo {
     pub blank: bool,
     pub read_only: bool,
     pub write_only: bool,
+    /// Left out of answers as long as there is nothing to say.
+    pub optional: bool,
     pub rule: Option<Rule>,
     /// What the name does not say, for the OpenAPI document.
     pub description: Option<&'static str>,
@@ -83,6 +85,7 @@ impl FieldInfo {
             blank: false,
             read_only: false,
             write_only: false,
+            optional: false,
             rule: None,
             description: None,
         }
@@ -110,6 +113,12 @@ impl FieldInfo {
 
     pub const fn write_only(mut self) -> FieldInfo {
         self.write_only = true;
+        self
+    }
+
+    /// Leaves it out of answers as long as there is nothing to say.
+    pub const fn optional(mut self) -> FieldInfo {
+        self.optional = true;
         self
     }
 

@@ -55,6 +55,11 @@ impl<T> Field<T> {
         Field { info: self.info.write_only(), value: PhantomData }
     }
 
+    /// See [`FieldInfo::optional`].
+    pub const fn optional(self) -> Field<T> {
+        Field { info: self.info.optional(), value: PhantomData }
+    }
+
     /// Says in the OpenAPI document what the name does not.
     pub const fn described(self, description: &'static str) -> Field<T> {
         Field { info: self.info.described(description), value: PhantomData }

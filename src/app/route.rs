@@ -182,6 +182,8 @@ pub struct Route {
     /// The status of a good answer.
     pub status: u16,
     pub responds: ResponseShape,
+    /// What a page of its list has beside the list.
+    pub beside_page: &'static [FieldInfo],
     pub about: About,
 }
 
@@ -215,6 +217,7 @@ impl Route {
             reads_headers: &[],
             status: 200,
             responds: ResponseShape::Free,
+            beside_page: &[],
             about: About::default(),
         }
     }
@@ -319,6 +322,12 @@ impl Route {
     /// Answers with a page of a list.
     pub fn responds_page(mut self, fields: &'static [FieldInfo]) -> Route {
         self.responds = ResponseShape::Page(fields);
+        self
+    }
+
+    /// Its page has these beside the list.
+    pub fn with_beside_page(mut self, fields: &'static [FieldInfo]) -> Route {
+        self.beside_page = fields;
         self
     }
 

@@ -40,6 +40,7 @@ fn routes() -> Vec<Route> {
     let routes = vec![
         Route::get(all, scope("organization:read"), organization, read(list))
             .responds_page(FIELDS)
+            .with_beside_page(&[MAX_PROXY_RECORDS])
             .about("List proxy records", "With their states."),
         Route::post(all, scope("organization:write"), organization, write(post))
             .accepts(FIELDS)
@@ -173,6 +174,9 @@ const LOOK_AGAIN: Backoff = Backoff { first: 3.0, factor: 1.1, max: 300.0 };
 const WATCH_SECONDS: i64 = 60 * 60;
 
 const DOMAIN: Field<String> = Field::text("domain", 64).required();
+const MAX_PROXY_RECORDS: FieldInfo = Field::integer("max_proxy_records", 0, i64::MAX)
+    .read_only()
+    .described("How many an organization may have.");
 pub const FIELDS: &[FieldInfo] = &[
     Field::uuid("id").read_only(),
     DOMAIN.info(),

@@ -28,6 +28,7 @@ mod control;
 mod cross_site;
 mod damage;
 mod destinations;
+mod documented_answers;
 mod domains;
 mod effective_access;
 mod export_authors;

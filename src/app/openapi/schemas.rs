@@ -42,10 +42,16 @@ impl Schemas {
     pub(super) fn page(&mut self, route: &Route, fields: &[FieldInfo]) -> Value {
         let item = self.object(route, fields, Side::Response);
         let item_name = item["$ref"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-        let name = format!("Paginated{item_name}List");
-        let page = json!({
+        // Pages by cursor are not counted, unless one is asked for by its number.
+        let is_by_cursor = route.about.queries.iter().any(|(name, _)| *name == "cursor");
+        let (name, required) = if is_by_cursor {
+            (format!("CursorPaginated{item_name}List"), &["next", "previous", "results"][..])
+        } else {
+            (format!("Paginated{item_name}List"), &["count", "next", "previous", "results"][..])
+        };
+        let mut page = json!({
             "type": "object",
-            "required": ["count", "next", "previous", "results"],
+            "required": required,
             "properties": {
                 "count": {"type": "integer", "description": "How many there are on all pages."},
                 "next": {"type": "string", "format": "uri", "nullable": true, "description": "The next page."},
@@ -59,6 +65,9 @@ impl Schemas {
                 "results": [self.all.get(item_name).map(|schema| schema["example"].clone())],
             },
         });
+        for field in route.beside_page {
+            page["properties"][field.name] = property(field, Side::Response);
+        }
         self.all.entry(name.clone()).or_insert(page);
         reference(&name)
     }
@@ -121,7 +130,7 @@ fn text(key: &str, value: impl Into<Value>) -> Value {
 fn object(fields: &[FieldInfo], side: Side) -> Value {
     let is_required = |field: &&FieldInfo| match side {
         Side::Request { partial } => field.required && !partial,
-        Side::Response => true,
+        Side::Response => !field.optional,
     };
     let fields: Vec<&FieldInfo> = fields.iter().filter(|field| side.has(field)).collect();
     let names: Vec<&str> =

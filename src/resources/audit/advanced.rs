@@ -27,6 +27,7 @@ const TAG: Tag = Tag {
     about: "Who changed what, when, from where and with which key.",
 };
 
+const CURSOR: (&str, &str) = ("cursor", "Where the page begins, as `next` and `previous` have it.");
 const QUERIES: &[(&str, &str)] = &[
     ("start_date", "Only from this time on."),
     ("end_date", "Only up to this time; of a day, up to its end."),
@@ -46,7 +47,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("was_impersonated", "Nobody acts as somebody else here, so `true` finds nothing."),
     ("ordering", "`-created_at`, the newest first, or `created_at`."),
     ("page_size", "At most 1000; 100 where nothing is said."),
-    ("cursor", "Where the page begins, as `next` and `previous` have it."),
+    CURSOR,
     ("page", "A numbered page instead, with the count of all entries."),
     ("format", "`csv` or `jsonl` for all entries as one stream."),
 ];
@@ -57,6 +58,7 @@ const PROJECT_LOG_QUERIES: &[(&str, &str)] = &[
     ("item_id", "The identifier of what changed."),
     ("ordering", "`-created_at`, the newest first, or `created_at`."),
     ("page_size", "At most 1000; 100 where nothing is said."),
+    CURSOR,
     ("page", "A numbered page instead, with the count of all entries."),
 ];
 
@@ -83,7 +85,7 @@ const FIELDS: &[FieldInfo] = &[
 
 /// A page by cursor; a numbered one has `count` besides.
 const PAGE: &[FieldInfo] = &[
-    Field::integer("count", 0, i64::MAX).read_only().described("Of numbered pages only."),
+    Field::integer("count", 0, i64::MAX).read_only().optional().described("Of numbered pages only."),
     Field::text("next", 2000).nullable().read_only(),
     Field::text("previous", 2000).nullable().read_only(),
     Field::objects("results", FIELDS).read_only(),

@@ -60,6 +60,7 @@ pub const FIELDS: &[FieldInfo] = &[
     START_AT.info(),
     END_AT.info(),
     Field::objects("latest_runs", runs::FIELDS).read_only(),
+    Field::uuid("backfill_id").read_only().optional().described("What `backfill/` has begun."),
     HOGQL_QUERY.info(),
     FILTERS.info(),
     Field::json("hogql_modifiers").nullable().read_only(),

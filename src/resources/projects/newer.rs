@@ -67,38 +67,38 @@ newer! {
     revenue_analytics_config: Value = Some(json!({})), Keys, object(REVENUE_ANALYTICS);
     receive_org_level_activity_logs: Option<bool> = Some(Value::Null), Nothing, boolean().nullable();
     session_recording_retention_period: Option<String> = Some(Value::Null), Nothing, text_choice(is_retention).nullable();
-    autocapture_web_vitals_allowed_metrics: Option<Json> = None, Nothing, json().nullable();
-    capture_dead_clicks: Option<Json> = None, Nothing, json().nullable();
-    cookieless_server_hash_mode: Option<Json> = None, Nothing, json().nullable();
-    default_data_theme: Option<Json> = None, Nothing, json().nullable();
-    drop_events_older_than_seconds: Option<Json> = None, Nothing, json().nullable();
-    flags_persistence_default: Option<Json> = None, Nothing, json().nullable();
-    human_friendly_comparison_periods: Option<Json> = None, Nothing, json().nullable();
-    onboarding_tasks: Option<Json> = None, Nothing, json().nullable();
-    product_description: Option<Json> = None, Nothing, json().nullable();
-    recording_ttl_days: Option<Json> = None, Nothing, json().nullable();
-    session_recording_event_trigger_config: Option<Json> = None, Nothing, json().nullable();
-    session_recording_masking_config: Option<Json> = None, Nothing, json().nullable();
-    session_recording_trigger_match_type_config: Option<Json> = None, Nothing, json().nullable();
-    session_recording_url_blocklist_config: Option<Json> = None, Nothing, json().nullable();
-    session_recording_url_trigger_config: Option<Json> = None, Nothing, json().nullable();
-    survey_config: Option<Json> = None, Nothing, json().nullable();
+    autocapture_web_vitals_allowed_metrics: Option<Json> = None, Nothing, json().nullable().optional();
+    capture_dead_clicks: Option<Json> = None, Nothing, json().nullable().optional();
+    cookieless_server_hash_mode: Option<Json> = None, Nothing, json().nullable().optional();
+    default_data_theme: Option<Json> = None, Nothing, json().nullable().optional();
+    drop_events_older_than_seconds: Option<Json> = None, Nothing, json().nullable().optional();
+    flags_persistence_default: Option<Json> = None, Nothing, json().nullable().optional();
+    human_friendly_comparison_periods: Option<Json> = None, Nothing, json().nullable().optional();
+    onboarding_tasks: Option<Json> = None, Nothing, json().nullable().optional();
+    product_description: Option<Json> = None, Nothing, json().nullable().optional();
+    recording_ttl_days: Option<Json> = None, Nothing, json().nullable().optional();
+    session_recording_event_trigger_config: Option<Json> = None, Nothing, json().nullable().optional();
+    session_recording_masking_config: Option<Json> = None, Nothing, json().nullable().optional();
+    session_recording_trigger_match_type_config: Option<Json> = None, Nothing, json().nullable().optional();
+    session_recording_url_blocklist_config: Option<Json> = None, Nothing, json().nullable().optional();
+    session_recording_url_trigger_config: Option<Json> = None, Nothing, json().nullable().optional();
+    survey_config: Option<Json> = None, Nothing, json().nullable().optional();
 }
 
 const CUSTOMER_ANALYTICS: &[FieldInfo] = &[
-    Field::json("activity_event").nullable().info(),
-    Field::json("signup_pageview_event").nullable().info(),
-    Field::json("signup_event").nullable().info(),
-    Field::json("subscription_event").nullable().info(),
-    Field::json("payment_event").nullable().info(),
-    Field::integer("account_group_type_index", i64::MIN, i64::MAX).nullable().info(),
+    Field::json("activity_event").nullable().optional().info(),
+    Field::json("signup_pageview_event").nullable().optional().info(),
+    Field::json("signup_event").nullable().optional().info(),
+    Field::json("subscription_event").nullable().optional().info(),
+    Field::json("payment_event").nullable().optional().info(),
+    Field::integer("account_group_type_index", i64::MIN, i64::MAX).nullable().optional().info(),
 ];
 const WORKFLOWS: &[FieldInfo] = &[
-    Field::boolean("capture_workflows_engagement_events").info(),
-    Field::text_choice("email_tracking_consent_mode", is_consent_mode).info(),
+    Field::boolean("capture_workflows_engagement_events").optional().info(),
+    Field::text_choice("email_tracking_consent_mode", is_consent_mode).optional().info(),
 ];
-const MARKETING_ANALYTICS: &[FieldInfo] = &[Field::json("sources_map").info()];
-const FEATURE_FLAG_POLICY: &[FieldInfo] = &[Field::boolean("require_tags").nullable().info()];
+const MARKETING_ANALYTICS: &[FieldInfo] = &[Field::json("sources_map").optional().info()];
+const FEATURE_FLAG_POLICY: &[FieldInfo] = &[Field::boolean("require_tags").nullable().optional().info()];
 const REVENUE_ANALYTICS: &[FieldInfo] = &[];
 
 /// Where the JSON object is shown: what is stored over the defaults.

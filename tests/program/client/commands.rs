@@ -73,7 +73,10 @@ fn every_example_works_and_its_json_is_what_the_document_says() {
         };
         assert_eq!(shown.is_array(), verb.is_list(), "{at} shows {shown}");
         match schema::of_answer(&document, method, path, verb.is_list()) {
-            Some(schema) => items.iter().for_each(|item| schema::check(&document, schema, item, &at)),
+            Some(schema) => {
+                let doubts = items.iter().filter_map(|item| schema::doubt(&document, schema, item, &at));
+                assert_eq!(doubts.collect::<Vec<_>>(), [""; 0]);
+            }
             None => assert_eq!(shown, json!({}), "{at}"),
         }
     }
@@ -93,7 +96,11 @@ fn every_command_has_an_example_a_manual_page_and_completions() {
         assert!(help.contains(&format!("Example:\n  {}", verb.example)), "{help}");
         assert!(verb.example.starts_with(&format!("orgd {}", words.join(" "))), "{}", verb.example);
         for take in verb.takes {
-            let shown = if take.is_flag { format!("--{}", take.name) } else { format!("<{}>", take.name) };
+            let shown = match (take.is_flag, take.is_required) {
+                (true, _) => format!("--{}", take.name),
+                (false, true) => format!("<{}>", take.name),
+                (false, false) => format!("[{}]", take.name),
+            };
             assert!(help.contains(&shown), "{shown}: {help}");
         }
         // What can't be undone asks, and nothing else does.
@@ -152,6 +159,30 @@ fn fields_are_chosen_and_unknown_ones_are_refused() {
         let (out, err) = said(&world.run(arguments), 2);
         assert!(out.is_empty() && err.contains("slag") && err.contains("name"), "{err}");
     }
+}
+
+#[test]
+fn without_a_name_it_is_the_current_organization_and_project() {
+    let world = World::new();
+    let of = |organization: &Value, name: &str| {
+        let (status, made) =
+            world.api("POST", organization.as_str().expect("a path"), &json!({"name": name}));
+        assert_eq!(status, 201, "{made}");
+        made
+    };
+    // The one that was made last is the current one.
+    of(&json!("/api/organizations/"), "Globex");
+    assert_eq!(world.json(&["org", "view", "--json", "name"]), json!({"name": "Globex"}));
+    assert_eq!(world.json(&["org", "view", "acme", "--json", "name"]), json!({"name": "Acme"}));
+    assert_eq!(world.json(&["project", "view", "--json", "name"]), json!({"name": "Default project"}));
+    assert_eq!(world.json(&["project", "edit", "--name", "Shop", "--json", "name"]), json!({"name": "Shop"}));
+    world.text(&["org", "edit", "-F", "members_can_invite=false"]);
+    let own = world.json(&["org", "view", "--json", "members_can_invite"]);
+    let other = world.json(&["org", "view", "acme", "--json", "members_can_invite"]);
+    assert_eq!((&own["members_can_invite"], &other["members_can_invite"]), (&json!(false), &json!(true)));
+    // A profile may say which one it is about.
+    let website = world.json(&["project", "view", "Website", "--org", "acme", "--json", "name"]);
+    assert_eq!(website, json!({"name": "Website"}));
 }
 
 #[test]
