@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::memory::data_of;
 use super::output::complain;
 use super::ready::{self, Ready};
-use super::{seed, serve};
+use super::{open_files, seed, serve};
 
 /// Takes the flags of serve; those of `serve --test` are on.
 #[derive(clap::Args)]
@@ -83,6 +83,7 @@ impl Variable {
 pub(super) async fn run(wanted: Exec) -> Result<ExitCode, String> {
     let Exec { env, config, command } = wanted;
     let log = orgd::logging::start(config.log_format, config.log_level);
+    let files = open_files::allow();
     let (mut config, certificates) = serve::checked(config)?;
     ready::forget(config.testing.ready_file.as_deref())?;
     // Before the command can do anything, so that no signal is lost.
@@ -103,7 +104,7 @@ pub(super) async fn run(wanted: Exec) -> Result<ExitCode, String> {
             one.of(&ready).ok_or_else(|| format!("--env {}: the data has no such thing", one.name))?;
         variables.push((one.name.clone(), value));
     }
-    let child = start(&command, variables)?;
+    let child = start(&command, variables, files)?;
     let status = attend(child, &mut signals).await?;
     let newest = app.newest();
     serving.abort();
@@ -136,13 +137,19 @@ fn hear() -> Result<mpsc::UnboundedReceiver<Signal>, String> {
 }
 
 /// Starts the command on this thread, which lives as long as the process: see [`become_command`].
-fn start(command: &[OsString], variables: Vec<(String, String)>) -> Result<Child, String> {
+fn start(
+    command: &[OsString],
+    variables: Vec<(String, String)>,
+    files: Option<u64>,
+) -> Result<Child, String> {
     #[cfg(target_os = "linux")]
     let program = std::path::PathBuf::from("/proc/self/exe");
     #[cfg(not(target_os = "linux"))]
     let program = std::env::current_exe().map_err(|cause| cause.to_string())?;
     let mut starting = Command::new(program);
-    starting.arg(CHILD).arg(std::process::id().to_string()).args(command);
+    starting.arg(CHILD).arg(std::process::id().to_string());
+    // What it had without us: programs exist that count on a small number.
+    starting.arg(files.map_or_else(String::new, |files| files.to_string())).args(command);
     starting.envs(variables);
     starting.spawn().map_err(|cause| format!("the command can't be started: {cause}"))
 }
@@ -196,7 +203,8 @@ pub(crate) fn become_command() -> Option<ExitCode> {
     if words.next()? != CHILD {
         return None;
     }
-    let (parent, command) = (words.next()?, words.next()?);
+    let (parent, files, command) = (words.next()?, words.next()?, words.next()?);
+    open_files::set(files.to_str().and_then(|files| files.parse().ok()));
     #[cfg(target_os = "linux")]
     let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
     #[cfg(not(target_os = "linux"))]

@@ -18,6 +18,7 @@ mod heartbeat;
 mod licenses;
 mod man;
 mod memory;
+mod open_files;
 mod org_file;
 mod owner;
 mod ports;

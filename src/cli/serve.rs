@@ -24,6 +24,7 @@ use super::CommandResult;
 use super::greeting::greet;
 use super::heartbeat;
 use super::memory::data_of;
+use super::open_files;
 use super::ready::{self, Ready};
 use super::seed;
 use super::signals::{StopSignals, ignore_signals};
@@ -31,6 +32,7 @@ use super::signals::{StopSignals, ignore_signals};
 /// Serves until a signal comes, or the file can't be written any more.
 pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting>) -> CommandResult {
     let log = logging::start(config.log_format, config.log_level);
+    open_files::allow();
     for doubt in config::doubts(&config::names(&super::whole_command())) {
         tracing::warn!("{doubt}");
     }
@@ -41,9 +43,6 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     ready::forget(config.testing.ready_file.as_deref())?;
     // The port comes first: when it is taken, no file has been made.
     let listeners = listeners(&config, sockets).await?;
-    if config.testing.in_memory {
-        allow_files();
-    }
     let address = listeners.main.local_addr().map_err(|cause| cause.to_string())?;
     seed::prepare(&mut config)?;
     let (place, saving) = data_of(&mut config)?.open();
@@ -86,13 +85,6 @@ pub(super) async fn run(config: Config, sockets: ListenFd, settings: Vec<Setting
     saving.finish(&newest)?;
     tracing::info!("stopped");
     app.store.given_up().map_or(Ok(()), |cause| Err(cause.to_owned()))
-}
-
-/// Lets the process have as many open files as the system allows: each fork has a port of its own.
-fn allow_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Opens the data, if such a server may have it, with the clock that the settings want.

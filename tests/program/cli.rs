@@ -1,10 +1,11 @@
 //! The program as its operator meets it.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::support::{Serving, agent, ask, orgd, run};
+use crate::support::{Serving, agent, ask, orgd, run, with_open_files};
 use redb::TableDefinition;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -105,7 +106,7 @@ fn a_request_under_way_is_answered_before_the_end() {
     let (_folder, file) = place();
     let server = Serving::start(&file, &["--open-signup"]);
     let address = server.base.trim_start_matches("http://").to_owned();
-    let mut stream = std::net::TcpStream::connect(&address).expect("a connection");
+    let mut stream = TcpStream::connect(&address).expect("a connection");
     let head =
         "POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("a head");
@@ -591,4 +592,32 @@ fn the_log_has_a_line_for_each_request_as_text_or_as_json() {
             assert!(line.contains(wanted) && line.ends_with(&format!(" user={user}")), "{line}");
         }
     }
+}
+
+#[test]
+fn a_server_holds_more_connections_than_it_was_given_open_files() {
+    let (_folder, data) = place();
+    let own = orgd(&["serve", "--dev", "--listen", "127.0.0.1:0", "--data", shown(&data)]);
+    let server = Serving::of(&mut with_open_files(&own, "-S -n 256"));
+    let place = server.base.trim_start_matches("http://");
+    let ask = |stream: &mut TcpStream| {
+        stream
+            .write_all(format!("GET /_livez HTTP/1.1\r\nHost: {place}\r\n\r\n").as_bytes())
+            .expect("it reads");
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).expect("an answer");
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+    };
+    let mut held: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(place).expect("the server listens");
+            ask(&mut stream);
+            stream
+        })
+        .collect();
+    // None has made way for another.
+    let mut rest = [0; 4096];
+    let read = held[0].read(&mut rest).expect("the rest of the first answer");
+    assert!(read > 0);
+    ask(&mut held[0]);
 }

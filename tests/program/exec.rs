@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{agent, ask, orgd, run, until};
+use crate::support::{agent, ask, orgd, run, until, with_open_files};
 
 fn exec(flags: &[&str], command: &[&str]) -> Command {
     let mut words = vec!["exec"];
@@ -96,6 +96,16 @@ fn the_exit_code_is_the_commands() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(command), "{output:?}");
     }
     assert_eq!(run(&["exec"]).status.code(), Some(2), "a command is wanted");
+}
+
+#[test]
+fn the_server_has_more_open_files_than_the_command() {
+    let script = "ulimit -S -n; curl -s -o /dev/null -w '%{http_code}\n' -H 'Content-Type: application/json' -d '{}' \
+                  \"$ORGD_URL/_orgd/forks#[1-300]\" | sort | uniq -c";
+    let mut command = with_open_files(&exec(&[], &["sh", "-c", script]), "-S -n 256");
+    let output = command.stdin(Stdio::null()).output().expect("the program runs");
+    let words: Vec<&str> = str::from_utf8(&output.stdout).expect("text").split_whitespace().collect();
+    assert_eq!(words, ["256", "300", "201"], "{output:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{agent, ask, orgd, run, until};
+use crate::support::{agent, ask, orgd, run, until, with_open_files};
 use crate::test_server::{Ready, refusal};
 
 fn call(method: &str, url: &str, body: &Value) -> (u16, Value) {
@@ -120,6 +120,41 @@ fn nothing_is_left_of_forks_that_were_deleted_or_reset() {
         assert_eq!(post(&server, "/_orgd/reset", json!({})).0, 204);
     }
     until("the threads of what was are gone", || threads(&server) <= 4);
+}
+
+/// How many forks there can be.
+const FORKS_MAX: usize = 4096;
+
+#[test]
+fn the_last_fork_that_there_can_be_works_and_the_next_is_refused() {
+    // Each has a port, which is an open file, and the process takes as many as the system allows.
+    let server = Ready::of(&mut with_open_files(&orgd(&["serve", "--test"]), "-S -n 256"));
+    let agent = agent();
+    let url = server.text("url");
+    let make = || ask(&agent, "POST", &format!("{url}/_orgd/forks"), None, &json!({})).expect("an answer");
+    let all: Vec<String> = (0..FORKS_MAX)
+        .map(|_| {
+            let (status, made) = make();
+            assert_eq!(status, 201, "{made}");
+            made["url"].as_str().expect("an address").to_owned()
+        })
+        .collect();
+    let refused = make();
+    assert_eq!((refused.0, refused.1["code"].as_str()), (507, Some("insufficient_storage")));
+    assert_eq!(refused.1["detail"].as_str(), Some("There are 4096 forks: delete some."));
+    // More than may be open at once, from the first to the last; what is written in one is in no other.
+    let some: Vec<&String> = all.iter().step_by(16).chain(all.last()).collect();
+    for url in &some {
+        add_role(&server, url, "Here");
+    }
+    for url in &some {
+        assert_eq!(roles(&server, url), 1, "{url}");
+    }
+    assert_eq!(roles(&server, &all[1]), 0);
+    delete(&server, "f1");
+    assert_eq!(make().0, 201);
+    assert_eq!(make().0, 507);
+    assert_eq!(server.stop(), "");
 }
 
 /// The names of the roles, by the key that was shown.

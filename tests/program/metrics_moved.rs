@@ -16,7 +16,7 @@ use crate::full_disk;
 use crate::metrics::{get, numbers};
 use crate::receiver::{Receiver, SILENCE};
 use crate::smtp::{Manner, Smtp};
-use crate::support::{Serving, agent, ask, orgd, until};
+use crate::support::{Serving, agent, ask, orgd, until, with_open_files};
 
 const KEY: &str = "phx_for-the-test-of-metrics-only-0123456789";
 const PASSWORD: &str = "change-this-Passphrase";
@@ -176,16 +176,7 @@ const OPEN_FILES: usize = 48;
 /// The system gives no more sockets.
 fn sockets() -> BTreeSet<String> {
     let (_folder, data) = folder();
-    let own = serve(&data, &[]);
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n {OPEN_FILES} && exec \"$@\""), "sh"]);
-    command.arg(own.get_program()).args(own.get_args());
-    for (name, value) in own.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = with_open_files(&serve(&data, &[]), &format!("-n {OPEN_FILES}"));
     let watched = Watched::of(&mut command);
     let before = watched.numbers();
     let place = watched.server.base.trim_start_matches("http://").to_owned();

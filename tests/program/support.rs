@@ -21,6 +21,20 @@ pub fn orgd(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same command by a shell that has set a limit of open files: `-n 48`, `-S -n 256`.
+pub fn with_open_files(own: &Command, limit: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit {limit} && exec \"$@\""), "sh"]);
+    command.arg(own.get_program()).args(own.get_args());
+    for (name, value) in own.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 /// Runs the program to its end.
 pub fn run(arguments: &[&str]) -> Output {
     orgd(arguments).stdin(Stdio::null()).output().expect("the program runs")
