@@ -28,4 +28,4 @@ pub use compare::May;
 pub use document::{Document, Read, read, read_value};
 pub use fault::{Fault, Places};
 pub use http::RESOURCE;
-pub use seed::{Seeded, clock_of, placed, seed};
+pub use seed::{Seeded, clock_of, placed, seed, seed_more};

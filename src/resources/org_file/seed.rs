@@ -46,13 +46,40 @@ pub fn clock_of(text: &str) -> Result<Option<String>, String> {
 /// # Errors
 /// A sentence for each thing that is wrong, with its line.
 pub async fn seed(app: &Arc<App>, text: &str) -> Result<Seeded, String> {
+    make(app, text, From::Operator).await
+}
+
+/// The same on a server that runs: what is there stays, and what the file says of it is changed. Nobody who sends a file
+/// learns what variables and files of the machine hold, so no reference is followed.
+///
+/// # Errors
+/// The same, and what a server wants when it starts.
+pub async fn seed_more(app: &Arc<App>, text: &str) -> Result<Seeded, String> {
+    make(app, text, From::Request).await
+}
+
+/// Who gave a seed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    Operator,
+    Request,
+}
+
+async fn make(app: &Arc<App>, text: &str, from: From) -> Result<Seeded, String> {
     let read = document::read(&[text]).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(|fault| format!("seed: {fault}")).collect();
         lines.join("\n")
     })?;
     let mut value = read.value;
-    super::references::resolve(&mut value).map_err(|cause| format!("seed: {cause}"))?;
+    if from == From::Operator {
+        super::references::resolve(&mut value).map_err(|cause| format!("seed: {cause}"))?;
+    }
     let document = document::read_value(&value).map_err(|cause| sentence(&read.places, &cause))?;
+    if from == From::Request
+        && let Some((name, _)) = document.test_server.iter().next()
+    {
+        return Err(format!("seed: {name}: only a server that starts reads it"));
+    }
     let seeded = Seeded {
         organizations: document.organizations.len(),
         users: document.users.len(),

@@ -201,3 +201,50 @@ fn only_a_page_of_this_server_sends_its_forms() {
     let answer = anyone.send(Method::POST, "/_orgd/reset", "", &[form, ("origin", &own)]);
     assert_eq!(answer.status, 415);
 }
+
+#[test]
+fn a_seed_is_made_on_its_page_whole_or_not_at_all() {
+    let seed = |slug: &str| {
+        format!(
+            "orgd: 1\norganizations:\n  - slug: {slug}\n    name: Acme\n    members: [{{email: ada@example.com, level: owner}}]\n\
+             users: [{{email: ada@example.com, keys: [{{label: {slug}, value: phx_for_tests_only_{slug}, scopes: ['*']}}]}}]\n"
+        )
+    };
+    let file = Server::open(
+        orgd::store::Storage::Backend(Box::new(redb::backends::InMemoryBackend::new())),
+        |config| config.testing.test = true,
+    );
+    for server in [Server::controlled(|_| {}), file] {
+        let (org, anyone) = (server.org(), server.anyone());
+        shows(&anyone.page("/dev/data"), &["Seed", "Make what it says"]);
+        done(&send(&anyone, "/dev/data", &[("seed", &seed("acme"))]), "/dev/data");
+        let ada = anyone.holding("phx_for_tests_only_acme");
+        assert_eq!(ada.get("/api/organizations/acme/").json(200)["name"], "Acme");
+        org.owner.get(&org.at("")).json(200);
+        // The same once more changes nothing, and a second one comes beside the first.
+        done(&send(&anyone, "/dev/data", &[("seed", &seed("acme"))]), "/dev/data");
+        done(&send(&anyone, "/dev/data", &[("seed", &seed("globex"))]), "/dev/data");
+        let before = server.rows();
+        let wrong = [
+            (format!("{}clock: now\n", seed("other")), "only a server that starts"),
+            (format!("{}faults: []\n", seed("other")), "only a server that starts"),
+            (seed("other").replace("level: owner", "level: <king>"), "a level is wanted"),
+            (seed("other").replace("name: Acme", "nmae: Acme"), "there is no `nmae`"),
+            (
+                seed("other").replace("ada@example.com, level", "nobody@example.com, level"),
+                "a new organization needs",
+            ),
+            ("organizations: [".to_owned(), "this cannot be read"),
+            // What the machine holds is nobody's who sends a seed.
+            (seed("other").replace("phx_for_tests_only_other", "{file: /etc/hostname}"), "which is not set"),
+            (seed("other").replace("phx_for_tests_only_other", "{env: PATH}"), "which is not set"),
+        ];
+        for (text, words) in wrong {
+            let page = send(&anyone, "/dev/data", &[("seed", &text)]);
+            assert_eq!(page.status, 422, "{text}: {}", page.text());
+            shows(&page.text(), &[words]);
+            hides(&page.text(), &["<king>"]);
+            assert!(server.rows() == before, "{text} was refused, and changes something");
+        }
+    }
+}

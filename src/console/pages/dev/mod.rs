@@ -37,7 +37,7 @@ pub(in crate::console) fn routes() -> Vec<Route> {
         route("/dev/faults/", faults::list),
         form("/dev/faults/{id}/remove/", faults::remove),
         route("/dev/data/", data::show),
-        form("/dev/data/", data::keep),
+        form("/dev/data/", data::post),
         form("/dev/data/fork/", data::fork),
         form("/dev/data/reset/{name}/", data::reset),
         form("/dev/data/snapshots/{name}/delete/", data::delete_snapshot),
