@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the snippets of a page that are tests into files, each into one of its own, so that they can be run.
 
-    .ci/docs-snippets.py python|node|go PAGE FOLDER
+    .ci/docs-snippets.py python|testcontainers|node|go PAGE FOLDER
 """
 
 import pathlib
@@ -11,6 +11,7 @@ import sys
 LANGUAGES = {
     # The word after the fence, what a test of it holds, its file.
     "python": ("python", "def test_", "test_{}.py"),
+    "testcontainers": ("python", "DockerContainer(", "containers_{}.py"),
     "node": ("js", "test(", "docs_{}.{}.mjs"),
     "go": ("go", "func Test", "docs_{}_test.go"),
 }

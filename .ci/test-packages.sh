@@ -51,20 +51,24 @@ reported() {
 
 test_python() {
     local tools=$folder/python wheels=$folder/wheels
-    if [ ! -e "$folder/python.done" ]; then
+    if [ ! -e "$folder/python-and-containers.done" ]; then
         python3 -m venv "$tools"
-        if ! quietly pip.log "$tools/bin/pip" install --quiet 'hatchling>=1.26,<2' 'mypy>=1.18,<2' 'pytest>=8,<10' ||
+        if ! quietly pip.log "$tools/bin/pip" install --quiet 'hatchling>=1.26,<2' 'mypy>=1.18,<2' 'pytest>=8,<10' \
+            'testcontainers>=4.15,<5' ||
             ! quietly pip.log "$tools/bin/pip" download --quiet --dest "$wheels" 'pytest>=8,<10' 'pytest-xdist>=3.8,<4'; then
             skip "the wheel" "pip could not fetch what it needs, see $folder/log/pip.log"
             return
         fi
-        touch "$folder/python.done"
+        touch "$folder/python-and-containers.done"
     fi
     rm -rf "$folder/dist"
     (cd packages/python && WHEEL_PROGRAM=$program "$offline" "$tools/bin/python" -m hatchling build --target wheel --directory "$folder/dist")
     # Checked for the oldest Python that mypy still knows.
     quietly mypy.log "$tools/bin/python" -m mypy --strict --python-version 3.10 \
         --disable-error-code maybe-unrecognized-str-typeform packages/python/src/orgd
+    # There is no engine that could run it.
+    .ci/docs-snippets.py testcontainers docs/testing.md "$work/containers"
+    MYPYPATH=packages/python/src quietly containers.log "$tools/bin/python" -m mypy --strict "$work/containers"
 
     python3 -m venv "$work/python"
     quietly pip-offline.log "$offline" "$work/python/bin/pip" install --no-index --find-links "$folder/dist" orgd
