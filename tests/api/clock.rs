@@ -1,6 +1,7 @@
 //! The clock of a test server: it stands still, is set, and is advanced until nothing is due any more.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use orgd::clock::Time;
@@ -332,12 +333,30 @@ fn a_clock_that_jumps_removes_nothing_for_its_age() {
 fn connections_and_the_log_keep_the_time_of_the_machine() {
     let server = frozen(|config| config.header_seconds_max = 60 * 60);
     let owner = server.org().owner;
+    // One that is idle, and one in the middle of a head.
+    let open = || TcpStream::connect(server.address).expect("the server listens");
+    let (mut idle, mut slow) = (open(), open());
+    let send = |stream: &mut TcpStream, text: &str| stream.write_all(text.as_bytes()).expect("it is open");
+    let read = |stream: &mut TcpStream| {
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).expect("an answer");
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+    };
+    send(&mut idle, "HEAD /_livez HTTP/1.1\r\nHost: a\r\n\r\n");
+    read(&mut idle);
+    send(&mut slow, "HEAD /_livez HTTP/1.1\r\nHo");
     for _ in 0..3 {
         server.advance(30 * DAY);
         server.pass(Duration::from_secs(1));
         assert_eq!(server.anyone().get("/_livez").status, 200);
     }
     let _ = owner;
+    send(&mut slow, "st: a\r\n\r\n");
+    read(&mut slow);
+    let rest = idle.read(&mut [0; 4096]).expect("the rest of the first head");
+    assert!(rest > 0);
+    send(&mut idle, "HEAD /_livez HTTP/1.1\r\nHost: a\r\n\r\n");
+    read(&mut idle);
     assert!(server.app.task_results.all().values().all(|result| result.took < Duration::from_secs(3600)));
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -19,7 +20,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    fn of(command: &mut Command) -> Ready {
+    pub fn of(command: &mut Command) -> Ready {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let mut rest = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
@@ -214,6 +215,15 @@ fn a_file_with_predictable_secrets_is_never_an_ordinary_one_again() {
             assert!(said.contains("can only be served with --dev"), "{more:?} {said}");
         }
     }
+    // So does a clock that is moved later.
+    let (_folder, data) = folder_and_file();
+    let server = Serving::start(&data, &["--dev"]);
+    let url = format!("{}/_orgd/clock", server.base);
+    let moved = ask(&agent(), "POST", &url, None, &json!({"advance": "1h"})).expect("an answer");
+    assert_eq!(moved.0, 200, "{}", moved.1);
+    assert_eq!(server.stop(), Some(0));
+    let said = refusal(&mut orgd(&["serve", "--listen", "127.0.0.1:0", "--data", shown(&data)]));
+    assert!(said.contains("can only be served with --dev"), "{said}");
     // A later start makes it so as well, and no later one takes it back.
     let (_folder, data) = folder_and_file();
     for more in [&["--dev"][..], &["--dev", "--ids", "1"], &["--dev"]] {
@@ -524,6 +534,20 @@ fn a_development_file_is_seeded_once_and_has_the_same_key_again() {
     let second = serve();
     assert_eq!((second.text("api_key"), &second.line["seed"]), (key, &Value::Null), "after {seeded}");
     assert_eq!(second.get("/api/organizations/@current/").1["name"], "Acme");
+}
+
+#[test]
+fn a_server_whose_clock_stands_still_gives_up_on_whoever_sends_no_more() {
+    let server = Ready::test(&["--clock", "2026-01-01T00:00:00Z", "--drain-seconds-max", "1"]);
+    let place = server.text("url").replace("http://", "");
+    let mut stream = TcpStream::connect(&place).expect("the server listens");
+    let head = format!(
+        "POST /_orgd/faults HTTP/1.1\r\nHost: {place}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).expect("it reads");
+    // It is under way for as long as its body is awaited, which no clock would end that stands still.
+    assert_eq!(server.get("/_readyz").0, 200);
+    assert_eq!(server.stop(), "");
 }
 
 #[test]

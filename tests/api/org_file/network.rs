@@ -115,6 +115,9 @@ fn what_is_for_the_machine_is_not_for_the_network() {
     assert_eq!((plan["changes"].clone(), plan["notes"].as_array().map(Vec::len)), (json!([]), Some(2)));
     let plan = tried(with(json!({"members": [{"email": org.owner.email, "level": "member"}]}))).json(200);
     assert_eq!(plan["blocked"][0]["reason"], "whoever applies the file does not change their own level");
+    let file = with(json!({"members": []}));
+    let plan = key.post(TRY, json!({"file": file, "prune": ["members"]})).json(200);
+    assert_eq!(plan["blocked"][0]["reason"], "whoever applies the file is not removed by it");
     let verified = tried(with(json!({"domains": [{"domain": "d.example.com", "verified": true}]}))).json(200);
     assert!(verified["notes"][0].as_str().is_some_and(|note| note.contains("TXT record")), "{verified}");
 }

@@ -110,6 +110,21 @@ fn what_cannot_be_is_blocked_and_the_rest_waits() {
 }
 
 #[test]
+fn the_last_owner_is_not_removed_however_much_is() {
+    let server = Server::start();
+    server.seed(WHOLE).unwrap();
+    let prune = Options { prune: vec!["members".to_owned()], ..Options::default() };
+    let file = acme("    members: []\n");
+    let plan = server.plan_of(&file, prune.clone()).unwrap();
+    assert_eq!(plan.blocked[0].reason, "the last owner is not removed");
+    let before = server.rows();
+    server.apply(&file, prune.clone()).unwrap_err();
+    assert!(server.rows() == before);
+    let done = server.apply(&file, Options { skip_blocked: true, ..prune }).unwrap();
+    assert_eq!((done.summary.remove, done.summary.blocked), (2, 1), "{done:?}");
+}
+
+#[test]
 fn what_is_wrong_changes_nothing() {
     for (file, wanted) in [
         (
