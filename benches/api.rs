@@ -2,7 +2,7 @@
 //! redb, in the same run.
 //!
 //! `cargo bench --bench api` prints ratios; those of processor time per request are the steadiest. All but requests/s are
-//! the better the smaller they are.
+//! the better the smaller they are. `-- reads`, `writes`, `growth` or `log-ins` measures that part alone.
 
 #![expect(clippy::print_stdout, reason = "the figures are the product")]
 #![expect(unreachable_pub, reason = "everything here is of one crate")]
@@ -240,10 +240,20 @@ fn main() {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let size = std::fs::metadata(env!("CARGO_BIN_EXE_orgd")).map_or(0, |about| about.len());
     println!("orgd {}, {cores} cores, binary {:.1} MB", env!("CARGO_PKG_VERSION"), size as f64 / 1e6);
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
     runtime.block_on(async {
-        reads().await;
-        writes().await;
-        growth().await;
-        log_ins().await;
+        if wants("reads") {
+            reads().await;
+        }
+        if wants("writes") {
+            writes().await;
+        }
+        if wants("growth") {
+            growth().await;
+        }
+        if wants("log-ins") {
+            log_ins().await;
+        }
     });
 }

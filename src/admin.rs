@@ -75,7 +75,7 @@ async fn open_for(
     let (file, may_make_key) = match &place {
         Storage::File(path) => (Some(path.clone()), true),
         Storage::Untouched(path) => (Some(path.clone()), false),
-        Storage::Memory(_) | Storage::Backend(_) => (None, true),
+        Storage::Memory(_) | Storage::Backend(_) | Storage::Logged { .. } => (None, true),
     };
     let given = match (&config.exports.secret_key, &file) {
         (Some(text), _) => Some(Vault::of(text).map_err(|cause| format!("ORGD_SECRET_KEY: {cause}"))?),

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::Outcome;
+use crate::store::{log_beside, set_log_aside};
 
 /// The name of a file to be, and the turn in its folder. One process at a time writes into a folder.
 pub struct Place {
@@ -99,7 +100,9 @@ impl Place {
             return self
                 .judge(|_| Err(format!("{shown} has come to be there meanwhile: it is left as it is")));
         }
-        let renamed = fs::rename(&self.part, &self.path).and_then(|()| self.folder.sync_all());
+        let renamed = fs::rename(&self.part, &self.path);
+        // The log of the file that was there would not fit.
+        let renamed = renamed.and_then(|()| set_log_aside(&self.path)).and_then(|()| self.folder.sync_all());
         renamed.map_err(|cause| format!("cannot rename {} to {shown}: {cause}", self.part.display()))
     }
 
@@ -133,6 +136,12 @@ impl Place {
         let kept = with_ending(&self.path, ending);
         // A second name, so that the first one is never without a file; not all file systems have them.
         let linked = fs::hard_link(&self.path, &kept).or_else(|_| fs::rename(&self.path, &kept));
+        // What a crash has left in its log goes along.
+        let log = log_beside(&self.path);
+        let linked = linked.and_then(|()| match log.exists() {
+            true => fs::hard_link(&log, log_beside(&kept)).or_else(|_| fs::rename(&log, log_beside(&kept))),
+            false => Ok(()),
+        });
         let linked = linked.and_then(|()| self.folder.sync_all());
         linked
             .map_err(|cause| format!("cannot keep {} as {}: {cause}", self.path.display(), kept.display()))?;

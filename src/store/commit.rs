@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use redb::Database;
+use redb::{Database, Durability, WriteTransaction};
 use tokio::sync::mpsc;
 
 use super::file::DataFile;
+use super::migrate::{self, META};
 use super::snapshot::definition;
 use super::tx::Staged;
+use super::write_ahead::{Change, Missing, Position};
 use super::{Shared, StoreError};
 use crate::metrics;
 
@@ -37,6 +39,11 @@ impl Committer<'_> {
         loop {
             let batch = tokio::select! {
                 batch = self.batches.recv() => batch,
+                () = overdue(self.file.due()) => {
+                    let Err(failure) = self.file.catch_up() else { continue };
+                    self.shared.fail(&failure);
+                    if self.recover(0).await.is_none() { break } else { continue }
+                }
                 () = unreadable.unreadable.notified() => {
                     self.shared.fail(&StoreError::disk("a part of it could not be read"));
                     if self.recover(0).await.is_none() { break } else { continue }
@@ -82,24 +89,63 @@ impl Committer<'_> {
     }
 }
 
-/// Writes the changes in one durable transaction; a failure leaves none of them.
-pub(super) fn commit(database: &Database, batch: &Staged) -> Committed {
-    if batch.tables.is_empty() {
+/// Waits until a moment, or for ever.
+async fn overdue(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes the changes in one durable transaction, and notes where the file has come in its log; a failure leaves none of
+/// it.
+pub(super) fn commit(database: &Database, batch: &Staged, position: Option<Position>) -> Committed {
+    commit_with(database, &Missing::nothing(position), batch)
+}
+
+/// The same with what a log holds that the file does not, before the changes.
+pub(super) fn commit_with(database: &Database, missing: &Missing, batch: &Staged) -> Committed {
+    if missing.is_empty() && missing.position.is_none() && batch.tables.is_empty() {
         return Ok(());
     }
     let mut transaction = database.begin_write().map_err(StoreError::storage)?;
     // Two-phase commit with the allocator's state: the start after a crash takes milliseconds.
     transaction.set_quick_repair(true);
-    for (name, changes) in &batch.tables {
-        let mut table = transaction.open_table(definition(name)).map_err(StoreError::storage)?;
-        for (key, value) in changes {
-            match value {
-                Some(value) => {
-                    drop(table.insert(key.as_slice(), value.as_slice()).map_err(StoreError::storage)?)
-                }
-                None => drop(table.remove(key.as_slice()).map_err(StoreError::storage)?),
-            }
-        }
+    missing.each(|table, changes| put(&transaction, table, changes.iter().copied()))?;
+    put_all(&transaction, batch)?;
+    if let Some(position) = missing.position {
+        let (key, record) = migrate::log_row(position)?;
+        put(&transaction, META.info().name, std::iter::once((key.as_slice(), Some(record.as_slice()))))?;
     }
     transaction.commit().map_err(StoreError::storage)
+}
+
+/// Lets readers see the changes, which are durable elsewhere.
+pub(super) fn apply(database: &Database, batch: &Staged) -> Committed {
+    let mut transaction = database.begin_write().map_err(StoreError::storage)?;
+    transaction.set_durability(Durability::None).map_err(StoreError::storage)?;
+    put_all(&transaction, batch)?;
+    transaction.commit().map_err(StoreError::storage)
+}
+
+fn put_all(transaction: &WriteTransaction, batch: &Staged) -> Committed {
+    for (name, changes) in &batch.tables {
+        put(transaction, name, changes.iter().map(|(key, record)| (key.as_slice(), record.as_deref())))?;
+    }
+    Ok(())
+}
+
+fn put<'a>(
+    transaction: &WriteTransaction,
+    table: &str,
+    changes: impl Iterator<Item = Change<'a>>,
+) -> Committed {
+    let mut table = transaction.open_table(definition(table)).map_err(StoreError::storage)?;
+    for (key, record) in changes {
+        match record {
+            Some(record) => drop(table.insert(key, record).map_err(StoreError::storage)?),
+            None => drop(table.remove(key).map_err(StoreError::storage)?),
+        }
+    }
+    Ok(())
 }

@@ -24,6 +24,8 @@ const HEADER_BYTES: usize = 512;
 /// Bytes kept together in memory.
 const BLOCK: usize = 4096;
 
+/// Where bytes were written, and how many.
+type Span = (u64, usize);
 type LockRange = (Bound<u64>, Bound<u64>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -36,6 +38,7 @@ pub(super) struct Disk {
     base: Box<dyn StorageBackend>,
     locked: Mutex<HashSet<LockRange>>,
     good: Mutex<Good>,
+    unmarked: Mutex<Unmarked>,
     /// Told of reads that failed.
     pub(super) unreadable: Notify,
 }
@@ -53,9 +56,23 @@ struct Good {
     len: u64,
 }
 
+/// What readers see beside the last good commit, as far as it had to make room in memory: a new `Database` may write
+/// over it.
+#[derive(Default)]
+struct Unmarked {
+    notes: bool,
+    spans: Vec<Span>,
+}
+
 impl Disk {
     pub(super) fn new(base: Box<dyn StorageBackend>) -> Arc<Disk> {
-        Arc::new(Disk { base, locked: Mutex::default(), good: Mutex::default(), unreadable: Notify::new() })
+        Arc::new(Disk {
+            base,
+            locked: Mutex::default(),
+            good: Mutex::default(),
+            unmarked: Mutex::default(),
+            unreadable: Notify::new(),
+        })
     }
 
     /// The storage for one `Database`.
@@ -77,7 +94,13 @@ impl Disk {
         let mut header = vec![0; HEADER_BYTES.min(usize::try_from(len).unwrap_or(HEADER_BYTES))];
         self.base.read(0, &mut header)?;
         *lock(&self.good) = Good { header, len };
+        *lock(&self.unmarked) = Unmarked::default();
         Ok(())
+    }
+
+    /// Notes from now on where is written, or no more, up to the next good commit.
+    pub(super) fn note_writes(&self, notes: bool) {
+        lock(&self.unmarked).notes = notes;
     }
 
     /// Brings the file back to the commit that was noted last. No `Database` may be writing to it.
@@ -159,6 +182,13 @@ impl Mount {
         if !self.failed.load(Ordering::Acquire) {
             kept.len = self.disk.base.len()?;
             kept.cause = cause;
+            for (offset, bytes) in std::mem::take(&mut lock(&self.disk.unmarked).spans) {
+                let mut data = vec![0; bytes];
+                // What can't be read now could not be read later.
+                if self.read_below(offset, &mut data).is_ok() {
+                    self.put_kept(&mut kept, offset, &data)?;
+                }
+            }
             self.failed.store(true, Ordering::Release);
         }
         Ok(())
@@ -209,7 +239,10 @@ impl Mount {
     }
 
     fn write_kept(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut kept = lock(&self.kept);
+        self.put_kept(&mut lock(&self.kept), offset, data)
+    }
+
+    fn put_kept(&self, kept: &mut Kept, offset: u64, data: &[u8]) -> io::Result<()> {
         for (number, inside, span) in blocks(offset, data.len()) {
             let block = match kept.blocks.entry(number) {
                 std::collections::hash_map::Entry::Occupied(block) => block.into_mut(),
@@ -272,7 +305,11 @@ impl StorageBackend for Medium {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         if !self.0.on_disk(|base| base.write(offset, data))? {
-            self.0.write_kept(offset, data)?;
+            return self.0.write_kept(offset, data);
+        }
+        let mut unmarked = lock(&self.0.disk.unmarked);
+        if unmarked.notes {
+            unmarked.spans.push((offset, data.len()));
         }
         Ok(())
     }

@@ -1,19 +1,23 @@
-//! The open file below a store: a redb database on a disk that outlives it.
+//! The open file below a store: a redb database on a disk that outlives it, and its write-ahead log.
 
 use std::fs::{File, OpenOptions};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, StorageBackend};
 
 use super::cache::Cache;
-use super::commit::{Committed, commit};
+use super::commit::{Committed, apply, commit, commit_with};
 use super::disk::{Disk, Medium};
 use super::guard;
+use super::migrate;
 use super::snapshot::Snapshot;
 use super::table::TableInfo;
 use super::tx::Staged;
+use super::write_ahead::{self, Missing, Position, WriteAhead};
 use super::{Shared, Storage, StoreError};
 
 /// Runs what may meet damaged bytes.
@@ -26,6 +30,94 @@ pub(super) struct DataFile {
     medium: Medium,
     pub(super) disk: Arc<Disk>,
     cache_bytes: usize,
+    log: Option<Log>,
+}
+
+/// The log of a file that may have one.
+struct Log {
+    place: LogPlace,
+    /// What the file notes of it.
+    noted: Option<Position>,
+    /// Whether the first commit draws another salt: each opening has its own, so that copies of a file whose ways part
+    /// don't take each other's log.
+    is_of_before: bool,
+    /// `None` until the first commit, which begins it.
+    ahead: Option<WriteAhead>,
+}
+
+impl Log {
+    fn at(place: LogPlace, is_of_before: bool) -> Log {
+        Log { place, noted: None, is_of_before, ahead: None }
+    }
+
+    /// Where the file comes by a durable commit.
+    fn next(&self) -> Position {
+        match (&self.ahead, self.noted) {
+            (Some(ahead), _) => ahead.position(),
+            (None, Some(noted)) if !self.is_of_before => noted,
+            (None, noted) => Position::new(noted),
+        }
+    }
+
+    /// The file has all up to the position, durably: the log begins anew.
+    fn restart(&mut self, position: Position) -> io::Result<()> {
+        self.noted = Some(position);
+        self.is_of_before = false;
+        match &mut self.ahead {
+            Some(ahead) => ahead.restart(),
+            None => self.ahead = Some(WriteAhead::begin(self.place.make()?, position)?),
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+enum LogPlace {
+    /// Beside the data file.
+    Beside(PathBuf),
+    Storage(Arc<dyn StorageBackend>),
+}
+
+impl LogPlace {
+    /// What was left there; `None` where there is nothing.
+    fn found(&self) -> io::Result<Option<Arc<dyn StorageBackend>>> {
+        match self {
+            LogPlace::Storage(storage) => Ok(Some(Arc::clone(storage))),
+            LogPlace::Beside(path) => match OpenOptions::new().read(true).write(true).open(path) {
+                Ok(file) => Ok(Some(backend(file)?)),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(cause) => Err(cause),
+            },
+        }
+    }
+
+    /// Takes care that nothing of what was left there is found any more.
+    fn clear(&self) -> io::Result<()> {
+        self.found()?.map_or(Ok(()), |log| write_ahead::clear(&*log))
+    }
+
+    fn make(&self) -> io::Result<Arc<dyn StorageBackend>> {
+        match self {
+            LogPlace::Storage(storage) => Ok(Arc::clone(storage)),
+            LogPlace::Beside(path) => backend(create(path)?),
+        }
+    }
+
+    /// Nobody needs it any more, as the file has all.
+    fn remove(&self) {
+        if let LogPlace::Beside(path) = self {
+            // One that stays says nothing that the file does not have.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn backend(file: File) -> io::Result<Arc<dyn StorageBackend>> {
+    Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
+}
+
+fn of_log(cause: &io::Error) -> StoreError {
+    StoreError::disk(&format!("its write-ahead log: {cause}"))
 }
 
 impl DataFile {
@@ -39,27 +131,41 @@ impl DataFile {
         prepare: impl Fn(&Database, Option<&Path>) -> Result<(), StoreError>,
     ) -> Result<DataFile, StoreError> {
         let shown = place.to_string();
-        let (base, path, untouched) = match place {
-            Storage::File(path) => (open_file(&path)?, Some(path), false),
-            Storage::Untouched(path) => (open_file(&path)?, Some(path), true),
-            Storage::Memory(pages) => (Box::new(pages) as Box<dyn StorageBackend>, None, false),
-            Storage::Backend(base) => (base, None, false),
+        let (base, path, untouched, log) = match place {
+            Storage::File(path) => {
+                let base = open_file(&path)?;
+                let log = LogPlace::Beside(write_ahead::beside(&path));
+                (base, Some(path), false, Some(log))
+            }
+            Storage::Untouched(path) => {
+                let log = LogPlace::Beside(write_ahead::beside(&path));
+                (open_file(&path)?, Some(path), true, Some(log))
+            }
+            Storage::Memory(pages) => (Box::new(pages) as Box<dyn StorageBackend>, None, false, None),
+            Storage::Backend(base) => (base, None, false, None),
+            Storage::Logged { file, log } => (file, None, false, Some(LogPlace::Storage(log.into()))),
         };
         let disk = Disk::new(base);
-        let of_disk = |cause: std::io::Error| StoreError::record(format!("cannot use {shown}: {cause}"));
+        let of_disk = |cause: io::Error| StoreError::record(format!("cannot use {shown}: {cause}"));
         let medium = if untouched { disk.mount_untouched().map_err(of_disk)? } else { disk.mount() };
         let is_new = medium.len().map_err(of_disk)? == 0;
         if !is_new {
             disk.mark().map_err(of_disk)?;
         }
         let copied = path.as_deref().filter(|_| !untouched);
+        if let (Some(path), true) = (copied, is_new) {
+            write_ahead::set_aside(path).map_err(of_disk)?;
+        }
         let opened = guarded(|| {
-            let file = DataFile::on(&disk, medium, cache_bytes)?;
+            let mut file = DataFile::on(&disk, medium, cache_bytes)?;
+            file.log = log.map(|place| Log::at(place, true));
+            file.replay(None, &Staged::default())?;
             prepare(file.database()?, copied)?;
             file.medium.failure().map_or(Ok(()), |cause| Err(StoreError::disk(&cause)))?;
             Ok(file)
         });
         let opened = opened.and_then(|file| disk.mark().map(|()| file).map_err(of_disk));
+        let opened = opened.and_then(|file| file.ready(untouched));
         opened.map_err(|cause| {
             if !untouched && !cause.is_in_use() {
                 // Where even that fails, the file is found as a crash would have left it.
@@ -70,14 +176,66 @@ impl DataFile {
         })
     }
 
+    /// Writes to the file what its log has beyond it, up to `end`, and a batch, in one durable commit.
+    fn replay(&mut self, end: Option<u64>, batch: &Staged) -> Result<(), StoreError> {
+        let Some(log) = &self.log else { return commit(self.database()?, batch, None) };
+        let noted = migrate::log_position(self.database()?)?;
+        let missing = match log.place.found().map_err(|cause| of_log(&cause))? {
+            Some(found) => write_ahead::missing(&*found, noted, end)?,
+            None => Missing::nothing(noted),
+        };
+        let position = missing.position;
+        if !missing.is_empty() {
+            tracing::info!("the data file takes over what its write-ahead log has beyond it");
+        }
+        if !missing.is_empty() || !batch.tables.is_empty() {
+            commit_with(self.database()?, &missing, batch)?;
+        }
+        if let Some(log) = &mut self.log {
+            log.noted = position;
+        }
+        Ok(())
+    }
+
+    /// Takes over what the log of the file has that this is a copy of.
+    pub(super) fn take_over(&mut self, original: &Path) -> Result<(), StoreError> {
+        self.log = Some(Log::at(LogPlace::Beside(write_ahead::beside(original)), true));
+        let taken = guarded(|| self.replay(None, &Staged::default()));
+        self.log = None;
+        taken
+    }
+
+    /// The file has all of its log, which may begin anew. A file that is only looked at has none from now on.
+    fn ready(mut self, untouched: bool) -> Result<DataFile, StoreError> {
+        if untouched {
+            self.log = None;
+        }
+        if let Some(log) = &self.log {
+            log.place.clear().map_err(|cause| of_log(&cause))?;
+        }
+        Ok(self)
+    }
+
     /// Lets nothing of what is still to come reach the disk.
     pub(super) fn let_go(&self) -> Result<(), StoreError> {
+        if let Some(ahead) = self.log.as_ref().and_then(|log| log.ahead.as_ref()) {
+            ahead.let_go();
+        }
         self.medium.let_go().map_err(|cause| StoreError::disk(&cause.to_string()))
     }
 
-    /// Opens the file once more, on the same disk. This one must have been let go of.
-    pub(super) fn again(&self) -> Result<DataFile, StoreError> {
-        guarded(|| DataFile::on(&self.disk, self.disk.mount(), self.cache_bytes))
+    /// Opens the file once more, on the same disk, with all that was committed; and commits a batch, to see that it can.
+    /// This one must have been let go of.
+    pub(super) fn again(&self, batch: &Staged) -> Result<DataFile, StoreError> {
+        guarded(|| {
+            let mut file = DataFile::on(&self.disk, self.disk.mount(), self.cache_bytes)?;
+            let end = self.log.as_ref().and_then(|log| log.ahead.as_ref()).map(WriteAhead::end);
+            file.log = self.log.as_ref().map(|log| Log::at(log.place.clone(), log.is_of_before));
+            // A log that was not begun yet has nothing.
+            file.replay(end.or(Some(0)), batch)?;
+            file.succeeded()?;
+            Ok(file)
+        })
     }
 
     fn on(disk: &Arc<Disk>, medium: Medium, cache_bytes: usize) -> Result<DataFile, StoreError> {
@@ -87,20 +245,71 @@ impl DataFile {
             DatabaseError::DatabaseAlreadyOpen => StoreError::in_use(),
             cause => StoreError::storage(cause),
         })?;
-        Ok(DataFile { database: Some(database), medium, disk: Arc::clone(disk), cache_bytes })
+        Ok(DataFile { database: Some(database), medium, disk: Arc::clone(disk), cache_bytes, log: None })
     }
 
     pub(super) fn database(&self) -> Result<&Database, StoreError> {
         self.database.as_ref().ok_or_else(|| StoreError::record("the data file is closed".into()))
     }
 
-    /// Writes the changes in one durable transaction. After a failure only `again` leads on.
-    pub(super) fn commit(&self, batch: &Staged) -> Committed {
-        guarded(|| commit(self.database()?, batch))?;
+    /// Makes the changes durable, and lets readers see them. After a failure only `again` leads on.
+    pub(super) fn commit(&mut self, batch: &Staged) -> Committed {
+        if batch.tables.is_empty() || self.commit_to_log(batch)? {
+            Ok(())
+        } else {
+            self.commit_to_file(batch)
+        }
+    }
+
+    /// Whether the log has taken the batch. The file takes it beside, while the disk syncs.
+    fn commit_to_log(&mut self, batch: &Staged) -> Result<bool, StoreError> {
+        let DataFile { database: Some(database), log: Some(Log { ahead: Some(ahead), .. }), .. } = self
+        else {
+            return Ok(false);
+        };
+        let Some(syncing) = ahead.write(batch, Instant::now()).map_err(|cause| of_log(&cause))? else {
+            return Ok(false);
+        };
+        self.disk.note_writes(true);
+        let applied = guarded(|| apply(database, batch));
+        let synced = syncing.wait().map_err(|cause| of_log(&cause))?;
+        applied?;
+        self.medium.failure().map_or(Ok(()), |cause| Err(StoreError::disk(&cause)))?;
+        synced.keep();
+        Ok(true)
+    }
+
+    /// Commits durably to the file, with all that it lacks, and lets the log begin anew.
+    fn commit_to_file(&mut self, batch: &Staged) -> Committed {
+        let position = self.log.as_ref().map(Log::next);
+        self.disk.note_writes(false);
+        guarded(|| commit(self.database()?, batch, position))?;
+        self.succeeded()?;
+        if let (Some(log), Some(position)) = (&mut self.log, position)
+            && let Err(cause) = log.restart(position)
+        {
+            tracing::warn!(%cause, "no write-ahead log can be made beside the data file: each write waits for the file itself");
+            self.log = None;
+        }
+        Ok(())
+    }
+
+    /// What was written is the last good commit.
+    fn succeeded(&self) -> Committed {
         if let Some(cause) = self.medium.failure() {
             return Err(StoreError::disk(&cause));
         }
         self.disk.mark().map_err(|cause| StoreError::disk(&cause.to_string()))
+    }
+
+    /// When the file is to take over what its log has beyond it.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.log.as_ref()?.ahead.as_ref()?.due()
+    }
+
+    /// The file takes over what its log has beyond it.
+    pub(super) fn catch_up(&mut self) -> Committed {
+        if self.due().is_some() { self.commit_to_file(&Staged::default()) } else { Ok(()) }
     }
 
     pub(super) fn snapshot(&self, shared: &Shared, generation: u64) -> Result<Snapshot, StoreError> {
@@ -128,9 +337,13 @@ impl DataFile {
         }
     }
 
-    /// Closes the file for good.
+    /// Closes the file for good: it has everything then, unless it has failed.
     pub(super) fn close(mut self) {
+        let is_whole = self.catch_up().is_ok() && self.medium.failure().is_none();
         self.forget();
+        if let (Some(log), true) = (&self.log, is_whole) {
+            log.place.remove();
+        }
         self.disk.close();
     }
 
@@ -163,21 +376,24 @@ impl Drop for DataFile {
 
 fn open_file(path: &Path) -> Result<Box<dyn StorageBackend>, StoreError> {
     let shown = path.display();
+    let cannot = |cause: io::Error| StoreError::record(format!("cannot open {shown}: {cause}"));
+    let file = create(path).map_err(cannot)?;
+    let backend = FileBackend::new(file).map_err(|cause| cannot(io::Error::other(cause)))?;
+    Ok(Box::new(backend))
+}
+
+/// Opens a file that only its owner may read, and makes it where there is none.
+fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let is_new = !path.exists();
-    let cannot =
-        |what: &str, cause: std::io::Error| StoreError::record(format!("cannot {what} {shown}: {cause}"));
-    let file = options.open(path).map_err(|cause| cannot("open", cause))?;
+    let file = options.open(path)?;
     if is_new {
-        // The new name must outlive a power cut as well as the bytes before it.
+        // The new name must outlive a power cut as well as the bytes behind it.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = File::open(folder).and_then(|folder| folder.sync_all());
-        folder.map_err(|cause| cannot("secure", cause))?;
+        File::open(folder)?.sync_all()?;
     }
-    let backend = FileBackend::new(file);
-    let backend = backend.map_err(|cause| StoreError::record(format!("cannot open {shown}: {cause}")))?;
-    Ok(Box::new(backend))
+    Ok(file)
 }

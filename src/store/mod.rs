@@ -33,6 +33,9 @@ mod schema;
 mod snapshot;
 mod table;
 mod tx;
+mod write_ahead;
+#[cfg(test)]
+mod write_ahead_test;
 mod writer;
 
 use std::fmt;
@@ -61,6 +64,7 @@ pub use parent::{Parent, ParentNamed, ParentOf, ParentThrough};
 pub use rows::{ClosedFile, Header, Pinned, Rows, Step};
 pub use table::{AnyTable, Table, TableInfo, by_all_but_uuid, by_uuid};
 pub use tx::{Order, Tx, WriteTx};
+pub use write_ahead::{beside as log_beside, set_aside as set_log_aside};
 
 use crate::error::{Error, Result};
 use cache::Cache;
@@ -72,6 +76,9 @@ use writer::{Job, Write};
 
 /// How many writes may wait for the writer before callers have to wait to hand theirs over.
 const QUEUE_MAX: usize = 4096;
+
+/// Memory for pages while a copy takes over its original's log, in bytes.
+const COPY_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 /// What the storage itself could not do; never the caller's fault.
 #[derive(Debug)]
@@ -264,6 +271,8 @@ pub enum Storage {
     Memory(Pages),
     /// Any other redb storage, such as one that fails on purpose.
     Backend(Box<dyn StorageBackend>),
+    /// The same with one for its write-ahead log.
+    Logged { file: Box<dyn StorageBackend>, log: Box<dyn StorageBackend> },
 }
 
 impl fmt::Display for Storage {
@@ -271,7 +280,7 @@ impl fmt::Display for Storage {
         match self {
             Storage::File(path) | Storage::Untouched(path) => path.display().fmt(out),
             Storage::Memory(_) => out.write_str("the data in memory"),
-            Storage::Backend(_) => out.write_str("the storage"),
+            Storage::Backend(_) | Storage::Logged { .. } => out.write_str("the storage"),
         }
     }
 }
@@ -298,7 +307,13 @@ impl Storage {
         if bytes.is_empty() {
             return Err(StoreError::record(format!("{shown} is empty")));
         }
-        Ok(Storage::Memory(Frozen::of(&bytes).open()))
+        let pages = Frozen::of(&bytes).open();
+        if log_beside(path).exists() {
+            let copy = DataFile::open(Storage::Memory(pages.clone()), COPY_CACHE_BYTES, |_, _| Ok(()));
+            let taken = copy.and_then(|mut copy| copy.take_over(path).map(|()| copy.close()));
+            taken.map_err(|failure| failure.about(&shown, false))?;
+        }
+        Ok(Storage::Memory(pages))
     }
 }
 

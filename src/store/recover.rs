@@ -64,9 +64,7 @@ impl Committer<'_> {
         self.file.let_go()?;
         let DataFile { disk, .. } = &self.file;
         disk.restore().map_err(|cause| StoreError::disk(&cause.to_string()))?;
-        let file = self.file.again()?;
-        file.commit(&trial(Some(incompressible(trial_bytes))))?;
-        Ok(file)
+        self.file.again(&trial(Some(incompressible(trial_bytes))))
     }
 
     /// Waits, and refuses what the writer had sent before it knew.

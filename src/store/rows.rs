@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::{Contents, Digester};
 use super::file::DataFile;
 use super::guard::guarded;
-use super::migrate::{self, BACKUP_NOTE, META};
+use super::migrate::{self, is_note};
 use super::snapshot::{Bytes, Snapshot, definition};
 use super::tx::KeyBytes;
 use super::{Storage, Store, StoreError};
@@ -58,12 +58,6 @@ pub trait Rows {
     /// # Errors
     /// The rows can't be read any further.
     fn next(&mut self) -> Result<Step, StoreError>;
-}
-
-/// Whether the row is the note by which a backup knows its own digest, and no part of the state.
-pub(super) fn is_note(table: &str, key: &[u8]) -> bool {
-    use super::key::Key;
-    table == META.info().name && key == BACKUP_NOTE.to_owned().key_bytes()
 }
 
 /// Keeps a state from being overwritten.

@@ -19,10 +19,13 @@ use std::time::Instant;
 
 use redb::{Database, ReadableDatabase, TableHandle};
 
+use super::codec::encode;
 use super::commit::commit;
+use super::key::Key;
 use super::snapshot::{Snapshot, definition};
 use super::table::{Table, TableInfo};
 use super::tx::WriteTx;
+use super::write_ahead::Position;
 use super::{StoreError, Tx};
 pub use plan::{Plan, plan};
 
@@ -38,6 +41,8 @@ const SCHEMA_NUMBER: &str = "schema";
 const HARMLESS: &str = "harmless_tables";
 /// What a backup says of itself. It is no part of the state, and it is gone once a server has opened the file.
 pub(super) const BACKUP_NOTE: &str = "backup";
+/// How far the file has come in its write-ahead log: no part of the state either.
+const LOG: &str = "log";
 
 /// Brings a file from the schema before `to` up to `to`.
 struct Step {
@@ -181,6 +186,25 @@ fn meta(database: &Database) -> Result<Tx, StoreError> {
     Ok(Tx::of(Arc::new(Snapshot::take(database, [META.info().name].into_iter(), 0, Arc::default())?)))
 }
 
+/// Whether a row is about the file, and no part of the state.
+pub(super) fn is_note(table: &str, key: &[u8]) -> bool {
+    let is = |note: &str| key == note.to_owned().key_bytes();
+    table == META.info().name && (is(BACKUP_NOTE) || is(LOG))
+}
+
+/// How far the file has come in its write-ahead log, where it notes that.
+pub(super) fn log_position(database: &Database) -> Result<Option<Position>, StoreError> {
+    if !present_tables(database)?.contains(META.info().name) {
+        return Ok(None);
+    }
+    Ok(meta(database)?.get(&META, &LOG.to_owned())?.and_then(|text| Position::read(&text)))
+}
+
+/// The row of `META` that notes it.
+pub(super) fn log_row(position: Position) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    Ok((LOG.to_owned().key_bytes(), encode(&position.text())?))
+}
+
 /// The schema of a file, and what it says of itself where it is a backup.
 pub(super) fn identify(database: &Database) -> Result<(u32, Option<String>), StoreError> {
     let schema = schema_of(database, &present_tables(database)?)?;
@@ -224,7 +248,7 @@ fn change(
     let tx = WriteTx::new(Arc::new(Snapshot::take(database, names, 0, Arc::default())?), Arc::default());
     work(&tx)?;
     tx.end_write(true);
-    commit(database, &tx.take_batch())
+    commit(database, &tx.take_batch(), None)
 }
 
 #[cfg(test)]
