@@ -31,6 +31,7 @@ use crate::task_results::TaskResults;
 use crate::test_server::TestServer;
 use crate::turns::Turns;
 use crate::vault::Vault;
+use crate::yielding_thread::Crew;
 pub use about::Tag;
 use forks::ForkOf;
 use once::Once;
@@ -92,7 +93,8 @@ pub struct App {
     pub test_server: Option<Arc<TestServer>>,
     /// Who keeps it, where it is one of several servers in one process.
     pub forks: OnceLock<ForkOf>,
-    parse_permits: Arc<Semaphore>,
+    /// Reads what is large.
+    readers: Arc<Crew>,
 }
 
 impl App {
@@ -128,7 +130,7 @@ impl App {
             traffic: OnceLock::new(),
             once: Once::default(),
             forks: OnceLock::new(),
-            parse_permits: Arc::new(Semaphore::new((cores / 2).max(1))),
+            readers: Arc::new(Crew::new("reader", (cores / 2).max(1))),
         }
     }
 
@@ -161,7 +163,7 @@ impl App {
             traffic: self.traffic.clone(),
             once: Once::default(),
             forks: OnceLock::new(),
-            parse_permits: Arc::clone(&self.parse_permits),
+            readers: Arc::clone(&self.readers),
         }
     }
 
@@ -255,23 +257,14 @@ impl App {
         })
     }
 
-    /// Runs work of a few milliseconds, such as reading a large body, off the threads that answer, a few
-    /// at a time. It never waits for slow work.
+    /// Runs work of a few milliseconds, such as reading a large body, off the threads that answer, which go before it, a
+    /// few at a time. It never waits for slow work.
     pub async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        with_permit(&self.parse_permits, work).await
+        self.readers.run(work).await.map_err(|cause| Error::failed("work beside the requests ended", cause))
     }
-}
-
-async fn with_permit<T: Send + 'static>(
-    permits: &Semaphore,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    let closing = |_| Error::Unavailable("The server is shutting down.".into());
-    let _permit = permits.acquire().await.map_err(closing)?;
-    run_on_thread(work).await
 }
 
 async fn run_on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
