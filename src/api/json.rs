@@ -9,6 +9,8 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub values: usize,
+    /// Of these, commas that lie in no list and no object.
+    pub outer_commas: usize,
     names: usize,
     bytes: usize,
     /// Whether any number has an exponent, and so may be larger than programs can hold.
@@ -18,14 +20,20 @@ pub struct Counts {
 impl Counts {
     pub fn of(text: &[u8]) -> Counts {
         let mut counts = Counts { bytes: text.len(), ..Counts::default() };
-        let (mut in_string, mut escaped, mut before) = (false, false, 0);
-        for byte in text {
+        let (mut depth, mut before) = (0_usize, 0);
+        let mut bytes = text.iter();
+        while let Some(byte) = bytes.next() {
             match byte {
-                _ if escaped => escaped = false,
-                b'\\' if in_string => escaped = true,
-                b'"' => in_string = !in_string,
-                _ if in_string => {}
-                b',' | b'[' | b'{' => counts.values += 1,
+                b'"' => skip_string(&mut bytes),
+                b',' => {
+                    counts.values += 1;
+                    counts.outer_commas += usize::from(depth == 0);
+                }
+                b'[' | b'{' => {
+                    counts.values += 1;
+                    depth += 1;
+                }
+                b']' | b'}' => depth = depth.saturating_sub(1),
                 b':' => counts.names += 1,
                 b'e' | b'E' => counts.has_exponents |= before == b'.' || u8::is_ascii_digit(&before),
                 _ => {}
@@ -41,6 +49,17 @@ impl Counts {
         const VALUE_BYTES: usize = 2 * size_of::<Value>() + 16;
         const NAME_BYTES: usize = 2 * size_of::<(usize, String)>() + 48;
         self.bytes + self.values * VALUE_BYTES + self.names * NAME_BYTES
+    }
+}
+
+/// Goes on behind the end of a string.
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => break,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
     }
 }
 
@@ -284,6 +303,8 @@ mod tests {
     fn what_is_in_strings_does_not_count() {
         let counts = Counts::of(br#"{"a,[{": [1, 2e3], "b\",": "1e5"}"#);
         assert_eq!((counts.values, counts.names, counts.has_exponents), (4, 2, true));
+        let outer = |text: &[u8]| Counts::of(text).outer_commas;
+        assert_eq!((outer(br#"{"a": [1, 2], "b": 3} , [4, 5],"6,7""#), outer(b"1")), (2, 0));
         assert!(!Counts::of(br#"[true, false, "1e400", null]"#).has_exponents);
     }
 

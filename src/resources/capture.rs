@@ -7,6 +7,7 @@
 
 mod event;
 mod keep;
+mod object;
 mod request;
 mod skew;
 mod unpack;
@@ -238,7 +239,7 @@ async fn keep(app: &Arc<App>, request: Request, ip: Option<Arc<str>>) -> Result<
     let mut from = Some(request.start());
     while let Some(start) = from {
         let (read, ip) = (Arc::clone(&request), ip.clone());
-        let piece = beside(app, request.is_small(), move || read.piece(start, ip.as_deref())).await?;
+        let piece = beside(app, request.is_ready(), move || read.piece(start, ip.as_deref())).await?;
         let piece = match piece {
             Ok(piece) => piece,
             Err(refusal) => return Ok(Err(refusal)),

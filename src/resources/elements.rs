@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 /// Takes the chain out of the properties: as text from newer senders, as a list of elements from older ones.
-pub(super) fn take_chain(properties: &mut Map<String, Value>) -> String {
-    let text = properties.shift_remove("$elements_chain");
-    let list = properties.shift_remove("$elements");
+pub(super) fn take_chain(mut take: impl FnMut(&str) -> Option<Value>) -> String {
+    let text = take("$elements_chain");
+    let list = take("$elements");
     match (text, list) {
         (Some(Value::String(chain)), _) => chain,
         (_, Some(Value::Array(elements))) => {
@@ -68,7 +68,7 @@ mod tests {
 
     fn taken(properties: Value) -> (String, Value) {
         let Value::Object(mut properties) = properties else { panic!("an object is needed") };
-        (take_chain(&mut properties), Value::Object(properties))
+        (take_chain(|name| properties.shift_remove(name)), Value::Object(properties))
     }
 
     #[test]

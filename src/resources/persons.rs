@@ -79,11 +79,11 @@ pub struct Update {
 
 impl Update {
     /// What an event of this name says with its properties.
-    pub fn of(event: &str, properties: &Map<String, Value>) -> Update {
-        let json = |name: &str| properties.get(name).map(Json::of);
-        let text = |name: &str| properties.get(name).and_then(as_id);
+    pub fn of(event: &str, property: impl Fn(&str) -> Option<Value>) -> Update {
+        let json = |name: &str| property(name).as_ref().map(Json::of);
+        let text = |name: &str| property(name).and_then(as_id);
         Update {
-            unprofiled: properties.get("$process_person_profile") == Some(&Value::Bool(false)),
+            unprofiled: property("$process_person_profile") == Some(Value::Bool(false)),
             other: match event {
                 "$identify" => text("$anon_distinct_id"),
                 "$create_alias" | "$merge_dangerously" => text("alias"),
@@ -97,10 +97,10 @@ impl Update {
 }
 
 /// An id that is a number or a boolean is meant as its text; nothing is none.
-fn as_id(value: &Value) -> Option<String> {
+fn as_id(value: Value) -> Option<String> {
     match value {
         Value::Null => None,
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text),
         other => Some(other.to_string()),
     }
 }

@@ -58,6 +58,16 @@ impl Json {
         Json(serde_json::to_string(value).unwrap_or_else(|_| "null".into()))
     }
 
+    /// Adds a text at the end of an object that has none of this name.
+    pub fn push(&mut self, name: &str, text: &str) {
+        if self.0.ends_with('}') {
+            self.0.pop();
+            let comma = if self.0.len() > 1 { "," } else { "" };
+            self.0 +=
+                &format!("{comma}{}:{}}}", serde_json::Value::from(name), serde_json::Value::from(text));
+        }
+    }
+
     /// The text.
     pub fn text(&self) -> &str {
         &self.0

@@ -94,8 +94,8 @@ pub(super) fn outline(bytes: Bytes, clock: SenderClock, piece_bytes: usize) -> O
 }
 
 /// What events take beside their text: first as a value with the text that it becomes, then as copies of that.
-pub(super) fn cost_of(text: &[u8]) -> usize {
-    (Counts::of(text).parsed_bytes() + text.len()).max(EVENT_COPIES * text.len())
+pub(super) fn cost_of(text: &[u8], counts: Counts) -> usize {
+    (counts.parsed_bytes() + text.len()).max(EVENT_COPIES * text.len())
 }
 
 /// The text of a JSON string.
@@ -113,20 +113,18 @@ impl Outline {
     }
 
     fn cost(&self) -> Outcome<usize> {
-        let (mut largest, mut count) = (0, 0);
-        let mut items = self.items_from(self.items.start);
-        while let Some(text) = items.next()? {
-            count += 1;
-            if !self.is_one_piece() {
-                largest = largest.max(cost_of(text.as_bytes()));
-            }
-        }
-        if count == 0 {
+        let text = &self.bytes[self.items.clone()];
+        if text.iter().all(u8::is_ascii_whitespace) {
             return Err(NO_EVENT);
         }
         if self.is_one_piece() {
-            let text = &self.bytes[self.items.clone()];
-            return Ok(cost_of(text) + count * EVENT_BYTES);
+            let counts = Counts::of(text);
+            return Ok(cost_of(text, counts) + (counts.outer_commas + 1) * EVENT_BYTES);
+        }
+        let mut largest = 0;
+        let mut items = self.items_from(self.items.start);
+        while let Some(text) = items.next()? {
+            largest = largest.max(cost_of(text.as_bytes(), Counts::of(text.as_bytes())));
         }
         Ok(largest + self.piece_bytes)
     }
@@ -166,9 +164,9 @@ impl Outline {
 }
 
 impl Request {
-    /// Whether it is read in no time.
-    pub(super) fn is_small(&self) -> bool {
-        self.outline.items.len() <= super::AT_ONCE_BYTES_MAX
+    /// Whether its pieces take no time: it is small, or it is one piece, which was read when it was checked.
+    pub(super) fn is_ready(&self) -> bool {
+        self.outline.is_one_piece() || self.outline.items.len() <= super::AT_ONCE_BYTES_MAX
     }
 
     /// Whether the sender moves events from elsewhere.
@@ -458,6 +456,9 @@ mod tests {
         let (one, ten) = (format!("[{event}]"), format!("[{}]", [event; 10].join(",")));
         assert!(cost(&ten, usize::MAX) > 9 * cost(&one, usize::MAX) / 2);
         assert!(cost(&ten, 100) < cost(&one, usize::MAX) + 100, "one event at a time is in memory");
-        assert!(cost(&one, usize::MAX) > event.len() * EVENT_COPIES && cost_of(&[b'x'; 1000]) == 4000);
+        assert!(
+            cost(&one, usize::MAX) > event.len() * EVENT_COPIES
+                && cost_of(&[b'x'; 1000], Counts::of(&[b'x'; 1000])) == 4000
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! When an event happened, by a sender whose clock may be wrong.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::object::Object;
 use crate::api::Call;
 use crate::clock::{SECOND_MICROS, Time};
 
@@ -47,12 +48,12 @@ impl SenderClock {
     }
 
     /// When the event happened.
-    pub(super) fn when(&self, event: &Map<String, Value>, properties: &Map<String, Value>) -> When {
+    pub(super) fn when(&self, event: &Object<'_>, properties: &Object<'_>) -> When {
         let named = event.get("timestamp").filter(|value| !value.is_null() && *value != "");
-        let said = named.and_then(read);
-        let is_exact = properties.get("$ignore_sent_at").is_some_and(is_true);
-        let sent_at = self.batch_sent_at.or_else(|| read(event.get("sent_at")?)).or(self.query_sent_at);
-        let time = match (said, event.get("offset").and_then(Value::as_i64)) {
+        let said = named.as_ref().and_then(read);
+        let is_exact = properties.get("$ignore_sent_at").is_some_and(|value| is_true(&value));
+        let sent_at = self.batch_sent_at.or_else(|| read(&event.get("sent_at")?)).or(self.query_sent_at);
+        let time = match (said, event.get("offset").and_then(|offset| offset.as_i64())) {
             (Some(said), _) => match sent_at.filter(|_| !is_exact) {
                 Some(sent_at) => shifted(said, sent_at, self.now),
                 None => said,
@@ -119,9 +120,10 @@ mod tests {
     const NOW: Time = Time(1_700_000_000_000_000);
 
     fn when(clock: SenderClock, event: Value) -> When {
-        let none = Map::new();
-        let event = event.as_object().unwrap();
-        clock.when(event, event.get("properties").and_then(Value::as_object).unwrap_or(&none))
+        let text = event.to_string();
+        let mut event = Object::read(&text).unwrap_or_else(|_| event.as_object().unwrap().clone().into());
+        let properties = event.take_object("properties").unwrap();
+        clock.when(&event, &properties)
     }
 
     #[test]

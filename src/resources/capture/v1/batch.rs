@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::event::{self, Sender};
 use super::{Checked, Fate, Verdict, rejection};
+use crate::api::json::Counts;
 use crate::clock::Time;
 use crate::resources::capture::request::{EVENT_BYTES, Items, cost_of};
 use crate::resources::capture::{Outcome, Refusal};
@@ -78,7 +79,7 @@ pub(super) fn outline(bytes: Bytes, piece_bytes: usize) -> Outcome<Outline> {
     let mut items = outline.items_from(outline.items.start);
     let mut count = 0;
     while let Some(text) = items.next()? {
-        largest = largest.max(cost_of(text.as_bytes()));
+        largest = largest.max(cost_of(text.as_bytes(), Counts::of(text.as_bytes())));
         count += 1;
     }
     outline.count = count;

@@ -1,16 +1,19 @@
 //! One event of a batch. What is wrong with it drops it, and nothing else.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{REQUEST_TIMESTAMP, SDK_INFO};
 use crate::api::Call;
 use crate::clock::{Time, iso8601};
 use crate::resources::capture::REQUEST_BYTES_MAX;
-use crate::resources::capture::event::{self, Checked};
+use crate::resources::capture::event::{self, Checked, IP};
+use crate::resources::capture::object::Object;
 use crate::resources::capture::skew;
 use crate::resources::elements;
 use crate::resources::events::CapturedEvent;
+use crate::resources::persons::Update;
+use crate::store::Json;
 
 const NAME_BYTES_MAX: usize = 200;
 const SDK_INFO_BYTES_MAX: usize = 200;
@@ -74,14 +77,10 @@ pub(super) fn read(
     let name = named(item.remove("event"), "missing_event_name", "event_name_too_long")?;
     let distinct_id = named(item.remove("distinct_id"), "missing_distinct_id", "distinct_id_too_large")?;
     let distinct_id = distinct_id.trim().to_owned();
-    let said = item.get("timestamp").and_then(Value::as_str).and_then(iso8601::read);
+    let said = item.text("timestamp").as_deref().and_then(iso8601::read);
     let said = said.filter(|read| read.has_offset).ok_or("invalid_event_timestamp")?.time;
     let options = Options::of(item.remove("options"))?;
-    let mut properties = match item.remove("properties") {
-        None | Some(Value::Null) => Map::new(),
-        Some(Value::Object(properties)) => properties,
-        Some(_) => return Err("malformed_event_properties"),
-    };
+    let mut properties = item.take_object("properties").ok_or("malformed_event_properties")?;
     let time = match sender.sent_at.filter(|_| options.disable_skew_correction != Some(true)) {
         Some(sent_at) => skew::shifted(said, sent_at, sender.now),
         None => said,
@@ -89,20 +88,21 @@ pub(super) fn read(
     let is_shared = SHARED_BY_MISTAKE.contains(&distinct_id.to_lowercase().as_str());
     put_back(&mut properties, item, options, sender);
     let elements_chain = match name.as_str() {
-        "$autocapture" => elements::take_chain(&mut properties),
+        "$autocapture" => elements::take_chain(|name| properties.remove(name)),
         _ => String::new(),
     };
-    let checked = Checked {
+    let mut person = Update::of(&name, |name| properties.get(name));
+    person.unprofiled |= is_shared;
+    let sent = CapturedEvent {
         uuid: Some(uuid),
         event: name,
         distinct_id,
         timestamp: skew::kept(time, sender.now),
-        properties,
+        properties: Json::of(&properties),
         elements_chain,
-        is_personless: is_shared,
-        token: None,
-        has_unreadable_time: false,
+        person,
     };
+    let checked = Checked { sent, has_ip: properties.has(IP), token: None, has_unreadable_time: false };
     Ok((checked.sent(sender.ip.as_deref()), is_shared.then_some("person_processing_disabled")))
 }
 
@@ -121,15 +121,10 @@ fn named(
 }
 
 /// Properties that the protocol carries beside the properties.
-fn put_back(
-    properties: &mut Map<String, Value>,
-    mut item: Map<String, Value>,
-    options: Options,
-    sender: &Sender,
-) {
-    let mut put = |name: &str, value: Option<Value>| {
+fn put_back(properties: &mut Object<'_>, mut item: Object<'_>, options: Options, sender: &Sender) {
+    let mut put = |name: &'static str, value: Option<Value>| {
         if let Some(value) = value {
-            properties.insert(name.to_owned(), value);
+            properties.put(name, value);
         }
     };
     let mut text = |name: &str| item.remove(name).filter(Value::is_string);
@@ -140,8 +135,11 @@ fn put_back(
     put("$product_tour_id", options.product_tour_id.map(Value::from));
     put("$process_person_profile", options.process_person_profile.map(Value::from));
     if let Some((name, version)) = &sender.sdk {
-        properties.entry("$lib").or_insert_with(|| name.as_str().into());
-        properties.entry("$lib_version").or_insert_with(|| version.as_str().into());
+        for (property, said) in [("$lib", name), ("$lib_version", version)] {
+            if !properties.has(property) {
+                properties.put(property, said.as_str().into());
+            }
+        }
     }
 }
 
