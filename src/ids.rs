@@ -34,6 +34,9 @@ macro_rules! ids {
             fn read(from: &mut &[u8]) -> Option<Self> {
                 <$inner>::read(from).map($name)
             }
+            fn size(&self) -> usize {
+                self.0.size()
+            }
         }
     )+};
 }

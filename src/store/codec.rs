@@ -2,6 +2,8 @@
 //! that a compatible successor can take its place.
 
 use bincode::config::{self, Config};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -18,9 +20,25 @@ fn layout() -> impl Config {
 pub trait Record: Serialize + DeserializeOwned {}
 impl<T: Serialize + DeserializeOwned> Record for T {}
 
+/// Where records are written. Most of what is written is one byte: what has no value, or is short.
+struct Out<'a>(&'a mut Vec<u8>);
+
+impl Writer for Out<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match bytes {
+            [byte] => self.0.push(*byte),
+            bytes => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+}
+
 /// A record's bytes.
 pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::new();
+    // Most are rows of indexes: nothing, a number or an identifier.
+    const SMALL_BYTES: usize = 24;
+    let mut bytes = Vec::with_capacity(SMALL_BYTES);
     encode_into(record, &mut bytes)?;
     Ok(bytes)
 }
@@ -29,7 +47,7 @@ pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
 pub(super) fn encode_into<R: Record>(record: &R, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
     bytes.clear();
     bytes.push(ENCODING);
-    bincode::serde::encode_into_std_write(record, bytes, layout())
+    bincode::serde::encode_into_writer(record, Out(bytes), layout())
         .map_err(|cause| StoreError::record(format!("a record could not be written: {cause}")))?;
     Ok(())
 }

@@ -11,9 +11,11 @@ pub trait Key: Sized {
     fn write(&self, out: &mut Vec<u8>);
     /// `None` where the bytes are not such a key; the rest of the bytes stays in `from`.
     fn read(from: &mut &[u8]) -> Option<Self>;
+    /// How many bytes `write` adds, or a few less.
+    fn size(&self) -> usize;
 
     fn key_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(40);
+        let mut out = Vec::with_capacity(self.size());
         self.write(&mut out);
         out
     }
@@ -32,6 +34,9 @@ impl Key for Uuid {
     fn read(from: &mut &[u8]) -> Option<Self> {
         take(from).map(Uuid::from_bytes)
     }
+    fn size(&self) -> usize {
+        size_of::<Uuid>()
+    }
 }
 
 impl<const N: usize> Key for [u8; N] {
@@ -40,6 +45,9 @@ impl<const N: usize> Key for [u8; N] {
     }
     fn read(from: &mut &[u8]) -> Option<Self> {
         take(from)
+    }
+    fn size(&self) -> usize {
+        N
     }
 }
 
@@ -51,6 +59,9 @@ impl Key for Time {
     fn read(from: &mut &[u8]) -> Option<Self> {
         take(from).map(|bytes| Time((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed()))
     }
+    fn size(&self) -> usize {
+        size_of::<u64>()
+    }
 }
 
 impl Key for u32 {
@@ -60,17 +71,25 @@ impl Key for u32 {
     fn read(from: &mut &[u8]) -> Option<Self> {
         take(from).map(u32::from_be_bytes)
     }
+    fn size(&self) -> usize {
+        size_of::<u32>()
+    }
 }
 
 /// A string ends with two zero bytes, and a zero byte inside is followed by 0xff, so that a string
 /// sorts before every longer one that begins with it.
 impl Key for String {
     fn write(&self, out: &mut Vec<u8>) {
-        for byte in self.as_bytes().iter().copied() {
-            out.push(byte);
-            if byte == 0 {
-                out.push(0xff);
+        let bytes = self.as_bytes();
+        if bytes.contains(&0) {
+            for part in bytes.split_inclusive(|byte| *byte == 0) {
+                out.extend_from_slice(part);
+                if part.ends_with(&[0]) {
+                    out.push(0xff);
+                }
             }
+        } else {
+            out.extend_from_slice(bytes);
         }
         out.extend_from_slice(&[0, 0]);
     }
@@ -83,6 +102,9 @@ impl Key for String {
             }
         }
     }
+    fn size(&self) -> usize {
+        self.len() + 2
+    }
 }
 
 impl<A: Key, B: Key> Key for (A, B) {
@@ -92,6 +114,9 @@ impl<A: Key, B: Key> Key for (A, B) {
     }
     fn read(from: &mut &[u8]) -> Option<Self> {
         Some((A::read(from)?, B::read(from)?))
+    }
+    fn size(&self) -> usize {
+        self.0.size() + self.1.size()
     }
 }
 
@@ -103,6 +128,9 @@ impl<A: Key, B: Key, C: Key> Key for (A, B, C) {
     }
     fn read(from: &mut &[u8]) -> Option<Self> {
         Some((A::read(from)?, B::read(from)?, C::read(from)?))
+    }
+    fn size(&self) -> usize {
+        self.0.size() + self.1.size() + self.2.size()
     }
 }
 

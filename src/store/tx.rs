@@ -63,6 +63,12 @@ impl Staged {
         first.filter(|(key, _)| key.starts_with(front))
     }
 
+    /// Whether the last changed key of the table stands at this front or behind it.
+    fn reaches(&self, table: &'static str, front: &[u8]) -> bool {
+        let last = self.tables.get(table).and_then(Changes::last_key_value);
+        last.is_some_and(|(last, _)| last.as_slice() >= front)
+    }
+
     /// What keys and records take, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let rows = self.tables.values().flatten();
@@ -226,6 +232,13 @@ impl Tx {
         let is_beyond = last.as_deref().is_none_or(|last| last < front);
         last_keys.insert(table, last);
         Ok(is_beyond)
+    }
+
+    /// Whether the front lies behind all keys of the table, those that are staged among them: nothing is stored under it,
+    /// nor counted.
+    fn is_new(&self, table: &'static str, front: &[u8]) -> Result<bool, StoreError> {
+        let is_staged = self.layers.borrow().ascending().any(|layer| layer.reaches(table, front));
+        Ok(!is_staged && self.is_beyond(table, front)?)
     }
 
     /// What the counter of a front says, if there is one.
@@ -750,7 +763,14 @@ impl WriteTx {
     ) -> Result<(), StoreError> {
         if let Some(group) = info.group {
             let front = &key[..group(&key).min(key.len())];
-            let others = match self.tx.counter(info.name, front)? {
+            let counted = if self.tx.is_new(info.name, front)? {
+                Some(0)
+            } else {
+                self.tx.counter(info.name, front)?
+            };
+            let others = match counted {
+                // No rows, no counter.
+                Some(0) => None,
                 Some(_) if self.tx.has_bytes(info.name, &key)? => None,
                 Some(rows) => Some(rows),
                 None => self.tx.any_under(info.name, front)?.filter(|only| *only != key).map(|_| 1),
