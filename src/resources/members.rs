@@ -25,7 +25,7 @@ use crate::ids::{MembershipId, OrganizationId, UserId};
 use crate::store::{Index, Order, Parent, ParentThrough, Table, Tx, WriteTx, by_uuid};
 
 pub use listed::{Wanted, find_page};
-use log::{Logged, log};
+use log::{Logged, log, log_of};
 pub use log::{actor_or, label};
 pub use operator::{leave_all, make_owner};
 pub use visible::{Visible, is_open_by_default};
@@ -262,9 +262,24 @@ pub fn join(
     user: UserId,
     level: Level,
 ) -> Result<MembershipId> {
+    let name = organizations::find(tx, organization)?.name;
+    join_known(ctx, tx, (organization, &name), (user, &users::find(tx, user)?), level)
+}
+
+/// The same for whoever knows the organization's name and the user.
+///
+/// # Errors
+/// The storage failed.
+pub fn join_known(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    organization: (OrganizationId, &str),
+    user: (UserId, &users::User),
+    level: Level,
+) -> Result<MembershipId> {
     let member = Member { id: ctx.new_id(), level, joined_at: ctx.now, updated_at: ctx.now };
-    tx.insert(&MEMBERS, &(user, organization), &member)?;
-    log(ctx, tx, organization, user, &member, Logged::Joined)?;
+    tx.insert(&MEMBERS, &(user.0, organization.0), &member)?;
+    log_of(ctx, tx, organization, user, &member, Logged::Joined)?;
     Ok(member.id)
 }
 

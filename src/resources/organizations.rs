@@ -23,7 +23,7 @@ use crate::auth;
 use crate::clock::Time;
 use crate::error::{Error, Result, forbidden, id_taken, invalid, not_found};
 use crate::ids::{OrganizationId, UserId};
-use crate::store::{Index, OnConflict, Problems, Table, Tx, WriteTx};
+use crate::store::{Cacheable, Index, OnConflict, Problems, Table, Tx, WriteTx};
 
 pub use settings::{
     Settings, admits_address, can_invite, default_role, demands_second_factor, let_in, may_create_projects,
@@ -433,10 +433,33 @@ fn fill(organization: &mut Organization, mut form: Form) {
     form.finish();
 }
 
+/// Where somebody is at home, as it is cached: every request asks.
+struct Home(Option<InOrganization>);
+
+impl Cacheable for Home {
+    fn bytes(&self) -> usize {
+        size_of::<Home>()
+    }
+}
+
+/// What `find` makes of the name that a path has and of the user, and of nothing else but rows.
+fn home(
+    tx: &Tx,
+    what: &'static str,
+    name: &str,
+    user: UserId,
+    find: fn(&Tx, &str, UserId) -> Result<Option<InOrganization>>,
+) -> Result<Option<InOrganization>> {
+    let key = [user.0.as_bytes().as_slice(), name.as_bytes()].concat();
+    Ok(tx.cached(what, &key, || find(tx, name, user).map(Home))?.0)
+}
+
 /// The place of `/api/organizations/{id}/`: only the caller's own organizations exist here.
 fn own(tx: &Tx, call: &Call) -> Result<Option<InOrganization>> {
-    let user = call.user()?;
-    let name = call.param("id");
+    home(tx, "own organization", call.param("id"), call.user()?, own_named)
+}
+
+fn own_named(tx: &Tx, name: &str, user: UserId) -> Result<Option<InOrganization>> {
     if name == "@current" {
         let current = users::current_organization(tx, user, &users::find(tx, user)?)?;
         return current.ok_or_else(|| Error::NotFound("Current organization not found.".into())).map(Some);
@@ -453,9 +476,13 @@ fn own(tx: &Tx, call: &Call) -> Result<Option<InOrganization>> {
 /// The organization that a path names, with the user's level in it: 404 where there is none, 403 for a
 /// stranger.
 pub fn require_member(tx: &Tx, name: &str, user: UserId) -> Result<InOrganization> {
+    home(tx, "organization of a member", name, user, member_named)?.ok_or_else(not_found)
+}
+
+fn member_named(tx: &Tx, name: &str, user: UserId) -> Result<Option<InOrganization>> {
     let missing = || Error::NotFound("Organization not found.".into());
     if name == "@current" {
-        return users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(missing);
+        return users::current_organization(tx, user, &users::find(tx, user)?)?.ok_or_else(missing).map(Some);
     }
     let known = parse_uuid(name).map(OrganizationId);
     let id = match known {
@@ -464,7 +491,7 @@ pub fn require_member(tx: &Tx, name: &str, user: UserId) -> Result<InOrganizatio
     };
     // A membership proves that the organization is there.
     if let Some(level) = members::level_of(tx, id, user)? {
-        return Ok(InOrganization { id, level });
+        return Ok(Some(InOrganization { id, level }));
     }
     if known.is_none() || tx.has(&ORGANIZATIONS, &id)? { Err(forbidden()) } else { Err(missing()) }
 }
@@ -494,9 +521,10 @@ pub fn create_with_owner(
 ) -> Result<OrganizationId> {
     let id = ctx.new_id();
     organization.slug = free_slug(ctx, tx, &organization.name)?;
-    insert(ctx, tx, owner, id, organization)?;
     let user = users::find(tx, owner)?;
-    let project = projects::create_default(ctx, tx, id, &user)?;
+    let anonymize_ips = organization.settings.default_anonymize_ips;
+    insert(ctx, tx, (owner, &user), id, organization)?;
+    let project = projects::create_default(ctx, tx, id, anonymize_ips, &user)?;
     users::make_current(tx, owner, user, Some(id), Some(project))?;
     Ok(id)
 }
@@ -505,15 +533,15 @@ pub fn create_with_owner(
 fn insert(
     ctx: &Ctx,
     tx: &WriteTx,
-    owner: UserId,
+    owner: (UserId, &users::User),
     id: OrganizationId,
     mut organization: Organization,
 ) -> Result<()> {
     organization.plugins_access_level = ctx.config.plugins.plugins_access_level;
     tx.insert(&ORGANIZATIONS, &id, &organization).on_conflict(&BY_SLUG, slug_taken)?;
     let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
-    audit::record_by(ctx, tx, Some(owner), id, change)?;
-    members::join(ctx, tx, id, owner, Level::Owner).map(drop)
+    audit::record_by(ctx, tx, Some(owner.0), id, change)?;
+    members::join_known(ctx, tx, (id, &organization.name), owner, Level::Owner).map(drop)
 }
 
 fn slug_taken() -> Error {
@@ -557,7 +585,7 @@ pub fn found(
     if tx.has(&ORGANIZATIONS, &id)? {
         return Err(id_taken());
     }
-    insert(ctx, tx, owner, id, organization)?;
+    insert(ctx, tx, (owner, &users::find(tx, owner)?), id, organization)?;
     Ok(id)
 }
 

@@ -11,6 +11,7 @@ mod walk;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -121,7 +122,7 @@ pub struct Change {
     project: Option<ProjectId>,
     /// `None` where something was made or removed as a whole.
     changes: Option<Vec<Value>>,
-    context: Value,
+    context: Option<Box<RawValue>>,
 }
 
 impl Change {
@@ -134,7 +135,7 @@ impl Change {
             name: None,
             project: None,
             changes: None,
-            context: Value::Null,
+            context: None,
         }
     }
 
@@ -164,8 +165,8 @@ impl Change {
     }
 
     /// What explains the change besides. No secret may be in it.
-    pub fn with_context(mut self, context: Value) -> Change {
-        self.context = context;
+    pub fn with_context(mut self, context: impl Serialize) -> Change {
+        self.context = to_raw_value(&context).ok();
         self
     }
 
@@ -219,7 +220,7 @@ pub fn record_by(
 #[derive(Serialize)]
 struct Detail {
     changes: Option<Vec<Value>>,
-    context: Value,
+    context: Option<Box<RawValue>>,
     name: Option<String>,
     short_id: (),
     trigger: (),

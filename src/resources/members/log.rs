@@ -1,13 +1,15 @@
 //! What the audit log keeps of memberships.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::Member;
 use crate::api::{Actor, Ctx, Level};
 use crate::error::Result;
 use crate::ids::{OrganizationId, UserId};
 use crate::resources::audit::{self, Change, scope};
-use crate::resources::{organizations, users};
+use crate::resources::organizations;
+use crate::resources::users::{self, User};
 use crate::store::WriteTx;
 
 /// What happened to a membership.
@@ -16,6 +18,17 @@ pub(super) enum Logged {
     /// It had this level before.
     Level(Level),
     Left,
+}
+
+/// What an entry says besides.
+#[derive(Serialize)]
+struct Context<'a> {
+    organization_id: OrganizationId,
+    organization_name: &'a str,
+    user_id: UserId,
+    user_email: &'a str,
+    user_name: &'a str,
+    level: &'static str,
 }
 
 /// Writes a change of a membership down.
@@ -29,6 +42,18 @@ pub(super) fn log(
 ) -> Result<()> {
     let person = users::find(tx, user)?;
     let name = organizations::find(tx, organization)?.name;
+    log_of(ctx, tx, (organization, &name), (user, &person), member, what)
+}
+
+/// The same for whoever knows the organization's name and the person.
+pub(super) fn log_of(
+    ctx: &Ctx,
+    tx: &WriteTx,
+    (organization, name): (OrganizationId, &str),
+    (user, person): (UserId, &User),
+    member: &Member,
+    what: Logged,
+) -> Result<()> {
     let whole = format!("{} {}", person.first_name, person.last_name);
     let whole = whole.trim();
     let (change, verb) = match what {
@@ -48,14 +73,14 @@ pub(super) fn log(
             (change, "membership updated in")
         }
     };
-    let change = change.named(format!("{whole} ({}) {verb} {name}", person.email)).with_context(json!({
-        "organization_id": organization,
-        "organization_name": name,
-        "user_id": user,
-        "user_email": person.email,
-        "user_name": whole,
-        "level": label(member.level),
-    }));
+    let change = change.named(format!("{whole} ({}) {verb} {name}", person.email)).with_context(Context {
+        organization_id: organization,
+        organization_name: name,
+        user_id: user,
+        user_email: &person.email,
+        user_name: whole,
+        level: label(member.level),
+    });
     audit::record_by(ctx, tx, actor_or(ctx, user), organization, change)
 }
 

@@ -174,7 +174,10 @@ impl Work<'_> {
                 let user = users::find(self.tx, owner)?;
                 let project = match has_projects {
                     true => None,
-                    false => Some(projects::create_default(&self.ctx, self.tx, id, &user)?),
+                    false => {
+                        let anonymize_ips = organizations::find(self.tx, id)?.settings.default_anonymize_ips;
+                        Some(projects::create_default(&self.ctx, self.tx, id, anonymize_ips, &user)?)
+                    }
                 };
                 users::make_current(self.tx, owner, user, Some(id), project)
             }

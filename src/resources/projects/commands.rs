@@ -288,11 +288,12 @@ pub fn create_default(
     ctx: &Ctx,
     tx: &WriteTx,
     organization: OrganizationId,
+    anonymize_ips: bool,
     owner: &User,
 ) -> Result<ProjectId> {
     let id = ProjectId(tx.next_id("projects")?);
     let (project, mut details) = blank(ctx, std::slice::from_ref(owner), false);
-    details.settings.anonymize_ips = organizations::find(tx, organization)?.settings.default_anonymize_ips;
+    details.settings.anonymize_ips = anonymize_ips;
     insert(tx, organization, id, &project, &details)?;
     Ok(id)
 }

@@ -86,8 +86,9 @@ fn in_each(
 
 impl Happening {
     fn change(&self, uuid: UserId, email: &str) -> Change {
-        let whole =
-            |activity, context| Change::of(scope::USER, activity, uuid).named(email).with_context(context);
+        let whole = |activity, context: Value| {
+            Change::of(scope::USER, activity, uuid).named(email).with_context(context)
+        };
         let updated = |field, before: Value, after: Value| {
             let change = audit::field_change(scope::USER, field, before, after, "changed");
             Change::updated(scope::USER, uuid, email, vec![change])
