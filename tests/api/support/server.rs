@@ -65,7 +65,8 @@ impl Server {
 
     /// With settings changed.
     pub fn with(change: impl FnOnce(&mut Config)) -> Server {
-        Server::open(Storage::Backend(Box::new(InMemoryBackend::new())), change)
+        let memory = || Box::new(InMemoryBackend::new());
+        Server::open(Storage::Logged { file: memory(), log: memory() }, change)
     }
 
     /// A test server, which is controlled by the paths below `/_orgd/`.
