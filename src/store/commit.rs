@@ -40,9 +40,10 @@ impl Committer<'_> {
             let batch = tokio::select! {
                 batch = self.batches.recv() => batch,
                 () = overdue(self.file.due()) => {
-                    let Err(failure) = self.file.catch_up() else { continue };
-                    self.shared.fail(&failure);
-                    if self.recover(0).await.is_none() { break } else { continue }
+                    let started = Instant::now();
+                    let caught_up = self.file.catch_up();
+                    self.observe(started, &caught_up);
+                    if caught_up.is_err() && self.recover(0).await.is_none() { break } else { continue }
                 }
                 () = unreadable.unreadable.notified() => {
                     self.shared.fail(&StoreError::disk("a part of it could not be read"));
@@ -52,13 +53,9 @@ impl Committer<'_> {
             let Some(batch) = batch else { break };
             let started = Instant::now();
             let committed = self.commit(&batch);
-            metrics::COMMITS.took(started.elapsed());
             let has_failed = committed.is_err();
-            if let Err(failure) = &committed {
-                metrics::COMMITS_FAILED.one();
-                // Before the writer hears of it, so that it sends nothing more.
-                self.shared.fail(failure);
-            }
+            // Before the writer hears of it, so that it sends nothing more after a failure.
+            self.observe(started, &committed);
             if self.reports.send(Report::Committed(committed)).await.is_err() {
                 break;
             }
@@ -70,6 +67,14 @@ impl Committer<'_> {
             self.file.abandon();
         }
         self.file.close();
+    }
+
+    fn observe(&self, started: Instant, committed: &Committed) {
+        metrics::COMMITS.took(started.elapsed());
+        if let Err(failure) = committed {
+            metrics::COMMITS_FAILED.one();
+            self.shared.fail(failure);
+        }
     }
 
     fn commit(&mut self, batch: &Staged) -> Committed {

@@ -98,9 +98,10 @@ impl Disk {
         Ok(())
     }
 
-    /// Notes from now on where is written, or no more, up to the next good commit.
-    pub(super) fn note_writes(&self, notes: bool) {
-        lock(&self.unmarked).notes = notes;
+    /// Notes from now on where is written, up to the next good commit and with what that itself writes: it may fail when
+    /// half of what readers see has left the memory for the disk.
+    pub(super) fn note_writes(&self) {
+        lock(&self.unmarked).notes = true;
     }
 
     /// Brings the file back to the commit that was noted last. No `Database` may be writing to it.

@@ -270,7 +270,7 @@ impl DataFile {
         let Some(syncing) = ahead.write(batch, Instant::now()).map_err(|cause| of_log(&cause))? else {
             return Ok(false);
         };
-        self.disk.note_writes(true);
+        self.disk.note_writes();
         let applied = guarded(|| apply(database, batch));
         let synced = syncing.wait().map_err(|cause| of_log(&cause))?;
         applied?;
@@ -282,7 +282,6 @@ impl DataFile {
     /// Commits durably to the file, with all that it lacks, and lets the log begin anew.
     fn commit_to_file(&mut self, batch: &Staged) -> Committed {
         let position = self.log.as_ref().map(Log::next);
-        self.disk.note_writes(false);
         guarded(|| commit(self.database()?, batch, position))?;
         self.succeeded()?;
         if let (Some(log), Some(position)) = (&mut self.log, position)
