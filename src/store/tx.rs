@@ -19,6 +19,7 @@ use super::cache::Cacheable;
 use super::codec::{Record, decode, encode, encode_into};
 use super::index::follow;
 use super::key::Key;
+use super::migrate::is_note;
 use super::reads::{Look, Reads};
 use super::schema::Schema;
 use super::snapshot::{Rows, Snapshot};
@@ -390,9 +391,12 @@ impl Tx {
         self.read_rows(table, Vec::new(), Order::Ascending, 0, usize::MAX)
     }
 
-    /// Every row of a table as the bytes of its key and record, to compare or search states of the file.
+    /// Every row of a table as the bytes of its key and record, to compare or search states of the file; what is about
+    /// the file itself is left out.
     pub fn dump(&self, table: &TableInfo) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
-        self.raw_rows(table.name)
+        let mut rows = self.raw_rows(table.name)?;
+        rows.retain(|(key, _)| !is_note(table.name, key));
+        Ok(rows)
     }
 
     /// The same by name, for steps from one schema to the next.
