@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, oneshot};
 /// The lowest priority that there is.
 const NICENESS: i32 = 19;
 /// So much that a thread which wakes up to answer need not wait, while the work still gets a third of its share.
-const WAITED_FOR_NICENESS: i32 = 5;
+const CREW_NICENESS: i32 = 5;
 
 /// Does the work on a thread of its own, which is named in lists of threads; ends when the work does. Dropping what is
 /// returned does not end the work.
@@ -34,22 +34,13 @@ pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()>
 fn start_at(niceness: i32, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let named = std::thread::Builder::new().name(name.to_owned());
     let started = named.spawn(move || {
-        set(niceness);
+        // Of threads, Linux takes the priority of the one that asks. Where that is refused, the work is done all the same.
+        if cfg!(target_os = "linux") {
+            let _ = rustix::process::setpriority_process(None, niceness);
+        }
         work();
     });
     started.map(drop)
-}
-
-/// From now on this thread, which does what callers wait for, gives way to those that answer.
-pub fn give_way() {
-    set(WAITED_FOR_NICENESS);
-}
-
-fn set(niceness: i32) {
-    // Of threads, Linux takes the priority of the one that asks. Where that is refused, the work is done all the same.
-    if cfg!(target_os = "linux") {
-        let _ = rustix::process::setpriority_process(None, niceness);
-    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -89,7 +80,7 @@ impl Crew {
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..self.threads {
             let receiver = Arc::clone(&receiver);
-            start_at(WAITED_FOR_NICENESS, self.name, move || {
+            start_at(CREW_NICENESS, self.name, move || {
                 let next = || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 while let Ok(job) = next() {
                     // Who waits for it hears that it panicked; the thread is there for the next.
@@ -134,7 +125,7 @@ mod tests {
         let of_thread = || rustix::process::getpriority_process(None).unwrap();
         let before = of_thread();
         assert_eq!(run("works", of_thread).await.unwrap(), NICENESS);
-        assert_eq!(Crew::new("works", 1).run(of_thread).await.unwrap(), before + WAITED_FOR_NICENESS);
+        assert_eq!(Crew::new("works", 1).run(of_thread).await.unwrap(), before + CREW_NICENESS);
         assert_eq!(of_thread(), before);
     }
 }

@@ -16,7 +16,6 @@ use super::tx::{Staged, WriteTx};
 use super::{RETRY_SECONDS, Shared, StoreError};
 use crate::error::{Error, Result};
 use crate::metrics;
-use crate::yielding_thread;
 
 /// How many writes may share a commit.
 const BATCH_MAX: usize = 512;
@@ -70,8 +69,6 @@ fn start(shared: &Shared) -> WriteTx {
 
 /// Runs until every sender is gone.
 pub(super) fn run(file: DataFile, shared: &Shared, queue: mpsc::Receiver<Box<dyn Job>>) {
-    // Whoever reads goes first where processors are scarce.
-    yielding_thread::give_way();
     // Runtimes of these two threads alone, to wait for several things at once.
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build();
     let (writing, committing) = match (runtime(), runtime()) {
@@ -84,10 +81,9 @@ pub(super) fn run(file: DataFile, shared: &Shared, queue: mpsc::Receiver<Box<dyn
         let (batches, to_commit) = mpsc::channel(1);
         let (report, reports) = mpsc::channel(1);
         let committer = Committer { file, shared, batches: to_commit, reports: report };
-        let started = std::thread::Builder::new().name("committer".into()).spawn_scoped(scope, move || {
-            yielding_thread::give_way();
-            committing.block_on(committer.run());
-        });
+        let started = std::thread::Builder::new()
+            .name("committer".into())
+            .spawn_scoped(scope, move || committing.block_on(committer.run()));
         if let Err(cause) = started {
             return shared.give_up(format!("the committer cannot be started: {cause}"));
         }
