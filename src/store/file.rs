@@ -116,10 +116,6 @@ fn backend(file: File) -> io::Result<Arc<dyn StorageBackend>> {
     Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
 }
 
-fn of_log(cause: &io::Error) -> StoreError {
-    StoreError::disk(&format!("its write-ahead log: {cause}"))
-}
-
 impl DataFile {
     /// Opens the place, or makes the file, and has `prepare` bring it to what is wanted.
     ///
@@ -180,7 +176,7 @@ impl DataFile {
     fn replay(&mut self, end: Option<u64>, batch: &Staged) -> Result<(), StoreError> {
         let Some(log) = &self.log else { return commit(self.database()?, batch, None) };
         let noted = migrate::log_position(self.database()?)?;
-        let missing = match log.place.found().map_err(|cause| of_log(&cause))? {
+        let missing = match log.place.found().map_err(|cause| write_ahead::of_disk(&cause))? {
             Some(found) => write_ahead::missing(&*found, noted, end)?,
             None => Missing::nothing(noted),
         };
@@ -211,7 +207,7 @@ impl DataFile {
             self.log = None;
         }
         if let Some(log) = &self.log {
-            log.place.clear().map_err(|cause| of_log(&cause))?;
+            log.place.clear().map_err(|cause| write_ahead::of_disk(&cause))?;
         }
         Ok(self)
     }
@@ -267,12 +263,14 @@ impl DataFile {
         else {
             return Ok(false);
         };
-        let Some(syncing) = ahead.write(batch, Instant::now()).map_err(|cause| of_log(&cause))? else {
+        let Some(syncing) =
+            ahead.write(batch, Instant::now()).map_err(|cause| write_ahead::of_disk(&cause))?
+        else {
             return Ok(false);
         };
         self.disk.note_writes();
         let applied = guarded(|| apply(database, batch));
-        let synced = syncing.wait().map_err(|cause| of_log(&cause))?;
+        let synced = syncing.wait().map_err(|cause| write_ahead::of_disk(&cause))?;
         applied?;
         self.medium.failure().map_or(Ok(()), |cause| Err(StoreError::disk(&cause)))?;
         synced.keep();

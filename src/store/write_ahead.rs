@@ -135,7 +135,8 @@ fn damage(what: &str) -> StoreError {
     StoreError::damage(format!("its write-ahead log is damaged: {what}"))
 }
 
-fn of_disk(cause: &io::Error) -> StoreError {
+/// The log can't be read or written.
+pub(super) fn of_disk(cause: &io::Error) -> StoreError {
     StoreError::disk(&format!("its write-ahead log: {cause}"))
 }
 
