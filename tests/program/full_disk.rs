@@ -69,10 +69,16 @@ fn a_full_disk_stops_writes_and_nothing_else_until_there_is_room() {
     };
     let mut acknowledged = BTreeSet::from(["Organization".to_owned()]);
     let there = || -> BTreeSet<String> {
-        let (status, page) = call("GET", "/api/organizations/?limit=10000", Value::Null);
-        assert_eq!(status, 200, "{page}");
-        let rows = page["results"].as_array().expect("rows");
-        rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect()
+        let mut names = BTreeSet::new();
+        let mut next = Some("/api/organizations/?limit=1000".to_owned());
+        while let Some(path) = next {
+            let (status, page) = call("GET", &path, Value::Null);
+            assert_eq!(status, 200, "{page}");
+            let rows = page["results"].as_array().expect("rows");
+            names.extend(rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()));
+            next = page["next"].as_str().and_then(|url| url.strip_prefix(&server.base)).map(str::to_owned);
+        }
+        names
     };
     for round in 0..3 {
         fill(&inside.join("filler"));
