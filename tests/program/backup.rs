@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Serving, agent, ask, orgd, run, until};
+use crate::support::{Serving, agent, ask, organization_names, orgd, run, until};
 use crate::timing::print_seconds;
 
 const KEY: &str = "phx_a_key_of_the_first_owner";
@@ -89,11 +89,7 @@ fn write(agent: &ureq::Agent, server: &Serving, name: &str) -> bool {
 }
 
 fn names(server: &Serving) -> BTreeSet<String> {
-    let url = format!("{}/api/organizations/?limit=100000", server.base);
-    let (status, page) = ask(&agent(), "GET", &url, Some(KEY), &Value::Null).expect("an answer");
-    assert_eq!(status, 200, "{page}");
-    let rows = page["results"].as_array().expect("rows");
-    rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect()
+    organization_names(&agent(), server, KEY)
 }
 
 fn shown(path: &Path) -> &str {

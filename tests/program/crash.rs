@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::support::{Serving, agent, ask, run};
+use crate::support::{Serving, agent, ask, organizations, run};
 use crate::timing::print_seconds;
 
 /// Rounds of one run; `ORGD_CRASH_ROUNDS` asks for more.
@@ -34,16 +34,12 @@ fn no_acknowledged_write_is_lost_and_none_is_there_by_halves() {
 
         // A few writes are acknowledged in every round, so the loop below has something to lose.
         let server = Serving::start(&file, &[]);
-        let all = format!("{}/api/organizations/?limit=1000000", server.base);
-        let (status, page) = ask(&agent(), "GET", &all, Some(key), &json!({})).expect("an answer");
-        assert_eq!(status, 200);
-        let rows = page["results"].as_array().expect("rows");
-        assert_eq!(page["count"].as_u64(), Some(rows.len() as u64));
+        let rows = organizations(&agent(), &server, key);
         let there: BTreeSet<String> =
             rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect();
         let lost: Vec<&String> = acknowledged.difference(&there).collect();
         assert!(lost.is_empty(), "round {round} lost {lost:?}");
-        for row in rows {
+        for row in &rows {
             let whole =
                 row["member_count"] == 1 && row["teams"].as_array().is_some_and(|teams| teams.len() == 1);
             assert!(whole, "round {round} left half of {row}");
@@ -53,7 +49,7 @@ fn no_acknowledged_write_is_lost_and_none_is_there_by_halves() {
         assert!(check.status.success(), "round {round}: {}", String::from_utf8_lossy(&check.stdout));
         // Kept small, so that a round costs the same at the end as at the start.
         if acknowledged.len() > 300 {
-            acknowledged = emptied(&file, key, rows);
+            acknowledged = emptied(&file, key, &rows);
         }
     }
     print_seconds(&format!("{rounds} crashes"), started);

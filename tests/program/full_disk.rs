@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Serving, agent, ask, orgd, run, until};
+use crate::support::{Serving, agent, ask, organization_names, orgd, run, until};
 
 pub const KEY: &str = "phx_a_key_of_the_first_owner";
 
@@ -68,18 +68,7 @@ fn a_full_disk_stops_writes_and_nothing_else_until_there_is_room() {
         ask(&agent, method, &format!("{}{path}", server.base), Some(KEY), &body).expect("an answer")
     };
     let mut acknowledged = BTreeSet::from(["Organization".to_owned()]);
-    let there = || -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        let mut next = Some("/api/organizations/?limit=1000".to_owned());
-        while let Some(path) = next {
-            let (status, page) = call("GET", &path, Value::Null);
-            assert_eq!(status, 200, "{page}");
-            let rows = page["results"].as_array().expect("rows");
-            names.extend(rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()));
-            next = page["next"].as_str().and_then(|url| url.strip_prefix(&server.base)).map(str::to_owned);
-        }
-        names
-    };
+    let there = || organization_names(&agent, &server, KEY);
     for round in 0..3 {
         fill(&inside.join("filler"));
         let refused = (0..10_000).find(|number| {

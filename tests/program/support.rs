@@ -1,5 +1,6 @@
 //! The program itself, as a process.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -115,6 +116,26 @@ pub fn ask(agent: &Agent, method: &str, url: &str, key: Option<&str>, body: &Val
     let mut answer = agent.run(request.body(body.to_string()).expect("a request")).ok()?;
     let text = answer.body_mut().read_to_string().ok()?;
     Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
+}
+
+/// All organizations of a key, however many pages they fill.
+pub fn organizations(agent: &Agent, server: &Serving, key: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    let mut next = Some(format!("{}/api/organizations/?limit=1000", server.base));
+    while let Some(url) = next {
+        let (status, mut page) = ask(agent, "GET", &url, Some(key), &Value::Null).expect("an answer");
+        assert_eq!(status, 200, "{page}");
+        next = page["next"].as_str().map(str::to_owned);
+        all.append(page["results"].as_array_mut().expect("rows"));
+        assert!(next.is_some() || page["count"] == all.len(), "{} of {}", all.len(), page["count"]);
+    }
+    all
+}
+
+/// Their names.
+pub fn organization_names(agent: &Agent, server: &Serving, key: &str) -> BTreeSet<String> {
+    let rows = organizations(agent, server, key);
+    rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 /// Makes a data file of one below `tests/data/`, by its name there.
