@@ -21,7 +21,8 @@ impl Drop for Hold<'_> {
 impl ClockControl {
     /// `None` where somebody else moves it.
     pub fn hold(&self) -> Option<Hold<'_>> {
-        (!self.is_held.swap(true, Ordering::AcqRel)).then_some(Hold(self))
+        // Made only where it is nobody's: one that is dropped lets go, whoever held it.
+        (!self.is_held.swap(true, Ordering::AcqRel)).then(|| Hold(self))
     }
 
     /// A request may change something by this clock.

@@ -237,31 +237,37 @@ fn what_meets_others_takes_its_time_and_the_clock_waits_for_it() {
 fn the_clock_is_moved_by_one_at_a_time() {
     let server = frozen(|config| config.exports.export_first_answer_seconds = 24 * 60 * 60);
     let org = server.org();
-    capture(&server, &org, &[event("seen", "10:00:00")]);
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let export =
-        export_to(&org, &format!("http://{}/batch/", silent.local_addr().expect("an address")), json!({}));
-    backfill(&org, &export, "10:00", "11:00");
+    capture(&server, &org, &[json!({"event": "seen", "distinct_id": "d", "timestamp": START})]);
+    let receiver = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = receiver.local_addr().expect("an address");
+    let export = scheduled_export_to(&org, &format!("http://{address}/batch/"));
+    let post = |body: Value| server.anyone().post("/_orgd/clock", body);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| {
-            let mut answer = Value::Null;
-            // The other one may be first.
-            server.until("it moves the clock", || {
-                let first = server.anyone().post("/_orgd/clock", json!({"advance": "1h", "wait_s": 600}));
-                answer = first.value();
-                first.status == 200
-            });
+            let answer = post(json!({"advance": "2h", "wait_s": 600}));
+            // One that did not come past the receiver leaves nobody waiting for it.
+            let _ = TcpStream::connect(address);
             answer
         });
-        server.until("the first one moves it", || {
-            let second = server.anyone().post("/_orgd/clock", json!({"advance": "1s", "wait_s": 0}));
-            second.status == 429 && second.value()["code"] == "clock_is_moving"
-        });
-        assert_eq!(server.anyone().get("/_orgd/clock").json(200)["now"], START);
-        // What it waits for is called off.
+        // Closed with this scope, however it ends: the advance goes on then.
+        let receiver = receiver;
+        let silent = receiver.accept().expect("a connection");
+        // The advance has come to the first hour, and waits there for an answer to what was due.
+        for body in [json!({"advance": "1s", "wait_s": 0}), json!({"set": "2027-01-01T00:00:00Z"})] {
+            let second = post(body);
+            assert_eq!((second.status, &second.value()["code"]), (429, &json!("clock_is_moving")));
+        }
+        assert_eq!(server.anyone().get("/_orgd/clock").json(200)["now"], "2026-01-01T01:00:00Z");
         org.owner.delete(&at(&org, &export, "")).no_content();
-        assert_eq!(first.join().expect("no panic")["settled"], true);
+        drop(silent);
+        let answer = first.join().expect("no panic").json(200);
+        assert_eq!(
+            (&answer["now"], &answer["settled"]),
+            (&json!("2026-01-01T02:00:00Z"), &json!(true)),
+            "{answer}"
+        );
     });
+    assert_eq!(server.advance(1)["now"], "2026-01-01T02:00:01Z", "it is let go of");
 }
 
 #[test]
