@@ -19,6 +19,8 @@ pub struct Status {
     pub version: String,
     pub data: PathBuf,
     pub data_bytes: u64,
+    /// Why something may be missing in the data file.
+    pub data_in_doubt: Option<String>,
     pub schema: u32,
     pub last_backup_at: Option<Time>,
     /// Why the backups are not as they should be.
@@ -72,6 +74,7 @@ pub fn status(app: &App, is_running: bool) -> Result<Status> {
         version: env!("ORGD_VERSION").into(),
         data: config.data.clone(),
         data_bytes: std::fs::metadata(&config.data).map_or(0, |about| about.len()),
+        data_in_doubt: app.store.doubt().map(str::to_owned),
         schema: SCHEMA,
         last_backup_at: config
             .backups

@@ -26,6 +26,9 @@ async fn walk(data: PathBuf) -> Result<(), Failure> {
         if let Some(digest) = line["digest"].as_str().filter(|_| answer.is_of_server()) {
             say!("digest {digest}, {} rows", line["rows"]);
         }
+        if let Some(doubt) = line["doubt"].as_str() {
+            say!("warning: {doubt}");
+        }
         if let Some(problem) = line["problem"].as_str() {
             say!("{problem}");
         }

@@ -45,6 +45,9 @@ fn print(status: &Status) {
         ),
         ("mails", format!("{} waiting, {} failed", status.mails_waiting, status.mails_failed)),
     ];
+    if let Some(doubt) = &status.data_in_doubt {
+        lines.push(("data", format!("! {doubt}")));
+    }
     match &status.server {
         Some(server) => lines.extend(of_server(server)),
         None => lines.push(("server", "none holds the file".into())),

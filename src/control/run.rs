@@ -107,6 +107,9 @@ async fn check(app: &Arc<App>, out: &Out) -> Result<(), Failure> {
     let shown = app.config.data.display().to_string();
     let (contents, problems) = outcome.map_err(|cause| damaged(&shown, &cause.to_string()))?;
     out.line(&json!({"digest": contents.digest, "rows": contents.rows})).await?;
+    if let Some(doubt) = app.store.doubt() {
+        out.line(&json!({"doubt": doubt})).await?;
+    }
     for problem in &problems {
         out.line(&json!({"problem": problem})).await?;
     }

@@ -1,5 +1,6 @@
 //! The open file below a store: a redb database on a disk that outlives it, and its write-ahead log.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::commit::{Committed, apply, commit, commit_with};
 use super::disk::{Disk, Medium};
 use super::guard;
 use super::migrate;
+use super::pages::Pages;
 use super::snapshot::Snapshot;
 use super::table::TableInfo;
 use super::tx::Staged;
@@ -31,6 +33,8 @@ pub(super) struct DataFile {
     pub(super) disk: Arc<Disk>,
     cache_bytes: usize,
     log: Option<Log>,
+    /// What to tell the operator of a file that was opened without the log in which it goes on.
+    pub(super) doubt: Option<String>,
 }
 
 /// The log of a file that may have one.
@@ -38,36 +42,50 @@ struct Log {
     place: LogPlace,
     /// What the file notes of it.
     noted: Option<Position>,
-    /// Whether the first commit draws another salt: each opening has its own, so that copies of a file whose ways part
-    /// don't take each other's log.
-    is_of_before: bool,
-    /// `None` until the first commit, which begins it.
+    /// Durable commits since the opening. The first draws another salt: each opening has its own, so that copies of a file
+    /// whose ways part don't take each other's log.
+    commits: usize,
+    /// `None` until it is begun.
     ahead: Option<WriteAhead>,
 }
 
+/// So many commits go to the file before the log begins: a command that makes a file, or changes something in one, needs no
+/// more, and a log is dearer.
+const COMMITS_BEFORE: usize = 2;
+
 impl Log {
-    fn at(place: LogPlace, is_of_before: bool) -> Log {
-        Log { place, noted: None, is_of_before, ahead: None }
+    fn at(place: LogPlace, commits: usize) -> Log {
+        Log { place, noted: None, commits, ahead: None }
     }
 
-    /// Where the file comes by a durable commit.
-    fn next(&self) -> Position {
-        match (&self.ahead, self.noted) {
+    /// Where the file comes by a durable commit of a batch.
+    fn next(&self, batch: &Staged) -> Position {
+        let last = match (&self.ahead, self.noted) {
             (Some(ahead), _) => ahead.position(),
-            (None, Some(noted)) if !self.is_of_before => noted,
+            (None, Some(noted)) if self.commits > 0 => noted,
             (None, noted) => Position::new(noted),
+        };
+        // No entry of the log has it, so an older copy of the file must not take the entries behind it.
+        if batch.tables.is_empty() { last } else { last.after_one() }
+    }
+
+    /// Begins the log where it is time. It is there before the file notes that it goes on in it.
+    fn begin(&mut self) -> io::Result<()> {
+        if let (None, Some(noted)) = (&self.ahead, self.noted)
+            && self.commits >= COMMITS_BEFORE
+        {
+            self.ahead = Some(WriteAhead::begin(self.place.make()?, noted)?);
         }
+        Ok(())
     }
 
     /// The file has all up to the position, durably: the log begins anew.
-    fn restart(&mut self, position: Position) -> io::Result<()> {
+    fn restart(&mut self, position: Position) {
         self.noted = Some(position);
-        self.is_of_before = false;
-        match &mut self.ahead {
-            Some(ahead) => ahead.restart(),
-            None => self.ahead = Some(WriteAhead::begin(self.place.make()?, position)?),
+        self.commits += 1;
+        if let Some(ahead) = &mut self.ahead {
+            ahead.restart(position);
         }
-        Ok(())
     }
 }
 
@@ -76,6 +94,15 @@ enum LogPlace {
     /// Beside the data file.
     Beside(PathBuf),
     Storage(Arc<dyn StorageBackend>),
+}
+
+impl fmt::Display for LogPlace {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogPlace::Beside(path) => write!(out, "the write-ahead log {}", path.display()),
+            LogPlace::Storage(_) => out.write_str("the write-ahead log"),
+        }
+    }
 }
 
 impl LogPlace {
@@ -154,7 +181,7 @@ impl DataFile {
         }
         let opened = guarded(|| {
             let mut file = DataFile::on(&disk, medium, cache_bytes)?;
-            file.log = log.map(|place| Log::at(place, true));
+            file.log = log.map(|place| Log::at(place, 0));
             file.replay(None, &Staged::default())?;
             prepare(file.database()?, copied)?;
             file.medium.failure().map_or(Ok(()), |cause| Err(StoreError::disk(&cause)))?;
@@ -174,17 +201,25 @@ impl DataFile {
 
     /// Writes to the file what its log has beyond it, up to `end`, and a batch, in one durable commit.
     fn replay(&mut self, end: Option<u64>, batch: &Staged) -> Result<(), StoreError> {
-        let Some(log) = &self.log else { return commit(self.database()?, batch, None) };
         let noted = migrate::log_position(self.database()?)?;
-        let missing = match log.place.found().map_err(|cause| write_ahead::of_disk(&cause))? {
-            Some(found) => write_ahead::missing(&*found, noted, end)?,
-            None => Missing::nothing(noted),
+        let goes_on = noted.is_some_and(|noted| noted.goes_on);
+        let place = self.log.as_ref().map(|log| &log.place);
+        let found = place.map(LogPlace::found).transpose().map_err(|cause| write_ahead::of_disk(&cause))?;
+        let missing = match (place, found.flatten()) {
+            (Some(place), Some(found)) => write_ahead::missing(&*found, place, noted, end)?,
+            (place, _) => {
+                self.doubt = goes_on.then(|| without(place));
+                self.doubt.iter().for_each(|doubt| tracing::warn!("{doubt}"));
+                Missing::nothing(noted.map(Position::closed))
+            }
         };
         let position = missing.position;
         if !missing.is_empty() {
             tracing::info!("the data file takes over what its write-ahead log has beyond it");
         }
-        if !missing.is_empty() || !batch.tables.is_empty() {
+        // Until something is written, a log that was left behind may still be brought here.
+        let is_closed = goes_on && self.doubt.is_none();
+        if is_closed || !missing.is_empty() || !batch.tables.is_empty() {
             commit_with(self.database()?, &missing, batch)?;
         }
         if let Some(log) = &mut self.log {
@@ -193,11 +228,18 @@ impl DataFile {
         Ok(())
     }
 
-    /// Takes over what the log of the file has that this is a copy of.
-    pub(super) fn take_over(&mut self, original: &Path) -> Result<(), StoreError> {
-        self.log = Some(Log::at(LogPlace::Beside(write_ahead::beside(original)), true));
-        let taken = guarded(|| self.replay(None, &Staged::default()));
-        self.log = None;
+    /// Has a copy take over what the log of its original has.
+    ///
+    /// # Errors
+    /// Those of the log, and of the copy.
+    pub(super) fn take_over(copy: Pages, original: &Path, cache_bytes: usize) -> Result<(), StoreError> {
+        let disk = Disk::new(Box::new(copy));
+        let taken = guarded(|| {
+            let mut file = DataFile::on(&disk, disk.mount(), cache_bytes)?;
+            file.log = Some(Log::at(LogPlace::Beside(write_ahead::beside(original)), 0));
+            file.replay(None, &Staged::default())
+        });
+        disk.close();
         taken
     }
 
@@ -226,7 +268,7 @@ impl DataFile {
         guarded(|| {
             let mut file = DataFile::on(&self.disk, self.disk.mount(), self.cache_bytes)?;
             let end = self.log.as_ref().and_then(|log| log.ahead.as_ref()).map(WriteAhead::end);
-            file.log = self.log.as_ref().map(|log| Log::at(log.place.clone(), log.is_of_before));
+            file.log = self.log.as_ref().map(|log| Log::at(log.place.clone(), log.commits));
             // A log that was not begun yet has nothing.
             file.replay(end.or(Some(0)), batch)?;
             file.succeeded()?;
@@ -241,7 +283,8 @@ impl DataFile {
             DatabaseError::DatabaseAlreadyOpen => StoreError::in_use(),
             cause => StoreError::storage(cause),
         })?;
-        Ok(DataFile { database: Some(database), medium, disk: Arc::clone(disk), cache_bytes, log: None })
+        let (disk, log, doubt) = (Arc::clone(disk), None, None);
+        Ok(DataFile { database: Some(database), medium, disk, cache_bytes, log, doubt })
     }
 
     pub(super) fn database(&self) -> Result<&Database, StoreError> {
@@ -279,16 +322,30 @@ impl DataFile {
 
     /// Commits durably to the file, with all that it lacks, and lets the log begin anew.
     fn commit_to_file(&mut self, batch: &Staged) -> Committed {
-        let position = self.log.as_ref().map(Log::next);
-        guarded(|| commit(self.database()?, batch, position))?;
-        self.succeeded()?;
-        if let (Some(log), Some(position)) = (&mut self.log, position)
-            && let Err(cause) = log.restart(position)
+        if let Some(log) = &mut self.log
+            && let Err(cause) = log.begin()
         {
             tracing::warn!(%cause, "no write-ahead log can be made beside the data file: each write waits for the file itself");
             self.log = None;
         }
+        self.commit_at(batch, self.log.as_ref().map(|log| log.next(batch)))
+    }
+
+    /// Commits durably to the file, and notes where it has come in its log.
+    fn commit_at(&mut self, batch: &Staged, position: Option<Position>) -> Committed {
+        guarded(|| commit(self.database()?, batch, position))?;
+        self.succeeded()?;
+        if let (Some(log), Some(position)) = (&mut self.log, position) {
+            log.restart(position);
+        }
         Ok(())
+    }
+
+    /// The file takes over what its log has beyond it, and notes that it goes on there no more.
+    fn end_log(&mut self) -> Committed {
+        let log = self.log.as_ref().filter(|log| log.noted.is_some_and(|noted| noted.goes_on));
+        let nothing = Staged::default();
+        log.map(|log| log.next(&nothing).closed()).map_or(Ok(()), |end| self.commit_at(&nothing, Some(end)))
     }
 
     /// What was written is the last good commit.
@@ -336,7 +393,7 @@ impl DataFile {
 
     /// Closes the file for good: it has everything then, unless it has failed.
     pub(super) fn close(mut self) {
-        let is_whole = self.catch_up().is_ok() && self.medium.failure().is_none();
+        let is_whole = self.end_log().is_ok() && self.medium.failure().is_none();
         self.forget();
         if let (Some(log), true) = (&self.log, is_whole) {
             log.place.remove();
@@ -369,6 +426,14 @@ impl Drop for DataFile {
     fn drop(&mut self) {
         self.forget();
     }
+}
+
+/// What to tell of a file that goes on in a log which is not there.
+fn without(place: Option<&LogPlace>) -> String {
+    let log = place.map_or_else(|| "a write-ahead log".to_owned(), LogPlace::to_string);
+    format!(
+        "the data file goes on in {log}, which is not there: up to a second of acknowledged writes may be missing. If the log was left where the file was copied or moved from, bring both here once more before anything is written"
+    )
 }
 
 fn open_file(path: &Path) -> Result<Box<dyn StorageBackend>, StoreError> {

@@ -309,8 +309,7 @@ impl Storage {
         }
         let pages = Frozen::of(&bytes).open();
         if log_beside(path).exists() {
-            let copy = DataFile::open(Storage::Memory(pages.clone()), COPY_CACHE_BYTES, |_, _| Ok(()));
-            let taken = copy.and_then(|mut copy| copy.take_over(path).map(|()| copy.close()));
+            let taken = DataFile::take_over(pages.clone(), path, COPY_CACHE_BYTES);
             taken.map_err(|failure| failure.about(&shown, false))?;
         }
         Ok(Storage::Memory(pages))
@@ -322,6 +321,8 @@ pub struct Store {
     shared: Arc<Shared>,
     /// What it lies in, where that is memory.
     pages: Option<Pages>,
+    /// See `doubt`.
+    doubt: Option<String>,
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -351,6 +352,7 @@ impl Store {
         if is_proved {
             file.prove().map_err(|failure| failure.about(&shown, false))?;
         }
+        let doubt = file.doubt.take();
         let cache = Arc::new(Cache::default());
         let newest = ArcSwap::from_pointee(file.first_snapshot(&schema.tables, Arc::clone(&cache))?);
         let shared = Arc::new(Shared {
@@ -374,7 +376,7 @@ impl Store {
             .map_err(|cause| {
                 StoreError::record(format!("the writer thread could not be started: {cause}"))
             })?;
-        Ok(Store { shared, pages, queue: Some(queue), writer: Some(writer) })
+        Ok(Store { shared, pages, doubt, queue: Some(queue), writer: Some(writer) })
     }
 
     /// Runs `work` on the newest committed state. Never waits for a writer.
@@ -446,6 +448,11 @@ impl Store {
     /// Why the file has failed for good, if it has.
     pub fn given_up(&self) -> Option<&str> {
         self.shared.given_up.get().map(String::as_str)
+    }
+
+    /// What the operator should know of a file that was opened without the write-ahead log in which it goes on.
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
     }
 
     /// The memory that it lies in; `None` for a file.

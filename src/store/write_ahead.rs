@@ -7,8 +7,10 @@
 //!
 //! An entry is `orgw`, the log's salt (16 bytes), its sequence (8), the length of its body (4), a CRC-32 of all that and of
 //! the body (4), and the body; numbers are big-endian. Invariants: an entry is begun only after the one before it was
-//! synced; sequences grow by one; the file notes the salt and the sequence of the last entry that it holds.
+//! synced; sequences grow by one with each batch, whether an entry or the file takes it; the file notes the salt, the sequence
+//! of the last batch that it holds and, before there is an entry beyond it, that it goes on in the log.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -54,27 +56,48 @@ pub fn set_aside(file: &Path) -> io::Result<()> {
     }
 }
 
+/// At the end of the text of a position with a log that goes on.
+const GOES_ON: &str = " goes on";
+
 /// How far a file has come in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     salt: Uuid,
-    /// Of the last entry that the file holds.
+    /// Of the last batch that the file holds.
     sequence: u64,
+    /// Whether the log may hold more.
+    pub(super) goes_on: bool,
 }
 
 impl Position {
     /// In a log that has no entries yet.
     pub(super) fn new(after: Option<Position>) -> Position {
-        Position { salt: Uuid::new_v4(), sequence: after.map_or(0, |position| position.sequence) }
+        let sequence = after.map_or(0, |position| position.sequence);
+        Position { salt: Uuid::new_v4(), sequence, goes_on: false }
+    }
+
+    /// One batch later.
+    pub(super) fn after_one(self) -> Position {
+        Position { sequence: self.sequence + 1, ..self }
+    }
+
+    /// The same in a log that is not needed any more.
+    pub(super) fn closed(self) -> Position {
+        Position { goes_on: false, ..self }
     }
 
     pub(super) fn text(self) -> String {
-        format!("{} {}", self.salt.simple(), self.sequence)
+        let end = if self.goes_on { GOES_ON } else { "" };
+        format!("{} {}{end}", self.salt.simple(), self.sequence)
     }
 
     pub(super) fn read(text: &str) -> Option<Position> {
-        let (salt, sequence) = text.split_once(' ')?;
-        Some(Position { salt: Uuid::try_parse(salt).ok()?, sequence: sequence.parse().ok()? })
+        let (rest, goes_on) = match text.strip_suffix(GOES_ON) {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let (salt, sequence) = rest.split_once(' ')?;
+        Some(Position { salt: Uuid::try_parse(salt).ok()?, sequence: sequence.parse().ok()?, goes_on })
     }
 }
 
@@ -140,29 +163,30 @@ pub(super) fn of_disk(cause: &io::Error) -> StoreError {
     StoreError::disk(&format!("its write-ahead log: {cause}"))
 }
 
-/// Reads what a log holds, up to `end`, that a file at this position does not.
+/// Reads what a log, which is named to the operator, holds up to `end` that a file at this position does not.
 ///
 /// # Errors
 /// It is the log of another file, or of another state of it; it is damaged; it can't be read.
 pub(super) fn missing(
     log: &dyn StorageBackend,
+    shown: &dyn fmt::Display,
     at: Option<Position>,
     end: Option<u64>,
 ) -> Result<Missing, StoreError> {
     let len = log.len().map_err(|cause| of_disk(&cause))?;
     let len = end.map_or(len, |end| end.min(len));
-    let mut missing = Missing::nothing(at);
+    let mut missing = Missing::nothing(at.map(Position::closed));
     let (mut place, mut last) = (0, None);
     while let Some(entry) = read_entry(log, place, len)? {
         match last {
-            None => belongs(&entry, at)?,
+            None => belongs(&entry, at, shown)?,
             Some(last) if entry.sequence != last + 1 || Some(entry.salt) != at.map(|at| at.salt) => break,
             Some(_) => {}
         }
         last = Some(entry.sequence);
         place += entry.bytes();
         if at.is_some_and(|at| entry.sequence > at.sequence) {
-            missing.position = Some(Position { salt: entry.salt, sequence: entry.sequence });
+            missing.position = Some(Position { salt: entry.salt, sequence: entry.sequence, goes_on: false });
             missing.bodies.push(entry.body);
         }
     }
@@ -171,13 +195,12 @@ pub(super) fn missing(
 }
 
 /// Whether the first entry goes on from where the file is, or from before.
-fn belongs(first: &Entry, at: Option<Position>) -> Result<(), StoreError> {
+fn belongs(first: &Entry, at: Option<Position>, shown: &dyn fmt::Display) -> Result<(), StoreError> {
     match at {
         Some(at) if at.salt == first.salt && first.sequence <= at.sequence + 1 => Ok(()),
-        _ => Err(StoreError::record(
-            "the write-ahead log beside the data file (its name ends in -wal) holds writes that follow another state of it: put the file back that the log belongs to, or move the log away to do without those writes"
-                .into(),
-        )),
+        _ => Err(StoreError::record(format!(
+            "{shown} holds writes that follow another state of the data file: put the file back that the log belongs to, or move the log away to do without those writes"
+        ))),
     }
 }
 
@@ -321,7 +344,7 @@ pub(super) fn clear(log: &dyn StorageBackend) -> io::Result<()> {
 /// A log that takes entries.
 pub(super) struct WriteAhead {
     log: Arc<dyn StorageBackend>,
-    /// Of the last entry.
+    /// Of the last batch.
     position: Position,
     /// Where the next entry goes.
     end: u64,
@@ -356,7 +379,7 @@ impl WriteAhead {
         })?;
         let mut begun = WriteAhead {
             log,
-            position,
+            position: Position { goes_on: true, ..position },
             end: 0,
             prepared: 0,
             behind_since: None,
@@ -405,7 +428,7 @@ impl WriteAhead {
         if self.due().is_some_and(|due| due <= now) {
             return Ok(None);
         }
-        let next = Position { sequence: self.position.sequence + 1, ..self.position };
+        let next = self.position.after_one();
         self.entry.shrink_to(KEPT_BYTES);
         write_entry(&mut self.entry, next, batch);
         let end = self.end + self.entry.len() as u64;
@@ -418,8 +441,9 @@ impl WriteAhead {
         Ok(Some(Syncing { log: self, end, now }))
     }
 
-    /// The file holds all entries: the next one goes to the front.
-    pub(super) fn restart(&mut self) {
+    /// The file holds all up to the position: the next entry goes to the front.
+    pub(super) fn restart(&mut self, position: Position) {
+        self.position = position;
         self.end = 0;
         self.behind_since = None;
     }
@@ -457,7 +481,7 @@ impl Synced<'_> {
     /// The file has it as well.
     pub(super) fn keep(self) {
         let Syncing { log, end, now } = self.0;
-        log.position.sequence += 1;
+        log.position = log.position.after_one();
         log.end = end;
         log.behind_since.get_or_insert(now);
     }

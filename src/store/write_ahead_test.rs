@@ -65,7 +65,7 @@ fn rows(store: &Store) -> Vec<u32> {
     store.read(|tx| Ok(tx.all(&ROWS)?.into_iter().map(|(_, number)| number).collect())).unwrap()
 }
 
-/// A file and its log as a crash leaves them after so many writes; the first begins the log, and the rest lie in it.
+/// A file and its log as a crash leaves them after so many writes; the third begins the log, and the rest lie in it.
 async fn crashed(writes: u32) -> (Vec<u8>, Vec<u8>) {
     let (file, log) = (Bytes::default(), Bytes::default());
     let store = open(&file, &log).unwrap();
@@ -91,7 +91,7 @@ async fn after_a_crash_the_file_takes_over_what_the_log_has_and_goes_on() {
     let (file, log) = crashed(6).await;
     assert_eq!(
         rows(&open(&Bytes::of(&file), &Bytes::default()).unwrap()),
-        [0],
+        [0, 1, 2],
         "the rest is in the log alone"
     );
     let (file, log) = (Bytes::of(&file), Bytes::of(&log));
@@ -114,7 +114,7 @@ async fn a_log_that_breaks_off_anywhere_has_the_writes_before() {
                 let mut torn = log.clone();
                 torn[end..].fill(rest);
                 let store = open(&Bytes::of(&file), &Bytes::of(&torn)).unwrap();
-                let there = u32::try_from(whole).unwrap();
+                let there = u32::try_from(whole).unwrap() + 2;
                 assert_eq!(rows(&store), (0..=there).collect::<Vec<_>>(), "{end} bytes, then {rest}");
             }
         }
@@ -198,6 +198,9 @@ async fn beside_a_file_the_log_is_there_while_it_is_open_and_is_set_aside_where_
     let store = open(at(&path)).unwrap();
     put(&store, 0).await;
     put(&store, 1).await;
+    assert!(!log_beside(&path).exists(), "who writes little needs none");
+    put(&store, 2).await;
+    put(&store, 3).await;
     // As a crash leaves them.
     let left = folder.path().join("left");
     std::fs::copy(&path, &left).unwrap();
@@ -205,17 +208,53 @@ async fn beside_a_file_the_log_is_there_while_it_is_open_and_is_set_aside_where_
     drop(store);
     assert!(!log_beside(&path).exists(), "a file that was closed has everything");
     let bytes = std::fs::read(&left).unwrap();
-    assert_eq!(rows(&open(Storage::Untouched(left.clone())).unwrap()), [0, 1]);
-    assert_eq!(rows(&open(Storage::copy_of(&left).unwrap()).unwrap()), [0, 1]);
+    assert_eq!(rows(&open(Storage::Untouched(left.clone())).unwrap()), [0, 1, 2, 3]);
+    assert_eq!(rows(&open(Storage::copy_of(&left).unwrap()).unwrap()), [0, 1, 2, 3]);
     assert!(bytes == std::fs::read(&left).unwrap(), "both only looked");
     #[cfg(unix)]
     {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&left, &link).unwrap();
-        assert_eq!(rows(&open(Storage::Untouched(link)).unwrap()), [0, 1]);
+        assert_eq!(rows(&open(Storage::Untouched(link)).unwrap()), [0, 1, 2, 3]);
     }
     std::fs::remove_file(&left).unwrap();
     let store = open(at(&left)).unwrap();
     assert!(rows(&store).is_empty(), "a new file");
     assert!(folder.path().join("left-wal.old").exists());
+}
+
+#[tokio::test]
+async fn a_file_that_goes_on_in_a_log_says_so_where_the_log_was_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let open = |place: Storage| Store::open(place, CACHE_BYTES, vec![&ROWS]).unwrap();
+    let original = open(Storage::File(at("data")));
+    put(&original, 0).await;
+    put(&original, 1).await;
+    std::fs::copy(at("data"), at("early")).unwrap();
+    put(&original, 2).await;
+    std::fs::copy(at("data"), at("alone")).unwrap();
+    put(&original, 3).await;
+    // The file of before the log that the log does not follow.
+    std::fs::copy(log_beside(&at("data")), log_beside(&at("early"))).unwrap();
+    let early = Store::open(Storage::File(at("early")), CACHE_BYTES, vec![&ROWS]).err().unwrap().to_string();
+    let log = log_beside(&at("early"));
+    assert!(early.contains(log.to_str().unwrap()) && early.contains("another state"), "{early}");
+    std::fs::remove_file(log).unwrap();
+    assert_eq!(open(Storage::File(at("early"))).doubt(), None, "all was in the file then");
+    // Whoever opens it is told, until something is written.
+    for place in [Storage::Untouched(at("alone")), Storage::copy_of(&at("alone")).unwrap()] {
+        let looked = open(place);
+        assert!(looked.doubt().unwrap().contains("goes on in"));
+        assert_eq!(rows(&looked), [0, 1, 2]);
+    }
+    let told = open(Storage::File(at("alone"))).doubt().unwrap().to_owned();
+    assert!(told.contains(log_beside(&at("alone")).to_str().unwrap()), "{told}");
+    let store = open(Storage::File(at("alone")));
+    assert_eq!(store.doubt(), Some(told.as_str()));
+    put(&store, 4).await;
+    drop(store);
+    assert_eq!(open(Storage::File(at("alone"))).doubt(), None, "it goes on from there");
+    drop(original);
+    assert_eq!(open(Storage::File(at("data"))).doubt(), None, "it was closed");
 }

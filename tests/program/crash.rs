@@ -2,6 +2,7 @@
 //! nothing is there by halves.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -91,7 +92,7 @@ fn written_until_killed(server: &Serving, url: &str, key: &str, round: u32) -> B
 }
 
 /// Removes the organizations of earlier rounds; says what is left.
-fn emptied(file: &std::path::Path, key: &str, rows: &[serde_json::Value]) -> BTreeSet<String> {
+fn emptied(file: &Path, key: &str, rows: &[serde_json::Value]) -> BTreeSet<String> {
     let server = Serving::start(file, &[]);
     let agent = agent();
     for row in rows.iter().filter(|row| row["name"] != "Acme") {
@@ -100,4 +101,62 @@ fn emptied(file: &std::path::Path, key: &str, rows: &[serde_json::Value]) -> BTr
     }
     assert_eq!(server.stop(), Some(0));
     BTreeSet::new()
+}
+
+fn write(server: &Serving, key: &str, name: &str) {
+    let url = format!("{}/api/organizations/", server.base);
+    let (status, body) = ask(&agent(), "POST", &url, Some(key), &json!({"name": name})).expect("an answer");
+    assert_eq!(status, 201, "{body}");
+}
+
+/// All that a server says of a file to which it writes once.
+fn said_of(file: &Path, key: &str) -> String {
+    let mut server = Serving::start(file, &[]);
+    write(&server, key, "Once");
+    let (mut said, log) = (std::mem::take(&mut server.said), server.log.take().expect("a log"));
+    assert_eq!(server.stop(), Some(0));
+    said.extend(log.into_inner().expect("no panic"));
+    said.join("\n")
+}
+
+#[test]
+fn a_crashed_file_without_its_log_is_told_of_until_something_is_written() {
+    const TOLD: &str = "the data file goes on in the write-ahead log ";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    let data = file.to_str().expect("a path of text");
+    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
+    let key = made["api_key"].as_str().expect("a key");
+    let server = Serving::start(&file, &[]);
+    for number in 0..5 {
+        write(&server, key, &format!("O{number}"));
+    }
+    server.signal("KILL");
+    server.wait();
+    let copy = |name: &str, endings: &[&str]| -> PathBuf {
+        let into = folder.path().join(name);
+        for ending in endings {
+            let [from, to] = [&file, &into].map(|path| format!("{}{ending}", path.display()));
+            std::fs::copy(from, to).expect("a copy");
+        }
+        into
+    };
+    let whole = copy("whole.redb", &["", ".key", "-wal"]);
+    let alone = copy("alone.redb", &["", ".key"]);
+    let tells = |command: &str, file: &Path| {
+        let output = run(&[command, "--data", file.to_str().expect("a path of text")]);
+        String::from_utf8_lossy(&output.stdout).contains(TOLD)
+    };
+    for command in ["check", "status"] {
+        assert!(!tells(command, &whole) && tells(command, &alone), "{command}");
+    }
+    assert!(!said_of(&whole, key).contains(TOLD));
+    let said = said_of(&alone, key);
+    assert!(said.contains(TOLD) && said.contains("alone.redb-wal"), "{said}");
+    // Both were closed.
+    for closed in [&whole, &alone] {
+        assert!(!Path::new(&format!("{}-wal", closed.display())).exists());
+        assert!(!tells("check", closed) && !said_of(closed, key).contains(TOLD), "{}", closed.display());
+    }
 }
