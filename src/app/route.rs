@@ -58,7 +58,8 @@ pub struct Refused<'a> {
 /// Makes the answer to a request that was refused.
 pub type Refuse = fn(&Refused<'_>) -> Reply;
 
-type ReadHandler = Box<dyn Fn(&Call, &Tx) -> Result<Reply> + Send + Sync>;
+/// Answers a call from the rows of a transaction.
+pub type ReadHandler = Box<dyn Fn(&Call, &Tx) -> Result<Reply> + Send + Sync>;
 type WriteHandler = Box<dyn Fn(&Call, &WriteTx) -> Result<Reply> + Send + Sync>;
 type AsyncHandler = Box<dyn Fn(Arc<App>, Arc<Call>) -> PendingReply + Send + Sync>;
 /// An answer that takes time outside the store.

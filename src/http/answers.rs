@@ -30,7 +30,7 @@ use crate::store::{Cacheable, Tx};
 const KEY_BYTES_MAX: usize = 1024;
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-struct Answer {
+pub(super) struct Answer {
     body: Bytes,
     content_type: &'static str,
     gzipped: Arc<OnceLock<Bytes>>,
@@ -42,6 +42,30 @@ impl Cacheable for Answer {
     fn bytes(&self) -> usize {
         // With a compressed form beside it.
         size_of::<Answer>() + self.body.len() * 5 / 4
+    }
+}
+
+impl Answer {
+    /// Keeps what the handler of a cached route has answered.
+    ///
+    /// # Errors
+    /// It has answered more than 200 and a body.
+    pub(super) fn of(reply: Reply, key: Option<Arc<KeyAccess>>) -> Result<Answer> {
+        if reply.status != 200 || reply.rest.is_some() || !reply.headers.is_empty() {
+            return Err(Error::internal("the answer of a cached route is more than 200 and a body"));
+        }
+        Ok(Answer { body: reply.body, content_type: reply.content_type, gzipped: Arc::default(), _key: key })
+    }
+
+    pub(super) fn reply(&self) -> Reply {
+        Reply {
+            status: 200,
+            content_type: self.content_type,
+            body: self.body.clone(),
+            headers: Vec::new(),
+            rest: None,
+            gzipped: Some(Arc::clone(&self.gzipped)),
+        }
     }
 }
 
@@ -57,24 +81,13 @@ pub(super) fn answer(
 ) -> Result<Reply> {
     let Some(key) = reduce(route, &mut call) else { return run(&call, tx) };
     let answer = tx.cached("answer", &key, || {
-        let reply = run(&call, tx)?;
-        if reply.status != 200 || reply.rest.is_some() || !reply.headers.is_empty() {
-            return Err(Error::internal("the answer of a cached route is more than 200 and a body"));
-        }
         let key = match &call.actor {
             Actor::User(caller) => via_key(&caller.via).cloned(),
             _ => None,
         };
-        Ok(Answer { body: reply.body, content_type: reply.content_type, gzipped: Arc::default(), _key: key })
+        Answer::of(run(&call, tx)?, key)
     })?;
-    Ok(Reply {
-        status: 200,
-        content_type: answer.content_type,
-        body: answer.body.clone(),
-        headers: Vec::new(),
-        rest: None,
-        gzipped: Some(Arc::clone(&answer.gzipped)),
-    })
+    Ok(answer.reply())
 }
 
 fn via_key(via: &Via) -> Option<&Arc<KeyAccess>> {
@@ -91,12 +104,8 @@ fn reduce(route: &Route, call: &mut Call) -> Option<Vec<u8>> {
     if !is_plain || !route.reads_headers.is_empty() {
         return None;
     }
-    let now = match route.cached {
-        Cached::Never => return None,
-        Cached::WhileUnchanged => Time(0),
-        Cached::ForTheSecond => Time(call.now.0 - call.now.0.rem_euclid(SECOND_MICROS)),
-    };
-    let mut key = Key(Vec::with_capacity(256));
+    let now = seen_time(route, call.now)?;
+    let mut key = Key::new();
     key.number(now.0);
     let session = key.caller(&call.actor)?;
     key.place(&call.place);
@@ -108,32 +117,58 @@ fn reduce(route: &Route, call: &mut Call) -> Option<Vec<u8>> {
         key.text(name);
         key.text(value);
     }
-    if key.0.len() > KEY_BYTES_MAX {
-        return None;
+    let key = key.finish()?;
+    hide(call, now);
+    call.session = session;
+    Some(key)
+}
+
+/// What time it is for the handler of a cached route; `None` where the route is not cached.
+pub(super) fn seen_time(route: &Route, now: Time) -> Option<Time> {
+    match route.cached {
+        Cached::Never => None,
+        Cached::WhileUnchanged => Some(Time(0)),
+        Cached::ForTheSecond => Some(Time(now.0 - now.0.rem_euclid(SECOND_MICROS))),
     }
+}
+
+/// Hides from what sees the call whatever two requests may differ in that get the same answer.
+pub(super) fn hide(call: &mut Call, now: Time) {
     call.ctx.now = now;
     call.ctx.source = Source::default();
-    call.session = session;
+    call.session = None;
     call.csrf = None;
     call.peer = NOBODY;
     call.forwarded = true;
     call.way = Way::direct(NOBODY);
     call.headers.clear();
     call.setup_code = None;
-    Some(key.0)
 }
 
 /// Values one after the other; no two lists of them have the same bytes.
-struct Key(Vec<u8>);
+pub(super) struct Key(Vec<u8>);
 
 impl Key {
-    fn number(&mut self, number: i64) {
+    pub(super) fn new() -> Key {
+        Key(Vec::with_capacity(256))
+    }
+
+    /// `None` where it is so long that it is not worth keeping.
+    pub(super) fn finish(self) -> Option<Vec<u8>> {
+        (self.0.len() <= KEY_BYTES_MAX).then_some(self.0)
+    }
+
+    pub(super) fn number(&mut self, number: i64) {
         self.0.extend_from_slice(&number.to_be_bytes());
     }
 
-    fn text(&mut self, text: &str) {
-        self.0.extend_from_slice(&text.len().to_be_bytes());
-        self.0.extend_from_slice(text.as_bytes());
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(&bytes.len().to_be_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
     }
 
     /// Gives the caller's session; `None` for nobody.

@@ -1,5 +1,7 @@
 //! Who calls, and whether they may use the route. Levels are the handlers' own business.
 
+use std::sync::Arc;
+
 use super::find::RequestTarget;
 use super::head::RequestHead;
 use super::headers::text;
@@ -7,9 +9,10 @@ use super::request_log::RequestLog;
 use super::{last_use, site};
 use crate::api::caller::{Caller, SecondStep};
 use crate::api::{Call, KeyAccess, Place, Via, Within};
-use crate::app::Route;
 use crate::app::route::Needs;
+use crate::app::{App, Route};
 use crate::auth::{Credential, FoundIn, hash, scopes};
+use crate::clock::Time;
 use crate::error::{Error, Result, denied, unauthenticated};
 use crate::ids::{OrganizationId, UserId};
 use crate::resources::{api_keys, members, organizations, places, sessions, two_factor, users};
@@ -45,24 +48,47 @@ pub(super) fn authorize(
         let asks = if target.node.is_page() { site::Asks::Page } else { site::Asks::Program };
         site::check(&call, text(request.headers.origin), text(fetch_site), asks)?;
     }
-    request.app.store.read(|tx| {
-        call.ctx.actor = authenticate(tx, &target, &call, &credential)?.into();
-        log.user = call.actor.caller().map(|caller| caller.user);
-        if call.actor.caller().is_none() && !target.node.is_public() {
-            return Err(unauthenticated());
-        }
-        if let Some(route) = target.authorizing() {
-            call.place = check_route(tx, route, &call)?;
-        }
-        Ok(())
-    })?;
-    if let Some(Via::Key(key)) = call.actor.caller().map(|caller| &caller.via)
-        && request.app.config.throttles()
-    {
-        request.app.throttles.key(key.hash, call.now)?;
+    request.app.store.read(|tx| judge(tx, &target, &mut call, &credential, log))?;
+    match call.actor.caller().map(|caller| &caller.via) {
+        Some(Via::Key(key)) => admit_key(request.app, key, call.now)?,
+        _ => last_use::of_session(request.app, &call),
     }
-    last_use::note(request.app, &call);
     Ok(call)
+}
+
+/// Puts the caller and the place of the request into the call, as far as the rows of this transaction tell of them. Of
+/// a caller with a key nothing else is asked: neither the time nor the connection.
+///
+/// # Errors
+/// Those of `authorize`, but for 429.
+pub(super) fn judge(
+    tx: &Tx,
+    target: &RequestTarget,
+    call: &mut Call,
+    credential: &Credential,
+    log: &mut RequestLog,
+) -> Result<()> {
+    call.ctx.actor = authenticate(tx, target, call, credential)?.into();
+    log.user = call.actor.caller().map(|caller| caller.user);
+    if call.actor.caller().is_none() && !target.node.is_public() {
+        return Err(unauthenticated());
+    }
+    if let Some(route) = target.authorizing() {
+        call.place = check_route(tx, route, call)?;
+    }
+    Ok(())
+}
+
+/// Counts a use of the key, and notes now and then that it was used.
+///
+/// # Errors
+/// 429 for one that is used too often.
+pub(super) fn admit_key(app: &Arc<App>, key: &KeyAccess, now: Time) -> Result<()> {
+    if app.config.throttles() {
+        app.throttles.key(key.hash, now)?;
+    }
+    last_use::of_key(app, key, now);
+    Ok(())
 }
 
 /// Finds the caller.

@@ -12,11 +12,17 @@ use crate::error::Result;
 pub(super) const KEY_FIELD: &str = "personal_api_key";
 
 /// The key in the `Authorization` header. Another scheme counts as no key.
-pub(super) fn header_key(authorization: Option<&str>) -> Option<Credential> {
+pub(super) fn header_token(authorization: Option<&str>) -> Option<&str> {
     let rest = authorization?.strip_prefix("Bearer")?;
     let token = rest.trim();
     let is_key = rest.starts_with(char::is_whitespace) && token.len() >= 2;
-    is_key.then(|| Credential::Key { token: token.into(), found_in: FoundIn::Header })
+    is_key.then_some(token)
+}
+
+/// The same as what a request shows of its caller.
+pub(super) fn header_key(authorization: Option<&str>) -> Option<Credential> {
+    let token = header_token(authorization)?;
+    Some(Credential::Key { token: token.into(), found_in: FoundIn::Header })
 }
 
 /// Every other credential; needs the body.

@@ -14,16 +14,19 @@ use crate::resources::{api_keys, sessions};
 /// How often a key's last use is noted at most, in seconds.
 const KEY_SECONDS: i64 = 60 * 60;
 
-/// Notes that the caller of a request was here.
-pub(super) fn note(app: &Arc<App>, call: &Call) {
-    match call.actor.caller().map(|caller| &caller.via) {
-        Some(Via::Key(key)) if is_due(key, call.now) => note_key(app, key, call.now),
-        Some(Via::Session { hash, last_activity, .. })
-            if sessions::is_activity_due(&app.config, *last_activity, call.now) =>
-        {
-            note_session(app, call, *hash);
-        }
-        _ => {}
+/// Notes that the session of a request, if it has one, was used.
+pub(super) fn of_session(app: &Arc<App>, call: &Call) {
+    if let Some(Via::Session { hash, last_activity, .. }) = call.actor.caller().map(|caller| &caller.via)
+        && sessions::is_activity_due(&app.config, *last_activity, call.now)
+    {
+        note_session(app, call, *hash);
+    }
+}
+
+/// Notes that a key was used.
+pub(super) fn of_key(app: &Arc<App>, key: &KeyAccess, now: Time) {
+    if is_due(key, now) {
+        note_key(app, key, now);
     }
 }
 

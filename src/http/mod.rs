@@ -14,6 +14,7 @@ mod find;
 mod forwarded;
 mod head;
 mod headers;
+mod known;
 mod last_use;
 mod metrics_door;
 mod observed;

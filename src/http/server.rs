@@ -153,7 +153,8 @@ impl Served {
             Served::Chosen(choose) => choose.open(named_fork(request.headers()).as_deref()),
         };
         if let Some(app) = open {
-            return Either::Left(service::answer(app, from, request));
+            // In a box: it would be moved about, and every idle connection would pay for its size.
+            return Either::Left(Box::pin(service::answer(app, from, request)));
         }
         let served = self.clone();
         Either::Right(Box::pin(async move {

@@ -17,6 +17,7 @@ use super::find::{Matched, RequestTarget, check_format, find};
 use super::forwarded::{self, Client, Connection, Door};
 use super::head::RequestHead;
 use super::headers::{RequestHeaders, text};
+use super::known::Lookup;
 use super::observed::{Broken, Observed};
 use super::request_log::RequestLog;
 use super::respond::{self, HttpResponse, Memory};
@@ -167,6 +168,13 @@ async fn handle(
             server.clock.note_write();
         }
     }
+    if !body.is_waiting() {
+        let now = request.app.clock.now();
+        if let Some(lookup) = Lookup::of(request, &client, target, now) {
+            let reply = lookup.answer(request, log, now, || call(request, client, matched))?;
+            return Ok(request.reply(reply));
+        }
+    }
     let received = read(request, client, matched, body).await?;
     let mut call = authorize(request, received, log)?;
     if target.route.is_some_and(|route| !matches!(route.handler, Handler::Read(_))) {
@@ -193,17 +201,17 @@ fn read<'a>(
     body: &'a mut RequestBody,
 ) -> impl Future<Output = Result<Received>> + Send + 'a {
     let target = matched.target;
-    let call = Box::new(call(request, client, matched));
+    let call = call(request, client, matched);
     read_credential(request, target, call, body)
 }
 
 async fn read_credential(
     request: &RequestHead<'_>,
     target: RequestTarget,
-    mut call: Box<Call>,
+    call: Result<Box<Call>>,
     body: &mut RequestBody,
 ) -> Result<Received> {
-    check_format(target.node, &request.headers, &call.query)?;
+    let mut call = call?;
     if target.node.is_ingest() {
         if target.route.is_some()
             && let Some(bytes) = body.bytes(&request.body_limits(target.route)).await?
@@ -234,10 +242,13 @@ async fn read_credential(
 }
 
 /// The call, as far as the head of the request says what it is.
-fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
+///
+/// # Errors
+/// The route does not answer in the form that is wanted.
+fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Result<Box<Call>> {
     let RequestHead { app, parts, headers, .. } = request;
     let pairs = |query: &str| form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    Call {
+    let call = Box::new(Call {
         method: matched.target.method.unwrap_or(Method::Get),
         path: parts.uri.path().to_owned(),
         params: matched.params,
@@ -255,7 +266,9 @@ fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Call {
         headers: matched.target.route.map_or_else(Vec::new, |route| read_headers(route, &parts.headers)),
         wants_json: text(headers.accept).is_some_and(accept::names_json),
         setup_code: text(headers.setup_code).map(str::to_owned),
-    }
+    });
+    check_format(matched.target.node, headers, &call.query)?;
+    Ok(call)
 }
 
 /// The headers that the handler of the route reads.

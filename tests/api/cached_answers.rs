@@ -64,6 +64,8 @@ struct Play {
     paths: Vec<String>,
     roles: Vec<String>,
     projects: Vec<String>,
+    /// The owner's key.
+    key: String,
 }
 
 impl Play {
@@ -100,7 +102,9 @@ impl Play {
             );
         }
         let (roles, projects) = (Vec::new(), vec![org.project_at("")]);
-        Play { org, other, member, callers, paths, roles, projects }
+        let keys = org.owner.get("/api/personal_api_keys/").value();
+        let key = format!("/api/personal_api_keys/{}/", text(&keys[0]["id"]));
+        Play { org, other, member, callers, paths, roles, projects, key }
     }
 
     /// Changes something, and says what.
@@ -109,7 +113,7 @@ impl Play {
         let name = format!("N{}", dice.below(1_000_000));
         let person = self.callers[dice.below(self.callers.len())].clone();
         let project = dice.of(&self.projects).clone();
-        let answer = match dice.below(16) {
+        let answer = match dice.below(17) {
             0 => owner.patch(&org.at(""), json!({"name": name})),
             1 => owner.patch(&org.at(""), json!({"members_can_see_org_members": dice.boolean()})),
             2 => owner.patch(&org.at(""), json!({"members_can_use_personal_api_keys": dice.boolean()})),
@@ -139,6 +143,11 @@ impl Play {
             14 if self.projects.len() > 1 => {
                 let gone = self.projects.pop().expect("more than one");
                 owner.delete(&gone)
+            }
+            15 => {
+                let scopes =
+                    [json!(["*"]), json!(["organization:read"]), json!(["project:read", "user:read"])];
+                owner.patch(&self.key, json!({"scopes": *dice.of(&scopes)}))
             }
             _ => self.other.owner.patch(&self.other.at(""), json!({"name": name})),
         };
