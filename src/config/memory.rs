@@ -6,6 +6,8 @@ const MIB: usize = 1024 * 1024;
 pub const MEMORY_MIB_MIN: usize = 40;
 /// What the program takes that does nothing: its code, its threads' stacks, its tables, in bytes.
 const IDLE_BYTES: usize = 10 * MIB;
+/// The least for pages of the data file, unless it is set, in bytes.
+const CACHE_BYTES_MIN: usize = 2 * MIB;
 /// What working out one password hash takes, in bytes.
 pub const HASH_BYTES: usize = 19 * MIB;
 
@@ -16,8 +18,8 @@ pub struct Budgets {
     pub idle: usize,
     /// How many password hashes are worked out at once, each in `HASH_BYTES`.
     pub hashes_at_once: usize,
-    /// Pages of the data file, those that a commit writes included. Changes that wait for their commit
-    /// take as much again: one batch is on its way to the disk while the next is made.
+    /// Pages of the data file, those that a commit writes included; the operating system keeps more of them. Changes that
+    /// wait for their commit take as much again: one batch is on its way to the disk while the next is made.
     pub cache: usize,
     /// Everything else that grows with the traffic: bodies, what they are parsed into,
     /// captured batches, answers that their callers have not taken yet, batch exports.
@@ -32,7 +34,8 @@ impl Budgets {
         let busy = all - idle;
         let hashes_at_once = (busy / 4 / HASH_BYTES).max(1);
         let rest = busy - hashes_at_once * HASH_BYTES;
-        let cache = cache_mib.map_or(all / 20, |mib| mib.saturating_mul(MIB).min(rest / 4));
+        let cache =
+            cache_mib.map_or((all / 80).max(CACHE_BYTES_MIN), |mib| mib.saturating_mul(MIB).min(rest / 4));
         Budgets { idle, hashes_at_once, cache, work: rest - 2 * cache }
     }
 

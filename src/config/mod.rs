@@ -151,7 +151,7 @@ pub struct Config {
     #[arg(long, help_heading = "Memory and limits", env = "ORGD_MEMORY_MIB", default_value_t = 256, value_name = "MIB", value_parser = memory_mib)]
     pub memory_mib: usize,
 
-    /// Memory for cached pages of the data file, in MiB. Unset: a twentieth of `--memory-mib`, of
+    /// Memory for cached pages of the data file, in MiB. Unset: an eightieth of `--memory-mib`, of
     /// which it is a part in any case.
     #[arg(long, help_heading = "Memory and limits", env = "ORGD_CACHE_MIB", value_name = "MIB")]
     pub cache_mib: Option<usize>,
