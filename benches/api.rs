@@ -112,7 +112,7 @@ async fn reads() {
     let list = "/api/organizations/?limit=100";
     let (members, roles) = (format!("{one}members/"), format!("{one}roles/"));
     let folder = seeded.folder.path();
-    for (what, key, path, total) in [
+    let all = [
         ("organization, owner's key", &seeded.key, one.as_str(), READS),
         ("organization, plain member's key", &member, &one, READS),
         ("list of 100 organizations", &seeded.key, list, LISTS),
@@ -120,30 +120,21 @@ async fn reads() {
         ("31 members", &seeded.key, &members, LISTS),
         ("30 roles, a member in each", &seeded.key, &roles, LISTS),
         ("project, long form", &member, "/api/projects/@current/", LISTS),
-    ] {
+    ];
+    for (what, key, path, total) in all {
         compare(what, &ours, key, path, total, folder).await;
     }
 
     println!("resident after all that, {} sign-ups among it: {:.1} MiB", MEMBERS - 1, ours.resident_mib());
     drop(ours);
-    minute(&seeded, &member).await;
+    minute(&seeded, all.map(|(_, key, path, _)| request("GET", path, key, "")).to_vec()).await;
 }
 
-/// A minute of reads and writes, on a server that has just been started.
-async fn minute(seeded: &Seeded, member: &str) {
+/// A minute of these reads and of writes, on a server that has just been started.
+async fn minute(seeded: &Seeded, reads: Vec<Vec<u8>>) {
     let ours = Process::orgd(&seeded.path());
     println!("resident when idle: {:.1} MiB", ours.resident_mib());
     let one = format!("/api/organizations/{}/", seeded.organization);
-    let get = |key: &str, path: &str| request("GET", path, key, "");
-    let reads = [
-        get(&seeded.key, &one),
-        get(member, &one),
-        get(&seeded.key, "/api/organizations/?limit=100"),
-        get(member, "/api/users/@me/"),
-        get(&seeded.key, &format!("{one}members/")),
-        get(&seeded.key, &format!("{one}roles/")),
-        get(member, "/api/projects/@current/"),
-    ];
     let key = seeded.key.clone();
     let make = move |number: u64| {
         let rename = || request("PATCH", &one, &key, &format!("{{\"name\": \"Acme {number}\"}}"));

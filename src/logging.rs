@@ -255,32 +255,45 @@ impl Drop for Flush {
     }
 }
 
+/// Lines in pieces that never grow: what grows is copied.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, line: &[u8]) {
+        self.bytes += line.len();
+        match self.pieces.last_mut().filter(|piece| piece.capacity() - piece.len() >= line.len()) {
+            Some(piece) => piece.extend_from_slice(line),
+            None => {
+                let mut piece = Vec::with_capacity(PIECE_BYTES.max(line.len()));
+                piece.extend_from_slice(line);
+                self.pieces.push(piece);
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct Lines {
-    waiting: Mutex<Vec<Vec<u8>>>,
+    waiting: Mutex<Pieces>,
     some: Condvar,
     /// Held while lines are written, so that they stay in order.
     writing: Mutex<()>,
 }
 
 impl Lines {
-    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    fn lock(&self) -> MutexGuard<'_, Pieces> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lines wait in pieces that never grow: what grows is copied.
     fn push(&self, line: &[u8]) {
         let mut waiting = self.lock();
-        let was_empty = waiting.is_empty();
-        match waiting.last_mut().filter(|piece| piece.capacity() - piece.len() >= line.len()) {
-            Some(piece) => piece.extend_from_slice(line),
-            None => {
-                let mut piece = Vec::with_capacity(PIECE_BYTES.max(line.len()));
-                piece.extend_from_slice(line);
-                waiting.push(piece);
-            }
-        }
-        let too_much = waiting.len() > WAITING_BYTES_MAX / PIECE_BYTES;
+        let was_empty = waiting.bytes == 0;
+        waiting.push(line);
+        let too_much = waiting.bytes > WAITING_BYTES_MAX;
         drop(waiting);
         if was_empty {
             self.some.notify_one();
@@ -292,7 +305,7 @@ impl Lines {
 
     fn flush(&self) {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let pieces = std::mem::take(&mut *self.lock());
+        let Pieces { pieces, .. } = std::mem::take(&mut *self.lock());
         for piece in pieces {
             // Nobody is left to tell when standard error is closed.
             let _ = io::stderr().write_all(&piece);
@@ -302,7 +315,7 @@ impl Lines {
     fn flush_forever(&self) {
         loop {
             let waiting = self.lock();
-            drop(self.some.wait_while(waiting, |lines| lines.is_empty()));
+            drop(self.some.wait_while(waiting, |lines| lines.bytes == 0));
             thread::sleep(FLUSH_PERIOD);
             self.flush();
         }

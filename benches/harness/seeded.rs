@@ -46,12 +46,8 @@ impl Seeded {
         seeded
     }
 
-    pub fn get(&self, path: &str) -> Vec<u8> {
-        request("GET", path, &self.key, "")
-    }
-
     pub fn one(&self) -> Vec<u8> {
-        self.get(&format!("/api/organizations/{}/", self.organization))
+        request("GET", &format!("/api/organizations/{}/", self.organization), &self.key, "")
     }
 }
 

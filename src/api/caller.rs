@@ -57,11 +57,16 @@ impl KeyAccess {
 }
 
 impl Via {
+    /// The key, where it is one.
+    pub fn key(&self) -> Option<&Arc<KeyAccess>> {
+        match self {
+            Via::Key(key) => Some(key),
+            Via::Session { .. } => None,
+        }
+    }
+
     /// The key, where it is one that is limited to organizations or projects.
     pub fn limited_key(&self) -> Option<&KeyAccess> {
-        match self {
-            Via::Key(key) if key.is_limited() => Some(key),
-            _ => None,
-        }
+        self.key().map(Arc::as_ref).filter(|key| key.is_limited())
     }
 }

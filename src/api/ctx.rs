@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::caller::Caller;
+use super::caller::{Caller, KeyAccess};
 use crate::clock::{Ids, Time};
 use crate::config::Config;
 use crate::error::{Result, unauthenticated};
@@ -57,6 +57,11 @@ impl Actor {
             Actor::User(caller) => Some(caller),
             Actor::Nobody | Actor::Operator(_) => None,
         }
+    }
+
+    /// The key by which the user calls, where it is by one.
+    pub fn key(&self) -> Option<&Arc<KeyAccess>> {
+        self.caller()?.via.key()
     }
 }
 

@@ -5,7 +5,8 @@
 //! (`store/cache.rs`). The call is first reduced to what the key holds (`reduce`): what is not in the key, such as the
 //! caller's address, the handler of a cached route can't see, even by mistake.
 //!
-//! - Caller, scopes of their key, second factor and place were judged for this request, before and apart from this. The key
+//! - Caller, scopes of their key, second factor and place were judged for this request, before and apart from this; most
+//!   requests with a key are answered by `known.rs`, which keeps the judgement as well. The key
 //!   holds what came of it: the session, or the very object that says what the caller's API key opens, which is another one
 //!   when the key changes; and the place with the caller's level there.
 //! - The key also holds path, query, the origin that links begin with, and the caller's program, for some answers differ by it.
@@ -80,28 +81,15 @@ pub(super) fn answer(
     run: impl FnOnce(&Call, &Tx) -> Result<Reply>,
 ) -> Result<Reply> {
     let Some(key) = reduce(route, &mut call) else { return run(&call, tx) };
-    let answer = tx.cached("answer", &key, || {
-        let key = match &call.actor {
-            Actor::User(caller) => via_key(&caller.via).cloned(),
-            _ => None,
-        };
-        Answer::of(run(&call, tx)?, key)
-    })?;
+    let answer = tx.cached("answer", &key, || Answer::of(run(&call, tx)?, call.actor.key().cloned()))?;
     Ok(answer.reply())
-}
-
-fn via_key(via: &Via) -> Option<&Arc<KeyAccess>> {
-    match via {
-        Via::Key(key) => Some(key),
-        Via::Session { .. } => None,
-    }
 }
 
 /// Takes everything out of the call that is not in the key, which it gives; `None`, and the call as it is, where the answer
 /// is to be made anew.
 fn reduce(route: &Route, call: &mut Call) -> Option<Vec<u8>> {
     let is_plain = matches!(&call.body, Body::Json(Value::Object(all)) if all.is_empty());
-    if !is_plain || !route.reads_headers.is_empty() {
+    if !is_plain {
         return None;
     }
     let now = seen_time(route, call.now)?;
@@ -123,9 +111,11 @@ fn reduce(route: &Route, call: &mut Call) -> Option<Vec<u8>> {
     Some(key)
 }
 
-/// What time it is for the handler of a cached route; `None` where the route is not cached.
+/// What time it is for the handler of a cached route; `None` where answers of the route are not cached, which differ by
+/// headers for one that reads some.
 pub(super) fn seen_time(route: &Route, now: Time) -> Option<Time> {
     match route.cached {
+        _ if !route.reads_headers.is_empty() => None,
         Cached::Never => None,
         Cached::WhileUnchanged => Some(Time(0)),
         Cached::ForTheSecond => Some(Time(now.0 - now.0.rem_euclid(SECOND_MICROS))),

@@ -49,15 +49,15 @@ pub(super) fn authorize(
         site::check(&call, text(request.headers.origin), text(fetch_site), asks)?;
     }
     request.app.store.read(|tx| judge(tx, &target, &mut call, &credential, log))?;
-    match call.actor.caller().map(|caller| &caller.via) {
-        Some(Via::Key(key)) => admit_key(request.app, key, call.now)?,
-        _ => last_use::of_session(request.app, &call),
+    match call.actor.key() {
+        Some(key) => admit_key(request.app, key, call.now)?,
+        None => last_use::of_session(request.app, &call),
     }
     Ok(call)
 }
 
-/// Puts the caller and the place of the request into the call, as far as the rows of this transaction tell of them. Of
-/// a caller with a key nothing else is asked: neither the time nor the connection.
+/// Puts the caller and the place of the request into the call, by the rows of this transaction. For a caller with a key
+/// nothing else counts: neither the time nor the connection.
 ///
 /// # Errors
 /// Those of `authorize`, but for 429.

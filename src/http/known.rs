@@ -17,8 +17,7 @@ use super::forwarded::Client;
 use super::head::RequestHead;
 use super::headers::text;
 use super::request_log::RequestLog;
-use crate::api::{Call, KeyAccess, Reply, Via};
-use crate::app::Route;
+use crate::api::{Call, KeyAccess, Reply};
 use crate::app::route::{Handler, ReadHandler};
 use crate::auth::{Credential, FoundIn, hash};
 use crate::clock::Time;
@@ -30,7 +29,7 @@ pub(super) struct Lookup<'a> {
     target: RequestTarget,
     run: &'static ReadHandler,
     token: &'a str,
-    /// What time it is for who judges and answers.
+    /// What time the judgement and the handler see.
     seen: Time,
     key: Vec<u8>,
 }
@@ -55,7 +54,8 @@ impl<'a> Lookup<'a> {
         target: RequestTarget,
         now: Time,
     ) -> Option<Lookup<'a>> {
-        let route = target.route.filter(|route| is_plain(route))?;
+        // What waits for memory is no quick look-up.
+        let route = target.route.filter(|route| route.work_bytes == 0)?;
         let Handler::Read(run) = &route.handler else { return None };
         if target.node.is_public() || target.node.is_page() || request.headers.setup_code.is_some() {
             return None;
@@ -96,10 +96,8 @@ impl<'a> Lookup<'a> {
                 hide(&mut call, self.seen);
                 let shown = Credential::Key { token: self.token.to_owned(), found_in: FoundIn::Header };
                 judge(tx, &self.target, &mut call, &shown, log)?;
-                let Some(Via::Key(access)) = call.actor.caller().map(|caller| &caller.via) else {
-                    return Err(Error::internal("a caller with a key has none"));
-                };
-                let access = Arc::clone(access);
+                let access = call.actor.key().cloned();
+                let access = access.ok_or_else(|| Error::internal("a caller with a key has none"))?;
                 admit_key(app, &access, now)?;
                 Ok(Known { answer: Answer::of((self.run)(&call, tx)?, None)?, access })
             })
@@ -110,9 +108,4 @@ impl<'a> Lookup<'a> {
         }
         Ok(known.answer.reply())
     }
-}
-
-/// Whether its handler sees of a request nothing but what a lookup has.
-fn is_plain(route: &Route) -> bool {
-    route.reads_headers.is_empty() && route.work_bytes == 0
 }

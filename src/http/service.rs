@@ -175,7 +175,8 @@ async fn handle(
             return Ok(request.reply(reply));
         }
     }
-    let received = read(request, client, matched, body).await?;
+    let call = call(request, client, matched)?;
+    let received = read(request, target, call, body).await?;
     let mut call = authorize(request, received, log)?;
     if target.route.is_some_and(|route| !matches!(route.handler, Handler::Read(_))) {
         call.ctx.source = log.source(&request.headers);
@@ -192,26 +193,12 @@ fn preflight(request: &RequestHead<'_>) -> HttpResponse {
 /// Reads what the request says, and of the body as much as the caller's credential needs: a key in the header is
 /// checked before the body is read, so that a stranger costs no memory. Without one the body must be read, for it may
 /// hold the key.
-///
-/// No `async fn`, so that the future does not hold what the call is made of.
-fn read<'a>(
-    request: &'a RequestHead<'_>,
-    client: Client,
-    matched: Matched,
-    body: &'a mut RequestBody,
-) -> impl Future<Output = Result<Received>> + Send + 'a {
-    let target = matched.target;
-    let call = call(request, client, matched);
-    read_credential(request, target, call, body)
-}
-
-async fn read_credential(
+async fn read(
     request: &RequestHead<'_>,
     target: RequestTarget,
-    call: Result<Box<Call>>,
+    mut call: Box<Call>,
     body: &mut RequestBody,
 ) -> Result<Received> {
-    let mut call = call?;
     if target.node.is_ingest() {
         if target.route.is_some()
             && let Some(bytes) = body.bytes(&request.body_limits(target.route)).await?

@@ -14,7 +14,6 @@ use super::{
     Resource, access_controls, addresses, batch_exports, invites, last_logins, organizations, two_factor,
     users,
 };
-use crate::api::caller::Via;
 use crate::api::level::LEVELS;
 use crate::api::{Call, Ctx, Field, FieldInfo, InOrganization, Input, Level, Paging, Reply, Within};
 use crate::app::{Route, Tag, read, scope, tagged, write};
@@ -341,7 +340,7 @@ pub fn may_remove(ctx: &Ctx, at: InOrganization, user: UserId, member: &Member) 
 /// Whether a caller by key may let somebody have this level: above member, that takes the scope for the whole
 /// organization, or a key for its members alone could make itself an owner.
 pub fn key_may_give(ctx: &Ctx, level: Level) -> Result<()> {
-    let Some(Via::Key(key)) = ctx.actor.caller().map(|caller| &caller.via) else { return Ok(()) };
+    let Some(key) = ctx.actor.key() else { return Ok(()) };
     if level == Level::Member || scopes::require(&key.scopes, "organization:write").is_ok() {
         return Ok(());
     }

@@ -33,7 +33,7 @@ pub(super) struct DataFile {
     pub(super) disk: Arc<Disk>,
     cache_bytes: usize,
     log: Option<Log>,
-    /// What to tell the operator of a file that was opened without the log in which it goes on.
+    /// The warning about a file that was opened without the log in which it goes on.
     pub(super) doubt: Option<String>,
 }
 
@@ -428,7 +428,7 @@ impl Drop for DataFile {
     }
 }
 
-/// What to tell of a file that goes on in a log which is not there.
+/// The warning about a file that goes on in a log which is not there.
 fn without(place: Option<&LogPlace>) -> String {
     let log = place.map_or_else(|| "a write-ahead log".to_owned(), LogPlace::to_string);
     format!(

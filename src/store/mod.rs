@@ -450,7 +450,7 @@ impl Store {
         self.shared.given_up.get().map(String::as_str)
     }
 
-    /// What the operator should know of a file that was opened without the write-ahead log in which it goes on.
+    /// The warning about a file that was opened without the write-ahead log in which it goes on.
     pub fn doubt(&self) -> Option<&str> {
         self.doubt.as_deref()
     }

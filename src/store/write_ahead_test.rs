@@ -242,16 +242,16 @@ async fn a_file_that_goes_on_in_a_log_says_so_where_the_log_was_left_behind() {
     assert!(early.contains(log.to_str().unwrap()) && early.contains("another state"), "{early}");
     std::fs::remove_file(log).unwrap();
     assert_eq!(open(Storage::File(at("early"))).doubt(), None, "all was in the file then");
-    // Whoever opens it is told, until something is written.
+    // There is a warning until something is written.
     for place in [Storage::Untouched(at("alone")), Storage::copy_of(&at("alone")).unwrap()] {
         let looked = open(place);
         assert!(looked.doubt().unwrap().contains("goes on in"));
         assert_eq!(rows(&looked), [0, 1, 2]);
     }
-    let told = open(Storage::File(at("alone"))).doubt().unwrap().to_owned();
-    assert!(told.contains(log_beside(&at("alone")).to_str().unwrap()), "{told}");
+    let warning = open(Storage::File(at("alone"))).doubt().unwrap().to_owned();
+    assert!(warning.contains(log_beside(&at("alone")).to_str().unwrap()), "{warning}");
     let store = open(Storage::File(at("alone")));
-    assert_eq!(store.doubt(), Some(told.as_str()));
+    assert_eq!(store.doubt(), Some(warning.as_str()));
     put(&store, 4).await;
     drop(store);
     assert_eq!(open(Storage::File(at("alone"))).doubt(), None, "it goes on from there");

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::support::{Serving, agent, ask, orgd, run, with_open_files};
+use crate::support::{Serving, agent, ask, bootstrap, key_of, orgd, run, with_open_files};
 use redb::TableDefinition;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,17 +28,6 @@ fn refused(arguments: &[&str], words: &str) {
     let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("orgd: ")).collect();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(lines.len() == 1 && lines[0].contains(words), "{said}");
-}
-
-fn bootstrap(data: &Path) -> Value {
-    let output =
-        run(&["bootstrap", "--data", shown(data), "--email", "ada@example.com", "--organization", "Acme"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
-}
-
-fn key_of(made: &Value) -> &str {
-    made["api_key"].as_str().expect("a key")
 }
 
 /// The curl that was printed, run by the shell as it stands.

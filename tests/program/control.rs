@@ -10,7 +10,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Serving, agent, ask, run};
+use crate::support::{Serving, agent, ask, bootstrap, run};
 
 /// The file of a first owner, Ada of Acme.
 fn place() -> (TempDir, PathBuf) {
@@ -18,12 +18,6 @@ fn place() -> (TempDir, PathBuf) {
     let file = folder.path().join("orgd.redb");
     bootstrap(&file);
     (folder, file)
-}
-
-fn bootstrap(file: &Path) {
-    let made =
-        run(&["bootstrap", "--data", shown(file), "--email", "ada@example.com", "--organization", "Acme"]);
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 fn shown(path: &Path) -> &str {
@@ -208,9 +202,7 @@ fn a_link_begins_with_where_the_server_really_listens() {
 fn the_state_is_shown_of_a_server_and_of_a_file_that_none_holds() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
-    let made =
-        run(&["bootstrap", "--data", shown(&file), "--email", "ada@example.com", "--organization", "Acme"]);
-    let made: Value = serde_json::from_slice(&made.stdout).expect("one line of JSON");
+    let made = bootstrap(&file);
     let state = |more: &[&str]| on(&file, &[&["status"], more].concat());
     let before = fs::read(&file).expect("the file");
     let closed = state(&[]);

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::support::{Serving, agent, ask, organizations, run};
+use crate::support::{Serving, agent, ask, bootstrap, key_of, organizations, run};
 use crate::timing::print_seconds;
 
 /// Rounds of one run; `ORGD_CRASH_ROUNDS` asks for more.
@@ -23,9 +23,8 @@ fn no_acknowledged_write_is_lost_and_none_is_there_by_halves() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
     let data = file.to_str().expect("a path of text");
-    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
-    let key = made["api_key"].as_str().expect("a key");
+    let made = bootstrap(data);
+    let key = key_of(&made);
     let mut acknowledged = BTreeSet::new();
     for round in 0..rounds {
         let server = Serving::start(&file, &[]);
@@ -120,14 +119,13 @@ fn said_of(file: &Path, key: &str) -> String {
 }
 
 #[test]
-fn a_crashed_file_without_its_log_is_told_of_until_something_is_written() {
-    const TOLD: &str = "the data file goes on in the write-ahead log ";
+fn a_crashed_file_without_its_log_is_warned_of_until_something_is_written() {
+    const WARNING: &str = "the data file goes on in the write-ahead log ";
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
     let data = file.to_str().expect("a path of text");
-    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
-    let key = made["api_key"].as_str().expect("a key");
+    let made = bootstrap(data);
+    let key = key_of(&made);
     let server = Serving::start(&file, &[]);
     for number in 0..5 {
         write(&server, key, &format!("O{number}"));
@@ -144,19 +142,19 @@ fn a_crashed_file_without_its_log_is_told_of_until_something_is_written() {
     };
     let whole = copy("whole.redb", &["", ".key", "-wal"]);
     let alone = copy("alone.redb", &["", ".key"]);
-    let tells = |command: &str, file: &Path| {
+    let warns = |command: &str, file: &Path| {
         let output = run(&[command, "--data", file.to_str().expect("a path of text")]);
-        String::from_utf8_lossy(&output.stdout).contains(TOLD)
+        String::from_utf8_lossy(&output.stdout).contains(WARNING)
     };
     for command in ["check", "status"] {
-        assert!(!tells(command, &whole) && tells(command, &alone), "{command}");
+        assert!(!warns(command, &whole) && warns(command, &alone), "{command}");
     }
-    assert!(!said_of(&whole, key).contains(TOLD));
+    assert!(!said_of(&whole, key).contains(WARNING));
     let said = said_of(&alone, key);
-    assert!(said.contains(TOLD) && said.contains("alone.redb-wal"), "{said}");
+    assert!(said.contains(WARNING) && said.contains("alone.redb-wal"), "{said}");
     // Both were closed.
     for closed in [&whole, &alone] {
         assert!(!Path::new(&format!("{}-wal", closed.display())).exists());
-        assert!(!tells("check", closed) && !said_of(closed, key).contains(TOLD), "{}", closed.display());
+        assert!(!warns("check", closed) && !said_of(closed, key).contains(WARNING), "{}", closed.display());
     }
 }

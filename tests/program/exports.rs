@@ -11,7 +11,7 @@ use crate::chaos_proxy::{ChaosProxy, Passes};
 use crate::postgres::{self, PASSWORD, Postgres};
 use crate::receiver::Receiver;
 use crate::s3::{self, S3};
-use crate::support::{Serving, agent, ask, run, until};
+use crate::support::{Serving, agent, ask, bootstrap, key_of, run, until};
 
 /// Events of one run; `ORGD_EXPORT_EVENTS` asks for more.
 const EVENTS: usize = 16_000;
@@ -182,9 +182,8 @@ fn of_parquet(bytes: Vec<u8>) -> Vec<String> {
 /// A data file with so many events of one hour.
 fn captured(file: &Path, total: usize) -> Owner {
     let data = file.to_str().expect("a path of text");
-    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
-    let made: Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
-    let key = made["api_key"].as_str().expect("a key").to_owned();
+    let made = bootstrap(data);
+    let key = key_of(&made).to_owned();
     let server = Serving::start(file, ALLOWED);
     let owner = Owner { server: server.base.clone(), key };
     for first in (0..total).step_by(BATCH_EVENTS) {

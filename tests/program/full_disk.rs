@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Serving, agent, ask, organization_names, orgd, run, until};
+use crate::support::{Serving, agent, ask, bootstrap, organization_names, orgd, run, until};
 
 pub const KEY: &str = "phx_a_key_of_the_first_owner";
 
@@ -137,8 +137,7 @@ fn a_backup_and_a_restore_that_find_no_space_leave_nothing_behind() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let data = elsewhere.path().join("orgd.redb");
     let data = data.to_str().expect("a path of text");
-    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
-    assert!(made.status.success());
+    bootstrap(data);
     let before = fs::read(data).expect("the data file");
     let full = folder.path().to_str().expect("a path of text");
     // A file system of 6 MiB with 20 KiB left.

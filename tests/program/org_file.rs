@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Serving, orgd, run};
+use crate::support::{Serving, bootstrap, key_of, orgd, run};
 
 /// An organization in a data file, and a folder for files about it.
 struct World {
@@ -22,10 +22,8 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("orgd.redb");
         let path = data.to_str().expect("a path of text");
-        let made =
-            run(&["bootstrap", "--data", path, "--email", "ada@example.com", "--organization", "Acme"]);
-        let made: Value = serde_json::from_slice(&made.stdout).expect("a JSON object");
-        World { data, key: made["api_key"].as_str().expect("a key").to_owned(), folder }
+        let made = bootstrap(path);
+        World { data, key: key_of(&made).to_owned(), folder }
     }
 
     fn path(&self, name: &str) -> PathBuf {

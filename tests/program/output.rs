@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{agent, ask, orgd, run, until};
+use crate::support::{agent, ask, bootstrap, orgd, run, until};
 
 const KEY: &str = "phx_for-the-test-of-lost-output-only-0123456789";
 
@@ -26,8 +26,7 @@ fn ended(command: &mut Command) -> (Option<i32>, String) {
 fn a_reader_who_wants_no_more_is_no_error_and_a_full_disk_is_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("orgd.redb").display().to_string();
-    let made = run(&["bootstrap", "--data", &data, "--email", "ada@example.com", "--organization", "Acme"]);
-    assert!(made.status.success());
+    bootstrap(&data);
     let org_file = folder.path().join("org.yaml").display().to_string();
     assert!(run(&["export", "-f", &org_file, "--data", &data]).status.success());
     let commands: [&[&str]; 22] = [

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use serde_json::{Value, json};
 
 use crate::receiver::Receiver;
-use crate::support::{Serving, agent, ask, orgd, run, until};
+use crate::support::{Serving, agent, ask, bootstrap, key_of, orgd, run, until};
 
 /// Every secret begins with it, and nothing else holds it.
 const MARK: &str = "sesame";
@@ -116,12 +116,11 @@ fn no_secret_of_a_destination_is_told_anywhere() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orgd.redb");
     let data = file.to_str().expect("a path of text");
-    let made = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
-    let made: Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
+    let made = bootstrap(data);
     let (receiver, bucket) = (Receiver::answering(ANSWERS), Receiver::answering(&[(403, XML)]));
     let mut server = Serving::start(&file, &["--log-level", "debug", "--outbound-allow", "127.0.0.0/8"]);
     let log = server.log.take().expect("a log").into_inner().expect("no panic");
-    let key = made["api_key"].as_str().expect("a key").to_owned();
+    let key = key_of(&made).to_owned();
     let owner = Owner { server: server.base.clone(), key };
     let event = json!({"event": "seen", "distinct_id": "d", "timestamp": "2021-01-01T10:00:00Z"});
     owner.asks("POST", "/batch/", &json!({"api_key": made["project_api_token"], "batch": [event]}));

@@ -118,6 +118,19 @@ pub fn ask(agent: &Agent, method: &str, url: &str, key: Option<&str>, body: &Val
     Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
 }
 
+/// What `orgd bootstrap` prints that makes a file with Ada, who owns Acme.
+pub fn bootstrap(data: impl AsRef<Path>) -> Value {
+    let data = data.as_ref().to_str().expect("a path of text");
+    let output = run(&["bootstrap", "--data", data, "--email", "ada@example.com", "--organization", "Acme"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+/// The key that was made with a file.
+pub fn key_of(made: &Value) -> &str {
+    made["api_key"].as_str().expect("a key")
+}
+
 /// All organizations of a key, however many pages they fill.
 pub fn organizations(agent: &Agent, server: &Serving, key: &str) -> Vec<Value> {
     let mut all = Vec::new();

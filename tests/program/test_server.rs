@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Serving, agent, ask, orgd, run, unpack};
+use crate::support::{Serving, agent, ask, bootstrap, key_of, orgd, run, unpack};
 
 /// A server that says in JSON that it is ready.
 pub struct Ready {
@@ -353,13 +353,11 @@ fn data_in_memory_begin_with_a_copy_and_are_saved_at_the_end() {
 #[test]
 fn a_copy_of_anybodys_file_is_nobodys_and_has_no_key_but_their_own() {
     let (_folder, data) = folder_and_file();
-    let made =
-        run(&["bootstrap", "--data", shown(&data), "--email", "ada@example.com", "--organization", "Acme"]);
-    let made: Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    let made = bootstrap(&data);
     let server = Ready::test(&["--from", shown(&data)]);
     assert_eq!((&server.line["api_key"], &server.line["owner"]), (&Value::Null, &Value::Null));
     drop(server);
-    let key = made["api_key"].as_str().expect("a key");
+    let key = key_of(&made);
     let server = Ready::test(&["--from", shown(&data), "--api-key", key]);
     assert_eq!(server.line["organization_id"], made["organization_id"]);
     assert_eq!(

@@ -20,7 +20,7 @@ pub use differences::{differences, field_change, hide_values, secret_change};
 pub use pages::{Line, newest, page, page_of_scope};
 
 use super::{Resource, organizations};
-use crate::api::{Actor, Ctx, Via};
+use crate::api::{Actor, Ctx};
 use crate::clock::Time;
 use crate::error::Result;
 use crate::ids::{OrganizationId, ProjectId, UserId};
@@ -229,10 +229,7 @@ struct Detail {
 }
 
 fn used_key(actor: &Actor) -> Option<UsedKey> {
-    match &actor.caller()?.via {
-        Via::Key(key) => Some(UsedKey { id: key.id.clone(), mask: key.mask.clone() }),
-        Via::Session { .. } => None,
-    }
+    actor.key().map(|key| UsedKey { id: key.id.clone(), mask: key.mask.clone() })
 }
 
 fn samples(all: &mut super::samples::Samples) {
