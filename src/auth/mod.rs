@@ -16,8 +16,9 @@ use crate::error::{Result, denied};
 /// What a request shows of its caller. The first credential found decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
+    /// The hash of the key.
     Key {
-        token: String,
+        hash: [u8; 32],
         found_in: FoundIn,
     },
     /// The hash of the cookie.

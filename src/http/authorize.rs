@@ -11,7 +11,7 @@ use crate::api::caller::{Caller, SecondStep};
 use crate::api::{Call, KeyAccess, Place, Via, Within};
 use crate::app::route::Needs;
 use crate::app::{App, Route};
-use crate::auth::{Credential, FoundIn, hash, scopes};
+use crate::auth::{Credential, FoundIn, scopes};
 use crate::clock::Time;
 use crate::error::{Error, Result, denied, unauthenticated};
 use crate::ids::{OrganizationId, UserId};
@@ -106,7 +106,7 @@ fn authenticate(
         }
         // What needs nobody is not refused for a bad key.
         Credential::Key { .. } if target.node.is_public() => Ok(None),
-        Credential::Key { token, found_in } => of_key(tx, token, *found_in).map(Some),
+        Credential::Key { hash, found_in } => of_key(tx, *hash, *found_in).map(Some),
         Credential::Session { hash, csrf } => {
             let Some(session) = sessions::live(tx, hash, call)? else { return Ok(None) };
             if !call.method.is_safe() {
@@ -123,7 +123,7 @@ fn authenticate(
     }
 }
 
-fn of_key(tx: &Tx, token: &str, found_in: FoundIn) -> Result<Caller> {
+fn of_key(tx: &Tx, hash: [u8; 32], found_in: FoundIn) -> Result<Caller> {
     let invalid = || {
         let place = match found_in {
             FoundIn::Header => "Authorization header",
@@ -135,7 +135,7 @@ fn of_key(tx: &Tx, token: &str, found_in: FoundIn) -> Result<Caller> {
             detail: format!("Personal API key found in request {place} is invalid.").into(),
         }
     };
-    let access = api_keys::access(tx, hash(token), invalid)?;
+    let access = api_keys::access(tx, hash, invalid)?;
     if !users::is_active(tx, access.user)? {
         return Err(invalid());
     }

@@ -11,28 +11,22 @@ use crate::error::Result;
 /// The field of a body, or of the query, that may hold a key.
 pub(super) const KEY_FIELD: &str = "personal_api_key";
 
-/// The key in the `Authorization` header. Another scheme counts as no key.
-pub(super) fn header_token(authorization: Option<&str>) -> Option<&str> {
+/// The hash of the key in the `Authorization` header. Another scheme counts as no key.
+pub(super) fn header_key(authorization: Option<&str>) -> Option<[u8; 32]> {
     let rest = authorization?.strip_prefix("Bearer")?;
     let token = rest.trim();
     let is_key = rest.starts_with(char::is_whitespace) && token.len() >= 2;
-    is_key.then_some(token)
-}
-
-/// The same as what a request shows of its caller.
-pub(super) fn header_key(authorization: Option<&str>) -> Option<Credential> {
-    let token = header_token(authorization)?;
-    Some(Credential::Key { token: token.into(), found_in: FoundIn::Header })
+    is_key.then(|| hash(token))
 }
 
 /// Every other credential; needs the body.
 pub(super) fn other(headers: &HeaderMap, call: &Call) -> Result<Credential> {
     let field = |name: &str| call.body.field(name).ok().flatten().and_then(serde_json::Value::as_str);
     if let Some(token) = field(KEY_FIELD).filter(|token| !token.is_empty()) {
-        return Ok(Credential::Key { token: token.into(), found_in: FoundIn::Body });
+        return Ok(Credential::Key { hash: hash(token), found_in: FoundIn::Body });
     }
     if let Some((_, token)) = call.query.iter().find(|(name, token)| name == KEY_FIELD && !token.is_empty()) {
-        return Ok(Credential::Key { token: token.clone(), found_in: FoundIn::Query });
+        return Ok(Credential::Key { hash: hash(token), found_in: FoundIn::Query });
     }
     session(headers, call, FormOf::Program)
 }

@@ -19,7 +19,7 @@ use super::headers::text;
 use super::respond::HttpResponse;
 use super::{canned, credentials, pulse};
 use crate::app::App;
-use crate::auth::{Credential, hash};
+use crate::auth::hash;
 use crate::resources::api_keys;
 use crate::test_server::TestServer;
 use crate::test_server::conceal;
@@ -236,15 +236,12 @@ impl Drop for Observed {
 
 /// The label of the key in the header or the query, if it is one.
 fn label_of_key(request: &RequestHead<'_>) -> Option<String> {
-    let token = match credentials::header_key(text(request.headers.authorization)) {
-        Some(Credential::Key { token, .. }) => token,
-        _ => {
-            let query = request.parts.uri.query()?;
-            let mut pairs = form_urlencoded::parse(query.as_bytes());
-            pairs.find(|(name, _)| name == credentials::KEY_FIELD)?.1.into_owned()
-        }
+    let of_query = || {
+        let mut pairs = form_urlencoded::parse(request.parts.uri.query()?.as_bytes());
+        Some(hash(&pairs.find(|(name, _)| name == credentials::KEY_FIELD)?.1))
     };
-    request.app.store.read(|tx| api_keys::label_of(tx, &hash(&token))).ok().flatten()
+    let key = credentials::header_key(text(request.headers.authorization)).or_else(of_query)?;
+    request.app.store.read(|tx| api_keys::label_of(tx, &key)).ok().flatten()
 }
 
 fn arrival(request: &RequestHead<'_>, matched: Option<&Matched>, key: Option<String>) -> Arrival {

@@ -1,13 +1,13 @@
 //! What the log says of a request.
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
-use super::find::Matched;
+use super::find::{Matched, RequestTarget};
 use super::forwarded::Client;
 use super::headers::{RequestHeaders, text};
 use crate::api::Source;
@@ -18,26 +18,32 @@ use crate::error::Error;
 use crate::ids::UserId;
 use crate::logging::{self, Access, SecurityEvent};
 use crate::metrics::{self, OTHER, PathRequests};
+use crate::routes::{Params, PathNode};
 
 /// Grows as more is known of the request.
 pub(super) struct RequestLog {
     started: Instant,
     pub(super) id: HeaderValue,
-    /// The path of the route, not of the request, which may hold anything.
-    pub(super) path: &'static str,
-    /// The identifiers that the path names, but for those that open something.
-    ids: String,
+    /// What the request is for, once it is known.
+    pub(super) named: Option<Named>,
     address: IpAddr,
-    pub(super) is_ingest: bool,
-    /// How a refusal looks; `None` for the JSON envelope.
-    pub(super) refuse: Option<Refuse>,
-    /// Whether a cache may keep the answer, if nobody is logged in.
-    pub(super) may_be_stored: bool,
     /// Whether the caller showed a key or a session, good or not.
     pub(super) has_credential: bool,
     pub(super) user: Option<UserId>,
-    /// Where the request is counted, and the place of its method there.
-    counted: (&'static PathRequests, usize),
+}
+
+/// What a request is for, and what it names.
+#[derive(Clone)]
+pub(super) struct Named {
+    pub(super) target: RequestTarget,
+    /// The identifiers that the path names, but for those that open something.
+    ids: Arc<str>,
+}
+
+impl Named {
+    pub(super) fn of(target: RequestTarget, params: &Params) -> Named {
+        Named { target, ids: target.node.ids(params).into() }
+    }
 }
 
 /// Where requests are counted whose path names nothing.
@@ -61,27 +67,39 @@ impl RequestLog {
         RequestLog {
             started: Instant::now(),
             id,
-            path: "-",
-            ids: String::new(),
+            named: None,
             address: client.address,
-            is_ingest: false,
-            refuse: None,
-            may_be_stored: false,
             has_credential: false,
             user: None,
-            counted: (unknown(), OTHER),
         }
     }
 
     /// Notes what the request is for.
     pub(super) fn note_target(&mut self, matched: &Matched) {
-        let node = matched.target.node;
-        self.path = node.name();
-        self.counted = (node.requests(), matched.target.method.map_or(OTHER, |method| method as usize));
-        self.ids = node.ids(&matched.params);
-        self.is_ingest = node.is_ingest();
-        self.refuse = node.refuse();
-        self.may_be_stored = node.may_be_stored();
+        self.named = Some(Named::of(matched.target, &matched.params));
+    }
+
+    fn node(&self) -> Option<&'static PathNode> {
+        self.named.as_ref().map(|named| named.target.node)
+    }
+
+    /// The path of the route, not of the request, which may hold anything.
+    fn path(&self) -> &'static str {
+        self.node().map_or("-", PathNode::name)
+    }
+
+    pub(super) fn is_ingest(&self) -> bool {
+        self.node().is_some_and(PathNode::is_ingest)
+    }
+
+    /// How a refusal looks; `None` for the JSON envelope.
+    pub(super) fn refuse(&self) -> Option<Refuse> {
+        self.node().and_then(PathNode::refuse)
+    }
+
+    /// Whether a cache may keep the answer, if it is none of an error.
+    pub(super) fn may_be_stored(&self) -> bool {
+        self.user.is_none() && self.node().is_some_and(PathNode::may_be_stored)
     }
 
     /// Logs an error that the operator should see: our faults, and what may be an attack.
@@ -89,7 +107,7 @@ impl RequestLog {
         let event = match (failure, self.user) {
             (Error::Internal { at, .. }, _) => {
                 let request_id = self.id_text();
-                tracing::error!(request_id, route = self.path, cause = %failure, %at, "a request failed");
+                tracing::error!(request_id, route = self.path(), cause = %failure, %at, "a request failed");
                 return;
             }
             (Error::Denied { .. }, Some(_)) => SecurityEvent::PermissionRefused,
@@ -104,18 +122,20 @@ impl RequestLog {
     /// Writes the line of the request.
     pub(super) fn finish(&self, method: &str, status: u16) {
         let micros = self.started.elapsed().as_micros();
-        let (requests, method_place) = self.counted;
+        let method_place = self.named.as_ref().and_then(|named| named.target.method);
+        let requests = self.node().map_or_else(unknown, PathNode::requests);
+        let method_place = method_place.map_or(OTHER, |method| method as usize);
         requests.count(method_place, status, u64::try_from(micros).unwrap_or(u64::MAX));
         if status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
             metrics::REQUESTS_THROTTLED.one();
         }
         logging::access(&Access {
             method,
-            path: self.path,
+            path: self.path(),
             status,
             micros,
             address: self.address,
-            ids: &self.ids,
+            ids: self.named.as_ref().map_or("", |named| &named.ids),
             request_id: self.id_text(),
             user: self.user,
             now: Clock::wall,

@@ -26,7 +26,7 @@ use crate::api::call::Body;
 use crate::api::{Actor, Call, Method, Place, Reply, Source, Within};
 use crate::app::route::{Cached, Handler, Refuse, Refused};
 use crate::app::{App, Route};
-use crate::auth::Credential;
+use crate::auth::{Credential, FoundIn};
 use crate::error::{Error, Result};
 use crate::pool::{Account, Share};
 use crate::resources::places;
@@ -74,7 +74,7 @@ pub(super) async fn answer(
         }
     };
     let is_at_end = body.finish().await;
-    let may_be_stored = log.may_be_stored && log.user.is_none() && answer.status().is_success();
+    let may_be_stored = answer.status().is_success() && log.may_be_stored();
     let headers = answer.headers_mut();
     if parts.version <= Version::HTTP_11 && !is_at_end {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -82,7 +82,7 @@ pub(super) async fn answer(
     headers.insert(X_REQUEST_ID, log.id.clone());
     respond::protect(headers, may_be_stored, is_https);
     match request.headers.origin {
-        Some(_) if log.is_ingest => cors::mirror(&parts.headers, headers),
+        Some(_) if log.is_ingest() => cors::mirror(&parts.headers, headers),
         Some(_) if request.is_api() => cors::allow(headers),
         _ => {}
     }
@@ -121,7 +121,7 @@ fn note_mode(app: &App, answer: &mut HttpResponse) {
 
 /// The answer to a request that was refused, as its route wants it to look.
 fn refuse(request: &RequestHead<'_>, log: &RequestLog, failure: &Error) -> HttpResponse {
-    let Some(refuse) = log.refuse.or_else(|| refuse_unknown(request, failure)) else {
+    let Some(refuse) = log.refuse().or_else(|| refuse_unknown(request, failure)) else {
         return respond::error(failure);
     };
     let uri = &request.parts.uri;
@@ -150,6 +150,13 @@ async fn handle(
     log: &mut RequestLog,
 ) -> Result<HttpResponse> {
     forwarded::check_host(&request.headers, request.parts)?;
+    let key = credentials::header_key(text(request.headers.authorization));
+    let lookup = key.filter(|_| !body.is_waiting()).and_then(|key| Lookup::of(request, &client, key));
+    if let Some(lookup) = &lookup
+        && let Some(reply) = lookup.again(request.app, log)?
+    {
+        return Ok(request.reply(reply));
+    }
     let matched = find(request);
     // Routes that pages of any site may call answer for themselves what these may send.
     let is_for_pages = matched.as_ref().is_ok_and(|matched| matched.target.node.is_ingest());
@@ -168,15 +175,11 @@ async fn handle(
             server.clock.note_write();
         }
     }
-    if !body.is_waiting() {
-        let now = request.app.clock.now();
-        if let Some(lookup) = Lookup::of(request, &client, target, now) {
-            let reply = lookup.answer(request, log, now, || call(request, client, matched))?;
-            return Ok(request.reply(reply));
-        }
-    }
     let call = call(request, client, matched)?;
-    let received = read(request, target, call, body).await?;
+    if let Some(keeping) = lookup.and_then(|lookup| lookup.keeping(target)) {
+        return Ok(request.reply(keeping.answer(request.app, call, log)?));
+    }
+    let received = read(request, target, call, body, key).await?;
     let mut call = authorize(request, received, log)?;
     if target.route.is_some_and(|route| !matches!(route.handler, Handler::Read(_))) {
         call.ctx.source = log.source(&request.headers);
@@ -190,14 +193,15 @@ fn preflight(request: &RequestHead<'_>) -> HttpResponse {
     answer
 }
 
-/// Reads what the request says, and of the body as much as the caller's credential needs: a key in the header is
-/// checked before the body is read, so that a stranger costs no memory. Without one the body must be read, for it may
-/// hold the key.
+/// Reads what the request says, and of the body as much as the caller's credential needs: a key in the header, of which
+/// this is the hash, is checked before the body is read, so that a stranger costs no memory. Without one the body must be
+/// read, for it may hold the key.
 async fn read(
     request: &RequestHead<'_>,
     target: RequestTarget,
     mut call: Box<Call>,
     body: &mut RequestBody,
+    header_key: Option<[u8; 32]>,
 ) -> Result<Received> {
     if target.node.is_ingest() {
         if target.route.is_some()
@@ -212,9 +216,8 @@ async fn read(
         call.body.value()?;
         return Ok(Received { target, call, credential: Credential::Nothing });
     }
-    let header_key = credentials::header_key(text(request.headers.authorization));
     let credential = match header_key.filter(|_| !target.node.is_page()) {
-        Some(key) => key,
+        Some(hash) => Credential::Key { hash, found_in: FoundIn::Header },
         None => {
             read_body(request, target, &mut call, body).await?;
             call.body.value()?;

@@ -385,6 +385,12 @@ impl Store {
         guarded(read).unwrap_or_else(|cause| Err(Error::internal(format!("a read panicked: {cause}"))))
     }
 
+    /// What was cached under this key (`Tx::keep`), where it is what would be made now.
+    pub fn kept<M: Cacheable>(&self, key: &[u8]) -> Option<Arc<M>> {
+        let newest = self.shared.newest.load();
+        newest.cache.get(newest.generation, key).map(|(value, _)| value)
+    }
+
     /// Runs `work` on the writer thread and waits until its changes are on disk. When it returns an
     /// error, or panics, nothing is changed. It may be run again, so it must not act outside.
     pub async fn write<T, F>(&self, work: F) -> Result<T>

@@ -326,10 +326,23 @@ impl Tx {
             }
             return Ok(value);
         }
+        self.keep(&key, make)
+    }
+
+    /// Makes such a value anew and caches it, under a key that says by itself what it is.
+    ///
+    /// # Errors
+    /// As of `cached`.
+    pub fn keep<M: Cacheable>(
+        &self,
+        key: &[u8],
+        make: impl FnOnce() -> crate::error::Result<M>,
+    ) -> crate::error::Result<Arc<M>> {
         let (made, reads) = self.noting(make);
         let value = Arc::new(made?);
-        if let Some(places) = reads.places() {
-            cache.put(*generation, &key, Arc::clone(&value), places);
+        let Snapshot { generation, cache, .. } = &**self.snapshot;
+        if let Some(places) = reads.places().filter(|_| !self.writing) {
+            cache.put(*generation, key, Arc::clone(&value), places);
         }
         Ok(value)
     }
