@@ -61,7 +61,7 @@ struct Made {
     /// The newest state of which it is known that the value would be the same.
     generation: u64,
     value: Arc<dyn Any + Send + Sync>,
-    places: Arc<[Place]>,
+    places: Box<[Place]>,
     bytes: usize,
     is_used: bool,
 }
@@ -74,8 +74,13 @@ impl Cache {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The value as somebody sees it who reads the state of this generation, and what it was made of.
-    pub(super) fn get<M: Cacheable>(&self, generation: u64, key: &[u8]) -> Option<(Arc<M>, Arc<[Place]>)> {
+    /// The value as somebody sees it who reads the state of this generation; `note` is told what it was made of.
+    pub(super) fn get<M: Cacheable>(
+        &self,
+        generation: u64,
+        key: &[u8],
+        note: impl FnOnce(&[Place]),
+    ) -> Option<Arc<M>> {
         let mut shard = self.shard(key);
         let made = shard.made.get_mut(key)?;
         if made.generation != generation {
@@ -86,11 +91,12 @@ impl Cache {
             made.generation = made.generation.max(generation);
         }
         made.is_used = true;
-        Some((Arc::clone(&made.value).downcast().ok()?, Arc::clone(&made.places)))
+        note(&made.places);
+        Arc::clone(&made.value).downcast().ok()
     }
 
     /// Keeps what was made of the state of this generation.
-    pub(super) fn put<M: Cacheable>(&self, generation: u64, key: &[u8], value: Arc<M>, places: Arc<[Place]>) {
+    pub(super) fn put<M: Cacheable>(&self, generation: u64, key: &[u8], value: Arc<M>, places: Box<[Place]>) {
         let held = value.bytes();
         if held > VALUE_BYTES_MAX {
             return;
@@ -137,14 +143,15 @@ mod tests {
     }
 
     /// The places of a row.
-    fn row(key: &[u8]) -> Arc<[Place]> {
+    fn row(key: &[u8]) -> Box<[Place]> {
         let mut reads = Reads::default();
         reads.note("table", Look::Key(key));
         reads.places().unwrap()
     }
 
     fn shown(cache: &Cache, generation: u64, key: &[u8]) -> Option<String> {
-        cache.get(generation, key).map(|(text, _): (Arc<Box<RawValue>>, _)| text.get().to_owned())
+        let text: Arc<Box<RawValue>> = cache.get(generation, key, |_| ())?;
+        Some(text.get().to_owned())
     }
 
     #[test]
@@ -184,7 +191,7 @@ mod tests {
             }
         }
         let cache = Cache::default();
-        let is_there = |key: &[u8]| cache.get::<Large>(1, key).is_some();
+        let is_there = |key: &[u8]| cache.get::<Large>(1, key, |_| ()).is_some();
         cache.put(1, b"too large", Arc::new(Large(VALUE_BYTES_MAX + 1)), row(b"a"));
         assert!(!is_there(b"too large"));
         cache.put(1, b"used", Arc::new(Large(1000)), row(b"a"));

@@ -388,7 +388,7 @@ impl Store {
     /// What was cached under this key (`Tx::keep`), where it is what would be made now.
     pub fn kept<M: Cacheable>(&self, key: &[u8]) -> Option<Arc<M>> {
         let newest = self.shared.newest.load();
-        newest.cache.get(newest.generation, key).map(|(value, _)| value)
+        newest.cache.get(newest.generation, key, |_| ())
     }
 
     /// Runs `work` on the writer thread and waits until its changes are on disk. When it returns an

@@ -4,7 +4,6 @@
 //! of the one counts as one of the other: what is cached is made again without need, and never kept too long.
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
@@ -82,7 +81,7 @@ impl Reads {
     }
 
     /// Each place once; `None` where changes may pass unseen.
-    pub(super) fn places(mut self) -> Option<Arc<[Place]>> {
+    pub(super) fn places(mut self) -> Option<Box<[Place]>> {
         self.places.sort_unstable();
         self.places.dedup();
         (!self.is_unknown).then(|| self.places.into())

@@ -20,7 +20,7 @@ use super::codec::{Record, decode, encode, encode_into};
 use super::index::follow;
 use super::key::Key;
 use super::migrate::is_note;
-use super::reads::{Look, Reads};
+use super::reads::{Look, Place, Reads};
 use super::schema::Schema;
 use super::snapshot::{Rows, Snapshot};
 use super::table::{AnyTable, Table, TableInfo};
@@ -320,13 +320,15 @@ impl Tx {
         }
         let key = [what.as_bytes(), &[0], key].concat();
         let Snapshot { generation, cache, .. } = &**self.snapshot;
-        if let Some((value, places)) = cache.get(*generation, &key) {
+        let note = |places: &[Place]| {
             if let Some(reads) = &mut *self.reads.borrow_mut() {
-                reads.note_all(&places);
+                reads.note_all(places);
             }
-            return Ok(value);
+        };
+        match cache.get(*generation, &key, note) {
+            Some(value) => Ok(value),
+            None => self.keep(&key, make),
         }
-        self.keep(&key, make)
     }
 
     /// Makes such a value anew and caches it, under a key that says by itself what it is.
