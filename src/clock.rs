@@ -158,8 +158,13 @@ impl Drop for Awaited<'_> {
 impl Clock {
     /// The time now.
     pub fn now(&self) -> Time {
+        self.at(Clock::wall())
+    }
+
+    /// The time when the machine shows this one.
+    pub fn at(&self, wall: Time) -> Time {
         match self.stands_at.load(Ordering::Acquire) {
-            RUNS => Time(Clock::wall().0 + self.ahead_micros.load(Ordering::Relaxed)),
+            RUNS => Time(wall.0 + self.ahead_micros.load(Ordering::Relaxed)),
             stands_at => Time(stands_at),
         }
     }

@@ -52,19 +52,19 @@ pub fn start(format: LogFormat, level: LogLevel) -> Flush {
 }
 
 /// One request, as the log tells of it.
-pub struct Access<'a, N: Fn() -> Time> {
+pub struct Access<'a> {
     pub method: &'a str,
     /// The row's path.
     pub path: &'a str,
     pub status: u16,
-    pub micros: u128,
+    pub micros: u64,
     /// Where the request came from.
     pub address: IpAddr,
     /// The identifiers that it named, as `name=value` with spaces between, in plain letters.
     pub ids: &'a str,
     pub request_id: &'a str,
     pub user: Option<UserId>,
-    pub now: N,
+    pub now: Time,
 }
 
 /// What whoever watches for attacks wants to know.
@@ -163,7 +163,7 @@ const JSON: LineForm = LineForm {
 /// Writes the line about a request, in the form of all others. Every request pays for it, so it is written
 /// straight into the waiting lines. Nothing in it needs escaping: methods are tokens, and identifiers that
 /// would need it are not taken over.
-pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
+pub fn access(line: &Access<'_>) {
     let Some((lines, format)) = ACCESS.get() else { return };
     let (mut now, mut user) = (TimeText::default(), [0; Hyphenated::LENGTH]);
     let user: Option<&str> = line.user.map(|id| &*id.0.hyphenated().encode_lower(&mut user));
@@ -174,7 +174,7 @@ pub fn access<N: Fn() -> Time>(line: &Access<'_, N>) {
         LogFormat::Json => &JSON,
     };
     let before_address = [
-        (line.now)().write(&mut now),
+        line.now.write(&mut now),
         line.method,
         line.path,
         status.format(line.status),

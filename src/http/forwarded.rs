@@ -45,8 +45,6 @@ pub(super) struct Client {
     pub(super) address: IpAddr,
     /// Scheme, host and port under which people reach the server: links begin with it.
     pub(super) origin: String,
-    /// Whether something else than a program on this machine may have sent the request.
-    pub(super) is_forwarded: bool,
     pub(super) why: Way,
     /// Where it came in.
     pub(super) door: Door,
@@ -63,8 +61,8 @@ impl Client {
         let mut why = Way::direct(connection);
         why.is_trusted = config.trust_proxy.hold(connection);
         why.has_proxy_headers = headers.is_forwarded();
-        let requested = requested_host(headers, head);
-        let (mut address, mut scheme, mut host) = (connection, door.scheme(), Cow::Borrowed(requested));
+        let (mut address, mut scheme) = (connection, door.scheme());
+        let mut host = Cow::Borrowed(requested_host(headers, head));
         if why.has_proxy_headers && why.is_trusted {
             let proxy = ProxyHeaders::of(headers, &head.headers);
             (address, why.proxies) = walk(&proxy.addresses, connection, &config.trust_proxy);
@@ -81,9 +79,6 @@ impl Client {
         } else if why.has_proxy_headers {
             warn_once(connection);
         }
-        // nginx speaks HTTP/1.0 to its upstream and adds no header unless it is made to.
-        let is_forwarded =
-            why.has_proxy_headers || head.version < Version::HTTP_11 || !is_this_machine(requested);
         let origin = match &config.site_url {
             Some(site) => {
                 (why.scheme_from, why.host_from) = (Source::SiteUrl, Source::SiteUrl);
@@ -91,7 +86,7 @@ impl Client {
             }
             None => [scheme, "://", if host.is_empty() { "localhost" } else { &host }].concat(),
         };
-        Client { address, origin, is_forwarded, why, door }
+        Client { address, origin, why, door }
     }
 }
 
@@ -147,6 +142,13 @@ pub(super) fn check_host(headers: &RequestHeaders<'_>, head: &Parts) -> Result<(
         }
         _ => Ok(()),
     }
+}
+
+/// Whether something else than a program on this machine may have sent the request.
+pub(super) fn is_forwarded(headers: &RequestHeaders<'_>, head: &Parts) -> bool {
+    // nginx speaks HTTP/1.0 to its upstream and adds no header unless it is made to.
+    let is_old = head.version < Version::HTTP_11;
+    headers.is_forwarded() || is_old || !is_this_machine(requested_host(headers, head))
 }
 
 /// The host that the request itself names; empty where it names none.

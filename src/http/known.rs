@@ -55,9 +55,14 @@ impl Cacheable for Known {
 impl Lookup {
     /// `None` where the request is to be judged and answered for itself. `shown` is the hash of the key in its header. It must
     /// have no body.
-    pub(super) fn of(request: &RequestHead<'_>, client: &Client, shown: [u8; 32]) -> Option<Lookup> {
+    pub(super) fn of(
+        request: &RequestHead<'_>,
+        client: &Client,
+        shown: [u8; 32],
+        now: Time,
+    ) -> Option<Lookup> {
         let method = &request.parts.method;
-        if ![Method::GET, Method::HEAD].contains(method) || request.headers.setup_code.is_some() {
+        if !matches!(*method, Method::GET | Method::HEAD) || request.headers.setup_code.is_some() {
             return None;
         }
         let mut key = Key::new();
@@ -71,7 +76,7 @@ impl Lookup {
             key.bytes(header.map_or(&[], |value| value.as_bytes()));
         }
         let shown = Credential::Key { hash: shown, found_in: FoundIn::Header };
-        Some(Lookup { shown, now: request.app.clock.now(), key: key.finish()? })
+        Some(Lookup { shown, now, key: key.finish()? })
     }
 
     /// The answer where it was given before; `None` where it is to be made.

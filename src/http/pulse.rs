@@ -51,15 +51,20 @@ impl Pulse {
 
     /// Something went forward.
     pub(super) fn beat(&self) {
-        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.beat_at(Instant::now());
+    }
+
+    fn beat_at(&self, now: Instant) {
+        let millis = u64::try_from((now - self.began).as_millis()).unwrap_or(u64::MAX);
         self.last.store(millis, Ordering::Relaxed);
     }
 
     /// A request is under way until what is returned is dropped.
     pub(super) fn request(self: &Arc<Pulse>) -> RunningRequest {
         self.running.fetch_add(1, Ordering::Relaxed);
-        self.beat();
-        RunningRequest(Arc::clone(self))
+        let began = Instant::now();
+        self.beat_at(began);
+        RunningRequest { pulse: Arc::clone(self), began }
     }
 
     pub(super) fn stall(&self, is_stalled: bool) {
@@ -150,12 +155,15 @@ pub(super) fn beat() {
 }
 
 /// A request under way.
-pub(super) struct RunningRequest(Arc<Pulse>);
+pub(super) struct RunningRequest {
+    pulse: Arc<Pulse>,
+    pub(super) began: Instant,
+}
 
 impl Drop for RunningRequest {
     fn drop(&mut self) {
-        self.0.beat();
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.pulse.beat();
+        self.pulse.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
+use tokio::time::Instant;
 
 use super::find::{Matched, RequestTarget};
 use super::forwarded::Client;
@@ -13,7 +13,7 @@ use super::headers::{RequestHeaders, text};
 use crate::api::Source;
 use crate::app::App;
 use crate::app::route::Refuse;
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::logging::{self, Access, SecurityEvent};
@@ -22,7 +22,9 @@ use crate::routes::{Params, PathNode};
 
 /// Grows as more is known of the request.
 pub(super) struct RequestLog {
-    started: Instant,
+    began: Instant,
+    /// The time of the machine when it came.
+    pub(super) came: Time,
     pub(super) id: HeaderValue,
     /// What the request is for, once it is known.
     pub(super) named: Option<Named>,
@@ -54,7 +56,12 @@ fn unknown() -> &'static PathRequests {
 
 impl RequestLog {
     /// Takes the caller's request id over, if it is a usable one.
-    pub(super) fn start(headers: &RequestHeaders<'_>, client: &Client, app: &App) -> RequestLog {
+    pub(super) fn start(
+        began: Instant,
+        headers: &RequestHeaders<'_>,
+        client: &Client,
+        app: &App,
+    ) -> RequestLog {
         let usable = |value: &&HeaderValue| {
             let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
             (1..=128).contains(&value.len()) && value.as_bytes().iter().all(plain)
@@ -65,7 +72,8 @@ impl RequestLog {
             HeaderValue::from_str(text).expect("a UUID is a header value")
         });
         RequestLog {
-            started: Instant::now(),
+            began,
+            came: Clock::wall(),
             id,
             named: None,
             address: client.address,
@@ -121,11 +129,11 @@ impl RequestLog {
 
     /// Writes the line of the request.
     pub(super) fn finish(&self, method: &str, status: u16) {
-        let micros = self.started.elapsed().as_micros();
+        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let method_place = self.named.as_ref().and_then(|named| named.target.method);
         let requests = self.node().map_or_else(unknown, PathNode::requests);
         let method_place = method_place.map_or(OTHER, |method| method as usize);
-        requests.count(method_place, status, u64::try_from(micros).unwrap_or(u64::MAX));
+        requests.count(method_place, status, micros);
         if status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
             metrics::REQUESTS_THROTTLED.one();
         }
@@ -138,7 +146,7 @@ impl RequestLog {
             ids: self.named.as_ref().map_or("", |named| &named.ids),
             request_id: self.id_text(),
             user: self.user,
-            now: Clock::wall,
+            now: Time(self.came.0.saturating_add_unsigned(micros)),
         });
     }
 

@@ -144,6 +144,7 @@ impl Served {
     fn answer(
         &self,
         from: forwarded::Connection,
+        began: Instant,
         request: Request<Incoming>,
     ) -> impl Future<Output = std::result::Result<HttpResponse, Broken>> + use<> {
         let open = match self {
@@ -154,13 +155,13 @@ impl Served {
         };
         if let Some(app) = open {
             // In a box: it would be moved about, and every idle connection would pay for its size.
-            return Either::Left(Box::pin(service::answer(app, from, request)));
+            return Either::Left(Box::pin(service::answer(app, from, began, request)));
         }
         let served = self.clone();
         Either::Right(Box::pin(async move {
             let fork = named_fork(request.headers()).map(Cow::into_owned);
             match served.choose(fork.as_deref()).await {
-                Ok(app) => service::answer(app, from, request).await,
+                Ok(app) => service::answer(app, from, began, request).await,
                 Err(failure) => Ok(service::refuse_unserved(served.model(), from, request, &failure).await),
             }
         }))
@@ -263,7 +264,7 @@ async fn connection(
     let io = TokioIo::new(Begun::new(first, socket));
     let answer = |request: Request<Incoming>| {
         let running = pulse.request();
-        let answer = Arc::clone(pulse).answering(served.answer(from, request));
+        let answer = Arc::clone(pulse).answering(served.answer(from, running.began, request));
         // Combinators: an async block would hold the future twice, and every connection pays for its size.
         answer.inspect(move |_| drop(running))
     };

@@ -9,6 +9,7 @@ use hyper::header::{ALLOW, CONNECTION, COOKIE, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Request, Version};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::authorize::{Received, authorize};
 use super::body::RequestBody;
@@ -40,6 +41,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) async fn answer(
     app: Arc<App>,
     connection: Connection,
+    began: Instant,
     request: Request<Incoming>,
 ) -> std::result::Result<HttpResponse, Broken> {
     let (parts, incoming) = request.into_parts();
@@ -51,7 +53,7 @@ pub(super) async fn answer(
     let headers = RequestHeaders::of(&parts.headers);
     let client = Client::of(&headers, &parts, connection, &app.config);
     let is_https = client.origin.starts_with("https:");
-    let mut log = RequestLog::start(&headers, &client, &app);
+    let mut log = RequestLog::start(began, &headers, &client, &app);
     let request = RequestHead { app: &app, parts: &parts, headers, account: Account::of(client.address) };
     let mut observed = Observed::arrive(&request);
     let mut body = RequestBody::new(incoming, observed.as_ref().map(|observed| observed.copy(&request)));
@@ -151,7 +153,8 @@ async fn handle(
 ) -> Result<HttpResponse> {
     forwarded::check_host(&request.headers, request.parts)?;
     let key = credentials::header_key(text(request.headers.authorization));
-    let lookup = key.filter(|_| !body.is_waiting()).and_then(|key| Lookup::of(request, &client, key));
+    let now = request.app.clock.at(log.came);
+    let lookup = key.filter(|_| !body.is_waiting()).and_then(|key| Lookup::of(request, &client, key, now));
     if let Some(lookup) = &lookup
         && let Some(reply) = lookup.again(request.app, log)?
     {
@@ -250,7 +253,7 @@ fn call(request: &RequestHead<'_>, client: Client, matched: Matched) -> Result<B
         csrf: None,
         ctx: app.ctx(client.origin, Actor::Nobody, Source::default()),
         peer: client.address,
-        forwarded: client.is_forwarded,
+        forwarded: forwarded::is_forwarded(headers, parts),
         way: client.why,
         user_agent: text(headers.user_agent).unwrap_or_default().to_owned(),
         headers: matched.target.route.map_or_else(Vec::new, |route| read_headers(route, &parts.headers)),
