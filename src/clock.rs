@@ -61,15 +61,15 @@ impl Time {
         let (year, month, day) = moment.to_calendar_date();
         let (hour, minute, second) = moment.to_hms();
         let month: u8 = Month::into(month);
-        let micros = self.0.rem_euclid(SECOND_MICROS);
+        let micros = u32::try_from(self.0.rem_euclid(SECOND_MICROS)).unwrap_or(0);
         // Digits by hand: this runs several times for every row of every answer.
         *text = *b"0000-00-00T00:00:00.000000Z";
-        digits(&mut text[0..4], i64::from(year));
-        digits(&mut text[5..7], i64::from(month));
-        digits(&mut text[8..10], i64::from(day));
-        digits(&mut text[11..13], i64::from(hour));
-        digits(&mut text[14..16], i64::from(minute));
-        digits(&mut text[17..19], i64::from(second));
+        digits(&mut text[0..4], year.unsigned_abs());
+        digits(&mut text[5..7], month.into());
+        digits(&mut text[8..10], day.into());
+        digits(&mut text[11..13], hour.into());
+        digits(&mut text[14..16], minute.into());
+        digits(&mut text[17..19], second.into());
         digits(&mut text[20..26], micros);
         let shown: &[u8] = if micros == 0 {
             text[19] = b'Z';
@@ -87,9 +87,9 @@ impl fmt::Display for Time {
     }
 }
 
-fn digits(out: &mut [u8], mut number: i64) {
+fn digits(out: &mut [u8], mut number: u32) {
     for place in out.iter_mut().rev() {
-        *place = b'0' + u8::try_from(number.rem_euclid(10)).unwrap_or(0);
+        *place = b'0' + (number % 10) as u8;
         number /= 10;
     }
 }

@@ -81,7 +81,6 @@ pub(super) async fn answer(
     if parts.version <= Version::HTTP_11 && !is_at_end {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    headers.insert(X_REQUEST_ID, log.id.clone());
     respond::protect(headers, may_be_stored, is_https);
     match request.headers.origin {
         Some(_) if log.is_ingest() => cors::mirror(&parts.headers, headers),
@@ -90,6 +89,8 @@ pub(super) async fn answer(
     }
     note_mode(&app, &mut answer);
     log.finish(parts.method.as_str(), answer.status().as_u16());
+    // At the end, where it can be moved: a copy would be shared.
+    answer.headers_mut().insert(X_REQUEST_ID, log.id);
     match observed {
         None => Ok(answer),
         Some(observed) => Box::pin(observed.after(answer, &parts)).await,
