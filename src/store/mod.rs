@@ -13,6 +13,7 @@ mod commit;
 mod declared_test;
 mod digest;
 mod disk;
+mod few;
 mod file;
 mod guard;
 mod index;

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use redb::backends::InMemoryBackend;
 use uuid::Uuid;
 
-use super::{Order, Storage, Store, Table, Tx, WriteTx, by_uuid, check};
+use super::{Index, Order, Storage, Store, Table, Tx, WriteTx, by_uuid, check};
 use crate::error::{Error, Result};
 
-static ROWS: Table<(Uuid, u32), u32> = Table::new("rows").counted(by_uuid);
+/// Some groups have index rows, others too few rows for it.
+static ROWS: Table<(Uuid, u32), u32> = Table::new("rows").counted(by_uuid).indexed(&[&BY_VALUE]).few(2);
+static BY_VALUE: Index<(Uuid, u32), u32, (Uuid, u32, u32), ()> =
+    Index::new("rows_by_value", |(group, number), value| Some(((*group, *value, *number), ())));
 const GROUPS: u128 = 3;
 
 type Model = BTreeMap<(Uuid, u32), u32>;
@@ -66,6 +69,9 @@ fn compare(tx: &Tx, model: &Model) {
             model.range((group, 0)..=(group, u32::MAX)).map(|(key, value)| (*key, *value)).collect();
         assert_eq!(tx.scan(&ROWS, &group, Order::Ascending).unwrap(), wanted);
         assert_eq!(tx.count(&ROWS, &group).unwrap(), wanted.len() as u64);
+        assert_eq!(tx.has_index_rows(&ROWS, &group).unwrap(), wanted.len() > 2);
+        let indexed = if wanted.len() > 2 { wanted.len() } else { 0 };
+        assert_eq!(tx.scan(&BY_VALUE, &group, Order::Ascending).unwrap().len(), indexed);
     }
 }
 

@@ -32,11 +32,18 @@ pub struct TableInfo {
     pub(super) busy: bool,
     /// Whether a program that does not know the table may write to the file.
     pub(super) harmless: bool,
+    /// Groups of so many rows, and fewer, have no rows in the indexes.
+    pub(super) few: u64,
 }
 
 impl TableInfo {
+    /// The front of a key that names the group in which its row is counted.
+    pub(super) fn group_of<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        self.group.map(|group| &key[..group(key).min(key.len())])
+    }
+
     pub(super) const fn plain(name: &'static str) -> TableInfo {
-        TableInfo { name, group: None, unique: false, busy: false, harmless: false }
+        TableInfo { name, group: None, unique: false, busy: false, harmless: false, few: 0 }
     }
 }
 
@@ -69,6 +76,13 @@ impl<K: Key, V: Record> Table<K, V> {
     /// Keeps the rows of these indexes.
     pub const fn indexed(mut self, indexes: &'static [&'static dyn IndexOf<K, V>]) -> Table<K, V> {
         self.indexes = indexes;
+        self
+    }
+
+    /// Groups of up to so many rows have none in the indexes: to walk such a group costs less than to keep its index. Who
+    /// reads an index asks `Tx::has_index_rows` first.
+    pub const fn few(mut self, rows: u64) -> Table<K, V> {
+        self.info.few = rows;
         self
     }
 

@@ -17,6 +17,7 @@ use redb::{ReadableTable, ReadableTableMetadata};
 use super::StoreError;
 use super::cache::Cacheable;
 use super::codec::{Record, decode, encode, encode_into};
+use super::few;
 use super::index::follow;
 use super::key::Key;
 use super::migrate::is_note;
@@ -262,11 +263,28 @@ impl Tx {
 
     /// How many rows stand under a counted front.
     pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, StoreError> {
-        let (name, front) = (table.info.name, front.key_bytes());
-        match self.counter(name, &front)? {
+        self.count_under(table.info.name, &front.key_bytes())
+    }
+
+    pub(super) fn count_under(&self, table: &'static str, front: &[u8]) -> Result<u64, StoreError> {
+        match self.counter(table, front)? {
             Some(count) => Ok(count),
-            None => Ok(self.any_under(name, &front)?.map_or(0, |_| 1)),
+            None => Ok(self.any_under(table, front)?.map_or(0, |_| 1)),
         }
+    }
+
+    /// The rows in the group of a key; none where they are not counted.
+    pub(super) fn rows_beside(&self, info: &TableInfo, key: &[u8]) -> Result<u64, StoreError> {
+        info.group_of(key).map_or(Ok(0), |front| self.count_under(info.name, front))
+    }
+
+    /// Whether a group has rows in the indexes of its table; see `Table::few`.
+    pub fn has_index_rows<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        group: &impl Key,
+    ) -> Result<bool, StoreError> {
+        Ok(table.info.few == 0 || self.count(table, group)? > table.info.few)
     }
 
     /// The key of some row under `front`, where there is any.
@@ -416,7 +434,16 @@ impl Tx {
 
     /// The same by name, for steps from one schema to the next.
     pub(super) fn raw_rows(&self, table: &'static str) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
-        self.every_bytes(table)?.collect()
+        self.rows_under(table, &[])
+    }
+
+    /// The rows whose key begins with `front`, as bytes.
+    pub(super) fn rows_under(
+        &self,
+        table: &'static str,
+        front: &[u8],
+    ) -> Result<Vec<(KeyBytes, Vec<u8>)>, StoreError> {
+        self.rows(table, front.to_vec(), Order::Ascending)?.map(|row| Ok(row?.into_bytes())).collect()
     }
 
     /// The first rows of the table, in key order.
@@ -711,11 +738,28 @@ impl WriteTx {
         before: Option<&V>,
         record: &V,
     ) -> Result<(), StoreError> {
+        if table.indexes.is_empty() || !self.indexes_follow(table, key, before.is_none())? {
+            return self.put_record(table, key, record);
+        }
         for index in table.indexes {
             let before = before.map_or(Ok(None), |before| index.row(key, before))?;
             follow(self, &index.info(), before, index.row(key, record)?)?;
         }
         self.put_record(table, key, record)
+    }
+
+    /// Whether the indexes have a row for the key, which may be about to get its first record.
+    fn indexes_follow<K: Key, V: Record>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+        is_first: bool,
+    ) -> Result<bool, StoreError> {
+        match table.info.few {
+            0 => Ok(true),
+            _ if is_first => few::grow(self, table, &key.key_bytes()),
+            few => Ok(self.tx.rows_beside(&table.info, &key.key_bytes())? > few),
+        }
     }
 
     /// Gives a record that the caller has read another key. What belongs to the row is not deleted with its old key: it
@@ -731,6 +775,7 @@ impl WriteTx {
         record: &V,
     ) -> Result<(), StoreError> {
         debug_assert!(!self.tx.has(table, to)?, "{} has a record under this key", table.info.name);
+        debug_assert!(table.info.few == 0, "{} may have no index rows to move", table.info.name);
         for index in table.indexes {
             follow(self, &index.info(), index.row(from, record)?, index.row(to, record)?)?;
         }
@@ -749,10 +794,11 @@ impl WriteTx {
         record: &mut V,
         change: impl FnOnce(&mut V),
     ) -> Result<(), StoreError> {
-        let before: Vec<_> =
-            table.indexes.iter().map(|index| index.row(key, record)).collect::<Result<_, _>>()?;
+        let follows = !table.indexes.is_empty() && self.indexes_follow(table, key, false)?;
+        let indexes = if follows { table.indexes } else { &[] };
+        let before: Vec<_> = indexes.iter().map(|index| index.row(key, record)).collect::<Result<_, _>>()?;
         change(record);
-        for (index, before) in table.indexes.iter().zip(before) {
+        for (index, before) in indexes.iter().zip(before) {
             follow(self, &index.info(), before, index.row(key, record)?)?;
         }
         self.put_record(table, key, record)
@@ -780,8 +826,7 @@ impl WriteTx {
         key: KeyBytes,
         value: Vec<u8>,
     ) -> Result<(), StoreError> {
-        if let Some(group) = info.group {
-            let front = &key[..group(&key).min(key.len())];
+        if let Some(front) = info.group_of(&key) {
             let counted = if self.tx.is_new(info.name, front)? {
                 Some(0)
             } else {
@@ -816,6 +861,7 @@ impl WriteTx {
         if !indexes.is_empty() {
             let index_rows = self.tx.get_bytes(info.name, &key, |record| table.index_rows(&key, record))?;
             let Some(index_rows) = index_rows else { return Ok(()) };
+            let index_rows = if few::shrink(self, table, &key)? { index_rows } else { Vec::new() };
             for (index, row) in indexes.iter().zip(index_rows) {
                 follow(self, index, row, None)?;
             }
@@ -828,8 +874,8 @@ impl WriteTx {
         if !self.tx.has_bytes(info.name, &key)? {
             return Ok(());
         }
-        if let Some(group) = info.group {
-            let counter = count_key(info.name, &key[..group(&key).min(key.len())]);
+        if let Some(front) = info.group_of(&key) {
+            let counter = count_key(info.name, front);
             if let Some(rows) = self.tx.get_bytes(COUNTS.info.name, &counter, decode::<u64>)? {
                 let others = if rows > 2 { Some(encode(&(rows - 1))?) } else { None };
                 self.stage(COUNTS.info.name, counter, others);

@@ -318,3 +318,55 @@ fn every_route_that_changes_something_leaves_an_entry() {
     );
     only_named_are_uncovered("audit", walked);
 }
+
+#[test]
+fn an_item_a_scope_and_a_project_have_their_entries_however_long_the_log_is() {
+    let server = Server::start();
+    let org = server.org();
+    let other = org.owner.post(&org.at("projects/"), json!({"name": "Other"})).json(201)["id"].clone();
+    let begun = org.owner.get(&org.at("advanced_activity_logs/?page=1")).json(200)["count"].as_u64();
+    let begun = begun.expect("a count");
+    let log_of_project = format!("/api/projects/{}/advanced_activity_logs/?page=1&page_size=3", org.project);
+    let of = |path: &str, count: &str| -> (u64, Vec<String>) {
+        let page = org.owner.get(path).json(200);
+        let results = page["results"].as_array().expect("entries").iter();
+        let said = results.map(|entry| text(&entry["detail"]["changes"][0]["after"]));
+        (page[count].as_u64().expect("a count"), said.collect())
+    };
+    for number in 1..=75_u64 {
+        let name = format!("Project {number}");
+        rename(&org.owner, &org, &name);
+        if ![1, 2].contains(&number) && !(60..=68).contains(&(begun + number)) && number < 74 {
+            continue;
+        }
+        let first: Vec<String> =
+            (0..number.min(3)).map(|back| format!("Project {}", number - back)).collect();
+        let pages = [
+            (org.project_at("activity/?limit=3"), "total_count", number),
+            (log_of_project.clone(), "count", number),
+            (
+                org.at(&format!(
+                    "advanced_activity_logs/?page=1&page_size=3&scopes=Team&item_ids={}",
+                    org.project
+                )),
+                "count",
+                number,
+            ),
+        ];
+        for (path, count, total) in pages {
+            assert_eq!(of(&path, count), (total, first.clone()), "{path} {number}");
+        }
+        let (total, second) = of(&org.project_at("activity/?limit=3&page=2"), "total_count");
+        assert_eq!((total, second.len() as u64), (number, number.saturating_sub(3).min(3)), "{number}");
+        assert!(
+            second.first().is_none_or(|newest| *newest == format!("Project {}", number - 3)),
+            "{second:?}"
+        );
+        let team = org.owner.get(&org.at("advanced_activity_logs/?page=1&scopes=Team")).json(200);
+        assert_eq!(team["count"], number + 1, "the other project was made: {number}");
+        let own = org.owner.get(&format!("/api/projects/{other}/activity/")).json(200);
+        assert_eq!(own["total_count"], 1, "{number}");
+        let plugins = org.owner.get(&org.at("plugins/activity/")).json(200);
+        assert_eq!(plugins["total_count"], 0, "{number}");
+    }
+}

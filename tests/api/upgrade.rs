@@ -17,6 +17,9 @@ use super::support::{Person, Server};
 
 const PASSWORD: &str = "correct-Horse-battery-7";
 const KEY: &str = "phx_fixture_key_of_the_owner";
+/// The same in the file with schema 4, and its second organization, which has few entries in its audit log.
+const KEY_4: &str = "phx_XmrYv07ZZVlzVaYEqAEVnTpSGEO0p5TFxoC0s5F55TrlaP7";
+const SMALL: &str = "01a21e73-6071-7223-ba43-de9e12290c7e";
 const SECRET: &str = "3HWCLABCXTSHII3AB5F6FEE5FTO36OLV";
 const INVITE: &str = "01a217e8-9c7e-722b-a028-015777fe3d1c";
 const EXPORT: &str = "01a217e8-9c82-727b-a8ac-be1b2c1c2559";
@@ -91,7 +94,8 @@ fn a_file_of_every_earlier_schema_is_brought_up_and_read() {
         unpack(schema, &file);
         let server = open(&file);
         assert!(folder.path().join(format!("orgd.redb.schema-{schema}")).exists(), "{schema}");
-        let owner = Person::unknown(&server, "owner@example.com".into()).holding(KEY);
+        let key = if schema == 4 { KEY_4 } else { KEY };
+        let owner = Person::unknown(&server, "owner@example.com".into()).holding(key);
         let of = |path: &str| owner.get(&format!("/api/organizations/@current/{path}")).json(200);
         let counts = ["members/", "projects/", "domains/", "invites/", "batch_exports/"];
         let found = counts.map(|path| of(path)["count"].as_u64().expect("a count"));
@@ -111,5 +115,23 @@ fn a_file_of_every_earlier_schema_is_brought_up_and_read() {
         let owner = owner.moved_to(&again);
         let left = owner.get("/api/organizations/@current/projects/").json(200);
         assert_eq!(left["count"], wanted[1] - 1, "{schema}");
+    }
+}
+
+#[test]
+fn the_audit_log_of_an_older_file_is_found_by_what_it_is_about() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    unpack(4, &file);
+    let server = open(&file);
+    let owner = Person::unknown(&server, "owner@example.com".into()).holding(KEY_4);
+    for (organization, scopes) in [("@current", [72, 2, 2]), (SMALL, [1, 1, 0])] {
+        let of = |query: &str| {
+            let path = format!("/api/organizations/{organization}/advanced_activity_logs/?page=1&{query}");
+            owner.get(&path).json(200)["count"].as_u64().expect("a count")
+        };
+        let names = ["Organization", "OrganizationMembership", "Team"];
+        let found = names.map(|scope| of(&format!("scopes={scope}")));
+        assert_eq!(found, scopes, "{organization}: {names:?}");
     }
 }

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::super::{access_controls, projects, users};
 use super::filter::{Filter, order};
+use super::of::{Of, page_of};
 use super::walk::{LOOKED_AT_MAX, View, rows, span, walk};
-use super::{BY_PROJECT, ENTRIES, Entry, UsedKey, export};
+use super::{ENTRIES, Entry, UsedKey, export};
 use crate::api::cursor::Cursor;
 use crate::api::page::{LIMIT_MAX, link};
 use crate::api::{Call, Field, FieldInfo, Level, Place, Reply, Within};
@@ -349,12 +350,7 @@ fn numbered(
             (count, rows.into_iter().map(|((_, id), entry)| (id, entry)).collect())
         }
         (true, Some(project)) if !view.with_organization => {
-            let front = (view.organization, project);
-            let (count, rows) = tx.page(&BY_PROJECT, &front, order, offset, size)?;
-            let load = |((.., id), ()): ((_, _, Uuid), ())| -> Result<_> {
-                Ok(tx.get(&ENTRIES, &(view.organization, id))?.map(|entry| (id, entry)))
-            };
-            (count, rows.into_iter().filter_map(|row| load(row).transpose()).collect::<Result<_>>()?)
+            page_of(tx, view.organization, Of::Project(project), order, (offset, size))?
         }
         _ => counted(tx, view, filter, order, (offset, size))?,
     };

@@ -5,6 +5,7 @@ mod advanced;
 mod differences;
 pub mod export;
 mod filter;
+mod of;
 mod pages;
 mod walk;
 
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub use advanced::{Choices, Found, choices, find_page};
 pub use differences::{differences, field_change, hide_values, secret_change};
+pub use of::{Of, page_of};
 pub use pages::{Line, newest, page, page_of_scope};
 
 use super::{Resource, organizations};
@@ -83,29 +85,33 @@ type EntryKey = (OrganizationId, Uuid);
 /// Organization, scope and item, and time.
 type ItemKey = (OrganizationId, (String, String), Uuid);
 
+/// Of an organization with so many entries each page walks them all. Most stay below, and every change has an entry.
+const ENTRIES_WALKED: u64 = 64;
+
 /// By organization and time.
-pub(super) static ENTRIES: Table<EntryKey, Entry> = Table::new("audit")
+static ENTRIES: Table<EntryKey, Entry> = Table::new("audit")
     .busy()
     .counted(by_all_but_uuid)
     .indexed(&[&BY_PROJECT, &BY_SCOPE, &BY_ITEM])
+    .few(ENTRIES_WALKED)
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 
 /// The entries of a project.
-pub(super) static BY_PROJECT: Index<EntryKey, Entry, (OrganizationId, ProjectId, Uuid), ()> =
+static BY_PROJECT: Index<EntryKey, Entry, (OrganizationId, ProjectId, Uuid), ()> =
     Index::new("audit_by_project", |(organization, id): &EntryKey, entry: &Entry| {
         entry.project.map(|project| ((*organization, project, *id), ()))
     })
     .counted(by_all_but_uuid);
 
 /// The entries of a scope.
-pub(super) static BY_SCOPE: Index<EntryKey, Entry, (OrganizationId, String, Uuid), ()> =
+static BY_SCOPE: Index<EntryKey, Entry, (OrganizationId, String, Uuid), ()> =
     Index::new("audit_by_scope", |(organization, id): &EntryKey, entry: &Entry| {
         Some(((*organization, entry.scope.clone(), *id), ()))
     })
     .counted(by_all_but_uuid);
 
 /// The entries of one item of a scope.
-pub(super) static BY_ITEM: Index<EntryKey, Entry, ItemKey, ()> =
+static BY_ITEM: Index<EntryKey, Entry, ItemKey, ()> =
     Index::new("audit_by_item", |(organization, id): &EntryKey, entry: &Entry| {
         Some(((*organization, (entry.scope.clone(), entry.item.clone()), *id), ()))
     })

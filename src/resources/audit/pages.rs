@@ -4,11 +4,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::users;
-use super::{BY_ITEM, BY_SCOPE, ENTRIES, Entry};
+use super::of::{Of, page_of};
+use super::{ENTRIES, Entry};
 use crate::api::page::{LIMIT_MAX, link};
 use crate::api::{Call, InOrganization, Level, Reply};
 use crate::clock::Time;
-use crate::error::{Result, invalid, not_found};
+use crate::error::{Result, invalid};
 use crate::ids::OrganizationId;
 use crate::store::{Json, Order, Tx};
 
@@ -79,20 +80,20 @@ impl Paging {
 
 /// 200 with the entries of one item, newest first.
 pub fn page(call: &Call, tx: &Tx, organization: OrganizationId, scope: &str, item: &str) -> Result<Reply> {
-    let paging = Paging::of(call)?;
-    let front = (organization, (scope.to_owned(), item.to_owned()));
-    let (total, rows) = tx.page(&BY_ITEM, &front, Order::Descending, paging.offset(), paging.limit)?;
-    let ids = rows.into_iter().map(|((.., id), ())| id);
-    paging.reply(call, total, load(tx, organization, ids)?)
+    reply(call, tx, organization, Of::Item(scope, item))
 }
 
 /// 200 with the entries of all items of a scope, newest first.
 pub fn page_of_scope(call: &Call, tx: &Tx, organization: OrganizationId, scope: &str) -> Result<Reply> {
+    reply(call, tx, organization, Of::Scope(scope))
+}
+
+fn reply(call: &Call, tx: &Tx, organization: OrganizationId, of: Of<'_>) -> Result<Reply> {
     let paging = Paging::of(call)?;
-    let front = (organization, scope.to_owned());
-    let (total, rows) = tx.page(&BY_SCOPE, &front, Order::Descending, paging.offset(), paging.limit)?;
-    let ids = rows.into_iter().map(|((.., id), ())| id);
-    paging.reply(call, total, load(tx, organization, ids)?)
+    let part = (paging.offset(), paging.limit);
+    let (total, entries) = page_of(tx, organization, of, Order::Descending, part)?;
+    let entries = entries.into_iter().map(|(id, entry)| wire(tx, id, entry));
+    paging.reply(call, total, entries.collect::<Result<_>>()?)
 }
 
 /// One entry in brief.
@@ -125,11 +126,6 @@ fn line(tx: &Tx, entry: Entry) -> Result<Line> {
         scope: entry.scope,
         created_at: entry.created_at,
     })
-}
-
-fn load(tx: &Tx, organization: OrganizationId, ids: impl Iterator<Item = Uuid>) -> Result<Vec<Wire>> {
-    let load = |id| wire(tx, id, tx.get(&ENTRIES, &(organization, id))?.ok_or_else(not_found)?);
-    ids.map(load).collect()
 }
 
 fn wire(tx: &Tx, id: Uuid, entry: Entry) -> Result<Wire> {

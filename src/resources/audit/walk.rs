@@ -98,6 +98,9 @@ pub(super) fn rows<'a>(
     let present = |row: Result<(Uuid, Option<Entry>)>| {
         row.map(|(id, entry)| entry.map(|entry| (id, entry))).transpose()
     };
+    if !tx.has_index_rows(&ENTRIES, &organization)? {
+        return all(tx, organization, (from, to), order);
+    }
     if let ([scope], [item]) = (filter.scopes.as_slice(), filter.items.as_slice()) {
         let key = |id| (organization, (scope.clone(), item.clone()), id);
         let rows = tx.range(&BY_ITEM, &key(from), &key(to), order)?;
@@ -118,6 +121,10 @@ pub(super) fn rows<'a>(
         let rows = tx.range(&BY_SCOPE, &key(from), &key(to), order)?;
         return Ok(Box::new(rows.map(move |row| load(row?.0.2)).filter_map(present)));
     }
+    all(tx, organization, (from, to), order)
+}
+
+fn all<'a>(tx: &'a Tx, organization: OrganizationId, (from, to): Span, order: Order) -> Result<Rows<'a>> {
     let rows = tx.range(&ENTRIES, &(organization, from), &(organization, to), order)?;
     Ok(Box::new(rows.map(|row| row.map(|((_, id), entry)| (id, entry)).map_err(Into::into))))
 }

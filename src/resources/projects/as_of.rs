@@ -8,7 +8,7 @@ use super::wire::Loaded;
 use crate::api::Call;
 use crate::clock::Time;
 use crate::error::{Result, invalid};
-use crate::resources::audit::{self, scope};
+use crate::resources::audit::{Of, page_of, scope};
 use crate::store::{Order, Tx};
 
 /// The fields that are wanted, all where none is named, with their values at the time.
@@ -38,14 +38,14 @@ pub(super) fn settings_as_of(call: &Call, tx: &Tx) -> Result<Map<String, Value>>
 /// Walks the log from now to the time, in pages.
 fn take_back(tx: &Tx, found: &Loaded, time: Time, values: &mut Map<String, Value>) -> Result<()> {
     const PAGE: u64 = 100;
-    let front = (found.organization, (scope::TEAM.to_owned(), found.id.to_string()));
+    let item = found.id.to_string();
+    let of = Of::Item(scope::TEAM, &item);
     for offset in (0..).step_by(PAGE as usize) {
-        let (_, page) = tx.page(&audit::BY_ITEM, &front, Order::Descending, offset, PAGE)?;
+        let (_, page) = page_of(tx, found.organization, of, Order::Descending, (offset, PAGE))?;
         if page.is_empty() {
             return Ok(());
         }
-        for ((organization, _, id), ()) in page {
-            let Some(entry) = tx.get(&audit::ENTRIES, &(organization, id))? else { continue };
+        for (_, entry) in page {
             if entry.created_at <= time {
                 return Ok(());
             }
