@@ -235,18 +235,17 @@ fn make_first_owner(
 ) -> Result<Bootstrapped> {
     let (user, _) = signup::operator_user(ctx, tx, &owner.email, &owner.first_name, password_hash)?;
     let named = json!({"name": owner.organization});
-    let organization = organizations::create(ctx, tx, user, Input::of(&named))
+    let made = organizations::create(ctx, tx, user, Input::of(&named))
         .map_err(|error| error.renamed("organization"))?;
     let named = json!({"label": "bootstrap", "scopes": ["*"]});
     let (_, value) = api_keys::create(ctx, tx, user, owner.api_key.clone(), Input::of(&named))?;
-    let (project_id, project_api_token) = first_project(tx, organization, user)?;
     Ok(Bootstrapped {
         email: owner.email.clone(),
         user_id: user,
-        organization_id: organization,
-        organization_name: organizations::find(tx, organization)?.name,
-        project_id,
-        project_api_token,
+        organization_id: made.id,
+        organization_name: made.organization.name,
+        project_id: made.project.id,
+        project_api_token: made.project.api_token,
         api_key: value,
     })
 }

@@ -221,9 +221,18 @@ pub fn json(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<A
 }
 
 fn wire(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<Wire> {
-    let organization = find(tx, id)?;
     let teams = projects::visible_in(tx, id, user, level)?;
-    Ok(Wire {
+    Ok(wire_of(id, find(tx, id)?, level, teams, members::count(tx, id)?))
+}
+
+fn wire_of(
+    id: OrganizationId,
+    organization: Organization,
+    level: Level,
+    teams: Vec<projects::Short>,
+    member_count: u64,
+) -> Wire {
+    Wire {
         id,
         name: organization.name,
         slug: organization.slug,
@@ -241,7 +250,7 @@ fn wire(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<Wire>
         metadata: Metadata { instance_tag: "none" },
         customer_id: None,
         enforce_2fa: organization.enforce_2fa,
-        member_count: members::count(tx, id)?,
+        member_count,
         settings: organization.settings,
         logo_media_id: None,
         is_ai_training_locked: false,
@@ -250,7 +259,7 @@ fn wire(tx: &Tx, id: OrganizationId, user: UserId, level: Level) -> Result<Wire>
         is_not_active_reason: None,
         is_pending_deletion: false,
         is_hipaa: false,
-    })
+    }
 }
 
 /// The user's organizations in brief.
@@ -300,8 +309,9 @@ fn list_every(call: &Call, tx: &Tx, user: UserId, paging: Paging) -> Result<Repl
 
 fn post(call: &Call, tx: &WriteTx) -> Result<Reply> {
     let user = call.user()?;
-    let id = create(call, tx, user, call.input())?;
-    Reply::created(&wire(tx, id, user, Level::Owner)?)
+    let Made { id, organization, project } = create(call, tx, user, call.input())?;
+    // The owner is its one member, and sees its one project.
+    Reply::created(&wire_of(id, organization, Level::Owner, vec![project], 1))
 }
 
 fn show(call: &Call, tx: &Tx) -> Result<Reply> {
@@ -324,7 +334,7 @@ fn delete(call: &Call, tx: &WriteTx) -> Result<Reply> {
 ///
 /// # Errors
 /// 403 for a key that is limited to some organizations or projects; 400 for wrong fields.
-pub fn create(ctx: &Ctx, tx: &WriteTx, owner: UserId, input: Input<'_>) -> Result<OrganizationId> {
+pub fn create(ctx: &Ctx, tx: &WriteTx, owner: UserId, input: Input<'_>) -> Result<Made> {
     if let Some(caller) = ctx.actor.caller() {
         auth::unlimited(&caller.via, "makes no organization")?;
     }
@@ -512,21 +522,28 @@ impl Organization {
     }
 }
 
+/// A new organization, and the project that it begins with.
+pub struct Made {
+    pub id: OrganizationId,
+    pub organization: Organization,
+    pub project: projects::Short,
+}
+
 /// Stores a new organization with its first owner and its default project, and makes both current.
 pub fn create_with_owner(
     ctx: &Ctx,
     tx: &WriteTx,
     owner: UserId,
     mut organization: Organization,
-) -> Result<OrganizationId> {
+) -> Result<Made> {
     let id = ctx.new_id();
     organization.slug = free_slug(ctx, tx, &organization.name)?;
     let user = users::find(tx, owner)?;
     let anonymize_ips = organization.settings.default_anonymize_ips;
-    insert(ctx, tx, (owner, &user), id, organization)?;
+    let organization = insert(ctx, tx, (owner, &user), id, organization)?;
     let project = projects::create_default(ctx, tx, id, anonymize_ips, &user)?;
-    users::make_current(tx, owner, user, Some(id), Some(project))?;
-    Ok(id)
+    users::make_current(tx, owner, user, Some(id), Some(project.id))?;
+    Ok(Made { id, organization, project })
 }
 
 /// Stores a new organization with its first owner.
@@ -536,12 +553,13 @@ fn insert(
     owner: (UserId, &users::User),
     id: OrganizationId,
     mut organization: Organization,
-) -> Result<()> {
+) -> Result<Organization> {
     organization.plugins_access_level = ctx.config.plugins.plugins_access_level;
     tx.insert(&ORGANIZATIONS, &id, &organization).on_conflict(&BY_SLUG, slug_taken)?;
     let change = Change::created(scopes::ORGANIZATION, id, &organization.name);
     audit::record_by(ctx, tx, Some(owner.0), id, change)?;
-    members::join_known(ctx, tx, (id, &organization.name), owner, Level::Owner).map(drop)
+    members::join_known(ctx, tx, (id, &organization.name), owner, Level::Owner)?;
+    Ok(organization)
 }
 
 fn slug_taken() -> Error {

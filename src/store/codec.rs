@@ -1,10 +1,13 @@
 //! Records as bytes: one version byte, then bincode. The only file that names the serializer, so
 //! that a compatible successor can take its place.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use bincode::config::{self, Config};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::StoreError;
@@ -63,6 +66,65 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
         Ok(record)
     } else {
         Err(StoreError::record("a record has bytes left over".into()))
+    }
+}
+
+/// A record inside another one, read by whoever wants it: those who don't pay for a copy of its bytes.
+#[derive(Clone, Debug)]
+pub struct Packed<R> {
+    bytes: Vec<u8>,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R: Record> Packed<R> {
+    /// The record, packed.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn of(record: &R) -> Result<Packed<R>, StoreError> {
+        Ok(Packed::from_bytes(encode(record)?))
+    }
+
+    /// A record whose bytes are known.
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Packed<R> {
+        Packed { bytes, record: PhantomData }
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn get(&self) -> Result<R, StoreError> {
+        decode(&self.bytes)
+    }
+}
+
+impl<R> Serialize for Packed<R> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.bytes)
+    }
+}
+
+impl<'de, R> Deserialize<'de> for Packed<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("bytes")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+
+            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        let bytes = deserializer.deserialize_byte_buf(Bytes)?;
+        Ok(Packed { bytes, record: PhantomData })
     }
 }
 

@@ -7,15 +7,9 @@ use super::index::{IndexRow, follow};
 use super::table::{AnyTable, TableInfo};
 use super::tx::WriteTx;
 
-/// Whether a group that gets this key, as one more, has index rows then. They are made of its other rows where it had too
-/// few before.
-pub(super) fn grow(tx: &WriteTx, table: &dyn AnyTable, key: &[u8]) -> Result<bool, StoreError> {
-    let info = table.info();
-    let rows = tx.rows_beside(&info, key)?;
-    if rows == info.few {
-        each_index_row(tx, table, key, |index, row| follow(tx, index, None, Some(row)))?;
-    }
-    Ok(rows >= info.few)
+/// Makes the index rows of a group that had too few rows for it, and gets one more with this key.
+pub(super) fn grow(tx: &WriteTx, table: &dyn AnyTable, key: &[u8]) -> Result<(), StoreError> {
+    each_index_row(tx, table, key, |index, row| follow(tx, index, None, Some(row)))
 }
 
 /// Whether the index rows of this key are to be deleted with its record. Where the group has too few rows then, all of its

@@ -54,7 +54,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use cache::Cacheable;
 pub use changes::Changes;
 pub use check::{Problems, check};
-pub use codec::{Json, Record, decode, encode, serialize_json};
+pub use codec::{Json, Packed, Record, decode, encode, serialize_json};
 pub use digest::{Contents, Digester};
 pub use index::{Index, IndexOf, OnConflict};
 pub use key::{Key, hex};

@@ -738,27 +738,28 @@ impl WriteTx {
         before: Option<&V>,
         record: &V,
     ) -> Result<(), StoreError> {
-        if table.indexes.is_empty() || !self.indexes_follow(table, key, before.is_none())? {
-            return self.put_record(table, key, record);
-        }
-        for index in table.indexes {
+        let info = &table.info;
+        let key_bytes = key.key_bytes();
+        // What a new row of a table with few index rows joins is counted once.
+        let (joined, follows) = match (info.few, before) {
+            (0, _) => (None, true),
+            (few, None) => {
+                let rows = self.tx.rows_beside(info, &key_bytes)?;
+                if rows == few {
+                    few::grow(self, table, &key_bytes)?;
+                }
+                (Some(rows), rows >= few)
+            }
+            (few, Some(_)) => (None, self.tx.rows_beside(info, &key_bytes)? > few),
+        };
+        for index in table.indexes.iter().filter(|_| follows) {
             let before = before.map_or(Ok(None), |before| index.row(key, before))?;
             follow(self, &index.info(), before, index.row(key, record)?)?;
         }
-        self.put_record(table, key, record)
-    }
-
-    /// Whether the indexes have a row for the key, which may be about to get its first record.
-    fn indexes_follow<K: Key, V: Record>(
-        &self,
-        table: &Table<K, V>,
-        key: &K,
-        is_first: bool,
-    ) -> Result<bool, StoreError> {
-        match table.info.few {
-            0 => Ok(true),
-            _ if is_first => few::grow(self, table, &key.key_bytes()),
-            few => Ok(self.tx.rows_beside(&table.info, &key.key_bytes())? > few),
+        let record = self.encoded(record)?;
+        match joined {
+            Some(rows) => self.put_beside(info, key_bytes, record, rows),
+            None => self.put_bytes(info, key_bytes, record),
         }
     }
 
@@ -779,7 +780,7 @@ impl WriteTx {
         for index in table.indexes {
             follow(self, &index.info(), index.row(from, record)?, index.row(to, record)?)?;
         }
-        self.put_record(table, to, record)?;
+        self.put_bytes(&table.info, to.key_bytes(), self.encoded(record)?)?;
         self.delete_bytes(&table.info, from.key_bytes())
     }
 
@@ -794,30 +795,24 @@ impl WriteTx {
         record: &mut V,
         change: impl FnOnce(&mut V),
     ) -> Result<(), StoreError> {
-        let follows = !table.indexes.is_empty() && self.indexes_follow(table, key, false)?;
+        let few = table.info.few;
+        let follows = few == 0 || self.tx.rows_beside(&table.info, &key.key_bytes())? > few;
         let indexes = if follows { table.indexes } else { &[] };
         let before: Vec<_> = indexes.iter().map(|index| index.row(key, record)).collect::<Result<_, _>>()?;
         change(record);
         for (index, before) in indexes.iter().zip(before) {
             follow(self, &index.info(), before, index.row(key, record)?)?;
         }
-        self.put_record(table, key, record)
+        self.put_bytes(&table.info, key.key_bytes(), self.encoded(record)?)
     }
 
-    fn put_record<K: Key, V: Record>(
-        &self,
-        table: &Table<K, V>,
-        key: &K,
-        record: &V,
-    ) -> Result<(), StoreError> {
+    /// The bytes of a record.
+    fn encoded<V: Record>(&self, record: &V) -> Result<Vec<u8>, StoreError> {
         const COPIED_BYTES_MAX: usize = 64 * 1024;
-        let record = {
-            let buffer = &mut self.tx.layers.borrow_mut().record;
-            encode_into(record, buffer)?;
-            // A small record is copied to its size; a large one would be there twice.
-            if buffer.len() <= COPIED_BYTES_MAX { buffer.as_slice().to_vec() } else { std::mem::take(buffer) }
-        };
-        self.put_bytes(&table.info, key.key_bytes(), record)
+        let buffer = &mut self.tx.layers.borrow_mut().record;
+        encode_into(record, buffer)?;
+        // A small record is copied to its size; a large one would be there twice.
+        Ok(if buffer.len() <= COPIED_BYTES_MAX { buffer.as_slice().to_vec() } else { std::mem::take(buffer) })
     }
 
     pub(super) fn put_bytes(
@@ -826,23 +821,35 @@ impl WriteTx {
         key: KeyBytes,
         value: Vec<u8>,
     ) -> Result<(), StoreError> {
-        if let Some(front) = info.group_of(&key) {
-            let counted = if self.tx.is_new(info.name, front)? {
-                Some(0)
-            } else {
-                self.tx.counter(info.name, front)?
-            };
-            let others = match counted {
-                // No rows, no counter.
-                Some(0) => None,
-                Some(_) if self.tx.has_bytes(info.name, &key)? => None,
-                Some(rows) => Some(rows),
-                None => self.tx.any_under(info.name, front)?.filter(|only| *only != key).map(|_| 1),
-            };
-            if let Some(others) = others {
-                let counter = count_key(info.name, front);
-                self.stage(COUNTS.info.name, counter, Some(encode(&(others + 1))?));
-            }
+        let joined = match info.group_of(&key) {
+            Some(front) => self.joined(info.name, &key, front)?,
+            None => 0,
+        };
+        self.put_beside(info, key, value, joined)
+    }
+
+    /// How many rows of its group a row with a new key joins; 0 for a key that is there.
+    fn joined(&self, table: &'static str, key: &[u8], front: &[u8]) -> Result<u64, StoreError> {
+        let counted = if self.tx.is_new(table, front)? { Some(0) } else { self.tx.counter(table, front)? };
+        match counted {
+            Some(0) => Ok(0),
+            Some(_) if self.tx.has_bytes(table, key)? => Ok(0),
+            Some(rows) => Ok(rows),
+            None => Ok(self.tx.any_under(table, front)?.filter(|only| only != key).map_or(0, |_| 1)),
+        }
+    }
+
+    /// Stores a row that joins so many of its group.
+    fn put_beside(
+        &self,
+        info: &TableInfo,
+        key: KeyBytes,
+        value: Vec<u8>,
+        joined: u64,
+    ) -> Result<(), StoreError> {
+        // The first one needs no counter.
+        if let (Some(front), 1..) = (info.group_of(&key), joined) {
+            self.stage(COUNTS.info.name, count_key(info.name, front), Some(encode(&(joined + 1))?));
         }
         self.stage(info.name, key, Some(value));
         Ok(())

@@ -94,7 +94,14 @@ fn an_upgrade_says_first_what_it_will_do_and_then_does_it() {
     let said = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let copy = format!("{shown}.schema-2");
-    for part in ["schema 2 and is brought to schema 5", "schema 3: ", "schema 4: ", "schema 5: ", &copy, "done in memory"] {
+    for part in [
+        "schema 2 and is brought to schema 5",
+        "schema 3: ",
+        "schema 4: ",
+        "schema 5: ",
+        &copy,
+        "done in memory",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(std::fs::read(&file).expect("the file") == before && !Path::new(&copy).exists());

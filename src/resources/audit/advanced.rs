@@ -145,7 +145,7 @@ fn view(tx: &Tx, call: &Call, place: Place) -> Result<View> {
             Ok(View {
                 organization: project.organization,
                 project: Some(project.id),
-                with_organization: projects::receives_organization_entries(tx, project.id)?,
+                with_organization: projects::receives_organization_entries(tx, project)?,
             })
         }
         _ => {

@@ -176,7 +176,7 @@ impl Work<'_> {
                     true => None,
                     false => {
                         let anonymize_ips = organizations::find(self.tx, id)?.settings.default_anonymize_ips;
-                        Some(projects::create_default(&self.ctx, self.tx, id, anonymize_ips, &user)?)
+                        Some(projects::create_default(&self.ctx, self.tx, id, anonymize_ips, &user)?.id)
                     }
                 };
                 users::make_current(self.tx, owner, user, Some(id), project)

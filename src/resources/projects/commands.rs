@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::find::by_token;
 use super::newer;
 use super::settings::{self, Settings};
-use super::wire::Loaded;
+use super::wire::{Loaded, Short, short};
 use super::{
-    ACCESS_CONTROL, BY_TOKEN, COMPLETED_SNIPPET_ONBOARDING, DETAILS, Details, FIELDS,
-    HAS_COMPLETED_ONBOARDING_FOR, IS_DEMO, NAME, PROJECTS, Project, TIMEZONE,
+    ACCESS_CONTROL, BY_TOKEN, COMPLETED_SNIPPET_ONBOARDING, Details, FIELDS, HAS_COMPLETED_ONBOARDING_FOR,
+    IS_DEMO, NAME, PROJECTS, Project, TIMEZONE,
 };
 use crate::api::{Ctx, Form, InOrganization, InProject, Input, Level};
 use crate::error::{Error, Result, denied, id_taken, invalid, not_found};
@@ -17,7 +17,7 @@ use crate::ids::{OrganizationId, ProjectId};
 use crate::resources::audit::{self, Change, scope};
 use crate::resources::users::User;
 use crate::resources::{batch_exports, members, organizations, users};
-use crate::store::{Json, OnConflict, Order, Tx, WriteTx};
+use crate::store::{Json, OnConflict, Order, Packed, Tx, WriteTx};
 
 /// How many members' addresses are looked at for the filter that leaves their own visits out.
 const FILTERED_MEMBERS_MAX: u64 = 100;
@@ -65,14 +65,15 @@ pub fn create_as(
     settings::check_dashboard(&form, true)?;
     let id = new_number(tx, given.id)?;
     let first_members = members::first_users(tx, organization, FILTERED_MEMBERS_MAX)?;
-    let (mut project, mut details) = blank(ctx, &first_members, wants_demo);
-    details.settings.anonymize_ips = organizations::find(tx, organization)?.settings.default_anonymize_ips;
+    let anonymize_ips = organizations::find(tx, organization)?.settings.default_anonymize_ips;
+    let (mut project, mut details) = blank(ctx, &first_members, wants_demo, anonymize_ips)?;
     fill(&mut project, &mut details, form)?;
     if let Some(token) = given.api_token {
         is_token(&token)?;
         project.api_token = token;
     }
-    insert(tx, organization, id, &project, &details)?;
+    project.details = Packed::of(&details)?;
+    insert(tx, (organization, id), &project)?;
     // A limited key chooses nothing for its user.
     if let Some(caller) = ctx.actor.caller().filter(|caller| caller.via.limited_key().is_none()) {
         users::make_current(tx, caller.user, users::find(tx, caller.user)?, None, Some(id))?;
@@ -263,7 +264,20 @@ fn new_token(ctx: &Ctx) -> String {
     format!("phc_{}", ctx.ids.ordered_base62(ctx.now))
 }
 
-fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details) {
+/// A project as it begins, and its details.
+fn blank(
+    ctx: &Ctx,
+    first_members: &[User],
+    is_demo: bool,
+    anonymize_ips: bool,
+) -> Result<(Project, Details)> {
+    let mut settings = Settings::new(first_members);
+    settings.anonymize_ips = anonymize_ips;
+    if is_demo {
+        settings.test_account_filters = Json::of(&json!([]));
+    }
+    let extra = Json::of(&Map::new());
+    let details = Details { created_at: ctx.now, updated_at: ctx.now, settings, extra };
     let project = Project {
         uuid: ctx.new_id(),
         api_token: new_token(ctx),
@@ -274,13 +288,9 @@ fn blank(ctx: &Ctx, first_members: &[User], is_demo: bool) -> (Project, Details)
         is_demo,
         timezone: "UTC".into(),
         access_control: false,
+        details: Packed::of(&details)?,
     };
-    let mut settings = Settings::new(first_members);
-    if is_demo {
-        settings.test_account_filters = Json::of(&json!([]));
-    }
-    let extra = Json::of(&Map::new());
-    (project, Details { created_at: ctx.now, updated_at: ctx.now, settings, extra })
+    Ok((project, details))
 }
 
 /// The project that comes with its owner's organization; it has no entry in the audit log.
@@ -290,26 +300,18 @@ pub fn create_default(
     organization: OrganizationId,
     anonymize_ips: bool,
     owner: &User,
-) -> Result<ProjectId> {
+) -> Result<Short> {
     let id = ProjectId(tx.next_id("projects")?);
-    let (project, mut details) = blank(ctx, std::slice::from_ref(owner), false);
-    details.settings.anonymize_ips = anonymize_ips;
-    insert(tx, organization, id, &project, &details)?;
-    Ok(id)
+    let (project, _) = blank(ctx, std::slice::from_ref(owner), false, anonymize_ips)?;
+    insert(tx, (organization, id), &project)?;
+    Ok(short(((organization, id), project)))
 }
 
-fn insert(
-    tx: &WriteTx,
-    organization: OrganizationId,
-    id: ProjectId,
-    project: &Project,
-    details: &Details,
-) -> Result<()> {
-    tx.insert(&PROJECTS, &(organization, id), project).on_conflict(&BY_TOKEN, token_taken)?;
-    Ok(tx.put(&DETAILS, &id, details)?)
+fn insert(tx: &WriteTx, at: (OrganizationId, ProjectId), project: &Project) -> Result<()> {
+    tx.insert(&PROJECTS, &at, project).on_conflict(&BY_TOKEN, token_taken)
 }
 
 pub(super) fn store(tx: &WriteTx, found: &Loaded) -> Result<()> {
-    tx.put(&PROJECTS, &(found.organization, found.id), &found.project)?;
-    Ok(tx.put(&DETAILS, &found.id, &found.details)?)
+    let project = Project { details: Packed::of(&found.details)?, ..found.project.clone() };
+    Ok(tx.put(&PROJECTS, &(found.organization, found.id), &project)?)
 }

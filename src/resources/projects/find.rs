@@ -2,7 +2,7 @@
 //! Invariant: what a finder answers for a user is what access control decides for them.
 
 use super::wire::{Short, short};
-use super::{BY_NUMBER, BY_TOKEN, DETAILS, PROJECTS, Project, newer};
+use super::{BY_NUMBER, BY_TOKEN, PROJECTS, Project, newer};
 use crate::api::place::insufficient;
 use crate::api::{InProject, Level};
 use crate::error::{Result, invalid_body, not_found};
@@ -182,11 +182,11 @@ pub struct Receiver {
 
 /// The project whose token this is.
 pub fn by_token(tx: &Tx, token: &str) -> Result<Option<Receiver>> {
-    let Some(id) = tx.get(&BY_TOKEN, &token.to_owned())? else { return Ok(None) };
-    let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
-    let settings = details.settings;
+    let Some(at) = tx.get(&BY_TOKEN, &token.to_owned())? else { return Ok(None) };
+    let project = tx.get(&PROJECTS, &at)?.ok_or_else(not_found)?;
+    let settings = project.details.get()?.settings;
     let autocapture_opt_out = settings.autocapture_opt_out == Some(true);
-    Ok(Some(Receiver { id, anonymize_ips: settings.anonymize_ips, autocapture_opt_out }))
+    Ok(Some(Receiver { id: at.1, anonymize_ips: settings.anonymize_ips, autocapture_opt_out }))
 }
 
 /// Notes that events have reached the project.
@@ -231,7 +231,7 @@ pub fn first_visible(
 }
 
 /// Whether the project's audit log also shows what belongs to its organization.
-pub fn receives_organization_entries(tx: &Tx, id: ProjectId) -> Result<bool> {
-    let details = tx.get(&DETAILS, &id)?;
-    Ok(details.is_some_and(|details| newer::receives_organization_entries(&details.extra)))
+pub fn receives_organization_entries(tx: &Tx, at: InProject) -> Result<bool> {
+    let Some(project) = tx.get(&PROJECTS, &(at.organization, at.id))? else { return Ok(false) };
+    Ok(newer::receives_organization_entries(&project.details.get()?.extra))
 }

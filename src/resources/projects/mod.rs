@@ -23,7 +23,7 @@ use crate::app::{Route, Tag, read, scope, tagged, write};
 use crate::clock::Time;
 use crate::error::{Result, invalid};
 use crate::ids::{OrganizationId, ProjectId};
-use crate::store::{Index, Json, Parent, Table, Tx, WriteTx, by_uuid};
+use crate::store::{Index, Json, Packed, Parent, Table, Tx, WriteTx, by_uuid};
 
 pub use commands::{
     Given, create, create_as, create_default, pin_token, preview, remove, renew_token, update,
@@ -44,7 +44,7 @@ pub use shown::{SecretTokens, secret_tokens_of, settings_of, timezones, token_an
 pub use wire::{Loaded, Short};
 
 pub static RESOURCE: Resource = Resource::of(routes)
-    .tables(&[&PROJECTS, &DETAILS, &secret_tokens::TOKENS])
+    .tables(&[&PROJECTS, &secret_tokens::TOKENS])
     .samples(samples)
     .seals(&[secret_tokens::show_sealed]);
 
@@ -161,8 +161,8 @@ fn routes_of_one(one: &str, within: Within) -> Vec<Route> {
 const SEARCH: &[(&str, &str)] =
     &[("search", "Only projects whose name has this text in it, whatever the case.")];
 
-/// What the short form shows; organizations list these by the hundred.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What the short form shows, which organizations list by the hundred; and the rest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Project {
     pub uuid: Uuid,
     pub api_token: String,
@@ -173,10 +173,11 @@ pub struct Project {
     pub is_demo: bool,
     pub timezone: String,
     pub access_control: bool,
+    pub details: Packed<Details>,
 }
 
-/// The rest of a project.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What the list of projects does not show.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Details {
     pub created_at: Time,
     pub updated_at: Time,
@@ -190,14 +191,11 @@ pub(super) static PROJECTS: Table<(OrganizationId, ProjectId), Project> = Table:
     .counted(by_uuid)
     .indexed(&[&BY_NUMBER, &BY_TOKEN])
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
-/// What the list of projects does not show.
-static DETAILS: Table<ProjectId, Details> =
-    Table::new("project_details").belongs_to(&[&Parent::of(&PROJECTS, |(_, id)| *id)]);
 /// The organization of each project.
 static BY_NUMBER: Index<(OrganizationId, ProjectId), Project, ProjectId, OrganizationId> =
     Index::unique("projects_by_number", |(organization, id), _| Some((*id, *organization)));
-static BY_TOKEN: Index<(OrganizationId, ProjectId), Project, String, ProjectId> =
-    Index::unique("projects_by_token", |(_, id), project| Some((project.api_token.clone(), *id)));
+static BY_TOKEN: Index<(OrganizationId, ProjectId), Project, String, (OrganizationId, ProjectId)> =
+    Index::unique("projects_by_token", |at, project| Some((project.api_token.clone(), *at)));
 
 pub const SHORT: &[FieldInfo] = &[
     Field::integer("id", 0, i64::MAX).read_only(),
@@ -428,8 +426,15 @@ fn no_restrictions(_: &Call, _: &Tx) -> Result<Reply> {
 }
 
 /// A project with something in every kind of field, for the test of the stored bytes.
-fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
-    let project = Project {
+fn sample(uuid: Uuid, now: Time) -> Result<Project> {
+    let mut settings = Settings::new(&[]);
+    settings.app_urls = vec![Some("https://a.example".into()), None];
+    settings.session_recording_sample_rate = Some("0.50".into());
+    settings.session_recording_minimum_duration_milliseconds = Some(15000);
+    settings.week_start_day = Some(1);
+    settings.surveys_opt_in = Some(false);
+    let extra = Json::of(&json!({"survey_config": 1}));
+    Ok(Project {
         uuid,
         api_token: "phc_x".into(),
         name: "P".into(),
@@ -439,15 +444,8 @@ fn sample(uuid: Uuid, now: Time) -> (Project, Details) {
         is_demo: false,
         timezone: "UTC".into(),
         access_control: true,
-    };
-    let mut settings = Settings::new(&[]);
-    settings.app_urls = vec![Some("https://a.example".into()), None];
-    settings.session_recording_sample_rate = Some("0.50".into());
-    settings.session_recording_minimum_duration_milliseconds = Some(15000);
-    settings.week_start_day = Some(1);
-    settings.surveys_opt_in = Some(false);
-    let extra = Json::of(&json!({"survey_config": 1}));
-    (project, Details { created_at: now, updated_at: now, settings, extra })
+        details: Packed::of(&Details { created_at: now, updated_at: now, settings, extra })?,
+    })
 }
 
 fn samples(all: &mut super::samples::Samples) {
@@ -455,9 +453,9 @@ fn samples(all: &mut super::samples::Samples) {
 
     use super::samples::{NOW, ONE};
     use crate::vault::Sealed;
-    let (project, details) = sample(ONE, NOW);
-    all.add(&PROJECTS, (ONE.into(), ProjectId(7)), project);
-    all.add(&DETAILS, ProjectId(7), details);
+    if let Ok(project) = sample(ONE, NOW) {
+        all.add(&PROJECTS, (ONE.into(), ProjectId(7)), project);
+    }
     let token = SecretToken { kind: Kind::Backup, sealed: Sealed::sample(), created_at: NOW };
     all.add(&secret_tokens::TOKENS, (ProjectId(7), [1; 32]), token);
     all.variants("secret token's kind", &crate::every!(Kind { Current, Backup }));

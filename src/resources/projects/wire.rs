@@ -11,7 +11,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::settings::Settings;
-use super::{DETAILS, Details, PROJECTS, Project, newer, secret_tokens};
+use super::{Details, PROJECTS, Project, newer, secret_tokens};
 use crate::api::{Actor, Ctx, InProject, Level, Reply};
 use crate::auth::scopes;
 use crate::clock::Time;
@@ -115,7 +115,7 @@ impl Loaded {
     pub(super) fn find(tx: &Tx, at: InProject) -> Result<Loaded> {
         let InProject { organization, id, level } = at;
         let project = tx.get(&PROJECTS, &(organization, id))?.ok_or_else(not_found)?;
-        let details = tx.get(&DETAILS, &id)?.ok_or_else(not_found)?;
+        let details = project.details.get()?;
         Ok(Loaded { organization, id, level, project, details })
     }
 

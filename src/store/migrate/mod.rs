@@ -57,7 +57,7 @@ const STEPS: &[Step] = &[
     Step { to: 2, ends: &[to_2::MEMBERS], run: to_2::run },
     Step { to: 3, ends: to_3::ENDS, run: to_3::run },
     Step { to: 4, ends: to_4::ENDS, run: to_4::run },
-    Step { to: 5, ends: &[], run: to_5::run },
+    Step { to: 5, ends: to_5::ENDS, run: to_5::run },
 ];
 
 /// What each step changes, for the operator.
@@ -65,7 +65,10 @@ const ABOUT: &[(u32, &str)] = &[
     (2, "a membership is stored once, and counts of one are not stored"),
     (3, "invites get tokens of their own; claimed domains and secrets of exports are kept apart"),
     (4, "the audit log takes over the activity log; keys, exports and organizations get newer fields"),
-    (5, "the audit log of an organization with few entries needs no indexes"),
+    (
+        5,
+        "the audit log of an organization with few entries needs no indexes; the details of a project stand with it",
+    ),
 ];
 
 pub(super) fn bring_up(

@@ -61,7 +61,7 @@ fn make(visit: &Visit, tx: &WriteTx) -> Result<Reply> {
     if !organizations::is_creation_open(visit, tx, user)? {
         return Err(denied(CLOSED));
     }
-    let id = organizations::create(visit, tx, user, visit.filled())?;
+    let id = organizations::create(visit, tx, user, visit.filled())?.id;
     let path = base(id, &organizations::find(tx, id)?);
     Ok(visit.done(&path, Said::OrganizationMade))
 }
