@@ -32,11 +32,16 @@ pub struct TableInfo {
     pub(super) busy: bool,
     /// Whether a program that does not know the table may write to the file.
     pub(super) harmless: bool,
-    /// Groups of so many rows, and fewer, have no rows in the indexes.
+    /// Groups of so many rows, and fewer, have no rows in the indexes and no counter.
     pub(super) few: u64,
 }
 
 impl TableInfo {
+    /// Groups of up to so many rows have no counter.
+    pub(super) fn uncounted(&self) -> u64 {
+        self.few.max(1)
+    }
+
     /// The front of a key that names the group in which its row is counted.
     pub(super) fn group_of<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
         self.group.map(|group| &key[..group(key).min(key.len())])
@@ -79,8 +84,8 @@ impl<K: Key, V: Record> Table<K, V> {
         self
     }
 
-    /// Groups of up to so many rows have none in the indexes: to walk such a group costs less than to keep its index. Who
-    /// reads an index asks `Tx::has_index_rows` first.
+    /// Groups of up to so many rows have none in the indexes, and no counter: to walk such a group costs less than to keep
+    /// them. Who reads an index asks `Tx::has_index_rows` first.
     pub const fn few(mut self, rows: u64) -> Table<K, V> {
         self.info.few = rows;
         self

@@ -27,8 +27,8 @@ use super::snapshot::{Rows, Snapshot};
 use super::table::{AnyTable, Table, TableInfo};
 use crate::metrics::Counter;
 
-/// Rows under each counted key front, from two on: the table's name, then the front. Most groups have one
-/// row, which is seen as fast as its count would be.
+/// Rows under each counted key front: the table's name, then the front. Most groups have one row, which is seen as fast as
+/// its count would be, and have no counter (`TableInfo::uncounted`).
 pub(super) static COUNTS: Table<String, u64> = Table::new("counts");
 /// The last number given out by each sequence.
 pub(super) static SEQUENCES: Table<String, u32> = Table::new("sequences");
@@ -263,19 +263,33 @@ impl Tx {
 
     /// How many rows stand under a counted front.
     pub fn count<K: Key, V: Record>(&self, table: &Table<K, V>, front: &impl Key) -> Result<u64, StoreError> {
-        self.count_under(table.info.name, &front.key_bytes())
+        self.count_under(&table.info, &front.key_bytes())
     }
 
-    pub(super) fn count_under(&self, table: &'static str, front: &[u8]) -> Result<u64, StoreError> {
-        match self.counter(table, front)? {
-            Some(count) => Ok(count),
-            None => Ok(self.any_under(table, front)?.map_or(0, |_| 1)),
+    pub(super) fn count_under(&self, info: &TableInfo, front: &[u8]) -> Result<u64, StoreError> {
+        if self.writing && self.is_new(info.name, front)? {
+            return Ok(0);
         }
+        match self.counter(info.name, front)? {
+            Some(count) => Ok(count),
+            None if info.uncounted() > 1 => self.walked(info.name, front),
+            None => Ok(self.any_under(info.name, front)?.map_or(0, |_| 1)),
+        }
+    }
+
+    /// How many rows stand under a front; walks them.
+    fn walked(&self, table: &'static str, front: &[u8]) -> Result<u64, StoreError> {
+        let mut rows = 0;
+        for row in self.rows(table, front.to_vec(), Order::Ascending)? {
+            row?;
+            rows += 1;
+        }
+        Ok(rows)
     }
 
     /// The rows in the group of a key; none where they are not counted.
     pub(super) fn rows_beside(&self, info: &TableInfo, key: &[u8]) -> Result<u64, StoreError> {
-        info.group_of(key).map_or(Ok(0), |front| self.count_under(info.name, front))
+        info.group_of(key).map_or(Ok(0), |front| self.count_under(info, front))
     }
 
     /// Whether a group has rows in the indexes of its table; see `Table::few`.
@@ -396,12 +410,7 @@ impl Tx {
 
     /// How many rows the table has; walks them.
     pub(super) fn rows_of(&self, table: &'static str) -> Result<u64, StoreError> {
-        let mut rows = 0;
-        for row in self.rows(table, Vec::new(), Order::Ascending)? {
-            row?;
-            rows += 1;
-        }
-        Ok(rows)
+        self.walked(table, &[])
     }
 
     /// The keys that begin with `front`, as bytes.
@@ -669,7 +678,7 @@ impl Iterator for RowIter {
     }
 }
 
-fn count_key(table: &'static str, front: &[u8]) -> Vec<u8> {
+pub(super) fn count_key(table: &'static str, front: &[u8]) -> Vec<u8> {
     // The name as a key: no table's holds a zero.
     [table.as_bytes(), &[0, 0], front].concat()
 }
@@ -822,20 +831,17 @@ impl WriteTx {
         value: Vec<u8>,
     ) -> Result<(), StoreError> {
         let joined = match info.group_of(&key) {
-            Some(front) => self.joined(info.name, &key, front)?,
+            Some(front) => self.joined(info, &key, front)?,
             None => 0,
         };
         self.put_beside(info, key, value, joined)
     }
 
     /// How many rows of its group a row with a new key joins; 0 for a key that is there.
-    fn joined(&self, table: &'static str, key: &[u8], front: &[u8]) -> Result<u64, StoreError> {
-        let counted = if self.tx.is_new(table, front)? { Some(0) } else { self.tx.counter(table, front)? };
-        match counted {
-            Some(0) => Ok(0),
-            Some(_) if self.tx.has_bytes(table, key)? => Ok(0),
-            Some(rows) => Ok(rows),
-            None => Ok(self.tx.any_under(table, front)?.filter(|only| only != key).map_or(0, |_| 1)),
+    fn joined(&self, info: &TableInfo, key: &[u8], front: &[u8]) -> Result<u64, StoreError> {
+        match self.tx.count_under(info, front)? {
+            1.. if self.tx.has_bytes(info.name, key)? => Ok(0),
+            rows => Ok(rows),
         }
     }
 
@@ -847,8 +853,7 @@ impl WriteTx {
         value: Vec<u8>,
         joined: u64,
     ) -> Result<(), StoreError> {
-        // The first one needs no counter.
-        if let (Some(front), 1..) = (info.group_of(&key), joined) {
+        if let Some(front) = info.group_of(&key).filter(|_| joined >= info.uncounted()) {
             self.stage(COUNTS.info.name, count_key(info.name, front), Some(encode(&(joined + 1))?));
         }
         self.stage(info.name, key, Some(value));
@@ -884,7 +889,7 @@ impl WriteTx {
         if let Some(front) = info.group_of(&key) {
             let counter = count_key(info.name, front);
             if let Some(rows) = self.tx.get_bytes(COUNTS.info.name, &counter, decode::<u64>)? {
-                let others = if rows > 2 { Some(encode(&(rows - 1))?) } else { None };
+                let others = if rows > info.uncounted() + 1 { Some(encode(&(rows - 1))?) } else { None };
                 self.stage(COUNTS.info.name, counter, others);
             }
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::exports::{at, backfill, backfill_of, capture, completed, event, last_run, latest, log};
+use crate::support::exports::{
+    at, backfill, backfill_of, capture, completed, event, last_run, latest, log, patient, until_in_time,
+};
 use crate::support::{Org, Person, Receiver, Server, text};
 
 const PAUSED: &str = "automatically paused";
@@ -249,7 +251,7 @@ fn somebody_with_access_sets_it_going_again_in_their_own_name() {
 
 #[test]
 fn a_run_of_somebody_shut_out_is_not_tried_again_though_the_export_is_in_other_hands() {
-    let server = Server::start();
+    let server = patient();
     let org = server.org();
     let person = org.member(&server);
     let (theirs, ours) = (Receiver::answering(&[(503, "")]), Receiver::answering(&[]));
@@ -260,8 +262,7 @@ fn a_run_of_somebody_shut_out_is_not_tried_again_though_the_export_is_in_other_h
     server.until("the first attempt has failed", || log(&org, &export, "503").len() == 1);
     org.owner.patch(&at(&org, &export, ""), json!({"destination": destination(&ours.url("/"))})).json(200);
     org.owner.delete(&org.at(&format!("members/{}/", person.uuid))).no_content();
-    server.pass(Duration::from_secs(31));
-    server.until("the run is over", || log(&org, &export, "Batch export was cancelled").len() == 1);
+    until_in_time(&server, "the run is over", || log(&org, &export, "Batch export was cancelled").len() == 1);
     assert_eq!(log(&org, &export, "has no access to its project any more").len(), 1);
     // The backfill was theirs as well; what is started now is in other hands.
     server.until("the backfill is over", || log(&org, &export, "Historical export was cancelled").len() == 1);
@@ -274,7 +275,7 @@ fn a_run_of_somebody_shut_out_is_not_tried_again_though_the_export_is_in_other_h
 
 #[test]
 fn a_scheduled_run_of_somebody_shut_out_is_not_tried_again() {
-    let server = Server::start();
+    let server = patient();
     let org = server.org();
     let person = org.member(&server);
     let receiver = Receiver::answering(&[(503, "")]);
@@ -283,8 +284,7 @@ fn a_scheduled_run_of_somebody_shut_out_is_not_tried_again() {
     server.pass(Duration::from_secs(60 * 60));
     server.until("the first attempt has failed", || log(&org, &export, "503").len() == 1);
     set_private(&org, true);
-    server.pass(Duration::from_secs(31));
-    server.until("the run is over", || latest(&org, &export)["status"] == "Cancelled");
+    until_in_time(&server, "the run is over", || latest(&org, &export)["status"] == "Cancelled");
     assert_eq!(receiver.received().len(), 1);
     // Later hours bring no more.
     let runs = shown(&org, &export)["latest_runs"].clone();
@@ -295,7 +295,7 @@ fn a_scheduled_run_of_somebody_shut_out_is_not_tried_again() {
 
 #[test]
 fn a_backfill_ends_with_its_author_though_the_export_was_paused_before() {
-    let server = Server::start();
+    let server = patient();
     let org = server.org();
     let person = org.member(&server);
     let receiver = Receiver::answering(&[(503, "")]);
@@ -309,8 +309,7 @@ fn a_backfill_ends_with_its_author_though_the_export_was_paused_before() {
         .json(200);
     server.until("the first attempt has failed", || log(&org, &export, "503").len() == 1);
     set_private(&org, true);
-    server.pass(Duration::from_secs(31));
-    server.until("the backfill is over", || {
+    until_in_time(&server, "the backfill is over", || {
         log(&org, &export, "Historical export was cancelled").iter().any(|line| line.contains(&person.email))
     });
     assert_eq!(latest(&org, &export)["status"], "Cancelled");
@@ -343,7 +342,7 @@ fn a_backfill_by_somebody_with_access_takes_over_what_nobody_answers_for() {
 
 #[test]
 fn a_backfill_by_somebody_who_is_shut_out_ends_and_the_export_of_another_goes_on() {
-    let server = Server::start();
+    let server = patient();
     let org = server.org();
     let member = org.member(&server);
     let receiver = Receiver::answering(&[(503, "")]);
@@ -354,8 +353,7 @@ fn a_backfill_by_somebody_who_is_shut_out_ends_and_the_export_of_another_goes_on
     member.post(&path, bounds).json(200);
     server.until("the first attempt has failed", || log(&org, &export, "503").len() == 1);
     org.owner.delete(&org.at(&format!("members/{}/", member.uuid))).no_content();
-    server.pass(Duration::from_secs(31));
-    server.until("the run is over", || log(&org, &export, "Batch export was cancelled").len() == 1);
+    until_in_time(&server, "the run is over", || log(&org, &export, "Batch export was cancelled").len() == 1);
     assert_eq!(receiver.received().len(), 1);
     assert!(!is_paused(&org, &export), "the owner still answers for it");
     // One without an end sets the export going in the name of whoever starts it.

@@ -8,8 +8,8 @@ use orgd::store::Storage;
 use serde_json::{Value, json};
 
 use crate::support::exports::{
-    at, backfill, capture, completed, event, export_to, last_run, latest, log, names, scheduled_export_to,
-    token,
+    at, backfill, capture, completed, event, export_to, last_run, latest, log, names, patient, run_in_time,
+    scheduled_export_to, token, until_in_time,
 };
 use crate::support::{Org, Receiver, Server, text};
 
@@ -134,7 +134,7 @@ fn events_are_chosen_by_name() {
 
 #[test]
 fn many_events_go_in_several_requests_and_a_refused_one_is_all_that_is_sent_again() {
-    let server = Server::start();
+    let server = patient();
     let org = server.org();
     let receiver = Receiver::answering(&[(200, ""), (503, "busy"), (429, "slow down")]);
     for part in 0..6 {
@@ -150,8 +150,7 @@ fn many_events_go_in_several_requests_and_a_refused_one_is_all_that_is_sent_agai
         (&latest(&org, &export)["status"], &latest(&org, &export)["latest_error"]),
         (&json!("Running"), &Value::Null)
     );
-    server.pass(Duration::from_secs(31));
-    server.until("the second failure is in the log", || log("error").len() == 2);
+    until_in_time(&server, "the second failure is in the log", || log("error").len() == 2);
     server.pass(Duration::from_secs(61));
     completed(&last_run(&server, &org, &export), 12_000);
     let message = log("error");
@@ -263,7 +262,7 @@ fn an_address_that_cannot_be_one_fails_and_one_that_is_not_there_is_tried_again(
 
 #[test]
 fn a_running_run_keeps_the_configuration_that_it_began_with() {
-    let server = Server::start();
+    let server = patient();
     let org = server.org();
     let (old, new) = (Receiver::answering(&[(503, "")]), Receiver::answering(&[]));
     capture(&server, &org, &[event("a", "10:00:00")]);
@@ -274,8 +273,7 @@ fn a_running_run_keeps_the_configuration_that_it_began_with() {
     });
     let changed = json!({"destination": {"config": {"url": new.url("/"), "token": "phc_other"}}});
     org.owner.patch(&at(&org, &export, ""), changed).json(200);
-    server.pass(Duration::from_secs(31));
-    completed(&last_run(&server, &org, &export), 1);
+    completed(&run_in_time(&server, &org, &export), 1);
     assert_eq!((old.received().len(), new.received().len()), (2, 0));
     // The old receiver never hears the new secret.
     assert!(old.received().iter().all(|request| request.json()["api_key"] == "phc_receiver"));
@@ -283,7 +281,7 @@ fn a_running_run_keeps_the_configuration_that_it_began_with() {
 
 #[test]
 fn pausing_lets_a_run_and_a_backfill_go_on() {
-    let server = Server::start();
+    let server = patient();
     let org = server.org();
     let receiver = Receiver::answering(&[(503, "")]);
     let export = scheduled_export_to(&org, &receiver.url("/"));
@@ -291,9 +289,8 @@ fn pausing_lets_a_run_and_a_backfill_go_on() {
     backfill(&org, &export, "10:00", "12:00");
     server.until("the first attempt has failed", || log(&org, &export, "503").len() == 1);
     org.owner.post(&at(&org, &export, "pause/"), json!({})).json(200);
-    server.pass(Duration::from_secs(31));
     let message = "Successfully finished exporting historical batches";
-    server.until("the backfill is over", || log(&org, &export, message).len() == 1);
+    until_in_time(&server, "the backfill is over", || log(&org, &export, message).len() == 1);
     assert_eq!(names(&receiver.events()), ["a", "b"]);
     assert_eq!(org.owner.get(&at(&org, &export, "")).json(200)["paused"], true);
 }
@@ -405,8 +402,7 @@ fn a_run_of_before_a_restart_goes_on() {
     let server = Server::on_file(&path);
     org.owner.address = server.address;
     assert!(server.app.clock.now() >= tried_at);
-    server.pass(Duration::from_secs(31));
-    server.until("both steps are over", || names(&receiver.events()) == ["a", "b"]);
+    until_in_time(&server, "both steps are over", || names(&receiver.events()) == ["a", "b"]);
     completed(&last_run(&server, &org, &export), 1);
 }
 

@@ -82,6 +82,15 @@ pub fn run_in_time(server: &Server, org: &Org, export: &Value) -> Value {
     run
 }
 
+/// Looks until the test is past its wait, letting time pass at each look: when a run begins to wait for its next attempt is
+/// not to be seen. The server is a `patient` one.
+pub fn until_in_time(server: &Server, what: &str, mut is_past: impl FnMut() -> bool) {
+    server.until(what, || {
+        server.pass(Duration::from_secs(31));
+        is_past()
+    });
+}
+
 /// A server on which no time that passes makes an attempt too late for its first answer.
 pub fn patient() -> Server {
     Server::with(|config| config.exports.export_first_answer_seconds = 24 * 60 * 60)
