@@ -11,6 +11,7 @@ pub mod background;
 pub mod backoff;
 pub mod backup;
 pub mod backup_folder;
+pub mod bytewise;
 pub mod certificates;
 pub mod client;
 pub mod clock;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::bytewise::json_bytes;
 use crate::error::Result;
 
 /// A status, a body and headers.
@@ -65,9 +66,7 @@ impl Reply {
     }
 
     pub fn json(status: u16, body: &impl Serialize) -> Result<Reply> {
-        let mut bytes = Vec::with_capacity(1024);
-        serde_json::to_writer(&mut bytes, body)?;
-        Ok(Reply::of(status, JSON, bytes))
+        Ok(Reply::of(status, JSON, json_bytes(body, 1024)?))
     }
 
     /// Text of another media type.

@@ -5,12 +5,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bincode::config::{self, Config};
-use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::StoreError;
+use crate::bytewise::{Bytewise, json_text};
 
 /// The encoding in front of every record. Changed only together with a migration of every table.
 const ENCODING: u8 = 1;
@@ -22,20 +21,6 @@ fn layout() -> impl Config {
 /// Anything that a table can hold.
 pub trait Record: Serialize + DeserializeOwned {}
 impl<T: Serialize + DeserializeOwned> Record for T {}
-
-/// Where records are written. Most of what is written is one byte: what has no value, or is short.
-struct Out<'a>(&'a mut Vec<u8>);
-
-impl Writer for Out<'_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        match bytes {
-            [byte] => self.0.push(*byte),
-            bytes => self.0.extend_from_slice(bytes),
-        }
-        Ok(())
-    }
-}
 
 /// A record's bytes.
 pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
@@ -50,7 +35,7 @@ pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
 pub(super) fn encode_into<R: Record>(record: &R, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
     bytes.clear();
     bytes.push(ENCODING);
-    bincode::serde::encode_into_writer(record, Out(bytes), layout())
+    bincode::serde::encode_into_writer(record, Bytewise(bytes), layout())
         .map_err(|cause| StoreError::record(format!("a record could not be written: {cause}")))?;
     Ok(())
 }
@@ -135,7 +120,7 @@ pub struct Json(String);
 impl Json {
     /// The JSON text of `value`.
     pub fn of(value: &impl Serialize) -> Json {
-        Json(serde_json::to_string(value).unwrap_or_else(|_| "null".into()))
+        Json(json_text(value).unwrap_or_else(|_| "null".into()))
     }
 
     /// Adds a text at the end of an object that has none of this name.

@@ -59,10 +59,16 @@ impl Staged {
         self.tables.get(table)?.get(key)
     }
 
-    fn first_under(&self, table: &'static str, front: &[u8]) -> Option<(&KeyBytes, &Option<Vec<u8>>)> {
-        let changes = self.tables.get(table)?;
-        let first = changes.range::<[u8], _>((Bound::Included(front), Bound::Unbounded)).next();
-        first.filter(|(key, _)| key.starts_with(front))
+    /// The changes of rows whose key begins with `front`.
+    fn under<'a>(
+        &'a self,
+        table: &'static str,
+        front: &'a [u8],
+    ) -> impl Iterator<Item = (&'a KeyBytes, &'a Option<Vec<u8>>)> {
+        let changes = self.tables.get(table).into_iter();
+        let from = changes
+            .flat_map(move |changes| changes.range::<[u8], _>((Bound::Included(front), Bound::Unbounded)));
+        from.take_while(move |(key, _)| key.starts_with(front))
     }
 
     /// Whether the last changed key of the table stands at this front or behind it.
@@ -145,6 +151,14 @@ struct Layers {
 }
 
 impl Layers {
+    /// How many staged rows stand under a front.
+    fn rows_under(&self, table: &'static str, front: &[u8]) -> u64 {
+        let below = self.in_flight.as_deref().into_iter().flat_map(|layer| layer.under(table, front));
+        let below = below.filter(|(key, _)| self.batch.get(table, key).is_none());
+        let rows = below.chain(self.batch.under(table, front));
+        rows.filter(|(_, record)| record.is_some()).count() as u64
+    }
+
     fn ascending(&self) -> impl DoubleEndedIterator<Item = &Staged> {
         self.in_flight.as_deref().into_iter().chain([&self.batch])
     }
@@ -279,6 +293,9 @@ impl Tx {
 
     /// How many rows stand under a front; walks them.
     fn walked(&self, table: &'static str, front: &[u8]) -> Result<u64, StoreError> {
+        if self.writing && self.is_beyond(table, front)? {
+            return Ok(self.layers.borrow().rows_under(table, front));
+        }
         let mut rows = 0;
         for row in self.rows(table, front.to_vec(), Order::Ascending)? {
             row?;
@@ -305,7 +322,7 @@ impl Tx {
     fn any_under(&self, table: &'static str, front: &[u8]) -> Result<Option<KeyBytes>, StoreError> {
         if self.writing {
             let layers = self.layers.borrow();
-            let newest = layers.ascending().rev().find_map(|layer| layer.first_under(table, front));
+            let newest = layers.ascending().rev().find_map(|layer| layer.under(table, front).next());
             match newest {
                 Some((key, Some(_))) => return Ok(Some(key.clone())),
                 // What is deleted here may hide one and leave another.
