@@ -1,9 +1,7 @@
-//! Writing records and JSON, most of which is one byte at a time: what has no value, or is short; quotes and commas.
+//! Writing records and JSON, most of which comes one byte at a time: what has no value, or is short; quotes and commas.
 
 use std::io;
 
-use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::ser::Error;
 
@@ -11,20 +9,13 @@ use serde::ser::Error;
 pub struct Bytewise<'a>(pub &'a mut Vec<u8>);
 
 impl Bytewise<'_> {
+    /// Writes the bytes.
     #[inline]
-    fn put(&mut self, bytes: &[u8]) {
+    pub fn put(&mut self, bytes: &[u8]) {
         match bytes {
             [byte] => self.0.push(*byte),
             bytes => self.0.extend_from_slice(bytes),
         }
-    }
-}
-
-impl Writer for Bytewise<'_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.put(bytes);
-        Ok(())
     }
 }
 

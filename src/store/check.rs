@@ -37,7 +37,9 @@ fn check_table(table: &dyn AnyTable, tx: &Tx, problems: &mut Problems) -> Result
         if problems.len() >= PROBLEMS_MAX {
             return Ok(());
         }
-        if table.info().few > 0 && tx.rows_beside(&table.info(), &key)? <= table.info().few {
+        if table.info().indexed_beyond > 0
+            && tx.rows_beside(&table.info(), &key)? <= table.info().indexed_beyond
+        {
             continue;
         }
         let index_rows = table.index_rows(&key, &record).map_err(|failure| failure.in_table(name))?;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bincode::config::{self, Config};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -22,6 +24,17 @@ fn layout() -> impl Config {
 pub trait Record: Serialize + DeserializeOwned {}
 impl<T: Serialize + DeserializeOwned> Record for T {}
 
+/// Where records are written.
+struct Out<'a>(Bytewise<'a>);
+
+impl Writer for Out<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.put(bytes);
+        Ok(())
+    }
+}
+
 /// A record's bytes.
 pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
     // Most are rows of indexes: nothing, a number or an identifier.
@@ -35,7 +48,7 @@ pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
 pub(super) fn encode_into<R: Record>(record: &R, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
     bytes.clear();
     bytes.push(ENCODING);
-    bincode::serde::encode_into_writer(record, Bytewise(bytes), layout())
+    bincode::serde::encode_into_writer(record, Out(Bytewise(bytes)), layout())
         .map_err(|cause| StoreError::record(format!("a record could not be written: {cause}")))?;
     Ok(())
 }

@@ -9,7 +9,8 @@ use super::{Index, Order, Storage, Store, Table, Tx, WriteTx, by_uuid, check};
 use crate::error::{Error, Result};
 
 /// Some groups have index rows, others too few rows for it.
-static ROWS: Table<(Uuid, u32), u32> = Table::new("rows").counted(by_uuid).indexed(&[&BY_VALUE]).few(2);
+static ROWS: Table<(Uuid, u32), u32> =
+    Table::new("rows").counted(by_uuid).indexed(&[&BY_VALUE]).indexed_beyond(2);
 static BY_VALUE: Index<(Uuid, u32), u32, (Uuid, u32, u32), ()> =
     Index::new("rows_by_value", |(group, number), value| Some(((*group, *value, *number), ())));
 const GROUPS: u128 = 3;

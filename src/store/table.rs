@@ -33,13 +33,13 @@ pub struct TableInfo {
     /// Whether a program that does not know the table may write to the file.
     pub(super) harmless: bool,
     /// Groups of so many rows, and fewer, have no rows in the indexes and no counter.
-    pub(super) few: u64,
+    pub(super) indexed_beyond: u64,
 }
 
 impl TableInfo {
     /// Groups of up to so many rows have no counter.
     pub(super) fn uncounted(&self) -> u64 {
-        self.few.max(1)
+        self.indexed_beyond.max(1)
     }
 
     /// The front of a key that names the group in which its row is counted.
@@ -48,7 +48,7 @@ impl TableInfo {
     }
 
     pub(super) const fn plain(name: &'static str) -> TableInfo {
-        TableInfo { name, group: None, unique: false, busy: false, harmless: false, few: 0 }
+        TableInfo { name, group: None, unique: false, busy: false, harmless: false, indexed_beyond: 0 }
     }
 }
 
@@ -86,8 +86,8 @@ impl<K: Key, V: Record> Table<K, V> {
 
     /// Groups of up to so many rows have none in the indexes, and no counter: to walk such a group costs less than to keep
     /// them. Who reads an index asks `Tx::has_index_rows` first.
-    pub const fn few(mut self, rows: u64) -> Table<K, V> {
-        self.info.few = rows;
+    pub const fn indexed_beyond(mut self, rows: u64) -> Table<K, V> {
+        self.info.indexed_beyond = rows;
         self
     }
 

@@ -17,10 +17,10 @@ use redb::{ReadableTable, ReadableTableMetadata};
 use super::StoreError;
 use super::cache::Cacheable;
 use super::codec::{Record, decode, encode, encode_into};
-use super::few;
 use super::index::follow;
 use super::key::Key;
 use super::migrate::is_note;
+use super::partial_index;
 use super::reads::{Look, Place, Reads};
 use super::schema::Schema;
 use super::snapshot::{Rows, Snapshot};
@@ -309,13 +309,13 @@ impl Tx {
         info.group_of(key).map_or(Ok(0), |front| self.count_under(info, front))
     }
 
-    /// Whether a group has rows in the indexes of its table; see `Table::few`.
+    /// Whether a group has rows in the indexes of its table; see `Table::indexed_beyond`.
     pub fn has_index_rows<K: Key, V: Record>(
         &self,
         table: &Table<K, V>,
         group: &impl Key,
     ) -> Result<bool, StoreError> {
-        Ok(table.info.few == 0 || self.count(table, group)? > table.info.few)
+        Ok(table.info.indexed_beyond == 0 || self.count(table, group)? > table.info.indexed_beyond)
     }
 
     /// The key of some row under `front`, where there is any.
@@ -766,17 +766,17 @@ impl WriteTx {
     ) -> Result<(), StoreError> {
         let info = &table.info;
         let key_bytes = key.key_bytes();
-        // What a new row of a table with few index rows joins is counted once.
-        let (joined, follows) = match (info.few, before) {
+        // What a new row joins is counted once.
+        let (joined, follows) = match (info.indexed_beyond, before) {
             (0, _) => (None, true),
-            (few, None) => {
+            (bound, None) => {
                 let rows = self.tx.rows_beside(info, &key_bytes)?;
-                if rows == few {
-                    few::grow(self, table, &key_bytes)?;
+                if rows == bound {
+                    partial_index::grow(self, table, &key_bytes)?;
                 }
-                (Some(rows), rows >= few)
+                (Some(rows), rows >= bound)
             }
-            (few, Some(_)) => (None, self.tx.rows_beside(info, &key_bytes)? > few),
+            (bound, Some(_)) => (None, self.tx.rows_beside(info, &key_bytes)? > bound),
         };
         for index in table.indexes.iter().filter(|_| follows) {
             let before = before.map_or(Ok(None), |before| index.row(key, before))?;
@@ -802,7 +802,7 @@ impl WriteTx {
         record: &V,
     ) -> Result<(), StoreError> {
         debug_assert!(!self.tx.has(table, to)?, "{} has a record under this key", table.info.name);
-        debug_assert!(table.info.few == 0, "{} may have no index rows to move", table.info.name);
+        debug_assert!(table.info.indexed_beyond == 0, "{} may have no index rows to move", table.info.name);
         for index in table.indexes {
             follow(self, &index.info(), index.row(from, record)?, index.row(to, record)?)?;
         }
@@ -821,8 +821,8 @@ impl WriteTx {
         record: &mut V,
         change: impl FnOnce(&mut V),
     ) -> Result<(), StoreError> {
-        let few = table.info.few;
-        let follows = few == 0 || self.tx.rows_beside(&table.info, &key.key_bytes())? > few;
+        let bound = table.info.indexed_beyond;
+        let follows = bound == 0 || self.tx.rows_beside(&table.info, &key.key_bytes())? > bound;
         let indexes = if follows { table.indexes } else { &[] };
         let before: Vec<_> = indexes.iter().map(|index| index.row(key, record)).collect::<Result<_, _>>()?;
         change(record);
@@ -890,7 +890,7 @@ impl WriteTx {
         if !indexes.is_empty() {
             let index_rows = self.tx.get_bytes(info.name, &key, |record| table.index_rows(&key, record))?;
             let Some(index_rows) = index_rows else { return Ok(()) };
-            let index_rows = if few::shrink(self, table, &key)? { index_rows } else { Vec::new() };
+            let index_rows = if partial_index::shrink(self, table, &key)? { index_rows } else { Vec::new() };
             for (index, row) in indexes.iter().zip(index_rows) {
                 follow(self, index, row, None)?;
             }

@@ -93,7 +93,7 @@ static ENTRIES: Table<EntryKey, Entry> = Table::new("audit")
     .busy()
     .counted(by_all_but_uuid)
     .indexed(&[&BY_PROJECT, &BY_SCOPE, &BY_ITEM])
-    .few(ENTRIES_WALKED)
+    .indexed_beyond(ENTRIES_WALKED)
     .belongs_to(&[&Parent::of(&organizations::ORGANIZATIONS, |organization| *organization)]);
 
 /// The entries of a project.

@@ -1,4 +1,4 @@
-//! Tables whose small groups have no rows in the indexes (`Table::few`).
+//! Indexes that have no rows for the small groups of their table (`Table::indexed_beyond`).
 //!
 //! Invariant: the indexes of such a table have a row for each row of a group that has more than so many, and for no other.
 
@@ -16,14 +16,14 @@ pub(super) fn grow(tx: &WriteTx, table: &dyn AnyTable, key: &[u8]) -> Result<(),
 /// index rows are deleted here.
 pub(super) fn shrink(tx: &WriteTx, table: &dyn AnyTable, key: &[u8]) -> Result<bool, StoreError> {
     let info = table.info();
-    if info.few == 0 {
+    if info.indexed_beyond == 0 {
         return Ok(true);
     }
     let rows = tx.rows_beside(&info, key)?;
-    if rows == info.few + 1 {
+    if rows == info.indexed_beyond + 1 {
         each_index_row(tx, table, key, |index, row| follow(tx, index, Some(row), None))?;
     }
-    Ok(rows > info.few + 1)
+    Ok(rows > info.indexed_beyond + 1)
 }
 
 /// Shows `visit` the rows that the indexes have, or would have, for the rows in the group of a key.
