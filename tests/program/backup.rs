@@ -461,7 +461,7 @@ fn text_that_is_not_what_was_exported_is_refused() {
             "not those that were sent",
         ),
         ("other order", moved.iter().map(|line| format!("{line}\n")).collect(), "not those that were sent"),
-        ("newer", lines.replacen("\"schema\":4", "\"schema\":99", 1), "has schema 99"),
+        ("newer", lines.replacen("\"schema\":", "\"schema\":9", 1), "has schema 9"),
         ("another form", lines.replacen("\"orgd_rows\":1", "\"orgd_rows\":2", 1), "form 2"),
         ("no hexadecimal", lines.replacen("\"key\":\"", "\"key\":\"x", 1), "line 2: the key"),
     ] {
