@@ -8,7 +8,7 @@ use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 /// What stands right below `src`, from the bottom to the top. A file names its own layer and those below it, and
 /// nothing that stands beside it.
 const LAYERS: &[&[&str]] = &[
-    &["clock", "error", "metrics", "standard_output", "yielding_thread"],
+    &["bytewise", "clock", "error", "metrics", "standard_output", "yielding_thread"],
     &["backoff", "dns", "outbound", "store", "vault"],
     &["config", "ids"],
     &[
