@@ -307,20 +307,25 @@ impl Ids {
     /// Tells requests apart, of this start of the program and of others; cheaper than a UUIDv7.
     pub fn request(&self) -> Uuid {
         let (front, made) = &self.requests;
-        let front = *front.get_or_init(|| u64::from_be_bytes(self.bytes_of("request")));
+        let front = *front.get_or_init(|| u64::from_be_bytes(self.bytes_by(|| "request")));
         Uuid::from_u64_pair(front, made.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A UUIDv7. Later calls from one file give greater values, so that new rows land at the end of their table.
     #[track_caller]
     pub fn uuid(&self, now: Time) -> Uuid {
-        self.uuid_of(kind_of(Location::caller()), now)
+        let place = Location::caller();
+        self.uuid_by(|| kind_of(place), now)
     }
 
     /// The same, for a kind of thing.
     pub fn uuid_of(&self, kind: &'static str, now: Time) -> Uuid {
+        self.uuid_by(|| kind, now)
+    }
+
+    fn uuid_by(&self, kind: impl FnOnce() -> &'static str, now: Time) -> Uuid {
         if let Some(streams) = &self.pinned {
-            return streams.uuid(kind, now);
+            return streams.uuid(kind(), now);
         }
         let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
@@ -349,14 +354,15 @@ impl Ids {
     /// Random bytes fit for secrets.
     #[track_caller]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
-        self.bytes_of(kind_of(Location::caller()))
+        let place = Location::caller();
+        self.bytes_by(|| kind_of(place))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random values")]
-    fn bytes_of<const N: usize>(&self, kind: &'static str) -> [u8; N] {
+    fn bytes_by<const N: usize>(&self, kind: impl FnOnce() -> &'static str) -> [u8; N] {
         let mut bytes = [0; N];
         match &self.pinned {
-            Some(streams) => streams.fill(kind, &mut bytes),
+            Some(streams) => streams.fill(kind(), &mut bytes),
             None => rand::rng().fill_bytes(&mut bytes),
         }
         bytes
@@ -382,12 +388,12 @@ impl Ids {
     #[track_caller]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random values")]
     pub fn letters(&self, alphabet: &[u8], length: usize) -> String {
-        let kind = kind_of(Location::caller());
+        let place = Location::caller();
         let draw = |random: &mut dyn RngCore| {
             (0..length).map(|_| char::from(alphabet[random.random_range(0..alphabet.len())])).collect()
         };
         match &self.pinned {
-            Some(streams) => draw(&mut streams.random(kind)),
+            Some(streams) => draw(&mut streams.random(kind_of(place))),
             None => draw(&mut rand::rng()),
         }
     }
