@@ -75,7 +75,7 @@ fn an_organization_is_named_by_uuid_slug_or_as_the_current_one() {
 fn a_key_founds_an_organization_that_becomes_current_with_its_default_project() {
     let server = Server::start();
     let owner = server.org().owner;
-    let key = owner.key(&["organization:write"]);
+    let key = owner.key(&["organization:read", "organization:write"]);
     let body = json!({"name": "  Second  ", "enforce_2fa": true, "plugins_access_level": 0, "slug": "mine"});
     let made = key.post("/api/organizations/", body).json(201);
     assert_eq!(made["name"], "Second");
@@ -84,6 +84,7 @@ fn a_key_founds_an_organization_that_becomes_current_with_its_default_project() 
     assert_eq!(made["plugins_access_level"], 9);
     assert_eq!(made["membership_level"], 15);
     assert_eq!(made["teams"][0]["name"], "Default project");
+    assert_eq!(made, key.get("/api/organizations/@current/").json(200));
     let me = owner.me();
     assert_eq!(me["organization"]["id"], made["id"]);
     assert_eq!(me["team"]["id"], made["teams"][0]["id"]);
