@@ -25,8 +25,8 @@ use crate::error::{Error, Result};
 use crate::ids::{InviteId, OrganizationId, ProjectId, UserId};
 use crate::resources::secrets::{self, Fit};
 use crate::resources::{
-    self, api_keys, domains, invites, organizations, projects, proxy_records, sessions, signup, status,
-    trusted_time, two_factor, users,
+    self, api_keys, domains, invites, organizations, proxy_records, sessions, signup, status, trusted_time,
+    two_factor, users,
 };
 use crate::store::{Storage, Store, Tx, WriteTx, damaged};
 use crate::vault::{Readers, Vault, readers};
@@ -248,12 +248,6 @@ fn make_first_owner(
         project_api_token: made.project.api_token,
         api_key: value,
     })
-}
-
-fn first_project(tx: &Tx, organization: OrganizationId, owner: UserId) -> Result<(ProjectId, String)> {
-    let all = projects::visible_in(tx, organization, owner, Level::Owner)?;
-    let first = all.first().ok_or_else(crate::error::not_found)?;
-    Ok((first.id, first.api_token.clone()))
 }
 
 /// Sets a user's password and ends all their sessions.

@@ -8,7 +8,7 @@ use hmac::{Hmac, Mac};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{BootstrapOwner, Bootstrapped, bootstrap, ctx, first_project};
+use super::{BootstrapOwner, Bootstrapped, bootstrap, ctx};
 use crate::api::{Input, Level};
 use crate::app::App;
 use crate::auth::hash;
@@ -118,16 +118,15 @@ fn first_owner(tx: &Tx) -> Result<Option<UserId>> {
 fn of_owner(tx: &Tx, user: UserId, api_key: &str) -> Result<Option<Bootstrapped>> {
     let found = users::find(tx, user)?;
     let Some(organization) = users::current_organization(tx, user, &found)? else { return Ok(None) };
-    let Ok((project_id, project_api_token)) = first_project(tx, organization.id, user) else {
-        return Ok(None);
-    };
+    let projects = projects::visible_in(tx, organization.id, user, Level::Owner)?;
+    let Some(project) = projects.into_iter().next() else { return Ok(None) };
     Ok(Some(Bootstrapped {
         email: found.email,
         user_id: user,
         organization_id: organization.id,
         organization_name: organizations::find(tx, organization.id)?.name,
-        project_id,
-        project_api_token,
+        project_id: project.id,
+        project_api_token: project.api_token,
         api_key: api_key.to_owned(),
     }))
 }

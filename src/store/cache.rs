@@ -74,7 +74,7 @@ impl Cache {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The value as somebody sees it who reads the state of this generation; `note` is told what it was made of.
+    /// The value as somebody sees it who reads the state of this generation; `note` sees what it was made of.
     pub(super) fn get<M: Cacheable>(
         &self,
         generation: u64,

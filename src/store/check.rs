@@ -30,16 +30,21 @@ const PROBLEMS_MAX: usize = 10_000;
 
 /// Adds what is wrong with the rows of a table, their indexes and their parents.
 fn check_table(table: &dyn AnyTable, tx: &Tx, problems: &mut Problems) -> Result<(), StoreError> {
-    let (name, indexes) = (table.info().name, table.indexes());
+    let (info, indexes) = (table.info(), table.indexes());
+    let name = info.name;
+    // The group before, and whether it is indexed: groups lie together.
+    let mut last = (KeyBytes::new(), true);
     let mut expected = vec![0; indexes.len()];
     for row in tx.every_bytes(name)? {
         let (key, record) = row?;
         if problems.len() >= PROBLEMS_MAX {
             return Ok(());
         }
-        if table.info().indexed_beyond > 0
-            && tx.rows_beside(&table.info(), &key)? <= table.info().indexed_beyond
-        {
+        let group = info.group_of(&key).unwrap_or_default();
+        if info.indexed_beyond > 0 && last.0 != group {
+            last = (group.to_vec(), tx.is_indexed(&info, &key)?);
+        }
+        if !last.1 {
             continue;
         }
         let index_rows = table.index_rows(&key, &record).map_err(|failure| failure.in_table(name))?;

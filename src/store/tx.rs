@@ -152,7 +152,7 @@ struct Layers {
 
 impl Layers {
     /// How many staged rows stand under a front.
-    fn rows_under(&self, table: &'static str, front: &[u8]) -> u64 {
+    fn count_under(&self, table: &'static str, front: &[u8]) -> u64 {
         let below = self.in_flight.as_deref().into_iter().flat_map(|layer| layer.under(table, front));
         let below = below.filter(|(key, _)| self.batch.get(table, key).is_none());
         let rows = below.chain(self.batch.under(table, front));
@@ -294,7 +294,7 @@ impl Tx {
     /// How many rows stand under a front; walks them.
     fn walked(&self, table: &'static str, front: &[u8]) -> Result<u64, StoreError> {
         if self.writing && self.is_beyond(table, front)? {
-            return Ok(self.layers.borrow().rows_under(table, front));
+            return Ok(self.layers.borrow().count_under(table, front));
         }
         let mut rows = 0;
         for row in self.rows(table, front.to_vec(), Order::Ascending)? {
@@ -307,6 +307,11 @@ impl Tx {
     /// The rows in the group of a key; none where they are not counted.
     pub(super) fn rows_beside(&self, info: &TableInfo, key: &[u8]) -> Result<u64, StoreError> {
         info.group_of(key).map_or(Ok(0), |front| self.count_under(info, front))
+    }
+
+    /// Whether the indexes of a table have rows for the group of a key.
+    pub(super) fn is_indexed(&self, info: &TableInfo, key: &[u8]) -> Result<bool, StoreError> {
+        Ok(info.indexed_beyond == 0 || self.rows_beside(info, key)? > info.indexed_beyond)
     }
 
     /// Whether a group has rows in the indexes of its table; see `Table::indexed_beyond`.
@@ -380,7 +385,7 @@ impl Tx {
         }
     }
 
-    /// Makes such a value anew and caches it, under a key that says by itself what it is.
+    /// Makes such a value anew and caches it, under a key that no other kind of value has.
     ///
     /// # Errors
     /// As of `cached`.
@@ -776,7 +781,7 @@ impl WriteTx {
                 }
                 (Some(rows), rows >= bound)
             }
-            (bound, Some(_)) => (None, self.tx.rows_beside(info, &key_bytes)? > bound),
+            (_, Some(_)) => (None, self.tx.is_indexed(info, &key_bytes)?),
         };
         for index in table.indexes.iter().filter(|_| follows) {
             let before = before.map_or(Ok(None), |before| index.row(key, before))?;
@@ -821,8 +826,7 @@ impl WriteTx {
         record: &mut V,
         change: impl FnOnce(&mut V),
     ) -> Result<(), StoreError> {
-        let bound = table.info.indexed_beyond;
-        let follows = bound == 0 || self.tx.rows_beside(&table.info, &key.key_bytes())? > bound;
+        let follows = self.tx.is_indexed(&table.info, &key.key_bytes())?;
         let indexes = if follows { table.indexes } else { &[] };
         let before: Vec<_> = indexes.iter().map(|index| index.row(key, record)).collect::<Result<_, _>>()?;
         change(record);

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
+use orgd::store::SCHEMA;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -461,7 +462,7 @@ fn text_that_is_not_what_was_exported_is_refused() {
             "not those that were sent",
         ),
         ("other order", moved.iter().map(|line| format!("{line}\n")).collect(), "not those that were sent"),
-        ("newer", lines.replacen("\"schema\":", "\"schema\":9", 1), "has schema 9"),
+        ("newer", lines.replacen(&format!("\"schema\":{SCHEMA}"), "\"schema\":99", 1), "has schema 99"),
         ("another form", lines.replacen("\"orgd_rows\":1", "\"orgd_rows\":2", 1), "form 2"),
         ("no hexadecimal", lines.replacen("\"key\":\"", "\"key\":\"x", 1), "line 2: the key"),
     ] {

@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
+use super::Entry;
 use super::filter::Filter;
-use super::{BY_ITEM, BY_PROJECT, BY_SCOPE, ENTRIES, Entry};
+use super::of::{self, Of, Rows};
 use crate::clock::{Ids, Time};
 use crate::error::Result;
 use crate::ids::{OrganizationId, ProjectId};
@@ -83,48 +84,24 @@ pub(super) fn walk(
     Ok(walked)
 }
 
-type Rows<'a> = Box<dyn Iterator<Item = Result<(Uuid, Entry)>> + 'a>;
-
 /// The entries of the narrowest index that holds all that the filter admits.
 pub(super) fn rows<'a>(
     tx: &'a Tx,
     view: View,
     filter: &Filter,
-    (from, to): Span,
+    span: Span,
     order: Order,
 ) -> Result<Rows<'a>> {
-    let organization = view.organization;
-    let load = move |id: Uuid| Ok((id, tx.get(&ENTRIES, &(organization, id))?));
-    let present = |row: Result<(Uuid, Option<Entry>)>| {
-        row.map(|(id, entry)| entry.map(|entry| (id, entry))).transpose()
-    };
-    if !tx.has_index_rows(&ENTRIES, &organization)? {
-        return all(tx, organization, (from, to), order);
-    }
-    if let ([scope], [item]) = (filter.scopes.as_slice(), filter.items.as_slice()) {
-        let key = |id| (organization, (scope.clone(), item.clone()), id);
-        let rows = tx.range(&BY_ITEM, &key(from), &key(to), order)?;
-        return Ok(Box::new(rows.map(move |row| load(row?.0.2)).filter_map(present)));
-    }
     let only_project = match (view.project, filter.projects.as_slice()) {
         (Some(project), _) => (!view.with_organization).then_some(project),
         (None, [project]) => Some(*project),
         (None, _) => None,
     };
-    if let Some(project) = only_project {
-        let rows =
-            tx.range(&BY_PROJECT, &(organization, project, from), &(organization, project, to), order)?;
-        return Ok(Box::new(rows.map(move |row| load(row?.0.2)).filter_map(present)));
-    }
-    if let [scope] = filter.scopes.as_slice() {
-        let key = |id| (organization, scope.clone(), id);
-        let rows = tx.range(&BY_SCOPE, &key(from), &key(to), order)?;
-        return Ok(Box::new(rows.map(move |row| load(row?.0.2)).filter_map(present)));
-    }
-    all(tx, organization, (from, to), order)
-}
-
-fn all<'a>(tx: &'a Tx, organization: OrganizationId, (from, to): Span, order: Order) -> Result<Rows<'a>> {
-    let rows = tx.range(&ENTRIES, &(organization, from), &(organization, to), order)?;
-    Ok(Box::new(rows.map(|row| row.map(|((_, id), entry)| (id, entry)).map_err(Into::into))))
+    let of = match (filter.scopes.as_slice(), filter.items.as_slice(), only_project) {
+        ([scope], [item], _) => Some(Of::Item(scope, item)),
+        (_, _, Some(project)) => Some(Of::Project(project)),
+        ([scope], _, None) => Some(Of::Scope(scope)),
+        _ => None,
+    };
+    of::rows(tx, view.organization, of, span, order)
 }

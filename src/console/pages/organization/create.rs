@@ -61,8 +61,8 @@ fn make(visit: &Visit, tx: &WriteTx) -> Result<Reply> {
     if !organizations::is_creation_open(visit, tx, user)? {
         return Err(denied(CLOSED));
     }
-    let id = organizations::create(visit, tx, user, visit.filled())?.id;
-    let path = base(id, &organizations::find(tx, id)?);
+    let made = organizations::create(visit, tx, user, visit.filled())?;
+    let path = base(made.id, &made.organization);
     Ok(visit.done(&path, Said::OrganizationMade))
 }
 
