@@ -8,8 +8,8 @@ use orgd::store::Storage;
 use serde_json::{Value, json};
 
 use crate::support::exports::{
-    at, backfill, capture, completed, event, export_to, last_run, latest, log, names, patient, run_in_time,
-    scheduled_export_to, token, until_in_time,
+    at, backfill, be_patient, capture, completed, event, export_to, last_run, latest, log, names, patient,
+    run_in_time, scheduled_export_to, token, until_in_time,
 };
 use crate::support::{Org, Receiver, Server, text};
 
@@ -399,7 +399,7 @@ fn a_run_of_before_a_restart_goes_on() {
         });
         (org, export, server.app.clock.now())
     };
-    let server = Server::on_file(&path);
+    let server = Server::open(Storage::File(path), be_patient);
     org.owner.address = server.address;
     assert!(server.app.clock.now() >= tried_at);
     until_in_time(&server, "both steps are over", || names(&receiver.events()) == ["a", "b"]);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orgd::config::Config;
 use serde_json::{Value, json};
 
 use super::{Org, Server, text};
@@ -93,7 +94,12 @@ pub fn until_in_time(server: &Server, what: &str, mut is_past: impl FnMut() -> b
 
 /// A server on which no time that passes makes an attempt too late for its first answer.
 pub fn patient() -> Server {
-    Server::with(|config| config.exports.export_first_answer_seconds = 24 * 60 * 60)
+    Server::with(be_patient)
+}
+
+/// The setting of such a server.
+pub fn be_patient(config: &mut Config) {
+    config.exports.export_first_answer_seconds = 24 * 60 * 60;
 }
 
 pub fn names(events: &[Value]) -> Vec<String> {
