@@ -4,6 +4,7 @@
 //! than the run's.
 
 mod daily;
+mod minutes;
 
 use std::sync::Arc;
 
@@ -34,15 +35,13 @@ pub struct Event {
     pub person_properties: Option<Json>,
 }
 
-pub static RESOURCE: Resource =
-    Resource::inner().tables(&[&EVENTS, &KEPT, &daily::DAILY]).samples(samples).checks(&[check]);
+pub static RESOURCE: Resource = Resource::inner()
+    .tables(&[&EVENTS, &KEPT, &daily::DAILY, &minutes::MINUTES])
+    .samples(samples)
+    .checks(&[check, minutes::check]);
 
 /// By project and arrival.
-pub(super) static EVENTS: Table<(ProjectId, Uuid), Event> =
-    Table::new("events").busy().indexed(&[&BY_UUID, &BY_TIME]);
-/// By project and the event's own time.
-static BY_TIME: Index<(ProjectId, Uuid), Event, (ProjectId, Time, Uuid), ()> =
-    Index::new("events_by_time", |(project, id), event| Some(((*project, event.timestamp, *id), ())));
+pub(super) static EVENTS: Table<(ProjectId, Uuid), Event> = Table::new("events").busy().indexed(&[&BY_UUID]);
 /// By project, the sender's identifier and a hash of name and distinct id: what was sent before.
 static BY_UUID: Index<(ProjectId, Uuid), Event, UuidKey, Uuid> =
     Index::new("events_by_uuid", |(project, id), event| Some((event.uuid_key(*project)?, *id)));
@@ -130,6 +129,8 @@ pub fn store(
     let mut kept = tx.get(&KEPT, &project)?.unwrap_or_default();
     let kept_before = kept.events;
     let mut done = 0;
+    let mut stretch = minutes::Stretch::default();
+    let store_stretch = |minute, first, last| minutes::store(tx, project, minute, first, last);
     for sent in sent {
         if done > 0 && tx.is_full() {
             break;
@@ -154,9 +155,11 @@ pub fn store(
             person_properties,
         };
         tx.insert(&EVENTS, &(project, id), &event)?;
+        stretch.add(event.timestamp, id, store_stretch)?;
         kept.events += 1;
         kept.bytes += event.bytes();
     }
+    stretch.end(store_stretch)?;
     tx.put(&KEPT, &project, &kept)?;
     tx.tally(&metrics::EVENTS_RECEIVED, done as u64);
     tx.tally(&metrics::EVENTS_STORED, kept.events - kept_before);
@@ -228,11 +231,12 @@ pub fn count(tx: &Tx, project: ProjectId) -> Result<u64> {
 pub enum Span {
     /// Those that arrived from `start` up to, and without, `end`.
     Arrived { start: Time, end: Time },
-    /// Those that happened then, by their own time; without a start, all before the end.
+    /// Those that happened then, by their own time; without a start, all before the end. They come minute by minute, those
+    /// of one in the order of their arrival.
     Happened { start: Option<Time>, end: Time },
 }
 
-/// A place between events: after the one with this time and identifier.
+/// A place between events: after the one that happened at this time and has this identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     pub time: Time,
@@ -275,17 +279,7 @@ pub fn next(
             }
         }
         Span::Happened { start, end } => {
-            let from = after.map_or((start.unwrap_or(Time(i64::MIN)), Uuid::nil()), |place| {
-                (place.time, Ids::after(place.id))
-            });
-            let from = (project, from.0, from.1);
-            for row in tx.range(&BY_TIME, &from, &(project, end), Order::Ascending)? {
-                let ((_, _, id), ()) = row?;
-                let Some(event) = tx.get(&EVENTS, &(project, id))? else { continue };
-                if !take(id, event) {
-                    break;
-                }
-            }
+            minutes::happened(tx, project, (start.unwrap_or(Time(i64::MIN)), end), after, take)?;
         }
     }
     Ok(found)
@@ -347,6 +341,8 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
     for (project, mut kept) in all {
         let is_gone = !projects::exists(tx, project)?;
         let mut removed = 0;
+        let mut stretch = minutes::Stretch::default();
+        let remove_stretch = |minute, _, last| minutes::remove(tx, project, minute, last);
         let oldest = tx.range(&EVENTS, &(project, Uuid::nil()), &(project, Uuid::max()), Order::Ascending)?;
         for row in oldest.take(AT_ONCE) {
             let ((_, id), event) = row?;
@@ -355,10 +351,12 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
                 break;
             }
             tx.delete(&EVENTS, &(project, id))?;
+            stretch.add(event.timestamp, id, remove_stretch)?;
             kept.events = kept.events.saturating_sub(1);
             kept.bytes = kept.bytes.saturating_sub(event.bytes());
             removed += 1;
         }
+        stretch.end(remove_stretch)?;
         tx.tally(&metrics::EVENTS_REMOVED, removed);
         if is_gone && kept.events == 0 && !persons::sweep(tx, project)? {
             tx.delete(&KEPT, &project)?;
@@ -410,6 +408,7 @@ fn samples(all: &mut super::samples::Samples) {
         },
     );
     daily::samples(all);
+    minutes::samples(all);
     all.add(&KEPT, ProjectId(7), StoredTotals { events: 3, bytes: 900 });
 }
 

@@ -133,6 +133,32 @@ pub(super) fn apply(database: &Database, batch: &Staged) -> Committed {
     transaction.commit().map_err(StoreError::storage)
 }
 
+/// Writes a row of the table that is being filled.
+pub(super) type Put<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Committed;
+
+/// Makes a batch durable together with tables that are filled row by row, and removes some.
+///
+/// # Errors
+/// A row could not be made; or the storage failed. Nothing is changed then.
+pub(super) fn commit_filling<'a>(
+    database: &Database,
+    batch: &Staged,
+    fills: impl Iterator<Item = (&'a str, impl FnOnce(Put<'_>) -> Committed)>,
+    ends: impl Iterator<Item = &'a str>,
+) -> Committed {
+    let mut transaction = database.begin_write().map_err(StoreError::storage)?;
+    transaction.set_quick_repair(true);
+    put_all(&transaction, batch)?;
+    for (name, fill) in fills {
+        let mut table = transaction.open_table(definition(name)).map_err(StoreError::storage)?;
+        fill(&mut |key, record| table.insert(key, record).map(drop).map_err(StoreError::storage))?;
+    }
+    for name in ends {
+        transaction.delete_table(definition(name)).map_err(StoreError::storage)?;
+    }
+    transaction.commit().map_err(StoreError::storage)
+}
+
 fn put_all(transaction: &WriteTransaction, batch: &Staged) -> Committed {
     for (name, changes) in &batch.tables {
         put(transaction, name, changes.iter().map(|(key, record)| (key.as_slice(), record.as_deref())))?;

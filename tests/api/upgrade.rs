@@ -13,12 +13,15 @@ use orgd::store::{SCHEMA, Storage};
 use serde_json::json;
 use totp_rs::{Builder, Secret};
 
-use super::support::{Person, Server};
+use super::support::exports::names;
+use super::support::{Person, Receiver, Server, text};
 
 const PASSWORD: &str = "correct-Horse-battery-7";
 const KEY: &str = "phx_fixture_key_of_the_owner";
-/// The same in the file with schema 4, and its second organization, which has few entries in its audit log.
+/// The same in the files with schema 4 and 5.
 const KEY_4: &str = "phx_XmrYv07ZZVlzVaYEqAEVnTpSGEO0p5TFxoC0s5F55TrlaP7";
+const KEY_5: &str = "phx_zDBuMO0ABQS1OcCPnXk5qNO2NGfuluXX5ZZG29RjsUmtER";
+/// The second organization in the file with schema 4, which has few entries in its audit log.
 const SMALL: &str = "01a21e73-6071-7223-ba43-de9e12290c7e";
 const SECRET: &str = "3HWCLABCXTSHII3AB5F6FEE5FTO36OLV";
 const INVITE: &str = "01a217e8-9c7e-722b-a028-015777fe3d1c";
@@ -94,7 +97,11 @@ fn a_file_of_every_earlier_schema_is_brought_up_and_read() {
         unpack(schema, &file);
         let server = open(&file);
         assert!(folder.path().join(format!("orgd.redb.schema-{schema}")).exists(), "{schema}");
-        let key = if schema == 4 { KEY_4 } else { KEY };
+        let key = match schema {
+            4 => KEY_4,
+            5 => KEY_5,
+            _ => KEY,
+        };
         let owner = Person::unknown(&server, "owner@example.com".into()).holding(key);
         let of = |path: &str| owner.get(&format!("/api/organizations/@current/{path}")).json(200);
         let counts = ["members/", "projects/", "domains/", "invites/", "batch_exports/"];
@@ -134,4 +141,28 @@ fn the_audit_log_of_an_older_file_is_found_by_what_it_is_about() {
         let found = names.map(|scope| of(&format!("scopes={scope}")));
         assert_eq!(found, scopes, "{organization}: {names:?}");
     }
+}
+
+#[test]
+fn the_events_of_an_older_file_are_found_by_their_own_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orgd.redb");
+    unpack(5, &file);
+    let server = open(&file);
+    let owner = Person::unknown(&server, "owner@example.com".into()).holding(KEY_5);
+    let project = "/api/projects/3";
+    let receiver = Receiver::answering(&[]);
+    let export = json!({
+        "name": "after", "interval": "hour", "paused": true,
+        "destination": {"type": "HTTP", "config": {"url": receiver.url("/"), "token": "phc_receiver"}},
+    });
+    let export = owner.post(&format!("{project}/batch_exports/"), export).json(201)["id"].clone();
+    let export = format!("{project}/batch_exports/{}", text(&export));
+    let hour = json!({"start_at": "2021-01-01T10:00:00Z", "end_at": "2021-01-01T11:00:00Z"});
+    owner.post(&format!("{export}/backfills/"), hour).json(201);
+    let newest = || owner.get(&format!("{export}/runs/")).json(200)["results"][0]["status"].clone();
+    server.until("the backfill is over", || newest() == "Completed");
+    // Minute by minute, those of one as they have arrived.
+    let wanted = ["10:00:10", "10:00:50", "10:00:20", "10:00:00", "10:01:00", "10:01:30"];
+    assert_eq!(names(&receiver.events()), wanted);
 }

@@ -12,6 +12,7 @@ mod to_2;
 mod to_3;
 mod to_4;
 mod to_5;
+mod to_6;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -21,7 +22,7 @@ use std::time::Instant;
 use redb::{Database, ReadableDatabase, TableHandle};
 
 use super::codec::encode;
-use super::commit::commit;
+use super::commit::{Put, commit, commit_filling};
 use super::key::Key;
 use super::snapshot::{Snapshot, definition};
 use super::table::{Table, TableInfo};
@@ -31,7 +32,7 @@ use super::{StoreError, Tx};
 pub use plan::{Plan, plan};
 
 /// The schema that this program reads and writes.
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;
 
 /// What the file says of itself.
 pub(super) static META: Table<String, String> = Table::new("meta");
@@ -58,7 +59,20 @@ const STEPS: &[Step] = &[
     Step { to: 3, ends: to_3::ENDS, run: to_3::run },
     Step { to: 4, ends: to_4::ENDS, run: to_4::run },
     Step { to: 5, ends: to_5::ENDS, run: to_5::run },
+    Step { to: 6, ends: to_6::ENDS, run: to_6::run },
 ];
+
+/// A table that a step makes anew, with more rows than memory should hold.
+struct Rebuilt {
+    to: u32,
+    table: &'static str,
+    /// The table in whose place it comes, which is removed as a whole.
+    replaces: &'static str,
+    /// Writes the rows, which are made of others that no step changes.
+    fill: fn(&Tx, Put<'_>) -> Result<(), StoreError>,
+}
+
+const REBUILT: &[Rebuilt] = &[to_6::events::BY_MINUTE];
 
 /// What each step changes, for the operator.
 const ABOUT: &[(u32, &str)] = &[
@@ -69,6 +83,7 @@ const ABOUT: &[(u32, &str)] = &[
         5,
         "the audit log of an organization with few entries needs no indexes; the details of a project stand with it",
     ),
+    (6, "events are found by the minute in which they happened"),
 ];
 
 pub(super) fn bring_up(
@@ -123,16 +138,28 @@ fn bring_up_by(
     if due.is_empty() {
         return Ok(());
     }
-    change(database, names(tables).chain(ending()), |tx| {
-        for step in &due {
-            (step.run)(tx)?;
-        }
-        tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
-    })?;
+    let tx = WriteTx::new(
+        Arc::new(Snapshot::take(database, names(tables).chain(ending()), 0, Arc::default())?),
+        Arc::default(),
+    );
+    for step in &due {
+        (step.run)(&tx)?;
+    }
+    tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())?;
+    commit_steps(database, &tx, &due)?;
     if path.is_some() {
         tracing::warn!("the data file has schema {target} now; it took {} ms", began.elapsed().as_millis());
     }
     Ok(())
+}
+
+/// Commits what steps have changed, with the tables that they make anew.
+fn commit_steps(database: &Database, tx: &WriteTx, due: &[&Step]) -> Result<(), StoreError> {
+    tx.end_write(true);
+    let batch = tx.take_batch();
+    let rebuilt = || REBUILT.iter().filter(|rebuilt| due.iter().any(|step| step.to == rebuilt.to));
+    let fills = rebuilt().map(|rebuilt| (rebuilt.table, move |put: Put<'_>| (rebuilt.fill)(tx, put)));
+    commit_filling(database, &batch, fills, rebuilt().map(|rebuilt| rebuilt.replaces))
 }
 
 /// Copies the file, so that a power cut leaves the copy or the file as it was.
