@@ -95,10 +95,11 @@ fn an_upgrade_says_first_what_it_will_do_and_then_does_it() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let copy = format!("{shown}.schema-2");
     for part in [
-        "schema 2 and is brought to schema 5",
+        "schema 2 and is brought to schema 6",
         "schema 3: ",
         "schema 4: ",
         "schema 5: ",
+        "schema 6: ",
         &copy,
         "done in memory",
     ] {
@@ -112,16 +113,16 @@ fn an_upgrade_says_first_what_it_will_do_and_then_does_it() {
     let server = Serving::start(&again, &[]);
     let lines = server.said.join("\n");
     assert!(
-        lines.contains("schema 2 and is brought to schema 5") && lines.contains("again.redb.schema-2"),
+        lines.contains("schema 2 and is brought to schema 6") && lines.contains("again.redb.schema-2"),
         "{lines}"
     );
-    assert!(lines.contains("has schema 5 now"), "{lines}");
+    assert!(lines.contains("has schema 6 now"), "{lines}");
     drop(server);
 
     let output = run(&["upgrade", &shown]);
     assert!(output.status.success() && text(&output.stdout).contains("done"), "{}", text(&output.stderr));
     let said = text(&run(&["upgrade", "--check", &copy]).stdout);
-    assert!(said.contains("schema 2 and is brought to schema 5"), "{said}");
+    assert!(said.contains("schema 2 and is brought to schema 6"), "{said}");
     let said = text(&run(&["upgrade", "--check", &shown]).stdout);
     assert!(said.contains("nothing is to be done"), "{said}");
     let refused = run(&["upgrade", "--check", &folder.path().join("none").display().to_string()]);
