@@ -3,9 +3,11 @@
 //! in the order of their arrival, and an event that arrives after a run was made has an identifier later
 //! than the run's.
 
+mod blocks;
 mod daily;
 mod minutes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +21,7 @@ use crate::ids::{PersonId, ProjectId};
 use crate::metrics;
 pub use daily::{DAYS_MAX, Day, daily};
 
-use crate::store::{Index, Json, Order, Table, Tx, WriteTx};
+use crate::store::{Json, Order, Problems, Table, Tx, WriteTx};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
@@ -36,15 +38,12 @@ pub struct Event {
 }
 
 pub static RESOURCE: Resource = Resource::inner()
-    .tables(&[&EVENTS, &KEPT, &daily::DAILY, &minutes::MINUTES])
+    .tables(&[&blocks::BLOCKS, &BY_UUID, &KEPT, &daily::DAILY, &minutes::MINUTES])
     .samples(samples)
     .checks(&[check, minutes::check]);
 
-/// By project and arrival.
-pub(super) static EVENTS: Table<(ProjectId, Uuid), Event> = Table::new("events").busy().indexed(&[&BY_UUID]);
-/// By project, the sender's identifier and a hash of name and distinct id: what was sent before.
-static BY_UUID: Index<(ProjectId, Uuid), Event, UuidKey, Uuid> =
-    Index::new("events_by_uuid", |(project, id), event| Some((event.uuid_key(*project)?, *id)));
+/// By project, the sender's identifier and a hash of name and distinct id: the event, which was sent before.
+static BY_UUID: Table<UuidKey, Uuid> = Table::new("events_by_uuid").busy();
 /// What each project keeps.
 pub(super) static KEPT: Table<ProjectId, StoredTotals> = Table::new("events_kept").busy();
 
@@ -129,6 +128,7 @@ pub fn store(
     let mut kept = tx.get(&KEPT, &project)?.unwrap_or_default();
     let kept_before = kept.events;
     let mut done = 0;
+    let mut block = blocks::Filling::new(tx, project);
     let mut stretch = minutes::Stretch::default();
     let store_stretch = |minute, first, last| minutes::store(tx, project, minute, first, last);
     for sent in sent {
@@ -154,11 +154,15 @@ pub fn store(
             elements_chain: sent.elements_chain.clone(),
             person_properties,
         };
-        tx.insert(&EVENTS, &(project, id), &event)?;
+        if let Some(key) = &uuid_key {
+            tx.put(&BY_UUID, key, &id)?;
+        }
+        block.add(id, &event)?;
         stretch.add(event.timestamp, id, store_stretch)?;
         kept.events += 1;
         kept.bytes += event.bytes();
     }
+    block.store()?;
     stretch.end(store_stretch)?;
     tx.put(&KEPT, &project, &kept)?;
     tx.tally(&metrics::EVENTS_RECEIVED, done as u64);
@@ -198,23 +202,17 @@ pub fn newest_of(
     is_meant: impl Fn(&Event) -> bool,
 ) -> Result<Vec<(Uuid, Event)>> {
     const LOOKED_AT_MAX: usize = 100_000;
-    let (first, last) = ((project, Uuid::nil()), (project, Uuid::max()));
-    let rows = tx.range(&EVENTS, &first, &last, Order::Descending)?.take(LOOKED_AT_MAX);
-    let event = |row: std::result::Result<((ProjectId, Uuid), Event), _>| {
-        let ((_, id), event) = row?;
-        Ok((id, event))
-    };
-    let is_meant = |row: &Result<(Uuid, Event)>| row.as_ref().map_or(true, |(_, event)| is_meant(event));
-    rows.map(event).filter(is_meant).take(limit).collect()
+    let newest = blocks::all(tx, project, Order::Descending)?.take(LOOKED_AT_MAX);
+    let meant = newest.filter(|row| row.as_ref().map_or(true, |(_, event)| is_meant(event)));
+    Ok(meant.take(limit).collect::<std::result::Result<_, _>>()?)
 }
 
 /// When the oldest event of all arrived, to the millisecond.
 pub fn oldest(tx: &Tx) -> Result<Option<Time>> {
     let mut oldest = None;
     for (project, _) in tx.all(&KEPT)? {
-        let (first, last) = ((project, Uuid::nil()), (project, Uuid::max()));
-        if let Some(row) = tx.range(&EVENTS, &first, &last, Order::Ascending)?.next() {
-            let ((_, id), _) = row?;
+        if let Some(row) = blocks::all(tx, project, Order::Ascending)?.next() {
+            let (id, _) = row?;
             oldest = Some(oldest.map_or(Ids::time_of(id), |known: Time| known.min(Ids::time_of(id))));
         }
     }
@@ -269,10 +267,8 @@ pub fn next(
     match span {
         Span::Arrived { start, end } => {
             let from = after.map_or_else(|| Ids::first_at(start), |place| Ids::after(place.id));
-            for row in
-                tx.range(&EVENTS, &(project, from), &(project, Ids::first_at(end)), Order::Ascending)?
-            {
-                let ((_, id), event) = row?;
+            for row in blocks::between(tx, project, from, Ids::first_at(end))? {
+                let (id, event) = row?;
                 if !take(id, event) {
                     break;
                 }
@@ -324,9 +320,8 @@ fn fair_share(sizes: impl Iterator<Item = u64>, max: u64) -> u64 {
 pub(super) fn newest(tx: &Tx) -> Result<Option<Time>> {
     let mut newest = None;
     for (project, _) in tx.all(&KEPT)? {
-        let (first, last) = ((project, Uuid::nil()), (project, Uuid::max()));
-        if let Some(row) = tx.range(&EVENTS, &first, &last, Order::Descending)?.next() {
-            let ((_, id), _) = row?;
+        if let Some(row) = blocks::all(tx, project, Order::Descending)?.next() {
+            let (id, _) = row?;
             newest = newest.max(Some(Ids::time_of(id)));
         }
     }
@@ -343,20 +338,24 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
         let mut removed = 0;
         let mut stretch = minutes::Stretch::default();
         let remove_stretch = |minute, _, last| minutes::remove(tx, project, minute, last);
-        let oldest = tx.range(&EVENTS, &(project, Uuid::nil()), &(project, Uuid::max()), Order::Ascending)?;
-        for row in oldest.take(AT_ONCE) {
-            let ((_, id), event) = row?;
+        let mut newest_removed = None;
+        for row in blocks::all(tx, project, Order::Ascending)?.take(AT_ONCE) {
+            let (id, event) = row?;
             let is_old = limits.oldest.is_some_and(|oldest| Ids::time_of(id) < oldest);
             if !(is_gone || is_old || kept.bytes > bytes_each) {
                 break;
             }
-            tx.delete(&EVENTS, &(project, id))?;
+            if let Some(key) = event.uuid_key(project) {
+                tx.delete(&BY_UUID, &key)?;
+            }
+            newest_removed = Some(id);
             stretch.add(event.timestamp, id, remove_stretch)?;
             kept.events = kept.events.saturating_sub(1);
             kept.bytes = kept.bytes.saturating_sub(event.bytes());
             removed += 1;
         }
         stretch.end(remove_stretch)?;
+        newest_removed.map_or(Ok(()), |id| blocks::remove(tx, project, id))?;
         tx.tally(&metrics::EVENTS_REMOVED, removed);
         if is_gone && kept.events == 0 && !persons::sweep(tx, project)? {
             tx.delete(&KEPT, &project)?;
@@ -372,14 +371,25 @@ pub fn sweep(tx: &WriteTx, limits: Limits) -> Result<Swept> {
     Ok(Swept::default())
 }
 
-/// What is kept is what was counted.
-fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
-    let mut counted: std::collections::BTreeMap<ProjectId, StoredTotals> = std::collections::BTreeMap::new();
-    for row in tx.range(&EVENTS, &(0, Uuid::nil()), &(u32::MAX, Uuid::max()), Order::Ascending)? {
-        let ((project, _), event) = row?;
+/// What is kept is what was counted, and what was sent before is known as that.
+fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
+    let mut with_uuid: u64 = 0;
+    let mut counted: BTreeMap<ProjectId, StoredTotals> = BTreeMap::new();
+    for row in blocks::of_all_projects(tx)? {
+        let (project, id, event) = row?;
         let kept = counted.entry(project).or_default();
         kept.events += 1;
         kept.bytes += event.bytes();
+        let Some(key) = event.uuid_key(project) else { continue };
+        with_uuid += 1;
+        if tx.get(&BY_UUID, &key)? != Some(id) {
+            problems
+                .push(format!("an event of project {project} is not known by its sender's identifier: {id}"));
+        }
+    }
+    let known = tx.range(&BY_UUID, &ProjectId(0), &ProjectId(u32::MAX), Order::Ascending)?.count() as u64;
+    if known > with_uuid {
+        problems.push(format!("{} events are known as sent that are not there", known - with_uuid));
     }
     for (project, kept) in tx.all(&KEPT)? {
         if counted.remove(&project).unwrap_or_default() != kept {
@@ -393,20 +403,20 @@ fn check(tx: &Tx, problems: &mut crate::store::Problems) -> Result<()> {
 fn samples(all: &mut super::samples::Samples) {
     use super::samples::{NOW, ONE, TWO, text};
     let json = Json::of(&serde_json::json!({"a": [1, null]}));
-    all.add(
-        &EVENTS,
-        (ProjectId(7), ONE),
-        Event {
-            uuid: Some(TWO),
-            event: text("$pageview"),
-            distinct_id: text("d"),
-            timestamp: NOW,
-            person: ONE.into(),
-            properties: json.clone(),
-            elements_chain: text("a"),
-            person_properties: Some(json.clone()),
-        },
-    );
+    let event = Event {
+        uuid: Some(TWO),
+        event: text("$pageview"),
+        distinct_id: text("d"),
+        timestamp: NOW,
+        person: ONE.into(),
+        properties: json.clone(),
+        elements_chain: text("a"),
+        person_properties: Some(json.clone()),
+    };
+    if let Some(key) = event.uuid_key(ProjectId(7)) {
+        all.add(&BY_UUID, key, ONE);
+    }
+    blocks::samples(all, &event);
     daily::samples(all);
     minutes::samples(all);
     all.add(&KEPT, ProjectId(7), StoredTotals { events: 3, bytes: 900 });

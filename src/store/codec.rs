@@ -80,12 +80,21 @@ impl<R: Record> Packed<R> {
     /// # Errors
     /// It cannot be written.
     pub fn of(record: &R) -> Result<Packed<R>, StoreError> {
-        Ok(Packed::from_bytes(encode(record)?))
+        // Few of them are small, and growing costs more than writing.
+        const BYTES: usize = 512;
+        let mut bytes = Vec::with_capacity(BYTES);
+        encode_into(record, &mut bytes)?;
+        Ok(Packed::from_bytes(bytes))
     }
 
     /// A record whose bytes are known.
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Packed<R> {
         Packed { bytes, record: PhantomData }
+    }
+
+    /// What it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The record.

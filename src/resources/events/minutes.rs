@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use super::{Cursor, EVENTS, Event};
+use super::{Cursor, Event, blocks};
 use crate::clock::{Ids, Time};
 use crate::error::Result;
 use crate::ids::ProjectId;
@@ -90,9 +90,8 @@ pub(super) fn happened(
         if first > last {
             continue;
         }
-        let (first, behind) = ((project, first), (project, Ids::after(last)));
-        for row in tx.range(&EVENTS, &first, &behind, Order::Ascending)? {
-            let ((_, id), event) = row?;
+        for row in blocks::between(tx, project, first, Ids::after(last))? {
+            let (id, event) = row?;
             let is_meant = minute_of(event.timestamp) == minute && (start..end).contains(&event.timestamp);
             if is_meant && !take(id, event) {
                 return Ok(());
@@ -111,9 +110,8 @@ fn stretch_at(tx: &Tx, project: ProjectId, (minute, id): (Time, Uuid)) -> Result
 
 /// Each event lies in a stretch, and each stretch ends with an event.
 pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
-    let all = ((ProjectId(0), Uuid::nil()), (ProjectId(u32::MAX), Uuid::max()));
-    for row in tx.range(&EVENTS, &all.0, &all.1, Order::Ascending)? {
-        let ((project, id), event) = row?;
+    for row in blocks::of_all_projects(tx)? {
+        let (project, id, event) = row?;
         let key = stretch_at(tx, project, (minute_of(event.timestamp), id))?;
         if tx.get(&MINUTES, &key)?.is_none_or(|last| last < id) {
             problems.push(format!("an event of project {project} is not found by its time: {id}"));
@@ -121,7 +119,7 @@ pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     }
     for row in tx.range(&MINUTES, &ProjectId(0), &ProjectId(u32::MAX), Order::Ascending)? {
         let ((project, minute, first), last) = row?;
-        let event = tx.get(&EVENTS, &(project, last))?;
+        let event = blocks::find(tx, project, last)?;
         if first > last || event.is_none_or(|event| minute_of(event.timestamp) != minute) {
             problems.push(format!(
                 "events of a minute of project {project} end with one that is not there: {last}"
@@ -140,21 +138,23 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::resources::events::{CapturedEvent, EventIds, Limits, store as capture, sweep};
+    use crate::resources::events::{
+        CapturedEvent, EventIds, Limits, check as check_events, store as capture, sweep,
+    };
     use crate::resources::registry;
     use crate::store::{Json, Storage, Store};
 
     const ONE_PROJECT: ProjectId = ProjectId(7);
     const OTHER: ProjectId = ProjectId(8);
 
-    /// Events at these moments, in microseconds.
+    /// Events at these moments, in microseconds: some with identifiers, some so large that a block has few of them.
     fn at(times: &[i64]) -> Vec<CapturedEvent> {
         let event = |time: &i64| CapturedEvent {
-            uuid: None,
+            uuid: (time % 2 == 0).then(Uuid::new_v4),
             event: "seen".into(),
             distinct_id: "d".into(),
             timestamp: Time(*time),
-            properties: Json::of(&serde_json::json!({})),
+            properties: Json::of(&"p".repeat(usize::try_from(time.rem_euclid(5) * 1300).unwrap_or(0))),
             elements_chain: String::new(),
             person: crate::resources::persons::Update { unprofiled: true, ..Default::default() },
         };
@@ -173,12 +173,11 @@ mod tests {
 
     /// The same as `happened`, so many at a time, by looking at every event.
     fn compare(tx: &Tx, span: (Time, Time), at_once: usize) {
-        let mut wanted: Vec<(Time, Uuid)> = tx
-            .scan(&EVENTS, &ONE_PROJECT, Order::Ascending)
+        let mut wanted: Vec<(Time, Uuid)> = blocks::all(tx, ONE_PROJECT, Order::Ascending)
             .unwrap()
-            .into_iter()
+            .map(|row| row.unwrap())
             .filter(|(_, event)| (span.0..span.1).contains(&event.timestamp))
-            .map(|((_, id), event)| (minute_of(event.timestamp), id))
+            .map(|(id, event)| (minute_of(event.timestamp), id))
             .collect();
         wanted.sort_unstable();
         let mut found: Vec<(Time, Uuid)> = Vec::new();
@@ -202,11 +201,14 @@ mod tests {
         let edges = [i64::MIN, -1, 0, 59_000_000, MINUTE_MICROS, 2 * MINUTE_MICROS + 1, i64::MAX];
         for (place, start) in edges.into_iter().enumerate() {
             for end in &edges[place..] {
-                [1, 7, 1000].map(|at_once| compare(tx, (Time(start), Time(*end)), at_once));
+                for at_once in [1, 7, 1000] {
+                    compare(tx, (Time(start), Time(*end)), at_once);
+                }
             }
         }
         let mut problems = Problems::new();
         check(tx, &mut problems).unwrap();
+        check_events(tx, &mut problems).unwrap();
         assert_eq!(problems, Vec::<String>::new());
     }
 
@@ -232,6 +234,12 @@ mod tests {
             sweeps += 1;
         }
         assert!(sweeps > 2, "{sweeps}");
-        store.read(|tx| Ok(assert_eq!(tx.all(&MINUTES)?, []))).unwrap();
+        store
+            .read(|tx| {
+                assert_eq!(tx.all(&MINUTES)?, []);
+                assert_eq!(tx.all(&blocks::BLOCKS)?.len(), 0);
+                Ok(())
+            })
+            .unwrap();
     }
 }

@@ -72,7 +72,7 @@ struct Rebuilt {
     fill: fn(&Tx, Put<'_>) -> Result<(), StoreError>,
 }
 
-const REBUILT: &[Rebuilt] = &[to_6::events::BY_MINUTE];
+const REBUILT: &[Rebuilt] = &[to_6::events::BLOCKS, to_6::events::MINUTES];
 
 /// What each step changes, for the operator.
 const ABOUT: &[(u32, &str)] = &[
@@ -83,7 +83,7 @@ const ABOUT: &[(u32, &str)] = &[
         5,
         "the audit log of an organization with few entries needs no indexes; the details of a project stand with it",
     ),
-    (6, "events are found by the minute in which they happened"),
+    (6, "events are stored in blocks, and found by the minute in which they happened"),
 ];
 
 pub(super) fn bring_up(
