@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(found, wanted, "{span:?}, {at_once} at a time");
     }
 
-    fn compare_all(tx: &Tx) {
+    fn compare_all(tx: &Tx) -> Result<()> {
         let edges = [i64::MIN, -1, 0, 59_000_000, MINUTE_MICROS, 2 * MINUTE_MICROS + 1, i64::MAX];
         for (place, start) in edges.into_iter().enumerate() {
             for end in &edges[place..] {
@@ -207,9 +207,10 @@ mod tests {
             }
         }
         let mut problems = Problems::new();
-        check(tx, &mut problems).unwrap();
-        check_events(tx, &mut problems).unwrap();
+        check(tx, &mut problems)?;
+        check_events(tx, &mut problems)?;
         assert_eq!(problems, Vec::<String>::new());
+        Ok(())
     }
 
     #[tokio::test]
@@ -225,12 +226,12 @@ mod tests {
             });
             captured.await.unwrap();
         }
-        store.read(|tx| Ok(compare_all(tx))).unwrap();
+        store.read(compare_all).unwrap();
         // There are no such projects, so that all goes, some at a time.
         let limits = Limits { oldest: None, bytes_max: None, project_bytes_max: None };
         let mut sweeps = 0;
         while store.write(move |tx| sweep(tx, limits)).await.unwrap().is_more {
-            store.read(|tx| Ok(compare_all(tx))).unwrap();
+            store.read(compare_all).unwrap();
             sweeps += 1;
         }
         assert!(sweeps > 2, "{sweeps}");

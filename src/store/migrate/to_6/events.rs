@@ -43,7 +43,9 @@ struct Event {
     person_properties: Option<Json>,
 }
 
-fn events(tx: &Tx) -> Result<impl Iterator<Item = Result<((u32, Uuid), Event), StoreError>>, StoreError> {
+type Row = ((u32, Uuid), Event);
+
+fn events(tx: &Tx) -> Result<impl Iterator<Item = Result<Row, StoreError>>, StoreError> {
     tx.range(&EVENTS, &(0, Uuid::nil()), &(u32::MAX, Uuid::max()), Order::Ascending)
 }
 
