@@ -147,11 +147,13 @@ impl Json {
 
     /// Adds a text at the end of an object that has none of this name.
     pub fn push(&mut self, name: &str, text: &str) {
-        if self.0.ends_with('}') {
+        // The pair as an object, whose end becomes that of this one.
+        if let Some(pair) = json_text(&Pair(name, text)).ok().filter(|_| self.0.ends_with('}')) {
             self.0.pop();
-            let comma = if self.0.len() > 1 { "," } else { "" };
-            self.0 +=
-                &format!("{comma}{}:{}}}", serde_json::Value::from(name), serde_json::Value::from(text));
+            if self.0.len() > 1 {
+                self.0.push(',');
+            }
+            self.0.push_str(&pair[1..]);
         }
     }
 
@@ -163,6 +165,15 @@ impl Json {
     /// The value, for rules that look into it.
     pub fn value(&self) -> serde_json::Value {
         serde_json::from_str(&self.0).unwrap_or(serde_json::Value::Null)
+    }
+}
+
+/// A name and a text, an object in JSON.
+struct Pair<'a>(&'a str, &'a str);
+
+impl Serialize for Pair<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.0, self.1)])
     }
 }
 
