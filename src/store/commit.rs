@@ -113,15 +113,23 @@ pub(super) fn commit_with(database: &Database, missing: &Missing, batch: &Staged
     if missing.is_empty() && missing.position.is_none() && batch.tables.is_empty() {
         return Ok(());
     }
+    durably(database, |transaction| {
+        missing.each(|table, changes| put(transaction, table, changes.iter().copied()))?;
+        put_all(transaction, batch)?;
+        if let Some(position) = missing.position {
+            let (key, record) = migrate::log_row(position)?;
+            put(transaction, META.info().name, std::iter::once((key.as_slice(), Some(record.as_slice()))))?;
+        }
+        Ok(())
+    })
+}
+
+/// Changes the file in one durable transaction; a failure leaves none of it.
+pub(super) fn durably(database: &Database, change: impl FnOnce(&WriteTransaction) -> Committed) -> Committed {
     let mut transaction = database.begin_write().map_err(StoreError::storage)?;
     // Two-phase commit with the allocator's state: the start after a crash takes milliseconds.
     transaction.set_quick_repair(true);
-    missing.each(|table, changes| put(&transaction, table, changes.iter().copied()))?;
-    put_all(&transaction, batch)?;
-    if let Some(position) = missing.position {
-        let (key, record) = migrate::log_row(position)?;
-        put(&transaction, META.info().name, std::iter::once((key.as_slice(), Some(record.as_slice()))))?;
-    }
+    change(&transaction)?;
     transaction.commit().map_err(StoreError::storage)
 }
 
@@ -146,17 +154,17 @@ pub(super) fn commit_filling<'a>(
     fills: impl Iterator<Item = (&'a str, impl FnOnce(Put<'_>) -> Committed)>,
     ends: impl Iterator<Item = &'a str>,
 ) -> Committed {
-    let mut transaction = database.begin_write().map_err(StoreError::storage)?;
-    transaction.set_quick_repair(true);
-    put_all(&transaction, batch)?;
-    for (name, fill) in fills {
-        let mut table = transaction.open_table(definition(name)).map_err(StoreError::storage)?;
-        fill(&mut |key, record| table.insert(key, record).map(drop).map_err(StoreError::storage))?;
-    }
-    for name in ends {
-        transaction.delete_table(definition(name)).map_err(StoreError::storage)?;
-    }
-    transaction.commit().map_err(StoreError::storage)
+    durably(database, |transaction| {
+        put_all(transaction, batch)?;
+        for (name, fill) in fills {
+            let mut table = transaction.open_table(definition(name)).map_err(StoreError::storage)?;
+            fill(&mut |key, record| table.insert(key, record).map(drop).map_err(StoreError::storage))?;
+        }
+        for name in ends {
+            transaction.delete_table(definition(name)).map_err(StoreError::storage)?;
+        }
+        Ok(())
+    })
 }
 
 fn put_all(transaction: &WriteTransaction, batch: &Staged) -> Committed {

@@ -6,11 +6,12 @@
 //! domain, three projects (one private), an export with a secret and an event. Every later version opens all of them.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use orgd::store::{SCHEMA, Storage};
 use serde_json::json;
+use tempfile::TempDir;
 use totp_rs::{Builder, Secret};
 
 use super::support::exports::names;
@@ -42,6 +43,25 @@ fn open(file: &Path) -> Server {
     })
 }
 
+/// The file that the last version with a schema has left, opened, and its owner.
+fn opened(schema: u32) -> (TempDir, Server, Person) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = file_in(&folder);
+    unpack(schema, &file);
+    let server = open(&file);
+    let key = match schema {
+        4 => KEY_4,
+        5 => KEY_5,
+        _ => KEY,
+    };
+    let owner = Person::unknown(&server, "owner@example.com".into()).holding(key);
+    (folder, server, owner)
+}
+
+fn file_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("orgd.redb")
+}
+
 fn token_of(owner: &Person) -> String {
     let path = format!("/api/organizations/@current/invites/{INVITE}/link/");
     let link = owner.get(&path).json(200)["link"].as_str().expect("a link").to_owned();
@@ -50,11 +70,7 @@ fn token_of(owner: &Person) -> String {
 
 #[test]
 fn what_an_older_file_holds_is_still_there_and_as_safe_as_what_is_made_now() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("orgd.redb");
-    unpack(2, &file);
-    let server = open(&file);
-    let owner = Person::unknown(&server, "owner@example.com".into()).holding(KEY);
+    let (folder, server, owner) = opened(2);
     let members = owner.get("/api/organizations/@current/members/").json(200);
     assert_eq!(members["count"], 3);
     assert_eq!(owner.get("/api/organizations/@current/projects/").json(200)["count"], 2);
@@ -85,24 +101,15 @@ fn what_an_older_file_holds_is_still_there_and_as_safe_as_what_is_made_now() {
     assert_eq!(owner.patch(&path, moved).json(400)["attr"], "token");
     drop(server);
 
-    let server = open(&file);
+    let server = open(&file_in(&folder));
     assert_eq!(token_of(&owner.moved_to(&server)), token, "tokens are given once");
 }
 
 #[test]
 fn a_file_of_every_earlier_schema_is_brought_up_and_read() {
     for schema in 1..SCHEMA {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("orgd.redb");
-        unpack(schema, &file);
-        let server = open(&file);
+        let (folder, server, owner) = opened(schema);
         assert!(folder.path().join(format!("orgd.redb.schema-{schema}")).exists(), "{schema}");
-        let key = match schema {
-            4 => KEY_4,
-            5 => KEY_5,
-            _ => KEY,
-        };
-        let owner = Person::unknown(&server, "owner@example.com".into()).holding(key);
         let of = |path: &str| owner.get(&format!("/api/organizations/@current/{path}")).json(200);
         let counts = ["members/", "projects/", "domains/", "invites/", "batch_exports/"];
         let found = counts.map(|path| of(path)["count"].as_u64().expect("a count"));
@@ -118,7 +125,7 @@ fn a_file_of_every_earlier_schema_is_brought_up_and_read() {
         assert_eq!(owner.get(&one).json(200)["id"], project);
         assert_eq!(owner.delete(&one).status, 204, "{schema}");
         drop(server);
-        let again = open(&file);
+        let again = open(&file_in(&folder));
         let owner = owner.moved_to(&again);
         let left = owner.get("/api/organizations/@current/projects/").json(200);
         assert_eq!(left["count"], wanted[1] - 1, "{schema}");
@@ -127,11 +134,7 @@ fn a_file_of_every_earlier_schema_is_brought_up_and_read() {
 
 #[test]
 fn the_audit_log_of_an_older_file_is_found_by_what_it_is_about() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("orgd.redb");
-    unpack(4, &file);
-    let server = open(&file);
-    let owner = Person::unknown(&server, "owner@example.com".into()).holding(KEY_4);
+    let (_folder, _server, owner) = opened(4);
     for (organization, scopes) in [("@current", [72, 2, 2]), (SMALL, [1, 1, 0])] {
         let of = |query: &str| {
             let path = format!("/api/organizations/{organization}/advanced_activity_logs/?page=1&{query}");
@@ -145,11 +148,7 @@ fn the_audit_log_of_an_older_file_is_found_by_what_it_is_about() {
 
 #[test]
 fn the_events_of_an_older_file_are_found_by_their_own_time() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("orgd.redb");
-    unpack(5, &file);
-    let server = open(&file);
-    let owner = Person::unknown(&server, "owner@example.com".into()).holding(KEY_5);
+    let (_folder, server, owner) = opened(5);
     let project = "/api/projects/3";
     let receiver = Receiver::answering(&[]);
     let export = json!({

@@ -78,7 +78,7 @@ pub(super) fn between(
 ) -> Result<impl Iterator<Item = Result<(Uuid, Event)>> + use<>> {
     let begin = block_at(tx, project, from)?.unwrap_or(from);
     let blocks = tx.range(&BLOCKS, &(project, begin), &(project, to.max(begin)), Order::Ascending)?;
-    Ok(blocks.flat_map(move |row| unpacked(row, Order::Ascending, |id| (from..to).contains(&id))))
+    Ok(blocks.flat_map(move |row| unpacked(row, Order::Ascending, move |id| (from..to).contains(&id))))
 }
 
 /// All events of a project.
@@ -98,7 +98,7 @@ pub(super) fn of_all_projects(
     let blocks = tx.range(&BLOCKS, &ProjectId(0), &ProjectId(u32::MAX), Order::Ascending)?;
     Ok(blocks.flat_map(|row| {
         let project = row.as_ref().map_or(ProjectId(0), |((project, _), _)| *project);
-        let events = unpacked(row, Order::Ascending, |_| true).into_iter();
+        let events = unpacked(row, Order::Ascending, |_| true);
         events.map(move |row| row.map(|(id, event)| (project, id, event)))
     }))
 }
@@ -136,16 +136,17 @@ fn unpacked(
     row: Result<((ProjectId, Uuid), Block)>,
     order: Order,
     is_wanted: impl Fn(Uuid) -> bool,
-) -> Vec<Result<(Uuid, Event)>> {
-    let mut events = match row {
-        Ok((_, Block(events))) => events,
-        Err(failure) => return vec![Err(failure)],
+) -> impl Iterator<Item = Result<(Uuid, Event)>> {
+    let (mut events, failure) = match row {
+        Ok((_, Block(events))) => (events, None),
+        Err(failure) => (Vec::new(), Some(Err(failure))),
     };
     if order == Order::Descending {
         events.reverse();
     }
-    let wanted = events.into_iter().filter(|(id, _)| is_wanted(*id));
-    wanted.map(|(id, event)| Ok((id, event.get()?))).collect()
+    let wanted = events.into_iter().filter(move |(id, _)| is_wanted(*id));
+    // Each is read when the iterator reaches it: most who look at the end of a project want one.
+    failure.into_iter().chain(wanted.map(|(id, event)| Ok((id, event.get()?))))
 }
 
 pub(super) fn samples(all: &mut Samples, event: &Event) {

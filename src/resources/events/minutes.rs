@@ -80,10 +80,12 @@ pub(super) fn happened(
 ) -> Result<()> {
     let seen = after.map(|place| (minute_of(place.time), place.id));
     let from = match seen {
-        Some(place) => stretch_at(tx, project, place)?,
-        None => (project, minute_of(start), Uuid::nil()),
+        Some(place) => (place.0, stretch_at(tx, project, place)?.map_or(Uuid::nil(), |(first, _)| first)),
+        None => (minute_of(start), Uuid::nil()),
     };
-    for row in tx.range(&MINUTES, &from, &(project, end, Uuid::nil()), Order::Ascending)? {
+    for row in
+        tx.range(&MINUTES, &(project, from.0, from.1), &(project, end, Uuid::nil()), Order::Ascending)?
+    {
         let ((_, minute, first), last) = row?;
         let unseen = seen.filter(|(known, _)| *known == minute).map(|(_, id)| Ids::after(id));
         let first = unseen.map_or(first, |unseen| unseen.max(first));
@@ -101,19 +103,19 @@ pub(super) fn happened(
     Ok(())
 }
 
-/// The key of the stretch of a minute that an event lies in.
-fn stretch_at(tx: &Tx, project: ProjectId, (minute, id): (Time, Uuid)) -> Result<(ProjectId, Time, Uuid)> {
+/// The first and the last event of the stretch of a minute that begins with an event or last before it.
+fn stretch_at(tx: &Tx, project: ProjectId, (minute, id): (Time, Uuid)) -> Result<Option<(Uuid, Uuid)>> {
     let (from, to) = ((project, minute, Uuid::nil()), (project, minute, Ids::after(id)));
     let newest = tx.range(&MINUTES, &from, &to, Order::Descending)?.next().transpose()?;
-    Ok(newest.map_or(from, |(key, _)| key))
+    Ok(newest.map(|((.., first), last)| (first, last)))
 }
 
 /// Each event lies in a stretch, and each stretch ends with an event.
 pub(super) fn check(tx: &Tx, problems: &mut Problems) -> Result<()> {
     for row in blocks::of_all_projects(tx)? {
         let (project, id, event) = row?;
-        let key = stretch_at(tx, project, (minute_of(event.timestamp), id))?;
-        if tx.get(&MINUTES, &key)?.is_none_or(|last| last < id) {
+        let stretch = stretch_at(tx, project, (minute_of(event.timestamp), id))?;
+        if stretch.is_none_or(|(_, last)| last < id) {
             problems.push(format!("an event of project {project} is not found by its time: {id}"));
         }
     }

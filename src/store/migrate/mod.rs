@@ -22,7 +22,7 @@ use std::time::Instant;
 use redb::{Database, ReadableDatabase, TableHandle};
 
 use super::codec::encode;
-use super::commit::{Put, commit, commit_filling};
+use super::commit::{Put, commit, commit_filling, durably};
 use super::key::Key;
 use super::snapshot::{Snapshot, definition};
 use super::table::{Table, TableInfo};
@@ -138,28 +138,17 @@ fn bring_up_by(
     if due.is_empty() {
         return Ok(());
     }
-    let tx = WriteTx::new(
-        Arc::new(Snapshot::take(database, names(tables).chain(ending()), 0, Arc::default())?),
-        Arc::default(),
-    );
-    for step in &due {
-        (step.run)(&tx)?;
-    }
-    tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())?;
-    commit_steps(database, &tx, &due)?;
+    let rebuilt = || REBUILT.iter().filter(|rebuilt| due.iter().any(|step| step.to == rebuilt.to));
+    let tx = staging(database, names(tables).chain(ending()), |tx| {
+        due.iter().try_for_each(|step| (step.run)(tx))?;
+        tx.put(&META, &SCHEMA_NUMBER.to_owned(), &target.to_string())
+    })?;
+    let fills = rebuilt().map(|rebuilt| (rebuilt.table, |put: Put<'_>| (rebuilt.fill)(&tx, put)));
+    commit_filling(database, &tx.take_batch(), fills, rebuilt().map(|rebuilt| rebuilt.replaces))?;
     if path.is_some() {
         tracing::warn!("the data file has schema {target} now; it took {} ms", began.elapsed().as_millis());
     }
     Ok(())
-}
-
-/// Commits what steps have changed, with the tables that they make anew.
-fn commit_steps(database: &Database, tx: &WriteTx, due: &[&Step]) -> Result<(), StoreError> {
-    tx.end_write(true);
-    let batch = tx.take_batch();
-    let rebuilt = || REBUILT.iter().filter(|rebuilt| due.iter().any(|step| step.to == rebuilt.to));
-    let fills = rebuilt().map(|rebuilt| (rebuilt.table, move |put: Put<'_>| (rebuilt.fill)(tx, put)));
-    commit_filling(database, &batch, fills, rebuilt().map(|rebuilt| rebuilt.replaces))
 }
 
 /// Copies the file, so that a power cut leaves the copy or the file as it was.
@@ -265,12 +254,11 @@ fn create_missing(
     if missing.is_empty() {
         return Ok(());
     }
-    let mut transaction = database.begin_write().map_err(StoreError::storage)?;
-    transaction.set_quick_repair(true);
-    for name in missing {
-        transaction.open_table(definition(name)).map_err(StoreError::storage)?;
-    }
-    transaction.commit().map_err(StoreError::storage)
+    durably(database, |transaction| {
+        missing.into_iter().try_for_each(|name| {
+            transaction.open_table(definition(name)).map(drop).map_err(StoreError::storage)
+        })
+    })
 }
 
 fn change(
@@ -278,10 +266,19 @@ fn change(
     names: impl Iterator<Item = &'static str>,
     work: impl FnOnce(&WriteTx) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
+    commit(database, &staging(database, names, work)?.take_batch(), None)
+}
+
+/// Does the work, whose changes wait to be committed.
+fn staging(
+    database: &Database,
+    names: impl Iterator<Item = &'static str>,
+    work: impl FnOnce(&WriteTx) -> Result<(), StoreError>,
+) -> Result<WriteTx, StoreError> {
     let tx = WriteTx::new(Arc::new(Snapshot::take(database, names, 0, Arc::default())?), Arc::default());
     work(&tx)?;
     tx.end_write(true);
-    commit(database, &tx.take_batch(), None)
+    Ok(tx)
 }
 
 #[cfg(test)]
